@@ -1,0 +1,1 @@
+"""Running a language model: a worker process, the words it speaks, and its KV cache."""

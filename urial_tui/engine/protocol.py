@@ -1,0 +1,387 @@
+"""The words that the client and the worker exchange.
+
+Frames on a pipe: a 4-byte little-endian length, then one msgpack-encoded `Command`
+(client to worker) or `Event` (worker to client). Every command but `Cancel` and
+`Shutdown` is answered by any number of progress events and exactly one final event
+(`Loaded`, `PreambleReady`, `Tokenized`, `Finished` or `Failed`) that carries its `id`.
+The worker handles one command at a time; `Cancel` is seen at once.
+
+Token ids are the history: text is tokenised once, by the worker, and the ids come back
+to be stored. `TextSegment`s become ids; `TokenSegment`s are used as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import Literal
+
+import msgspec
+
+VERSION = 1
+"""Raised with every change that an older peer would misread."""
+
+MAX_FRAME = 256 * 1024 * 1024
+"""Bytes. A longer frame is refused, for its length is not to be believed."""
+
+StopReason = Literal["eos", "stop", "length", "cancelled"]
+PreambleSource = Literal["memory", "disk", "computed"]
+KVType = Literal["f16", "q8_0", "q4_0"]
+MemoryKind = Literal["attention", "sliding-window", "recurrent", "hybrid"]
+
+
+class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An immutable part of a message."""
+
+
+class TextSegment(_Value, frozen=True, kw_only=True, tag="text"):
+    """Text to tokenise; `special` parses control tokens in it (template fragments only)."""
+
+    text: str
+    special: bool = False
+
+
+class TokenSegment(_Value, frozen=True, kw_only=True, tag="tokens"):
+    """Token ids to use as they are."""
+
+    ids: tuple[int, ...]
+
+
+Segment = TextSegment | TokenSegment
+Turn = tuple[Segment, ...]
+"""What one turn puts into the context, in order. Turns are dropped whole, never in part."""
+
+
+class StopRules(_Value, frozen=True, kw_only=True):
+    """Where an answer ends, besides the vocabulary's end-of-generation tokens.
+
+    `strings`: the answer ends before the first occurrence of any of them.
+    `fence`: a line that holds only this fence (e.g. three backticks) ends the answer,
+    unless it closes a fence with an info string that was opened inside the answer.
+    Empty: no such rule.
+    """
+
+    strings: tuple[str, ...] = ()
+    fence: str = ""
+
+
+class Sampling(_Value, frozen=True, kw_only=True):
+    """How the next token is chosen. Temperature 0 is greedy.
+
+    Penalties and DRY look at the last tokens of the answer alone, not at the preamble
+    or the query. The defaults of the penalties and of DRY switch them off.
+    """
+
+    temperature: float = 0.0
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    penalty_last_n: int = 256
+    dry_multiplier: float = 0.0
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_last_n: int = 1024
+    seed: int | None = None
+
+
+class EngineOptions(_Value, frozen=True, kw_only=True):
+    """How a model is loaded and its context is made. 0 or -1 asks the worker to choose.
+
+    `threads` 0: the physical cores that this process may use. `gpu_layers` -1: all that
+    the build can offload. `n_ctx` 0: the model's training context, at most 8192 tokens.
+    """
+
+    n_ctx: int = 4096
+    threads: int = 0
+    gpu_layers: int = -1
+    kv_type: KVType = "f16"
+    cache_limit_mb: int = 2048
+
+
+# -- commands -----------------------------------------------------------------------
+
+
+class _Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="cmd"):
+    """A message from the client to the worker."""
+
+
+class LoadModel(_Command, frozen=True, kw_only=True, tag="load"):
+    """Load a GGUF file (freeing the one before) → LoadProgress*, Loaded."""
+
+    id: int
+    path: str
+    adapter: str | None = None
+    adapter_scale: float = 1.0
+    options: EngineOptions = EngineOptions()
+
+
+class PreparePreamble(_Command, frozen=True, kw_only=True, tag="prepare"):
+    """Pin a preamble → PrefillProgress*, PreambleReady. `()` pins just the BOS token, if any."""
+
+    id: int
+    preamble: Turn
+
+
+class Tokenize(_Command, frozen=True, kw_only=True, tag="tokenize"):
+    """Turn segments into ids → Tokenized. Nothing is evaluated."""
+
+    id: int
+    turns: tuple[Turn, ...]
+
+
+class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
+    """Answer the last turn → PrefillProgress*, PromptReady, TextDelta*, Finished.
+
+    `turns`: the conversation behind the preamble, oldest first; the last one is open: its
+    segments end where the answer starts (or with the ids of an answer to continue).
+    `close`: the text that the format puts after an answer, before the next turn.
+    """
+
+    id: int
+    preamble: Turn
+    turns: tuple[Turn, ...]
+    sampling: Sampling = Sampling()
+    stops: StopRules = StopRules()
+    close: str = ""
+    max_tokens: int = 512
+
+
+class Cancel(_Command, frozen=True, kw_only=True, tag="cancel"):
+    """Stop the request `id`; it still ends with its own final event."""
+
+    id: int
+
+
+class Shutdown(_Command, frozen=True, kw_only=True, tag="shutdown"):
+    """Free everything and exit."""
+
+
+Command = LoadModel | PreparePreamble | Tokenize | Generate | Cancel | Shutdown
+
+
+# -- events -------------------------------------------------------------------------
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="ev"):
+    """A message from the worker to the client."""
+
+
+class Ready(_Event, frozen=True, kw_only=True, tag="ready"):
+    """The worker is up and has loaded the native library."""
+
+    version: int
+    library: str
+
+
+class Notice(_Event, frozen=True, kw_only=True, tag="notice"):
+    """Something the user should know that stops nothing: one or two sentences."""
+
+    id: int
+    message: str
+
+
+class LoadProgress(_Event, frozen=True, kw_only=True, tag="load-progress"):
+    """`fraction`: 0 to 1."""
+
+    id: int
+    fraction: float
+
+
+class Device(_Value, frozen=True, kw_only=True):
+    """A compute device that the native library sees. `memory_total` in bytes, 0 if unknown."""
+
+    name: str
+    description: str
+    kind: str
+    memory_total: int = 0
+
+
+class ModelInfo(_Value, frozen=True, kw_only=True):
+    """What was loaded. Sizes in bytes; `n_swa` 0 where there is no sliding window."""
+
+    path: str
+    name: str
+    architecture: str
+    description: str
+    parameters: int
+    size: int
+    n_vocab: int
+    n_ctx: int
+    n_ctx_train: int
+    n_layer: int
+    n_swa: int
+    memory: MemoryKind
+    threads: int
+    gpu_layers: int
+    kv_type: KVType
+    has_chat_template: bool
+    adapter: str | None = None
+    devices: tuple[Device, ...] = ()
+
+
+class Loaded(_Event, frozen=True, kw_only=True, tag="loaded"):
+    """Final event of LoadModel."""
+
+    id: int
+    info: ModelInfo
+    load_s: float
+
+
+class PrefillProgress(_Event, frozen=True, kw_only=True, tag="prefill"):
+    """Tokens of this evaluation: `done` of `total`, of which `reused` were not evaluated again."""
+
+    id: int
+    stage: Literal["preamble", "prompt"]
+    done: int
+    reused: int
+    total: int
+
+
+class PreambleReady(_Event, frozen=True, kw_only=True, tag="preamble-ready"):
+    """Final event of PreparePreamble; also sent once by Generate, before PromptReady."""
+
+    id: int
+    tokens: int
+    source: PreambleSource
+    seconds: float
+
+
+class Tokenized(_Event, frozen=True, kw_only=True, tag="tokenized"):
+    """Final event of Tokenize: the ids of each turn's segments, in the same nesting."""
+
+    id: int
+    turns: tuple[tuple[tuple[int, ...], ...], ...]
+
+
+class TurnsDropped(_Event, frozen=True, kw_only=True, tag="dropped"):
+    """The context is full: the `turns` oldest turns (`tokens` tokens) left it, for good."""
+
+    id: int
+    turns: int
+    tokens: int
+
+
+class PromptReady(_Event, frozen=True, kw_only=True, tag="prompt-ready"):
+    """The prompt is evaluated. `turns`: ids of the segments, nested as in Generate.turns.
+
+    `reused` tokens (preamble included) were taken from the cache, `prefilled` evaluated.
+    """
+
+    id: int
+    turns: tuple[tuple[tuple[int, ...], ...], ...]
+    reused: int
+    prefilled: int
+    used: int
+
+
+class TextDelta(_Event, frozen=True, kw_only=True, tag="text"):
+    """More of the answer.
+
+    `ids`: the tokens that the text so far completes. Where a token's bytes are shown only
+    in part, `pending` is the text shown beyond the last id. So at any moment the ids of all
+    deltas, followed by the last `pending`, spell exactly the text of all deltas.
+    """
+
+    id: int
+    text: str
+    ids: tuple[int, ...] = ()
+    pending: str = ""
+    generated: int = 0
+
+
+class Finished(_Event, frozen=True, kw_only=True, tag="finished"):
+    """Final event of Generate.
+
+    `ids`: the answer's tokens as they stay in the history; `tail`: the text that follows
+    them before the next turn (the format's `close`, less what the model wrote of it itself).
+    `ids` + tokens of `tail` spell `text` + `close`. `stopped_by`: the stop string or the
+    end-of-generation token that ended the answer, as text. Times in seconds.
+    """
+
+    id: int
+    stop_reason: StopReason
+    text: str
+    ids: tuple[int, ...]
+    tail: str
+    generated: int
+    used: int
+    stopped_by: str = ""
+    prompt_s: float = 0.0
+    first_token_s: float = 0.0
+    decode_s: float = 0.0
+    prefill_tokens_per_s: float = 0.0
+    decode_tokens_per_s: float = 0.0
+
+
+class Failed(_Event, frozen=True, kw_only=True, tag="failed"):
+    """Final event of any command that could not be carried out."""
+
+    id: int
+    message: str
+    hint: str = ""
+
+
+Event = (
+    Ready
+    | Notice
+    | LoadProgress
+    | Loaded
+    | PrefillProgress
+    | PreambleReady
+    | Tokenized
+    | TurnsDropped
+    | PromptReady
+    | TextDelta
+    | Finished
+    | Failed
+)
+
+_encoder = msgspec.msgpack.Encoder()
+command_decoder = msgspec.msgpack.Decoder(Command)
+event_decoder = msgspec.msgpack.Decoder(Event)
+_LENGTH = struct.Struct("<I")
+
+
+class ProtocolError(Exception):
+    """A frame that no peer of this version sends."""
+
+
+def write_frame(fd: int, message: Command | Event) -> None:
+    """Write one message to a file descriptor, whole.
+
+    Raises:
+        OSError: The other end is closed.
+    """
+    body = _encoder.encode(message)
+    view = memoryview(_LENGTH.pack(len(body)) + body)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def read_frame(fd: int) -> bytes | None:
+    """Read one frame's body; None when the other end is closed (also in mid-frame).
+
+    Raises:
+        ProtocolError: The frame claims to be longer than `MAX_FRAME`.
+    """
+    head = _read_exactly(fd, _LENGTH.size)
+    if head is None:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    if length > MAX_FRAME:
+        raise ProtocolError(f"frame of {length} bytes")
+    return _read_exactly(fd, length)
+
+
+def _read_exactly(fd: int, count: int) -> bytes | None:
+    parts: list[bytes] = []
+    while count:
+        part = os.read(fd, min(count, 1 << 20))
+        if not part:
+            return None
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)

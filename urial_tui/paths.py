@@ -1,0 +1,66 @@
+"""The only place that knows directories.
+
+User directories follow the platform's conventions (platformdirs); on Linux that is
+the XDG specification, on macOS ~/Library. Each function returns a path and creates
+nothing: who writes creates the directory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import platformdirs
+
+APP = "urial-tui"
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def settings_file() -> Path:
+    """The user's settings (TOML)."""
+    return platformdirs.user_config_path(APP) / "settings.toml"
+
+
+def user_prompts_dir() -> Path:
+    """Preambles of the user; one with a shipped name replaces the shipped one."""
+    return platformdirs.user_config_path(APP) / "prompts"
+
+
+def user_catalogue_file() -> Path:
+    """Catalogue entries of the user; one with a shipped name replaces the shipped one."""
+    return platformdirs.user_config_path(APP) / "models.toml"
+
+
+def models_dir() -> Path:
+    """Where model files live: put a .gguf here and it is found by its catalogue name."""
+    return platformdirs.user_data_path(APP) / "models"
+
+
+def database_file() -> Path:
+    """Conversations (SQLite)."""
+    return platformdirs.user_data_path(APP) / "conversations.db"
+
+
+def preamble_cache_dir() -> Path:
+    """Evaluated preambles (KV state files)."""
+    return platformdirs.user_cache_path(APP) / "preambles"
+
+
+def log_dir() -> Path:
+    """Log files of the worker processes."""
+    return platformdirs.user_log_path(APP)
+
+
+def shipped_prompts_dir() -> Path:
+    """Preambles that come with the program, in a checkout and in an installed wheel alike."""
+    return _shipped("prompts")
+
+
+def shipped_catalogue_file() -> Path:
+    """The catalogue that comes with the program, in a checkout and in an installed wheel alike."""
+    return _shipped("models.toml")
+
+
+def _shipped(name: str) -> Path:
+    """The wheel carries the top-level data files inside the package; a checkout beside it."""
+    packaged = _PACKAGE / "_data" / name
+    return packaged if packaged.exists() else _PACKAGE.parent / name

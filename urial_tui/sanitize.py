@@ -1,0 +1,42 @@
+"""Foreign text made safe to show.
+
+Text from a model, a file name or GGUF metadata may hold terminal escape sequences or
+characters that reorder or hide what is shown. Whatever is printed or drawn passes
+through `sanitize` first; what is stored and what goes back to a model stays as it was.
+"""
+
+from __future__ import annotations
+
+import re
+
+# C0 and C1 controls and DEL; the bidirectional overrides and isolates (CVE-2021-42574)
+# and the line/paragraph separators, which terminals treat in different ways.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufff9-\ufffb]"
+)
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def _picture(match: re.Match[str]) -> str:
+    """A visible stand-in: the control pictures block for C0 and DEL, else the code point."""
+    code = ord(match.group())
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    return f"<U+{code:04X}>"
+
+
+def sanitize(text: str) -> str:
+    """`text` with every control character but newline and tab replaced by a visible sign.
+
+    A carriage return before a newline is dropped. Lone surrogates (undecodable file
+    names) become U+FFFD, so that the result always encodes to UTF-8.
+    """
+    text = _SURROGATES.sub("\ufffd", text.replace("\r\n", "\n"))
+    return _UNSAFE.sub(_picture, text)
+
+
+def sanitize_line(text: str) -> str:
+    """Like `sanitize`, for text that has to stay on one line: newlines and tabs become spaces."""
+    return sanitize(re.sub(r"[\r\n\t]+", " ", text))

@@ -1,0 +1,408 @@
+"""What is stored stays stored, and whatever goes wrong is one sentence."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from urial_tui.chat import store as store_module
+from urial_tui.chat.store import (
+    MIGRATIONS,
+    ConversationRecord,
+    Role,
+    Store,
+    Timings,
+    TurnRecord,
+    new_id,
+)
+from urial_tui.errors import StoreError
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "conversations.db"
+
+
+@pytest.fixture
+def store(file: Path) -> Iterator[Store]:
+    with Store(file) as opened:
+        yield opened
+
+
+def conversation(title: str = "A title", updated: float = 10.0) -> ConversationRecord:
+    return ConversationRecord(
+        id=new_id(), title=title, created=1.0, updated=updated, model="tiny", preamble="urial-k1"
+    )
+
+
+def turn(
+    of: ConversationRecord, role: Role = "user", text: str = "Hello", parent: int | None = None
+) -> TurnRecord:
+    return TurnRecord(
+        id=new_id(),
+        conversation_id=of.id,
+        parent_id=parent,
+        role=role,
+        text=text,
+        created=11.0,
+        model="tiny",
+        preamble="urial-k1",
+    )
+
+
+def exchange(store: Store) -> tuple[ConversationRecord, TurnRecord, TurnRecord]:
+    """A stored question, and an answer to it that is not stored yet."""
+    head = conversation()
+    question = turn(head)
+    store.add_question(head, question)
+    return head, question, turn(head, "assistant", "Hi", question.id)
+
+
+class TestReadingBack:
+    def test_a_turn_comes_back_with_every_field(self, store: Store) -> None:
+        head, question, answer = exchange(store)
+        answer = msgspec.structs.replace(
+            answer,
+            text="Grüße \x00 \x1b[31m ✓",
+            ids=(0, 1, 262_143, 2_147_483_647),
+            ids_key="abc",
+            tail="\n```\n",
+            stop_reason="stop",
+            stopped_by="```",
+            generated=4,
+            context_from=question.id,
+            timings=Timings(decode_s=0.5, used=1200),
+        )
+        store.save_answer(answer)
+        assert store.turns(head.id) == [question, answer]
+
+    def test_ids_that_are_not_known_differ_from_no_ids(self, store: Store) -> None:
+        head, _, answer = exchange(store)
+        store.save_answer(msgspec.structs.replace(answer, ids=()))
+        assert [stored.ids for stored in store.turns(head.id)] == [None, ()]
+
+    def test_another_connection_sees_a_turn_at_once(self, store: Store, file: Path) -> None:
+        head, question, _ = exchange(store)
+        with Store(file) as other:
+            assert other.turns(head.id) == [question]
+
+    def test_conversations_are_listed_by_their_last_change(self, store: Store) -> None:
+        for title, updated in (("old", 1.0), ("new", 3.0), ("middle", 2.0)):
+            head = conversation(title, updated)
+            store.add_question(head, turn(head))
+        listed = store.conversations()
+        assert [one.title for one in listed] == ["new", "middle", "old"]
+        assert [one.turns for one in listed] == [1, 1, 1]
+        assert store.conversation(listed[0].id) == listed[0]
+
+    def test_an_unknown_conversation_is_explained(self, store: Store) -> None:
+        with pytest.raises(StoreError, match="no longer in the database"):
+            store.conversation(1)
+
+    def test_questions_come_back_newest_first_and_once(self, store: Store) -> None:
+        head = conversation()
+        for text in ("first", "second", "first"):
+            store.add_question(head, turn(head, text=text))
+        assert store.recent_questions() == ["first", "second"]
+
+    def test_text_from_an_undecodable_command_line_is_stored(self, store: Store) -> None:
+        head = conversation(title="bad \udcff")
+        store.add_question(head, turn(head, text="bad \udcff"))
+        assert store.turns(head.id)[0].text == "bad \ufffd"
+        assert store.conversations()[0].title == "bad \ufffd"
+
+    def test_a_damaged_id_list_costs_the_ids_and_not_the_text(
+        self, store: Store, file: Path
+    ) -> None:
+        head, _, _ = exchange(store)
+        with sqlite3.connect(file) as raw:
+            raw.execute("UPDATE turns SET ids = x'010203', timings = '{'")
+        (read,) = store.turns(head.id)
+        assert (read.text, read.ids, read.timings) == ("Hello", None, Timings())
+
+
+@given(st.lists(st.integers(0, 2**31 - 1)))
+def test_ids_survive_packing(ids: list[int]) -> None:
+    assert store_module._unpack(store_module._pack(ids)) == tuple(ids)
+
+
+def test_ids_are_packed_as_little_endian_int32() -> None:
+    assert store_module._pack((1, 258)) == b"\x01\x00\x00\x00\x02\x01\x00\x00"
+
+
+class TestHistoryIsNotRewritten:
+    def test_a_growing_answer_is_brought_up_to_date(self, store: Store) -> None:
+        head, _, answer = exchange(store)
+        for text, reason in (("H", None), ("Hi th", None), ("Hi there", "eos")):
+            answer = msgspec.structs.replace(answer, text=text, stop_reason=reason)
+            store.save_answer(answer)
+        assert store.turns(head.id)[1:] == [answer]
+
+    def test_a_finished_answer_stays(self, store: Store) -> None:
+        head, _, answer = exchange(store)
+        done = msgspec.structs.replace(answer, stop_reason="eos")
+        store.save_answer(done)
+        with pytest.raises(StoreError):
+            store.save_answer(msgspec.structs.replace(done, text="Something else"))
+        assert store.turns(head.id)[1] == done
+
+    def test_a_question_stays(self, store: Store) -> None:
+        head, question, _ = exchange(store)
+        other = msgspec.structs.replace(question, text="Something else")
+        with pytest.raises(StoreError):
+            store.add_question(head, other)
+        with pytest.raises(StoreError):
+            store.save_answer(other)
+        assert store.turns(head.id) == [question]
+
+    def test_the_ids_of_a_question_are_set_once(self, store: Store) -> None:
+        head, question, _ = exchange(store)
+        store.set_question_ids(question.id, (5, 6), "one")
+        store.set_question_ids(question.id, (7,), "two")
+        (stored,) = store.turns(head.id)
+        assert (stored.ids, stored.ids_key) == ((5, 6), "one")
+
+    def test_an_answer_can_not_move_to_another_conversation(self, store: Store) -> None:
+        head, _, answer = exchange(store)
+        other, other_question, _ = exchange(store)
+        store.save_answer(answer)
+        moved = msgspec.structs.replace(
+            answer, conversation_id=other.id, parent_id=other_question.id, text="moved"
+        )
+        with pytest.raises(StoreError):
+            store.save_answer(moved)
+        assert store.turns(head.id)[1] == answer
+
+    def test_an_answer_needs_a_question_that_exists(self, store: Store) -> None:
+        head, _, _ = exchange(store)
+        with pytest.raises(StoreError):
+            store.save_answer(turn(head, "assistant", "To nothing", parent=12345))
+
+    def test_a_refused_question_leaves_no_empty_conversation(self, store: Store) -> None:
+        head = conversation()
+        with pytest.raises(StoreError):
+            store.add_question(head, turn(head, parent=12345))
+        assert store.conversations() == []
+
+
+class TestIds:
+    def test_they_grow(self) -> None:
+        made = [new_id() for _ in range(1000)]
+        assert made == sorted(set(made))
+        assert 0 < made[-1] < 2**63
+
+    def test_a_child_made_under_an_earlier_clock_follows_its_parent(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store_module, "_LAST_ID", 0)
+        monkeypatch.setattr("time.time_ns", lambda: 2_000_000_000)
+        parent = new_id()
+        monkeypatch.setattr(store_module, "_LAST_ID", 0)
+        monkeypatch.setattr("time.time_ns", lambda: 1_000_000_000)
+        assert new_id(after=parent) > parent
+
+
+class TestSeveralAtOnce:
+    def test_threads_share_one_store(self, store: Store) -> None:
+        head = conversation()
+        failures: list[Exception] = []
+
+        def write(name: str) -> None:
+            try:
+                for number in range(25):
+                    question = turn(head, text=f"{name} {number}")
+                    store.add_question(head, question)
+                    store.save_answer(turn(head, "assistant", "Yes", question.id))
+                    store.conversations()
+            except StoreError as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=write, args=(str(number),)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert len(store.turns(head.id)) == 200
+
+    def test_a_fresh_file_can_be_opened_by_many_at_once(self, file: Path) -> None:
+        start = threading.Barrier(6)
+        opened: list[Store] = []
+        failures: list[Exception] = []
+
+        def open_it() -> None:
+            start.wait()
+            try:
+                opened.append(Store(file))
+            except StoreError as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=open_it) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        for one in opened:
+            assert one.conversations() == []
+            one.close()
+
+    def test_a_writer_waits_for_another_process(self, store: Store, file: Path) -> None:
+        other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(0.2, lambda: other.execute("COMMIT"))
+        release.start()
+        head = conversation()
+        store.add_question(head, turn(head))
+        release.join()
+        other.close()
+        assert len(store.turns(head.id)) == 1
+
+
+class TestTrouble:
+    def test_a_locked_database_is_explained(self, file: Path) -> None:
+        with Store(file, busy_timeout=0.05) as store:
+            head, question, _ = exchange(store)
+            other = sqlite3.connect(file, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreError, match="in use by another program"):
+                store.add_question(head, turn(head, text="refused"))
+            assert store.turns(head.id) == [question]
+            other.close()
+            store.add_question(head, turn(head, text="accepted"))
+            assert [one.text for one in store.turns(head.id)] == ["Hello", "accepted"]
+
+    def test_a_full_disk_is_explained_and_loses_nothing(self, store: Store, file: Path) -> None:
+        head, question, answer = exchange(store)
+        store.save_answer(answer)
+        connection = store._connected()
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StoreError, match="the disk is full"):
+            store.save_answer(msgspec.structs.replace(answer, text="x" * 100_000))
+        assert store.turns(head.id) == [question, answer]
+        connection.execute(f"PRAGMA max_page_count = {pages + 1000}")
+        longer = msgspec.structs.replace(answer, text="x" * 100_000, stop_reason="eos")
+        store.save_answer(longer)
+        with Store(file) as other:
+            assert other.turns(head.id) == [question, longer]
+
+    def test_a_read_only_database_is_explained_and_still_read(self, store: Store) -> None:
+        head, question, _ = exchange(store)
+        store._connected().execute("PRAGMA query_only = 1")
+        with pytest.raises(StoreError, match="read-only"):
+            store.add_question(head, turn(head))
+        assert store.turns(head.id) == [question]
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"this is a text file, and a long one at that " * 50,
+            b"SQLite format 3\x00" + b"\xff" * 4096,
+        ],
+        ids=["text", "garbled"],
+    )
+    def test_a_file_that_is_no_database_is_explained_and_left_alone(
+        self, tmp_path: Path, content: bytes
+    ) -> None:
+        path = tmp_path / "conversations.db"
+        path.write_bytes(content)
+        with pytest.raises(StoreError, match="damaged or is not a database") as caught:
+            Store(path)
+        assert "Move it away" in caught.value.hint
+        assert path.read_bytes() == content
+
+    def test_damage_inside_is_explained(self, file: Path) -> None:
+        with Store(file) as store:
+            head = conversation()
+            for number in range(200):
+                store.add_question(head, turn(head, text=f"{number} " * 100))
+        damaged = bytearray(file.read_bytes())
+        damaged[8192:] = b"\xa5" * (len(damaged) - 8192)
+        file.write_bytes(damaged)
+        with Store(file) as store, pytest.raises(StoreError, match="damaged"):
+            store.turns(head.id)
+
+    def test_a_newer_database_is_left_alone(self, file: Path) -> None:
+        Store(file).close()
+        with sqlite3.connect(file) as raw:
+            raw.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+        with pytest.raises(StoreError, match="newer version"):
+            Store(file)
+        with sqlite3.connect(file) as raw:
+            assert raw.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
+
+    @pytest.mark.parametrize("version", [0, 1])
+    def test_the_database_of_another_program_is_left_alone(
+        self, tmp_path: Path, version: int
+    ) -> None:
+        path = tmp_path / "other.db"
+        with sqlite3.connect(path) as raw:
+            raw.execute("CREATE TABLE bookmarks (url TEXT)")
+            raw.execute(f"PRAGMA user_version = {version}")
+        with pytest.raises(StoreError, match="belongs to another program"):
+            Store(path)
+        with sqlite3.connect(path) as raw:
+            assert raw.execute("SELECT name FROM sqlite_master").fetchall() == [("bookmarks",)]
+
+    def test_a_directory_in_its_place_is_explained(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreError, match="can't be opened"):
+            Store(tmp_path)
+
+    def test_a_directory_that_can_not_be_made_is_explained(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("in the way")
+        with pytest.raises(StoreError, match="can't be opened"):
+            Store(tmp_path / "file" / "conversations.db")
+
+    def test_a_migration_that_fails_changes_nothing(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with Store(file) as store:
+            head, question, _ = exchange(store)
+
+        def broken(connection: sqlite3.Connection) -> None:
+            connection.execute("CREATE TABLE half_done (x)")
+            connection.execute("SELECT * FROM nowhere")
+
+        monkeypatch.setattr(store_module, "MIGRATIONS", (*MIGRATIONS, broken))
+        with pytest.raises(StoreError):
+            Store(file)
+        monkeypatch.undo()
+        with Store(file) as store:
+            assert store.turns(head.id) == [question]
+        with sqlite3.connect(file) as raw:
+            assert not raw.execute(
+                "SELECT 1 FROM sqlite_master WHERE name = 'half_done'"
+            ).fetchall()
+
+    def test_a_closed_store_says_so(self, store: Store) -> None:
+        store.close()
+        store.close()
+        with pytest.raises(StoreError, match="closed"):
+            store.conversations()
+
+    def test_a_turn_survives_a_process_that_is_killed(self, file: Path) -> None:
+        """A copy of the files as they are at this moment is what a killed process leaves."""
+        with Store(file) as store:
+            head, question, _ = exchange(store)
+            copy = file.parent / "copy.db"
+            for suffix in ("", "-wal"):
+                source = file.with_name(file.name + suffix)
+                if source.exists():
+                    copy.with_name(copy.name + suffix).write_bytes(source.read_bytes())
+        with Store(copy) as recovered:
+            assert recovered.turns(head.id) == [question]
+
+
+def test_conversations_are_private(store: Store, file: Path) -> None:
+    exchange(store)
+    for one in file.parent.iterdir():
+        assert stat.S_IMODE(one.stat().st_mode) & 0o077 == 0

@@ -1,0 +1,1 @@
+"""Conversations: the tree of turns, what drives an answer, and where both are kept."""

@@ -1,0 +1,488 @@
+"""A conversation: a tree of turns, where it stands in it, and what drives one answer.
+
+The path from the root to the current leaf is what the user sees and what the model is
+shown. A question is stored before its answer starts; an answer is stored as it grows and
+keeps what was written, whatever ends it. What the model wrote and what the user typed is
+kept as token ids, so a later request puts the very same tokens into the context; where
+another model or another format is in use, the text stands in.
+
+Nothing here knows a screen: `ask` yields the engine's events and the caller shows them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from urial_tui.chat.store import ConversationRecord, Store, Timings, TurnRecord, TurnStop, new_id
+from urial_tui.engine.protocol import (
+    Event,
+    Finished,
+    ModelInfo,
+    PromptReady,
+    Sampling,
+    StopRules,
+    TextDelta,
+    TextSegment,
+    TokenSegment,
+    Turn,
+    TurnsDropped,
+)
+from urial_tui.errors import EngineDied, EngineError, StoreError, UsageError
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.render import close_text, open_turn, preamble_text
+from urial_tui.prompting.stops import stop_rules
+
+SAVE_EVERY = 0.5
+"""Seconds between two writes of an answer that grows."""
+
+TITLE_LENGTH = 60
+
+
+class Answerer(Protocol):
+    """What a conversation needs of an engine (`engine.client.Engine` has it)."""
+
+    info: ModelInfo | None
+
+    def generate(
+        self,
+        *,
+        preamble: Turn,
+        turns: Sequence[Turn],
+        sampling: Sampling | None = None,
+        stops: StopRules | None = None,
+        close: str = "",
+        max_tokens: int = 512,
+    ) -> Generator[Event, None, None]:
+        """Answer the last turn, event by event."""
+        ...
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """A question of the path with its answer, if it has one yet."""
+
+    question: TurnRecord
+    answer: TurnRecord | None = None
+    in_context: bool = True
+    """False once the context was too full to hold it."""
+
+
+class Conversation:
+    """A tree of turns and its current leaf.
+
+    `preamble` and `model_name` may be changed at any time between two answers. One thread
+    at a time may ask; others may read meanwhile.
+
+    Args:
+        record: Its head; stored with the first question.
+        preamble: What the next answer is written under.
+        store: Where turns go; None keeps them in memory only.
+        turns: What it starts with, parents first.
+        clock: Seconds, monotonic; spaces the writes of a growing answer.
+    """
+
+    def __init__(
+        self,
+        record: ConversationRecord,
+        preamble: Preamble,
+        store: Store | None,
+        turns: Iterable[TurnRecord] = (),
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.record = record
+        self.preamble = preamble
+        self.model_name = record.model
+        self.store = store
+        self.store_error: StoreError | None = None
+        """Why the end of the last answer is not on the disk; None when all is stored."""
+        self._turns = {turn.id: turn for turn in turns}
+        self._leaf = max(self._turns, default=None)
+        self._clock = clock
+        self._unsaved: dict[int, TurnRecord] = {}
+
+    @classmethod
+    def new(cls, store: Store | None, model_name: str, preamble: Preamble) -> Conversation:
+        """An empty conversation; it reaches the store with its first question."""
+        now = time.time()
+        record = ConversationRecord(
+            id=new_id(),
+            title="",
+            created=now,
+            updated=now,
+            model=model_name,
+            preamble=preamble.name,
+        )
+        return cls(record, preamble, store)
+
+    @classmethod
+    def open(
+        cls, store: Store, conversation_id: int, model_name: str, preamble: Preamble
+    ) -> Conversation:
+        """A stored conversation at its newest turn, to go on with this model and preamble.
+
+        Raises:
+            StoreError: It is not there, or the database can't be read.
+        """
+        record = store.conversation(conversation_id)
+        conversation = cls(record, preamble, store, store.turns(conversation_id))
+        conversation.model_name = model_name
+        return conversation
+
+    # -- the tree -------------------------------------------------------------------
+
+    @property
+    def leaf(self) -> TurnRecord | None:
+        """The turn that the next one follows."""
+        return None if self._leaf is None else self._turns[self._leaf]
+
+    @property
+    def path(self) -> tuple[TurnRecord, ...]:
+        """The turns from the root to the leaf."""
+        turns: list[TurnRecord] = []
+        turn = self.leaf
+        while turn is not None:
+            turns.append(turn)
+            turn = None if turn.parent_id is None else self._turns[turn.parent_id]
+        return tuple(reversed(turns))
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """The path as questions with their answers, oldest first."""
+        pairs: list[tuple[TurnRecord, TurnRecord | None]] = []
+        for turn in self.path:
+            if turn.role == "user":
+                pairs.append((turn, None))
+            elif pairs:
+                pairs[-1] = (pairs[-1][0], turn)
+        start = self._context_from()
+        inside = all(question.id != start for question, _ in pairs)
+        found: list[Exchange] = []
+        for question, answer in pairs:
+            inside = inside or question.id == start
+            found.append(Exchange(question=question, answer=answer, in_context=inside))
+        return tuple(found)
+
+    def children(self, turn_id: int | None) -> tuple[TurnRecord, ...]:
+        """What follows a turn, oldest first; None: the first turns of the conversation."""
+        return tuple(turn for turn in self._turns.values() if turn.parent_id == turn_id)
+
+    @property
+    def dropped(self) -> int:
+        """How many of the path's oldest exchanges are no longer shown to the model."""
+        return sum(not exchange.in_context for exchange in self.exchanges)
+
+    def _context_from(self) -> int | None:
+        """The oldest question in the context, as the path's last answer left it."""
+        return next((t.context_from for t in reversed(self.path) if t.role == "assistant"), None)
+
+    # -- asking ---------------------------------------------------------------------
+
+    def ask(
+        self,
+        engine: Answerer,
+        text: str,
+        *,
+        sampling: Sampling | None = None,
+        max_tokens: int = 512,
+    ) -> Generator[Event, None, None]:
+        """Add a question behind the leaf and answer it: `add_question`, then `answer`."""
+        self.add_question(text)
+        yield from self.answer(engine, sampling=sampling, max_tokens=max_tokens)
+
+    def add_question(self, text: str) -> TurnRecord:
+        """Store what the user typed; it becomes the leaf.
+
+        Raises:
+            StoreError: It could not be stored; the conversation is as it was before.
+        """
+        # What can't be written as UTF-8 can be neither stored nor sent to the worker.
+        text = re.sub("[\ud800-\udfff]", "\ufffd", text)
+        now = time.time()
+        record = msgspec.structs.replace(
+            self.record,
+            title=self.record.title or title_of(text),
+            updated=now,
+            model=self.model_name,
+            preamble=self.preamble.name,
+        )
+        turn = TurnRecord(
+            id=new_id(after=self._leaf or 0),
+            conversation_id=record.id,
+            parent_id=self._leaf,
+            role="user",
+            text=text,
+            created=now,
+            model=self.model_name,
+            preamble=self.preamble.name,
+        )
+        if self.store is not None:
+            self._save_unsaved()
+            self.store.add_question(record, turn)
+        self.record = record
+        self._turns[turn.id] = turn
+        self._leaf = turn.id
+        return turn
+
+    def answer(
+        self,
+        engine: Answerer,
+        *,
+        sampling: Sampling | None = None,
+        max_tokens: int = 512,
+    ) -> Generator[Event, None, None]:
+        """Answer the path's last question; where it has an answer, make a sibling of that.
+
+        The events are the engine's. Closing the iterator cancels the answer. Whatever ends
+        it, the text so far stays, in a turn that is the leaf from then on.
+
+        Raises:
+            UsageError: There is no question.
+            EngineDied: The engine died; the answer so far is kept with stop reason "died".
+            EngineError: The engine refused; kept with stop reason "failed".
+            StoreError: The answer is complete (`Finished` was yielded) but not on the disk.
+        """
+        question = next((turn for turn in reversed(self.path) if turn.role == "user"), None)
+        if question is None:
+            raise UsageError("There is nothing to answer yet.", "Ask something first.")
+        key = ids_key(self.model_name, engine.info, self.preamble)
+        exchanges = self._context_of(question, key)
+        turns = tuple(self._turn_of(exchange, key) for exchange in exchanges)
+        close = close_text(self.preamble)
+        events = engine.generate(
+            preamble=(TextSegment(text=preamble_text(self.preamble)),),
+            turns=turns,
+            sampling=sampling,
+            stops=stop_rules(self.preamble),
+            close=close,
+            max_tokens=max_tokens,
+        )
+        partial = TurnRecord(
+            id=new_id(after=question.id),
+            conversation_id=self.record.id,
+            parent_id=question.id,
+            role="assistant",
+            text="",
+            created=time.time(),
+            ids=(),
+            ids_key=key,
+            tail=close,
+            model=self.model_name,
+            preamble=self.preamble.name,
+            context_from=exchanges[0].question.id if self._left_out(exchanges) else None,
+        )
+        yield from self._follow(events, _Growing(partial, close), [e.question for e in exchanges])
+
+    def _follow(
+        self,
+        events: Generator[Event, None, None],
+        growing: _Growing,
+        questions: list[TurnRecord],
+    ) -> Generator[Event, None, None]:
+        """Pass the events on, and the answer into the tree and the store as it grows."""
+        ended: TurnStop = "cancelled"
+        saved_at = -SAVE_EVERY
+        try:
+            with contextlib.closing(events):
+                for event in events:
+                    if isinstance(event, Finished):
+                        self._place(growing.finished(event))
+                    elif isinstance(event, TurnsDropped):
+                        del questions[: min(event.turns, len(questions) - 1)]
+                        growing.starts_at(questions[0])
+                    elif isinstance(event, PromptReady):
+                        self._learn_ids(questions, event, growing.key)
+                        growing.prompt_ready(event)
+                    elif isinstance(event, TextDelta):
+                        growing.add(event)
+                        if self._clock() - saved_at >= SAVE_EVERY:
+                            saved_at = self._clock()
+                            self._place(growing.record())
+                    yield event
+        except EngineDied:
+            ended = "died"
+            raise
+        except EngineError:
+            ended = "failed"
+            raise
+        finally:
+            if not growing.complete:
+                self._place(growing.record(ended))
+        if self.store_error is not None:
+            raise self.store_error
+
+    # -- what the model is shown ----------------------------------------------------
+
+    def _context_of(self, question: TurnRecord, key: str) -> list[Exchange]:
+        """The exchanges to send, the open one last.
+
+        Exchanges without an answer are left out: shown to a base model, they would be
+        examples of how not to answer. What left the context of this very model and format
+        stays out; another one may have room for it.
+        """
+        past = [exchange for exchange in self.exchanges if exchange.question.id != question.id]
+        last = next((e.answer for e in reversed(self.exchanges) if e.answer is not None), None)
+        if last is not None and last.ids_key == key:
+            past = [exchange for exchange in past if exchange.in_context]
+        past = [exchange for exchange in past if exchange.answer and exchange.answer.text]
+        return [*past, Exchange(question=question)]
+
+    def _left_out(self, sent: list[Exchange]) -> bool:
+        """Whether something was left out for want of room."""
+        ids = {exchange.question.id for exchange in sent}
+        return any(
+            not exchange.in_context and exchange.question.id not in ids
+            for exchange in self.exchanges
+        )
+
+    def _turn_of(self, exchange: Exchange, key: str) -> Turn:
+        question, answer = exchange.question, exchange.answer
+        asked: TextSegment | TokenSegment
+        if question.ids is not None and question.ids_key == key:
+            asked = TokenSegment(ids=question.ids)
+        else:
+            asked = TextSegment(text=open_turn(self.preamble, question.text))
+        if answer is None:
+            return (asked,)
+        if answer.ids is not None and answer.ids_key == key:
+            written = (TokenSegment(ids=answer.ids), TextSegment(text=answer.tail))
+            return (asked, *(part for part in written if part != TextSegment(text="")))
+        return (asked, TextSegment(text=answer.text + close_text(self.preamble)))
+
+    def _learn_ids(self, questions: list[TurnRecord], event: PromptReady, key: str) -> None:
+        """Keep the ids that the questions became. The last turns of both lists match."""
+        for question, segments in zip(reversed(questions), reversed(event.turns), strict=False):
+            known = self._turns[question.id]
+            if not segments or (known.ids is not None and known.ids_key == key):
+                continue
+            self._turns[question.id] = msgspec.structs.replace(known, ids=segments[0], ids_key=key)
+            if self.store is not None and known.ids is None:
+                with self._remembering_failure():
+                    self.store.set_question_ids(question.id, segments[0], key)
+
+    # -- the store ------------------------------------------------------------------
+
+    def _place(self, answer: TurnRecord) -> None:
+        """Put the answer, as far as it is, into the tree and the store.
+
+        A store that fails in the middle does not stop the answer: what is not written is
+        remembered and tried again with the next write.
+        """
+        self._turns[answer.id] = answer
+        self._leaf = answer.id
+        if self.store is None:
+            return
+        self._unsaved[answer.id] = answer
+        self.store_error = None
+        with self._remembering_failure():
+            self._save_unsaved()
+
+    def _save_unsaved(self) -> None:
+        if self.store is None:
+            return
+        for turn_id, turn in list(self._unsaved.items()):
+            self.store.save_answer(turn)
+            del self._unsaved[turn_id]
+        self.store_error = None
+
+    @contextlib.contextmanager
+    def _remembering_failure(self) -> Generator[None, None, None]:
+        try:
+            yield
+        except StoreError as error:
+            self.store_error = error
+
+
+class _Growing:
+    """An answer while it is written: at any moment, what can be stored of it."""
+
+    def __init__(self, start: TurnRecord, close: str) -> None:
+        self.key = start.ids_key
+        self.complete = False
+        self._start = start
+        self._close = close
+        self._text: list[str] = []
+        self._ids: list[int] = []
+        self._pending = ""
+        self._generated = 0
+        self._timings = Timings()
+
+    def starts_at(self, question: TurnRecord) -> None:
+        """The context now starts at this question."""
+        self._start = msgspec.structs.replace(self._start, context_from=question.id)
+
+    def prompt_ready(self, event: PromptReady) -> None:
+        """The prompt cost this much."""
+        self._timings = Timings(reused=event.reused, prefilled=event.prefilled, used=event.used)
+
+    def add(self, event: TextDelta) -> None:
+        """More text, with the ids that spell all of it but `pending`."""
+        self._text.append(event.text)
+        self._ids += event.ids
+        self._pending = event.pending
+        self._generated = max(self._generated, event.generated)
+
+    def record(self, stop_reason: TurnStop | None = None) -> TurnRecord:
+        """The answer so far; its ids and its tail spell its text and the format's close."""
+        self._text = ["".join(self._text)]
+        return msgspec.structs.replace(
+            self._start,
+            text=self._text[0],
+            ids=tuple(self._ids),
+            tail=self._pending + self._close,
+            stop_reason=stop_reason,
+            generated=self._generated,
+            timings=self._timings,
+        )
+
+    def finished(self, event: Finished) -> TurnRecord:
+        """The answer as the engine closed it."""
+        self.complete = True
+        return msgspec.structs.replace(
+            self._start,
+            text=event.text,
+            ids=event.ids,
+            tail=event.tail,
+            stop_reason=event.stop_reason,
+            stopped_by=event.stopped_by,
+            generated=event.generated,
+            timings=Timings(
+                prompt_s=event.prompt_s,
+                first_token_s=event.first_token_s,
+                decode_s=event.decode_s,
+                prefill_tokens_per_s=event.prefill_tokens_per_s,
+                decode_tokens_per_s=event.decode_tokens_per_s,
+                reused=self._timings.reused,
+                prefilled=self._timings.prefilled,
+                used=event.used,
+            ),
+        )
+
+
+def ids_key(model_name: str, info: ModelInfo | None, preamble: Preamble) -> str:
+    """What token ids of a turn belong to: the model's vocabulary and the turns' format.
+
+    Two preambles of one format share it. Two files of one name do not, unless they agree
+    in architecture, vocabulary size, file size and adapter.
+    """
+    model = (
+        (info.architecture, info.n_vocab, info.size, info.adapter or "") if info is not None else ()
+    )
+    parts = (model_name, *model, open_turn(preamble, "?"), close_text(preamble))
+    return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def title_of(question: str) -> str:
+    """A conversation's title from its first question: one line, cut at a word."""
+    line = " ".join(question.split())
+    if len(line) <= TITLE_LENGTH:
+        return line
+    cut = line[: TITLE_LENGTH - 1]
+    head, space, _ = cut.rpartition(" ")
+    return (head if space and len(head) > TITLE_LENGTH // 2 else cut).rstrip() + "…"

@@ -1,0 +1,5 @@
+"""Preambles: the constant text that turns a base model into an assistant.
+
+A preamble file declares its own format (headings, fences, stop rules); everything that
+builds a prompt or ends an answer takes it from there and knows no heading of its own.
+"""

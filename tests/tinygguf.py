@@ -1,10 +1,13 @@
 """Tiny GGUF models with random weights: real enough for llama.cpp, small enough for every test.
 
-The same arguments always give the same bytes. Weights are F32, so that the way tokens are
-batched moves a logit by rounding errors only, and are scaled so that greedy decoding
-wanders through the vocabulary and depends on the whole context rather than on the last
-token alone. What such a model says makes no sense and is often no valid UTF-8: its
-vocabulary holds every byte, pieces that end inside a character, and control tokens.
+The same arguments always give the same bytes. The weights are scaled so that greedy
+decoding wanders through the vocabulary and depends on the whole context, not on the last
+token alone, while rounding hardly ever changes the choice: flash attention sums in half
+precision, so decoding one by one moves a logit by about 0.01 against one batch, where the
+logits' standard deviation is 8 and the median lead of the first over the second 1.8.
+
+What such a model says makes no sense and is often no valid UTF-8: its vocabulary holds
+every byte, pieces that end inside a character, and control tokens.
 """
 
 from __future__ import annotations
@@ -29,6 +32,10 @@ N_FF = 96
 D_STATE = 16
 D_CONV = 4
 DT_RANK = 4
+SHARPNESS = 2.5
+"""Scale of queries and keys: attention picks a few tokens, near and far, not their mean."""
+ATTENTION = 0.15
+"""Share of attention in the residual stream: more makes the context and rounding count more."""
 WINDOW = 32
 """Tokens that a sliding-window layer of `write_sliding_window` looks back on."""
 
@@ -36,53 +43,19 @@ START_OF_TURN = "<start_of_turn>"
 END_OF_TURN = "<end_of_turn>"
 """Ends generation, besides the end-of-text token."""
 
+# fmt: off
 _WORDS = (
-    "the",
-    "and",
-    "is",
-    "of",
-    "to",
-    "in",
-    "that",
-    "you",
-    "for",
-    "it",
-    "on",
-    "with",
-    "this",
-    "are",
-    "be",
-    "as",
-    "at",
-    "or",
-    "can",
-    "not",
-    "here",
-    "answer",
-    "query",
-    "please",
-    "first",
-    "second",
-    "help",
-    "hope",
-    "Hello",
-    "world",
-    "because",
-    "number",
-    "list",
-    "code",
-    "Query",
+    "the", "and", "is", "of", "to", "in", "that", "you", "for", "it", "on", "with", "this",
+    "are", "be", "as", "at", "or", "can", "not", "here", "answer", "query", "please", "first",
+    "second", "help", "hope", "Hello", "world", "because", "number", "list", "code", "Query",
     "Answer",
 )
+# fmt: on
 _RUNS = ("```", "##", "# ", "\n\n", ". ", ", ", "    ", "**")
 _CHARACTERS = ("é", "ü", "ß", "—", "中", "🙂")
 _HALF_CHARACTERS = (
-    b"\xf0\x9f",
-    b"\xf0\x9f\x98",
-    b" \xf0\x9f",
-    b"\xe4\xb8",
-    b"\x98\x80",
-    b"\xa4\xe4",
+    *(b"\xf0\x9f", b"\xf0\x9f\x98", b" \xf0\x9f"),
+    *(b"\xe4\xb8", b"\x98\x80", b"\xa4\xe4"),
 )
 """Pieces that begin or end inside a character; byte-level vocabularies hold such."""
 
@@ -233,10 +206,10 @@ def write_sliding_window(
     for layer in range(n_layer):
         weights.add_attention(layer)
         weights.add_feed_forward(layer)
-        for norm in ("post_attention_norm", "post_ffw_norm"):
-            weights.add_norm(f"blk.{layer}.{norm}", gain=2.0)
+        weights.add_norm(f"blk.{layer}.post_attention_norm", gain=ATTENTION)
+        weights.add_norm(f"blk.{layer}.post_ffw_norm")
         for norm in ("attn_q_norm", "attn_k_norm"):
-            weights.add_norm(f"blk.{layer}.{norm}", HEAD, gain=1.5)
+            weights.add_norm(f"blk.{layer}.{norm}", HEAD, gain=SHARPNESS)
     return _finish(writer, path)
 
 
@@ -314,7 +287,6 @@ class _Weights:
     def add_embeddings(self, vocabulary: Vocabulary, scale: float = 1.0) -> None:
         n_vocab = len(vocabulary.tokens)
         embeddings = self.normal("token_embd.weight", n_vocab, N_EMBD)
-        # Loud layers over a quiet embedding: the context decides, not the last token.
         self.add("token_embd.weight", embeddings * np.float32(0.5 * scale))
         self.add_norm("output_norm")
         output = self.normal("output.weight", n_vocab, N_EMBD)
@@ -325,10 +297,10 @@ class _Weights:
     def add_attention(self, layer: int) -> None:
         block = f"blk.{layer}"
         self.add_norm(f"{block}.attn_norm")
-        self.add_matrix(f"{block}.attn_q.weight", N_EMBD, N_HEAD * HEAD, gain=1.5)
-        self.add_matrix(f"{block}.attn_k.weight", N_EMBD, N_HEAD_KV * HEAD, gain=1.5)
+        self.add_matrix(f"{block}.attn_q.weight", N_EMBD, N_HEAD * HEAD, gain=SHARPNESS)
+        self.add_matrix(f"{block}.attn_k.weight", N_EMBD, N_HEAD_KV * HEAD, gain=SHARPNESS)
         self.add_matrix(f"{block}.attn_v.weight", N_EMBD, N_HEAD_KV * HEAD)
-        self.add_matrix(f"{block}.attn_output.weight", N_HEAD * HEAD, N_EMBD, gain=2.0)
+        self.add_matrix(f"{block}.attn_output.weight", N_HEAD * HEAD, N_EMBD, gain=ATTENTION)
 
     def add_feed_forward(self, layer: int, *, poisoned: bool = False) -> None:
         block = f"blk.{layer}"

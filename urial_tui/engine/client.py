@@ -1,0 +1,386 @@
+"""The client's end of the engine: starts the worker, streams its events, cancels, restarts.
+
+One `Engine` owns at most one worker process and runs one request at a time; only `cancel`
+may be called from another thread meanwhile. Requests are iterators of events that end
+with the request's final event. An iterator that is closed early cancels its request and
+reads it to the end, so that the next one starts on a clean line. `Failed` is raised as
+`EngineError`; a worker that is gone is raised as `EngineDied` and is started afresh by the
+next `load`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import msgspec
+
+from urial_tui import paths
+from urial_tui.engine.protocol import (
+    VERSION,
+    Cancel,
+    Command,
+    EngineOptions,
+    Event,
+    Failed,
+    Finished,
+    Generate,
+    Loaded,
+    LoadModel,
+    ModelInfo,
+    PreambleReady,
+    PreparePreamble,
+    ProtocolError,
+    Ready,
+    Sampling,
+    Shutdown,
+    StopRules,
+    Tokenize,
+    Tokenized,
+    Turn,
+    event_decoder,
+    read_frame,
+    write_frame,
+)
+from urial_tui.errors import EngineDied, EngineError
+from urial_tui.sanitize import sanitize_line
+
+_EXIT_TIMEOUT = 3.0
+"""Seconds that a worker gets to free its memory before it is killed."""
+
+_KEPT_LOGS = 8
+
+
+class Engine:
+    """A language model in a process of its own.
+
+    Args:
+        log_file: Where the worker's output goes; by default a new file in `paths.log_dir()`.
+        cache_dir: Where evaluated preambles are kept; by default `paths.preamble_cache_dir()`.
+        program: The worker's command line, for tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        log_file: Path | None = None,
+        cache_dir: Path | None = None,
+        program: Sequence[str] | None = None,
+    ) -> None:
+        self.info: ModelInfo | None = None
+        self.log_file = log_file or paths.log_dir() / f"engine-{os.getpid()}-{id(self):x}.log"
+        self._cache_dir = cache_dir or paths.preamble_cache_dir()
+        self._program = tuple(program or (sys.executable, "-P", "-m", "urial_tui.engine.worker"))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False
+        self._ids = itertools.count(1)
+        self._current: int | None = None
+        self._request = threading.Lock()
+        self._writing = threading.Lock()
+
+    # -- requests -------------------------------------------------------------------
+
+    def load(
+        self,
+        path: Path,
+        *,
+        adapter: Path | None = None,
+        options: EngineOptions | None = None,
+    ) -> Generator[Event, None, None]:
+        """Load a model, starting the worker if need be: LoadProgress*, Loaded.
+
+        Raises:
+            EngineError: The file is no model, or does not fit.
+            EngineDied: The worker ended.
+        """
+        command = LoadModel(
+            id=next(self._ids),
+            path=os.fspath(path.absolute()),
+            adapter=os.fspath(adapter.absolute()) if adapter else None,
+            options=options or EngineOptions(),
+        )
+        self.start()
+        self.info = None
+        for event in self._run(command):
+            if isinstance(event, Loaded):
+                self.info = event.info
+            yield event
+
+    def prepare(self, preamble: Turn) -> Generator[Event, None, None]:
+        """Evaluate and pin a preamble: PrefillProgress*, PreambleReady."""
+        return self._run(PreparePreamble(id=next(self._ids), preamble=preamble))
+
+    def tokenize(self, turns: Sequence[Turn]) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """The token ids of each turn's segments, nested as they came."""
+        for event in self._run(Tokenize(id=next(self._ids), turns=tuple(turns))):
+            if isinstance(event, Tokenized):
+                return event.turns
+        raise AssertionError("unreachable: a request ends with its final event")
+
+    def generate(
+        self,
+        *,
+        preamble: Turn,
+        turns: Sequence[Turn],
+        sampling: Sampling | None = None,
+        stops: StopRules | None = None,
+        close: str = "",
+        max_tokens: int = 512,
+    ) -> Generator[Event, None, None]:
+        """Answer the last turn; see `protocol.Generate` for the arguments.
+
+        Yields PrefillProgress*, PreambleReady, TurnsDropped?, PromptReady, TextDelta*,
+        Finished (and Notice anywhere).
+        """
+        return self._run(
+            Generate(
+                id=next(self._ids),
+                preamble=preamble,
+                turns=tuple(turns),
+                sampling=sampling or Sampling(),
+                stops=stops or StopRules(),
+                close=close,
+                max_tokens=max_tokens,
+            )
+        )
+
+    def cancel(self) -> None:
+        """Ask the running request, if any, to end; safe from any thread."""
+        current = self._current
+        if current is not None:
+            with contextlib.suppress(OSError, EngineDied):
+                self._send(Cancel(id=current))
+
+    # -- the process ----------------------------------------------------------------
+
+    @property
+    def alive(self) -> bool:
+        """Whether the worker runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, None when there is none."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start the worker without waiting for it; `load` does so where that was not done.
+
+        Raises:
+            EngineError: The process can't be started.
+        """
+        if self.alive:
+            return
+        self._discard()
+        environment = os.environ | {
+            # An abort in native code would start a debugger and print to the terminal.
+            "GGML_NO_BACKTRACE": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        try:
+            with self._open_log() as log:
+                self._process = subprocess.Popen(
+                    [*self._program, os.fspath(self._cache_dir)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    bufsize=0,
+                    env=environment,
+                    # Ctrl-C in the terminal is the client's to handle.
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise EngineError(
+                f"The engine can't be started: {error.strerror or error}.",
+                "Free memory or processes and try again.",
+            ) from error
+
+    def close(self) -> None:
+        """End the worker; it is killed if it does not go by itself."""
+        process = self._process
+        if process is None:
+            return
+        with contextlib.suppress(OSError, EngineDied):
+            self._send(Shutdown())
+        if process.stdin:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+        try:
+            process.wait(_EXIT_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        self._discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open_log(self) -> IO[bytes]:
+        """The log file, or the null device where none can be written."""
+        directory = self.log_file.parent
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            old = sorted(directory.glob("engine-*.log"), key=lambda file: file.stat().st_mtime)
+            for file in old[:-_KEPT_LOGS]:
+                file.unlink(missing_ok=True)
+            return self.log_file.open("ab")
+        except OSError:
+            return Path(os.devnull).open("ab")
+
+    def _discard(self) -> None:
+        """Reap the process and close its pipes."""
+        process, self._process = self._process, None
+        self._ready = False
+        self.info = None
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        try:
+            process.wait(_EXIT_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    # -- the line -------------------------------------------------------------------
+
+    def _run(self, command: Command) -> Generator[Event, None, None]:
+        assert not isinstance(command, Cancel | Shutdown)
+        if not self._request.acquire(blocking=False):
+            raise EngineError("The engine is busy with another request.", "Wait, or stop it first.")
+        try:
+            self._await_ready()
+            self._current = command.id
+            final = (_FINAL_EVENT[type(command)], Failed)
+            done = False
+            try:
+                self._send(command)
+                while not done:
+                    event = self._receive()
+                    if getattr(event, "id", None) != command.id:
+                        continue
+                    done = isinstance(event, final)
+                    if isinstance(event, Failed):
+                        raise EngineError(event.message, event.hint)
+                    yield event
+            finally:
+                if not done:
+                    self._drain(command.id, final)
+        finally:
+            self._current = None
+            self._request.release()
+
+    def _drain(self, request: int, final: tuple[type, ...]) -> None:
+        """Cancel an abandoned request and read past its final event."""
+        if self._process is None:
+            return
+        self.cancel()
+        with contextlib.suppress(EngineDied):
+            while True:
+                event = self._receive()
+                if isinstance(event, final) and getattr(event, "id", None) == request:
+                    return
+
+    def _await_ready(self) -> None:
+        if self._process is None:
+            raise EngineError("No model is loaded.", "Load a model first.")
+        if self._ready:
+            return
+        event = self._receive()
+        if isinstance(event, Failed):
+            self._discard()
+            raise EngineError(event.message, event.hint)
+        if not isinstance(event, Ready) or event.version != VERSION:
+            self._discard()
+            raise EngineError(
+                "The engine process is of another version than the program.",
+                "Install urial-tui again.",
+            )
+        self._ready = True
+
+    def _send(self, command: Command) -> None:
+        process = self._process
+        if process is None or process.stdin is None:
+            raise self._death()
+        try:
+            with self._writing:
+                write_frame(process.stdin.fileno(), command)
+        except (OSError, ValueError) as error:
+            raise self._death() from error
+
+    def _receive(self) -> Event:
+        process = self._process
+        if process is None or process.stdout is None:
+            raise self._death()
+        try:
+            frame = read_frame(process.stdout.fileno())
+            if frame is None:
+                raise self._death()
+            event: Event = event_decoder.decode(frame)
+            return event
+        except (ProtocolError, msgspec.DecodeError) as error:
+            process.kill()
+            raise self._death() from error
+        except (OSError, ValueError) as error:
+            raise self._death() from error
+
+    def _death(self) -> EngineDied:
+        """Why the worker ended, in a sentence; the process is reaped."""
+        process = self._process
+        self._discard()
+        if process is None:
+            return EngineDied("The engine is not running.", "Load the model again.")
+        code = process.returncode
+        hint = "Load the model again; nothing of the conversation is lost."
+        if code is not None and code < 0:
+            try:
+                name = signal.Signals(-code).name
+            except ValueError:
+                name = f"signal {-code}"
+            cause = f"it was ended by {name}"
+            if -code == signal.SIGKILL:
+                cause += ", as the system does when memory runs out"
+                hint += " A smaller model or context needs less memory."
+        else:
+            cause = f"it exited with code {code}"
+        last = self._last_log_line()
+        said = f" Its last words: {last}" if last else ""
+        return EngineDied(f"The engine stopped: {cause}.{said}", f"{hint} Log: {self.log_file}")
+
+    def _last_log_line(self) -> str:
+        try:
+            with self.log_file.open("rb") as log:
+                log.seek(0, os.SEEK_END)
+                log.seek(max(0, log.tell() - 4096))
+                lines = log.read().decode("utf-8", "replace").splitlines()
+        except OSError:
+            return ""
+        return next(
+            (sanitize_line(line.strip())[:200] for line in reversed(lines) if line.strip()), ""
+        )
+
+
+_FINAL_EVENT: dict[type, type] = {
+    LoadModel: Loaded,
+    PreparePreamble: PreambleReady,
+    Tokenize: Tokenized,
+    Generate: Finished,
+}

@@ -1,0 +1,337 @@
+"""One answer: the only decode loop.
+
+Chat, `ask`, evaluation and the aligned side of a comparison all come through `generate`;
+what differs is in the command's parameters. The loop looks at the abort flag between
+tokens and between prefill chunks, and the flag also ends a running evaluation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from urial_tui.engine.kv import Branch, fit_turns, prefill
+from urial_tui.engine.llama import Aborted, NoSlot
+from urial_tui.engine.loaded import LoadedModel
+from urial_tui.engine.protocol import (
+    Event,
+    Finished,
+    Generate,
+    PreambleReady,
+    PrefillProgress,
+    PromptReady,
+    StopReason,
+    TextDelta,
+    TokenSegment,
+    Turn,
+    TurnsDropped,
+)
+from urial_tui.engine.sampling import NotFinite, Sampler
+from urial_tui.engine.text import AnswerText
+from urial_tui.errors import EngineError
+
+EMIT_EVERY = 0.025
+"""Seconds between two text events: 40 a second look smooth, and waking the client for every
+token would take time from the cores that compute."""
+
+Emit = Callable[[Event], None]
+
+
+@dataclass
+class _Progress:
+    """What the final event reports. Times are of `time.perf_counter`, in seconds."""
+
+    started: float
+    prompt_done: float = 0.0
+    first_token: float = 0.0
+    evaluated: int = 0
+    generated: int = 0
+    used: int = 0
+    stopped_by: str = ""
+
+
+@dataclass
+class _Prompt:
+    """The turns that are in the context now, as lengths; and where the preamble ends."""
+
+    pinned: int
+    lengths: list[int] = field(default_factory=list)
+
+
+def pin(loaded: LoadedModel, request_id: int, preamble: Turn, emit: Emit) -> PreambleReady:
+    """Pin a preamble, with progress events.
+
+    Raises:
+        Aborted: The abort flag was set.
+        EngineError: It does not fit into the context.
+    """
+    started = time.perf_counter()
+
+    def report(done: int, total: int) -> None:
+        emit(PrefillProgress(id=request_id, stage="preamble", done=done, reused=0, total=total))
+        _stop_if_asked(loaded)
+
+    source = loaded.pin(preamble, report)
+    return PreambleReady(
+        id=request_id,
+        tokens=len(loaded.cache.pinned),
+        source=source,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def generate(loaded: LoadedModel, request: Generate, emit: Emit) -> None:
+    """Carry out a Generate command; the last event is Finished.
+
+    Raises:
+        EngineError: The prompt can't be evaluated; the engine can go on.
+    """
+    progress = _Progress(started=time.perf_counter())
+    answer = AnswerText(request.stops, request.close)
+    sampler = Sampler(loaded.model.vocab, request.sampling, loaded.model.n_ctx_train)
+    try:
+        reason = _answer(loaded, request, sampler, answer, progress, emit)
+    except Aborted:
+        reason = "cancelled"
+    except NotFinite as error:
+        loaded.cache.reset()
+        raise EngineError(
+            "The model's output is not a number.",
+            "Its file is probably damaged: get it again, or choose another one.",
+        ) from error
+    finally:
+        sampler.close()
+    if answer.finish() and reason != "stop":
+        reason = "stop"
+    _emit_text(answer, request.id, progress, emit)
+    _finish(request, answer, reason, progress, emit)
+
+
+def _answer(
+    loaded: LoadedModel,
+    request: Generate,
+    sampler: Sampler,
+    answer: AnswerText,
+    progress: _Progress,
+    emit: Emit,
+) -> StopReason:
+    ready = pin(loaded, request.id, request.preamble, emit)
+    emit(ready)
+    if ready.source == "computed":
+        progress.evaluated += ready.tokens
+    prompt, branch = _evaluate_prompt(loaded, request, ready, progress, emit)
+    sampler.accept(_answer_prefix(request))
+    return _decode(loaded, request, sampler, answer, progress, prompt, branch, emit)
+
+
+def _evaluate_prompt(
+    loaded: LoadedModel,
+    request: Generate,
+    ready: PreambleReady,
+    progress: _Progress,
+    emit: Emit,
+) -> tuple[_Prompt, Branch]:
+    """Bring the turns into the context, dropping the oldest where they don't fit."""
+    cache = loaded.cache
+    turns = [loaded.tokenize(turn, start=not cache.pinned) for turn in request.turns]
+    flat = [[token for segment in turn for token in segment] for turn in turns]
+    if not flat or not flat[-1]:
+        raise EngineError("There is nothing to answer.", "Type a question first.")
+    lengths = [len(turn) for turn in flat]
+    n_ctx = loaded.context.n_ctx
+    fit = fit_turns(lengths, len(cache.pinned), n_ctx, request.max_tokens)
+    if fit is None:
+        raise EngineError(
+            f"The question has {lengths[-1]} tokens; with the preamble's {len(cache.pinned)} "
+            f"that is more than the context of {n_ctx} holds.",
+            "Shorten it, choose a shorter preamble, or raise the context setting.",
+        )
+    if fit.dropped:
+        everything = [*cache.pinned, *(token for turn in flat for token in turn)]
+        cache.shift(everything, len(cache.pinned), fit.tokens)
+        emit(TurnsDropped(id=request.id, turns=fit.dropped, tokens=fit.tokens))
+    tokens = [*cache.pinned, *(token for turn in flat[fit.dropped :] for token in turn)]
+    branch = cache.place(tokens)
+    reused = len(branch.tokens)
+    _prefill(loaded, request.id, branch, tokens, emit)
+    progress.prompt_done = time.perf_counter()
+    progress.evaluated += len(tokens) - reused
+    progress.used = len(branch.tokens)
+    if ready.source == "computed":
+        reused -= ready.tokens
+    emit(
+        PromptReady(
+            id=request.id,
+            turns=tuple(turns),
+            reused=reused,
+            prefilled=len(tokens) - reused,
+            used=len(tokens),
+        )
+    )
+    return _Prompt(pinned=len(cache.pinned), lengths=lengths[fit.dropped :]), branch
+
+
+def _prefill(
+    loaded: LoadedModel, request_id: int, branch: Branch, tokens: list[int], emit: Emit
+) -> None:
+    """Evaluate what of `tokens` the branch does not hold yet, with logits for the last one."""
+    reused = len(branch.tokens)
+
+    def report(done: int) -> None:
+        emit(
+            PrefillProgress(
+                id=request_id, stage="prompt", done=done, reused=reused, total=len(tokens)
+            )
+        )
+        _stop_if_asked(loaded)
+
+    def evaluate(part: Sequence[int], _position: int) -> None:
+        loaded.evaluate(branch, part)
+
+    _stop_if_asked(loaded)
+    chunk = loaded.context.n_batch
+    if loaded.info.memory in ("recurrent", "hybrid"):
+        # This memory can't be cut: keep a copy from which the last token can be evaluated
+        # again, for another answer to the same question.
+        prefill(evaluate, tokens[:-1], reused, chunk, report)
+        loaded.cache.checkpoint(branch)
+        reused_last = len(branch.tokens)
+        prefill(evaluate, tokens, reused_last, chunk, report)
+        return
+    prefill(evaluate, tokens, reused, chunk, report)
+
+
+def _decode(
+    loaded: LoadedModel,
+    request: Generate,
+    sampler: Sampler,
+    answer: AnswerText,
+    progress: _Progress,
+    prompt: _Prompt,
+    branch: Branch,
+    emit: Emit,
+) -> StopReason:
+    """Choose tokens and evaluate them until something ends the answer."""
+    vocab = loaded.model.vocab
+    context = loaded.context
+    governor = loaded.thread_governor()
+    threads = governor.threads
+    next_emit = 0.0
+    clock = time.perf_counter
+    last = clock()
+    while True:
+        token = sampler.sample(context)
+        if vocab.is_eog(token):
+            progress.first_token = progress.first_token or clock()
+            progress.stopped_by = vocab.piece(token, special=True).decode("utf-8", "replace")
+            return "eos"
+        progress.generated += 1
+        stopped = answer.push(token, vocab.piece(token))
+        now = clock()
+        progress.first_token = progress.first_token or now
+        if now >= next_emit:
+            _emit_text(answer, request.id, progress, emit)
+            next_emit = now + EMIT_EVERY
+        if stopped:
+            progress.stopped_by = answer.stopped_by
+            return "stop"
+        if progress.generated >= request.max_tokens:
+            return "length"
+        _stop_if_asked(loaded)
+        try:
+            branch = _append(loaded, request.id, prompt, branch, token, emit)
+        except NoSlot:
+            return "length"
+        progress.used = len(branch.tokens)
+        now = clock()
+        wanted = governor.observe(now - last, now)
+        last = now
+        if wanted != threads:
+            threads = wanted
+            context.set_threads(threads)
+
+
+def _append(
+    loaded: LoadedModel,
+    request_id: int,
+    prompt: _Prompt,
+    branch: Branch,
+    token: int,
+    emit: Emit,
+) -> Branch:
+    """Evaluate one more token; when the context is full, the oldest turn leaves it.
+
+    Raises:
+        NoSlot: The context is full and only the open turn is left in it.
+    """
+    if len(branch.tokens) < loaded.context.n_ctx:
+        loaded.evaluate(branch, (token,))
+        return branch
+    if len(prompt.lengths) < 2:
+        raise NoSlot
+    count = prompt.lengths.pop(0)
+    emit(TurnsDropped(id=request_id, turns=1, tokens=count))
+    cache = loaded.cache
+    tokens = list(branch.tokens)
+    rest = [*tokens[: prompt.pinned], *tokens[prompt.pinned + count :], token]
+    cache.shift(tokens, prompt.pinned, count)
+    branch = cache.place(rest)
+    _prefill(loaded, request_id, branch, rest, emit)
+    return branch
+
+
+def _answer_prefix(request: Generate) -> Sequence[int]:
+    """Ids of the answer that is continued, if it is one."""
+    segments = request.turns[-1]
+    last = segments[-1]
+    return last.ids if len(segments) > 1 and isinstance(last, TokenSegment) else ()
+
+
+def _stop_if_asked(loaded: LoadedModel) -> None:
+    if loaded.flag.is_set:
+        raise Aborted
+
+
+def _emit_text(answer: AnswerText, request_id: int, progress: _Progress, emit: Emit) -> None:
+    delta = answer.take()
+    if delta is not None:
+        emit(
+            TextDelta(
+                id=request_id,
+                text=delta.text,
+                ids=delta.ids,
+                pending=delta.pending,
+                generated=progress.generated,
+            )
+        )
+
+
+def _finish(
+    request: Generate, answer: AnswerText, reason: StopReason, progress: _Progress, emit: Emit
+) -> None:
+    now = time.perf_counter()
+    history = answer.history()
+    prompt_s = (progress.prompt_done or now) - progress.started
+    decode_s = now - progress.first_token if progress.first_token else 0.0
+    emit(
+        Finished(
+            id=request.id,
+            stop_reason=reason,
+            text=history.text,
+            ids=history.ids,
+            tail=history.tail,
+            generated=progress.generated,
+            used=progress.used,
+            stopped_by=progress.stopped_by,
+            prompt_s=prompt_s,
+            first_token_s=(progress.first_token or now) - progress.started,
+            decode_s=decode_s,
+            prefill_tokens_per_s=progress.evaluated / prompt_s if prompt_s > 0 else 0.0,
+            decode_tokens_per_s=(
+                (progress.generated - 1) / decode_s
+                if progress.generated > 1 and decode_s > 0
+                else 0.0
+            ),
+        )
+    )

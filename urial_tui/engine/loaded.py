@@ -1,0 +1,313 @@
+"""A loaded model, ready to evaluate: model, context, KV cache and the preambles on disk.
+
+It exists only in the worker process. What was loaded is freed in the order that the
+native library needs; a failed load leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from urial_tui.engine import llama
+from urial_tui.engine.kv import PINNED, Branch, KVCache, prefill
+from urial_tui.engine.llama import Aborted, AbortFlag, Context, LoadError, Model, NoSlot
+from urial_tui.engine.preamble_store import MIN_TOKENS, PreambleStore, StateKey, fingerprint
+from urial_tui.engine.protocol import (
+    Device,
+    EngineOptions,
+    LoadModel,
+    ModelInfo,
+    PreambleSource,
+    TextSegment,
+    Turn,
+)
+from urial_tui.engine.threads import ThreadGovernor, physical_cores
+from urial_tui.errors import EngineError
+from urial_tui.sanitize import sanitize_line
+
+AUTO_CONTEXT = 8192
+"""Tokens of context where the settings leave it to us and the model was trained on more."""
+
+
+class LoadedModel:
+    """The model of one LoadModel command.
+
+    Raises:
+        EngineError: The model, its context or its adapter can't be made.
+        llama.LoadCancelled: The flag was set while it loaded.
+    """
+
+    def __init__(
+        self,
+        command: LoadModel,
+        cache_dir: Path,
+        flag: AbortFlag,
+        progress: Callable[[float], None],
+        notice: Callable[[str], None],
+    ) -> None:
+        self.flag = flag
+        self._notice = notice
+        self._command = command
+        options = command.options
+        path = Path(command.path)
+        self._name = sanitize_line(path.name)
+        if not path.is_file():
+            raise EngineError(
+                f"The model file {self._name} is not there.",
+                f"Looked at {sanitize_line(str(path))}.",
+            )
+        gpu_layers = options.gpu_layers if llama.supports_gpu_offload() else 0
+
+        def report(fraction: float) -> bool:
+            progress(fraction)
+            return not flag.is_set
+
+        try:
+            self.model = Model(command.path, gpu_layers=gpu_layers, progress=report)
+        except LoadError as error:
+            raise EngineError(
+                f"The model {self._name} can't be loaded: {_reason(error)}.",
+                "The file may be damaged or made for a newer llama.cpp: "
+                "get it again, or choose another one.",
+            ) from error
+        try:
+            self._apply_adapter(command.adapter)
+            self.context = self._make_context(options, gpu_layers)
+        except BaseException:
+            self.model.close()
+            raise
+        self.context.set_abort_flag(flag)
+        self.cache = KVCache(
+            self.context, self.model.memory_kind, self.model.n_swa, llama.MAX_SEQUENCES - 1
+        )
+        self._store = PreambleStore(cache_dir, options.cache_limit_mb * 1_000_000)
+        self._fingerprints = (
+            fingerprint(path),
+            fingerprint(Path(command.adapter)) if command.adapter else "",
+        )
+        self.info = self._describe(gpu_layers)
+
+    # -- text -----------------------------------------------------------------------
+
+    def tokenize(self, turn: Turn, *, start: bool = False) -> tuple[tuple[int, ...], ...]:
+        """Ids of each segment; `start`: nothing but BOS stands in front of the first one.
+
+        Raises:
+            EngineError: A stored id is not in this model's vocabulary.
+        """
+        vocab = self.model.vocab
+        segments = []
+        for segment in turn:
+            if isinstance(segment, TextSegment):
+                segments.append(
+                    tuple(vocab.tokenize(segment.text, special=segment.special, start=start))
+                )
+            else:
+                if any(not 0 <= token < vocab.size for token in segment.ids):
+                    raise EngineError(
+                        "The conversation holds tokens of another model.",
+                        "Start a new conversation, or load the model that it was written with.",
+                    )
+                segments.append(segment.ids)
+            start = False
+        return tuple(segments)
+
+    # -- the preamble ---------------------------------------------------------------
+
+    def pin(self, preamble: Turn, progress: Callable[[int, int], None]) -> PreambleSource:
+        """Make the preamble (BOS and its segments) the pinned one; `progress(done, total)`.
+
+        Raises:
+            EngineError: It does not fit into the context.
+            Aborted: The flag was set.
+        """
+        vocab = self.model.vocab
+        tokens = [*vocab.bos]
+        for ids in self.tokenize(preamble, start=True):
+            tokens.extend(ids)
+        if self.cache.is_pinned(tokens):
+            return "memory"
+        n_ctx = self.context.n_ctx
+        if len(tokens) + 2 > n_ctx:
+            raise EngineError(
+                f"The preamble has {len(tokens)} tokens, but the context holds only {n_ctx}.",
+                "Choose a shorter preamble, or raise the context setting.",
+            )
+        self.cache.reset()
+        key = self._state_key(tokens)
+        if len(tokens) >= MIN_TOKENS and self._restore(key):
+            self.cache.pin(tokens)
+            return "disk"
+        try:
+            prefill(
+                lambda part, position: self.context.decode(part, position, PINNED),
+                tokens,
+                0,
+                self.context.n_batch,
+                lambda done: progress(done, len(tokens)),
+            )
+        except BaseException:
+            self.cache.reset()
+            raise
+        self.cache.pin(tokens)
+        if len(tokens) >= MIN_TOKENS:
+            self._save(key)
+        return "computed"
+
+    def _restore(self, key: StateKey) -> bool:
+        state = self._store.load(key)
+        if state is None:
+            return False
+        if self.context.restore_sequence(PINNED, state) and (
+            self.context.last_position(PINNED) + 1 == len(key.tokens)
+        ):
+            return True
+        self._store.discard(key)
+        self.cache.reset()
+        return False
+
+    def _save(self, key: StateKey) -> None:
+        try:
+            self._store.save(key, self._name, self.context.save_sequence(PINNED))
+        except OSError as error:
+            self._notice(
+                f"The evaluated preamble can't be kept on disk ({error.strerror or error}), "
+                f"so the next start takes longer. Directory: {self._store.directory}"
+            )
+
+    def _state_key(self, tokens: Sequence[int]) -> StateKey:
+        options = self._command.options
+        return StateKey(
+            model=self._fingerprints[0],
+            adapter=self._fingerprints[1],
+            adapter_scale=self._command.adapter_scale if self._command.adapter else 0.0,
+            tokens=tuple(tokens),
+            library=llama.system_info(),
+            kv_type=options.kv_type,
+            flash_attention=True,
+            swa_full=True,
+            unified=True,
+            n_batch=self.context.n_batch,
+            gpu_layers=self.info.gpu_layers,
+        )
+
+    # -- evaluation -----------------------------------------------------------------
+
+    def evaluate(self, branch: Branch, tokens: Sequence[int]) -> None:
+        """Evaluate up to one batch at the end of a branch, making room where that is needed.
+
+        Raises:
+            NoSlot: The context is full.
+            Aborted: The flag was set; the branch says what it holds.
+        """
+        while True:
+            try:
+                self.context.decode(tokens, len(branch.tokens), branch.sequence)
+            except NoSlot:
+                if not self.cache.make_room(branch):
+                    raise
+            except Aborted:
+                self.cache.reconcile(branch)
+                raise
+            else:
+                self.cache.extend(branch, tokens)
+                return
+
+    def thread_governor(self) -> ThreadGovernor:
+        """A governor that starts from the configured number of threads."""
+        return ThreadGovernor(self.info.threads)
+
+    def close(self) -> None:
+        """Free context, adapter and model."""
+        self.context.close()
+        self.model.close()
+
+    # -- making ---------------------------------------------------------------------
+
+    def _apply_adapter(self, adapter: str | None) -> None:
+        if adapter is None:
+            return
+        name = sanitize_line(Path(adapter).name)
+        if not Path(adapter).is_file():
+            raise EngineError(f"The adapter file {name} is not there.", "Check its path.")
+        try:
+            self.model.load_adapter(adapter)
+        except LoadError as error:
+            raise EngineError(
+                f"The adapter {name} does not fit the model {self._name}: {_reason(error)}.",
+                "Use an adapter that was made for this model.",
+            ) from error
+
+    def _make_context(self, options: EngineOptions, gpu_layers: int) -> Context:
+        model = self.model
+        trained = model.n_ctx_train
+        n_ctx = options.n_ctx or min(trained or AUTO_CONTEXT, AUTO_CONTEXT)
+        if trained and n_ctx > trained:
+            self._notice(
+                f"The model was trained on a context of {trained} tokens, so that is used "
+                f"in place of {n_ctx}."
+            )
+            n_ctx = trained
+        threads = options.threads or physical_cores()
+        try:
+            return Context(
+                model,
+                n_ctx=n_ctx,
+                n_batch=_batch_size(model.parameters, gpu_layers),
+                threads=threads,
+                kv_type=options.kv_type,
+                adapter_scale=self._command.adapter_scale,
+            )
+        except LoadError as error:
+            needed = model.kv_bytes(n_ctx, options.kv_type) / 1e9
+            raise EngineError(
+                f"No context of {n_ctx} tokens can be made for the model {self._name} "
+                f"(its KV cache takes about {needed:.1f} GB): {_reason(error)}.",
+                "Set a smaller context (engine.context), or choose a smaller model.",
+            ) from error
+
+    def _describe(self, gpu_layers: int) -> ModelInfo:
+        model = self.model
+        options = self._command.options
+        return ModelInfo(
+            path=self._command.path,
+            name=sanitize_line(model.metadata("general.name")) or self._name,
+            architecture=sanitize_line(model.metadata("general.architecture")),
+            description=sanitize_line(model.description),
+            parameters=model.parameters,
+            size=model.size,
+            n_vocab=model.vocab.size,
+            n_ctx=self.context.n_ctx,
+            n_ctx_train=model.n_ctx_train,
+            n_layer=model.n_layer,
+            n_swa=model.n_swa,
+            memory=model.memory_kind,
+            threads=options.threads or physical_cores(),
+            gpu_layers=model.n_layer + 1 if gpu_layers < 0 else gpu_layers,
+            kv_type=options.kv_type,
+            has_chat_template=model.has_chat_template,
+            adapter=self._command.adapter,
+            devices=tuple(
+                Device(name=name, description=description, kind=kind, memory_total=memory)
+                for name, description, kind, memory in llama.devices()
+            ),
+        )
+
+
+def _batch_size(parameters: int, gpu_layers: int) -> int:
+    """Tokens of a prefill batch: small enough that progress is seen on a big model.
+
+    It depends on the model alone, never on how fast the machine happens to be: other batch
+    shapes round differently, and the same question has to get the same answer.
+    """
+    if gpu_layers or parameters < 1_000_000_000:
+        return 512
+    return 256 if parameters < 4_000_000_000 else 128
+
+
+def _reason(error: LoadError) -> str:
+    """The library's reason, without its function name in front and the full stop behind."""
+    text = sanitize_line(str(error)).strip().rstrip(".")
+    head, colon, rest = text.partition(": ")
+    return rest if colon and " " not in head else text

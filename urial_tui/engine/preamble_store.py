@@ -1,0 +1,253 @@
+"""Evaluated preambles on disk.
+
+A file is used only for exactly what it was made from: its key covers the model's content,
+the adapter, the token ids, the library and every setting that shapes the state. Length and
+checksum are verified before the bytes reach the native library, which would abort on a
+truncated state and silently accept a damaged one. Files appear atomically; a full or
+read-only disk costs the speed-up, never an answer.
+
+Layout: magic, 4-byte little-endian header length, msgpack `_Header`, the state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import struct
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+_MAGIC = b"URIALKV1"
+_LENGTH = struct.Struct("<I")
+_MAX_HEADER = 64 * 1024 * 1024
+_SUFFIX = ".kv"
+MIN_TOKENS = 32
+"""Shorter preambles are evaluated faster than it is worth keeping them."""
+
+
+class StateKey(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a state depends on. Two equal keys mean interchangeable states."""
+
+    model: str
+    adapter: str
+    adapter_scale: float
+    tokens: tuple[int, ...]
+    library: str
+    kv_type: str
+    flash_attention: bool
+    swa_full: bool
+    unified: bool
+    n_batch: int
+    gpu_layers: int
+
+    def digest(self) -> str:
+        """A file name for this key."""
+        return hashlib.sha256(msgspec.msgpack.encode(self)).hexdigest()[:40]
+
+
+class _Header(msgspec.Struct, frozen=True, kw_only=True):
+    """What precedes the state in a file."""
+
+    key: StateKey
+    model_name: str
+    size: int
+    sha256: bytes
+
+
+@dataclass(frozen=True)
+class StoredPreamble:
+    """One file. `size` in bytes; `used` and `created` in seconds since the epoch."""
+
+    path: Path
+    model: str
+    tokens: int
+    size: int
+    used: float
+
+
+class PreambleStore:
+    """The state files of one directory.
+
+    Args:
+        directory: Where they are; made when the first one is written.
+        limit_bytes: The least recently used files go when all of them exceed this.
+    """
+
+    def __init__(self, directory: Path, limit_bytes: int) -> None:
+        self.directory = directory
+        self._limit = limit_bytes
+
+    def load(self, key: StateKey) -> bytearray | None:
+        """The verified state for a key; None where there is none or it is damaged.
+
+        A damaged file is removed.
+        """
+        path = self._path(key)
+        try:
+            with path.open("rb") as file:
+                header = _read_header(file.read(len(_MAGIC) + _LENGTH.size), file)
+                if header is None or header.key != key:
+                    raise ValueError("another file's content")
+                if os.fstat(file.fileno()).st_size != file.tell() + header.size:
+                    raise ValueError("another length")
+                state = bytearray(header.size)
+                if file.readinto(state) != header.size:
+                    raise ValueError("another length")
+            if hashlib.sha256(state).digest() != header.sha256:
+                raise ValueError("another checksum")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, MemoryError, msgspec.MsgspecError):
+            self.discard(key)
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return state
+
+    def save(self, key: StateKey, model_name: str, state: bytes | bytearray) -> None:
+        """Write a state atomically and make room for it.
+
+        Raises:
+            OSError: It can't be written; nothing is left behind.
+        """
+        if len(state) > self._limit:
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._evict(self._limit - len(state), keep=self._path(key))
+        header = msgspec.msgpack.encode(
+            _Header(
+                key=key,
+                model_name=model_name,
+                size=len(state),
+                sha256=hashlib.sha256(state).digest(),
+            )
+        )
+        handle, name = tempfile.mkstemp(suffix=".part", dir=self.directory)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(_MAGIC + _LENGTH.pack(len(header)) + header)
+                file.write(state)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._path(key))
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+
+    def discard(self, key: StateKey) -> None:
+        """Remove a key's file, if it can be."""
+        with contextlib.suppress(OSError):
+            self._path(key).unlink()
+
+    def entries(self) -> list[StoredPreamble]:
+        """The readable files, most recently used first. No state is read.
+
+        Raises:
+            OSError: The directory exists and can't be read.
+        """
+        found = []
+        for path in self._files():
+            with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError):
+                with path.open("rb") as file:
+                    header = _read_header(file.read(len(_MAGIC) + _LENGTH.size), file)
+                status = path.stat()
+                found.append(
+                    StoredPreamble(
+                        path=path,
+                        model=header.model_name if header else "",
+                        tokens=len(header.key.tokens) if header else 0,
+                        size=status.st_size,
+                        used=status.st_mtime,
+                    )
+                )
+        return sorted(found, key=lambda entry: entry.used, reverse=True)
+
+    def clear(self, older_than: float | None = None) -> int:
+        """Remove all files (or those not used for `older_than` seconds); the bytes freed.
+
+        Raises:
+            OSError: The directory or a file can't be removed.
+        """
+        freed = 0
+        limit = time.time() - (older_than or 0.0)
+        for path in [*self._files(), *self._leftovers()]:
+            status = path.stat()
+            if older_than is None or status.st_mtime < limit:
+                path.unlink()
+                freed += status.st_size
+        return freed
+
+    def _path(self, key: StateKey) -> Path:
+        return self.directory / f"{key.digest()}{_SUFFIX}"
+
+    def _files(self) -> list[Path]:
+        return sorted(self.directory.glob(f"*{_SUFFIX}")) if self.directory.is_dir() else []
+
+    def _leftovers(self) -> list[Path]:
+        """Unfinished files of a process that was killed while it wrote."""
+        return sorted(self.directory.glob("*.part")) if self.directory.is_dir() else []
+
+    def _evict(self, target: int, keep: Path) -> None:
+        """Remove the least recently used files until all of them fit in `target` bytes."""
+        hour_ago = time.time() - 3600
+        files = []
+        for path in self._leftovers():
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < hour_ago:
+                    path.unlink()
+        for path in self._files():
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                files.append((status.st_mtime, status.st_size, path))
+        total = sum(size for _, size, path in files if path != keep)
+        for _, size, path in sorted(files):
+            if total <= target:
+                return
+            if path != keep:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                    total -= size
+
+
+def _read_header(head: bytes, file: object) -> _Header | None:
+    """The header behind the magic and its length; the file is left at the state's start."""
+    if len(head) != len(_MAGIC) + _LENGTH.size or not head.startswith(_MAGIC):
+        return None
+    (length,) = _LENGTH.unpack(head[len(_MAGIC) :])
+    if length > _MAX_HEADER:
+        return None
+    body: bytes = file.read(length)  # type: ignore[attr-defined]
+    return msgspec.msgpack.decode(body, type=_Header) if len(body) == length else None
+
+
+def fingerprint(path: Path) -> str:
+    """Tells one file's content from another's without reading all of it.
+
+    Covers size, modification time, the first MiB (metadata) and 64 blocks of 4 KiB spread
+    over the rest: quantisations and fine-tunes of one model differ all over, and a file
+    that was replaced has another time.
+
+    Raises:
+        OSError: The file can't be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        digest.update(f"{status.st_size} {status.st_mtime_ns}".encode())
+        digest.update(file.read(1 << 20))
+        for block in _spread(status.st_size):
+            file.seek(block)
+            digest.update(file.read(4096))
+    return digest.hexdigest()
+
+
+def _spread(size: int) -> Sequence[int]:
+    return [size * index // 64 for index in range(64)] if size > 1 << 20 else ()

@@ -1,0 +1,242 @@
+"""The worker process: reads commands, carries them out one at a time, writes events.
+
+It speaks on pipes of its own: fds 0 and 1 are moved away at once and replaced, so that
+whatever native code prints lands in the log file (fd 2). A thread reads commands, because
+`Cancel` has to be seen while native code runs; every native call is made by the main
+thread. When the client goes away, the worker does so too, whatever it is doing.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from urial_tui.engine.protocol import (
+    VERSION,
+    Cancel,
+    Command,
+    Event,
+    Failed,
+    Generate,
+    Loaded,
+    LoadModel,
+    LoadProgress,
+    Notice,
+    PreparePreamble,
+    ProtocolError,
+    Ready,
+    Shutdown,
+    Tokenize,
+    Tokenized,
+    command_decoder,
+    read_frame,
+    write_frame,
+)
+from urial_tui.errors import EngineError
+
+if TYPE_CHECKING:
+    from urial_tui.engine.llama import AbortFlag
+    from urial_tui.engine.loaded import LoadedModel
+
+_LAST_BREATH = 2.0
+"""Seconds that native code gets to notice the abort flag after the client has gone."""
+
+
+class Commands:
+    """Commands as they arrive; cancellation as soon as it arrives."""
+
+    def __init__(self, fd: int, flag: AbortFlag) -> None:
+        self._fd = fd
+        self._flag = flag
+        self._queue: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._current = 0
+        self._cancelled: set[int] = set()
+        threading.Thread(target=self._read, name="commands", daemon=True).start()
+
+    def next(self) -> Command | None:
+        """The next command, None when the client has gone. Its cancellation starts to count."""
+        command = self._queue.get()
+        request = getattr(command, "id", 0)
+        with self._lock:
+            self._current = request
+            self._flag.clear()
+            if request in self._cancelled:
+                self._flag.set()
+            self._cancelled = {other for other in self._cancelled if other > request}
+        return command
+
+    def _read(self) -> None:
+        try:
+            while (frame := read_frame(self._fd)) is not None:
+                command = command_decoder.decode(frame)
+                if not isinstance(command, Cancel):
+                    self._queue.put(command)
+                    continue
+                with self._lock:
+                    self._cancelled.add(command.id)
+                    if command.id == self._current:
+                        self._flag.set()
+        except (OSError, ProtocolError, msgspec.MsgspecError):
+            traceback.print_exc()
+        self._queue.put(None)
+        self._flag.set()
+        timer = threading.Timer(_LAST_BREATH, os._exit, (1,))
+        timer.daemon = True
+        timer.start()
+
+
+class Worker:
+    """The state of the process: at most one loaded model."""
+
+    def __init__(self, events: int, cache_dir: Path, flag: AbortFlag) -> None:
+        self._events = events
+        self._cache_dir = cache_dir
+        self._flag = flag
+        self._loaded: LoadedModel | None = None
+        self._request_id = 0
+
+    def emit(self, event: Event) -> None:
+        """Send an event; the process ends quietly when nobody listens any more."""
+        try:
+            write_frame(self._events, event)
+        except OSError:
+            os._exit(0)
+
+    def handle(self, command: Command) -> None:
+        """Carry out one command; a failure becomes its final event."""
+        from urial_tui.engine.llama import Aborted, DecodeError, LoadCancelled
+
+        request = getattr(command, "id", 0)
+        try:
+            if isinstance(command, LoadModel):
+                self._load(command)
+            elif isinstance(command, PreparePreamble):
+                self._prepare(command)
+            elif isinstance(command, Generate):
+                self._generate(command)
+            elif isinstance(command, Tokenize):
+                loaded = self._require_model()
+                turns = tuple(loaded.tokenize(turn) for turn in command.turns)
+                self.emit(Tokenized(id=request, turns=turns))
+        except EngineError as error:
+            self.emit(Failed(id=request, message=error.message, hint=error.hint))
+        except (Aborted, LoadCancelled):
+            self.emit(Failed(id=request, message="Stopped."))
+        except (DecodeError, MemoryError) as error:
+            traceback.print_exc()
+            if self._loaded:
+                self._loaded.cache.reset()
+            self.emit(
+                Failed(
+                    id=request,
+                    message=f"The model could not be evaluated: {error or 'memory ran out'}.",
+                    hint="Try again with a smaller context, or load the model again.",
+                )
+            )
+
+    def close(self) -> None:
+        """Free the model."""
+        if self._loaded:
+            self._loaded.close()
+            self._loaded = None
+
+    def _load(self, command: LoadModel) -> None:
+        from urial_tui.engine.loaded import LoadedModel
+
+        self.close()
+        started = time.perf_counter()
+        # The decode loop needs numpy; the main thread is about to wait in native code.
+        threading.Thread(target=_import_numpy, daemon=True).start()
+        shown = -1
+
+        def progress(fraction: float) -> None:
+            nonlocal shown
+            percent = int(fraction * 100)
+            if percent > shown:
+                shown = percent
+                self.emit(LoadProgress(id=command.id, fraction=fraction))
+
+        def notice(message: str) -> None:
+            self.emit(Notice(id=self._request_id, message=message))
+
+        self._request_id = command.id
+        self._loaded = LoadedModel(command, self._cache_dir, self._flag, progress, notice)
+        self.emit(
+            Loaded(id=command.id, info=self._loaded.info, load_s=time.perf_counter() - started)
+        )
+
+    def _prepare(self, command: PreparePreamble) -> None:
+        from urial_tui.engine.generation import pin
+
+        self._request_id = command.id
+        self.emit(pin(self._require_model(), command.id, command.preamble, self.emit))
+
+    def _generate(self, command: Generate) -> None:
+        from urial_tui.engine.generation import generate
+
+        self._request_id = command.id
+        generate(self._require_model(), command, self.emit)
+
+    def _require_model(self) -> LoadedModel:
+        if self._loaded is None:
+            raise EngineError("No model is loaded.", "Load a model first.")
+        return self._loaded
+
+
+def _import_numpy() -> None:
+    import numpy  # noqa: F401
+
+
+def _own_pipes() -> tuple[int, int]:
+    """Move commands and events to fds of their own; native code keeps only the log."""
+    commands, events = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return commands, events
+
+
+def main() -> None:
+    """Serve one client until it closes the pipe or says Shutdown."""
+    commands_fd, events_fd = _own_pipes()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        from urial_tui.engine import llama
+
+        llama.initialise()
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        traceback.print_exc()
+        write_frame(
+            events_fd,
+            Failed(
+                id=0,
+                message=f"llama.cpp can't be loaded: {error}.",
+                hint="Install llama-cpp-python again (`make setup` in a checkout).",
+            ),
+        )
+        return
+    flag = llama.AbortFlag()
+    commands = Commands(commands_fd, flag)
+    worker = Worker(events_fd, Path(sys.argv[1]), flag)
+    worker.emit(Ready(version=VERSION, library=llama.system_info()))
+    while True:
+        command = commands.next()
+        if command is None or isinstance(command, Shutdown):
+            break
+        worker.handle(command)
+    worker.close()
+
+
+if __name__ == "__main__":
+    main()

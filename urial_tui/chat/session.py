@@ -108,7 +108,14 @@ class Conversation:
         self._unsaved: dict[int, TurnRecord] = {}
 
     @classmethod
-    def new(cls, store: Store | None, model_name: str, preamble: Preamble) -> Conversation:
+    def new(
+        cls,
+        store: Store | None,
+        model_name: str,
+        preamble: Preamble,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Conversation:
         """An empty conversation; it reaches the store with its first question."""
         now = time.time()
         record = ConversationRecord(
@@ -119,7 +126,7 @@ class Conversation:
             model=model_name,
             preamble=preamble.name,
         )
-        return cls(record, preamble, store)
+        return cls(record, preamble, store, clock=clock)
 
     @classmethod
     def open(
@@ -199,11 +206,19 @@ class Conversation:
     def add_question(self, text: str) -> TurnRecord:
         """Store what the user typed; it becomes the leaf.
 
+        Blank lines around the text, white space at its end and carriage returns go.
+
         Raises:
+            UsageError: There is no text.
             StoreError: It could not be stored; the conversation is as it was before.
         """
         # What can't be written as UTF-8 can be neither stored nor sent to the worker.
         text = re.sub("[\ud800-\udfff]", "\ufffd", text)
+        text = re.sub(
+            r"\A(?:[ \t]*\n)+", "", text.replace("\r\n", "\n").replace("\r", "\n")
+        ).rstrip()
+        if not text:
+            raise UsageError("The question is empty.", "Type something first.")
         now = time.time()
         record = msgspec.structs.replace(
             self.record,
@@ -256,7 +271,7 @@ class Conversation:
         turns = tuple(self._turn_of(exchange, key) for exchange in exchanges)
         close = close_text(self.preamble)
         events = engine.generate(
-            preamble=(TextSegment(text=preamble_text(self.preamble)),),
+            preamble=preamble_turn(self.preamble),
             turns=turns,
             sampling=sampling,
             stops=stop_rules(self.preamble),
@@ -465,6 +480,12 @@ class _Growing:
         )
 
 
+def preamble_turn(preamble: Preamble) -> Turn:
+    """The preamble as the engine takes it; a preamble without text is no segment at all."""
+    text = preamble_text(preamble)
+    return (TextSegment(text=text),) if text else ()
+
+
 def ids_key(model_name: str, info: ModelInfo | None, preamble: Preamble) -> str:
     """What token ids of a turn belong to: the model's vocabulary and the turns' format.
 
@@ -483,6 +504,7 @@ def title_of(question: str) -> str:
     line = " ".join(question.split())
     if len(line) <= TITLE_LENGTH:
         return line
-    cut = line[: TITLE_LENGTH - 1]
-    head, space, _ = cut.rpartition(" ")
-    return (head if space and len(head) > TITLE_LENGTH // 2 else cut).rstrip() + "…"
+    head = line[:TITLE_LENGTH].rpartition(" ")[0]
+    if len(head) < TITLE_LENGTH // 2:
+        head = line[: TITLE_LENGTH - 1]
+    return head.rstrip() + "…"

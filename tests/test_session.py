@@ -19,8 +19,9 @@ from tests.scripted import (
     ids_of,
     text_of,
 )
-from urial_tui.chat.session import Conversation, ids_key, title_of
-from urial_tui.chat.store import Store, TurnRecord
+from urial_tui.chat.session import Conversation, ids_key
+from urial_tui.chat.store import Store
+from urial_tui.chat.turns import TurnRecord, title_of
 from urial_tui.engine.protocol import (
     Event,
     Finished,

@@ -14,15 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from urial_tui.chat import store as store_module
-from urial_tui.chat.store import (
-    MIGRATIONS,
-    ConversationRecord,
-    Role,
-    Store,
-    Timings,
-    TurnRecord,
-    new_id,
-)
+from urial_tui.chat import turns as turns_module
+from urial_tui.chat.store import MIGRATIONS, Store
+from urial_tui.chat.turns import ConversationRecord, Role, Timings, TurnRecord, new_id
 from urial_tui.errors import StoreError
 
 
@@ -202,10 +196,10 @@ class TestIds:
     def test_a_child_made_under_an_earlier_clock_follows_its_parent(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(store_module, "_LAST_ID", 0)
+        monkeypatch.setattr(turns_module, "_LAST_ID", 0)
         monkeypatch.setattr("time.time_ns", lambda: 2_000_000_000)
         parent = new_id()
-        monkeypatch.setattr(store_module, "_LAST_ID", 0)
+        monkeypatch.setattr(turns_module, "_LAST_ID", 0)
         monkeypatch.setattr("time.time_ns", lambda: 1_000_000_000)
         assert new_id(after=parent) > parent
 

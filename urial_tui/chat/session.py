@@ -20,7 +20,9 @@ from typing import Protocol
 
 import msgspec
 
-from urial_tui.chat.store import ConversationRecord, Store, Timings, TurnRecord, TurnStop, new_id
+from urial_tui.chat.growing import GrowingAnswer
+from urial_tui.chat.store import Store
+from urial_tui.chat.turns import ConversationRecord, TurnRecord, TurnStop, new_id, title_of
 from urial_tui.engine.protocol import (
     Event,
     Finished,
@@ -41,8 +43,6 @@ from urial_tui.prompting.stops import stop_rules
 
 SAVE_EVERY = 0.5
 """Seconds between two writes of an answer that grows."""
-
-TITLE_LENGTH = 60
 
 
 class Answerer(Protocol):
@@ -292,12 +292,14 @@ class Conversation:
             preamble=self.preamble.name,
             context_from=exchanges[0].question.id if self._left_out(exchanges) else None,
         )
-        yield from self._follow(events, _Growing(partial, close), [e.question for e in exchanges])
+        yield from self._follow(
+            events, GrowingAnswer(partial, close), [e.question for e in exchanges]
+        )
 
     def _follow(
         self,
         events: Generator[Event, None, None],
-        growing: _Growing,
+        growing: GrowingAnswer,
         questions: list[TurnRecord],
     ) -> Generator[Event, None, None]:
         """Pass the events on, and the answer into the tree and the store as it grows."""
@@ -414,72 +416,6 @@ class Conversation:
             self.store_error = error
 
 
-class _Growing:
-    """An answer while it is written: at any moment, what can be stored of it."""
-
-    def __init__(self, start: TurnRecord, close: str) -> None:
-        self.key = start.ids_key
-        self.complete = False
-        self._start = start
-        self._close = close
-        self._text: list[str] = []
-        self._ids: list[int] = []
-        self._pending = ""
-        self._generated = 0
-        self._timings = Timings()
-
-    def starts_at(self, question: TurnRecord) -> None:
-        """The context now starts at this question."""
-        self._start = msgspec.structs.replace(self._start, context_from=question.id)
-
-    def prompt_ready(self, event: PromptReady) -> None:
-        """The prompt cost this much."""
-        self._timings = Timings(reused=event.reused, prefilled=event.prefilled, used=event.used)
-
-    def add(self, event: TextDelta) -> None:
-        """More text, with the ids that spell all of it but `pending`."""
-        self._text.append(event.text)
-        self._ids += event.ids
-        self._pending = event.pending
-        self._generated = max(self._generated, event.generated)
-
-    def record(self, stop_reason: TurnStop | None = None) -> TurnRecord:
-        """The answer so far; its ids and its tail spell its text and the format's close."""
-        self._text = ["".join(self._text)]
-        return msgspec.structs.replace(
-            self._start,
-            text=self._text[0],
-            ids=tuple(self._ids),
-            tail=self._pending + self._close,
-            stop_reason=stop_reason,
-            generated=self._generated,
-            timings=self._timings,
-        )
-
-    def finished(self, event: Finished) -> TurnRecord:
-        """The answer as the engine closed it."""
-        self.complete = True
-        return msgspec.structs.replace(
-            self._start,
-            text=event.text,
-            ids=event.ids,
-            tail=event.tail,
-            stop_reason=event.stop_reason,
-            stopped_by=event.stopped_by,
-            generated=event.generated,
-            timings=Timings(
-                prompt_s=event.prompt_s,
-                first_token_s=event.first_token_s,
-                decode_s=event.decode_s,
-                prefill_tokens_per_s=event.prefill_tokens_per_s,
-                decode_tokens_per_s=event.decode_tokens_per_s,
-                reused=self._timings.reused,
-                prefilled=self._timings.prefilled,
-                used=event.used,
-            ),
-        )
-
-
 def preamble_turn(preamble: Preamble) -> Turn:
     """The preamble as the engine takes it; a preamble without text is no segment at all."""
     text = preamble_text(preamble)
@@ -497,14 +433,3 @@ def ids_key(model_name: str, info: ModelInfo | None, preamble: Preamble) -> str:
     )
     parts = (model_name, *model, open_turn(preamble, "?"), close_text(preamble))
     return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "replace")).hexdigest()[:16]
-
-
-def title_of(question: str) -> str:
-    """A conversation's title from its first question: one line, cut at a word."""
-    line = " ".join(question.split())
-    if len(line) <= TITLE_LENGTH:
-        return line
-    head = line[:TITLE_LENGTH].rpartition(" ")[0]
-    if len(head) < TITLE_LENGTH // 2:
-        head = line[: TITLE_LENGTH - 1]
-    return head.rstrip() + "…"

@@ -1,0 +1,105 @@
+"""Turns and conversations as values, and the ids that link them.
+
+An id is made by whoever makes the turn and grows with time, so a turn has its identity
+before, and whether or not, it reaches the disk; and the newest turn has the greatest id.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from typing import Literal
+
+import msgspec
+
+Role = Literal["user", "assistant"]
+TurnStop = Literal["eos", "stop", "length", "cancelled", "failed", "died"]
+"""Why an answer ended: as the engine says it, or because the engine refused or died."""
+
+TITLE_LENGTH = 60
+
+_LAST_ID = 0
+_ID_LOCK = threading.Lock()
+
+
+def new_id(after: int = 0) -> int:
+    """A positive 63-bit id: milliseconds since 1970, then 20 random bits.
+
+    It is greater than all ids made before in this process and than `after` (the parent's,
+    which may have been made under a clock that was ahead).
+    """
+    global _LAST_ID
+    with _ID_LOCK:
+        made = (time.time_ns() // 1_000_000 << 20) | secrets.randbits(20)
+        _LAST_ID = max(made, _LAST_ID + 1, after + 1)
+        return _LAST_ID
+
+
+class Timings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an answer cost. Seconds, tokens per second, tokens."""
+
+    prompt_s: float = 0.0
+    first_token_s: float = 0.0
+    decode_s: float = 0.0
+    prefill_tokens_per_s: float = 0.0
+    decode_tokens_per_s: float = 0.0
+    reused: int = 0
+    prefilled: int = 0
+    used: int = 0
+
+
+class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation without its turns. `created`, `updated`: seconds since 1970.
+
+    `turns` counts all turns of the tree; it is filled when read and ignored when written.
+    """
+
+    id: int
+    title: str
+    created: float
+    updated: float
+    model: str
+    preamble: str
+    turns: int = 0
+
+
+class TurnRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn of the tree.
+
+    `text` is what the user typed or what the answer shows. `ids` are the turn's tokens as
+    they stand in the context, None where they are not known; they mean something only to
+    the model and format that `ids_key` stands for. `tail` is the text that follows an
+    answer's `ids` before the next turn. `stop_reason` is None for questions, and for an
+    answer that is still being written, or was when the program ended. `context_from` is
+    the id of the oldest question that was still in the context when the answer was made,
+    None if all were.
+    """
+
+    id: int
+    conversation_id: int
+    parent_id: int | None
+    role: Role
+    text: str
+    created: float
+    ids: tuple[int, ...] | None = None
+    ids_key: str = ""
+    tail: str = ""
+    stop_reason: TurnStop | None = None
+    stopped_by: str = ""
+    model: str = ""
+    preamble: str = ""
+    generated: int = 0
+    context_from: int | None = None
+    timings: Timings = Timings()
+
+
+def title_of(question: str) -> str:
+    """A conversation's title from its first question: one line, cut at a word."""
+    line = " ".join(question.split())
+    if len(line) <= TITLE_LENGTH:
+        return line
+    head = line[:TITLE_LENGTH].rpartition(" ")[0]
+    if len(head) < TITLE_LENGTH // 2:
+        head = line[: TITLE_LENGTH - 1]
+    return head.rstrip() + "…"

@@ -6,7 +6,8 @@ checksum are verified before the bytes reach the native library, which would abo
 truncated state and silently accept a damaged one. Files appear atomically; a full or
 read-only disk costs the speed-up, never an answer.
 
-Layout: magic, 4-byte little-endian header length, msgpack `_Header`, the state.
+Layout: magic, SHA-256 of all that follows, 4-byte little-endian length of the header, the
+header (msgpack), the state.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
+_HEAD = struct.Struct("<8s32sI")
 _MAGIC = b"URIALKV1"
-_LENGTH = struct.Struct("<I")
 _MAX_HEADER = 64 * 1024 * 1024
 _SUFFIX = ".kv"
 MIN_TOKENS = 32
@@ -57,7 +59,6 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
     key: StateKey
     model_name: str
     size: int
-    sha256: bytes
 
 
 @dataclass(frozen=True)
@@ -91,15 +92,15 @@ class PreambleStore:
         path = self._path(key)
         try:
             with path.open("rb") as file:
-                header = _read_header(file.read(len(_MAGIC) + _LENGTH.size), file)
-                if header is None or header.key != key:
+                digest, header, packed = _read_header(file)
+                if header.key != key:
                     raise ValueError("another file's content")
                 if os.fstat(file.fileno()).st_size != file.tell() + header.size:
                     raise ValueError("another length")
                 state = bytearray(header.size)
                 if file.readinto(state) != header.size:
                     raise ValueError("another length")
-            if hashlib.sha256(state).digest() != header.sha256:
+            if _digest(packed, state) != digest:
                 raise ValueError("another checksum")
         except FileNotFoundError:
             return None
@@ -120,19 +121,12 @@ class PreambleStore:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
         self._evict(self._limit - len(state), keep=self._path(key))
-        header = msgspec.msgpack.encode(
-            _Header(
-                key=key,
-                model_name=model_name,
-                size=len(state),
-                sha256=hashlib.sha256(state).digest(),
-            )
-        )
+        header = msgspec.msgpack.encode(_Header(key=key, model_name=model_name, size=len(state)))
         handle, name = tempfile.mkstemp(suffix=".part", dir=self.directory)
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(_MAGIC + _LENGTH.pack(len(header)) + header)
+                file.write(_HEAD.pack(_MAGIC, _digest(header, state), len(header)) + header)
                 file.write(state)
                 file.flush()
                 os.fsync(file.fileno())
@@ -157,13 +151,13 @@ class PreambleStore:
         for path in self._files():
             with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError):
                 with path.open("rb") as file:
-                    header = _read_header(file.read(len(_MAGIC) + _LENGTH.size), file)
+                    _, header, _ = _read_header(file)
                 status = path.stat()
                 found.append(
                     StoredPreamble(
                         path=path,
-                        model=header.model_name if header else "",
-                        tokens=len(header.key.tokens) if header else 0,
+                        model=header.model_name,
+                        tokens=len(header.key.tokens),
                         size=status.st_size,
                         used=status.st_mtime,
                     )
@@ -217,15 +211,29 @@ class PreambleStore:
                     total -= size
 
 
-def _read_header(head: bytes, file: object) -> _Header | None:
-    """The header behind the magic and its length; the file is left at the state's start."""
-    if len(head) != len(_MAGIC) + _LENGTH.size or not head.startswith(_MAGIC):
-        return None
-    (length,) = _LENGTH.unpack(head[len(_MAGIC) :])
-    if length > _MAX_HEADER:
-        return None
-    body: bytes = file.read(length)  # type: ignore[attr-defined]
-    return msgspec.msgpack.decode(body, type=_Header) if len(body) == length else None
+def _digest(header: bytes, state: bytes | bytearray) -> bytes:
+    digest = hashlib.sha256(header)
+    digest.update(state)
+    return digest.digest()
+
+
+def _read_header(file: BinaryIO) -> tuple[bytes, _Header, bytes]:
+    """(digest, header, packed header); the file is left at the start of the state.
+
+    Raises:
+        ValueError: It is no such file.
+        msgspec.MsgspecError: Its header is damaged.
+    """
+    head = file.read(_HEAD.size)
+    if len(head) != _HEAD.size:
+        raise ValueError("too short")
+    magic, digest, length = _HEAD.unpack(head)
+    if magic != _MAGIC or length > _MAX_HEADER:
+        raise ValueError("not a state file")
+    packed = file.read(length)
+    if len(packed) != length:
+        raise ValueError("too short")
+    return digest, msgspec.msgpack.decode(packed, type=_Header), packed
 
 
 def fingerprint(path: Path) -> str:

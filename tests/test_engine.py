@@ -356,9 +356,9 @@ def test_a_preamble_or_question_that_can_not_fit_is_refused(
 def test_cancel_ends_prefill_and_decode_and_the_engine_goes_on(
     llama_gguf: Path, tmp_path: Path
 ) -> None:
-    with load(llama_gguf, tmp_path, EngineOptions(n_ctx=16384, threads=1)) as engine:
+    with load(llama_gguf, tmp_path, EngineOptions(n_ctx=4096, threads=1)) as engine:
         before = ask(engine, [question("x")])
-        long: Turn = (TextSegment(text="hope this helps " * 3000),)
+        long: Turn = (TextSegment(text="hope this helps " * 850),)
         events: list[Event] = []
         for event in engine.generate(preamble=PREAMBLE, turns=[long]):
             events.append(event)
@@ -367,7 +367,7 @@ def test_cancel_ends_prefill_and_decode_and_the_engine_goes_on(
         assert isinstance(events[-1], Finished)
         assert (events[-1].stop_reason, events[-1].text) == ("cancelled", "")
         events.clear()
-        for event in engine.generate(preamble=PREAMBLE, turns=[question("x")], max_tokens=5000):
+        for event in engine.generate(preamble=PREAMBLE, turns=[question("x")], max_tokens=3000):
             events.append(event)
             if isinstance(event, TextDelta):
                 engine.cancel()

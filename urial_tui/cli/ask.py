@@ -1,0 +1,281 @@
+"""`urial ask`: one question, one answer, fit for pipes.
+
+The answer goes to standard output as it is written, everything else to standard error,
+and progress only where that is a terminal. Ctrl-C ends the answer and keeps what is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from urial_tui.cli.process import seconds_since_start
+from urial_tui.engine.client import Engine
+from urial_tui.engine.protocol import (
+    Event,
+    Finished,
+    Loaded,
+    LoadProgress,
+    Notice,
+    PreambleReady,
+    PrefillProgress,
+    PromptReady,
+    TextDelta,
+    TurnsDropped,
+)
+from urial_tui.errors import EngineError, UsageError
+from urial_tui.sanitize import sanitize, sanitize_line
+
+if TYPE_CHECKING:
+    from urial_tui.chat.store import Store
+
+
+@click.command()
+@click.argument("text", required=False)
+@click.option("-m", "--model", help="A catalogue name or a .gguf file; NAME+ADAPTER adds a LoRA.")
+@click.option("-p", "--preamble", help="The name of a preamble, or a preamble file.")
+@click.option("--max-tokens", type=click.IntRange(1), help="Longest answer, in tokens.")
+@click.option("--temperature", type=click.FloatRange(0, 100), help="0 takes the likeliest token.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 2), help="Makes a draw repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--no-store", is_flag=True, help="Leave no conversation behind.")
+@click.pass_context
+def ask(
+    context: click.Context,
+    text: str | None,
+    model: str | None,
+    preamble: str | None,
+    max_tokens: int | None,
+    temperature: float | None,
+    seed: int | None,
+    as_json: bool,
+    no_store: bool,
+) -> None:
+    """Answer TEXT, or standard input where TEXT is "-" or missing."""
+    # The worker needs as long to start as this process needs to read its files.
+    with Engine() as engine:
+        engine.start()
+        question = _question(text)
+        answer = _Answer(show_text=not as_json, show_progress=sys.stderr.isatty())
+        with _interrupt(engine, answer):
+            try:
+                _run(
+                    engine,
+                    answer,
+                    question,
+                    model,
+                    preamble,
+                    max_tokens,
+                    temperature,
+                    seed,
+                    no_store,
+                )
+            except EngineError:
+                if not answer.interrupted:
+                    raise
+    answer.end()
+    if as_json and answer.finished is not None:
+        from urial_tui.cli.output import print_json
+
+        print_json(answer.document())
+    if answer.interrupted:
+        context.exit(130)
+
+
+def _run(
+    engine: Engine,
+    answer: _Answer,
+    question: str,
+    model: str | None,
+    preamble: str | None,
+    max_tokens: int | None,
+    temperature: float | None,
+    seed: int | None,
+    no_store: bool,
+) -> None:
+    import msgspec
+    from urial_tui.models.fit import check_fit
+
+    from urial_tui.chat.session import Conversation
+    from urial_tui.models.registry import resolve
+    from urial_tui.prompting.preamble import find_preamble
+    from urial_tui.settings import engine_options, load_settings
+    from urial_tui.settings import sampling as sampling_of
+
+    settings = load_settings()
+    chosen = find_preamble(preamble or settings.chat.preamble)
+    resolved = resolve(model or settings.chat.model)
+    options = engine_options(settings)
+    warning = check_fit(resolved.path, n_ctx=options.n_ctx, kv_type=options.kv_type)
+    if warning:
+        answer.say(warning)
+    sampling = sampling_of(settings)
+    if temperature is not None:
+        sampling = msgspec.structs.replace(sampling, temperature=temperature)
+    if seed is not None:
+        sampling = msgspec.structs.replace(sampling, seed=seed)
+    answer.model, answer.preamble = resolved.name, chosen.name
+    with contextlib.ExitStack() as stack:
+        store = None if no_store else stack.enter_context(_open_store())
+        conversation = Conversation.new(store, resolved.name, chosen)
+        conversation.add_question(question)
+        for event in engine.load(resolved.path, adapter=resolved.adapter, options=options):
+            answer.take(event)
+        answer.asked_at = seconds_since_start()
+        for event in conversation.answer(
+            engine, sampling=sampling, max_tokens=max_tokens or settings.chat.max_tokens
+        ):
+            answer.take(event)
+
+
+def _open_store() -> Store:
+    from urial_tui.chat.store import Store
+
+    return Store()
+
+
+def _question(text: str | None) -> str:
+    if text is None and sys.stdin.isatty():
+        raise UsageError(
+            "There is no question.", 'Say it as an argument: urial ask "…", or pipe it in.'
+        )
+    if text is None or text == "-":
+        text = sys.stdin.buffer.read().decode("utf-8", "replace")
+    if not text.strip():
+        raise UsageError("The question is empty.", 'Say it as an argument: urial ask "…".')
+    return text
+
+
+@contextlib.contextmanager
+def _interrupt(engine: Engine, answer: _Answer) -> Iterator[None]:
+    """The first Ctrl-C ends the answer, a second one the program."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        if answer.interrupted or not engine.busy:
+            raise KeyboardInterrupt
+        answer.interrupted = True
+        engine.cancel()
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@dataclass
+class _Answer:
+    """What is known of the answer so far, and how it is shown."""
+
+    show_text: bool
+    show_progress: bool
+    interrupted: bool = False
+    model: str = ""
+    preamble: str = ""
+    asked_at: float = 0.0
+    loaded: Loaded | None = None
+    pinned: PreambleReady | None = None
+    prompt: PromptReady | None = None
+    finished: Finished | None = None
+    _line_open: bool = field(default=False, init=False)
+    _progress_shown: bool = field(default=False, init=False)
+    _progress_at: float = field(default=0.0, init=False)
+
+    def take(self, event: Event) -> None:
+        """Show an event, or remember it for the document."""
+        match event:
+            case LoadProgress(fraction=fraction):
+                self._progress(f"Loading the model: {fraction:.0%}")
+            case PrefillProgress(stage=stage, done=done, total=total):
+                what = "preamble" if stage == "preamble" else "question"
+                self._progress(f"Reading the {what}: {done} of {total} tokens")
+            case Loaded():
+                self.loaded = event
+            case PreambleReady():
+                self.pinned = event
+            case PromptReady():
+                self.prompt = event
+            case Notice(message=message):
+                self.say(message)
+            case TurnsDropped(turns=turns):
+                self.say(f"The context is full: the oldest {turns} turns were left out.")
+            case TextDelta(text=text):
+                self._write(text)
+            case Finished():
+                self.finished = event
+                if event.stop_reason == "length" and self.show_text and sys.stderr.isatty():
+                    self.end()
+                    self.say("The answer was cut at the length limit (--max-tokens).")
+            case _:
+                pass
+
+    def say(self, message: str) -> None:
+        """One line for the user, beside the answer."""
+        self._clear_progress()
+        click.echo(f"urial: {sanitize_line(message)}", err=True)
+
+    def end(self) -> None:
+        """Close the last line."""
+        self._clear_progress()
+        if self._line_open:
+            click.echo()
+            self._line_open = False
+
+    def document(self) -> dict[str, object]:
+        """The JSON document of the interface contract; see docs/json.md."""
+        finished, prompt, pinned, loaded = self.finished, self.prompt, self.pinned, self.loaded
+        assert finished is not None
+        return {
+            "text": finished.text,
+            "stop_reason": finished.stop_reason,
+            "stopped_by": finished.stopped_by,
+            "model": self.model,
+            "preamble": self.preamble,
+            "tokens": {
+                "preamble": pinned.tokens if pinned else 0,
+                "reused": prompt.reused if prompt else 0,
+                "prefilled": prompt.prefilled if prompt else 0,
+                "generated": finished.generated,
+            },
+            "preamble_source": pinned.source if pinned else None,
+            "timings": {
+                "load_s": loaded.load_s if loaded else 0.0,
+                "preamble_s": pinned.seconds if pinned else 0.0,
+                "first_token_s": self.asked_at + finished.first_token_s,
+                "prefill_tokens_per_s": finished.prefill_tokens_per_s,
+                "decode_tokens_per_s": finished.decode_tokens_per_s,
+            },
+        }
+
+    def _write(self, text: str) -> None:
+        if not self.show_text:
+            return
+        self._clear_progress()
+        shown = sanitize(text)
+        if shown:
+            sys.stdout.write(shown)
+            sys.stdout.flush()
+            self._line_open = not shown.endswith("\n")
+
+    def _progress(self, words: str) -> None:
+        now = time.monotonic()
+        if not self.show_progress or now - self._progress_at < 0.1:
+            return
+        self._progress_at = now
+        self._progress_shown = True
+        sys.stderr.write(f"\r\x1b[K{words}")
+        sys.stderr.flush()
+
+    def _clear_progress(self) -> None:
+        if self._progress_shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._progress_shown = False

@@ -1,0 +1,1 @@
+"""What a checkout needs around the program: `tools.setup` makes its environment."""

@@ -1,6 +1,6 @@
 """What a file says about itself before it is loaded.
 
-`check_gguf` reads a few kilobytes and tells a GGUF model from everything that is mistaken
+`check_gguf` reads the first 128 KiB and tells a GGUF model from everything that is mistaken
 for one. `inspect_header` walks the whole header (GGUF versions 2 and 3, little-endian:
 https://github.com/ggml-org/ggml/blob/master/docs/gguf.md), which also shows whether the
 file is cut off. Neither believes a length or a count: what is read is bounded by the
@@ -26,8 +26,8 @@ Kind = Literal["model", "adapter"]
 Value = int | float | bool | str | tuple[int | float | bool, ...]
 
 MAX_KEYS = 65_536
-MAX_TENSORS = 1_000_000
-MAX_STRINGS = 8_000_000
+MAX_TENSORS = 65_536
+MAX_STRINGS = 4_000_000
 """Strings in all arrays together: the largest vocabularies and merges are below a million."""
 MAX_HEADER_BYTES = 1 << 30
 MAX_KEY_BYTES = 65_535
@@ -39,6 +39,8 @@ _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
 _WINDOW = 4 * 1024 * 1024
 _PEEK = 128 * 1024
+_MANY = 1000
+"""Elements of an array that is most likely a vocabulary."""
 _STRING, _ARRAY = 8, 9
 _SCALARS = {
     0: struct.Struct("<B"),
@@ -62,7 +64,7 @@ _BLOCKS = {
     15: (256, 292), 16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18),
     21: (256, 110), 22: (256, 82), 23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4),
     27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66),
-    39: (32, 17), 40: (64, 36), 41: (128, 18),
+    39: (32, 17), 40: (64, 36), 41: (128, 18), 42: (64, 18),
 }
 # fmt: on
 """Elements and bytes of a block by tensor type (ggml.h, enum ggml_type)."""
@@ -106,6 +108,12 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         """The least size in bytes of a file that holds every tensor."""
         return self.data_start + self.data_size
 
+    @property
+    def parts(self) -> int:
+        """Files that the model is split into."""
+        value = self.metadata.get("split.count", 1)
+        return value if isinstance(value, int) and value > 1 else 1
+
     def number(self, key: str) -> int | None:
         """An integer of the architecture (`block_count`, ...); None if it is not given."""
         value = self.metadata.get(f"{self.architecture}.{key}")
@@ -129,7 +137,7 @@ class _Malformed(Exception):
 
 
 def check_gguf(path: Path, kind: Kind = "model") -> None:
-    """Refuse what is no GGUF file of this kind, at the cost of reading 64 KiB.
+    """Refuse what is no GGUF file of this kind, reading no more than its start.
 
     Raises:
         ModelError: The file is missing, unreadable, not GGUF, of a version or byte order
@@ -140,7 +148,7 @@ def check_gguf(path: Path, kind: Kind = "model") -> None:
         _check_head(path, head, file)
         try:
             reader = _Reader(file, _HEAD.size, window=_PEEK)
-            metadata, _ = _metadata(reader, _HEAD.unpack(head)[3], limit=0)
+            metadata, _ = _metadata(reader, _HEAD.unpack(head)[3], limit=_PEEK)
         except _Truncated as error:
             raise _cut_off(path) from error
         except _Malformed as error:
@@ -163,17 +171,54 @@ def inspect_header(path: Path, kind: Kind = "model") -> Header:
         except _Malformed as error:
             raise _garbled(path, str(error)) from error
     _check_kind(path, header.metadata, kind)
-    if kind == "model" and (
-        not header.tensors or not any(key.startswith("tokenizer.") for key in header.lengths)
-    ):
-        missing = "tensors" if not header.tensors else "vocabulary"
-        raise ModelError(
-            f"The file {_shown(path)} holds no {missing}, so it is not a whole model.",
-            "Use the .gguf file of the whole model.",
-        )
     if header.expected_size > header.size:
         raise _cut_off(path, header.size, header.expected_size)
+    if header.parts > 1:
+        _check_parts(path, header)
+    elif not header.tensors:
+        raise ModelError(
+            f"The file {_shown(path)} holds no weights, only a vocabulary.",
+            "Use the .gguf file of the whole model.",
+        )
+    if kind == "model" and "tokenizer.ggml.tokens" not in header.lengths:
+        raise ModelError(
+            f"The file {_shown(path)} holds no vocabulary, so it is not a language model.",
+            "Use the .gguf file of the language model that it belongs to.",
+        )
     return header
+
+
+def part_paths(path: Path, parts: int) -> list[Path]:
+    """The files of a model in `parts` files, in order; `path` names the first.
+
+    llama.cpp finds them by their names: NAME-00001-of-00003.gguf and so on.
+
+    Raises:
+        ModelError: `path` is not named like a first part.
+    """
+    if parts <= 1:
+        return [path]
+    end = f"-00001-of-{parts:05d}.gguf"
+    if not path.name.endswith(end):
+        raise ModelError(
+            f"The file {_shown(path)} is one of {parts} parts of a model, and not named like "
+            "the first.",
+            f"Load the part whose name ends in {end}; do not rename the parts.",
+        )
+    stem = path.name.removesuffix(end)
+    return [
+        path.with_name(f"{stem}-{part:05d}-of-{parts:05d}.gguf") for part in range(1, parts + 1)
+    ]
+
+
+def _check_parts(path: Path, header: Header) -> None:
+    missing = [part for part in part_paths(path, header.parts) if not part.is_file()]
+    if missing:
+        raise ModelError(
+            f"The model {_shown(path)} has {header.parts} parts, and {_shown(missing[0])} "
+            "is missing.",
+            "Put all parts into one directory.",
+        )
 
 
 def _open(path: Path) -> BinaryIO:
@@ -366,8 +411,14 @@ class _Reader:
         self._window = self._file.read(self._read_ahead)
 
 
-def _metadata(reader: _Reader, keys: int, limit: int) -> tuple[dict[str, Value], dict[str, int]]:
-    """The key/value pairs, and the lengths of all arrays; stops behind `limit` bytes."""
+def _metadata(
+    reader: _Reader, keys: int, limit: int = 0
+) -> tuple[dict[str, Value], dict[str, int]]:
+    """The key/value pairs, and the lengths of all arrays.
+
+    With a `limit`, it ends behind that many bytes or in front of the vocabulary, which is
+    most of a header and comes last.
+    """
     metadata: dict[str, Value] = {}
     lengths: dict[str, int] = {}
     for _ in range(keys):
@@ -376,6 +427,8 @@ def _metadata(reader: _Reader, keys: int, limit: int) -> tuple[dict[str, Value],
         if kind == _ARRAY:
             kind, count = reader.u32(), reader.u64()
             lengths[key] = count
+            if limit and count > _MANY:
+                break
             values = _array(reader, kind, count)
             if values is not None:
                 metadata[key] = values
@@ -387,7 +440,7 @@ def _metadata(reader: _Reader, keys: int, limit: int) -> tuple[dict[str, Value],
                 metadata[key] = reader.take(length).decode("utf-8", "replace")
         else:
             metadata[key] = _scalar(reader, kind)
-        if reader.position >= limit:
+        if limit and reader.position >= limit:
             break
     return metadata, lengths
 
@@ -419,7 +472,7 @@ def _read_header(file: BinaryIO) -> Header:
     file.seek(0)
     _, version, tensors, keys = _HEAD.unpack(file.read(_HEAD.size))
     reader = _Reader(file, _HEAD.size)
-    metadata, lengths = _metadata(reader, keys, limit=reader.size + 1)
+    metadata, lengths = _metadata(reader, keys)
     alignment = metadata.get("general.alignment", 32)
     if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
         raise _Malformed(f"its alignment is {alignment}")

@@ -1,0 +1,260 @@
+"""Whether a model fits into this machine's memory, told before it is loaded.
+
+The need is an upper estimate, in bytes, for a context as the engine makes it (one unified
+cache, full-size sliding windows, flash attention, 512 tokens a batch):
+
+- weights: the size of the file or files; they are mapped, so the system can drop and read
+  them again, at a great loss of speed;
+- KV cache: tokens · Σ over layers of KV heads · (key size + value size) · bytes an
+  element; f16 takes 2, q8_0 34/32, q4_0 18/32 (src/llama-kv-cache.cpp; checked against
+  the buffer sizes that llama.cpp reports for Gemma 3 270M at 4096 tokens: 72 MiB in f16);
+- recurrent state: sequences · layers · ((kernel - 1) · (inner + 2 · groups · state) +
+  inner · state) · 4 bytes (llama_hparams::n_embd_r and n_embd_s, Mamba's form);
+- compute: batch · (4 · embedding + 3 · feed-forward) · 4 bytes of activations, batch ·
+  tokens · 4 bytes of attention mask, and the logits of 8 sequences twice;
+- the process itself: `PROCESS_BYTES`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from urial_tui.engine.protocol import EngineOptions
+from urial_tui.errors import ModelError
+from urial_tui.models.header import Header, part_paths
+from urial_tui.sanitize import sanitize_line
+
+PROCESS_BYTES = 128_000_000
+"""Python and the native library in the worker, with room to spare."""
+
+AUTO_CONTEXT = 8192
+"""Tokens, where the context is left to the engine and the model was trained on more."""
+
+_ELEMENT_BYTES = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
+_BATCH = 512
+_SEQUENCES = 8
+_UNLIMITED = 1 << 60
+"""Above this a control group's limit means none."""
+
+
+class MemoryNeed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model needs, in bytes. `n_ctx`: the tokens of context that this is for."""
+
+    n_ctx: int
+    weights: int
+    kv_cache: int
+    state: int
+    compute: int
+
+    @property
+    def total(self) -> int:
+        """Everything together."""
+        return self.weights + self.kv_cache + self.state + self.compute + PROCESS_BYTES
+
+
+class MachineMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is, in bytes; None where the system does not say.
+
+    `total`: what this process could use at most. `available`: what it could take now
+    without another one losing its own.
+    """
+
+    total: int | None = None
+    available: int | None = None
+
+
+def memory_need(path: Path, header: Header, options: EngineOptions) -> MemoryNeed:
+    """The estimate for a model file under these options.
+
+    Raises:
+        ModelError: The file is a part of a model and not the first.
+    """
+    n_ctx = context_tokens(options.n_ctx, header.number("context_length"))
+    weights = 0
+    for part in part_paths(path, header.parts):
+        try:
+            weights += part.stat().st_size
+        except OSError:
+            weights += header.size
+    embedding = header.number("embedding_length") or 0
+    feed_forward = max(_layer_values(header, "feed_forward_length", 0), default=0)
+    vocabulary = header.lengths.get("tokenizer.ggml.tokens", 0)
+    return MemoryNeed(
+        n_ctx=n_ctx,
+        weights=weights,
+        kv_cache=int(n_ctx * _kv_elements(header) * _ELEMENT_BYTES[options.kv_type]),
+        state=_state_bytes(header),
+        compute=4
+        * (_BATCH * (4 * embedding + 3 * feed_forward + n_ctx) + 2 * _SEQUENCES * vocabulary),
+    )
+
+
+def check_fit(
+    path: Path,
+    header: Header,
+    options: EngineOptions,
+    memory: MachineMemory | None = None,
+    device_memory: int = 0,
+) -> str:
+    """Refuse a model that can't fit; the warning for one that will be slow, or nothing.
+
+    Args:
+        path: The model file.
+        header: Its header.
+        options: Context length and KV type count.
+        memory: What the machine has, where that is not to be asked.
+        device_memory: Bytes on a graphics card that layers can go to.
+
+    Raises:
+        ModelError: More memory is needed than there is; says how much, and what to do.
+    """
+    memory = memory or machine_memory()
+    need = memory_need(path, header, options)
+    name = sanitize_line(path.name)
+    parts = (
+        f"{_gb(need.weights)} of weights and {_gb(need.total - need.weights)} for a context of "
+        f"{need.n_ctx} tokens"
+    )
+    if memory.total is not None and need.total > memory.total + device_memory:
+        raise ModelError(
+            f"The model {name} does not fit: it needs {_gb(need.total)} of memory ({parts}), "
+            f"and this machine has {_gb(memory.total + device_memory)}.",
+            _smaller(need, memory.total + device_memory),
+        )
+    if memory.available is not None and need.total > memory.available + device_memory:
+        return (
+            f"The model {name} needs {_gb(need.total)} of memory ({parts}), but only "
+            f"{_gb(memory.available + device_memory)} are free now, so it may be slow. "
+            "Close other programs, or choose a smaller model or context."
+        )
+    return ""
+
+
+def context_tokens(asked: int, trained: int | None) -> int:
+    """The tokens of a context: `asked`, or the engine's own choice for 0; a multiple of 256."""
+    tokens = asked or min(trained or AUTO_CONTEXT, AUTO_CONTEXT)
+    return -(-tokens // 256) * 256
+
+
+def machine_memory(root: Path = Path("/")) -> MachineMemory:
+    """This machine's memory, or the control group's where that is less.
+
+    Args:
+        root: Where /proc and /sys are, for tests.
+    """
+    if (root / "proc/meminfo").exists():
+        return _linux_memory(root)
+    try:
+        # On macOS this is the sysctl hw.memsize; what is available has no plain number there.
+        return MachineMemory(total=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (ValueError, OSError):
+        return MachineMemory()
+
+
+def _linux_memory(root: Path) -> MachineMemory:
+    info = _table(root / "proc/meminfo")
+    total = _times_1024(info.get("MemTotal"))
+    available = _times_1024(info.get("MemAvailable"))
+    for group in _control_groups(root):
+        limit = _number(group / "memory.max")
+        if limit is None or limit >= _UNLIMITED:
+            continue
+        total = limit if total is None else min(total, limit)
+        used = _number(group / "memory.current")
+        if used is not None:
+            # Pages of files are given back when memory runs short.
+            cached = _table(group / "memory.stat")
+            used -= cached.get("inactive_file", 0) + cached.get("active_file", 0)
+            free = max(0, limit - max(0, used))
+            available = free if available is None else min(available, free)
+    return MachineMemory(total=total, available=available)
+
+
+def _control_groups(root: Path) -> list[Path]:
+    """The directories of this process' control group (version 2) and of those above it."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    name = next((line[3:] for line in lines if line.startswith("0::")), None)
+    if name is None:
+        return []
+    base = root / "sys/fs/cgroup"
+    parts = [part for part in name.split("/") if part not in ("", "..")]
+    return [base.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1)]
+
+
+def _table(path: Path) -> Mapping[str, int]:
+    """The numbers of a file with lines of "key number" or "key: number kB"."""
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError:
+        return {}
+    fields = (line.replace(":", " ").split() for line in lines)
+    return {part[0]: int(part[1]) for part in fields if len(part) > 1 and part[1].isdecimal()}
+
+
+def _number(path: Path) -> int | None:
+    try:
+        text = path.read_text(errors="replace").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() else None
+
+
+def _times_1024(kibibytes: int | None) -> int | None:
+    return None if kibibytes is None else kibibytes * 1024
+
+
+def _layer_values(header: Header, key: str, missing: int) -> tuple[int, ...]:
+    """A value for each layer; damaged or missing ones count as `missing`."""
+    layers = max(0, min(header.number("block_count") or 0, 10_000))
+    values = header.numbers(key, layers)
+    return (missing,) * layers if values is None else tuple(max(0, value) for value in values)
+
+
+def _kv_elements(header: Header) -> int:
+    """Elements of keys and values that one token takes, over all layers."""
+    heads = max(_layer_values(header, "attention.head_count", 0), default=0)
+    if not heads:
+        return 0
+    head_size = (header.number("embedding_length") or 0) // heads
+    sizes = 0
+    for key in ("attention.key_length", "attention.value_length"):
+        given = [header.number(key), header.number(f"{key}_swa")]
+        sizes += max((size for size in given if size), default=head_size)
+    return sizes * sum(_layer_values(header, "attention.head_count_kv", heads))
+
+
+def _state_bytes(header: Header) -> int:
+    inner = header.number("ssm.inner_size")
+    state = header.number("ssm.state_size")
+    if not inner or not state:
+        return 0
+    kernel = header.number("ssm.conv_kernel") or 1
+    groups = header.number("ssm.group_count") or 0
+    layers = header.number("block_count") or 0
+    return 4 * _SEQUENCES * layers * ((kernel - 1) * (inner + 2 * groups * state) + inner * state)
+
+
+def _smaller(need: MemoryNeed, total: int) -> str:
+    """What to do about a model that does not fit into `total` bytes."""
+    per_token = (need.kv_cache + 4 * _BATCH * need.n_ctx) / max(1, need.n_ctx)
+    spare = total - (need.total - per_token * need.n_ctx)
+    tokens = int(spare / per_token) // 256 * 256 if per_token else 0
+    if tokens >= 512:
+        return f"Set engine.context to {tokens} or less, or choose a smaller model."
+    return (
+        "Choose a smaller model, or a smaller quantisation of this one: "
+        f"a file of at most {_gb(max(0, total - (need.total - need.weights)))} fits."
+        if total > need.total - need.weights
+        else "Choose a smaller model and a smaller context."
+    )
+
+
+def _gb(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"

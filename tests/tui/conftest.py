@@ -1,0 +1,123 @@
+"""An application with a scripted engine, a store of its own, and a way to wait without sleeping."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from textual.pilot import Pilot
+
+from tests.scripted import ScriptedEngine
+from urial_tui.chat.store import Store
+from urial_tui.errors import UrialError
+from urial_tui.prompting.preamble import find_preamble
+from urial_tui.tui.app import UrialApp
+
+PATIENCE = 20.0
+"""Seconds after which what was waited for is not going to happen."""
+
+Opened = Callable[..., contextlib.AbstractAsyncContextManager[Pilot[None]]]
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that the registry found."""
+
+    name: str = "tiny"
+    path: Path = Path("/models/tiny.gguf")
+    adapter: Path | None = None
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "conversations.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def engine() -> ScriptedEngine:
+    return ScriptedEngine()
+
+
+@pytest.fixture
+def make_app(engine: ScriptedEngine, store: Store) -> Callable[..., UrialApp]:
+    """An application as a user would have it, but for its engine."""
+
+    def make(**changes: Any) -> UrialApp:
+        arguments: dict[str, Any] = {
+            "engine_factory": lambda: engine,
+            "store": store,
+            "model": "tiny",
+            "preamble": find_preamble("urial-k1"),
+            "find_model": lambda name, progress: Found(),
+            "clock": lambda: 0.0,
+        }
+        return UrialApp(**(arguments | changes))
+
+    return make
+
+
+@pytest.fixture
+def opened(make_app: Callable[..., UrialApp]) -> Opened:
+    """Open the application and wait until the model is loaded."""
+
+    @contextlib.asynccontextmanager
+    async def open_it(
+        *, size: tuple[int, int] = (80, 24), ready: bool = True, **changes: Any
+    ) -> AsyncIterator[Pilot[None]]:
+        app = make_app(**changes)
+        async with app.run_test(size=size) as pilot:
+            if ready:
+                await wait_until(pilot, lambda: "ready" in status(pilot))
+            yield pilot
+
+    return open_it
+
+
+async def wait_until(pilot: Pilot[None], predicate: Callable[[], bool]) -> None:
+    """Let the application work until `predicate` holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not predicate():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"it did not happen; the screen shows:\n{screen_text(pilot)}")
+        await pilot.pause()
+        await asyncio.sleep(0.005)
+    await pilot.pause()
+
+
+async def type_text(pilot: Pilot[None], text: str) -> None:
+    """Press the keys that type `text`."""
+    names = {" ": "space", "\n": "ctrl+j", "?": "question_mark", ".": "full_stop", ",": "comma"}
+    await pilot.press(*(names.get(character, character) for character in text))
+
+
+def screen_text(pilot: Pilot[None]) -> str:
+    """What the screen shows, line by line."""
+    app = pilot.app
+    width, height = app.size
+    strips = app.screen._compositor.render_strips()
+    lines = ["".join(segment.text for segment in strip).rstrip() for strip in strips[:height]]
+    return "\n".join(line[:width] for line in lines)
+
+
+def status(pilot: Pilot[None]) -> str:
+    """The last line of the screen."""
+    return screen_text(pilot).rpartition("\n")[2]
+
+
+def shows(pilot: Pilot[None], text: str) -> bool:
+    return text in screen_text(pilot)
+
+
+def raising(error: UrialError) -> Callable[..., Found]:
+    """A registry that finds nothing."""
+
+    def find(name: str, progress: object) -> Found:
+        raise error
+
+    return find

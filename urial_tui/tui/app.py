@@ -1,0 +1,180 @@
+"""The terminal application.
+
+It shows its first screen before anything is loaded: the engine starts in a thread, and
+the worker process is ended with the application, however that ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from urial_tui.chat.store import Store
+from urial_tui.errors import StoreError, UrialError, UsageError
+from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.settings import Settings, load_settings
+from urial_tui.tui.engine_thread import ChatEngine, EngineThread, FindModel, ModelFile
+from urial_tui.tui.screens.chat import ChatScreen
+from urial_tui.tui.themes import DARK, LIGHT
+
+
+def run(model: str | None = None, preamble: str | None = None) -> int:
+    """Open the chat in this terminal; returns the exit code.
+
+    Args:
+        model: A catalogue name or a path; the settings' model unless given.
+        preamble: A name or a path; the settings' preamble unless given.
+
+    Raises:
+        UsageError: There is no terminal.
+        SettingsError: The settings are unsound.
+        PreambleError: There is no such preamble, or it is unsound.
+    """
+    _require_terminal()
+    settings = load_settings()
+    chosen = find_preamble(preamble or settings.chat.preamble)
+    store: Store | None = None
+    trouble: UrialError | None = None
+    try:
+        store = Store()
+    except StoreError as error:
+        trouble = error
+    app = UrialApp(
+        settings=settings,
+        store=store,
+        preamble=chosen,
+        model=model or settings.chat.model,
+        trouble=trouble,
+    )
+    app.ends_on_signals = True
+    try:
+        app.run()
+    finally:
+        app.close_engine()
+        if store is not None:
+            store.close()
+    return app.return_code or 0
+
+
+def _require_terminal() -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
+        raise UsageError(
+            "The chat needs a terminal.", "In scripts and pipes, use `urial ask` instead."
+        )
+
+
+def make_engine() -> ChatEngine:
+    """The real engine; imported when it is needed, for the screen comes first."""
+    from urial_tui.engine.client import Engine
+
+    return Engine()
+
+
+def find_model(name: str, progress: Callable[[int, int], None]) -> ModelFile:
+    """Look a model up in the registry; imported when it is needed."""
+    from urial_tui.models.registry import resolve
+
+    return resolve(name, progress=progress)
+
+
+class UrialApp(App[None]):
+    """The application around the chat screen.
+
+    Args:
+        engine_factory: Makes the engine, in the engine's thread.
+        store: Where conversations are kept; None keeps nothing.
+        settings: The user's settings.
+        model: The model's name or path; the settings' unless given.
+        preamble: What answers are written under; the settings' unless given.
+        find_model: Looks a model up.
+        trouble: Something to tell from the start.
+        clock: Measures the rate of tokens.
+    """
+
+    TITLE = "urial"
+    CSS_PATH = "urial.tcss"
+    BINDING_GROUP_TITLE = "Everywhere"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "quit", "Quit", priority=True),
+    ]
+
+    def __init__(
+        self,
+        *,
+        engine_factory: Callable[[], ChatEngine] = make_engine,
+        store: Store | None = None,
+        settings: Settings | None = None,
+        model: str | None = None,
+        preamble: Preamble | None = None,
+        find_model: FindModel = find_model,
+        trouble: UrialError | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self.ends_on_signals = False
+        settings = settings or Settings()
+        self.chat = ChatScreen(
+            lambda screen: EngineThread(engine_factory, screen.post_message, clock=clock),
+            find_model,
+            model=model or settings.chat.model,
+            preamble=preamble or find_preamble(settings.chat.preamble),
+            store=store,
+            settings=settings,
+            trouble=trouble,
+        )
+        for theme in (DARK, LIGHT):
+            self.register_theme(theme)
+        self.theme = DARK.name
+
+    def get_default_screen(self) -> Screen[Any]:
+        """The chat is the screen below all others."""
+        return self.chat
+
+    def on_mount(self) -> None:
+        """End properly when the terminal closes or the process is asked to end."""
+        if not self.ends_on_signals:
+            return
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with contextlib.suppress(NotImplementedError, RuntimeError):
+                loop.add_signal_handler(number, self._end_on_signal, number)
+
+    async def on_unmount(self) -> None:
+        """No worker outlives the application."""
+        await asyncio.to_thread(self.close_engine)
+
+    def close_engine(self) -> None:
+        """End the running answer, keeping its text, and the worker; safe to call twice."""
+        self.chat.engine.close()
+
+    def get_key_display(self, binding: Binding) -> str:
+        """Keys as they are printed on a keyboard: Ctrl+N, Shift+Enter."""
+        if binding.key_display:
+            return binding.key_display
+        names = {"escape": "Esc", "pageup": "Page Up", "pagedown": "Page Down"}
+        return "+".join(names.get(part, part.capitalize()) for part in binding.key.split("+"))
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What the command palette offers."""
+        chat = self.chat
+        if screen is chat:
+            yield SystemCommand("New conversation", "Start an empty one", chat.action_new)
+            yield SystemCommand("Open conversation", "Choose a stored one", chat.action_open)
+            yield SystemCommand("Stop", "End the answer and keep its text", chat.action_stop)
+            yield SystemCommand("Reload model", "Load the model again", chat.action_reload)
+            yield SystemCommand("Keys", "Show what the keys do", chat.action_help)
+        yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
+        yield SystemCommand("Quit", "Leave urial", self.action_quit)
+
+    def _end_on_signal(self, number: int) -> None:
+        self.exit(return_code=128 + number)

@@ -1,0 +1,134 @@
+"""What the engine's thread tells the chat screen.
+
+Everything about an answer carries the id of its question, so that what still arrives for
+a conversation that is no longer shown can be told apart.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from textual.message import Message
+
+from urial_tui.chat.turns import TurnRecord
+from urial_tui.engine.protocol import ModelInfo, PreambleSource
+from urial_tui.errors import UrialError
+
+
+class EngineMessage(Message, bubble=False):
+    """Comes from the engine's thread."""
+
+
+class ModelUnpacking(EngineMessage):
+    """The model's file is put together: `done` of `total` bytes."""
+
+    def __init__(self, done: int, total: int) -> None:
+        super().__init__()
+        self.done = done
+        self.total = total
+
+
+class ModelLoading(EngineMessage):
+    """The model is being read: `fraction`, 0 to 1."""
+
+    def __init__(self, fraction: float) -> None:
+        super().__init__()
+        self.fraction = fraction
+
+
+class ModelLoaded(EngineMessage):
+    """The model is in memory under the name that the user knows; the preamble comes next."""
+
+    def __init__(self, name: str, info: ModelInfo) -> None:
+        super().__init__()
+        self.name = name
+        self.info = info
+
+
+class EngineReady(EngineMessage):
+    """Model and preamble are in place: questions can be answered."""
+
+
+class Reading(EngineMessage):
+    """The model reads: `done` of `total` tokens, `reused` of them from the cache."""
+
+    def __init__(
+        self, stage: Literal["preamble", "prompt"], done: int, reused: int, total: int
+    ) -> None:
+        super().__init__()
+        self.stage = stage
+        self.done = done
+        self.reused = reused
+        self.total = total
+
+
+class PreamblePinned(EngineMessage):
+    """The preamble is in memory, and where it came from."""
+
+    def __init__(self, tokens: int, source: PreambleSource) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.source = source
+
+
+class AnswerStarted(EngineMessage):
+    """The question has been read; `used` tokens are in the context."""
+
+    def __init__(self, question_id: int, used: int) -> None:
+        super().__init__()
+        self.question_id = question_id
+        self.used = used
+
+
+class AnswerGrew(EngineMessage):
+    """More text; `generated` tokens so far, at `rate` tokens per second (0: not known yet)."""
+
+    def __init__(self, question_id: int, text: str, generated: int, rate: float) -> None:
+        super().__init__()
+        self.question_id = question_id
+        self.text = text
+        self.generated = generated
+        self.rate = rate
+
+
+class AnswerEnded(EngineMessage):
+    """The answer is over, whatever ended it; None when it never started."""
+
+    def __init__(self, question_id: int, answer: TurnRecord | None) -> None:
+        super().__init__()
+        self.question_id = question_id
+        self.answer = answer
+
+
+class TurnsLeft(EngineMessage):
+    """The context was full; the oldest turns are no longer shown to the model."""
+
+    def __init__(self, question_id: int, turns: int) -> None:
+        super().__init__()
+        self.question_id = question_id
+        self.turns = turns
+
+
+class EngineNotice(EngineMessage):
+    """Something worth knowing that stops nothing."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
+class EngineTrouble(EngineMessage):
+    """A request failed. `needs_reload`: nothing can be answered before the model is loaded."""
+
+    def __init__(self, error: UrialError, needs_reload: bool) -> None:
+        super().__init__()
+        self.error = error
+        self.needs_reload = needs_reload
+
+
+class EngineBug(EngineMessage):
+    """Something that is not a user's error went wrong in the engine's thread."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error

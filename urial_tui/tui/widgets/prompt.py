@@ -1,0 +1,132 @@
+"""Where the user types: Enter sends, other Enters make a new line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, cast
+
+from textual import events
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual.binding import Binding, BindingType
+from textual.keys import Keys
+from textual.message import Message
+from textual.widgets import TextArea
+
+from urial_tui.sanitize import sanitize
+
+MAX_LINES = 6
+
+# Without a newer keyboard protocol, Alt+Enter is ESC CR, which Textual takes for Enter.
+cast(dict[str, object], ANSI_SEQUENCES_KEYS)["\x1b\r"] = (Keys.ControlJ,)
+
+
+class Prompt(TextArea):
+    """A few lines of plain text that grow with what is typed."""
+
+    BINDING_GROUP_TITLE = "Prompt"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "Send"),
+        Binding("ctrl+j,shift+enter,alt+enter", "newline", "New line"),
+        Binding("up", "earlier", "Earlier questions (in an empty prompt)"),
+        Binding("down", "later", "Later questions"),
+        Binding("pageup", "app.page_transcript(-1)", "Scroll the transcript up"),
+        Binding("pagedown", "app.page_transcript(1)", "Scroll the transcript down"),
+    ]
+
+    class Submitted(Message):
+        """The user sends `text`; the prompt keeps it until it is cleared."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(
+            id=id,
+            soft_wrap=True,
+            show_line_numbers=False,
+            tab_behavior="focus",
+            highlight_cursor_line=False,
+            placeholder="Ask something",
+        )
+        self.earlier: Sequence[str] = ()
+        """Earlier questions, newest first."""
+        self._recalled = -1
+
+    def clear_text(self) -> None:
+        """Empty the prompt after its text was taken."""
+        self._recalled = -1
+        self.text = ""
+
+    def put(self, text: str) -> None:
+        """Replace the text; the cursor goes to its end."""
+        self.text = sanitize(text)
+        self.move_cursor(self.document.end)
+
+    def action_submit(self) -> None:
+        """Send, if there is something to send."""
+        if self.text.strip():
+            self.post_message(self.Submitted(self.text))
+
+    def action_newline(self) -> None:
+        """Go on in a new line."""
+        self.insert("\n")
+
+    def action_earlier(self) -> None:
+        """Recall an earlier question, where the prompt is empty or shows one; else move up."""
+        if self._at_recalled() and self._recalled + 1 < len(self.earlier):
+            self._recalled += 1
+            self.put(self.earlier[self._recalled])
+        else:
+            self.action_cursor_up()
+
+    def action_later(self) -> None:
+        """The way back from `action_earlier`; else move down."""
+        if self._recalled >= 0 and self._at_recalled():
+            self._recalled -= 1
+            self.put(self.earlier[self._recalled] if self._recalled >= 0 else "")
+        else:
+            self.action_cursor_down()
+
+    def _at_recalled(self) -> bool:
+        if self._recalled < 0 or self._recalled >= len(self.earlier):
+            self._recalled = -1
+            return not self.text
+        if self.text == sanitize(self.earlier[self._recalled]):
+            return True
+        self._recalled = -1
+        return not self.text
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Enter is not for new lines here.
+
+        Not done with priority bindings: those overtake characters that were typed before.
+        """
+        if event.key == "enter":
+            self.action_submit()
+        elif event.key in ("ctrl+j", "shift+enter", "alt+enter"):
+            self.action_newline()
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        """Control characters in what is pasted become visible before they are drawn."""
+        event.prevent_default()
+        event.stop()
+        text = event.text.replace("\r\n", "\n").replace("\r", "\n")
+        if result := self._replace_via_keyboard(sanitize(text), *self.selection):
+            self.move_cursor(result.end_location)
+
+    def on_text_area_changed(self) -> None:
+        """Grow and shrink with the text."""
+        self._fit()
+
+    def on_resize(self) -> None:
+        """Another width wraps the text in other places."""
+        self._fit()
+
+    def _fit(self) -> None:
+        lines = min(MAX_LINES, max(1, self.wrapped_document.height))
+        self.styles.height = lines + self.gutter.height

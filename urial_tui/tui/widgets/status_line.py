@@ -1,0 +1,82 @@
+"""The last line: what the engine is doing, and what the context holds."""
+
+from __future__ import annotations
+
+import msgspec
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from urial_tui.engine.protocol import PreambleSource
+from urial_tui.sanitize import sanitize_line
+
+_BAR = 8
+_SOURCES: dict[PreambleSource, str] = {
+    "memory": "from memory",
+    "disk": "from disk",
+    "computed": "computed",
+}
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """What the line shows. Tokens; `rate` in tokens per second; 0 or "" where not known."""
+
+    state: str = ""
+    model: str = ""
+    preamble: str = ""
+    preamble_tokens: int = 0
+    preamble_source: PreambleSource | None = None
+    used: int = 0
+    total: int = 0
+    rate: float = 0.0
+
+
+class StatusLine(Widget):
+    """One line; where it gets narrow, what the header shows as well goes first."""
+
+    status: reactive[Status] = reactive(Status())
+
+    def render(self) -> Content:
+        """As many parts as fit, the state always."""
+        status = self.status
+        gap = Content.styled(" · ", "$quiet")
+        parts = [
+            (4, Content(sanitize_line(status.model))),
+            (2, self._preamble_cost()),
+            (1, self._context_use()),
+            (3, Content(f"{status.rate:.0f} tokens/s" if status.rate else "")),
+        ]
+        state = Content.styled(sanitize_line(status.state), "bold $primary")
+        left = [(rank, part) for rank, part in parts if part.plain]
+        while True:
+            line = gap.join([part for _, part in left])
+            room = self.size.width - line.cell_length - state.cell_length
+            if room >= 2 or not left:
+                break
+            left.remove(max(left, key=lambda item: item[0]))
+        return Content.assemble(line, " " * max(0, room), state)
+
+    def _preamble_cost(self) -> Content:
+        status = self.status
+        if not status.preamble_tokens or status.preamble_source is None:
+            return Content(sanitize_line(status.preamble))
+        return Content.assemble(
+            sanitize_line(status.preamble),
+            (
+                f" {status.preamble_tokens:,} tokens {_SOURCES[status.preamble_source]}",
+                "$quiet",
+            ),
+        )
+
+    def _context_use(self) -> Content:
+        status = self.status
+        if not status.total:
+            return Content("")
+        share = min(1.0, status.used / status.total)
+        filled = round(share * _BAR) or int(status.used > 0)
+        colour = "$error" if share > 0.95 else "$warning" if share > 0.8 else "$secondary"
+        return Content.assemble(
+            ("━" * filled, colour),
+            ("─" * (_BAR - filled), "$line"),
+            f" {status.used:,}/{status.total:,}",
+        )

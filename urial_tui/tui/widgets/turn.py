@@ -1,0 +1,117 @@
+"""One question or one answer in the transcript."""
+
+from __future__ import annotations
+
+from markdown_it import MarkdownIt
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Markdown, Static
+from textual.widgets.markdown import MarkdownStream
+
+from urial_tui.chat.turns import TurnRecord
+from urial_tui.sanitize import sanitize, sanitize_line
+
+
+def markdown_parser() -> MarkdownIt:
+    """Markdown that shows everything a model writes.
+
+    HTML is text, not something to leave out. Entities stay as they are written: decoded,
+    they could bring back the characters that `sanitize` took out.
+    """
+    return MarkdownIt("gfm-like", {"html": False, "linkify": False}).disable("entity")
+
+
+class QuestionView(Static):
+    """What the user asked: as typed, behind a bar and under a name."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            Content.assemble(("You\n", "bold $secondary"), sanitize(text)), markup=False
+        )
+
+
+class AnswerView(Vertical):
+    """What the model answered: streaming Markdown, then how it ended."""
+
+    def __init__(self, author: str, answer: TurnRecord | None = None) -> None:
+        super().__init__()
+        self._author = sanitize_line(author)
+        self._answer = answer
+        self._stream: MarkdownStream | None = None
+
+    def compose(self) -> ComposeResult:
+        """A name, the text, a last line."""
+        yield Static(self._author, classes="author", markup=False)
+        text = sanitize(self._answer.text) if self._answer else None
+        yield Markdown(text, parser_factory=markdown_parser, open_links=False)
+        mark = Static("", classes="mark", markup=False)
+        mark.update(ending(self._answer) if self._answer else Content(""))
+        mark.display = self._answer is not None
+        yield mark
+
+    def say(self, text: str) -> None:
+        """Show, instead of an answer, what is waited for."""
+        mark = self.query_one(".mark", Static)
+        mark.display = bool(text)
+        mark.update(Content.styled(sanitize_line(text), "$quiet"))
+
+    async def write(self, text: str) -> None:
+        """Add to the answer."""
+        if self._stream is None:
+            self.say("")
+            self._stream = Markdown.get_stream(self.query_one(Markdown))
+        await self._stream.write(sanitize(text))
+
+    async def finish(self, answer: TurnRecord | None) -> None:
+        """Show the answer as it was stored, and how it ended."""
+        if self._stream is not None:
+            await self._stream.stop()
+            self._stream = None
+        if answer is None:
+            self.say("■ not answered")
+            return
+        await self.query_one(Markdown).update(sanitize(answer.text))
+        mark = self.query_one(".mark", Static)
+        mark.update(ending(answer))
+        mark.display = True
+
+    @on(Markdown.LinkClicked)
+    def show_link(self, event: Markdown.LinkClicked) -> None:
+        """A model's link is shown and copied, and never opened from here."""
+        event.stop()
+        href = sanitize_line(event.href)
+        self.app.copy_to_clipboard(href)
+        self.notify(f"Copied, not opened: {href}", markup=False)
+
+
+def ending(answer: TurnRecord) -> Content:
+    """The line under an answer: how it ended where that is worth knowing, and what it cost."""
+    match answer.stop_reason:
+        case "cancelled":
+            mark, style = "■ stopped", "$warning"
+        case "length":
+            mark, style = "✂ cut at the length limit", "$warning"
+        case "died":
+            mark, style = "✖ the engine died here", "$error"
+        case "failed":
+            mark, style = "✖ not answered", "$error"
+        case None:
+            mark, style = "… interrupted", "$warning"
+        case "eos":
+            mark, style = "", "$quiet"
+        case _:
+            mark, style = "", "$quiet"
+    cost = []
+    if answer.generated:
+        cost.append(f"{answer.generated:,} token{'s' if answer.generated != 1 else ''}")
+    if answer.timings.decode_tokens_per_s:
+        cost.append(f"{answer.timings.decode_tokens_per_s:.0f} tokens/s")
+    if answer.stop_reason == "eos" and answer.stopped_by:
+        cost.append(f"ended by {sanitize_line(answer.stopped_by)}")
+    return Content.assemble(
+        (mark, f"bold {style}"),
+        "  " if mark and cost else "",
+        (" · ".join(cost), "$quiet"),
+    )

@@ -23,9 +23,9 @@ from pathlib import Path
 
 import msgspec
 
-from urial_tui.engine.protocol import EngineOptions
+from urial_tui.engine.protocol import KVType
 from urial_tui.errors import ModelError
-from urial_tui.models.header import Header, part_paths
+from urial_tui.models.header import Metadata, check_gguf, part_paths
 from urial_tui.sanitize import sanitize_line
 
 PROCESS_BYTES = 128_000_000
@@ -67,13 +67,13 @@ class MachineMemory(msgspec.Struct, frozen=True, kw_only=True):
     available: int | None = None
 
 
-def memory_need(path: Path, header: Header, options: EngineOptions) -> MemoryNeed:
-    """The estimate for a model file under these options.
+def memory_need(path: Path, header: Metadata, *, n_ctx: int, kv_type: KVType) -> MemoryNeed:
+    """The estimate for a model file; `n_ctx` in tokens, 0 for the engine's choice.
 
     Raises:
         ModelError: The file is a part of a model and not the first.
     """
-    n_ctx = context_tokens(options.n_ctx, header.number("context_length"))
+    n_ctx = context_tokens(n_ctx, header.number("context_length"))
     weights = 0
     for part in part_paths(path, header.parts):
         try:
@@ -86,7 +86,7 @@ def memory_need(path: Path, header: Header, options: EngineOptions) -> MemoryNee
     return MemoryNeed(
         n_ctx=n_ctx,
         weights=weights,
-        kv_cache=int(n_ctx * _kv_elements(header) * _ELEMENT_BYTES[options.kv_type]),
+        kv_cache=int(n_ctx * _kv_elements(header) * _ELEMENT_BYTES[kv_type]),
         state=_state_bytes(header),
         compute=4
         * (_BATCH * (4 * embedding + 3 * feed_forward + n_ctx) + 2 * _SEQUENCES * vocabulary),
@@ -95,8 +95,9 @@ def memory_need(path: Path, header: Header, options: EngineOptions) -> MemoryNee
 
 def check_fit(
     path: Path,
-    header: Header,
-    options: EngineOptions,
+    *,
+    n_ctx: int,
+    kv_type: KVType,
     memory: MachineMemory | None = None,
     device_memory: int = 0,
 ) -> str:
@@ -104,16 +105,17 @@ def check_fit(
 
     Args:
         path: The model file.
-        header: Its header.
-        options: Context length and KV type count.
+        n_ctx: Tokens of context, 0 for the engine's choice.
+        kv_type: Of the KV cache.
         memory: What the machine has, where that is not to be asked.
         device_memory: Bytes on a graphics card that layers can go to.
 
     Raises:
-        ModelError: More memory is needed than there is; says how much, and what to do.
+        ModelError: More memory is needed than there is (says how much, and what to do), or
+            the file is no model.
     """
     memory = memory or machine_memory()
-    need = memory_need(path, header, options)
+    need = memory_need(path, check_gguf(path), n_ctx=n_ctx, kv_type=kv_type)
     name = sanitize_line(path.name)
     parts = (
         f"{_gb(need.weights)} of weights and {_gb(need.total - need.weights)} for a context of "
@@ -210,14 +212,14 @@ def _times_1024(kibibytes: int | None) -> int | None:
     return None if kibibytes is None else kibibytes * 1024
 
 
-def _layer_values(header: Header, key: str, missing: int) -> tuple[int, ...]:
+def _layer_values(header: Metadata, key: str, missing: int) -> tuple[int, ...]:
     """A value for each layer; damaged or missing ones count as `missing`."""
     layers = max(0, min(header.number("block_count") or 0, 10_000))
     values = header.numbers(key, layers)
     return (missing,) * layers if values is None else tuple(max(0, value) for value in values)
 
 
-def _kv_elements(header: Header) -> int:
+def _kv_elements(header: Metadata) -> int:
     """Elements of keys and values that one token takes, over all layers."""
     heads = max(_layer_values(header, "attention.head_count", 0), default=0)
     if not heads:
@@ -230,7 +232,7 @@ def _kv_elements(header: Header) -> int:
     return sizes * sum(_layer_values(header, "attention.head_count_kv", heads))
 
 
-def _state_bytes(header: Header) -> int:
+def _state_bytes(header: Metadata) -> int:
     inner = header.number("ssm.inner_size")
     state = header.number("ssm.state_size")
     if not inner or not state:

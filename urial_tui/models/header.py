@@ -72,24 +72,16 @@ _BLOCKS = {
 _NO_LANGUAGE_MODEL = {"clip": "an image encoder", "mmproj": "an image encoder"}
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """A GGUF header.
+class Metadata(msgspec.Struct, frozen=True, kw_only=True):
+    """What the keys of a GGUF file say; without those behind the vocabulary.
 
     `metadata`: scalars, short strings and short arrays of numbers by key. `lengths`: the
-    number of elements of every array. `size`: of the file, in bytes. `data_start` and
-    `data_size`: of the tensors, in bytes. `parameters`: elements of all tensors.
-    `complete`: whether every tensor's type is known, so that `data_size` covers all.
+    number of elements of every array. `size`: of the file, in bytes.
     """
 
-    version: int
-    tensors: int
     metadata: Mapping[str, Value]
     lengths: Mapping[str, int]
     size: int
-    data_start: int
-    data_size: int
-    parameters: int
-    complete: bool
 
     @property
     def architecture(self) -> str:
@@ -102,11 +94,6 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         """`general.name`, empty if it is not given. Foreign text."""
         value = self.metadata.get("general.name", "")
         return value if isinstance(value, str) else ""
-
-    @property
-    def expected_size(self) -> int:
-        """The least size in bytes of a file that holds every tensor."""
-        return self.data_start + self.data_size
 
     @property
     def parts(self) -> int:
@@ -123,9 +110,30 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         """Like `number`, for a value that is given once or once for each of `count` layers."""
         value = self.metadata.get(f"{self.architecture}.{key}")
         if isinstance(value, tuple):
-            return tuple(int(v) for v in value) if len(value) == count else None
+            whole = tuple(v for v in value if isinstance(v, int))
+            return whole if len(whole) == len(value) == count else None
         single = self.number(key)
         return None if single is None else (single,) * count
+
+
+class Header(Metadata, frozen=True, kw_only=True):
+    """A whole GGUF header, with every key.
+
+    `data_start` and `data_size`: of the tensors, in bytes. `parameters`: elements of all
+    tensors. `complete`: every tensor's type is known, so that `data_size` covers them all.
+    """
+
+    version: int
+    tensors: int
+    data_start: int
+    data_size: int
+    parameters: int
+    complete: bool
+
+    @property
+    def expected_size(self) -> int:
+        """The least size in bytes of a file that holds every tensor."""
+        return self.data_start + self.data_size
 
 
 class _Truncated(Exception):
@@ -136,7 +144,7 @@ class _Malformed(Exception):
     """The header can't be what a GGUF writer wrote; the text says why."""
 
 
-def check_gguf(path: Path, kind: Kind = "model") -> None:
+def check_gguf(path: Path, kind: Kind = "model") -> Metadata:
     """Refuse what is no GGUF file of this kind, reading no more than its start.
 
     Raises:
@@ -148,12 +156,13 @@ def check_gguf(path: Path, kind: Kind = "model") -> None:
         _check_head(path, head, file)
         try:
             reader = _Reader(file, _HEAD.size, window=_PEEK)
-            metadata, _ = _metadata(reader, _HEAD.unpack(head)[3], limit=_PEEK)
+            metadata, lengths = _metadata(reader, _HEAD.unpack(head)[3], limit=_PEEK)
         except _Truncated as error:
             raise _cut_off(path) from error
         except _Malformed as error:
             raise _garbled(path, str(error)) from error
-        _check_kind(path, metadata, kind)
+    _check_kind(path, metadata, kind)
+    return Metadata(metadata=metadata, lengths=lengths, size=reader.size)
 
 
 def inspect_header(path: Path, kind: Kind = "model") -> Header:

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from urial_tui.engine.context import Aborted, NoSlot
 from urial_tui.engine.kv import Branch, fit_turns, prefill
-from urial_tui.engine.llama import Aborted, NoSlot
 from urial_tui.engine.loaded import LoadedModel
 from urial_tui.engine.protocol import (
     Event,

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from urial_tui.engine import llama
+from urial_tui.engine.context import MAX_SEQUENCES, Aborted, AbortFlag, Context, NoSlot
 from urial_tui.engine.kv import PINNED, Branch, KVCache, prefill
-from urial_tui.engine.llama import Aborted, AbortFlag, Context, LoadError, Model, NoSlot
+from urial_tui.engine.llama import Adapter, LoadError, Model
 from urial_tui.engine.preamble_store import MIN_TOKENS, PreambleStore, StateKey, fingerprint
 from urial_tui.engine.protocol import (
     Device,
@@ -71,15 +72,16 @@ class LoadedModel:
                 "The file may be damaged or made for a newer llama.cpp: "
                 "get it again, or choose another one.",
             ) from error
+        self.adapter: Adapter | None = None
         try:
-            self._apply_adapter(command.adapter)
+            self.adapter = self._load_adapter()
             self.context = self._make_context(options, gpu_layers)
         except BaseException:
-            self.model.close()
+            self._free_weights()
             raise
         self.context.set_abort_flag(flag)
         self.cache = KVCache(
-            self.context, self.model.memory_kind, self.model.n_swa, llama.MAX_SEQUENCES - 1
+            self.context, self.model.memory_kind, self.model.n_swa, MAX_SEQUENCES - 1
         )
         self._store = PreambleStore(cache_dir, options.cache_limit_mb * 1_000_000)
         self._fingerprints = (
@@ -221,18 +223,24 @@ class LoadedModel:
     def close(self) -> None:
         """Free context, adapter and model."""
         self.context.close()
+        self._free_weights()
+
+    def _free_weights(self) -> None:
+        if self.adapter:
+            self.adapter.close()
         self.model.close()
 
     # -- making ---------------------------------------------------------------------
 
-    def _apply_adapter(self, adapter: str | None) -> None:
-        if adapter is None:
-            return
-        name = sanitize_line(Path(adapter).name)
-        if not Path(adapter).is_file():
+    def _load_adapter(self) -> Adapter | None:
+        path = self._command.adapter
+        if path is None:
+            return None
+        name = sanitize_line(Path(path).name)
+        if not Path(path).is_file():
             raise EngineError(f"The adapter file {name} is not there.", "Check its path.")
         try:
-            self.model.load_adapter(adapter)
+            return Adapter(self.model, path, self._command.adapter_scale)
         except LoadError as error:
             raise EngineError(
                 f"The adapter {name} does not fit the model {self._name}: {_reason(error)}.",
@@ -257,7 +265,7 @@ class LoadedModel:
                 n_batch=_batch_size(model.parameters, gpu_layers),
                 threads=threads,
                 kv_type=options.kv_type,
-                adapter_scale=self._command.adapter_scale,
+                adapter=self.adapter,
             )
         except LoadError as error:
             needed = model.kv_bytes(n_ctx, options.kv_type) / 1e9

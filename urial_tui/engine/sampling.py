@@ -8,11 +8,96 @@ the chain's greedy sampler (first of equals) without its copy of the whole row.
 
 from __future__ import annotations
 
+import ctypes
 import secrets
 from collections.abc import Sequence
+from typing import Any
 
-from urial_tui.engine.llama import Context, DecodeError, SamplerChain, Vocab
+from urial_tui.engine.context import Context, DecodeError
+from urial_tui.engine.llama import Vocab, lib
 from urial_tui.engine.protocol import Sampling
+
+
+class SamplerChain:
+    """A native sampler chain that ends with a selecting sampler (greedy or dist)."""
+
+    def __init__(self, vocab: Vocab) -> None:
+        params = lib.llama_sampler_chain_default_params()
+        params.no_perf = True
+        self._vocab = vocab
+        self._chain = lib.llama_sampler_chain_init(params)
+        self._selects = False
+
+    def penalties(self, last_n: int, repeat: float, frequency: float, presence: float) -> None:
+        """Repetition, frequency and presence penalties over the last `last_n` accepted tokens."""
+        self._add(
+            lib.llama_sampler_init_penalties(self._vocab.size, last_n, repeat, frequency, presence)
+        )
+
+    def dry(
+        self, multiplier: float, base: float, allowed_length: int, last_n: int, n_ctx_train: int
+    ) -> None:
+        """DRY: penalise tokens that would extend a repeated sequence."""
+        breakers = (b"\n", b":", b'"', b"*")
+        array = (ctypes.c_char_p * len(breakers))(*breakers)
+        self._add(
+            lib.llama_sampler_init_dry(
+                self._vocab.handle,
+                multiplier,
+                base,
+                allowed_length,
+                min(last_n, n_ctx_train),
+                array,
+                len(breakers),
+            )
+        )
+
+    def top_k(self, k: int) -> None:
+        """Keep the `k` most probable tokens."""
+        self._add(lib.llama_sampler_init_top_k(k))
+
+    def top_p(self, p: float) -> None:
+        """Keep the fewest tokens whose probabilities add up to `p`."""
+        self._add(lib.llama_sampler_init_top_p(p, 1))
+
+    def min_p(self, p: float) -> None:
+        """Keep the tokens at least `p` times as probable as the most probable one."""
+        self._add(lib.llama_sampler_init_min_p(p, 1))
+
+    def temperature(self, temperature: float) -> None:
+        """Divide the logits by `temperature` (> 0)."""
+        self._add(lib.llama_sampler_init_temp(temperature))
+
+    def greedy(self) -> None:
+        """Select the most probable token."""
+        self._add(lib.llama_sampler_init_greedy())
+        self._selects = True
+
+    def dist(self, seed: int) -> None:
+        """Draw a token by its probability."""
+        self._add(lib.llama_sampler_init_dist(seed))
+        self._selects = True
+
+    def sample(self, context: Context) -> int:
+        """Choose (and accept) the token after the last evaluated one."""
+        if not self._selects or not context.has_logits:
+            raise DecodeError("nothing to sample from")
+        return int(lib.llama_sampler_sample(self._chain, context.handle, -1))
+
+    def accept(self, token: int) -> None:
+        """Count a token that was not sampled here (an answer that is continued)."""
+        lib.llama_sampler_accept(self._chain, token)
+
+    def close(self) -> None:
+        """Free the chain and its samplers."""
+        if self._chain:
+            lib.llama_sampler_free(self._chain)
+            self._chain = None
+
+    def _add(self, sampler: Any) -> None:
+        if not sampler:  # the chain would crash on it
+            raise DecodeError("a sampler can't be made with these settings")
+        lib.llama_sampler_chain_add(self._chain, sampler)
 
 
 class NotFinite(DecodeError):

@@ -44,7 +44,7 @@ from urial_tui.engine.protocol import (
 from urial_tui.errors import EngineError
 
 if TYPE_CHECKING:
-    from urial_tui.engine.llama import AbortFlag
+    from urial_tui.engine.context import AbortFlag
     from urial_tui.engine.loaded import LoadedModel
 
 _LAST_BREATH = 2.0
@@ -114,7 +114,8 @@ class Worker:
 
     def handle(self, command: Command) -> None:
         """Carry out one command; a failure becomes its final event."""
-        from urial_tui.engine.llama import Aborted, DecodeError, LoadCancelled
+        from urial_tui.engine.context import Aborted, DecodeError
+        from urial_tui.engine.llama import LoadCancelled
 
         request = getattr(command, "id", 0)
         try:
@@ -213,6 +214,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         from urial_tui.engine import llama
+        from urial_tui.engine.context import AbortFlag
 
         llama.initialise()
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
@@ -226,7 +228,7 @@ def main() -> None:
             ),
         )
         return
-    flag = llama.AbortFlag()
+    flag = AbortFlag()
     commands = Commands(commands_fd, flag)
     worker = Worker(events_fd, Path(sys.argv[1]), flag)
     worker.emit(Ready(version=VERSION, library=llama.system_info()))

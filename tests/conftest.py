@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import tinygguf
@@ -28,6 +29,12 @@ DEMO_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 _WORKER = "urial_tui.engine.worker"
 _EXIT_GRACE = 10.0
 """Seconds in which a worker whose client was killed has to notice and go."""
+
+# No example fails for being slow on a busy machine; CI draws the same examples every time.
+hypothesis.settings.register_profile(
+    "urial", deadline=None, derandomize=os.environ.get("CI", "").lower() == "true"
+)
+hypothesis.settings.load_profile("urial")
 
 # Read before any test has its own home.
 _MODELS_OF_USER = paths.models_dir()

@@ -388,8 +388,9 @@ def test_the_shipped_preambles_share_one_format(shipped: Preamble) -> None:
 
 def test_a_shipped_format_keeps_code_whole_and_stops_behind_it(shipped: Preamble) -> None:
     answer = (
-        "Here it is:\n\n```python\n# Query: the user's words\n\n# Answer the query\nprint(1)\n```\n\n"
-        "# Query and answer\n\nA Query: and an Answer: within a sentence.\n\n---\n\n~~~\ntext\n~~~"
+        "Here it is:\n\n```python\n# Query: the user's words\n\n# Answer the query\nprint(1)\n"
+        "```\n\n# Query and answer\n\nA Query: and an Answer: within a sentence.\n\n---\n\n"
+        "~~~\ntext\n~~~"
     )
     text = answer + close_text(shipped) + open_turn(shipped, "And now?")
     end = answer_end(text, stop_rules(shipped))

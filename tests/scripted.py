@@ -48,7 +48,6 @@ INFO = ModelInfo(
     threads=2,
     gpu_layers=0,
     kv_type="f16",
-    has_chat_template=False,
 )
 
 

@@ -139,6 +139,8 @@ class Vocab:
             (bos,) if lib.llama_vocab_get_add_bos(self._handle) and 0 <= bos < self.size else ()
         )
         """What a context starts with: the BOS token where the vocabulary wants one."""
+        self.bos_text = self._special_text(bos)
+        self.eos_text = self._special_text(int(lib.llama_vocab_eos(self._handle)))
         self._eog = (
             frozenset(
                 token for token in range(self.size) if lib.llama_vocab_is_eog(self._handle, token)
@@ -182,6 +184,9 @@ class Vocab:
         if tuple(ids[: len(self._anchor)]) == self._anchor:
             return ids[len(self._anchor) :]
         return self._tokenize(data, special)
+
+    def _special_text(self, token: int) -> str:
+        return self._read_piece(token, True).decode("utf-8", "replace")
 
     def _find_anchor(self) -> tuple[int, ...]:
         """Ids of a newline behind the automatic space, where the vocabulary adds one."""
@@ -290,9 +295,10 @@ class Model:
         return "sliding-window" if self.n_swa > 0 else "attention"
 
     @property
-    def has_chat_template(self) -> bool:
-        """Whether the file holds a chat template."""
-        return bool(lib.llama_model_chat_template(self.handle, None))
+    def chat_template(self) -> str:
+        """The chat template that the file holds (Jinja source), "" if none."""
+        template = lib.llama_model_chat_template(self.handle, None)
+        return template.decode("utf-8", "replace") if template else ""
 
     @property
     def can_decode(self) -> bool:

@@ -294,7 +294,10 @@ class LoadedModel:
             threads=options.threads or physical_cores(),
             gpu_layers=model.n_layer + 1 if gpu_layers < 0 else gpu_layers,
             kv_type=options.kv_type,
-            has_chat_template=model.has_chat_template,
+            chat_template=model.chat_template,
+            bos=model.vocab.bos_text,
+            eos=model.vocab.eos_text,
+            adds_bos=bool(model.vocab.bos),
             adapter=self._command.adapter,
             devices=tuple(
                 Device(name=name, description=description, kind=kind, memory_total=memory)

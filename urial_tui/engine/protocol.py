@@ -200,7 +200,11 @@ class Device(_Value, frozen=True, kw_only=True):
 
 
 class ModelInfo(_Value, frozen=True, kw_only=True):
-    """What was loaded. Sizes in bytes; `n_swa` 0 where there is no sliding window."""
+    """What was loaded. Sizes in bytes; `n_swa` 0 where there is no sliding window.
+
+    `chat_template` is Jinja source from the file: to be rendered in a sandbox only. `bos`
+    and `eos` are the texts of these tokens; `adds_bos`: every context starts with BOS.
+    """
 
     path: str
     name: str
@@ -217,7 +221,10 @@ class ModelInfo(_Value, frozen=True, kw_only=True):
     threads: int
     gpu_layers: int
     kv_type: KVType
-    has_chat_template: bool
+    chat_template: str = ""
+    bos: str = ""
+    eos: str = ""
+    adds_bos: bool = False
     adapter: str | None = None
     devices: tuple[Device, ...] = ()
 

@@ -96,7 +96,7 @@ def list_models(catalogue: Mapping[str, CatalogueEntry] | None = None) -> list[M
     """
     catalogue = load_catalogue() if catalogue is None else catalogue
     directory = paths.models_dir()
-    found = [_status(entry, directory) for entry in catalogue.values()]
+    found = [model_status(entry) for entry in catalogue.values()]
     known = {status.place.name.lower() for status in found}
     return found + [
         ModelStatus(name=path.name, state="disk", place=path, size=size)
@@ -119,8 +119,9 @@ def _gguf_files(directory: Path) -> Iterator[tuple[Path, int]]:
                     yield path, status.st_size
 
 
-def _status(entry: CatalogueEntry, directory: Path) -> ModelStatus:
-    place = directory / entry.file_name
+def model_status(entry: CatalogueEntry) -> ModelStatus:
+    """Where a model of the catalogue is."""
+    place = paths.models_dir() / entry.file_name
     try:
         return ModelStatus(
             name=entry.name, state="disk", place=place, size=place.stat().st_size, entry=entry
@@ -166,11 +167,20 @@ def _entry_path(entry: CatalogueEntry, progress: Progress | None) -> Path:
     if is_packaged(entry):
         assemble(entry, path, progress)
         return path
+    by_hand = how_to_place(entry)
     raise ModelError(
         f"The model {entry.name} is not on this machine.",
-        f"Fetch it with `urial models pull {entry.name}`, or put the file from "
-        f"{entry.source_url} at {sanitize_line(str(path))}.",
+        f"Fetch it with `urial models pull {entry.name}`, or {by_hand[0].lower()}{by_hand[1:]}.",
     )
+
+
+def how_to_place(entry: CatalogueEntry) -> str:
+    """What brings the file here without `urial models pull`: an order, without a full stop."""
+    place = sanitize_line(str(paths.models_dir() / entry.file_name))
+    by_hand = f"put the file from {entry.source_url} at {place}"
+    if entry.package:
+        return f"Install its package with `pip install {entry.package}`, or {by_hand}"
+    return f"P{by_hand[1:]}"
 
 
 def _adapter_path(adapter: str) -> Path:

@@ -1,0 +1,187 @@
+"""The command `urial`, and the one edge where errors become sentences and exit codes.
+
+Commands are imported when they run: `urial --help` and `--version` load neither the
+screens nor the engine. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import os
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from urial_tui import __version__
+from urial_tui.errors import UrialError, UsageError
+from urial_tui.sanitize import sanitize_line
+
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "ask": ("urial_tui.cli.ask:ask", "Ask one question and print the answer."),
+    "models": ("urial_tui.cli.models:models", "List the models and fetch them."),
+    "prompts": ("urial_tui.cli.prompts:prompts", "List and show the preambles."),
+    "bench": ("urial_tui.cli.bench:bench", "Measure this machine's speed."),
+    "cache": ("urial_tui.cli.cache:cache", "Look after the evaluated preambles on disk."),
+}
+"""Each command's module and attribute, and its line in the help."""
+
+_KEPT_LOGS = 20
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command only to run it or to show its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+
+@click.group(
+    cls=_LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, message="urial %(version)s")
+@click.pass_context
+def urial(context: click.Context) -> None:
+    """Chat with a base language model through an in-context preamble.
+
+    Without a command, the terminal application opens.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
+        raise UsageError(
+            "The application needs a terminal, and standard input or output is none.",
+            'For one answer without a screen use `urial ask "…"`.',
+        )
+    from urial_tui.tui.app import run as run_application
+
+    context.exit(run_application())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run `urial` with these arguments (the process' own, unless given); the exit code.
+
+    Raises nothing: whatever goes wrong is told on standard error.
+    """
+    _make_streams_safe()
+    code = _guarded(arguments)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = _output_failed(error) if code == 0 else code
+        _discard_output()
+    return code
+
+
+def _guarded(arguments: Sequence[str] | None) -> int:
+    try:
+        code = urial.main(args=arguments, prog_name="urial", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except UrialError as error:
+        _tell(str(error))
+        return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else error.format_message(), err=True)
+        return error.exit_code
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "urial"
+        _tell(f"{error.format_message()} See `{command} --help`.")
+        return error.exit_code
+    except click.ClickException as error:
+        _tell(error.format_message())
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _tell("Interrupted.")
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has seen enough.
+        _discard_output()
+        return 1
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT) and error.filename is None:
+            _discard_output()
+            return _output_failed(error)
+        return _crashed(error)
+    except Exception as error:  # noqa: BLE001  # the process' edge: logged and told
+        return _crashed(error)
+
+
+def _tell(message: str) -> None:
+    with contextlib.suppress(OSError):
+        click.echo(f"urial: {sanitize_line(message)}", err=True)
+
+
+def _output_failed(error: OSError) -> int:
+    if not isinstance(error, BrokenPipeError):
+        _tell(f"The output can't be written: {error.strerror or error}.")
+    return 1
+
+
+def _crashed(error: Exception) -> int:
+    """A bug: one sentence for the user, the traceback for the log."""
+    what = f"An internal error happened: {type(error).__name__}: {error}".rstrip(".")
+    try:
+        log = _write_log("".join(traceback.format_exception(error)))
+    except OSError:
+        _tell(f"{what}. Its log could not be written.")
+    else:
+        _tell(f"{what}. Please report it with the log {log}.")
+    return 1
+
+
+def _write_log(text: str) -> Path:
+    from urial_tui import paths
+
+    directory = paths.log_dir()
+    directory.mkdir(parents=True, exist_ok=True)
+    for old in sorted(directory.glob("crash-*.log"))[: -_KEPT_LOGS + 1]:
+        old.unlink(missing_ok=True)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    path = directory / f"crash-{stamp}-{os.getpid()}.log"
+    version = f"urial-tui {__version__}, Python {sys.version.split()[0]}, {sys.platform}"
+    path.write_text(f"{version}\n\n{text}", encoding="utf-8", errors="backslashreplace")
+    return path
+
+
+def _make_streams_safe() -> None:
+    """Streams that are closed or can't encode a character must not end the program."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  # lasts as long as the process
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _discard_output() -> None:
+    """Keep the interpreter from failing once more, when it flushes at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+
+
+def _is_terminal(stream: object) -> bool:
+    try:
+        return bool(stream.isatty())  # type: ignore[attr-defined]
+    except (AttributeError, ValueError):
+        return False

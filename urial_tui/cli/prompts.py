@@ -1,0 +1,91 @@
+"""`urial prompts`: the preambles, shipped and the user's own."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group()
+def prompts() -> None:
+    """List and show the preambles."""
+
+
+@prompts.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def list_command(as_json: bool) -> None:
+    """Show every preamble; a file that is unsound is listed with what is wrong."""
+    from urial_tui.cli.output import Column, print_json, print_table
+    from urial_tui.prompting.preamble import list_preambles
+
+    entries = list_preambles()
+    if as_json:
+        documents = []
+        for entry in entries:
+            preamble = entry.preamble
+            documents.append(
+                {
+                    "name": entry.name,
+                    "title": preamble.title if preamble else None,
+                    "description": preamble.description if preamble else None,
+                    "method": preamble.method if preamble else None,
+                    "examples": len(preamble.examples) if preamble else None,
+                    "origin": entry.origin,
+                    "path": str(entry.path),
+                    "error": entry.error or None,
+                }
+            )
+        print_json({"preambles": documents})
+        return
+    columns = (
+        Column("NAME"),
+        Column("METHOD", drop=2),
+        Column("EXAMPLES", right=True, drop=1),
+        Column("ORIGIN", drop=3),
+        Column("TITLE"),
+    )
+    rows = []
+    for entry in entries:
+        preamble = entry.preamble
+        rows.append(
+            (
+                entry.name,
+                preamble.method if preamble else "",
+                str(len(preamble.examples)) if preamble else "",
+                entry.origin,
+                preamble.title if preamble else f"can't be used: {entry.error}",
+            )
+        )
+    print_table(columns, rows)
+
+
+@prompts.command("show")
+@click.argument("name")
+@click.option("--query", default="…", help="The query that is put behind the preamble.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def show(name: str, query: str, as_json: bool) -> None:
+    """Print the whole text that a model sees with the preamble NAME (a name or a file)."""
+    from urial_tui.cli.output import print_json
+    from urial_tui.prompting.preamble import find_preamble
+    from urial_tui.prompting.render import open_turn, preamble_text
+    from urial_tui.sanitize import sanitize
+
+    preamble = find_preamble(name)
+    text = preamble_text(preamble) + open_turn(preamble, query)
+    if not as_json:
+        click.echo(sanitize(text), nl=not text.endswith("\n"))
+        return
+    print_json(
+        {
+            "name": preamble.name,
+            "title": preamble.title,
+            "description": preamble.description,
+            "method": preamble.method,
+            "system": preamble.system,
+            "examples": [
+                {"query": example.query, "answer": example.answer} for example in preamble.examples
+            ],
+            "stop": list(preamble.format.stop),
+            "fence": preamble.format.fence or None,
+            "text": text,
+        }
+    )

@@ -135,18 +135,22 @@ class AnswerText:
             self._new.append(text)
 
     def _find_stop(self) -> tuple[int, bytes] | None:
-        """The first stop in the data: (where the answer ends, the stop)."""
+        """Where the answer ends, and the stop that ends it, if one is complete.
+
+        Of several, the one that was complete first: so the answer does not depend on how
+        its bytes were cut into tokens.
+        """
         # What was fed could not be the start of a stop, so none begins before it.
-        found: tuple[int, bytes] | None = None
+        found: list[tuple[int, int, bytes]] = []  # complete at, cut at, stop
         for stop in self._stops:
             position = self._data.find(stop, self._fed)
-            if position >= 0 and (found is None or position < found[0]):
-                found = (position, stop)
+            if position >= 0:
+                found.append((position + len(stop), position, stop))
         if self._fence:
             closing = self._fence.scan(self._data)
-            if closing is not None and (found is None or closing < found[0]):
-                found = (closing, self._fence.fence)
-        return found
+            if closing is not None:
+                found.append((*closing, self._fence.fence))
+        return min(found)[1:] if found else None
 
     def _safe_length(self) -> int:
         """How many bytes can be shown: all but the longest end that may begin a stop."""
@@ -174,14 +178,14 @@ class FenceRule:
         self._line = 0  # start of the first line that was not judged yet
         self._open = False
 
-    def scan(self, data: bytearray) -> int | None:
-        """Judge the lines that are complete; where the answer ends, if one of them ends it."""
+    def scan(self, data: bytearray) -> tuple[int, int] | None:
+        """Judge the complete lines: the end of the one that ends the answer, and the cut."""
         while (newline := data.find(b"\n", self._line)) >= 0:
-            line = bytes(data[self._line : newline]).strip(b" \t\r")
+            line = bytes(data[self._line : newline]).rstrip(b" \t\r")
             start, self._line = self._line, newline + 1
             if line == self.fence:
                 if not self._open:
-                    return max(start - 1, 0)
+                    return self._line, max(start - 1, 0)
                 self._open = False
             elif line.startswith(self.fence) and not self._open:
                 self._open = True
@@ -190,14 +194,14 @@ class FenceRule:
     def undecided_from(self, data: bytearray) -> int:
         """From where on the data may turn out to be the closing line (its newline included)."""
         line = bytes(data[self._line :])
-        bare = line.strip(b" \t\r")
+        bare = line.rstrip(b" \t\r")
         if not self._open and (self.fence.startswith(bare) or bare == self.fence):
             return max(self._line - 1, 0)
         return len(data)
 
     def at_end(self, data: bytearray) -> int | None:
         """Where the answer ends if nothing follows and its last line is the closing fence."""
-        if not self._open and bytes(data[self._line :]).strip(b" \t\r") == self.fence:
+        if not self._open and bytes(data[self._line :]).rstrip(b" \t\r") == self.fence:
             return max(self._line - 1, 0)
         return None
 

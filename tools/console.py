@@ -22,7 +22,7 @@ from urial_tui.errors import UrialError
 from urial_tui.sanitize import sanitize_line
 
 _TICK_S = 0.25
-_GRACE_S = 5.0
+_GRACE_S = 2.0
 
 
 class SetupError(UrialError):

@@ -127,7 +127,8 @@ class Venv:
 
         def show(line: str) -> None:
             if words := _PACKAGE_LINE.match(line):
-                self.console.progress(f"  {words[1]} {sanitize_line(words[2])}")
+                package = "" if words[2] == "collected" else sanitize_line(words[2])
+                self.console.progress(f"  {words[1]} {package}")
 
         code = run_logged(command, log, environ=self.environ, cwd=cwd, on_line=show)
         if code:

@@ -1,0 +1,548 @@
+"""The command line's edge, its printing, and the lists of models, preambles and cache."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from urial_tui import __version__, paths
+from urial_tui.cli import main as cli
+from urial_tui.cli.output import Column, format_size, print_json, print_table, text_width
+from urial_tui.engine.preamble_store import PreambleStore, StateKey
+from urial_tui.errors import ModelError, UsageError
+
+Captured = pytest.CaptureFixture[str]
+URIAL = [sys.executable, "-m", "urial_tui"]
+
+
+def urial(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run `urial` in a process of its own, without a terminal."""
+    options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True} | options
+    return subprocess.run([*URIAL, *arguments], **options)
+
+
+def on_terminal(*arguments: str, columns: int, **environment: str) -> str:
+    """What `urial` writes to a terminal so wide."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    process = subprocess.Popen(
+        [*URIAL, *arguments],
+        stdin=follower,
+        stdout=follower,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"TERM": "xterm-256color"} | environment,
+    )
+    os.close(follower)
+    output = b""
+    while True:
+        try:
+            block = os.read(leader, 65_536)
+        except OSError:  # Linux: the other end is closed
+            break
+        if not block:
+            break
+        output += block
+    os.close(leader)
+    assert process.wait() == 0
+    return output.decode().replace("\r\n", "\n")
+
+
+def add_command(
+    monkeypatch: pytest.MonkeyPatch, name: str, action: Callable[[], None]
+) -> Callable[[], int]:
+    """Put a command in front of the edge; returns what runs it."""
+    monkeypatch.setattr(sys.modules[__name__], "_command", click.command()(action), raising=False)
+    monkeypatch.setitem(cli._COMMANDS, name, (f"{__name__}:_command", "For a test."))
+    return lambda: cli.run([name])
+
+
+# -- the edge --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_version_and_help_load_neither_screens_nor_engine(option: str) -> None:
+    program = (
+        "import sys; from urial_tui.__main__ import main\n"
+        f"sys.argv = ['urial', '{option}']; code = main()\n"
+        "heavy = {'textual', 'rich', 'msgspec', 'numpy', 'llama_cpp', 'sqlite3'}\n"
+        "print(sorted(heavy & set(sys.modules)), code, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr == "[] 0\n"
+    assert done.stdout.startswith(
+        f"urial {__version__}" if option == "--version" else "Usage: urial"
+    )
+
+
+@pytest.mark.parametrize("name", list(cli._COMMANDS))
+def test_every_command_of_the_table_exists_and_is_in_the_help(name: str, capsys: Captured) -> None:
+    assert cli.run([name, "--help"]) == 0
+    assert f"Usage: urial {name}" in capsys.readouterr().out
+    assert cli.run(["--help"]) == 0
+    assert f"\n  {name}" in capsys.readouterr().out
+
+
+def test_without_a_terminal_the_application_points_at_ask() -> None:
+    done = urial()
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "needs a terminal" in done.stderr
+    assert "urial ask" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing"], "No such command 'nothing'"),
+        (["models", "list", "--nothing"], "--nothing"),
+        (["models", "pull"], "Missing argument"),
+        (["cache", "clear", "--older-than", "x"], "not a valid float"),
+        (["models", "list", "\x1b[31m"], "unexpected extra argument"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(
+    arguments: list[str], words: str, capsys: Captured
+) -> None:
+    assert cli.run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("urial: ")
+    assert words in captured.err
+    assert "--help`" in captured.err
+    assert captured.err.count("\n") == 1
+    assert "\x1b" not in captured.err
+
+
+def test_a_group_without_a_command_shows_its_help_and_exits_2(capsys: Captured) -> None:
+    assert cli.run(["models"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "list" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(ModelError("It broke.", "Mend it."), 1), (UsageError("No."), 2)]
+)
+def test_an_error_is_told_with_its_hint_and_exit_code(
+    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    def fail() -> None:
+        raise error
+
+    assert add_command(monkeypatch, "fail", fail)() == code
+    assert capsys.readouterr() == ("", f"urial: {error}\n")
+
+
+def test_a_bug_is_one_sentence_and_a_log_with_the_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    def crash() -> None:
+        raise ZeroDivisionError("a\x1b[31m\nb")
+
+    assert add_command(monkeypatch, "crash", crash)() == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "\x1b" not in captured.err
+    assert "ZeroDivisionError" in captured.err
+    (log,) = paths.log_dir().glob("crash-*.log")
+    assert str(log) in captured.err
+    text = log.read_text(encoding="utf-8")
+    assert "in crash" in text
+    assert __version__ in text
+
+
+def test_a_bug_is_told_also_where_no_log_can_be_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    paths.log_dir().parent.mkdir(parents=True, exist_ok=True)
+    paths.log_dir().touch()
+
+    def crash() -> None:
+        raise FileNotFoundError(2, "No such file", "/x")
+
+    assert add_command(monkeypatch, "crash", crash)() == 1
+    assert "could not be written" in capsys.readouterr().err
+
+
+def test_old_crash_logs_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = paths.log_dir()
+    directory.mkdir(parents=True)
+    for number in range(50):
+        (directory / f"crash-2020{number:04d}-1.log").touch()
+
+    def crash() -> None:
+        raise ValueError
+
+    add_command(monkeypatch, "crash", crash)()
+    assert len(list(directory.iterdir())) == 20
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, click.Abort])
+def test_an_interrupted_command_exits_130(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    def stop() -> None:
+        raise error
+
+    assert add_command(monkeypatch, "stop", stop)() == 130
+    # In front of it, click ends the line that shows ^C.
+    assert capsys.readouterr().err.strip() == "urial: Interrupted."
+
+
+def test_ctrl_c_at_any_moment_of_a_command_gives_no_traceback() -> None:
+    done = urial("models", "list", "--json")
+    assert done.returncode == 0
+    codes = set()
+    for step in range(12):
+        process = subprocess.Popen(
+            # SIGINT is ignored by what a shell starts in the background.
+            [sys.executable, "-c", _INTERRUPTIBLE, "models", "list", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        process.stderr.readline()
+        time.sleep(step * 0.03)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate()
+        assert "Traceback" not in errors
+        assert process.returncode in (0, 130)
+        codes.add(process.returncode)
+        if process.returncode == 0:
+            json.loads(output)
+    assert 130 in codes
+
+
+_INTERRUPTIBLE = """
+import signal, sys
+from urial_tui.__main__ import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+print("ready", file=sys.stderr, flush=True)
+try:
+    code = main()
+except KeyboardInterrupt:
+    code = 130  # between the line above and main's own handler
+sys.exit(code)
+"""
+
+
+def test_a_reader_that_goes_early_is_no_error() -> None:
+    process = subprocess.Popen(
+        [*URIAL, "models", "list", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [["models", "list"], ["models", "list", "--json"]])
+def test_a_full_disk_under_the_output_is_told(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = urial(*arguments, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert "can't be written: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-", "<&-"])
+@pytest.mark.parametrize("arguments", ["models list", "models list --json", "models pull nothing"])
+def test_closed_streams_do_not_matter(arguments: str, redirection: str) -> None:
+    done = subprocess.run(
+        f'"$PYTHON" -m urial_tui {arguments} {redirection}',
+        shell=True,
+        env=os.environ | {"PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == (1 if "pull" in arguments else 0)
+    assert "Traceback" not in done.stderr
+
+
+def test_what_the_terminal_can_t_encode_gets_stand_ins() -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    query = ["--query", "naïve 中"]
+    done = urial("prompts", "show", "zero-shot", *query, env=environment, encoding="latin-1")
+    assert done.returncode == 0
+    assert "naïve ?" in done.stdout
+    done = urial("prompts", "show", "zero-shot", *query, "--json", env=environment)
+    assert "naïve 中" in json.loads(done.stdout)["text"]
+
+
+# -- printing --------------------------------------------------------------------------
+
+
+def test_json_is_utf_8_without_raw_control_characters(capsysbinary: Any) -> None:
+    text = "é中🙂\x1b[31m\x00\x7f\x9b\u202e\u2066\u2028\udcff\n"
+    print_json({"text": text})
+    output = capsysbinary.readouterr().out
+    assert json.loads(output) == {"text": text}
+    shown = output.decode()
+    assert "é中🙂" in shown
+    assert all(letter.isprintable() for letter in shown.rstrip("\n"))
+
+
+def test_json_has_null_for_what_is_no_number(capsys: Captured) -> None:
+    print_json({"a": [float("nan"), float("inf"), 1.5], "b": (1, None)})
+    assert json.loads(capsys.readouterr().out) == {"a": [None, None, 1.5], "b": [1, None]}
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [("", 0), ("abc", 3), ("中文", 4), ("e\u0301", 1), ("🙂", 2), ("a\u200bb", 2), ("ｱ", 1)],
+)
+def test_the_width_of_text_is_the_terminal_s(text: str, width: int) -> None:
+    assert text_width(text) == width
+
+
+def test_columns_line_up_behind_wide_and_foreign_text(capsys: Captured) -> None:
+    columns = (Column("NAME"), Column("SIZE", right=True), Column("END"))
+    print_table(columns, [("中文", "5", "x"), ("a\x1b[2J", "12345", "y"), ("b\nc", "", "z")])
+    lines = capsys.readouterr().out.splitlines()
+    assert "\x1b" not in "".join(lines)
+    assert len(lines) == 4
+    ends = [text_width(line[: line.rindex(end)]) for line, end in zip(lines, "Exyz", strict=True)]
+    assert len(set(ends)) == 1
+    assert lines[1].endswith("    5  x")
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.00 kB"),
+        (253_113_024, "253 MB"),
+        (999_600_000, "1.00 GB"),
+        (4_920_739_232, "4.92 GB"),
+        (12_340_000_000, "12.3 GB"),
+        (5 * 10**15, "5000 TB"),
+    ],
+)
+def test_sizes_have_three_digits(count: int, text: str) -> None:
+    assert format_size(count) == text
+
+
+def test_a_narrow_terminal_gets_fewer_columns_and_a_pipe_all() -> None:
+    wide = on_terminal("models", "list", columns=250)
+    narrow = on_terminal("models", "list", columns=90)
+    for title in ("TITLE", "PARTNER", "LICENCE"):
+        assert title in wide
+        assert title not in narrow
+        assert title in urial("models", "list").stdout
+    for text in ("NAME", "SIZE", "urial models pull qwen3-8b-base"):
+        assert text in narrow
+
+
+def test_colour_is_for_terminals_without_no_color() -> None:
+    assert "\x1b[1m" in on_terminal("models", "list", columns=200)
+    assert "\x1b" not in on_terminal("models", "list", columns=200, NO_COLOR="1")
+    assert "\x1b" not in urial("models", "list").stdout
+
+
+def test_json_on_a_terminal_is_indented() -> None:
+    text = on_terminal("cache", "clear", "--json", columns=80)
+    assert json.loads(text) == {"freed": 0}
+    assert text.count("\n") == 3
+
+
+# -- models ----------------------------------------------------------------------------
+
+
+def documents(capsys: Captured, *arguments: str) -> Any:
+    assert cli.run([*arguments, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return json.loads(captured.out)
+
+
+MODEL_KEYS = {
+    *("name", "title", "role", "partner", "parameters", "size", "licence", "licence_url"),
+    *("source", "state", "path", "place", "command"),
+}
+
+
+def test_the_models_are_listed_with_state_and_command(capsys: Captured, llama_gguf: Path) -> None:
+    directory = paths.models_dir()
+    directory.mkdir(parents=True)
+    (directory / "Qwen3-0.6B-Q4_K_M.gguf").symlink_to(llama_gguf)
+    document = documents(capsys, "models", "list")
+    assert document["directory"] == str(directory)
+    models = {model["name"]: model for model in document["models"]}
+    assert all(set(model) == MODEL_KEYS for model in models.values())
+    here, absent = models["qwen3-0.6b"], models["qwen3-0.6b-base"]
+    assert (here["state"], here["path"], here["command"]) == ("disk", here["place"], None)
+    assert (absent["state"], absent["path"]) == ("absent", None)
+    assert absent["command"] == "urial models pull qwen3-0.6b-base"
+    assert absent["place"] == str(directory / "Qwen3-0.6B-Base.Q4_K_M.gguf")
+    assert absent["partner"] == "qwen3-0.6b"
+    assert absent["role"] == "base"
+
+
+def test_a_file_in_no_catalogue_is_listed_without_its_escape_sequences(
+    capsys: Captured, llama_gguf: Path
+) -> None:
+    directory = paths.models_dir()
+    directory.mkdir(parents=True)
+    name = "evil\x1b[2J\u202e.gguf"
+    (directory / name).symlink_to(llama_gguf)
+    assert cli.run(["models", "list"]) == 0
+    output = capsys.readouterr().out
+    assert "evil␛[2J<U+202E>.gguf" in output
+    assert "\x1b" not in output
+    model = documents(capsys, "models", "list")["models"][-1]
+    assert set(model) == MODEL_KEYS
+    assert model["name"] == name
+    assert model["role"] is None
+
+
+def test_a_damaged_catalogue_is_told(capsys: Captured) -> None:
+    path = paths.user_catalogue_file()
+    path.parent.mkdir(parents=True)
+    path.write_text("[[model]]\nname = 3\n")
+    assert cli.run(["models", "list"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert str(path) in captured.err
+    assert "name" in captured.err
+
+
+def test_pulling_says_what_to_do_instead(capsys: Captured) -> None:
+    assert cli.run(["models", "pull", "qwen3-8b"]) == 1
+    message = capsys.readouterr().err
+    assert "https://huggingface.co/Qwen/Qwen3-8B-GGUF/blob/main/Qwen3-8B-Q4_K_M.gguf" in message
+    assert str(paths.models_dir() / "Qwen3-8B-Q4_K_M.gguf") in message
+
+
+def test_pulling_what_is_there_prints_its_path(capsys: Captured, llama_gguf: Path) -> None:
+    place = paths.models_dir() / "Qwen3-8B-Q4_K_M.gguf"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(llama_gguf)
+    assert cli.run(["models", "pull", "qwen3-8b"]) == 0
+    assert capsys.readouterr().out == f"{place}\n"
+
+
+# -- preambles -------------------------------------------------------------------------
+
+
+def test_the_preambles_are_listed_and_a_damaged_one_stops_nothing(capsys: Captured) -> None:
+    directory = paths.user_prompts_dir()
+    directory.mkdir(parents=True)
+    broken = directory / "broken\x1b[2J.toml"
+    broken.write_text("name = ")
+    found = {entry["name"]: entry for entry in documents(capsys, "prompts", "list")["preambles"]}
+    assert found["urial-k3"] == {
+        "name": "urial-k3",
+        "title": found["urial-k3"]["title"],
+        "description": found["urial-k3"]["description"],
+        "method": "urial",
+        "examples": 3,
+        "origin": "shipped",
+        "path": str(paths.shipped_prompts_dir() / "urial-k3.toml"),
+        "error": None,
+    }
+    entry = found[broken.stem]
+    assert entry["origin"] == "user"
+    assert entry["method"] is None
+    assert "TOML" in entry["error"]
+    assert cli.run(["prompts", "list"]) == 0
+    output = capsys.readouterr().out
+    assert "\x1b" not in output
+    assert "can't be used" in output
+    assert "urial-k8" in output
+
+
+def test_a_preamble_is_shown_as_the_model_sees_it(capsys: Captured) -> None:
+    assert cli.run(["prompts", "show", "urial-k1", "--query", "Why is the sky blue?"]) == 0
+    text = capsys.readouterr().out
+    document = documents(capsys, "prompts", "show", "urial-k1", "--query", "Why is the sky blue?")
+    assert document["text"].strip() == text.strip()
+    assert "Why is the sky blue?" in text
+    assert len(document["examples"]) == 1
+    assert document["examples"][0]["answer"] in text
+    assert cli.run(["prompts", "show", "nothing"]) == 1
+
+
+# -- cache -----------------------------------------------------------------------------
+
+
+def store_preambles() -> None:
+    store = PreambleStore(paths.preamble_cache_dir(), 10**9)
+    for number, age in ((1, 10 * 86_400), (2, 60)):
+        key = StateKey(
+            model="m",
+            adapter="",
+            adapter_scale=0.0,
+            tokens=tuple(range(100 * number)),
+            library="x",
+            kv_type="f16",
+            flash_attention=True,
+            swa_full=True,
+            unified=True,
+            n_batch=512,
+            gpu_layers=0,
+        )
+        store.save(key, f"model-{number}\x1b.gguf", bytes(1000))
+        (path,) = (p for p in paths.preamble_cache_dir().glob("*.kv") if key.digest() in p.name)
+        os.utime(path, (time.time() - age,) * 2)
+
+
+def test_the_cache_is_listed_and_cleared(capsys: Captured) -> None:
+    assert documents(capsys, "cache", "list")["preambles"] == []
+    store_preambles()
+    document = documents(capsys, "cache", "list")
+    assert document["directory"] == str(paths.preamble_cache_dir())
+    assert document["limit"] == 2_048_000_000
+    assert document["size"] == sum(entry["size"] for entry in document["preambles"]) > 2000
+    assert [entry["tokens"] for entry in document["preambles"]] == [200, 100]
+    assert set(document["preambles"][0]) == {"path", "model", "tokens", "size", "used"}
+    assert document["preambles"][0]["used"].endswith("+00:00")
+    assert cli.run(["cache", "list"]) == 0
+    captured = capsys.readouterr()
+    assert "\x1b" not in captured.out
+    assert captured.out.count("\n") == 3
+    freed = documents(capsys, "cache", "clear", "--older-than", "5")["freed"]
+    assert [entry["tokens"] for entry in documents(capsys, "cache", "list")["preambles"]] == [200]
+    assert freed + documents(capsys, "cache", "clear")["freed"] == document["size"]
+    assert documents(capsys, "cache", "list")["preambles"] == []
+
+
+def test_clearing_works_beside_a_damaged_settings_file(capsys: Captured) -> None:
+    path = paths.settings_file()
+    path.parent.mkdir(parents=True)
+    path.write_text("nonsense")
+    store_preambles()
+    assert cli.run(["cache", "list"]) == 1
+    assert str(path) in capsys.readouterr().err
+    assert documents(capsys, "cache", "clear")["freed"] > 2000
+
+
+def test_what_can_t_be_removed_is_told(capsys: Captured) -> None:
+    directory = paths.preamble_cache_dir()
+    (directory / "folder.kv").mkdir(parents=True)
+    assert cli.run(["cache", "clear"]) == 1
+    message = capsys.readouterr().err
+    assert "can't be reached" in message
+    assert "folder.kv" in message

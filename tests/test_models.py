@@ -30,12 +30,8 @@ from urial_tui.models.fit import (
     machine_memory,
     memory_need,
 )
-from urial_tui.models.header import (
-    MAX_STRINGS,
-    check_gguf,
-    inspect_header,
-    part_paths,
-)
+from urial_tui.models.gguf_file import MAX_STRINGS
+from urial_tui.models.header import check_gguf, inspect_header, part_paths
 from urial_tui.models.registry import list_models, resolve
 
 PAYLOAD = bytes(range(256)) * 40

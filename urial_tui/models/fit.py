@@ -25,7 +25,8 @@ import msgspec
 
 from urial_tui.engine.protocol import KVType
 from urial_tui.errors import ModelError
-from urial_tui.models.header import Metadata, check_gguf, part_paths
+from urial_tui.models.gguf_file import Metadata
+from urial_tui.models.header import check_gguf, part_paths
 from urial_tui.sanitize import sanitize_line
 
 PROCESS_BYTES = 128_000_000

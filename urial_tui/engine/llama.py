@@ -307,14 +307,6 @@ class Model:
             lib.llama_model_has_encoder(self.handle)
         )
 
-    def kv_bytes(self, n_ctx: int, kv_type: str) -> int:
-        """Upper estimate of the KV cache in bytes: 2 · tokens · layers · KV heads · head size."""
-        heads = max(1, int(lib.llama_model_n_head(self.handle)))
-        head_size = int(lib.llama_model_n_embd(self.handle)) // heads
-        width = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}[kv_type]
-        kv_heads = int(lib.llama_model_n_head_kv(self.handle))
-        return int(2 * n_ctx * self.n_layer * kv_heads * head_size * width)
-
     def close(self) -> None:
         """Free the model; its contexts and adapters must be gone."""
         if self.handle:

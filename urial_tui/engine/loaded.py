@@ -268,10 +268,9 @@ class LoadedModel:
                 adapter=self.adapter,
             )
         except LoadError as error:
-            needed = model.kv_bytes(n_ctx, options.kv_type) / 1e9
             raise EngineError(
-                f"No context of {n_ctx} tokens can be made for the model {self._name} "
-                f"(its KV cache takes about {needed:.1f} GB): {_reason(error)}.",
+                f"No context of {n_ctx} tokens can be made for the model {self._name}: "
+                f"{_reason(error)}.",
                 "Set a smaller context (engine.context), or choose a smaller model.",
             ) from error
 

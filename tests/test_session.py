@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +24,9 @@ from tests.scripted import (
 from urial_tui.chat.session import Conversation, ids_key
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord, title_of
+from urial_tui.engine.client import Engine
 from urial_tui.engine.protocol import (
+    EngineOptions,
     Event,
     Finished,
     PromptReady,
@@ -48,7 +52,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def engine() -> ScriptedEngine:
+def script() -> ScriptedEngine:
     return ScriptedEngine.loaded()
 
 
@@ -62,17 +66,17 @@ def stored(conversation: Conversation) -> list[TurnRecord]:
     return conversation.store.turns(conversation.record.id)
 
 
-def say(conversation: Conversation, engine: ScriptedEngine, question: str, reply: str) -> None:
-    engine.enqueue(*answer(reply))
-    list(conversation.ask(engine, question))
+def say(conversation: Conversation, script: ScriptedEngine, question: str, reply: str) -> None:
+    script.enqueue(*answer(reply))
+    list(conversation.ask(script, question))
 
 
 class TestAsking:
     def test_the_events_of_the_engine_pass_through(
-        self, conversation: Conversation, engine: ScriptedEngine
+        self, conversation: Conversation, script: ScriptedEngine
     ) -> None:
-        engine.enqueue(*answer("Hello there", 2))
-        events = list(conversation.ask(engine, "Hi"))
+        script.enqueue(*answer("Hello there", 2))
+        events = list(conversation.ask(script, "Hi"))
         assert [type(event) for event in events] == [
             PromptReady,
             TextDelta,
@@ -82,22 +86,22 @@ class TestAsking:
         ]
 
     def test_the_question_is_stored_before_the_engine_is_asked(
-        self, conversation: Conversation, engine: ScriptedEngine
+        self, conversation: Conversation, script: ScriptedEngine
     ) -> None:
         seen: list[str] = []
-        engine.enqueue(lambda: seen.extend(turn.text for turn in stored(conversation)))
-        list(conversation.ask(engine, "Hi"))
+        script.enqueue(lambda: seen.extend(turn.text for turn in stored(conversation)))
+        list(conversation.ask(script, "Hi"))
         assert seen == ["Hi"]
 
     def test_the_answer_is_stored_as_the_engine_closed_it(
-        self, conversation: Conversation, engine: ScriptedEngine, preamble: Preamble
+        self, conversation: Conversation, script: ScriptedEngine, preamble: Preamble
     ) -> None:
         close = close_text(preamble)
-        engine.enqueue(
+        script.enqueue(
             delta("Hello"),
             finished("Hello", "stop", ids=ids_of("Hello\n"), tail=close[1:], stopped_by="# Query:"),
         )
-        list(conversation.ask(engine, "Hi"))
+        list(conversation.ask(script, "Hi"))
         question, reply = stored(conversation)
         assert reply.parent_id == question.id
         assert (reply.text, reply.stop_reason, reply.stopped_by) == ("Hello", "stop", "# Query:")
@@ -107,11 +111,11 @@ class TestAsking:
         assert conversation.path == (question, reply)
 
     def test_the_request_is_made_of_the_preamble_and_its_format(
-        self, conversation: Conversation, engine: ScriptedEngine, preamble: Preamble
+        self, conversation: Conversation, script: ScriptedEngine, preamble: Preamble
     ) -> None:
         sampling = Sampling(temperature=0.7, seed=3)
-        list(conversation.ask(engine, "Hi", sampling=sampling, max_tokens=7))
-        (request,) = engine.requests
+        list(conversation.ask(script, "Hi", sampling=sampling, max_tokens=7))
+        (request,) = script.requests
         assert request.preamble == (TextSegment(text=preamble_text(preamble)),)
         assert request.turns == ((TextSegment(text=open_turn(preamble, "Hi")),),)
         assert request.close == close_text(preamble)
@@ -120,24 +124,24 @@ class TestAsking:
         assert (request.sampling, request.max_tokens) == (sampling, 7)
 
     def test_a_preamble_without_text_is_no_segment(
-        self, store: Store, engine: ScriptedEngine
+        self, store: Store, script: ScriptedEngine
     ) -> None:
-        list(Conversation.new(store, "tiny", find_preamble("zero-shot")).ask(engine, "Hi"))
-        assert engine.requests[0].preamble == ()
+        list(Conversation.new(store, "tiny", find_preamble("zero-shot")).ask(script, "Hi"))
+        assert script.requests[0].preamble == ()
 
     def test_nothing_is_stored_without_a_store(
-        self, engine: ScriptedEngine, preamble: Preamble
+        self, script: ScriptedEngine, preamble: Preamble
     ) -> None:
         conversation = Conversation.new(None, "tiny", preamble)
-        say(conversation, engine, "Hi", "Hello")
+        say(conversation, script, "Hi", "Hello")
         assert [turn.text for turn in conversation.path] == ["Hi", "Hello"]
 
     @pytest.mark.parametrize("text", ["", "  \n\t\n"])
     def test_an_empty_question_is_refused(
-        self, conversation: Conversation, engine: ScriptedEngine, text: str
+        self, conversation: Conversation, script: ScriptedEngine, text: str
     ) -> None:
         with pytest.raises(UsageError):
-            list(conversation.ask(engine, text))
+            list(conversation.ask(script, text))
         assert conversation.path == ()
 
     def test_a_question_keeps_its_indentation_and_loses_blank_lines(
@@ -146,25 +150,25 @@ class TestAsking:
         assert conversation.add_question("\n \r\n  a\r\n  b \n\n").text == "  a\n  b"
 
     def test_text_that_is_no_unicode_is_repaired_before_it_is_sent(
-        self, conversation: Conversation, engine: ScriptedEngine
+        self, conversation: Conversation, script: ScriptedEngine
     ) -> None:
-        list(conversation.ask(engine, "a\udcffb"))
-        assert "a\ufffdb" in engine.requests[0].text
+        list(conversation.ask(script, "a\udcffb"))
+        assert "a\ufffdb" in script.requests[0].text
 
     def test_nothing_can_be_answered_before_a_question(
-        self, conversation: Conversation, engine: ScriptedEngine
+        self, conversation: Conversation, script: ScriptedEngine
     ) -> None:
         with pytest.raises(UsageError):
-            list(conversation.answer(engine))
+            list(conversation.answer(script))
 
 
 class TestTokenIdsAreTheHistory:
     def test_a_second_turn_sends_the_first_as_ids(
-        self, conversation: Conversation, engine: ScriptedEngine, preamble: Preamble
+        self, conversation: Conversation, script: ScriptedEngine, preamble: Preamble
     ) -> None:
-        say(conversation, engine, "One", "First.")
-        say(conversation, engine, "Two", "Second.")
-        first, last = engine.requests[1].turns
+        say(conversation, script, "One", "First.")
+        say(conversation, script, "Two", "Second.")
+        first, last = script.requests[1].turns
         assert first == (
             TokenSegment(ids=ids_of(open_turn(preamble, "One"))),
             TokenSegment(ids=ids_of("First.")),
@@ -173,66 +177,66 @@ class TestTokenIdsAreTheHistory:
         assert last == (TextSegment(text=open_turn(preamble, "Two")),)
 
     def test_an_opened_conversation_sends_the_stored_ids(
-        self, conversation: Conversation, engine: ScriptedEngine, preamble: Preamble, store: Store
+        self, conversation: Conversation, script: ScriptedEngine, preamble: Preamble, store: Store
     ) -> None:
-        say(conversation, engine, "One", "First.")
-        say(conversation, engine, "Two", "Second.")
+        say(conversation, script, "One", "First.")
+        say(conversation, script, "Two", "Second.")
         reopened = Conversation.open(store, conversation.record.id, "tiny", preamble)
         assert reopened.path == conversation.path
         assert reopened.record.title == "One"
-        say(conversation, engine, "Three", "Third.")
-        say(reopened, engine, "Three", "Third.")
-        assert engine.requests[2].turns == engine.requests[3].turns
-        assert all(isinstance(turn[0], TokenSegment) for turn in engine.requests[3].turns[:-1])
+        say(conversation, script, "Three", "Third.")
+        say(reopened, script, "Three", "Third.")
+        assert script.requests[2].turns == script.requests[3].turns
+        assert all(isinstance(turn[0], TokenSegment) for turn in script.requests[3].turns[:-1])
 
     def test_another_model_gets_text(
-        self, conversation: Conversation, engine: ScriptedEngine, preamble: Preamble
+        self, conversation: Conversation, script: ScriptedEngine, preamble: Preamble
     ) -> None:
-        say(conversation, engine, "One", "First.")
+        say(conversation, script, "One", "First.")
         conversation.model_name = "other"
-        say(conversation, engine, "Two", "Second.")
-        first = engine.requests[1].turns[0]
+        say(conversation, script, "Two", "Second.")
+        first = script.requests[1].turns[0]
         assert first == (
             TextSegment(text=open_turn(preamble, "One")),
             TextSegment(text="First." + close_text(preamble)),
         )
 
     def test_another_file_of_the_same_name_gets_text(
-        self, conversation: Conversation, engine: ScriptedEngine
+        self, conversation: Conversation, script: ScriptedEngine
     ) -> None:
-        say(conversation, engine, "One", "First.")
-        engine.info = msgspec.structs.replace(INFO, n_vocab=99)
-        say(conversation, engine, "Two", "Second.")
-        assert all(isinstance(part, TextSegment) for part in engine.requests[1].turns[0])
+        say(conversation, script, "One", "First.")
+        script.info = msgspec.structs.replace(INFO, n_vocab=99)
+        say(conversation, script, "Two", "Second.")
+        assert all(isinstance(part, TextSegment) for part in script.requests[1].turns[0])
 
     def test_another_format_gets_the_text_in_that_format(
-        self, conversation: Conversation, engine: ScriptedEngine, preamble: Preamble
+        self, conversation: Conversation, script: ScriptedEngine, preamble: Preamble
     ) -> None:
-        say(conversation, engine, "One", "First.")
+        say(conversation, script, "One", "First.")
         form = msgspec.structs.replace(preamble.format, query="Q: {query}\n\n")
         other = msgspec.structs.replace(preamble, name="other", format=form)
         conversation.preamble = other
-        say(conversation, engine, "Two", "Second.")
-        assert engine.requests[1].text.startswith("Q: One\n\n")
+        say(conversation, script, "Two", "Second.")
+        assert script.requests[1].text.startswith("Q: One\n\n")
         assert conversation.path[-1].preamble == "other"
 
     def test_the_ids_of_the_first_model_stay_in_the_store(
-        self, conversation: Conversation, engine: ScriptedEngine, preamble: Preamble
+        self, conversation: Conversation, script: ScriptedEngine, preamble: Preamble
     ) -> None:
-        say(conversation, engine, "One", "First.")
+        say(conversation, script, "One", "First.")
         conversation.model_name = "other"
-        say(conversation, engine, "Two", "Second.")
+        say(conversation, script, "Two", "Second.")
         assert stored(conversation)[0].ids_key == ids_key("tiny", INFO, preamble)
 
     def test_exchanges_without_an_answer_are_not_shown_to_the_model(
-        self, conversation: Conversation, engine: ScriptedEngine
+        self, conversation: Conversation, script: ScriptedEngine
     ) -> None:
-        engine.enqueue(EngineDied("The engine stopped."))
+        script.enqueue(EngineDied("The engine stopped."))
         with pytest.raises(EngineDied):
-            list(conversation.ask(engine, "Lost"))
+            list(conversation.ask(script, "Lost"))
         conversation.add_question("Never answered")
-        say(conversation, engine, "Two", "Second.")
-        assert len(engine.requests[1].turns) == 1
+        say(conversation, script, "Two", "Second.")
+        assert len(script.requests[1].turns) == 1
         assert [turn.text for turn in conversation.path] == [
             "Lost",
             "",
@@ -254,66 +258,66 @@ class TestHoweverAnAnswerEnds:
 
     @pytest.mark.parametrize("reason", ["eos", "stop", "length", "cancelled"])
     def test_by_the_engine(
-        self, conversation: Conversation, engine: ScriptedEngine, reason: str, preamble: Preamble
+        self, conversation: Conversation, script: ScriptedEngine, reason: str, preamble: Preamble
     ) -> None:
         event = msgspec.structs.replace(
             finished("Hello", close=close_text(preamble)), stop_reason=reason
         )
-        engine.enqueue(delta("Hello"), event)
-        list(conversation.ask(engine, "Hi"))
+        script.enqueue(delta("Hello"), event)
+        list(conversation.ask(script, "Hi"))
         self.check(conversation, "Hello", reason)
 
     def test_by_the_death_of_the_engine(
-        self, conversation: Conversation, engine: ScriptedEngine
+        self, conversation: Conversation, script: ScriptedEngine
     ) -> None:
-        engine.enqueue(
+        script.enqueue(
             delta("Hel"),
             delta("lo", ids=ids_of("l"), pending="o"),
             EngineDied("The engine stopped."),
         )
         seen: list[Event] = []
         with pytest.raises(EngineDied):
-            seen.extend(conversation.ask(engine, "Hi"))
+            seen.extend(conversation.ask(script, "Hi"))
         self.check(conversation, "Hello", "died")
 
-    def test_by_a_refusal(self, conversation: Conversation, engine: ScriptedEngine) -> None:
-        engine.enqueue(EngineError("The question is longer than the context."))
+    def test_by_a_refusal(self, conversation: Conversation, script: ScriptedEngine) -> None:
+        script.enqueue(EngineError("The question is longer than the context."))
         with pytest.raises(EngineError):
-            list(conversation.ask(engine, "Hi"))
+            list(conversation.ask(script, "Hi"))
         self.check(conversation, "", "failed")
 
     def test_by_a_caller_that_leaves(
-        self, conversation: Conversation, engine: ScriptedEngine
+        self, conversation: Conversation, script: ScriptedEngine
     ) -> None:
-        engine.enqueue(*answer("Hello there", 4))
-        asking = conversation.ask(engine, "Hi")
+        script.enqueue(*answer("Hello there", 4))
+        asking = conversation.ask(script, "Hi")
         while not isinstance(next(asking), TextDelta):
             pass
         asking.close()
         self.check(conversation, "He", "cancelled")
 
-    def test_by_an_interrupt(self, conversation: Conversation, engine: ScriptedEngine) -> None:
-        engine.enqueue(delta("Hel"), KeyboardInterrupt())
+    def test_by_an_interrupt(self, conversation: Conversation, script: ScriptedEngine) -> None:
+        script.enqueue(delta("Hel"), KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
-            list(conversation.ask(engine, "Hi"))
+            list(conversation.ask(script, "Hi"))
         self.check(conversation, "Hel", "cancelled")
 
     def test_the_next_question_goes_on_from_a_partial_answer(
-        self, conversation: Conversation, engine: ScriptedEngine
+        self, conversation: Conversation, script: ScriptedEngine
     ) -> None:
-        engine.enqueue(delta("Hel"), EngineDied("The engine stopped."))
+        script.enqueue(delta("Hel"), EngineDied("The engine stopped."))
         with pytest.raises(EngineDied):
-            list(conversation.ask(engine, "Hi"))
-        say(conversation, engine, "Go on", "Certainly.")
+            list(conversation.ask(script, "Hi"))
+        say(conversation, script, "Go on", "Certainly.")
         preamble = conversation.preamble
-        assert engine.requests[1].text == (
+        assert script.requests[1].text == (
             open_turn(preamble, "Hi") + "Hel" + close_text(preamble) + open_turn(preamble, "Go on")
         )
 
 
 class TestWhileItGrows:
     def test_it_is_stored_every_half_second(
-        self, store: Store, engine: ScriptedEngine, preamble: Preamble
+        self, store: Store, script: ScriptedEngine, preamble: Preamble
     ) -> None:
         now = [100.0]
         conversation = Conversation.new(store, "tiny", preamble, clock=lambda: now[0])
@@ -324,21 +328,21 @@ class TestWhileItGrows:
                 now[0] += seconds
 
             steps += [pass_time, delta(piece)]
-        engine.enqueue(*steps)
+        script.enqueue(*steps)
         found = [
             stored(conversation)[-1].text
-            for event in conversation.ask(engine, "Hi")
+            for event in conversation.ask(script, "Hi")
             if isinstance(event, TextDelta)
         ]
         assert found == ["a", "a", "a", "abcd", "abcd"]
         assert stored(conversation)[-1].text == "abcde"
 
     def test_what_is_stored_of_it_can_be_continued(
-        self, conversation: Conversation, engine: ScriptedEngine, store: Store
+        self, conversation: Conversation, script: ScriptedEngine, store: Store
     ) -> None:
         """As after a power cut: the row has no stop reason, but its ids and tail fit."""
-        engine.enqueue(delta("Hé", ids=ids_of("H"), pending="é"), delta("llo"))
-        asking = conversation.ask(engine, "Hi")
+        script.enqueue(delta("Hé", ids=ids_of("H"), pending="é"), delta("llo"))
+        asking = conversation.ask(script, "Hi")
         while not isinstance(next(asking), TextDelta):
             pass
         reopened = Conversation.open(store, conversation.record.id, "tiny", conversation.preamble)
@@ -348,41 +352,41 @@ class TestWhileItGrows:
         asking.close()
 
     def test_a_store_that_fails_does_not_stop_it(
-        self, conversation: Conversation, engine: ScriptedEngine, store: Store
+        self, conversation: Conversation, script: ScriptedEngine, store: Store
     ) -> None:
-        engine.enqueue(
+        script.enqueue(
             lambda: _set_read_only(store, True),
             delta("Hel"),
             delta("lo"),
             lambda: _set_read_only(store, False),
         )
-        list(conversation.ask(engine, "Hi"))
+        list(conversation.ask(script, "Hi"))
         assert stored(conversation)[-1].text == "Hello"
         assert conversation.store_error is None
 
     def test_a_store_that_fails_at_the_end_is_told_after_the_answer_and_tried_again(
-        self, conversation: Conversation, engine: ScriptedEngine, store: Store
+        self, conversation: Conversation, script: ScriptedEngine, store: Store
     ) -> None:
-        engine.enqueue(delta("Hel"), lambda: _set_read_only(store, True), delta("lo"))
+        script.enqueue(delta("Hel"), lambda: _set_read_only(store, True), delta("lo"))
         seen: list[Event] = []
         with pytest.raises(StoreError):
-            seen.extend(conversation.ask(engine, "Hi"))
+            seen.extend(conversation.ask(script, "Hi"))
         assert isinstance(seen[-1], Finished)
         assert conversation.path[-1].text == "Hello"
         with pytest.raises(StoreError):
             conversation.add_question("Not stored either")
         assert conversation.path[-1].text == "Hello"
         _set_read_only(store, False)
-        say(conversation, engine, "Again", "Yes.")
+        say(conversation, script, "Again", "Yes.")
         assert [turn.text for turn in stored(conversation)] == ["Hi", "Hello", "Again", "Yes."]
 
     def test_a_question_that_can_not_be_stored_is_not_asked(
-        self, conversation: Conversation, engine: ScriptedEngine, store: Store
+        self, conversation: Conversation, script: ScriptedEngine, store: Store
     ) -> None:
         _set_read_only(store, True)
         with pytest.raises(StoreError):
-            list(conversation.ask(engine, "Hi"))
-        assert engine.requests == []
+            list(conversation.ask(script, "Hi"))
+        assert script.requests == []
         assert conversation.path == ()
 
 
@@ -392,11 +396,11 @@ def _set_read_only(store: Store, read_only: bool) -> None:
 
 class TestFullContext:
     @pytest.fixture
-    def long(self, conversation: Conversation, engine: ScriptedEngine) -> Conversation:
+    def long(self, conversation: Conversation, script: ScriptedEngine) -> Conversation:
         for number in (1, 2, 3):
-            say(conversation, engine, f"Question {number}", f"Answer {number}.")
-        engine.enqueue(dropped(2), *answer("Answer 4."))
-        list(conversation.ask(engine, "Question 4"))
+            say(conversation, script, f"Question {number}", f"Answer {number}.")
+        script.enqueue(dropped(2), *answer("Answer 4."))
+        list(conversation.ask(script, "Question 4"))
         return conversation
 
     def test_turns_that_left_are_shown_as_such(self, long: Conversation) -> None:
@@ -404,70 +408,70 @@ class TestFullContext:
         assert long.dropped == 2
 
     def test_turns_that_left_are_not_sent_again(
-        self, long: Conversation, engine: ScriptedEngine
+        self, long: Conversation, script: ScriptedEngine
     ) -> None:
-        say(long, engine, "Question 5", "Answer 5.")
-        assert "Question 2" not in engine.requests[-1].text
-        assert [len(turn) for turn in engine.requests[-1].turns] == [3, 3, 1]
+        say(long, script, "Question 5", "Answer 5.")
+        assert "Question 2" not in script.requests[-1].text
+        assert [len(turn) for turn in script.requests[-1].turns] == [3, 3, 1]
         assert long.dropped == 2
 
-    def test_more_can_leave_later(self, long: Conversation, engine: ScriptedEngine) -> None:
-        engine.enqueue(dropped(1), *answer("Answer 5."))
-        list(long.ask(engine, "Question 5"))
+    def test_more_can_leave_later(self, long: Conversation, script: ScriptedEngine) -> None:
+        script.enqueue(dropped(1), *answer("Answer 5."))
+        list(long.ask(script, "Question 5"))
         assert long.dropped == 3
 
     def test_it_is_remembered_across_a_restart(self, long: Conversation, store: Store) -> None:
         reopened = Conversation.open(store, long.record.id, "tiny", long.preamble)
         assert reopened.dropped == 2
 
-    def test_another_model_may_have_room(self, long: Conversation, engine: ScriptedEngine) -> None:
+    def test_another_model_may_have_room(self, long: Conversation, script: ScriptedEngine) -> None:
         long.model_name = "bigger"
-        say(long, engine, "Question 5", "Answer 5.")
-        assert "Question 1" in engine.requests[-1].text
+        say(long, script, "Question 5", "Answer 5.")
+        assert "Question 1" in script.requests[-1].text
         assert long.dropped == 0
 
     def test_the_question_itself_never_counts_as_left(
-        self, conversation: Conversation, engine: ScriptedEngine
+        self, conversation: Conversation, script: ScriptedEngine
     ) -> None:
-        say(conversation, engine, "One", "First.")
-        engine.enqueue(dropped(5), *answer("Second."))
-        list(conversation.ask(engine, "Two"))
+        say(conversation, script, "One", "First.")
+        script.enqueue(dropped(5), *answer("Second."))
+        list(conversation.ask(script, "Two"))
         assert [exchange.in_context for exchange in conversation.exchanges] == [False, True]
 
     def test_ids_are_learnt_for_the_right_question(
-        self, conversation: Conversation, engine: ScriptedEngine, preamble: Preamble
+        self, conversation: Conversation, script: ScriptedEngine, preamble: Preamble
     ) -> None:
         """The engine reports the ids of the turns that are left."""
-        say(conversation, engine, "One", "First.")
+        say(conversation, script, "One", "First.")
         ready = PromptReady(
             id=0, turns=((ids_of(open_turn(preamble, "Two")),),), reused=0, prefilled=9, used=9
         )
-        engine.enqueue(dropped(1), ready, *answer("Second."))
-        list(conversation.ask(engine, "Two"))
+        script.enqueue(dropped(1), ready, *answer("Second."))
+        list(conversation.ask(script, "Two"))
         assert text_of(conversation.path[2].ids or ()) == open_turn(preamble, "Two")
 
 
 class TestTheTree:
     def test_answering_again_makes_a_sibling(
-        self, conversation: Conversation, engine: ScriptedEngine
+        self, conversation: Conversation, script: ScriptedEngine
     ) -> None:
-        say(conversation, engine, "Hi", "Hello")
+        say(conversation, script, "Hi", "Hello")
         question, first = conversation.path
-        engine.enqueue(*answer("Good day"))
-        list(conversation.answer(engine))
+        script.enqueue(*answer("Good day"))
+        list(conversation.answer(script))
         second = conversation.path[-1]
         assert [turn.text for turn in conversation.children(question.id)] == ["Hello", "Good day"]
         assert conversation.path == (question, second)
         assert stored(conversation) == [question, first, second]
-        assert "Hello" not in engine.requests[1].text
+        assert "Hello" not in script.requests[1].text
 
     def test_a_question_without_an_answer_can_be_answered_later(
-        self, conversation: Conversation, engine: ScriptedEngine, store: Store, preamble: Preamble
+        self, conversation: Conversation, script: ScriptedEngine, store: Store, preamble: Preamble
     ) -> None:
         conversation.add_question("Hi")
         reopened = Conversation.open(store, conversation.record.id, "tiny", preamble)
-        engine.enqueue(*answer("Hello"))
-        list(reopened.answer(engine))
+        script.enqueue(*answer("Hello"))
+        list(reopened.answer(script))
         assert [turn.text for turn in reopened.path] == ["Hi", "Hello"]
 
 
@@ -485,8 +489,72 @@ class TestTitle:
         assert title_of(question) == title
 
     def test_it_is_kept_when_more_is_asked(
-        self, conversation: Conversation, engine: ScriptedEngine, store: Store
+        self, conversation: Conversation, script: ScriptedEngine, store: Store
     ) -> None:
-        say(conversation, engine, "First question", "Yes.")
-        say(conversation, engine, "Second question", "Yes.")
+        say(conversation, script, "First question", "Yes.")
+        say(conversation, script, "Second question", "Yes.")
         assert store.conversations()[0].title == "First question"
+
+
+class TestWithARealEngine:
+    """A tiny model of random weights, in its own process, greedy."""
+
+    @pytest.fixture
+    def real(self, store: Store) -> Conversation:
+        return Conversation.new(store, "tiny", find_preamble("zero-shot"))
+
+    def asked(self, conversation: Conversation, engine: Engine, text: str) -> list[Event]:
+        return list(conversation.ask(engine, text, max_tokens=16))
+
+    def test_a_second_turn_evaluates_only_what_is_new(
+        self, real: Conversation, engine: Engine
+    ) -> None:
+        self.asked(real, engine, "What is a sheep?")
+        first = real.path[-1]
+        events = self.asked(real, engine, "And a goat?")
+        ready = next(event for event in events if isinstance(event, PromptReady))
+        new = (
+            TextSegment(text=first.tail),
+            TextSegment(text=open_turn(real.preamble, "And a goat?")),
+        )
+        ((tail, question),) = engine.tokenize([new])
+        # The last token that was sampled has not been evaluated yet when an answer ends.
+        assert ready.prefilled <= len(tail) + len(question) + 1
+
+    def test_a_conversation_goes_on_after_a_restart_as_if_there_was_none(
+        self, real: Conversation, engine: Engine, store: Store, llama_gguf: Path
+    ) -> None:
+        self.asked(real, engine, "What is a sheep?")
+        reopened = Conversation.open(store, real.record.id, "tiny", real.preamble)
+        self.asked(real, engine, "And a goat?")
+        with Engine() as other:
+            list(other.load(llama_gguf, options=EngineOptions(n_ctx=2048, threads=1)))
+            self.asked(reopened, other, "And a goat?")
+        assert reopened.path[-1].ids == real.path[-1].ids
+        assert reopened.path[-1].text == real.path[-1].text
+
+    def test_a_killed_worker_leaves_the_text_and_the_conversation_goes_on(
+        self, real: Conversation, engine: Engine, llama_gguf: Path
+    ) -> None:
+        """The tiny model may be done before the signal arrives; then it is tried again."""
+        for seed in range(20):
+            shown = ""
+            try:
+                for event in real.ask(
+                    engine, "Talk", sampling=Sampling(temperature=2.0, seed=seed), max_tokens=900
+                ):
+                    if isinstance(event, TextDelta):
+                        shown += event.text
+                        assert engine.pid is not None
+                        os.kill(engine.pid, signal.SIGKILL)
+            except EngineDied:
+                assert (real.path[-1].text, real.path[-1].stop_reason) == (shown, "died")
+                assert stored(real)[-1] == real.path[-1]
+            engine.close()
+            list(engine.load(llama_gguf, options=EngineOptions(n_ctx=2048, threads=1)))
+            if shown and real.path[-1].stop_reason == "died":
+                break
+        else:
+            pytest.fail("the worker never died in the middle of an answer")
+        self.asked(real, engine, "Go on")
+        assert real.path[-1].stop_reason in ("length", "eos", "stop")

@@ -71,7 +71,7 @@ def opened(make_app: Callable[..., UrialApp]) -> Opened:
         *, size: tuple[int, int] = (80, 24), ready: bool = True, **changes: Any
     ) -> AsyncIterator[Pilot[None]]:
         app = make_app(**changes)
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=True) as pilot:
             if ready:
                 await wait_until(pilot, lambda: "ready" in status(pilot))
             yield pilot

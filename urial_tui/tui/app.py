@@ -25,7 +25,7 @@ from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.settings import Settings, load_settings
 from urial_tui.tui.engine_thread import ChatEngine, EngineThread, FindModel, ModelFile
 from urial_tui.tui.screens.chat import ChatScreen
-from urial_tui.tui.themes import DARK, LIGHT
+from urial_tui.tui.themes import DARK, DEFAULTS, LIGHT
 
 
 def run(model: str | None = None, preamble: str | None = None) -> int:
@@ -139,6 +139,10 @@ class UrialApp(App[None]):
     def get_default_screen(self) -> Screen[Any]:
         """The chat is the screen below all others."""
         return self.chat
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our own variables, for themes that do not define them."""
+        return DEFAULTS
 
     def on_mount(self) -> None:
         """End properly when the terminal closes or the process is asked to end."""

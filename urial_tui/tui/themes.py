@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from textual.theme import Theme
 
+DEFAULTS = {"quiet": "#8a8f98", "line": "#7a7f88"}
+"""Our own variables, for themes that do not know them; readable on dark and on light."""
+
 DARK = Theme(
     name="urial-dark",
     primary="#e3a857",

@@ -53,7 +53,7 @@ from urial_tui.tui.widgets.welcome import Welcome
 MIN_WIDTH, MIN_HEIGHT = 40, 10
 """Columns and rows below which nothing useful fits."""
 
-_RELOAD = "Ctrl+R loads the model again. The conversation and what you typed are kept."
+_RELOAD = "Ctrl+R loads the model again."
 
 
 class ChatScreen(Screen[None]):

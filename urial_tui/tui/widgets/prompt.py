@@ -29,8 +29,8 @@ class Prompt(TextArea):
         Binding("ctrl+j,shift+enter,alt+enter", "newline", "New line"),
         Binding("up", "earlier", "Earlier questions (in an empty prompt)"),
         Binding("down", "later", "Later questions"),
-        Binding("pageup", "app.page_transcript(-1)", "Scroll the transcript up"),
-        Binding("pagedown", "app.page_transcript(1)", "Scroll the transcript down"),
+        Binding("pageup", "screen.page_transcript(-1)", "Scroll the transcript up"),
+        Binding("pagedown", "screen.page_transcript(1)", "Scroll the transcript down"),
     ]
 
     class Submitted(Message):

@@ -22,7 +22,7 @@ MODULES = sorted((ROOT / PACKAGE).rglob("*.py"))
 MAX_LINES = 450
 
 LEAVES = {"errors", "paths", "sanitize", "settings", "prompting", "models", "engine.protocol"}
-WORK = {"chat", "compare", "evaluate"}
+WORK = {"chat", "compare", "evaluate", "benchmark"}
 MAY_IMPORT = {
     "errors": set[str](),
     "sanitize": set[str](),
@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "chat": LEAVES | WORK | {"engine.client"},
     "compare": LEAVES | WORK | {"engine.client"},
     "evaluate": LEAVES | WORK | {"engine.client"},
+    "benchmark": LEAVES | {"engine.client"},
     # Both edges also look after the files of the preamble cache.
     "cli": LEAVES | WORK | {"engine.client", "engine.preamble_store", "cli", "tui"},
     "tui": LEAVES | WORK | {"engine.client", "engine.preamble_store", "tui"},

@@ -1,0 +1,1 @@
+"""What this machine does with a model, measured through the engine as it is used."""

@@ -1,0 +1,232 @@
+"""`urial bench`: what this machine does with a model.
+
+The table (or with --json the document) goes to standard output when all runs are done, or
+when Ctrl-C ends them early; progress goes to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from urial_tui.cli.output import Column, ProgressLine, print_json, print_table
+from urial_tui.errors import UrialError
+from urial_tui.sanitize import sanitize_line
+
+if TYPE_CHECKING:
+    from urial_tui.benchmark.report import Report, Spread
+    from urial_tui.benchmark.runs import Benchmark
+
+
+@click.command()
+@click.option("-m", "--model", help="A catalogue name or a .gguf file; NAME+ADAPTER adds a LoRA.")
+@click.option("-p", "--preamble", help="The name of a preamble, or a preamble file.")
+@click.option(
+    "--runs", type=click.IntRange(1, 1000), default=5, show_default=True, help="How often."
+)
+@click.option(
+    "--tokens",
+    type=click.IntRange(2, 100_000),
+    default=128,
+    show_default=True,
+    help="Tokens to generate for a decoding speed.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def bench(
+    context: click.Context,
+    model: str | None,
+    preamble: str | None,
+    runs: int,
+    tokens: int,
+    as_json: bool,
+) -> None:
+    """Measure what this machine does with a model: speed, and time to the first token."""
+    from urial_tui.benchmark.report import busy_warning, load_average
+    from urial_tui.benchmark.runs import Benchmark
+    from urial_tui.models.fit import check_fit
+    from urial_tui.models.registry import resolve
+    from urial_tui.prompting.preamble import find_preamble
+    from urial_tui.settings import engine_options, load_settings
+
+    settings = load_settings()
+    preamble = preamble or settings.chat.preamble
+    model = model or settings.chat.model
+    options = engine_options(settings)
+    chosen = find_preamble(preamble)
+    progress = _Progress(runs)
+    resolved = resolve(
+        model,
+        progress=lambda done, total: progress.show(f"Unpacking the model: {done / total:.0%}"),
+    )
+    for warning in (
+        check_fit(resolved.path, n_ctx=options.n_ctx, kv_type=options.kv_type),
+        busy_warning(load_average(), os.cpu_count() or 1),
+    ):
+        if warning:
+            progress.say(warning)
+    failure: UrialError | None = None
+    with Benchmark(
+        model=(model, resolved), preamble=(preamble, chosen), options=options, tokens=tokens
+    ) as benchmark:
+        try:
+            _measure(benchmark, runs, progress)
+        except UrialError as error:
+            if not benchmark.has_figures:
+                raise
+            failure = error
+        finally:
+            progress.clear()
+        report = benchmark.report(progress.finished, complete=progress.finished == runs)
+    if as_json:
+        import msgspec
+
+        print_json(msgspec.to_builtins(report))
+    else:
+        _print_tables(report)
+    if failure is not None:
+        raise failure
+    if not report.complete:
+        context.exit(130)
+
+
+def _measure(benchmark: Benchmark, runs: int, progress: _Progress) -> None:
+    """Take all steps of all runs, or those that come before Ctrl-C."""
+    from urial_tui.benchmark.runs import Interrupted
+
+    with _interrupt(benchmark), contextlib.suppress(Interrupted):
+        progress.show("Loading the model")
+        benchmark.warm_up()
+        names = [name for name, _ in benchmark.steps]
+        for run in range(1, runs + 1):
+            for name, step in benchmark.steps:
+                progress.start(run, name, names)
+                step()
+                progress.end(name)
+            progress.end_run(run)
+
+
+@contextlib.contextmanager
+def _interrupt(benchmark: Benchmark) -> Iterator[None]:
+    """The first Ctrl-C ends the measuring and keeps what is there, a second one the program."""
+    asked = False
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        benchmark.interrupt()
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Progress:
+    """Where the runs are, on standard error: a line that changes, or a line a run."""
+
+    def __init__(self, runs: int) -> None:
+        self.finished = 0
+        self._runs = runs
+        self._line = ProgressLine()
+        self._seconds: dict[str, list[float]] = {}
+        self._started = 0.0
+
+    def start(self, run: int, name: str, steps: list[str]) -> None:
+        """A step begins; the rest of this run and the other runs are still to come."""
+        self._started = time.monotonic()
+        left = steps[steps.index(name) :] + steps * (self._runs - run)
+        self.show(f"Run {run} of {self._runs}: {name}{self._estimate(left)}")
+
+    def end(self, name: str) -> None:
+        """A step is done."""
+        self._seconds.setdefault(name, []).append(time.monotonic() - self._started)
+
+    def end_run(self, run: int) -> None:
+        """A run is done."""
+        self.finished = run
+        if not sys.stderr.isatty() and run < self._runs:
+            left = list(self._seconds) * (self._runs - run)
+            self.say(f"Run {run} of {self._runs} is done{self._estimate(left)}.")
+
+    def show(self, words: str) -> None:
+        """Replace the line, where there is a terminal."""
+        self._line.show(words)
+
+    def say(self, sentence: str) -> None:
+        """A line that stays."""
+        self.clear()
+        click.echo(f"urial: {sanitize_line(sentence)}", err=True)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        self._line.clear()
+
+    def _estimate(self, left: list[str]) -> str:
+        """The time that these steps will take, once each has been seen."""
+        if any(name not in self._seconds for name in left):
+            return ""
+        means = {name: sum(times) / len(times) for name, times in self._seconds.items()}
+        seconds = sum(means[name] for name in left)
+        return f", about {clock(seconds)} left"
+
+
+def clock(seconds: float) -> str:
+    """A time to wait, in words: 40 s, 3 min."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _print_tables(report: Report) -> None:
+    """The report for people to read."""
+    runs = "1 run" if report.runs == 1 else f"{report.runs} runs"
+    ended = "" if report.complete else " (ended early)"
+    for line in (
+        f"{report.model}: {report.description or 'not loaded'}",
+        f"{report.preamble}: {report.preamble_tokens} tokens",
+        f"{runs} of {report.tokens} tokens, {report.threads} threads{ended}",
+    ):
+        click.echo(sanitize_line(line))
+    click.echo()
+    rate, first = report.decode_tokens_per_s, report.first_token_s
+    figures: list[tuple[str, Spread | None, str]] = [
+        ("prefill", report.prefill_tokens_per_s, "tokens/s"),
+        ("decode, empty context", rate.empty, "tokens/s"),
+        ("decode, behind the preamble", rate.preamble, "tokens/s"),
+        ("first token, running process", first.running, "s"),
+        ("first token, new process, preamble on disk", first.disk, "s"),
+        ("first token, new process, preamble computed", first.cold, "s"),
+        ("load", report.load_s, "s"),
+    ]
+    columns = [
+        Column(""),
+        Column("median", right=True),
+        Column("lowest", right=True, drop=1),
+        Column("highest", right=True, drop=1),
+        Column("unit"),
+    ]
+    print_table(columns, [(words, *_cells(figure), unit) for words, figure, unit in figures])
+    for note in report.notes:
+        click.echo(f"\n{sanitize_line(note)}")
+
+
+def _cells(figure: Spread | None) -> tuple[str, str, str]:
+    if figure is None:
+        return ("-", "-", "-")
+    return (number(figure.median), number(figure.low), number(figure.high))
+
+
+def number(value: float) -> str:
+    """Three digits that count."""
+    digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2 if value >= 0.9995 else 3
+    return f"{value:.{digits}f}"

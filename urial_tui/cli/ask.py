@@ -81,7 +81,9 @@ def ask(
             except EngineError:
                 if not answer.interrupted:
                     raise
-    answer.end()
+            finally:
+                # An error's sentence starts on a line of its own.
+                answer.end()
     if as_json and answer.finished is not None:
         from urial_tui.cli.output import print_json
 
@@ -102,9 +104,9 @@ def _run(
     no_store: bool,
 ) -> None:
     import msgspec
-    from urial_tui.models.fit import check_fit
 
     from urial_tui.chat.session import Conversation
+    from urial_tui.models.fit import check_fit
     from urial_tui.models.registry import resolve
     from urial_tui.prompting.preamble import find_preamble
     from urial_tui.settings import engine_options, load_settings
@@ -129,6 +131,9 @@ def _run(
         conversation.add_question(question)
         for event in engine.load(resolved.path, adapter=resolved.adapter, options=options):
             answer.take(event)
+        if answer.interrupted:
+            # The model was loaded before the interrupt reached the worker.
+            return
         answer.asked_at = seconds_since_start()
         for event in conversation.answer(
             engine, sampling=sampling, max_tokens=max_tokens or settings.chat.max_tokens
@@ -143,12 +148,19 @@ def _open_store() -> Store:
 
 
 def _question(text: str | None) -> str:
-    if text is None and sys.stdin.isatty():
-        raise UsageError(
-            "There is no question.", 'Say it as an argument: urial ask "…", or pipe it in.'
-        )
     if text is None or text == "-":
-        text = sys.stdin.buffer.read().decode("utf-8", "replace")
+        # A shell's `<&-` leaves no standard input at all.
+        if sys.stdin is None or (text is None and sys.stdin.isatty()):
+            raise UsageError(
+                "There is no question.", 'Say it as an argument: urial ask "…", or pipe it in.'
+            )
+        try:
+            text = sys.stdin.buffer.read().decode("utf-8", "replace")
+        except OSError as error:
+            raise UsageError(
+                f"Standard input can't be read: {error.strerror}.",
+                'Say the question as an argument: urial ask "…".',
+            ) from error
     if not text.strip():
         raise UsageError("The question is empty.", 'Say it as an argument: urial ask "…".')
     return text

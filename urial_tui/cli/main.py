@@ -132,7 +132,10 @@ def _tell(message: str) -> None:
 
 def _output_failed(error: OSError) -> int:
     if not isinstance(error, BrokenPipeError):
-        _tell(f"The output can't be written: {error.strerror or error}.")
+        _tell(
+            f"The output can't be written: {error.strerror or error}. "
+            "Free some space, or send it to another place."
+        )
     return 1
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from threading import Event
 from unittest.mock import patch
 
 import pytest
 from textual.events import Key, Paste
+from textual.message import Message
 from textual.pilot import Pilot
 from textual.widgets import Markdown, OptionList
 
 from tests.scripted import Gate, ScriptedEngine, answer, delta, dropped, finished, prefill
 from tests.tui.conftest import (
+    PATIENCE,
     Found,
     Opened,
     raising,
@@ -21,10 +24,14 @@ from tests.tui.conftest import (
     type_text,
     wait_until,
 )
+from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.engine.protocol import LoadProgress, Notice
+from urial_tui.engine.protocol import EngineOptions, LoadProgress, Notice
 from urial_tui.errors import EngineDied, EngineError, ModelError, StoreError
+from urial_tui.prompting.preamble import find_preamble
 from urial_tui.settings import ChatSettings, SamplingSettings, Settings
+from urial_tui.tui.engine_thread import EngineThread
+from urial_tui.tui.messages import AnswerEnded
 from urial_tui.tui.screens.chat import ChatScreen
 from urial_tui.tui.screens.conversations import ConversationsScreen
 from urial_tui.tui.screens.help import HelpScreen
@@ -383,11 +390,12 @@ class TestTrouble:
             await converse(pilot, engine, "one", "First.")
             engine.enqueue(dropped(1), *answer("Second."))
             await ask(pilot, "two")
-            await wait_until(pilot, lambda: shows(pilot, "Second."))
+            await wait_until(pilot, lambda: shows(pilot, "no longer in the model's context"))
+            assert shows(pilot, "The context is full")
             lines = screen_text(pilot).splitlines()
             mark = next(at for at, line in enumerate(lines) if "no longer in the model" in line)
             first = next(at for at, line in enumerate(lines) if "First." in line)
-            second = next(at for at, line in enumerate(lines) if line.strip(" █") == "two")
+            second = next(at for at, line in enumerate(lines) if "█ two" in line)
             assert first < mark < second
 
     async def test_a_notice_is_shown(self, opened: Opened, engine: ScriptedEngine) -> None:
@@ -681,3 +689,32 @@ class TestAround:
             pilot.app.theme = theme
             await pilot.pause()
             assert shows(pilot, "x = 1")
+
+
+class TestJobsInARow:
+    def test_a_stopped_answer_stays_stopped_when_the_next_is_given(
+        self, engine: ScriptedEngine
+    ) -> None:
+        """As when a conversation is left while its question has not been reached yet."""
+        gate = Gate()
+        engine.enqueue_load(gate)
+        posted: list[Message] = []
+        thread = EngineThread(lambda: engine, posted.append)
+        preamble = find_preamble("urial-k1")
+        first, second = (Conversation.new(None, "tiny", preamble) for _ in range(2))
+        for conversation, text in ((first, "first"), (second, "second")):
+            conversation.add_question(text)
+        thread.load(lambda name, progress: Found(), "tiny", preamble, EngineOptions())
+        thread.answer(first, None, 16)
+        thread.start()
+        assert gate.reached.wait(PATIENCE)
+        thread.stop()
+        thread.answer(second, None, 16)
+        gate.open()
+        deadline = time.monotonic() + PATIENCE
+        while sum(isinstance(one, AnswerEnded) for one in posted) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        thread.close()
+        assert [turn.text for turn in first.path] == ["first"]
+        assert [turn.text for turn in second.path] == ["second", "Certainly."]

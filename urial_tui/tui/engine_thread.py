@@ -137,11 +137,14 @@ class EngineThread:
         self, conversation: Conversation, sampling: Sampling | None, max_tokens: int
     ) -> None:
         """Answer the last question of a conversation."""
-        self._stopped.clear()
-        self._jobs.put(lambda engine: self._answer(engine, conversation, sampling, max_tokens))
+        # Each answer has its own: one that is stopped stays so when the next is given.
+        stopped = self._stopped = threading.Event()
+        self._jobs.put(
+            lambda engine: self._answer(engine, conversation, sampling, max_tokens, stopped)
+        )
 
     def stop(self) -> None:
-        """End the answer that is being written or waits; its text stays."""
+        """End the newest answer, be it written or still to come; its text stays."""
         self._stopped.set()
         engine = self._engine
         if self._answering and engine is not None:
@@ -206,15 +209,16 @@ class EngineThread:
         conversation: Conversation,
         sampling: Sampling | None,
         max_tokens: int,
+        stopped: threading.Event,
     ) -> None:
         question = conversation.path[-1].id
         answer = None
         try:
-            if self._stopped.is_set():
+            if stopped.is_set():
                 return
             self._answering = True
             events = conversation.answer(engine, sampling=sampling, max_tokens=max_tokens)
-            self._follow(engine, question, events)
+            self._follow(engine, question, events, stopped)
         except UrialError as error:
             self._tell(EngineTrouble(error, needs_reload=isinstance(error, EngineDied)))
         finally:
@@ -225,12 +229,16 @@ class EngineThread:
             self._tell(AnswerEnded(question, answer))
 
     def _follow(
-        self, engine: ChatEngine, question: int, events: Generator[Event, None, None]
+        self,
+        engine: ChatEngine,
+        question: int,
+        events: Generator[Event, None, None],
+        stopped: threading.Event,
     ) -> None:
         first = 0.0
         cancelled = False
         for event in events:
-            if self._stopped.is_set() and not cancelled:
+            if stopped.is_set() and not cancelled:
                 # `stop` may have come before the request reached the engine.
                 cancelled = True
                 engine.cancel()
@@ -251,7 +259,8 @@ class EngineThread:
             case LoadProgress():
                 self._tell(ModelLoading(event.fraction))
             case PrefillProgress():
-                self._tell(Reading(event.stage, event.done, event.reused, event.total))
+                of_preamble = event.stage == "preamble"
+                self._tell(Reading(of_preamble, event.done, event.reused, event.total))
             case PreambleReady():
                 self._tell(PreamblePinned(event.tokens, event.source))
             case Notice():

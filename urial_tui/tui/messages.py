@@ -6,8 +6,6 @@ a conversation that is no longer shown can be told apart.
 
 from __future__ import annotations
 
-from typing import Literal
-
 from textual.message import Message
 
 from urial_tui.chat.turns import TurnRecord
@@ -50,13 +48,11 @@ class EngineReady(EngineMessage):
 
 
 class Reading(EngineMessage):
-    """The model reads: `done` of `total` tokens, `reused` of them from the cache."""
+    """The model reads the preamble or a question: `done` of `total` tokens, some reused."""
 
-    def __init__(
-        self, stage: Literal["preamble", "prompt"], done: int, reused: int, total: int
-    ) -> None:
+    def __init__(self, of_preamble: bool, done: int, reused: int, total: int) -> None:
         super().__init__()
-        self.stage = stage
+        self.of_preamble = of_preamble
         self.done = done
         self.reused = reused
         self.total = total

@@ -297,7 +297,7 @@ class ChatScreen(Screen[None]):
     @on(Reading)
     def show_reading(self, event: Reading) -> None:
         """The model reads."""
-        what = "reading the preamble" if event.stage == "preamble" else "reading"
+        what = "reading the preamble" if event.of_preamble else "reading"
         self._status(state=f"{what} {event.done:,}/{event.total:,}")
 
     @on(PreamblePinned)
@@ -344,6 +344,7 @@ class ChatScreen(Screen[None]):
         answer = event.answer
         if view is not None:
             await view.finish(answer)
+        await self.query_one(Transcript).mark_left(self.conversation.dropped)
         if answer is not None and answer.timings.used:
             self._status(used=answer.timings.used, rate=answer.timings.decode_tokens_per_s)
         if self._ready:
@@ -351,13 +352,12 @@ class ChatScreen(Screen[None]):
             self._status(state="stopped" if stopped else "ready")
 
     @on(TurnsLeft)
-    async def show_left(self, event: TurnsLeft) -> None:
-        """The oldest turns are out of the context: say it, and mark the place."""
+    def show_left(self, event: TurnsLeft) -> None:
+        """The oldest turns are out of the context; the place is marked when the answer ends."""
         if event.question_id != self._asking:
             return
         turns = "turn" if event.turns == 1 else f"{event.turns} turns"
         self.notify(f"The context is full: the oldest {turns} left it.", markup=False)
-        await self.query_one(Transcript).mark_left(self.conversation.dropped)
 
     @on(EngineNotice)
     def show_notice(self, event: EngineNotice) -> None:

@@ -27,7 +27,7 @@ class Prompt(TextArea):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "Send"),
         Binding("ctrl+j,shift+enter,alt+enter", "newline", "New line"),
-        Binding("up", "earlier", "Earlier questions (in an empty prompt)"),
+        Binding("up", "earlier", "Earlier questions, if empty"),
         Binding("down", "later", "Later questions"),
         Binding("pageup", "screen.page_transcript(-1)", "Scroll the transcript up"),
         Binding("pagedown", "screen.page_transcript(1)", "Scroll the transcript down"),

@@ -1,0 +1,1 @@
+"""Comparing two sides: what alignment tuning, a preamble or a quantisation really changes."""

@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "models": LEAVES,
     "engine": {"errors", "paths", "sanitize", "engine"},
     "chat": LEAVES | WORK | {"engine.client"},
-    "compare": LEAVES | WORK | {"engine.client"},
+    # The columns in which the worker's numbers travel.
+    "compare": LEAVES | WORK | {"engine.client", "engine.scores"},
     "evaluate": LEAVES | WORK | {"engine.client"},
     "benchmark": LEAVES | {"engine.client"},
     # Both edges also look after the files of the preamble cache.
@@ -43,7 +44,7 @@ MAY_IMPORT = {
 }
 """For each part of the package, the parts that it may import, beside itself."""
 
-CLIENT_SIDE = ("engine.client", "engine.protocol")
+CLIENT_SIDE = ("engine.client", "engine.protocol", "engine.scores")
 """Runs in the user's process, and must not pull in what belongs to the worker's."""
 
 NETWORK = {

@@ -23,7 +23,7 @@ import pytest
 from tests import tinygguf
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.engine import client, protocol
+from urial_tui.engine import client, frames, protocol
 from urial_tui.engine.client import Engine
 from urial_tui.engine.protocol import (
     EngineOptions,
@@ -623,7 +623,10 @@ def test_a_missing_library_is_told_with_the_way_to_install_it(tmp_path: Path) ->
 
 def _stand_in(body: str) -> tuple[str, ...]:
     """A peer that is no worker of this version."""
-    imports = "import os, struct, sys, time\nfrom urial_tui.engine.protocol import *"
+    imports = (
+        "import os, struct, sys, time\n"
+        "from urial_tui.engine.protocol import *\nfrom urial_tui.engine.frames import *"
+    )
     return (sys.executable, "-P", "-c", f"# urial_tui.engine.worker\n{imports}\n{body}")
 
 
@@ -676,7 +679,7 @@ def test_a_signal_handler_may_cancel_while_a_command_is_written(
     # The handler runs in the thread that it interrupts, which holds the line's lock.
     with Engine() as engine:
         load(engine, llama_gguf)
-        write = protocol.write_frame
+        write = frames.write_frame
         interrupted = False
 
         def write_and_interrupt(fd: int, message: protocol.Command) -> None:

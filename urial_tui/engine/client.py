@@ -13,18 +13,18 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 import msgspec
 
 from urial_tui import paths
+from urial_tui.engine.frames import ProtocolError, event_decoder, read_frame, write_frame
 from urial_tui.engine.protocol import (
     VERSION,
     Cancel,
@@ -39,25 +39,27 @@ from urial_tui.engine.protocol import (
     ModelInfo,
     PreambleReady,
     PreparePreamble,
-    ProtocolError,
+    ReadVocabulary,
     Ready,
     Sampling,
+    Score,
+    Scored,
     Shutdown,
+    Slot,
     StopRules,
     Tokenize,
     Tokenized,
     Turn,
-    event_decoder,
-    read_frame,
-    write_frame,
+    Unload,
+    Unloaded,
+    VocabularyRead,
 )
+from urial_tui.engine.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, EngineError
 from urial_tui.sanitize import sanitize_line
 
 _EXIT_TIMEOUT = 3.0
 """Seconds that a worker gets to free its memory before it is killed."""
-
-_KEPT_LOGS = 8
 
 
 class Engine:
@@ -77,7 +79,9 @@ class Engine:
         program: Sequence[str] | None = None,
     ) -> None:
         self.info: ModelInfo | None = None
+        self.second_info: ModelInfo | None = None
         self.log_file = log_file or paths.log_dir() / f"engine-{os.getpid()}-{id(self):x}.log"
+        self._log = WorkerLog(self.log_file)
         self._cache_dir = cache_dir or paths.preamble_cache_dir()
         self._program = tuple(program or (sys.executable, "-P", "-m", "urial_tui.engine.worker"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -95,8 +99,11 @@ class Engine:
         *,
         adapter: Path | None = None,
         options: EngineOptions | None = None,
+        slot: Slot = "main",
     ) -> Generator[Event, None, None]:
         """Load a model, starting the worker if need be: LoadProgress*, Loaded.
+
+        What is loaded is told by `info` (slot main) and `second_info`.
 
         Raises:
             EngineError: The file is no model, or does not fit.
@@ -107,13 +114,26 @@ class Engine:
             path=os.fspath(path.absolute()),
             adapter=os.fspath(adapter.absolute()) if adapter else None,
             options=options or EngineOptions(),
+            slot=slot,
         )
         self.start()
-        self.info = None
+        self._note(slot, None)
         for event in self._run(command):
             if isinstance(event, Loaded):
-                self.info = event.info
+                self._note(slot, event.info)
             yield event
+
+    def unload(self, slot: Slot) -> None:
+        """Free what is loaded in a slot."""
+        self._note(slot, None)
+        for _ in self._run(Unload(id=next(self._ids), slot=slot)):
+            pass
+
+    def _note(self, slot: Slot, info: ModelInfo | None) -> None:
+        if slot == "main":
+            self.info = info
+        else:
+            self.second_info = info
 
     def prepare(self, preamble: Turn) -> Generator[Event, None, None]:
         """Evaluate and pin a preamble: PrefillProgress*, PreambleReady."""
@@ -152,6 +172,17 @@ class Engine:
                 max_tokens=max_tokens,
             )
         )
+
+    def vocabulary(self, slot: Slot) -> VocabularyRead:
+        """Bytes and types of all tokens of the model in a slot."""
+        for event in self._run(ReadVocabulary(id=next(self._ids), slot=slot)):
+            if isinstance(event, VocabularyRead):
+                return event
+        raise AssertionError("unreachable: a request ends with its final event")
+
+    def score(self, request: Score) -> Generator[Event, None, None]:
+        """Force an answer on both models: PrefillProgress*, Scored. The id is set here."""
+        return self._run(msgspec.structs.replace(request, id=next(self._ids)))
 
     def cancel(self) -> None:
         """Ask the running request, if any, to end; safe from any thread or signal handler."""
@@ -204,7 +235,7 @@ class Engine:
             "PYTHONUNBUFFERED": "1",
         }
         try:
-            with self._open_log() as log:
+            with self._log.open() as log:
                 self._process = subprocess.Popen(
                     [*self._program, os.fspath(self._cache_dir)],
                     stdin=subprocess.PIPE,
@@ -250,18 +281,6 @@ class Engine:
     ) -> None:
         self.close()
 
-    def _open_log(self) -> IO[bytes]:
-        """The log file, or the null device where none can be written."""
-        directory = self.log_file.parent
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            old = sorted(directory.glob("engine-*.log"), key=lambda file: file.stat().st_mtime)
-            for file in old[:-_KEPT_LOGS]:
-                file.unlink(missing_ok=True)
-            return self.log_file.open("ab")
-        except OSError:
-            return Path(os.devnull).open("ab")
-
     def _kill(self) -> None:
         """End the worker at once."""
         if self._process is not None:
@@ -272,7 +291,7 @@ class Engine:
         """Reap the process and close its pipes."""
         process, self._process = self._process, None
         self._ready = False
-        self.info = None
+        self.info = self.second_info = None
         if process is None:
             return
         for pipe in (process.stdin, process.stdout):
@@ -398,36 +417,7 @@ class Engine:
         self._discard()
         if process is None:
             return EngineDied("The engine is not running.", "Load the model again.")
-        code = process.returncode
-        hint = "Load the model again; nothing of the conversation is lost."
-        if code is not None and code < 0:
-            try:
-                name = signal.Signals(-code).name
-            except ValueError:
-                name = f"signal {-code}"
-            cause = f"it was ended by {name}"
-            if -code == signal.SIGKILL:
-                cause += ", as the system does when memory runs out"
-                hint += " A smaller model or context needs less memory."
-        else:
-            cause = f"it exited with code {code}"
-        last = self._last_log_line()
-        said = f' Its last words: "{last}".' if last else ""
-        return EngineDied(
-            f"The engine stopped: {cause}.{said}", f"{hint} Its log is {self.log_file}."
-        )
-
-    def _last_log_line(self) -> str:
-        try:
-            with self.log_file.open("rb") as log:
-                log.seek(0, os.SEEK_END)
-                log.seek(max(0, log.tell() - 4096))
-                lines = log.read(4096).decode("utf-8", "replace").splitlines()
-        except OSError:
-            return ""
-        return next(
-            (sanitize_line(line.strip())[:200] for line in reversed(lines) if line.strip()), ""
-        )
+        return self._log.end_of(process.returncode)
 
 
 _FINAL_EVENT: dict[type, type] = {
@@ -435,4 +425,7 @@ _FINAL_EVENT: dict[type, type] = {
     PreparePreamble: PreambleReady,
     Tokenize: Tokenized,
     Generate: Finished,
+    Unload: Unloaded,
+    ReadVocabulary: VocabularyRead,
+    Score: Scored,
 }

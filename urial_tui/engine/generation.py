@@ -49,6 +49,7 @@ class _Progress:
     generated: int = 0
     used: int = 0
     stopped_by: str = ""
+    end_token: int | None = None
 
 
 @dataclass
@@ -224,6 +225,7 @@ def _decode(
         token = sampler.sample(context)
         if vocab.is_eog(token):
             progress.first_token = progress.first_token or clock()
+            progress.end_token = token
             progress.stopped_by = vocab.piece(token, special=True).decode("utf-8", "replace")
             return "eos"
         progress.generated += 1
@@ -324,6 +326,7 @@ def _finish(
             generated=progress.generated,
             used=progress.used,
             stopped_by=progress.stopped_by,
+            end_token=progress.end_token,
             prompt_s=prompt_s,
             first_token_s=(progress.first_token or now) - progress.started,
             decode_s=decode_s,

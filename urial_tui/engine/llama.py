@@ -40,7 +40,9 @@ def _import_bindings() -> Any:
 
 lib = _import_bindings()
 
-_LOG_LEVELS = {1: "debug", 2: "info", 3: "warning", 4: "error"}
+_TOKEN_TYPES = ((8, 3), (16, 4), (32, 6), (1, 2), (2, 5))
+"""(bit of enum llama_token_attr, GGUF token type); everything else is normal."""
+
 _last_errors: list[str] = []
 
 
@@ -170,6 +172,15 @@ class Vocab:
             piece = self._pieces[key] = self._read_piece(token, special)
         return piece
 
+    def token_type(self, token: int) -> int:
+        """The kind of a token as GGUF numbers it: 1 normal, 2 unknown, 3 control,
+        4 user-defined, 5 unused, 6 byte.
+        """
+        if not 0 <= token < self.size:
+            return 2
+        attributes = int(lib.llama_vocab_get_attr(self._handle, token))
+        return next((kind for bit, kind in _TOKEN_TYPES if attributes & bit), 1)
+
     def tokenize(self, text: str, *, special: bool = False, start: bool = False) -> list[int]:
         """Token ids of `text`, without BOS; `start`: nothing stands in front of it.
 
@@ -218,7 +229,7 @@ class Vocab:
 
 
 class Model:
-    """A GGUF file in memory.
+    """A GGUF file in memory, freed when the last of its users closes it.
 
     Raises:
         LoadError: The library refused the file.
@@ -245,7 +256,15 @@ class Model:
             if cancelled:
                 raise LoadCancelled
             raise LoadError(first_error())
+        self.path = path
+        self.gpu_layers = gpu_layers
+        self._users = 1
         self.vocab = Vocab(self.handle)
+
+    def share(self) -> Model:
+        """Count one more user of these weights."""
+        self._users += 1
+        return self
 
     def metadata(self, key: str) -> str:
         """A metadata value as text, "" if absent."""
@@ -308,8 +327,9 @@ class Model:
         )
 
     def close(self) -> None:
-        """Free the model; its contexts and adapters must be gone."""
-        if self.handle:
+        """Give the model back; the last user's contexts and adapters must be gone."""
+        self._users -= 1
+        if self.handle and self._users == 0:
             lib.llama_model_free(self.handle)
             self.handle = None
 

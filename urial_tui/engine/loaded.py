@@ -30,6 +30,9 @@ from urial_tui.sanitize import sanitize_line
 AUTO_CONTEXT = 8192
 """Tokens of context where the settings leave it to us and the model was trained on more."""
 
+FORCED_BATCH = 64
+"""Tokens of a batch with logits for each: 64 MiB of them at 262,144 tokens of vocabulary."""
+
 
 class LoadedModel:
     """The model of one LoadModel command.
@@ -46,6 +49,7 @@ class LoadedModel:
         flag: AbortFlag,
         progress: Callable[[float], None],
         notice: Callable[[str], None],
+        other: LoadedModel | None = None,
     ) -> None:
         self.flag = flag
         self._notice = notice
@@ -64,8 +68,12 @@ class LoadedModel:
             progress(fraction)
             return not flag.is_set
 
+        self._forced: Context | None = None
         try:
-            self.model = Model(command.path, gpu_layers=gpu_layers, progress=report)
+            if other and (other.model.path, other.model.gpu_layers) == (command.path, gpu_layers):
+                self.model: Model = other.model.share()
+            else:
+                self.model = Model(command.path, gpu_layers=gpu_layers, progress=report)
         except LoadError as error:
             raise EngineError(
                 f"The model {self._name} can't be loaded: {_reason(error)}.",
@@ -220,8 +228,31 @@ class LoadedModel:
         """A governor that starts from the configured number of threads."""
         return ThreadGovernor(self.info.threads)
 
+    def forced_context(self, n_ctx: int) -> Context:
+        """An empty context of at least `n_ctx` tokens that gives logits for every token.
+
+        Made on first use and kept. Both sides of a comparison have to ask for the same size:
+        other batch shapes and cache layouts round differently.
+
+        Raises:
+            EngineError: It can't be made.
+        """
+        n_ctx = -(-n_ctx // 1024) * 1024
+        if self._forced is None or self._forced.n_ctx != n_ctx:
+            if self._forced is not None:
+                self._forced.close()
+                self._forced = None
+            self._forced = self._new_context(
+                n_ctx, n_batch=FORCED_BATCH, n_outputs=FORCED_BATCH, n_sequences=1
+            )
+            self._forced.set_abort_flag(self.flag)
+        self._forced.clear()
+        return self._forced
+
     def close(self) -> None:
-        """Free context, adapter and model."""
+        """Free contexts, adapter and model."""
+        if self._forced is not None:
+            self._forced.close()
         self.context.close()
         self._free_weights()
 
@@ -257,15 +288,27 @@ class LoadedModel:
                 f"in place of {n_ctx}."
             )
             n_ctx = trained
-        threads = options.threads or physical_cores()
+        return self._new_context(n_ctx, n_batch=_batch_size(model.parameters, gpu_layers))
+
+    def _new_context(
+        self,
+        n_ctx: int,
+        *,
+        n_batch: int,
+        n_outputs: int = MAX_SEQUENCES,
+        n_sequences: int = MAX_SEQUENCES,
+    ) -> Context:
+        options = self._command.options
         try:
             return Context(
-                model,
+                self.model,
                 n_ctx=n_ctx,
-                n_batch=_batch_size(model.parameters, gpu_layers),
-                threads=threads,
+                n_batch=n_batch,
+                threads=options.threads or physical_cores(),
                 kv_type=options.kv_type,
                 adapter=self.adapter,
+                n_outputs=n_outputs,
+                n_sequences=n_sequences,
             )
         except LoadError as error:
             raise EngineError(

@@ -1,10 +1,10 @@
 """The words that the client and the worker exchange.
 
-Frames on a pipe: a 4-byte little-endian length, then one msgpack-encoded `Command`
-(client to worker) or `Event` (worker to client). Every command but `Cancel` and
-`Shutdown` is answered by any number of progress events and exactly one final event
-(`Loaded`, `PreambleReady`, `Tokenized`, `Finished` or `Failed`) that carries its `id`.
-The worker handles one command at a time; `Cancel` is seen at once.
+`Command`s go from the client to the worker, `Event`s back (`frames` says how). Every command
+but `Cancel` and `Shutdown` is answered by any number of progress events and exactly one
+final event (`Loaded`, `Unloaded`, `PreambleReady`, `Tokenized`, `VocabularyRead`, `Scored`,
+`Finished` or `Failed`) that carries its `id`. The worker handles one command at a time;
+`Cancel` is seen at once.
 
 Token ids are the history: text is tokenised once, by the worker, and the ids come back
 to be stored. `TextSegment`s become ids; `TokenSegment`s are used as they are.
@@ -12,8 +12,6 @@ to be stored. `TextSegment`s become ids; `TokenSegment`s are used as they are.
 
 from __future__ import annotations
 
-import os
-import struct
 from typing import Literal
 
 import msgspec
@@ -21,13 +19,12 @@ import msgspec
 VERSION = 1
 """Raised with every change that an older peer would misread."""
 
-MAX_FRAME = 256 * 1024 * 1024
-"""Bytes. A longer frame is refused, for its length is not to be believed."""
-
 StopReason = Literal["eos", "stop", "length", "cancelled"]
 PreambleSource = Literal["memory", "disk", "computed"]
 KVType = Literal["f16", "q8_0", "q4_0"]
 MemoryKind = Literal["attention", "sliding-window", "recurrent", "hybrid"]
+Slot = Literal["main", "second"]
+"""Where a model is loaded: `main` answers and is scored, `second` is what it is scored against."""
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -109,13 +106,24 @@ class _Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
 
 
 class LoadModel(_Command, frozen=True, kw_only=True, tag="load"):
-    """Load a GGUF file (freeing the one before) → LoadProgress*, Loaded."""
+    """Load a GGUF file (freeing the slot's one before) → LoadProgress*, Loaded.
+
+    Two slots with the same file share its weights.
+    """
 
     id: int
     path: str
+    slot: Slot = "main"
     adapter: str | None = None
     adapter_scale: float = 1.0
     options: EngineOptions = EngineOptions()
+
+
+class Unload(_Command, frozen=True, kw_only=True, tag="unload"):
+    """Free a slot → Unloaded."""
+
+    id: int
+    slot: Slot
 
 
 class PreparePreamble(_Command, frozen=True, kw_only=True, tag="prepare"):
@@ -149,6 +157,42 @@ class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
     max_tokens: int = 512
 
 
+class ReadVocabulary(_Command, frozen=True, kw_only=True, tag="vocabulary"):
+    """Read a slot's vocabulary → VocabularyRead."""
+
+    id: int
+    slot: Slot
+
+
+class Score(_Command, frozen=True, kw_only=True, tag="score"):
+    """Force an answer and reduce the distributions at each of its tokens → Scored.
+
+    `context` and `second_context` stand in front of the answer on each side (BOS is added
+    where the vocabulary wants one); with `same_ids` the second side gets the first one's ids.
+    `answer`: ids, or text to tokenise. The main side is the aligned one, unless
+    `main_is_base`. `alone`: the side of `slot` only, as `SideScores`. `spill`: the main side only,
+    its rows into this file. `against`: the other side's rows come from such a file. `n_ctx`:
+    make room for at least so many tokens, for both sides of a comparison need equal contexts.
+    `top_k`: length of the top lists. `greedy`: the answer was decoded greedily by the aligned
+    side, one token at a time; where rounding makes another token the most probable one in
+    this evaluation, that one takes its place and the answer ends there, to be decoded on.
+    """
+
+    id: int
+    context: Turn
+    answer: Segment
+    second_context: Turn = ()
+    same_ids: bool = False
+    alone: bool = False
+    slot: Slot = "main"
+    spill: str = ""
+    against: str = ""
+    main_is_base: bool = False
+    greedy: bool = False
+    n_ctx: int = 0
+    top_k: int = 10
+
+
 class Cancel(_Command, frozen=True, kw_only=True, tag="cancel"):
     """Stop the request `id`; it still ends with its own final event."""
 
@@ -159,7 +203,17 @@ class Shutdown(_Command, frozen=True, kw_only=True, tag="shutdown"):
     """Free everything and exit."""
 
 
-Command = LoadModel | PreparePreamble | Tokenize | Generate | Cancel | Shutdown
+Command = (
+    LoadModel
+    | Unload
+    | PreparePreamble
+    | Tokenize
+    | Generate
+    | ReadVocabulary
+    | Score
+    | Cancel
+    | Shutdown
+)
 
 
 # -- events -------------------------------------------------------------------------
@@ -241,7 +295,7 @@ class PrefillProgress(_Event, frozen=True, kw_only=True, tag="prefill"):
     """Tokens of this evaluation: `done` of `total`, of which `reused` were not evaluated again."""
 
     id: int
-    stage: Literal["preamble", "prompt"]
+    stage: Literal["preamble", "prompt", "score"]
     done: int
     reused: int
     total: int
@@ -305,7 +359,8 @@ class Finished(_Event, frozen=True, kw_only=True, tag="finished"):
     `ids`: the answer's tokens as they stay in the history; `tail`: the text that follows
     them before the next turn (the format's `close`, less what the model wrote of it itself).
     `ids` + tokens of `tail` spell `text` + `close`. `stopped_by`: the stop string or the
-    end-of-generation token that ended the answer, as text. Times in seconds.
+    end-of-generation token that ended the answer, as text; `end_token`: that token, which is
+    not among `ids`. Times in seconds.
     """
 
     id: int
@@ -316,11 +371,45 @@ class Finished(_Event, frozen=True, kw_only=True, tag="finished"):
     generated: int
     used: int
     stopped_by: str = ""
+    end_token: int | None = None
     prompt_s: float = 0.0
     first_token_s: float = 0.0
     decode_s: float = 0.0
     prefill_tokens_per_s: float = 0.0
     decode_tokens_per_s: float = 0.0
+
+
+class Unloaded(_Event, frozen=True, kw_only=True, tag="unloaded"):
+    """Final event of Unload."""
+
+    id: int
+
+
+class VocabularyRead(_Event, frozen=True, kw_only=True, tag="vocabulary-read"):
+    """Final event of ReadVocabulary: bytes and GGUF token type of every token."""
+
+    id: int
+    pieces: tuple[bytes, ...]
+    types: tuple[int, ...]
+
+
+class Scored(_Event, frozen=True, kw_only=True, tag="scored"):
+    """Final event of Score.
+
+    `scores`: `PositionScores` (or `SideScores`) as bytes, one row for each of `ids`; empty
+    for a spill. `unscored`: how many tokens of the answer came before the first row: 1 where
+    nothing at all stood in front of it. `replaced`: the last of `ids` is not the one that was
+    asked for (see `Score.greedy`).
+    """
+
+    id: int
+    scores: bytes
+    context: tuple[int, ...]
+    second_context: tuple[int, ...]
+    ids: tuple[int, ...]
+    unscored: int = 0
+    replaced: bool = False
+    seconds: float = 0.0
 
 
 class Failed(_Event, frozen=True, kw_only=True, tag="failed"):
@@ -343,52 +432,8 @@ Event = (
     | PromptReady
     | TextDelta
     | Finished
+    | Unloaded
+    | VocabularyRead
+    | Scored
     | Failed
 )
-
-_encoder = msgspec.msgpack.Encoder()
-command_decoder = msgspec.msgpack.Decoder(Command)
-event_decoder = msgspec.msgpack.Decoder(Event)
-_LENGTH = struct.Struct("<I")
-
-
-class ProtocolError(Exception):
-    """A frame that no peer of this version sends."""
-
-
-def write_frame(fd: int, message: Command | Event) -> None:
-    """Write one message to a file descriptor, whole.
-
-    Raises:
-        OSError: The other end is closed.
-    """
-    body = _encoder.encode(message)
-    view = memoryview(_LENGTH.pack(len(body)) + body)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def read_frame(fd: int) -> bytes | None:
-    """Read one frame's body; None when the other end is closed (also in mid-frame).
-
-    Raises:
-        ProtocolError: The frame claims to be longer than `MAX_FRAME`.
-    """
-    head = _read_exactly(fd, _LENGTH.size)
-    if head is None:
-        return None
-    (length,) = _LENGTH.unpack(head)
-    if length > MAX_FRAME:
-        raise ProtocolError(f"frame of {length} bytes")
-    return _read_exactly(fd, length)
-
-
-def _read_exactly(fd: int, count: int) -> bytes | None:
-    parts: list[bytes] = []
-    while count:
-        part = os.read(fd, min(count, 1 << 20))
-        if not part:
-            return None
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)

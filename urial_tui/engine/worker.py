@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from urial_tui.engine.frames import ProtocolError, command_decoder, read_frame, write_frame
 from urial_tui.engine.protocol import (
     VERSION,
     Cancel,
@@ -32,14 +33,16 @@ from urial_tui.engine.protocol import (
     LoadProgress,
     Notice,
     PreparePreamble,
-    ProtocolError,
+    ReadVocabulary,
     Ready,
+    Score,
     Shutdown,
+    Slot,
     Tokenize,
     Tokenized,
-    command_decoder,
-    read_frame,
-    write_frame,
+    Unload,
+    Unloaded,
+    VocabularyRead,
 )
 from urial_tui.errors import EngineError
 
@@ -96,13 +99,13 @@ class Commands:
 
 
 class Worker:
-    """The state of the process: at most one loaded model."""
+    """The state of the process: what is loaded in each slot."""
 
     def __init__(self, events: int, cache_dir: Path, flag: AbortFlag) -> None:
         self._events = events
         self._cache_dir = cache_dir
         self._flag = flag
-        self._loaded: LoadedModel | None = None
+        self._slots: dict[Slot, LoadedModel] = {}
         self._request_id = 0
 
     def emit(self, event: Event) -> None:
@@ -126,17 +129,24 @@ class Worker:
             elif isinstance(command, Generate):
                 self._generate(command)
             elif isinstance(command, Tokenize):
-                loaded = self._require_model()
+                loaded = self._model()
                 turns = tuple(loaded.tokenize(turn) for turn in command.turns)
                 self.emit(Tokenized(id=request, turns=turns))
+            elif isinstance(command, Score):
+                self._score(command)
+            elif isinstance(command, ReadVocabulary):
+                self._read_vocabulary(command)
+            elif isinstance(command, Unload):
+                self._unload(command.slot)
+                self.emit(Unloaded(id=request))
         except EngineError as error:
             self.emit(Failed(id=request, message=error.message, hint=error.hint))
         except (Aborted, LoadCancelled):
             self.emit(Failed(id=request, message="Stopped."))
         except (DecodeError, MemoryError) as error:
             traceback.print_exc()
-            if self._loaded:
-                self._loaded.cache.reset()
+            for loaded in self._slots.values():
+                loaded.cache.reset()
             self.emit(
                 Failed(
                     id=request,
@@ -146,15 +156,19 @@ class Worker:
             )
 
     def close(self) -> None:
-        """Free the model."""
-        if self._loaded:
-            self._loaded.close()
-            self._loaded = None
+        """Free the models."""
+        for slot in tuple(self._slots):
+            self._unload(slot)
+
+    def _unload(self, slot: Slot) -> None:
+        loaded = self._slots.pop(slot, None)
+        if loaded:
+            loaded.close()
 
     def _load(self, command: LoadModel) -> None:
         from urial_tui.engine.loaded import LoadedModel
 
-        self.close()
+        self._unload(command.slot)
         started = time.perf_counter()
         # The decode loop needs numpy; the main thread is about to wait in native code.
         threading.Thread(target=_import_numpy, daemon=True).start()
@@ -171,27 +185,45 @@ class Worker:
             self.emit(Notice(id=self._request_id, message=message))
 
         self._request_id = command.id
-        self._loaded = LoadedModel(command, self._cache_dir, self._flag, progress, notice)
-        self.emit(
-            Loaded(id=command.id, info=self._loaded.info, load_s=time.perf_counter() - started)
-        )
+        other = next(iter(self._slots.values()), None)
+        loaded = LoadedModel(command, self._cache_dir, self._flag, progress, notice, other)
+        self._slots[command.slot] = loaded
+        self.emit(Loaded(id=command.id, info=loaded.info, load_s=time.perf_counter() - started))
 
     def _prepare(self, command: PreparePreamble) -> None:
         from urial_tui.engine.generation import pin
 
         self._request_id = command.id
-        self.emit(pin(self._require_model(), command.id, command.preamble, self.emit))
+        self.emit(pin(self._model(), command.id, command.preamble, self.emit))
 
     def _generate(self, command: Generate) -> None:
         from urial_tui.engine.generation import generate
 
         self._request_id = command.id
-        generate(self._require_model(), command, self.emit)
+        generate(self._model(), command, self.emit)
 
-    def _require_model(self) -> LoadedModel:
-        if self._loaded is None:
+    def _score(self, command: Score) -> None:
+        from urial_tui.engine.forcing import score
+
+        second = self._slots.get("second")
+        self.emit(score(self._model(command.slot), second, command, self.emit))
+
+    def _read_vocabulary(self, command: ReadVocabulary) -> None:
+        vocab = self._model(command.slot).model.vocab
+        tokens = range(vocab.size)
+        self.emit(
+            VocabularyRead(
+                id=command.id,
+                pieces=tuple(vocab.piece(token, special=True) for token in tokens),
+                types=tuple(vocab.token_type(token) for token in tokens),
+            )
+        )
+
+    def _model(self, slot: Slot = "main") -> LoadedModel:
+        loaded = self._slots.get(slot)
+        if loaded is None:
             raise EngineError("No model is loaded.", "Load a model first.")
-        return self._loaded
+        return loaded
 
 
 def _import_numpy() -> None:

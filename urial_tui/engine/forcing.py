@@ -1,0 +1,241 @@
+"""Teacher forcing: the distributions of one or two models at every token of a given answer.
+
+Logits never pile up: each batch is reduced to a few numbers a position before the next one
+is evaluated. Both sides are evaluated in batches of the same shape, from an empty memory, so
+a model compared with itself in the same context agrees to the last bit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from urial_tui.engine.context import Aborted
+from urial_tui.engine.loaded import FORCED_BATCH, LoadedModel
+from urial_tui.engine.protocol import Event, PrefillProgress, Score, Scored, Turn
+from urial_tui.engine.scores import Floats, PositionScores, SideScores
+from urial_tui.engine.scoring import PairScorer, SideScorer
+from urial_tui.engine.spill import SpillReader, SpillWriter
+from urial_tui.errors import EngineError
+
+Emit = Callable[[Event], None]
+
+
+class _Side(NamedTuple):
+    """A model, and the ids in front of the answer, BOS included."""
+
+    loaded: LoadedModel
+    context: tuple[int, ...]
+
+
+def score(main: LoadedModel, second: LoadedModel | None, request: Score, emit: Emit) -> Scored:
+    """Carry out a Score command.
+
+    Raises:
+        EngineError: There is nothing to score, or it does not fit into a model's context.
+        Aborted: The abort flag was set.
+    """
+    started = time.perf_counter()
+    sides = [_Side(main, _context_ids(main, request.context))]
+    if not (request.alone or request.spill or request.against):
+        if second is None:
+            raise EngineError("There is no second model to compare with.", "Load one first.")
+        ids = sides[0].context if request.same_ids else _context_ids(second, request.second_context)
+        sides.append(_Side(second, ids))
+    answer = _answer_ids(main, request)
+    # Without BOS and context the first token follows nothing: no model says anything of it.
+    unscored = 0 if all(side.context for side in sides) else 1
+    if unscored:
+        sides = [_Side(side.loaded, (*side.context, answer[0])) for side in sides]
+        answer = answer[1:]
+    n_ctx = max(request.n_ctx, *(len(side.context) + len(answer) for side in sides))
+    for side in sides:
+        _check_length(side, n_ctx)
+        _check_ids(side, answer)
+    report = _Progress(request.id, len(answer), main, emit)
+    batches = [_batches(side, answer, n_ctx) for side in sides]
+    scores = b""
+    replaced = False
+    if request.spill:
+        _spill(Path(request.spill), main, batches[0], report)
+    elif request.alone:
+        scores = _score_alone(main, request, batches[0], answer, report)
+    elif request.against:
+        with SpillReader(Path(request.against)) as rows:
+            stored = _stored(rows, len(answer))
+            found = _score_pair(main, rows.n_vocab, request, batches[0], stored, answer, report)
+            scores, answer, replaced = found
+    else:
+        assert second is not None
+        n_other = second.model.vocab.size
+        found = _score_pair(main, n_other, request, batches[0], batches[1], answer, report)
+        scores, answer, replaced = found
+    return Scored(
+        id=request.id,
+        scores=scores,
+        context=sides[0].context,
+        second_context=sides[1].context if len(sides) > 1 else (),
+        ids=answer,
+        unscored=unscored,
+        replaced=replaced,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _score_pair(
+    main: LoadedModel,
+    n_other: int,
+    request: Score,
+    rows: Iterator[Floats],
+    other_rows: Iterator[Floats],
+    answer: tuple[int, ...],
+    report: _Progress,
+) -> tuple[bytes, tuple[int, ...], bool]:
+    """(scores, the ids that they are of, whether the last one took another's place)."""
+    n_main = main.model.vocab.size
+    base_first = request.main_is_base
+    scorer = PairScorer(
+        n_aligned=n_other if base_first else n_main,
+        n_base=n_main if base_first else n_other,
+        top_k=request.top_k,
+        threads=main.info.threads,
+    )
+    parts = []
+    for start, own, other in zip(_starts(answer), rows, other_rows, strict=True):
+        ids = np.asarray(answer[start : start + FORCED_BATCH], np.int64)
+        aligned, base = (other, own) if base_first else (own, other)
+        scored = scorer.score(aligned, base, ids)
+        differs = np.flatnonzero(scored.argmax_aligned != ids)
+        if request.greedy and differs.size:
+            cut = int(differs[0])
+            # Row by row, the numbers depend on the row and the forced token alone.
+            ids = np.append(ids[:cut], scored.argmax_aligned[cut]).astype(np.int64)
+            parts.append(scorer.score(aligned[: cut + 1], base[: cut + 1], ids))
+            answer = (*answer[:start], *(int(token) for token in ids))
+            return PositionScores.join(parts).to_bytes(), answer, True
+        parts.append(scored)
+        report.add(len(ids))
+    return PositionScores.join(parts).to_bytes(), answer, False
+
+
+def _score_alone(
+    main: LoadedModel,
+    request: Score,
+    batches: Iterator[Floats],
+    answer: Sequence[int],
+    report: _Progress,
+) -> bytes:
+    scorer = SideScorer(
+        n_vocab=main.model.vocab.size, top_k=request.top_k, threads=main.info.threads
+    )
+    parts = []
+    for start, rows in zip(_starts(answer), batches, strict=True):
+        ids = np.asarray(answer[start : start + FORCED_BATCH], np.int64)
+        parts.append(scorer.score(rows, ids))
+        report.add(len(ids))
+    return SideScores.join(parts).to_bytes()
+
+
+def _spill(path: Path, main: LoadedModel, batches: Iterator[Floats], report: _Progress) -> None:
+    with SpillWriter(path, main.model.vocab.size) as writer:
+        for rows in batches:
+            writer.append(rows)
+            report.add(len(rows))
+        writer.finish()
+
+
+def _stored(rows: SpillReader, positions: int) -> Iterator[Floats]:
+    """The rows of a file, a batch at a time; each a passing view."""
+    if rows.rows != positions:
+        raise EngineError(
+            f"{rows.rows} distributions are on disk for {positions} tokens.",
+            "Start the comparison again.",
+        )
+    room = np.empty((FORCED_BATCH, rows.n_vocab), np.float32)
+    for start in range(0, positions, FORCED_BATCH):
+        yield rows.read(start, room)
+
+
+def _batches(side: _Side, answer: Sequence[int], n_ctx: int) -> Iterator[Floats]:
+    """Logits before each token of the answer, (n, n_vocab) at a time; each a passing view."""
+    context = side.loaded.forced_context(n_ctx)
+    head = side.context[:-1]
+    for start in range(0, len(head), FORCED_BATCH):
+        _decode(context.decode, head, start)
+    tokens = (*side.context, *answer[:-1])
+    for start in _starts(answer):
+        position = len(head) + start
+        _decode(context.decode_all, tokens, position, end=len(tokens))
+        yield context.all_logits()
+
+
+def _decode(
+    decode: Callable[[Sequence[int], int, int], None],
+    tokens: Sequence[int],
+    start: int,
+    end: int | None = None,
+) -> None:
+    stop = min(start + FORCED_BATCH, len(tokens) if end is None else end)
+    decode(tokens[start:stop], start, 0)
+
+
+def _starts(answer: Sequence[int]) -> range:
+    return range(0, len(answer), FORCED_BATCH)
+
+
+def _context_ids(loaded: LoadedModel, turn: Turn) -> tuple[int, ...]:
+    segments = loaded.tokenize(turn, start=True)
+    return (*loaded.model.vocab.bos, *(token for segment in segments for token in segment))
+
+
+def _answer_ids(main: LoadedModel, request: Score) -> tuple[int, ...]:
+    (ids,) = main.tokenize((request.answer,), start=not request.context)
+    if not ids:
+        raise EngineError("There is no text to score.", "Choose a text of at least one token.")
+    return ids
+
+
+def _check_length(side: _Side, n_ctx: int) -> None:
+    trained = side.loaded.model.n_ctx_train
+    if trained and n_ctx > trained:
+        raise EngineError(
+            f"Context and text have {n_ctx} tokens, more than the {trained} that the model "
+            f"{side.loaded.info.name} was trained on.",
+            "Choose a shorter text or context.",
+        )
+
+
+def _check_ids(side: _Side, answer: Sequence[int]) -> None:
+    size = side.loaded.model.vocab.size
+    unknown = next((token for token in (*side.context, *answer[:-1]) if token >= size), None)
+    if unknown is not None:
+        raise EngineError(
+            f"The model {side.loaded.info.name} has no token {unknown}, "
+            "which the other side's vocabulary added.",
+            "Choose contexts of their own for both sides (not `same`), or another text.",
+        )
+
+
+class _Progress:
+    """Counts positions, reports them, and stops where that was asked for."""
+
+    def __init__(self, request: int, total: int, loaded: LoadedModel, emit: Emit) -> None:
+        self._request = request
+        self._total = total
+        self._loaded = loaded
+        self._emit = emit
+        self._done = 0
+
+    def add(self, positions: int) -> None:
+        self._done += positions
+        self._emit(
+            PrefillProgress(
+                id=self._request, stage="score", done=self._done, reused=0, total=self._total
+            )
+        )
+        if self._loaded.flag.is_set:
+            raise Aborted

@@ -1,0 +1,60 @@
+"""Messages on a pipe: a 4-byte little-endian length, then one msgpack-encoded message."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+import msgspec
+
+from urial_tui.engine.protocol import Command, Event
+
+MAX_FRAME = 256 * 1024 * 1024
+"""Bytes. A longer frame is refused, for its length is not to be believed."""
+
+_encoder = msgspec.msgpack.Encoder()
+command_decoder = msgspec.msgpack.Decoder(Command)
+event_decoder = msgspec.msgpack.Decoder(Event)
+_LENGTH = struct.Struct("<I")
+
+
+class ProtocolError(Exception):
+    """A frame that no peer of this version sends."""
+
+
+def write_frame(fd: int, message: Command | Event) -> None:
+    """Write one message to a file descriptor, whole.
+
+    Raises:
+        OSError: The other end is closed.
+    """
+    body = _encoder.encode(message)
+    view = memoryview(_LENGTH.pack(len(body)) + body)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def read_frame(fd: int) -> bytes | None:
+    """Read one frame's body; None when the other end is closed (also in mid-frame).
+
+    Raises:
+        ProtocolError: The frame claims to be longer than `MAX_FRAME`.
+    """
+    head = _read_exactly(fd, _LENGTH.size)
+    if head is None:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    if length > MAX_FRAME:
+        raise ProtocolError(f"frame of {length} bytes")
+    return _read_exactly(fd, length)
+
+
+def _read_exactly(fd: int, count: int) -> bytes | None:
+    parts: list[bytes] = []
+    while count:
+        part = os.read(fd, min(count, 1 << 20))
+        if not part:
+            return None
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)

@@ -60,6 +60,11 @@ def shipped_catalogue_file() -> Path:
     return _shipped("models.toml")
 
 
+def shipped_adapters_dir() -> Path:
+    """The LoRA adapters that come with the program."""
+    return _PACKAGE / "models" / "adapters"
+
+
 def _shipped(name: str) -> Path:
     """The wheel carries the top-level data files inside the package; a checkout beside it."""
     packaged = _PACKAGE / "_data" / name

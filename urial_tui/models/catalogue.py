@@ -31,22 +31,29 @@ _PACKAGE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
 class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A published model file.
+    """A published model file, or a shipped adapter over one.
 
     `repository` and `file` name it on Hugging Face; `file` may lie in a folder there, on
     the disk it does not. `size` in bytes, 0 where it is not known exactly. `partner` is the
     aligned counterpart of a base model and the other way round. `package` is the Python
     package that carries the file in chunks. `sha256` and `partner` may be empty.
+
+    An entry with `base` is that entry's file with `adapter`, a LoRA that comes with the
+    program, and has no file of its own; `chat_template` (Jinja) is the template that it was
+    trained with. Its base keeps its own partner.
     """
 
     name: str
     title: str
     role: Role
     parameters: str
-    repository: str
-    file: str
     licence: str
     licence_url: str
+    repository: str = ""
+    file: str = ""
+    base: str = ""
+    adapter: str = ""
+    chat_template: str = ""
     partner: str = ""
     size: int = 0
     sha256: str = ""
@@ -55,11 +62,13 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     @property
     def file_name(self) -> str:
         """The file's name on the disk."""
-        return PurePosixPath(self.file).name
+        return PurePosixPath(self.adapter or self.file).name
 
     @property
     def source_url(self) -> str:
-        """The page where the file is published."""
+        """The page where the file is published; "" for what comes with the program."""
+        if self.base:
+            return ""
         return f"https://huggingface.co/{self.repository}/blob/main/{self.file}"
 
 
@@ -162,8 +171,13 @@ def _entry(path: Path, number: int, table: object) -> CatalogueEntry:
         ("name", bool(_NAME.fullmatch(entry.name)), "lower-case letters, digits, '.', '_', '-'"),
         ("title", bool(entry.title.strip()) and entry.title.isprintable(), "one line of text"),
         ("parameters", bool(re.fullmatch(r"\d+(\.\d+)?[MBT]", entry.parameters)), "e.g. 1.5B"),
-        ("repository", bool(_REPOSITORY.fullmatch(entry.repository)), "OWNER/NAME"),
-        ("file", _is_file(entry.file), "a .gguf file, with folders separated by '/'"),
+        ("repository", _is_repository(entry), "OWNER/NAME"),
+        (
+            "file",
+            bool(entry.base) != _is_file(entry.file),
+            "a .gguf file, with folders separated by '/'",
+        ),
+        ("adapter", bool(entry.base) == _is_file(entry.adapter), "a .gguf file beside `base`"),
         ("licence", bool(entry.licence.strip()) and entry.licence.isprintable(), "one line"),
         ("licence_url", entry.licence_url.startswith("https://"), "an https:// address"),
         ("size", entry.size >= 0, "bytes"),
@@ -177,6 +191,12 @@ def _entry(path: Path, number: int, table: object) -> CatalogueEntry:
     if entry.package and not entry.sha256:
         raise _mistake(path, f"{place}: package needs sha256")
     return entry
+
+
+def _is_repository(entry: CatalogueEntry) -> bool:
+    if entry.base:
+        return not entry.repository
+    return bool(_REPOSITORY.fullmatch(entry.repository))
 
 
 def _is_file(file: str) -> bool:
@@ -202,6 +222,9 @@ def _check_files(entries: Mapping[str, CatalogueEntry], blamed: Path) -> None:
 
 def _check_partners(entries: Mapping[str, CatalogueEntry], blamed: Path) -> None:
     for entry in entries.values():
+        if entry.base:
+            _check_adapter(entry, entries, blamed)
+            continue
         if not entry.partner:
             continue
         partner = entries.get(entry.partner)
@@ -221,6 +244,18 @@ def _check_partners(entries: Mapping[str, CatalogueEntry], blamed: Path) -> None
                 f"{entry.name} and {partner.name} are partners, but both have the role "
                 f"{entry.role!r}",
             )
+
+
+def _check_adapter(
+    entry: CatalogueEntry, entries: Mapping[str, CatalogueEntry], blamed: Path
+) -> None:
+    base = entries.get(entry.base)
+    if base is None or base.base:
+        raise _mistake(
+            blamed, f"the base of {entry.name} is {entry.base!r}, which is no entry with a file"
+        )
+    if entry.partner not in ("", entry.base):
+        raise _mistake(blamed, f"the partner of {entry.name} has to be its base, {entry.base}")
 
 
 def _mistake(path: Path, what: str) -> SettingsError:

@@ -27,12 +27,16 @@ ModelState = Literal["disk", "package", "absent"]
 
 
 class ResolvedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model to load. `name`: what the user called it; `entry`: None for a path."""
+    """A model to load. `name`: what the user called it; `entry`: None for a path.
+
+    `chat_template`: replaces the file's own, "" where it has none or needs none.
+    """
 
     name: str
     path: Path
     adapter: Path | None = None
     entry: CatalogueEntry | None = None
+    chat_template: str = ""
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,10 +86,25 @@ def resolve(model: str, *, progress: Progress | None = None) -> ResolvedModel:
             path = Path(name)
         else:
             entry = find_entry(name, catalogue)
-            path = _entry_path(entry, progress)
+            weights = catalogue[entry.base] if entry.base else entry
+            path = _entry_path(weights, progress)
     check_gguf(path)
     adapter_path = None if adapter is None else _adapter_path(adapter)
-    return ResolvedModel(name=model, path=path, adapter=adapter_path, entry=entry)
+    if entry and entry.base:
+        if adapter is not None:
+            raise ModelError(
+                f"The model {entry.name} has an adapter already.",
+                f"Add yours to the model below it: {entry.base}+ADAPTER.",
+            )
+        adapter_path = paths.shipped_adapters_dir() / entry.adapter
+        check_gguf(adapter_path, kind="adapter")
+    return ResolvedModel(
+        name=model,
+        path=path,
+        adapter=adapter_path,
+        entry=entry,
+        chat_template=entry.chat_template if entry else "",
+    )
 
 
 def list_models(catalogue: Mapping[str, CatalogueEntry] | None = None) -> list[ModelStatus]:
@@ -96,7 +115,7 @@ def list_models(catalogue: Mapping[str, CatalogueEntry] | None = None) -> list[M
     """
     catalogue = load_catalogue() if catalogue is None else catalogue
     directory = paths.models_dir()
-    found = [model_status(entry) for entry in catalogue.values()]
+    found = [model_status(entry, catalogue) for entry in catalogue.values()]
     known = {status.place.name.lower() for status in found}
     return found + [
         ModelStatus(name=path.name, state="disk", place=path, size=size)
@@ -119,8 +138,13 @@ def _gguf_files(directory: Path) -> Iterator[tuple[Path, int]]:
                     yield path, status.st_size
 
 
-def model_status(entry: CatalogueEntry) -> ModelStatus:
-    """Where a model of the catalogue is."""
+def model_status(
+    entry: CatalogueEntry, catalogue: Mapping[str, CatalogueEntry] | None = None
+) -> ModelStatus:
+    """Where a model of the catalogue is; an adapter's is where its base is."""
+    if entry.base:
+        below = model_status(find_entry(entry.base, catalogue or load_catalogue()))
+        return msgspec.structs.replace(below, name=entry.name, entry=entry)
     place = paths.models_dir() / entry.file_name
     try:
         return ModelStatus(

@@ -1,0 +1,401 @@
+"""`urial compare`: what alignment tuning changes, token by token.
+
+One query prints the coloured answer and its numbers; a list of queries runs with progress,
+writes each item as it is done (--out) and goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from urial_tui.errors import UrialError, UsageError
+from urial_tui.sanitize import sanitize, sanitize_line
+
+if TYPE_CHECKING:
+    from urial_tui.cli.output import ProgressLine
+    from urial_tui.compare.items import ItemFile, Query, ScoredItem
+    from urial_tui.compare.runner import Comparison, Side
+    from urial_tui.engine.client import Engine
+    from urial_tui.engine.protocol import Event
+
+_SGR = {"unshifted": "34", "marginal": "33;4", "shifted": "31;1;7", "absent": "35;7"}
+"""Blue; brown and underlined; red and reversed: told apart without colour, too."""
+
+
+@click.command()
+@click.argument("query", required=False)
+@click.option("--base", required=True, help="The base side's model: a name or a .gguf file.")
+@click.option(
+    "--aligned", required=True, help="The aligned side's model; NAME+ADAPTER adds a LoRA."
+)
+@click.option(
+    "--base-context",
+    default="zero-shot",
+    show_default=True,
+    help="zero-shot, same, raw, chat or a preamble.",
+)
+@click.option(
+    "--aligned-context", default="chat", show_default=True, help="chat, raw or a preamble."
+)
+@click.option("--queries", type=click.Path(path_type=Path), help="A list of queries (JSON lines).")
+@click.option("--limit", type=click.IntRange(1), help="Only the first N queries.")
+@click.option(
+    "--text",
+    "text_file",
+    type=click.Path(path_type=Path),
+    help="Compare on a given text instead of an answer.",
+)
+@click.option(
+    "--window",
+    type=click.IntRange(16),
+    default=2048,
+    show_default=True,
+    help="With --text: tokens that are evaluated together.",
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(1),
+    default=300,
+    show_default=True,
+    help="Longest answer, in tokens.",
+)
+@click.option(
+    "--top-k",
+    type=click.IntRange(0, 1000),
+    default=10,
+    show_default=True,
+    help="Length of the lists of most probable tokens.",
+)
+@click.option("--group-by", multiple=True, help="A field of the queries to group by.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a report to this file.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Write each item to this file as it is done, and go on from it.",
+)
+def compare(**options: Any) -> None:
+    """Compare the token distributions of two models on the answer to QUERY."""
+    from urial_tui.engine.client import Engine
+
+    with contextlib.ExitStack() as stack:
+        engine = stack.enter_context(Engine())
+        engine.start()
+        _Run(engine, stack, options).run(options["query"])
+
+
+class _Run:
+    """One invocation: its comparison, its items, its output."""
+
+    def __init__(
+        self, engine: Engine, stack: contextlib.ExitStack, options: dict[str, Any]
+    ) -> None:
+        from urial_tui.cli.output import ProgressLine
+
+        self._engine = engine
+        self._stack = stack
+        self._options = options
+        self._progress: ProgressLine = stack.enter_context(ProgressLine())
+
+    def run(self, query: str | None) -> None:
+        """Compare, write, print."""
+        queries = self._queries(query)
+        comparison = self._open()
+        text = self._text()
+        pieces: list[str] | None = None
+        if text is not None:
+            pieces = comparison.windows(text, self._options["window"])
+            queries = _numbered(pieces)
+        file = self._file(comparison)
+        done = file.done()
+        left = [(number, item) for number, item in enumerate(queries) if item.id not in done]
+        started = time.monotonic()
+        for count, (number, item) in enumerate(left):
+            self._label = _label(count, len(left), time.monotonic() - started)
+            steps = (
+                comparison.answer(item)
+                if pieces is None
+                else comparison.given(item, pieces[number])
+            )
+            file.append(self._document(self._follow(steps), comparison))
+        self._print(comparison, file, {item.id for item in queries})
+
+    def _queries(self, query: str | None) -> list[Query]:
+        from urial_tui.compare.items import Query, read_queries
+
+        sources = [query, self._options["queries"], self._options["text_file"]]
+        if sum(source is not None for source in sources) != 1:
+            raise UsageError(
+                "There has to be one thing to compare on: a query, --queries or --text.",
+                "See `urial compare --help`.",
+            )
+        if self._options["queries"] is not None:
+            return read_queries(self._options["queries"], self._options["limit"])
+        return [Query(id="1", text=query)] if query is not None else []
+
+    def _text(self) -> str | None:
+        path = self._options["text_file"]
+        if path is None:
+            return None
+        try:
+            text: str = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise UrialError(
+                f"The text {sanitize_line(str(path))} can't be read: {reason}.",
+                "Name another file.",
+            ) from error
+        if not text:
+            raise UsageError(f"The file {sanitize_line(str(path))} is empty.", "Name another file.")
+        return text
+
+    def _open(self) -> Comparison:
+        from urial_tui.compare.runner import Comparison
+        from urial_tui.settings import engine_options, load_settings
+
+        settings = load_settings()
+        comparison = Comparison(
+            self._engine,
+            self._side("base"),
+            self._side("aligned"),
+            options=engine_options(settings),
+            max_tokens=self._options["max_tokens"],
+            top_k=self._options["top_k"],
+        )
+        self._label = ""
+        self._exhaust(comparison.open())
+        return comparison
+
+    def _side(self, name: str) -> Side:
+        from urial_tui.compare.contexts import find_context
+        from urial_tui.compare.runner import Side
+        from urial_tui.models.registry import resolve
+
+        model = resolve(self._options[name], progress=self._unpacking)
+        return Side(
+            name=self._options[name],
+            path=model.path,
+            adapter=model.adapter,
+            chat_template=model.chat_template,
+            context=find_context(self._options[f"{name}_context"]),
+        )
+
+    def _unpacking(self, done: int, total: int) -> None:
+        self._progress.show(f"Unpacking the model: {done / max(total, 1):.0%}")
+
+    def _file(self, comparison: Comparison) -> ItemFile:
+        from urial_tui.compare.document import head
+        from urial_tui.compare.items import ItemFile
+
+        path = self._options["out"]
+        if path is None:
+            directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="urial-"))
+            path = Path(directory) / "items.jsonl"
+        about = head(comparison) | {
+            name: self._options[name] for name in ("max_tokens", "top_k", "window")
+        }
+        file = ItemFile(path, about)
+        self._stack.callback(file.close)
+        return file
+
+    def _document(self, item: ScoredItem, comparison: Comparison) -> dict[str, Any]:
+        from urial_tui.compare.items import document
+
+        return document(item, comparison.text_of)
+
+    def _follow(self, steps: Generator[Event, None, ScoredItem]) -> ScoredItem:
+        """Show the events; the item that they lead to."""
+        found: list[ScoredItem] = []
+
+        def through() -> Iterator[Event]:
+            found.append((yield from steps))
+
+        self._exhaust(through())
+        return found[0]
+
+    def _exhaust(self, events: Iterable[Event]) -> None:
+        from urial_tui.engine.protocol import LoadProgress, Notice, PrefillProgress, TextDelta
+
+        for event in events:
+            match event:
+                case LoadProgress(fraction=fraction):
+                    self._progress.show(f"Loading: {fraction:.0%}")
+                case TextDelta(generated=generated):
+                    self._progress.show(f"{self._label}Answering: {generated} tokens")
+                case PrefillProgress(stage="score", done=done, total=total):
+                    self._progress.show(f"{self._label}Scoring: {done} of {total} tokens")
+                case Notice(message=message):
+                    self._progress.clear()
+                    click.echo(f"urial: {sanitize_line(message)}", err=True)
+                case _:
+                    pass
+
+    def _print(self, comparison: Comparison, file: ItemFile, wanted: set[str]) -> None:
+        from urial_tui.compare.document import aggregates, head
+
+        def documents() -> Iterator[dict[str, Any]]:
+            return (item for item in file.documents() if str(item["id"]) in wanted)
+
+        self._progress.show("Adding up")
+        summary = head(comparison) | aggregates(
+            documents(),
+            special=comparison.special,
+            text_of=comparison.text_of,
+            group_by=tuple(self._options["group_by"]),
+        )
+        if self._options["html"] is not None:
+            from urial_tui.compare.report import write_report
+
+            self._progress.show("Writing the report")
+            write_report(self._options["html"], summary, documents())
+        self._progress.clear()
+        if self._options["as_json"]:
+            from urial_tui.cli.output import print_json
+
+            print_json(summary | {"items": list(documents())})
+            return
+        if len(wanted) == 1:
+            for item in documents():
+                _print_answer(item)
+        _print_summary(summary)
+
+
+def _numbered(pieces: list[str]) -> list[Query]:
+    from urial_tui.compare.items import Query
+
+    return [Query(id=str(number), text="") for number in range(1, len(pieces) + 1)]
+
+
+def _label(done: int, total: int, elapsed: float) -> str:
+    """Where a list of queries is, with an estimate of what is left."""
+    if total < 2:
+        return ""
+    left = f", about {_duration(elapsed / done * (total - done))} left" if done else ""
+    return f"Item {done + 1} of {total}{left}. "
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _print_answer(item: Mapping[str, Any]) -> None:
+    """The answer with its tokens coloured by class, where that is a terminal."""
+    colour = sys.stdout.isatty()
+    if not item["positions"]:
+        click.echo(sanitize(item["answer"]))
+    else:
+        shown = []
+        for position in item["positions"]:
+            text = sanitize(position["text"])
+            if colour and text.strip():
+                text = f"\x1b[{_SGR[position['class']]}m{text}\x1b[0m"
+            shown.append(text)
+        click.echo("".join(shown), color=colour)
+    click.echo()
+
+
+def _print_summary(found: Mapping[str, Any]) -> None:
+    from urial_tui.cli.output import Column, print_table
+
+    base, aligned, vocab = found["base"], found["aligned"], found["vocab"]
+    click.echo(f"base     {_side_line(base)}")
+    click.echo(f"aligned  {_side_line(aligned)}")
+    click.echo(f"vocabulary: {vocab['relation']}")
+    click.echo()
+    if found["bytes"] is not None:
+        _print_bytes(found["bytes"])
+        return
+    summary, special = found["summary"], found["special"]
+    print_table(
+        [
+            Column("tokens"),
+            Column("unshifted", right=True),
+            Column("marginal", right=True),
+            Column("shifted", right=True),
+            Column("positions", right=True),
+        ],
+        [
+            [
+                name,
+                *(_share(part, kind) for kind in ("unshifted", "marginal", "shifted")),
+                str(part["positions"]),
+            ]
+            for name, part in (("content", summary), ("special", special))
+        ],
+    )
+    click.echo()
+    print_table(
+        [
+            Column("nats"),
+            Column("mean", right=True),
+            Column("median", right=True),
+            Column("p90", right=True),
+            Column("p99", right=True),
+        ],
+        [
+            [name, *(_number(summary[key][column]) for column in ("mean", "median", "p90", "p99"))]
+            for name, key in (
+                ("KL(aligned‖base)", "kl_aligned_base"),
+                ("KL(base‖aligned)", "kl_base_aligned"),
+                ("JS", "js"),
+            )
+        ],
+    )
+    click.echo()
+    bits = summary["bits_per_byte"]
+    click.echo(f"same most probable token  {_percent(summary['top1_agreement'])}")
+    click.echo(f"mean base rank            {_number(summary['mean_base_rank'], 2)}")
+    click.echo(
+        f"bits per byte             base {_number(bits['base'], 3)}, "
+        f"aligned {_number(bits['aligned'], 3)}"
+    )
+    tokens = [
+        f"{json.dumps(sanitize_line(token['token']), ensure_ascii=False)} "
+        f"{token['count']}/{token['total']}"
+        for token in found["shifted_tokens"][:8]
+        if token["count"]
+    ]
+    if tokens:
+        click.echo(f"most shifted              {', '.join(tokens)}")
+
+
+def _print_bytes(found: Mapping[str, Any]) -> None:
+    click.echo("The vocabularies are different, so there is no divergence between the sides.")
+    bits = found["bits_per_byte"]
+    click.echo(
+        f"bits per byte     base {_number(bits['base'], 3)}, aligned {_number(bits['aligned'], 3)}"
+    )
+    click.echo(
+        f"same next text    {_percent(found['agreement'])} of {found['boundaries']} places "
+        "where both start a token"
+    )
+
+
+def _side_line(side: Mapping[str, Any]) -> str:
+    adapter = f" with {side['adapter']}" if side["adapter"] else ""
+    return sanitize_line(f"{side['model']}{adapter}, context {side['context']}")
+
+
+def _share(part: Mapping[str, Any], kind: str) -> str:
+    interval = part[f"{kind}_interval"]
+    spread = f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
+    return _percent(part[kind]) + spread
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

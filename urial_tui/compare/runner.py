@@ -1,0 +1,419 @@
+"""Runs a comparison: loads both sides, lets the aligned one answer, scores what it wrote.
+
+Two ways, the same numbers. With both models in memory, each batch of positions is evaluated
+on both and reduced at once. With room for one only, the aligned side's distributions of a
+few items are put aside on disk, and scored against the base side when that one is loaded.
+
+The compared answer is the greedy answer of the aligned side, without penalties whatever the
+settings say, as it comes out of the evaluation that is scored: where decoding one token at a
+time and evaluating a batch disagree on the most probable token (by rounding), the batch is
+followed. So a model against itself is 100 % unshifted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from urial_tui.compare.contexts import Context, answer_rules, render
+from urial_tui.compare.items import ContextText, Query, ScoredItem
+from urial_tui.compare.vocab import (
+    TokenisedText,
+    VocabInfo,
+    VocabRelation,
+    compare_bytes,
+    compare_vocabularies,
+)
+from urial_tui.engine.client import Engine
+from urial_tui.engine.protocol import (
+    EngineOptions,
+    Event,
+    Finished,
+    ModelInfo,
+    Sampling,
+    Score,
+    Scored,
+    Slot,
+    StopRules,
+    TextSegment,
+    TokenSegment,
+    Turn,
+)
+from urial_tui.engine.scores import PositionScores, SideScores
+from urial_tui.errors import EngineError, UsageError
+
+GREEDY = Sampling(temperature=0.0)
+_CONTROL = 3
+"""GGUF token type of control tokens."""
+
+
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """One side: a model, an optional adapter, a context. `name`: what the user called it.
+
+    `chat_template` replaces the file's own; an adapter may need one that its base lacks.
+    """
+
+    name: str
+    path: Path
+    context: Context
+    adapter: Path | None = None
+    chat_template: str = ""
+
+    def document(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "model": self.name,
+            "adapter": self.adapter.name if self.adapter else None,
+            "context": self.context.name,
+        }
+
+    @property
+    def weights(self) -> tuple[Path, Path | None]:
+        """What has to be loaded; equal for two sides that differ in context only."""
+        return self.path, self.adapter
+
+
+class Comparison:
+    """Two sides on one engine.
+
+    `open` first; then `answer`, `text` or `given`, each an iterator of the engine's events
+    whose return value is the scored item.
+
+    Args:
+        engine: Its worker's slots are taken over: `main` is the aligned side.
+        base: The base side. Its context may be `same`: the aligned side's token ids.
+        aligned: The aligned side.
+        options: For both models; both contexts are made alike.
+        max_tokens: Longest answer.
+        top_k: Length of the top lists.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        base: Side,
+        aligned: Side,
+        *,
+        options: EngineOptions,
+        max_tokens: int = 300,
+        top_k: int = 10,
+    ) -> None:
+        if aligned.context.is_same:
+            raise UsageError(
+                "The aligned side can't take the context `same`.", "Only the base side can."
+            )
+        self.base = base
+        self.aligned = aligned
+        self.relation = VocabRelation(relation="identical", base_size=0, aligned_size=0)
+        self._engine = engine
+        self._options = options
+        self._max_tokens = max_tokens
+        self._top_k = top_k
+        self._base_info: ModelInfo | None = None
+        self._aligned_info: ModelInfo | None = None
+        self._vocab: VocabInfo | None = None
+        self._base_vocab: VocabInfo | None = None
+        self._texts: dict[int, str] = {}
+
+    def open(self) -> Iterator[Event]:
+        """Load both sides and compare their vocabularies.
+
+        Raises:
+            EngineError: A side can't be loaded.
+            UsageError: The contexts do not fit these models.
+        """
+        yield from self._load(self.aligned, "main")
+        yield from self._load(self.base, "second")
+        self._vocab = _vocab_info(self._engine, "main")
+        if self.base.path == self.aligned.path:
+            self._base_vocab = self._vocab
+        else:
+            self._base_vocab = _vocab_info(self._engine, "second")
+        self.relation = compare_vocabularies(self._base_vocab, self._vocab)
+        if self.base.context.is_same and not self.relation.by_id:
+            raise UsageError(
+                "The base side can't take the aligned side's tokens: "
+                "the two vocabularies are different.",
+                "Choose another --base-context.",
+            )
+        # A template that can't be rendered is better known before the first answer.
+        for side, info in ((self.aligned, self._aligned_info), (self.base, self._base_info)):
+            if info is not None and not side.context.is_same:
+                render(side.context, "?", info)
+
+    def answer(self, query: Query) -> Generator[Event, None, ScoredItem]:
+        """The aligned side's greedy answer to a query, scored on both sides."""
+        context = render(self.aligned.context, query.text, self._info(self.aligned))
+        stops, close = answer_rules(self.aligned.context)
+        accepted: tuple[int, ...] = ()
+        parts: list[PositionScores] = []
+        contexts: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+        while True:
+            done = yield from self._generate(
+                (*context, *_tokens(accepted)), len(accepted), stops=stops, close=close
+            )
+            end = () if done.end_token is None else (done.end_token,)
+            ids = (*accepted, *done.ids, *end)
+            if not ids[len(accepted) :] or not self.relation.by_id:
+                break
+            scored = yield from self._score_pair(
+                query.text, context, accepted, ids[len(accepted) :], greedy=True
+            )
+            contexts = contexts or (scored.second_context, scored.context)
+            parts.append(PositionScores.from_bytes(scored.scores))
+            accepted = (*accepted, *scored.ids)
+            if not scored.replaced or len(accepted) >= self._max_tokens:
+                break
+            if self._is_end(accepted[-1]):
+                break
+        if not self.relation.by_id:
+            return (yield from self._by_bytes(query, context, ids, done))
+        if contexts is None:
+            contexts = yield from self._context_ids(query.text, context)
+        scores = PositionScores.join(parts)
+        reason = "eos" if accepted and self._is_end(accepted[-1]) else done.stop_reason
+        return self._item(query, accepted, scores, contexts, reason)
+
+    def given(self, query: Query, text: str) -> Generator[Event, None, ScoredItem]:
+        """A given text as the answer to a query, scored on both sides.
+
+        Raises:
+            EngineError: The text is empty, or too long for a model.
+        """
+        context = render(self.aligned.context, query.text, self._info(self.aligned))
+        ids = self._engine.tokenize([(*context, TextSegment(text=text))])[0][-1]
+        if not self.relation.by_id:
+            return (yield from self._by_bytes(query, context, ids, None))
+        scored = yield from self._score_pair(query.text, context, (), ids)
+        scores = PositionScores.from_bytes(scored.scores)
+        contexts = (scored.second_context, scored.context)
+        return self._item(query, scored.ids, scores, contexts, "given")
+
+    def windows(self, text: str, window: int) -> list[str]:
+        """A long text in pieces of at most `window` tokens, cut between characters."""
+        ids = self._engine.tokenize([(TextSegment(text=text),)])[0][0]
+        pieces: list[str] = []
+        rest = b""
+        for start in range(0, len(ids), window):
+            data = rest + b"".join(self._piece(token) for token in ids[start : start + window])
+            piece, rest = _whole_characters(data)
+            pieces.append(piece)
+        if rest and pieces:
+            pieces[-1] += rest.decode("utf-8", "replace")
+        return pieces
+
+    def text_of(self, token: int) -> str:
+        """A token's text; bytes that are no UTF-8 as \\xNN."""
+        text = self._texts.get(token)
+        if text is None:
+            text = self._texts[token] = self._piece(token).decode("utf-8", "backslashreplace")
+        return text
+
+    @property
+    def special(self) -> frozenset[int]:
+        """Ids of the tokens that are no content: control tokens."""
+        assert self._vocab is not None
+        types = np.frombuffer(self._vocab.types, np.uint8)
+        return frozenset(np.flatnonzero(types == _CONTROL).tolist())
+
+    # -- steps ----------------------------------------------------------------------
+
+    def _load(self, side: Side, slot: Slot) -> Iterator[Event]:
+        yield from self._engine.load(
+            side.path, adapter=side.adapter, options=self._options, slot=slot
+        )
+        info = self._engine.info if slot == "main" else self._engine.second_info
+        assert info is not None
+        if side.chat_template:
+            info = msgspec.structs.replace(info, chat_template=side.chat_template)
+        if slot == "main":
+            self._aligned_info = info
+        else:
+            self._base_info = info
+
+    def _info(self, side: Side) -> ModelInfo:
+        info = self._aligned_info if side is self.aligned else self._base_info
+        assert info is not None, "the comparison is not open"
+        return info
+
+    def _generate(
+        self, turn: Turn, written: int, *, stops: StopRules, close: str
+    ) -> Generator[Event, None, Finished]:
+        finished: Finished | None = None
+        for event in self._engine.generate(
+            preamble=(),
+            turns=[turn],
+            sampling=GREEDY,
+            stops=stops,
+            close=close,
+            max_tokens=max(1, self._max_tokens - written),
+        ):
+            if isinstance(event, Finished):
+                finished = event
+            yield event
+        assert finished is not None
+        if finished.stop_reason == "cancelled":
+            raise EngineError("Stopped.")
+        if finished.stop_reason == "stop":
+            # The format's closing is no part of the answer.
+            kept = self._within(finished.ids, finished.text)
+            finished = msgspec.structs.replace(finished, ids=kept)
+        return finished
+
+    def _within(self, ids: Sequence[int], text: str) -> tuple[int, ...]:
+        """The ids that lie inside the text."""
+        limit, size = len(text.encode("utf-8", "replace")), 0
+        for index, token in enumerate(ids):
+            size += len(self._piece(token))
+            if size > limit:
+                return tuple(ids[:index])
+        return tuple(ids)
+
+    def _score_pair(
+        self,
+        query: str,
+        context: Turn,
+        accepted: tuple[int, ...],
+        ids: tuple[int, ...],
+        *,
+        greedy: bool = False,
+    ) -> Generator[Event, None, Scored]:
+        same = self.base.context.is_same
+        base = () if same else render(self.base.context, query, self._info(self.base))
+        return (
+            yield from _scored(
+                self._engine,
+                Score(
+                    id=0,
+                    context=(*context, *_tokens(accepted)),
+                    second_context=() if same else (*base, *_tokens(accepted)),
+                    same_ids=same,
+                    answer=TokenSegment(ids=ids),
+                    greedy=greedy,
+                    top_k=self._top_k,
+                ),
+            )
+        )
+
+    def _context_ids(
+        self, query: str, context: Turn
+    ) -> Generator[Event, None, tuple[tuple[int, ...], tuple[int, ...]]]:
+        """Both contexts of an answer without a token."""
+        yield from ()
+        base = (
+            ()
+            if self.base.context.is_same
+            else render(self.base.context, query, self._info(self.base))
+        )
+        main, second = self._engine.tokenize([context, base])
+        return sum(second, ()), sum(main, ())
+
+    def _by_bytes(
+        self, query: Query, context: Turn, ids: tuple[int, ...], done: Finished | None
+    ) -> Generator[Event, None, ScoredItem]:
+        """What two sides with different vocabularies say about one text."""
+        text_ids = tuple(token for token in ids if self._piece(token))
+        text = b"".join(self._piece(token) for token in text_ids).decode("utf-8", "replace")
+        base_turn = render(self.base.context, query.text, self._info(self.base))
+        request = Score(id=0, context=(), answer=TextSegment(text=text), alone=True, top_k=0)
+        aligned = yield from _scored(
+            self._engine,
+            msgspec.structs.replace(request, context=context, answer=TokenSegment(ids=text_ids)),
+        )
+        base = yield from _scored(
+            self._engine, msgspec.structs.replace(request, context=base_turn, slot="second")
+        )
+        agreement = compare_bytes(
+            self._tokenised(base, self._base_vocab), self._tokenised(aligned, self._vocab)
+        )
+        return ScoredItem(
+            id=query.id,
+            query=query.text,
+            answer=text,
+            stop_reason=done.stop_reason if done else "given",
+            base_context=ContextText(text=_spell(base.context, self._base_vocab), ids=base.context),
+            aligned_context=ContextText(
+                text=_spell(aligned.context, self._vocab), ids=aligned.context
+            ),
+            scores=PositionScores.empty(0, 0, 0),
+            n_bytes=agreement.n_bytes,
+            fields=query.fields,
+            bytes=agreement,
+        )
+
+    def _tokenised(self, scored: Scored, vocab: VocabInfo | None) -> TokenisedText:
+        assert vocab is not None
+        scores = SideScores.from_bytes(scored.scores)
+        pieces = [vocab.piece(token) for token in scored.ids]
+        return TokenisedText(
+            ends=tuple(np.cumsum([len(piece) for piece in pieces]).tolist()),
+            logp=tuple(scores.logp.tolist()),
+            argmax=tuple(vocab.piece(token) for token in scores.argmax.tolist()),
+        )
+
+    def _item(
+        self,
+        query: Query,
+        ids: tuple[int, ...],
+        scores: PositionScores,
+        contexts: tuple[tuple[int, ...], tuple[int, ...]],
+        stop_reason: str,
+    ) -> ScoredItem:
+        special = self.special
+        content = b"".join(self._piece(token) for token in ids if token not in special)
+        return ScoredItem(
+            id=query.id,
+            query=query.text,
+            answer=content.decode("utf-8", "replace"),
+            stop_reason=stop_reason,
+            base_context=ContextText(text=_spell(contexts[0], self._base_vocab), ids=contexts[0]),
+            aligned_context=ContextText(text=_spell(contexts[1], self._vocab), ids=contexts[1]),
+            scores=scores,
+            n_bytes=len(content),
+            fields=query.fields,
+        )
+
+    def _piece(self, token: int) -> bytes:
+        longer = self._vocab if self.relation.longer != "base" else self._base_vocab
+        assert longer is not None
+        return longer.piece(token)
+
+    def _is_end(self, token: int) -> bool:
+        return token in self.special
+
+
+def _scored(engine: Engine, request: Score) -> Generator[Event, None, Scored]:
+    for event in engine.score(request):
+        if isinstance(event, Scored):
+            return event
+        yield event
+    raise AssertionError("unreachable: a request ends with its final event")
+
+
+def _vocab_info(engine: Engine, slot: Slot) -> VocabInfo:
+    read = engine.vocabulary(slot)
+    return VocabInfo.of(read.pieces, read.types)
+
+
+def _tokens(ids: tuple[int, ...]) -> Turn:
+    return (TokenSegment(ids=ids),) if ids else ()
+
+
+def _spell(ids: Iterable[int], vocab: VocabInfo | None) -> str:
+    assert vocab is not None
+    return b"".join(vocab.piece(token) for token in ids).decode("utf-8", "replace")
+
+
+def _whole_characters(data: bytes) -> tuple[str, bytes]:
+    """The text of the whole characters, and the bytes of one that is cut off at the end."""
+    for cut in range(min(3, len(data)) + 1):
+        head = data[: len(data) - cut]
+        try:
+            return head.decode("utf-8"), data[len(head) :]
+        except UnicodeDecodeError as error:
+            if error.start < len(head) - 3:
+                break
+    return data.decode("utf-8", "replace"), b""

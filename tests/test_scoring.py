@@ -15,7 +15,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from urial_tui.engine.protocol import ProtocolError
 from urial_tui.engine.scores import PositionScores, ScoringError, SideScores, classify
 from urial_tui.engine.scoring import PairScorer, SideScorer
 from urial_tui.engine.spill import SpillError, SpillReader, SpillWriter, spilled_bytes
@@ -497,11 +496,11 @@ def test_damaged_bytes_are_refused_at_every_length() -> None:
     aligned, base, ids = chunk(2, 40)
     data = PairScorer(n_aligned=40, n_base=40, top_k=2).score(aligned, base, ids).to_bytes()
     for length in range(len(data)):
-        with pytest.raises(ProtocolError):
+        with pytest.raises(ScoringError):
             PositionScores.from_bytes(data[:length])
-    with pytest.raises(ProtocolError, match="after the scores"):
+    with pytest.raises(ScoringError, match="too many"):
         PositionScores.from_bytes(data + b"\0")
-    with pytest.raises(ProtocolError, match="start with"):
+    with pytest.raises(ScoringError, match="start with"):
         SideScores.from_bytes(data)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -120,7 +120,7 @@ class PositionScores(_Columns, frozen=True, kw_only=True, eq=False):
         """The scores, as read-only views of `data`.
 
         Raises:
-            ProtocolError: They are no position scores, or not whole.
+            ScoringError: They are no position scores, or not whole.
         """
         return _unpack(PositionScores, data, b"UPS1", _POSITION_SHAPES)
 
@@ -155,7 +155,7 @@ class SideScores(_Columns, frozen=True, kw_only=True, eq=False):
         """The scores, as read-only views of `data`.
 
         Raises:
-            ProtocolError: They are no side scores, or not whole.
+            ScoringError: They are no side scores, or not whole.
         """
         return _unpack(SideScores, data, b"USS1", _SIDE_SHAPES)
 
@@ -184,7 +184,7 @@ def classify(rank: Ints) -> NDArray[np.uint8]:
 _INTS = frozenset({"ids", "rank", "argmax", "argmax_base", "argmax_aligned"})
 
 
-def _shapes(kind: type[_Columns], lists: dict[str, int]) -> dict[str, tuple[np.dtype, int]]:  # type: ignore[type-arg]
+def _shapes(kind: type[_Columns], lists: dict[str, int]) -> dict[str, tuple[np.dtype[Any], int]]:
     """By column: its dtype, and 0 (one number) or which top list's width its rows have."""
     return {
         name: (
@@ -200,7 +200,7 @@ _POSITION_SHAPES = _shapes(
     {"top_base_ids": 1, "top_base_p": 1, "top_aligned_ids": 2, "top_aligned_p": 2},
 )
 _SIDE_SHAPES = _shapes(SideScores, {"top_ids": 1, "top_p": 1})
-_Shapes = dict[str, tuple["np.dtype", int]]  # type: ignore[type-arg]
+_Shapes = dict[str, tuple[np.dtype[Any], int]]
 
 
 def _shape(n: int, widths: tuple[int, int], width: int) -> tuple[int, ...]:
@@ -234,20 +234,26 @@ def _pack(scores: _Columns, magic: bytes, first: int, second: int) -> bytes:
     return b"".join((_HEAD.pack(magic, len(scores), first, second), *columns))
 
 
+def _damaged(how: str) -> ScoringError:
+    return ScoringError(
+        f"The scores came back from the engine damaged: {how}.", "Run the comparison again."
+    )
+
+
 def _unpack(kind: type[_Scores], data: bytes, magic: bytes, shapes: _Shapes) -> _Scores:
     if len(data) < _HEAD.size:
-        raise ProtocolError(f"scores of {len(data)} bytes")
+        raise _damaged(f"only {len(data)} bytes")
     found, n, first, second = _HEAD.unpack_from(data)
     if found != magic:
-        raise ProtocolError(f"scores that start with {found!r}")
+        raise _damaged(f"they start with {found!r}")
     columns, start = {}, _HEAD.size
     for name, (dtype, width) in shapes.items():
         shape = _shape(n, (first, second), width)
         size = dtype.itemsize * math.prod(shape)
         if len(data) < start + size:
-            raise ProtocolError(f"scores cut off in {name}")
+            raise _damaged(f"cut off in {name}")
         columns[name] = np.frombuffer(data, dtype, math.prod(shape), start).reshape(shape)
         start += size
     if start != len(data):
-        raise ProtocolError(f"{len(data) - start} bytes after the scores")
+        raise _damaged(f"{len(data) - start} bytes too many")
     return kind(**columns)

@@ -20,7 +20,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from urial_tui.engine.frames import ProtocolError
 from urial_tui.errors import EngineError
 
 Ints = NDArray[np.int32]

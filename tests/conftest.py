@@ -133,6 +133,12 @@ def llama_gguf(tiny_models: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def endless_gguf(tiny_models: Path) -> Path:
+    """Like `llama_gguf`, but its answers end only where they are made to."""
+    return tinygguf.write_llama(tiny_models / "tiny-endless.gguf", endless=True)
+
+
+@pytest.fixture(scope="session")
 def sliding_window_gguf(tiny_models: Path) -> Path:
     """Sliding-window attention in two layers of three, 32 tokens wide."""
     return tinygguf.write_sliding_window(tiny_models / "tiny-gemma3.gguf")

@@ -35,7 +35,7 @@ RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2
 PROGRESS = "\r\x1b[K"
 """What redraws the line of progress; only ever seen on a terminal."""
 
-WANDER = """
+WIDE = """
 [engine]
 threads = 1
 [sampling]
@@ -44,22 +44,22 @@ top_p = 1.0
 min_p = 0.0
 repetition_penalty = 1.0
 """
-"""Settings under which, with a high temperature, an answer hardly ever ends."""
-ENDLESS = ("--temperature", "5", "--seed", "3", "--max-tokens", "3500")
+"""Settings under which, with a high temperature, any token may be drawn."""
+ENDLESS = ("--temperature", "2", "--seed", "3", "--max-tokens", "3500")
 
 
 @pytest.fixture(autouse=True)
 def settings(home: Path) -> Path:
     path = paths.settings_file()
     path.parent.mkdir(parents=True)
-    path.write_text(WANDER)
+    path.write_text("[engine]\nthreads = 1")
     return path
 
 
 @pytest.fixture(scope="session")
 def deep_gguf(tiny_models: Path) -> Path:
-    """Reads a thousand tokens slowly enough to be interrupted."""
-    return tinygguf.write_llama(tiny_models / "tiny-deep.gguf", n_layer=48)
+    """Reads a thousand tokens slowly enough to be interrupted, and answers without end."""
+    return tinygguf.write_llama(tiny_models / "tiny-deep.gguf", n_layer=48, endless=True)
 
 
 @pytest.fixture
@@ -360,8 +360,9 @@ def shell(line: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_reader_that_has_seen_enough_ends_the_answer_quietly(llama_gguf: Path) -> None:
-    done = shell('"$@" | head -c 1; exit ${PIPESTATUS[0]}', "W?", "-m", str(llama_gguf), *ENDLESS)
+def test_a_reader_that_has_seen_enough_ends_the_answer_quietly(endless_gguf: Path) -> None:
+    command = ("W?", "-m", str(endless_gguf), *ENDLESS)
+    done = shell('"$@" | head -c 1; exit ${PIPESTATUS[0]}', *command)
     assert (done.returncode, done.stderr) == (1, "")
     assert len(done.stdout) == 1
     question, answer = stored()
@@ -402,8 +403,9 @@ def test_no_question_is_wrong_usage(llama_gguf: Path) -> None:
 
 
 def test_no_control_character_of_a_model_reaches_the_output(
-    tmp_path: Path, recurrent_gguf: Path
+    tmp_path: Path, recurrent_gguf: Path, settings: Path
 ) -> None:
+    settings.write_text(WIDE)
     evil = tinygguf.write_llama(tmp_path / f"{EVIL}.gguf", name=EVIL)
     seen = ""
     for model in (evil, recurrent_gguf):
@@ -446,11 +448,11 @@ sys.exit(main())
 """
 
 
-def test_ctrl_c_while_the_program_starts_is_told_in_a_word(llama_gguf: Path) -> None:
+def test_ctrl_c_while_the_program_starts_is_told_in_a_word(endless_gguf: Path) -> None:
     # Spread over what happens before the first event: imports, settings, worker, database.
     for step in range(14):
         with subprocess.Popen(
-            [sys.executable, "-c", _START, "ask", "Who?", "-m", str(llama_gguf), *ENDLESS],
+            [sys.executable, "-c", _START, "ask", "Who?", "-m", str(endless_gguf), *ENDLESS],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -498,8 +500,8 @@ def test_ctrl_c_ends_the_answer_and_keeps_what_is_there(
         assert [turn.text for turn in answers] in ([], [""])
 
 
-def test_ctrl_c_with_json_prints_what_there_is(llama_gguf: Path) -> None:
-    command = ("Who?", "-m", str(llama_gguf), "-p", "zero-shot", *ENDLESS, "--json")
+def test_ctrl_c_with_json_prints_what_there_is(endless_gguf: Path) -> None:
+    command = ("Who?", "-m", str(endless_gguf), "-p", "zero-shot", *ENDLESS, "--json")
     with Asking(*command) as asking:
         # Nothing is printed before the end: wait for the store to have the first text.
         deadline = time.monotonic() + HANGS

@@ -46,8 +46,7 @@ OPTIONS = EngineOptions(n_ctx=4096, threads=1)
 PREAMBLE: Turn = (TextSegment(text="# Query:\nHello world\n\n# Answer:\nhope 中 helps\n\n" * 12),)
 QUESTION: Turn = (TextSegment(text="# Query:\nfirst of all\n\n# Answer:\n"),)
 LONG: Turn = (TextSegment(text="hope this helps " * 850),)
-WANDER = Sampling(temperature=5.0, top_k=300, top_p=1.0, min_p=0.0, seed=3)
-"""Draws that hardly ever end an answer."""
+WANDER = Sampling(temperature=2.0, seed=3)
 
 EVIL = "evil\x1b]0;owned\x07\x1b[2Jname\x9b31m\u202egnp\r"
 """Sets a terminal's title, clears its screen, colours and reverses what follows."""
@@ -448,7 +447,11 @@ def kill_at(
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_a_worker_killed_at_any_moment_is_told_by_signal_and_started_again(
-    number: signal.Signals, llama_gguf: Path, tmp_path: Path, greedy: tuple[int, ...]
+    number: signal.Signals,
+    llama_gguf: Path,
+    endless_gguf: Path,
+    tmp_path: Path,
+    greedy: tuple[int, ...],
 ) -> None:
     with Engine(cache_dir=tmp_path) as engine:
         for preamble, turn, moment in (
@@ -456,7 +459,7 @@ def test_a_worker_killed_at_any_moment_is_told_by_signal_and_started_again(
             (PREAMBLE, LONG, PrefillProgress),
             ((), QUESTION, TextDelta),
         ):
-            load(engine, llama_gguf)
+            load(engine, endless_gguf)
             events = engine.generate(
                 preamble=preamble, turns=[turn], sampling=WANDER, max_tokens=3000
             )
@@ -499,10 +502,10 @@ def test_a_worker_that_crashes_in_mid_load_is_told_by_signal(
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_the_text_that_a_dead_worker_sent_is_kept(
-    number: signal.Signals, engine: Engine, llama_gguf: Path, tmp_path: Path
+    number: signal.Signals, engine: Engine, endless_gguf: Path, tmp_path: Path
 ) -> None:
     with Store(tmp_path / "conversations.db") as store:
-        load(engine, llama_gguf)
+        load(engine, endless_gguf)
         conversation = Conversation.new(store, "tiny", find_preamble("zero-shot"))
         shown: list[str] = []
 
@@ -517,7 +520,7 @@ def test_the_text_that_a_dead_worker_sent_is_kept(
         question, partial = store.turns(conversation.record.id)
         assert (question.text, partial.stop_reason) == ("Who?", "died")
         assert partial.text == "".join(shown) != ""
-        load(engine, llama_gguf)
+        load(engine, endless_gguf)
         list(conversation.ask(engine, "And now?", max_tokens=4))
         assert [turn.role for turn in store.turns(conversation.record.id)] == [
             "user",
@@ -574,7 +577,7 @@ if moment == "start":
     sys.stdin.read()
 run(engine.load(Path(path), options=protocol.EngineOptions(n_ctx=4096, threads=1)))
 turn = (protocol.TextSegment(text=text),)
-wander = protocol.Sampling(temperature=5.0, top_k=300, top_p=1.0, min_p=0.0, seed=3)
+wander = protocol.Sampling(temperature=2.0, seed=3)
 run(engine.generate(preamble=(), turns=[turn], sampling=wander, max_tokens=3000))
 """
 
@@ -582,11 +585,11 @@ run(engine.generate(preamble=(), turns=[turn], sampling=wander, max_tokens=3000)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda n: n.name)
 @pytest.mark.parametrize("moment", ["start", "LoadProgress", "PrefillProgress", "TextDelta"])
 def test_a_worker_goes_when_its_client_is_gone(
-    moment: str, number: signal.Signals, llama_gguf: Path, home: Path
+    moment: str, number: signal.Signals, endless_gguf: Path, home: Path
 ) -> None:
     text = "hope this helps " * (850 if moment == "PrefillProgress" else 2)
     # The fixture `no_worker_left` finds a worker that stays by its cache directory.
-    command = [sys.executable, "-c", _CLIENT, moment, str(llama_gguf), str(home / "cache"), text]
+    command = [sys.executable, "-c", _CLIENT, moment, str(endless_gguf), str(home / "cache"), text]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         pid = int(process.stdout.readline())
@@ -674,11 +677,11 @@ def test_a_peer_that_does_not_keep_the_protocol_is_told_and_ended(
 
 
 def test_a_signal_handler_may_cancel_while_a_command_is_written(
-    llama_gguf: Path, monkeypatch: pytest.MonkeyPatch
+    endless_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The handler runs in the thread that it interrupts, which holds the line's lock.
     with Engine() as engine:
-        load(engine, llama_gguf)
+        load(engine, endless_gguf)
         write = frames.write_frame
         interrupted = False
 

@@ -39,6 +39,10 @@ ATTENTION = 0.15
 WINDOW = 32
 """Tokens that a sliding-window layer of `write_sliding_window` looks back on."""
 
+END_GAIN = 1.1
+"""Scale of the logits that end an answer: some end by themselves, most not within a hundred
+tokens. A logit that is always 0 is an average one, far from the likeliest."""
+
 START_OF_TURN = "<start_of_turn>"
 END_OF_TURN = "<end_of_turn>"
 """Ends generation, besides the end-of-text token."""
@@ -164,6 +168,7 @@ def write_llama(
     chat_template: str | None = None,
     metadata: Mapping[str, str] | None = None,
     nan: bool = False,
+    endless: bool = False,
 ) -> Path:
     """Write a llama-type model (full attention); the vocabulary is SentencePiece by default.
 
@@ -175,6 +180,7 @@ def write_llama(
         chat_template: `tokenizer.chat_template`; None leaves it out.
         metadata: More string keys, e.g. `general.description`.
         nan: A weight of the last layer is not a number, and with it every logit.
+        endless: What ends an answer is never among the forty likeliest tokens.
 
     Returns:
         `path`, for convenience.
@@ -185,7 +191,7 @@ def write_llama(
     _add_attention(writer, theta=10_000.0)
     _add_vocabulary(writer, vocabulary, chat_template)
     weights = _Weights(writer, seed)
-    weights.add_embeddings(vocabulary)
+    weights.add_embeddings(vocabulary, end_gain=0.0 if endless else END_GAIN)
     for layer in range(n_layer):
         weights.add_attention(layer)
         weights.add_feed_forward(layer, poisoned=nan and layer == n_layer - 1)
@@ -300,14 +306,15 @@ class _Weights:
         name = f"{name}.weight"
         self.add(name, np.float32(gain) * (1.0 + 0.1 * self.normal(name, size)))
 
-    def add_embeddings(self, vocabulary: Vocabulary, scale: float = 1.0) -> None:
+    def add_embeddings(
+        self, vocabulary: Vocabulary, scale: float = 1.0, end_gain: float = END_GAIN
+    ) -> None:
         n_vocab = len(vocabulary.tokens)
         embeddings = self.normal("token_embd.weight", n_vocab, N_EMBD)
         self.add("token_embd.weight", embeddings * np.float32(0.5 * scale))
         self.add_norm("output_norm")
         output = self.normal("output.weight", n_vocab, N_EMBD)
-        # Some answers end by themselves, most don't within a hundred tokens.
-        output[[vocabulary.eos, vocabulary.eot]] *= np.float32(1.1)
+        output[[vocabulary.eos, vocabulary.eot]] *= np.float32(end_gain)
         self.add("output.weight", output)
 
     def add_attention(self, layer: int) -> None:

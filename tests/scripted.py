@@ -23,6 +23,7 @@ from urial_tui.engine.protocol import (
     PromptReady,
     Sampling,
     Segment,
+    Slot,
     StopReason,
     StopRules,
     TextDelta,
@@ -134,7 +135,12 @@ class ScriptedEngine:
         self.alive = True
 
     def load(
-        self, path: Path, *, adapter: Path | None = None, options: EngineOptions | None = None
+        self,
+        path: Path,
+        *,
+        adapter: Path | None = None,
+        options: EngineOptions | None = None,
+        slot: Slot = "main",
     ) -> Generator[Event, None, None]:
         self.loads.append(path)
         self.alive = True
@@ -169,7 +175,8 @@ class ScriptedEngine:
             )
         )
         script = self._answers.pop(0) if self._answers else answer("Certainly.")
-        text, ids, pending = "", (), ""
+        text, pending = "", ""
+        ids: tuple[int, ...] = ()
         prompt_ready = False
         for event in self._play(script):
             if not prompt_ready and isinstance(event, TextDelta | Finished):

@@ -25,11 +25,20 @@ PATIENCE = 20.0
 Opened = Callable[..., contextlib.AbstractAsyncContextManager[Pilot[None]]]
 
 
+_files: dict[str, Path] = {}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def model_file(llama_gguf: Path) -> None:
+    """A scripted engine loads nothing, but the file is looked at before."""
+    _files["tiny"] = llama_gguf
+
+
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """A model that the registry found."""
 
     name: str = "tiny"
-    path: Path = Path("/models/tiny.gguf")
+    path: Path = msgspec.field(default_factory=lambda: _files["tiny"])
     adapter: Path | None = None
 
 

@@ -45,6 +45,7 @@ from urial_tui.engine.protocol import (
     Turn,
 )
 from urial_tui.errors import EngineError
+from urial_tui.models.loading import load
 from urial_tui.models.registry import ResolvedModel
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.render import open_turn, preamble_text
@@ -249,7 +250,7 @@ class Benchmark:
 
     def _load(self, engine: Engine) -> Loaded:
         loaded = self._last(
-            engine.load(self._resolved.path, adapter=self._resolved.adapter, options=self._options)
+            load(engine, self._resolved.path, adapter=self._resolved.adapter, options=self._options)
         )
         assert isinstance(loaded, Loaded)
         self._info = loaded.info

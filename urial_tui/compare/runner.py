@@ -44,6 +44,7 @@ from urial_tui.engine.protocol import (
 )
 from urial_tui.engine.scores import PositionScores, SideScores
 from urial_tui.errors import EngineError, UsageError
+from urial_tui.models.loading import load
 
 GREEDY = Sampling(temperature=0.0)
 _CONTROL = 3
@@ -222,8 +223,8 @@ class Comparison:
     # -- steps ----------------------------------------------------------------------
 
     def _load(self, side: Side, slot: Slot) -> Iterator[Event]:
-        yield from self._engine.load(
-            side.path, adapter=side.adapter, options=self._options, slot=slot
+        yield from load(
+            self._engine, side.path, adapter=side.adapter, options=self._options, slot=slot
         )
         info = self._engine.info if slot == "main" else self._engine.second_info
         assert info is not None

@@ -33,6 +33,7 @@ from urial_tui.engine.protocol import (
     TurnsDropped,
 )
 from urial_tui.errors import EngineDied, UrialError
+from urial_tui.models.loading import Loader, load
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.tui.messages import (
     AnswerEnded,
@@ -54,14 +55,8 @@ JOIN_TIMEOUT = 2.0
 """Seconds that the running job gets to store what it has when the application ends."""
 
 
-class ChatEngine(Answerer, Protocol):
+class ChatEngine(Answerer, Loader, Protocol):
     """What the application needs of an engine (`engine.client.Engine` has it)."""
-
-    def load(
-        self, path: Path, *, adapter: Path | None = None, options: EngineOptions | None = None
-    ) -> Generator[Event, None, None]:
-        """Load a model."""
-        ...
 
     def prepare(self, preamble: Turn) -> Generator[Event, None, None]:
         """Pin a preamble."""
@@ -187,7 +182,7 @@ class EngineThread:
         try:
             self._tell(ModelLoading(0.0))
             model = find(name, lambda done, total: self._tell(ModelUnpacking(done, total)))
-            for event in engine.load(model.path, adapter=model.adapter, options=options):
+            for event in load(engine, model.path, adapter=model.adapter, options=options):
                 if isinstance(event, Loaded):
                     self._tell(ModelLoaded(model.name, event.info))
                 else:

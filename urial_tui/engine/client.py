@@ -61,6 +61,9 @@ from urial_tui.sanitize import sanitize_line
 _EXIT_TIMEOUT = 3.0
 """Seconds that a worker gets to free its memory before it is killed."""
 
+_HANDOVER = 0.5
+"""Seconds that a request gets to notice that its worker has ended."""
+
 
 class Engine:
     """A language model in a process of its own.
@@ -268,7 +271,12 @@ class Engine:
             process.wait(_EXIT_TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
+        # Another thread that reads finds the line closed and lets go; taking the file
+        # descriptor from under it could give it another file's.
+        reading_ended = self._request.acquire(timeout=_HANDOVER)
         self._discard()
+        if reading_ended:
+            self._request.release()
 
     def __enter__(self) -> Self:
         return self

@@ -256,6 +256,9 @@ class Model:
             if cancelled:
                 raise LoadCancelled
             raise LoadError(first_error())
+        if not self._generates_text:
+            lib.llama_model_free(self.handle)
+            raise LoadError("it is not a model that continues text")
         self.path = path
         self.gpu_layers = gpu_layers
         self._users = 1
@@ -320,8 +323,8 @@ class Model:
         return template.decode("utf-8", "replace") if template else ""
 
     @property
-    def can_decode(self) -> bool:
-        """Whether this is a decoder that generates text from tokens alone."""
+    def _generates_text(self) -> bool:
+        """Whether this is a decoder that needs no encoder."""
         return bool(lib.llama_model_has_decoder(self.handle)) and not bool(
             lib.llama_model_has_encoder(self.handle)
         )

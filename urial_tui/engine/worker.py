@@ -91,11 +91,12 @@ class Commands:
                         self._flag.set()
         except (OSError, ProtocolError, msgspec.MsgspecError):
             traceback.print_exc()
-        self._queue.put(None)
-        self._flag.set()
-        timer = threading.Timer(_LAST_BREATH, os._exit, (1,))
-        timer.daemon = True
-        timer.start()
+        finally:
+            self._queue.put(None)
+            self._flag.set()
+            timer = threading.Timer(_LAST_BREATH, os._exit, (1,))
+            timer.daemon = True
+            timer.start()
 
 
 class Worker:

@@ -1,0 +1,243 @@
+"""A comparison as one HTML file: a page that needs neither a network nor a server.
+
+The file is a view of the JSON document of `urial compare --json`. Items may come one by one
+and are let go at once; what is kept of each is a line of the index, its block waits on the
+disk. The page is in `page/`; all data stands in it as JSON without a character that is markup
+or as base64, and the page shows it as text alone. Its content security policy names the
+hashes of its one script and its one style sheet and forbids everything else, so that not even
+a mistake in that could run or fetch anything.
+
+What is read of the document, all of it optional but an item's `positions[].id` and `text`:
+
+    base, aligned     {"model", "adapter", "context", …}; what else there is, is listed
+    vocab             {"relation", …}
+    bytes             with vocabularies that differ: {"bits_per_byte": {"base", "aligned"},
+                      "boundaries", "agreement", "exact"}
+    summary           `metrics.Summary`
+    special           `metrics.Shares`
+    by_position       list of `metrics.AtPosition`
+    shifted_tokens    list of `metrics.ShiftedToken`
+    by_group          {field: list of `metrics.Group`}
+    items             {"id", "query", "answer", "stop_reason", "fields", "contexts", "bytes"
+                      (`vocab.ByteAgreement`), "positions"}
+    positions         "t", "id", "text" (bytes that are no UTF-8 as \\xNN), "rank", "class",
+                      "p_*", "kl_*", "js", "entropy_*", "top_*"; "special" is true for what is
+                      no content
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import hashlib
+import math
+import os
+import secrets
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path, PureWindowsPath
+from typing import Any, BinaryIO, Final
+
+import jinja2
+
+from urial_tui.compare.report_data import (
+    CLASSES,
+    NO_CLASS,
+    SIDES,
+    ContextTexts,
+    TokenTexts,
+    class_code,
+    compress,
+    pack_item,
+    to_json,
+)
+from urial_tui.errors import UrialError
+from urial_tui.sanitize import sanitize_line
+
+_SCRIPTS: Final = (
+    "text.js", "numbers.js", "data.js", "elements.js", "charts.js", "overview.js", "items.js",
+    "item.js", "page.js",
+)  # fmt: skip
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+class ReportError(UrialError):
+    """The HTML report can't be made or written."""
+
+
+def write_report(
+    path: Path, document_head: Mapping[str, Any], items: Iterable[Mapping[str, Any]]
+) -> None:
+    """Write the report of a comparison; an older file is replaced once the new one is whole.
+
+    Args:
+        path: Where to; its directory exists.
+        document_head: The JSON document; `items` in it is not read.
+        items: The items of the document, in the order in which the page lists them.
+
+    Raises:
+        ReportError: The disk is full, the place can't be written to, or an item is malformed.
+    """
+    target = Path(os.path.realpath(path))
+    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
+    try:
+        with tempfile.TemporaryFile(dir=target.parent) as blocks:
+            packed = _Packed(blocks)
+            for item in items:
+                packed.add(item)
+            # Unlike tempfile's, a file opened so has the permissions that the umask asks for.
+            with part.open("xb") as output:
+                for text in _page(document_head, packed):
+                    output.write(text.encode("utf-8", "replace"))
+                output.flush()
+                os.fsync(output.fileno())
+        part.replace(target)
+    except OSError as error:
+        # An iterator of items may fail by itself, with a file of its own.
+        if error.filename is not None and Path(error.filename).parent != target.parent:
+            raise
+        raise _unwritable(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+class _Packed:
+    """The items that have come so far: their blocks on disk, their index in memory."""
+
+    def __init__(self, blocks: BinaryIO) -> None:
+        self.texts = TokenTexts()
+        self.contexts = ContextTexts()
+        self.rows: list[bytes] = []
+        self._blocks = blocks
+        self._lengths: list[int] = []
+
+    def add(self, item: Mapping[str, Any]) -> None:
+        try:
+            block = pack_item(item, self.texts, self.contexts)
+            row = to_json(_index_row(item))
+        except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
+            name = sanitize_line(str(item.get("id", len(self.rows)))[:60])
+            raise ReportError(
+                f"Item {name} of the comparison is malformed ({type(error).__name__}: "
+                f"{sanitize_line(str(error)[:100])}), so no report can be made.",
+                "Run the comparison again without the file of its earlier results.",
+            ) from error
+        self.rows.append(row)
+        self._blocks.write(block)
+        self._lengths.append(len(block))
+
+    def blocks(self) -> Iterator[str]:
+        """The blocks as base64, in order."""
+        self._blocks.seek(0)
+        for length in self._lengths:
+            yield _base64(self._blocks.read(length))
+
+
+def _index_row(item: Mapping[str, Any]) -> list[object]:
+    """[id, query, answer, positions, positions by class, mean KL, fields] of the content.
+
+    KL is KL(aligned || base) in nats: None without any, infinite if one is.
+    """
+    positions = item.get("positions") or ()
+    counts = [0] * (NO_CLASS + 1)
+    content = 0
+    kl: list[float] = []
+    for position in positions:
+        if not position.get("special"):
+            content += 1
+            counts[class_code(position)] += 1
+            if "kl_aligned_base" in position:
+                value = position["kl_aligned_base"]
+                kl.append(math.inf if value is None else value)
+    answer = item.get("answer")
+    if answer is None:
+        answer = "".join(position["text"] for position in positions)
+    fields = dict(item.get("fields") or {})
+    if item.get("stop_reason"):
+        fields["stop reason"] = item["stop_reason"]
+    return [
+        item.get("id"),
+        str(item.get("query") or ""),
+        str(answer),
+        content,
+        counts[: len(CLASSES)],
+        math.fsum(kl) / len(kl) if kl else None,
+        {key: value for key, value in fields.items() if isinstance(value, str | int | float)},
+    ]
+
+
+def _page(head: Mapping[str, Any], packed: _Packed) -> Iterator[str]:
+    """The file in pieces. The index stands in front, so that it shows while the rest loads."""
+    folder = resources.files("urial_tui.compare") / "page"
+    # In a function of its own, so that no name meets one of the browser's.
+    parts = ("(() => {", *(_source(folder / name) for name in _SCRIPTS), "})();")
+    script = "\n".join(parts)
+    style = _source(folder / "page.css")
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    document = {key: value for key, value in head.items() if key != "items"}
+    rows = b"[" + b",\n".join(packed.rows) + b"]"
+    return environment.from_string(_source(folder / "page.html")).generate(
+        title=_title(head),
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        head=to_json(document).decode(),
+        rows=rows.decode(),
+        contexts=_base64(compress(to_json(packed.contexts.first))),
+        blocks=packed.blocks(),
+        texts=_base64(packed.texts.block()),
+    )
+
+
+def _source(file: Traversable) -> str:
+    # Line ends as a browser sees them, or the hash would be another one.
+    return file.read_text(encoding="utf-8").replace("\r\n", "\n")
+
+
+def _hash(source: str) -> str:
+    return "sha256-" + _base64(hashlib.sha256(source.encode()).digest())
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _title(head: Mapping[str, Any]) -> str:
+    """Of the window: both models, files by their names alone; their contexts if they are one."""
+    sides = [head.get(name) or {} for name in SIDES]
+    names = [_model_name(str(side.get("model") or "?")) for side in sides]
+    if names[0] == names[1]:
+        names = [f"{names[0]} ({side.get('context')})" for side in sides]
+    return " → ".join(sanitize_line(name)[:100] for name in names)
+
+
+def _model_name(model: str) -> str:
+    """A file by its name alone, each part of MODEL+ADAPTER."""
+    if "/" not in model and "\\" not in model:
+        return model
+    return "+".join(PureWindowsPath(part).name for part in model.split("+"))
+
+
+def _unwritable(path: Path, error: OSError) -> ReportError:
+    shown = sanitize_line(str(path))
+    if error.errno in _FULL:
+        return ReportError(
+            f"The disk is too full for the report {shown}.",
+            "Make room there, or choose another place with --html.",
+        )
+    if not path.parent.is_dir():
+        return ReportError(
+            f"The report can't be written to {shown}: there is no such directory.",
+            "Make it first, or choose another place with --html.",
+        )
+    return ReportError(
+        f"The report can't be written to {shown}: {error.strerror or error}.",
+        "Choose another place with --html.",
+    )

@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,10 @@ from urial_tui.sanitize import sanitize, sanitize_line
 
 if TYPE_CHECKING:
     from urial_tui.cli.output import ProgressLine
-    from urial_tui.compare.items import ItemFile, Query, ScoredItem
+    from urial_tui.compare.items import ItemFile, Query
     from urial_tui.compare.runner import Comparison, Side
     from urial_tui.engine.client import Engine
-    from urial_tui.engine.protocol import Event
+    from urial_tui.engine.protocol import EngineOptions, Event
 
 _SGR = {"unshifted": "34", "marginal": "33;4", "shifted": "31;1;7", "absent": "35;7"}
 """Blue; brown and underlined; red and reversed: told apart without colour, too."""
@@ -76,6 +76,13 @@ _SGR = {"unshifted": "34", "marginal": "33;4", "shifted": "31;1;7", "absent": "3
     help="Length of the lists of most probable tokens.",
 )
 @click.option("--group-by", multiple=True, help="A field of the queries to group by.")
+@click.option(
+    "--memory",
+    type=click.Choice(["auto", "both", "one"]),
+    default="auto",
+    show_default=True,
+    help="Both models in memory, or one after the other.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a report to this file.")
 @click.option(
@@ -104,10 +111,15 @@ class _Run:
         self._engine = engine
         self._stack = stack
         self._options = options
+        self._total = self._count = 0
+        self._started = 0.0
         self._progress: ProgressLine = stack.enter_context(ProgressLine())
 
     def run(self, query: str | None) -> None:
         """Compare, write, print."""
+        from urial_tui.compare.items import ScoredItem, document
+        from urial_tui.compare.runner import Task
+
         queries = self._queries(query)
         comparison = self._open()
         text = self._text()
@@ -117,16 +129,18 @@ class _Run:
             queries = _numbered(pieces)
         file = self._file(comparison)
         done = file.done()
-        left = [(number, item) for number, item in enumerate(queries) if item.id not in done]
-        started = time.monotonic()
-        for count, (number, item) in enumerate(left):
-            self._label = _label(count, len(left), time.monotonic() - started)
-            steps = (
-                comparison.answer(item)
-                if pieces is None
-                else comparison.given(item, pieces[number])
-            )
-            file.append(self._document(self._follow(steps), comparison))
+        tasks = [
+            Task(query=item, text=None if pieces is None else pieces[number])
+            for number, item in enumerate(queries)
+            if item.id not in done
+        ]
+        self._total, self._count, self._started = len(tasks), 0, time.monotonic()
+        for found in comparison.run(tasks):
+            if isinstance(found, ScoredItem):
+                file.append(document(found, comparison.text_of))
+                self._count += 1
+            else:
+                self._show(found)
         self._print(comparison, file, {item.id for item in queries})
 
     def _queries(self, query: str | None) -> list[Query]:
@@ -159,21 +173,34 @@ class _Run:
         return text
 
     def _open(self) -> Comparison:
+        from urial_tui.compare.one_by_one import OneByOne
         from urial_tui.compare.runner import Comparison
         from urial_tui.settings import engine_options, load_settings
 
         settings = load_settings()
-        comparison = Comparison(
+        base, aligned = self._side("base"), self._side("aligned")
+        options = engine_options(settings)
+        kind = OneByOne if self._one_by_one(base, aligned, options) else Comparison
+        comparison = kind(
             self._engine,
-            self._side("base"),
-            self._side("aligned"),
-            options=engine_options(settings),
+            base,
+            aligned,
+            options=options,
             max_tokens=self._options["max_tokens"],
             top_k=self._options["top_k"],
         )
-        self._label = ""
-        self._exhaust(comparison.open())
+        for event in comparison.open():
+            self._show(event)
         return comparison
+
+    def _one_by_one(self, base: Side, aligned: Side, options: EngineOptions) -> bool:
+        """Whether the two models have to be loaded one after the other."""
+        from urial_tui.models.fit import fit_together
+
+        if self._options["memory"] != "auto":
+            return bool(self._options["memory"] == "one")
+        paths = {base.path, aligned.path}
+        return not fit_together(paths, n_ctx=options.n_ctx, kv_type=options.kv_type)
 
     def _side(self, name: str) -> Side:
         from urial_tui.compare.contexts import find_context
@@ -207,37 +234,31 @@ class _Run:
         self._stack.callback(file.close)
         return file
 
-    def _document(self, item: ScoredItem, comparison: Comparison) -> dict[str, Any]:
-        from urial_tui.compare.items import document
-
-        return document(item, comparison.text_of)
-
-    def _follow(self, steps: Generator[Event, None, ScoredItem]) -> ScoredItem:
-        """Show the events; the item that they lead to."""
-        found: list[ScoredItem] = []
-
-        def through() -> Iterator[Event]:
-            found.append((yield from steps))
-
-        self._exhaust(through())
-        return found[0]
-
-    def _exhaust(self, events: Iterable[Event]) -> None:
+    def _show(self, event: Event) -> None:
         from urial_tui.engine.protocol import LoadProgress, Notice, PrefillProgress, TextDelta
 
-        for event in events:
-            match event:
-                case LoadProgress(fraction=fraction):
-                    self._progress.show(f"Loading: {fraction:.0%}")
-                case TextDelta(generated=generated):
-                    self._progress.show(f"{self._label}Answering: {generated} tokens")
-                case PrefillProgress(stage="score", done=done, total=total):
-                    self._progress.show(f"{self._label}Scoring: {done} of {total} tokens")
-                case Notice(message=message):
-                    self._progress.clear()
-                    click.echo(f"urial: {sanitize_line(message)}", err=True)
-                case _:
-                    pass
+        match event:
+            case LoadProgress(fraction=fraction):
+                self._progress.show(f"{self._label()}Loading: {fraction:.0%}")
+            case TextDelta(generated=generated):
+                self._progress.show(f"{self._label()}Answering: {generated} tokens")
+            case PrefillProgress(stage="score", done=done, total=total):
+                self._progress.show(f"{self._label()}Scoring: {done} of {total} tokens")
+            case Notice(message=message):
+                self._progress.clear()
+                click.echo(f"urial: {sanitize_line(message)}", err=True)
+            case _:
+                pass
+
+    def _label(self) -> str:
+        """Where a list of queries is, with an estimate of what is left."""
+        if self._total < 2:
+            return ""
+        left = ""
+        if self._count:
+            pace = (time.monotonic() - self._started) / self._count
+            left = f", about {_duration(pace * (self._total - self._count))} left"
+        return f"Item {min(self._count + 1, self._total)} of {self._total}{left}. "
 
     def _print(self, comparison: Comparison, file: ItemFile, wanted: set[str]) -> None:
         from urial_tui.compare.document import aggregates, head
@@ -273,14 +294,6 @@ def _numbered(pieces: list[str]) -> list[Query]:
     from urial_tui.compare.items import Query
 
     return [Query(id=str(number), text="") for number in range(1, len(pieces) + 1)]
-
-
-def _label(done: int, total: int, elapsed: float) -> str:
-    """Where a list of queries is, with an estimate of what is left."""
-    if total < 2:
-        return ""
-    left = f", about {_duration(elapsed / done * (total - done))} left" if done else ""
-    return f"Item {done + 1} of {total}{left}. "
 
 
 def _duration(seconds: float) -> str:

@@ -77,11 +77,18 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
         return self.path, self.adapter
 
 
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """A query to answer, or a given text behind it."""
+
+    query: Query
+    text: str | None = None
+
+
 class Comparison:
     """Two sides on one engine.
 
-    `open` first; then `answer`, `text` or `given`, each an iterator of the engine's events
-    whose return value is the scored item.
+    `open` first; then `run` for a list of tasks, or `answer` and `given` for one, which are
+    iterators of the engine's events whose return value is the scored item.
 
     Args:
         engine: Its worker's slots are taken over: `main` is the aligned side.
@@ -126,13 +133,13 @@ class Comparison:
             EngineError: A side can't be loaded.
             UsageError: The contexts do not fit these models.
         """
-        yield from self._load(self.aligned, "main")
-        yield from self._load(self.base, "second")
-        self._vocab = _vocab_info(self._engine, "main")
+        yield from self._load_side(self.aligned, "main")
+        yield from self._load_side(self.base, "second")
+        self._vocab = self._read_vocabulary("main")
         if self.base.path == self.aligned.path:
             self._base_vocab = self._vocab
         else:
-            self._base_vocab = _vocab_info(self._engine, "second")
+            self._base_vocab = self._read_vocabulary("second")
         self.relation = compare_vocabularies(self._base_vocab, self._vocab)
         if self.base.context.is_same and not self.relation.by_id:
             raise UsageError(
@@ -140,10 +147,21 @@ class Comparison:
                 "the two vocabularies are different.",
                 "Choose another --base-context.",
             )
-        # A template that can't be rendered is better known before the first answer.
+        self._check_contexts()
+
+    def _check_contexts(self) -> None:
+        """A template that can't be rendered is better known before the first answer."""
         for side, info in ((self.aligned, self._aligned_info), (self.base, self._base_info)):
             if info is not None and not side.context.is_same:
                 render(side.context, "?", info)
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Event | ScoredItem]:
+        """Carry out tasks: the engine's events, and each item when it is done."""
+        for task in tasks:
+            if task.text is None:
+                yield (yield from self.answer(task.query))
+            else:
+                yield (yield from self.given(task.query, task.text))
 
     def answer(self, query: Query) -> Generator[Event, None, ScoredItem]:
         """The aligned side's greedy answer to a query, scored on both sides."""
@@ -154,7 +172,7 @@ class Comparison:
         contexts: tuple[tuple[int, ...], tuple[int, ...]] | None = None
         while True:
             done = yield from self._generate(
-                (*context, *_tokens(accepted)), len(accepted), stops=stops, close=close
+                (*context, *tokens(accepted)), len(accepted), stops=stops, close=close
             )
             end = () if done.end_token is None else (done.end_token,)
             ids = (*accepted, *done.ids, *end)
@@ -173,7 +191,9 @@ class Comparison:
         if not self.relation.by_id:
             return (yield from self._by_bytes(query, context, ids, done))
         if contexts is None:
-            contexts = yield from self._context_ids(query.text, context)
+            same = self.base.context.is_same
+            base = context if same else render(self.base.context, query.text, self._info(self.base))
+            contexts = (self._ids_of(base), self._ids_of(context))
         scores = PositionScores.join(parts)
         reason = "eos" if accepted and self._is_end(accepted[-1]) else done.stop_reason
         return self._item(query, accepted, scores, contexts, reason)
@@ -222,7 +242,7 @@ class Comparison:
 
     # -- steps ----------------------------------------------------------------------
 
-    def _load(self, side: Side, slot: Slot) -> Iterator[Event]:
+    def _load_side(self, side: Side, slot: Slot) -> Iterator[Event]:
         yield from load(
             self._engine, side.path, adapter=side.adapter, options=self._options, slot=slot
         )
@@ -230,10 +250,14 @@ class Comparison:
         assert info is not None
         if side.chat_template:
             info = msgspec.structs.replace(info, chat_template=side.chat_template)
-        if slot == "main":
+        if side is self.aligned:
             self._aligned_info = info
         else:
             self._base_info = info
+
+    def _read_vocabulary(self, slot: Slot) -> VocabInfo:
+        read = self._engine.vocabulary(slot)
+        return VocabInfo.of(read.pieces, read.types)
 
     def _info(self, side: Side) -> ModelInfo:
         info = self._aligned_info if side is self.aligned else self._base_info
@@ -285,12 +309,12 @@ class Comparison:
         same = self.base.context.is_same
         base = () if same else render(self.base.context, query, self._info(self.base))
         return (
-            yield from _scored(
+            yield from scored(
                 self._engine,
                 Score(
                     id=0,
-                    context=(*context, *_tokens(accepted)),
-                    second_context=() if same else (*base, *_tokens(accepted)),
+                    context=(*context, *tokens(accepted)),
+                    second_context=() if same else (*base, *tokens(accepted)),
                     same_ids=same,
                     answer=TokenSegment(ids=ids),
                     greedy=greedy,
@@ -299,18 +323,9 @@ class Comparison:
             )
         )
 
-    def _context_ids(
-        self, query: str, context: Turn
-    ) -> Generator[Event, None, tuple[tuple[int, ...], tuple[int, ...]]]:
-        """Both contexts of an answer without a token."""
-        yield from ()
-        base = (
-            ()
-            if self.base.context.is_same
-            else render(self.base.context, query, self._info(self.base))
-        )
-        main, second = self._engine.tokenize([context, base])
-        return sum(second, ()), sum(main, ())
+    def _ids_of(self, turn: Turn) -> tuple[int, ...]:
+        (segments,) = self._engine.tokenize([turn])
+        return tuple(token for segment in segments for token in segment)
 
     def _by_bytes(
         self, query: Query, context: Turn, ids: tuple[int, ...], done: Finished | None
@@ -320,11 +335,11 @@ class Comparison:
         text = b"".join(self._piece(token) for token in text_ids).decode("utf-8", "replace")
         base_turn = render(self.base.context, query.text, self._info(self.base))
         request = Score(id=0, context=(), answer=TextSegment(text=text), alone=True, top_k=0)
-        aligned = yield from _scored(
+        aligned = yield from scored(
             self._engine,
             msgspec.structs.replace(request, context=context, answer=TokenSegment(ids=text_ids)),
         )
-        base = yield from _scored(
+        base = yield from scored(
             self._engine, msgspec.structs.replace(request, context=base_turn, slot="second")
         )
         agreement = compare_bytes(
@@ -386,7 +401,8 @@ class Comparison:
         return token in self.special
 
 
-def _scored(engine: Engine, request: Score) -> Generator[Event, None, Scored]:
+def scored(engine: Engine, request: Score) -> Generator[Event, None, Scored]:
+    """Carry out a Score request; its final event is the return value."""
     for event in engine.score(request):
         if isinstance(event, Scored):
             return event
@@ -394,12 +410,8 @@ def _scored(engine: Engine, request: Score) -> Generator[Event, None, Scored]:
     raise AssertionError("unreachable: a request ends with its final event")
 
 
-def _vocab_info(engine: Engine, slot: Slot) -> VocabInfo:
-    read = engine.vocabulary(slot)
-    return VocabInfo.of(read.pieces, read.types)
-
-
-def _tokens(ids: tuple[int, ...]) -> Turn:
+def tokens(ids: tuple[int, ...]) -> Turn:
+    """Ids as segments of a turn."""
     return (TokenSegment(ids=ids),) if ids else ()
 
 

@@ -61,7 +61,7 @@ def score(main: LoadedModel, second: LoadedModel | None, request: Score, emit: E
     scores = b""
     replaced = False
     if request.spill:
-        _spill(Path(request.spill), main, batches[0], report)
+        answer, replaced = _spill(request, main, batches[0], answer, report)
     elif request.alone:
         scores = _score_alone(main, request, batches[0], answer, report)
     elif request.against:
@@ -140,12 +140,27 @@ def _score_alone(
     return SideScores.join(parts).to_bytes()
 
 
-def _spill(path: Path, main: LoadedModel, batches: Iterator[Floats], report: _Progress) -> None:
-    with SpillWriter(path, main.model.vocab.size) as writer:
-        for rows in batches:
+def _spill(
+    request: Score,
+    main: LoadedModel,
+    batches: Iterator[Floats],
+    answer: tuple[int, ...],
+    report: _Progress,
+) -> tuple[tuple[int, ...], bool]:
+    """The ids whose rows are on disk now, and whether the last one took another's place."""
+    with SpillWriter(Path(request.spill), main.model.vocab.size) as writer:
+        for start, rows in zip(_starts(answer), batches, strict=True):
+            best = rows.argmax(axis=1)
+            differs = np.flatnonzero(best != answer[start : start + len(rows)])
+            if request.greedy and differs.size:
+                cut = int(differs[0])
+                writer.append(rows[: cut + 1])
+                writer.finish()
+                return (*answer[: start + cut], int(best[cut])), True
             writer.append(rows)
             report.add(len(rows))
         writer.finish()
+    return answer, False
 
 
 def _stored(rows: SpillReader, positions: int) -> Iterator[Floats]:

@@ -18,7 +18,7 @@ cache, full-size sliding windows, flash attention, 512 tokens a batch):
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import msgspec
@@ -92,6 +92,20 @@ def memory_need(path: Path, header: Metadata, *, n_ctx: int, kv_type: KVType) ->
         compute=4
         * (_BATCH * (4 * embedding + 3 * feed_forward + n_ctx) + 2 * _SEQUENCES * vocabulary),
     )
+
+
+def fit_together(
+    paths: Collection[Path], *, n_ctx: int, kv_type: KVType, memory: MachineMemory | None = None
+) -> bool:
+    """Whether models can be in memory at the same time; True where the system does not say.
+
+    Raises:
+        ModelError: A file is no model.
+    """
+    memory = memory or machine_memory()
+    limit = memory.available if memory.available is not None else memory.total
+    needs = [memory_need(path, check_gguf(path), n_ctx=n_ctx, kv_type=kv_type) for path in paths]
+    return limit is None or sum(need.total for need in needs) <= limit
 
 
 def check_fit(

@@ -1,0 +1,180 @@
+"""A comparison with room for one model at a time.
+
+The aligned model answers a few items and leaves its distributions on disk; then the base
+model is loaded in its place and scored against them. How many items go together depends on
+the disk space that is granted. The numbers are those of `Comparison`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from urial_tui.compare.contexts import answer_rules, render
+from urial_tui.compare.items import ScoredItem
+from urial_tui.compare.runner import Comparison, Task, scored, tokens
+from urial_tui.compare.vocab import compare_vocabularies
+from urial_tui.engine.protocol import Event, Score, Segment, TextSegment, TokenSegment, Turn
+from urial_tui.engine.scores import PositionScores
+from urial_tui.errors import UsageError
+
+SPILL_BYTES = 4_000_000_000
+"""Disk space for one batch of items, unless another is granted."""
+
+_FLOAT = 4
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows on disk: `written` stands between the context and the forced `ids`."""
+
+    file: Path
+    written: tuple[int, ...]
+    ids: tuple[int, ...]
+
+
+class _Spilled(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer whose aligned half is done. `context`: the aligned side's ids, BOS included."""
+
+    task: Task
+    context: tuple[int, ...]
+    parts: tuple[_Part, ...]
+    stop_reason: str
+
+
+class OneByOne(Comparison):
+    """`Comparison` with its two models one after the other, both in the slot `main`.
+
+    `run` has to be read to its end or closed: it keeps files in a temporary directory.
+    """
+
+    spill_bytes = SPILL_BYTES
+    _in_memory = ""
+
+    def open(self) -> Iterator[Event]:
+        """Load each side once, for its vocabulary; the aligned one stays.
+
+        Raises:
+            EngineError, UsageError: As `Comparison.open`; also for different vocabularies.
+        """
+        yield from self._swap("base")
+        self._base_vocab = self._read_vocabulary("main")
+        yield from self._swap("aligned")
+        self._vocab = self._read_vocabulary("main")
+        self.relation = compare_vocabularies(self._base_vocab, self._vocab)
+        if not self.relation.by_id:
+            raise UsageError(
+                "Two models with different vocabularies can be compared only with both in memory.",
+                "Give --memory both, or choose smaller models.",
+            )
+        self._check_contexts()
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Event | ScoredItem]:
+        """Carry out tasks, as many at a time as the disk space allows."""
+        waiting = list(tasks)
+        with tempfile.TemporaryDirectory(prefix="urial-rows-") as name:
+            directory = Path(name)
+            row = self.relation.aligned_size * _FLOAT
+            budget = min(self.spill_bytes, shutil.disk_usage(directory).free // 2)
+            while waiting:
+                batch: list[_Spilled] = []
+                rows = 0
+                yield from self._swap("aligned")
+                while waiting and (not batch or (rows + self._max_tokens) * row <= budget):
+                    spilled = yield from self._spill(waiting.pop(0), directory)
+                    rows += sum(len(part.ids) for part in spilled.parts)
+                    batch.append(spilled)
+                yield from self._swap("base")
+                for spilled in batch:
+                    yield (yield from self._against(spilled))
+
+    def _swap(self, which: str) -> Iterator[Event]:
+        if self._in_memory != which:
+            self._in_memory = ""
+            side = self.aligned if which == "aligned" else self.base
+            yield from self._load_side(side, "main")
+            self._in_memory = which
+
+    def _spill(self, task: Task, directory: Path) -> Generator[Event, None, _Spilled]:
+        query = task.query
+        context = render(self.aligned.context, query.text, self._info(self.aligned))
+        stops, close = answer_rules(self.aligned.context)
+        parts: list[_Part] = []
+        accepted: tuple[int, ...] = ()
+        context_ids: tuple[int, ...] = ()
+        reason = "given"
+        while True:
+            if task.text is None:
+                done = yield from self._generate(
+                    (*context, *tokens(accepted)), len(accepted), stops=stops, close=close
+                )
+                end = () if done.end_token is None else (done.end_token,)
+                ids: tuple[int, ...] = (*done.ids, *end)
+                reason = done.stop_reason
+                answer: Segment = TokenSegment(ids=ids)
+                if not ids:
+                    break
+            else:
+                answer = TextSegment(text=task.text)
+            file = directory / f"{query.id.encode().hex()[:64]}-{len(accepted)}.rows"
+            result = yield from scored(
+                self._engine,
+                Score(
+                    id=0,
+                    context=(*context, *tokens(accepted)),
+                    answer=answer,
+                    spill=str(file),
+                    greedy=task.text is None,
+                ),
+            )
+            parts.append(_Part(file=file, written=accepted, ids=result.ids))
+            context_ids = context_ids or result.context
+            accepted = (*accepted, *result.ids)
+            if not result.replaced or len(accepted) >= self._max_tokens:
+                break
+            if self._is_end(accepted[-1]):
+                break
+        if accepted and self._is_end(accepted[-1]):
+            reason = "eos"
+        return _Spilled(
+            task=task,
+            context=context_ids or self._ids_of(context),
+            parts=tuple(parts),
+            stop_reason=reason,
+        )
+
+    def _against(self, spilled: _Spilled) -> Generator[Event, None, ScoredItem]:
+        query = spilled.task.query
+        base = self._base_turn(query.text, spilled.context)
+        parts: list[PositionScores] = []
+        context_ids: tuple[int, ...] = ()
+        ids: tuple[int, ...] = ()
+        for part in spilled.parts:
+            result = yield from scored(
+                self._engine,
+                Score(
+                    id=0,
+                    context=(*base, *tokens(part.written)),
+                    answer=TokenSegment(ids=part.ids),
+                    against=str(part.file),
+                    main_is_base=True,
+                    top_k=self._top_k,
+                ),
+            )
+            context_ids = context_ids or result.context
+            parts.append(PositionScores.from_bytes(result.scores))
+            ids = (*ids, *part.ids)
+            part.file.unlink(missing_ok=True)
+        contexts = (context_ids or self._ids_of(base), spilled.context)
+        scores = PositionScores.join(parts)
+        return self._item(query, ids, scores, contexts, spilled.stop_reason)
+
+    def _base_turn(self, query: str, aligned_ids: tuple[int, ...]) -> Turn:
+        info = self._info(self.base)
+        if not self.base.context.is_same:
+            return render(self.base.context, query, info)
+        # BOS is added again.
+        return tokens(aligned_ids[1:] if info.adds_bos else aligned_ids)

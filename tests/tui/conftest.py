@@ -40,6 +40,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     name: str = "tiny"
     path: Path = msgspec.field(default_factory=lambda: _files["tiny"])
     adapter: Path | None = None
+    chat_template: str = ""
 
 
 @pytest.fixture

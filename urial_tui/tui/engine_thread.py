@@ -1,13 +1,11 @@
 """The one place where the terminal application drives the engine.
 
-A thread of its own takes one job at a time, in the order in which they were given, and
-posts what happens as messages; it touches no widget. `stop` and `close` may be called
-while a job runs.
+The chat's jobs: load a model and pin the preamble, answer a question. `stop` and `close`
+may be called while one runs.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -35,11 +33,11 @@ from urial_tui.engine.protocol import (
 from urial_tui.errors import EngineDied, UrialError
 from urial_tui.models.loading import Loader, load
 from urial_tui.prompting.preamble import Preamble
+from urial_tui.tui.job_thread import JobThread
 from urial_tui.tui.messages import (
     AnswerEnded,
     AnswerGrew,
     AnswerStarted,
-    EngineBug,
     EngineNotice,
     EngineReady,
     EngineTrouble,
@@ -50,9 +48,6 @@ from urial_tui.tui.messages import (
     Reading,
     TurnsLeft,
 )
-
-JOIN_TIMEOUT = 2.0
-"""Seconds that the running job gets to store what it has when the application ends."""
 
 
 class ChatEngine(Answerer, Loader, Protocol):
@@ -89,12 +84,17 @@ class ModelFile(Protocol):
         """A LoRA to put on it."""
         ...
 
+    @property
+    def chat_template(self) -> str:
+        """Replaces the file's own; "" where it need not."""
+        ...
+
 
 FindModel = Callable[[str, Callable[[int, int], None]], ModelFile]
 """Looks a model up by its name; reports `done` of `total` bytes where it has to copy."""
 
 
-class EngineThread:
+class EngineThread(JobThread[ChatEngine]):
     """Runs jobs on an engine and posts messages about them.
 
     Args:
@@ -110,23 +110,14 @@ class EngineThread:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._make_engine = make_engine
-        self._post = post
+        super().__init__(make_engine, post, "engine")
         self._clock = clock
-        self._engine: ChatEngine | None = None
-        self._jobs: queue.SimpleQueue[Callable[[ChatEngine], None] | None] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._answering = False
-        self._closing = False
-        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread; jobs given before are done first."""
-        self._thread.start()
 
     def load(self, find: FindModel, model: str, preamble: Preamble, options: EngineOptions) -> None:
         """Find and load a model and pin the preamble, so that a question meets both in place."""
-        self._jobs.put(lambda engine: self._load(engine, find, model, preamble, options))
+        self._give(lambda engine: self._load(engine, find, model, preamble, options))
 
     def answer(
         self, conversation: Conversation, sampling: Sampling | None, max_tokens: int
@@ -134,9 +125,7 @@ class EngineThread:
         """Answer the last question of a conversation."""
         # Each answer has its own: one that is stopped stays so when the next is given.
         stopped = self._stopped = threading.Event()
-        self._jobs.put(
-            lambda engine: self._answer(engine, conversation, sampling, max_tokens, stopped)
-        )
+        self._give(lambda engine: self._answer(engine, conversation, sampling, max_tokens, stopped))
 
     def stop(self) -> None:
         """End the newest answer, be it written or still to come; its text stays."""
@@ -145,31 +134,7 @@ class EngineThread:
         if self._answering and engine is not None:
             engine.cancel()
 
-    def close(self) -> None:
-        """End the running job and the worker process; safe to call twice."""
-        self._closing = True
-        self.stop()
-        self._jobs.put(None)
-        if self._thread.is_alive():
-            self._thread.join(JOIN_TIMEOUT)
-        if self._engine is not None:
-            self._engine.close()
-        if self._thread.is_alive():
-            self._thread.join(JOIN_TIMEOUT)
-
     # -- in the thread --------------------------------------------------------------
-
-    def _work(self) -> None:
-        try:
-            self._engine = self._make_engine()
-            while (job := self._jobs.get()) is not None and not self._closing:
-                job(self._engine)
-        except Exception as error:  # noqa: BLE001  # the edge of the thread: the screen raises it
-            self._tell(EngineBug(error))
-
-    def _tell(self, message: Message) -> None:
-        if not self._closing:
-            self._post(message)
 
     def _load(
         self,

@@ -54,9 +54,9 @@ class SamplingSettings(_Section, frozen=True, kw_only=True):
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
     penalty_last_n: int = 256
-    dry_multiplier: float = 0.0
+    dry_multiplier: float = 0.8
     dry_base: float = 1.75
-    dry_allowed_length: int = 2
+    dry_allowed_length: int = 3
     dry_last_n: int = 1024
     seed: int | None = None
 

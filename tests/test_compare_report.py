@@ -759,6 +759,32 @@ def test_hostile_text_is_inert_and_visible(page: Page) -> None:
     assert "bytes e2 80" in page.text("#detail")
 
 
+def test_extreme_numbers_are_shown_as_what_they_are(chrome: Chrome, report: Path) -> None:
+    sure = position(0, (1, "a"), p_base=1.0, p_aligned=0.00000123, kl_aligned_base=0.0)
+    never = position(1, (2, "b"), "absent", p_base=0.0, kl_aligned_base=None, js=None)
+    never["top_base"] = []
+    bare = {"id": 3, "text": "c"}
+    write_report(report, head(), [item(1) | {"positions": [sure, never, bare]}])
+    page = Page(chrome, report)
+    page.item(1)
+    page.keys(Keys.HOME)
+    detail = page.text("#detail")
+    for part in ("KL(aligned‖base)\n0.000", "100.00 %", "1.2×10⁻⁶"):
+        assert part in detail, part
+    page.keys(Keys.ARROW_RIGHT)
+    detail = page.text("#detail")
+    for part in ("absent", "KL(aligned‖base)\n∞", "probability 0 50.00 %", "Aligned, top 3"):
+        assert part in detail, part
+    assert "Base, top" not in detail
+    page.keys(Keys.ARROW_RIGHT)
+    detail = page.text("#detail")
+    for part in ("position 2 · no class · id 3", "bytes 63"):
+        assert part in detail, part
+    for part in ("KL", "probability", "entropy", "top"):
+        assert part not in detail, part
+    page.check_silence()
+
+
 def test_an_empty_answer_says_so(page: Page) -> None:
     page.item(4)
     assert page.text("#plain-answer") == "The answer has no tokens."

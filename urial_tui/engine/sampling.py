@@ -1,9 +1,10 @@
 """Choosing the next token.
 
 One rule for all modes: penalties, DRY, top-k, top-p, min-p, temperature, draw. Top-k comes
-before everything that sorts or sums, which over a vocabulary of 262,144 tokens is a
-hundred times cheaper. Greedy without penalties is the arg max of the logits; that equals
-the chain's greedy sampler (first of equals) without its copy of the whole row.
+before everything that sorts or sums, which over a vocabulary of 262,144 tokens is a hundred
+times cheaper. The native chain copies the whole row first; where only a few tokens can be
+chosen, they are picked out before and the chain sees no others. That is exact: penalties
+only lower a token's logit, so with P tokens penalised the best k lie among the best k + P.
 """
 
 from __future__ import annotations
@@ -13,9 +14,22 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from urial_tui.engine.context import Context, DecodeError
 from urial_tui.engine.llama import Vocab, lib
 from urial_tui.engine.protocol import Sampling
+from urial_tui.engine.scores import Floats, ScoringError
+from urial_tui.engine.softmax import find_peaks
+
+Ids = NDArray[np.int64]
+
+_CANDIDATE = np.dtype([("id", "i4"), ("logit", "f4"), ("p", "f4")])
+"""llama_token_data."""
+
+_WORTH = 128
+"""Picking tokens out pays while they are fewer than one in so many."""
 
 
 class SamplerChain:
@@ -84,6 +98,25 @@ class SamplerChain:
             raise DecodeError("nothing to sample from")
         return int(lib.llama_sampler_sample(self._chain, context.handle, -1))
 
+    def choose(self, ids: Ids, logits: Floats) -> int:
+        """Choose (and accept) one of these tokens; ids ascending, no other one is possible."""
+        if not self._selects or not len(ids):
+            raise DecodeError("nothing to sample from")
+        candidates = np.zeros(len(ids), _CANDIDATE)
+        candidates["id"], candidates["logit"] = ids, logits
+        array = lib.llama_token_data_array(
+            data=candidates.ctypes.data_as(ctypes.POINTER(lib.llama_token_data)),
+            size=len(ids),
+            selected=-1,
+            sorted=False,
+        )
+        lib.llama_sampler_apply(self._chain, ctypes.byref(array))
+        if not 0 <= array.selected < array.size:
+            raise DecodeError("the samplers left no token")
+        token = int(array.data[array.selected].id)
+        lib.llama_sampler_accept(self._chain, token)
+        return token
+
     def accept(self, token: int) -> None:
         """Count a token that was not sampled here (an answer that is continued)."""
         lib.llama_sampler_accept(self._chain, token)
@@ -110,6 +143,13 @@ class Sampler:
     def __init__(self, vocab: Vocab, sampling: Sampling, n_ctx_train: int) -> None:
         self._chain: SamplerChain | None = None
         self._checked = False
+        self._keep = 1 if sampling.temperature <= 0.0 else max(1, sampling.top_k)
+        self._only_lowers = (
+            sampling.repetition_penalty >= 1.0
+            and sampling.frequency_penalty >= 0.0
+            and sampling.presence_penalty >= 0.0
+        )
+        self._seen: set[int] = set()
         penalised = (
             sampling.repetition_penalty != 1.0
             or sampling.frequency_penalty != 0.0
@@ -151,23 +191,39 @@ class Sampler:
         if self._chain:
             for token in tokens:
                 self._chain.accept(token)
+            self._seen.update(tokens)
 
     def sample(self, context: Context) -> int:
         """The next token.
 
         Raises:
-            NotFinite: The first row of the answer, or a chosen logit, is NaN or infinite.
+            NotFinite: The first row of the answer, or what can be chosen of a later one, is
+                NaN or infinite.
         """
         logits = context.logits()
-        if not self._checked:
-            # NaN in any weight spreads to whole rows, so the first row tells; a sum is
-            # NaN or infinite if any term is.
-            if not _is_finite(float(logits.sum(dtype="float64"))):
-                raise NotFinite
-            self._checked = True
-        token = self._chain.sample(context) if self._chain else int(logits.argmax())
+        # NaN in any weight spreads to whole rows, so the first row tells; a sum is NaN or
+        # infinite if any term is.
+        if not self._checked and not _is_finite(float(logits.sum(dtype="float64"))):
+            raise NotFinite
+        self._checked = True
+        token = self._choose(context, logits)
         if not _is_finite(float(logits[token])):
             raise NotFinite
+        return token
+
+    def _choose(self, context: Context, logits: Floats) -> int:
+        if self._chain is None:
+            return int(logits.argmax())
+        wanted = self._keep + len(self._seen)
+        if not self._only_lowers or wanted * _WORTH > len(logits):
+            token = self._chain.sample(context)
+        else:
+            try:
+                ids = find_peaks(logits, wanted).ids
+            except ScoringError as error:
+                raise NotFinite from error
+            token = self._chain.choose(ids, logits[ids])
+        self._seen.add(token)
         return token
 
     def close(self) -> None:

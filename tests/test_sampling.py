@@ -1,0 +1,62 @@
+"""Picking out what can be chosen changes nothing of what is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from urial_tui.engine import llama
+from urial_tui.engine.context import Context
+from urial_tui.engine.protocol import Sampling
+from urial_tui.engine.sampling import Sampler
+
+
+@pytest.fixture(scope="module")
+def evaluated(demo_model: Path) -> Iterator[tuple[llama.Model, Context, list[int]]]:
+    """The demo model behind a short text, with logits for its last token."""
+    llama.initialise()
+    model = llama.Model(str(demo_model), gpu_layers=0, progress=lambda _fraction: True)
+    context = Context(model, n_ctx=512, n_batch=512, threads=2, kv_type="f16")
+    ids = [*model.vocab.bos, *model.vocab.tokenize("Some animals are: the cat, the dog, the")]
+    yield model, context, ids
+    context.close()
+    model.close()
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(repetition_penalty=1.3),
+        Sampling(repetition_penalty=1.1, dry_multiplier=0.8),
+        Sampling(frequency_penalty=0.7, presence_penalty=0.4),
+        Sampling(temperature=0.9, top_k=40, seed=1),
+        Sampling(temperature=1.5, top_k=200, top_p=0.9, min_p=0.01, seed=2),
+        Sampling(temperature=1.0, repetition_penalty=1.2, dry_multiplier=1.0, seed=3),
+    ],
+)
+def test_the_tokens_are_those_of_the_native_chain_over_the_whole_row(
+    evaluated: tuple[llama.Model, Context, list[int]],
+    sampling: Sampling,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    picked = _write(evaluated, sampling)
+    monkeypatch.setattr("urial_tui.engine.sampling._WORTH", 10**9)
+    assert picked == _write(evaluated, sampling)
+    assert len(picked) == 40
+
+
+def _write(evaluated: tuple[llama.Model, Context, list[int]], sampling: Sampling) -> list[int]:
+    model, context, ids = evaluated
+    context.clear()
+    context.decode(ids, 0, 0)
+    sampler = Sampler(model.vocab, sampling, model.n_ctx_train)
+    written: list[int] = []
+    try:
+        while len(written) < 40:
+            written.append(sampler.sample(context))
+            context.decode(written[-1:], len(ids) + len(written) - 1, 0)
+    finally:
+        sampler.close()
+    return written

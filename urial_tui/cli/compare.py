@@ -137,7 +137,7 @@ class _Run:
         self._total, self._count, self._started = len(tasks), 0, time.monotonic()
         for found in comparison.run(tasks):
             if isinstance(found, ScoredItem):
-                file.append(document(found, comparison.text_of))
+                file.append(document(found, comparison.text_of, comparison.special))
                 self._count += 1
             else:
                 self._show(found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,11 @@ class ScoredItem(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 TextOf = Callable[[int], str]
 
 
-def document(item: ScoredItem, text_of: TextOf) -> dict[str, Any]:
-    """The item of the JSON contract. Infinite divergences and log-probabilities are null."""
+def document(item: ScoredItem, text_of: TextOf, special: Collection[int] = ()) -> dict[str, Any]:
+    """The item of the JSON contract. Infinite divergences and log-probabilities are null.
+
+    `special`: ids of tokens that are no content; their positions say so.
+    """
     scores = item.scores
     columns = {
         name: _numbers(getattr(scores, name))
@@ -96,6 +99,7 @@ def document(item: ScoredItem, text_of: TextOf) -> dict[str, Any]:
                 "text": text_of(token),
                 "rank": int(scores.rank[t]),
                 "class": CLASS_NAMES[classes[t]],
+                "special": token in special,
                 "p_base": p_base[t],
                 "p_aligned": p_aligned[t],
                 **{name: values[t] for name, values in columns.items()},

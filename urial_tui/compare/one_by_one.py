@@ -53,6 +53,7 @@ class OneByOne(Comparison):
 
     spill_bytes = SPILL_BYTES
     _in_memory = ""
+    _files = 0
 
     def open(self) -> Iterator[Event]:
         """Load each side once, for its vocabulary; the aligned one stays.
@@ -112,14 +113,15 @@ class OneByOne(Comparison):
                     (*context, *tokens(accepted)), len(accepted), stops=stops, close=close
                 )
                 end = () if done.end_token is None else (done.end_token,)
-                ids: tuple[int, ...] = (*done.ids, *end)
+                ids = self._readable((*done.ids, *end))
                 reason = done.stop_reason
                 answer: Segment = TokenSegment(ids=ids)
                 if not ids:
                     break
             else:
                 answer = TextSegment(text=task.text)
-            file = directory / f"{query.id.encode().hex()[:64]}-{len(accepted)}.rows"
+            self._files += 1
+            file = directory / f"{self._files}.rows"
             result = yield from scored(
                 self._engine,
                 Score(
@@ -135,7 +137,7 @@ class OneByOne(Comparison):
             accepted = (*accepted, *result.ids)
             if not result.replaced or len(accepted) >= self._max_tokens:
                 break
-            if self._is_end(accepted[-1]):
+            if self._is_end(accepted[-1]) or accepted[-1] >= self.relation.base_size:
                 break
         if accepted and self._is_end(accepted[-1]):
             reason = "eos"

@@ -24,6 +24,7 @@ from urial_tui.compare.vocab import (
     TokenisedText,
     VocabInfo,
     VocabRelation,
+    VocabularyError,
     compare_bytes,
     compare_vocabularies,
 )
@@ -175,7 +176,7 @@ class Comparison:
                 (*context, *tokens(accepted)), len(accepted), stops=stops, close=close
             )
             end = () if done.end_token is None else (done.end_token,)
-            ids = (*accepted, *done.ids, *end)
+            ids = self._readable((*accepted, *done.ids, *end))
             if not ids[len(accepted) :] or not self.relation.by_id:
                 break
             scored = yield from self._score_pair(
@@ -186,10 +187,12 @@ class Comparison:
             accepted = (*accepted, *scored.ids)
             if not scored.replaced or len(accepted) >= self._max_tokens:
                 break
-            if self._is_end(accepted[-1]):
+            if self._is_end(accepted[-1]) or accepted[-1] >= self.relation.base_size:
                 break
         if not self.relation.by_id:
-            return (yield from self._by_bytes(query, context, ids, done))
+            text_ids = self._as_text(ids)
+            text = self._spelled(text_ids).decode("utf-8")
+            return (yield from self._by_bytes(query, context, text, text_ids, done.stop_reason))
         if contexts is None:
             same = self.base.context.is_same
             base = context if same else render(self.base.context, query.text, self._info(self.base))
@@ -207,7 +210,7 @@ class Comparison:
         context = render(self.aligned.context, query.text, self._info(self.aligned))
         ids = self._engine.tokenize([(*context, TextSegment(text=text))])[0][-1]
         if not self.relation.by_id:
-            return (yield from self._by_bytes(query, context, ids, None))
+            return (yield from self._by_bytes(query, context, text, ids, "given"))
         scored = yield from self._score_pair(query.text, context, (), ids)
         scores = PositionScores.from_bytes(scored.scores)
         contexts = (scored.second_context, scored.context)
@@ -290,12 +293,7 @@ class Comparison:
 
     def _within(self, ids: Sequence[int], text: str) -> tuple[int, ...]:
         """The ids that lie inside the text."""
-        limit, size = len(text.encode("utf-8", "replace")), 0
-        for index, token in enumerate(ids):
-            size += len(self._piece(token))
-            if size > limit:
-                return tuple(ids[:index])
-        return tuple(ids)
+        return self._first_bytes(tuple(ids), len(text.encode("utf-8", "replace")))
 
     def _score_pair(
         self,
@@ -328,46 +326,44 @@ class Comparison:
         return tuple(token for segment in segments for token in segment)
 
     def _by_bytes(
-        self, query: Query, context: Turn, ids: tuple[int, ...], done: Finished | None
+        self, query: Query, context: Turn, text: str, ids: tuple[int, ...], stop_reason: str
     ) -> Generator[Event, None, ScoredItem]:
-        """What two sides with different vocabularies say about one text."""
-        text_ids = tuple(token for token in ids if self._piece(token))
-        text = b"".join(self._piece(token) for token in text_ids).decode("utf-8", "replace")
+        """What two sides with different vocabularies say about one text.
+
+        `ids`: the text as the aligned side reads or wrote it; none for an answer without text.
+        """
         base_turn = render(self.base.context, query.text, self._info(self.base))
-        request = Score(id=0, context=(), answer=TextSegment(text=text), alone=True, top_k=0)
-        aligned = yield from scored(
-            self._engine,
-            msgspec.structs.replace(request, context=context, answer=TokenSegment(ids=text_ids)),
-        )
-        base = yield from scored(
-            self._engine, msgspec.structs.replace(request, context=base_turn, slot="second")
-        )
-        agreement = compare_bytes(
-            self._tokenised(base, self._base_vocab), self._tokenised(aligned, self._vocab)
-        )
+        contexts = (_unread(base_turn), _unread(context))
+        base = aligned = TokenisedText(ends=(), logp=(), argmax=())
+        if ids:
+            request = Score(id=0, context=(), answer=TextSegment(text=text), alone=True, top_k=0)
+            found_a = yield from scored(
+                self._engine,
+                msgspec.structs.replace(request, context=context, answer=TokenSegment(ids=ids)),
+            )
+            found_b = yield from scored(
+                self._engine, msgspec.structs.replace(request, context=base_turn, slot="second")
+            )
+            reading_b = _reading(found_b, self._base_vocab, text)
+            reading_a = _reading(found_a, self._vocab, text)
+            start = _common_start(reading_b, reading_a)
+            base, aligned = reading_b.from_byte(start), reading_a.from_byte(start)
+            contexts = (
+                ContextText(text=_spell(found_b.context, self._base_vocab), ids=found_b.context),
+                ContextText(text=_spell(found_a.context, self._vocab), ids=found_a.context),
+            )
+        agreement = compare_bytes(base, aligned)
         return ScoredItem(
             id=query.id,
             query=query.text,
             answer=text,
-            stop_reason=done.stop_reason if done else "given",
-            base_context=ContextText(text=_spell(base.context, self._base_vocab), ids=base.context),
-            aligned_context=ContextText(
-                text=_spell(aligned.context, self._vocab), ids=aligned.context
-            ),
+            stop_reason=stop_reason,
+            base_context=contexts[0],
+            aligned_context=contexts[1],
             scores=PositionScores.empty(0, 0, 0),
             n_bytes=agreement.n_bytes,
             fields=query.fields,
             bytes=agreement,
-        )
-
-    def _tokenised(self, scored: Scored, vocab: VocabInfo | None) -> TokenisedText:
-        assert vocab is not None
-        scores = SideScores.from_bytes(scored.scores)
-        pieces = [vocab.piece(token) for token in scored.ids]
-        return TokenisedText(
-            ends=tuple(np.cumsum([len(piece) for piece in pieces]).tolist()),
-            logp=tuple(scores.logp.tolist()),
-            argmax=tuple(vocab.piece(token) for token in scores.argmax.tolist()),
         )
 
     def _item(
@@ -391,6 +387,35 @@ class Comparison:
             n_bytes=len(content),
             fields=query.fields,
         )
+
+    def _readable(self, ids: tuple[int, ...]) -> tuple[int, ...]:
+        """The ids up to one that the base side lacks: it can't read on from there."""
+        if not self.relation.by_id:
+            return ids
+        size = self.relation.base_size
+        end = next((at for at, token in enumerate(ids, start=1) if token >= size), len(ids))
+        return ids[:end]
+
+    def _as_text(self, ids: tuple[int, ...]) -> tuple[int, ...]:
+        """The longest beginning whose tokens are together valid UTF-8; control tokens let go."""
+        text_ids = tuple(token for token in ids if token not in self.special)
+        while text_ids:
+            data = self._spelled(text_ids)
+            try:
+                data.decode("utf-8")
+            except UnicodeDecodeError as error:
+                text_ids = self._first_bytes(text_ids, error.start)
+            else:
+                break
+        return text_ids
+
+    def _first_bytes(self, ids: tuple[int, ...], limit: int) -> tuple[int, ...]:
+        """The ids that lie within the first `limit` bytes."""
+        ends = np.cumsum([len(self._piece(token)) for token in ids])
+        return ids[: int(np.searchsorted(ends, limit, side="right"))]
+
+    def _spelled(self, ids: Iterable[int]) -> bytes:
+        return b"".join(self._piece(token) for token in ids)
 
     def _piece(self, token: int) -> bytes:
         longer = self._vocab if self.relation.longer != "base" else self._base_vocab
@@ -418,6 +443,65 @@ def tokens(ids: tuple[int, ...]) -> Turn:
 def _spell(ids: Iterable[int], vocab: VocabInfo | None) -> str:
     assert vocab is not None
     return b"".join(vocab.piece(token) for token in ids).decode("utf-8", "replace")
+
+
+def _unread(turn: Turn) -> ContextText:
+    """A context that no model was shown."""
+    return ContextText(
+        text="".join(part.text for part in turn if isinstance(part, TextSegment)), ids=()
+    )
+
+
+class _Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """A text as one side reads it: `bounds` are where its n tokens start, and the end."""
+
+    bounds: tuple[int, ...]
+    logp: tuple[float, ...]
+    argmax: tuple[bytes, ...]
+
+    def from_byte(self, offset: int) -> TokenisedText:
+        """What it says of the bytes from a bound on."""
+        at = self.bounds.index(offset)
+        return TokenisedText(
+            ends=tuple(bound - offset for bound in self.bounds[at + 1 :]),
+            logp=self.logp[at:],
+            argmax=self.argmax[at:],
+        )
+
+
+def _reading(found: Scored, vocab: VocabInfo | None, text: str) -> _Reading:
+    """A side's reading of a text, by its bytes.
+
+    SentencePiece vocabularies put a space in front of a text that stands behind nothing but
+    BOS: it belongs to the token, not to the text. A token that follows nothing at all is a
+    part of the text that nothing is said of.
+    """
+    assert vocab is not None
+    scores = SideScores.from_bytes(found.scores)
+    silent = found.context[-1:] if found.unscored else ()
+    pieces = [vocab.piece(token) for token in (*silent, *found.ids)]
+    argmax = [b"", *(vocab.piece(token) for token in scores.argmax.tolist())][1 - len(silent) :]
+    if b"".join(pieces) == b" " + text.encode("utf-8", "replace"):
+        first = next(at for at, piece in enumerate(pieces) if piece)
+        pieces[first] = pieces[first][1:]
+        argmax[first] = argmax[first].removeprefix(b" ")
+    bounds = [0, *np.cumsum([len(piece) for piece in pieces]).tolist()]
+    return _Reading(
+        bounds=tuple(bounds[len(silent) :]),
+        logp=tuple(scores.logp.tolist()),
+        argmax=tuple(argmax[len(silent) :]),
+    )
+
+
+def _common_start(first: _Reading, second: _Reading) -> int:
+    """The first byte at which both start a token, or both end."""
+    common = set(first.bounds) & set(second.bounds)
+    if not common:
+        raise VocabularyError(
+            "The two models read the text as different numbers of bytes.",
+            "Compare them on plain text without special tokens.",
+        )
+    return min(common)
 
 
 def _whole_characters(data: bytes) -> tuple[str, bytes]:

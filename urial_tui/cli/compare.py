@@ -62,6 +62,13 @@ _SGR = {"unshifted": "34", "marginal": "33;4", "shifted": "31;1;7", "absent": "3
     help="With --text: tokens that are evaluated together.",
 )
 @click.option(
+    "--skip",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="With --text: tokens at the start of each window that are only read.",
+)
+@click.option(
     "--max-tokens",
     type=click.IntRange(1),
     default=300,
@@ -130,7 +137,11 @@ class _Run:
         file = self._file(comparison)
         done = file.done()
         tasks = [
-            Task(query=item, text=None if pieces is None else pieces[number])
+            Task(
+                query=item,
+                text=None if pieces is None else pieces[number],
+                skip=self._options["skip"],
+            )
             for number, item in enumerate(queries)
             if item.id not in done
         ]
@@ -228,7 +239,7 @@ class _Run:
             directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="urial-"))
             path = Path(directory) / "items.jsonl"
         about = head(comparison) | {
-            name: self._options[name] for name in ("max_tokens", "top_k", "window")
+            name: self._options[name] for name in ("max_tokens", "top_k", "window", "skip")
         }
         file = ItemFile(path, about)
         self._stack.callback(file.close)

@@ -18,7 +18,7 @@ from urial_tui.compare.contexts import answer_rules, render
 from urial_tui.compare.items import ScoredItem
 from urial_tui.compare.runner import Comparison, Task, scored, tokens
 from urial_tui.compare.vocab import compare_vocabularies
-from urial_tui.engine.protocol import Event, Score, Segment, TextSegment, TokenSegment, Turn
+from urial_tui.engine.protocol import Event, Score, TokenSegment, Turn
 from urial_tui.engine.scores import PositionScores
 from urial_tui.errors import UsageError
 
@@ -104,7 +104,9 @@ class OneByOne(Comparison):
         context = render(self.aligned.context, query.text, self._info(self.aligned))
         stops, close = answer_rules(self.aligned.context)
         parts: list[_Part] = []
-        accepted: tuple[int, ...] = ()
+        given = () if task.text is None else self._ids_behind(context, task.text)
+        skip = max(min(task.skip, len(given) - 1), 0)
+        accepted = given[:skip]
         context_ids: tuple[int, ...] = ()
         reason = "given"
         while True:
@@ -115,11 +117,11 @@ class OneByOne(Comparison):
                 end = () if done.end_token is None else (done.end_token,)
                 ids = self._readable((*done.ids, *end))
                 reason = done.stop_reason
-                answer: Segment = TokenSegment(ids=ids)
+                answer = TokenSegment(ids=ids)
                 if not ids:
                     break
             else:
-                answer = TextSegment(text=task.text)
+                answer = TokenSegment(ids=given[skip:])
             self._files += 1
             file = directory / f"{self._files}.rows"
             result = yield from scored(

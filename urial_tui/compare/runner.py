@@ -79,10 +79,11 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """A query to answer, or a given text behind it."""
+    """A query to answer, or a given text behind it, whose first `skip` tokens are not scored."""
 
     query: Query
     text: str | None = None
+    skip: int = 0
 
 
 class Comparison:
@@ -162,7 +163,7 @@ class Comparison:
             if task.text is None:
                 yield (yield from self.answer(task.query))
             else:
-                yield (yield from self.given(task.query, task.text))
+                yield (yield from self.given(task.query, task.text, task.skip))
 
     def answer(self, query: Query) -> Generator[Event, None, ScoredItem]:
         """The aligned side's greedy answer to a query, scored on both sides."""
@@ -201,17 +202,20 @@ class Comparison:
         reason = "eos" if accepted and self._is_end(accepted[-1]) else done.stop_reason
         return self._item(query, accepted, scores, contexts, reason)
 
-    def given(self, query: Query, text: str) -> Generator[Event, None, ScoredItem]:
+    def given(self, query: Query, text: str, skip: int = 0) -> Generator[Event, None, ScoredItem]:
         """A given text as the answer to a query, scored on both sides.
+
+        Its first `skip` tokens, but never all, stand in both contexts and are not scored.
 
         Raises:
             EngineError: The text is empty, or too long for a model.
         """
         context = render(self.aligned.context, query.text, self._info(self.aligned))
-        ids = self._engine.tokenize([(*context, TextSegment(text=text))])[0][-1]
+        ids = self._ids_behind(context, text)
         if not self.relation.by_id:
             return (yield from self._by_bytes(query, context, text, ids, "given"))
-        scored = yield from self._score_pair(query.text, context, (), ids)
+        skip = max(min(skip, len(ids) - 1), 0)
+        scored = yield from self._score_pair(query.text, context, ids[:skip], ids[skip:])
         scores = PositionScores.from_bytes(scored.scores)
         contexts = (scored.second_context, scored.context)
         return self._item(query, scored.ids, scores, contexts, "given")
@@ -320,6 +324,14 @@ class Comparison:
                 ),
             )
         )
+
+    def _ids_behind(self, context: Turn, text: str) -> tuple[int, ...]:
+        """A given text as the aligned side reads it.
+
+        Never with the space that a vocabulary puts in front of a text: a window of a longer
+        text goes on from the one before.
+        """
+        return self._engine.tokenize([(*context, TextSegment(text=text))])[0][-1]
 
     def _ids_of(self, turn: Turn) -> tuple[int, ...]:
         (segments,) = self._engine.tokenize([turn])

@@ -181,6 +181,31 @@ class Vocab:
         attributes = int(lib.llama_vocab_get_attr(self._handle, token))
         return next((kind for bit, kind in _TOKEN_TYPES if attributes & bit), 1)
 
+    def read_all(self) -> tuple[list[bytes], list[int]]:
+        """The bytes of every token, control tokens' names included, and their types.
+
+        A call a token is most of the time of reading a large vocabulary, so this does no
+        more than that, and remembers nothing.
+        """
+        size = 64
+        buffer = ctypes.create_string_buffer(size)
+        to_piece, attributes, handle = (
+            lib.llama_token_to_piece,
+            lib.llama_vocab_get_attr,
+            self._handle,
+        )
+        pieces: list[bytes] = []
+        types: list[int] = []
+        type_of: dict[int, int] = {}
+        for token in range(self.size):
+            length = to_piece(handle, token, buffer, size, 0, True)
+            pieces.append(buffer[:length] if length >= 0 else self._read_piece(token, True))
+            bits = attributes(handle, token)
+            if bits not in type_of:
+                type_of[bits] = self.token_type(token)
+            types.append(type_of[bits])
+        return pieces, types
+
     def tokenize(self, text: str, *, special: bool = False, start: bool = False) -> list[int]:
         """Token ids of `text`, without BOS; `start`: nothing stands in front of it.
 

@@ -210,15 +210,8 @@ class Worker:
         self.emit(score(self._model(command.slot), second, command, self.emit))
 
     def _read_vocabulary(self, command: ReadVocabulary) -> None:
-        vocab = self._model(command.slot).model.vocab
-        tokens = range(vocab.size)
-        self.emit(
-            VocabularyRead(
-                id=command.id,
-                pieces=tuple(vocab.piece(token, special=True) for token in tokens),
-                types=tuple(vocab.token_type(token) for token in tokens),
-            )
-        )
+        pieces, types = self._model(command.slot).model.vocab.read_all()
+        self.emit(VocabularyRead(id=command.id, pieces=tuple(pieces), types=tuple(types)))
 
     def _model(self, slot: Slot = "main") -> LoadedModel:
         loaded = self._slots.get(slot)

@@ -32,4 +32,5 @@ def test_text_can_be_read(theme: Theme) -> None:
         for colour in (theme.primary, theme.secondary, theme.warning, theme.error):
             assert colour is not None
             assert contrast(colour, ground) >= 4.5
-        assert contrast(theme.variables["quiet"], ground) >= 4.5
+        for name in ("quiet", "unshifted", "marginal", "shifted", "absent"):
+            assert contrast(theme.variables[name], ground) >= 4.5

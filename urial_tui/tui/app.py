@@ -12,11 +12,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.screen import Screen
 
 from urial_tui.chat.store import Store
@@ -24,8 +26,14 @@ from urial_tui.errors import StoreError, UrialError, UsageError
 from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.settings import Settings, load_settings
 from urial_tui.tui.engine_thread import ChatEngine, EngineThread, FindModel, ModelFile
+from urial_tui.tui.messages import CompareRequested
 from urial_tui.tui.screens.chat import ChatScreen
 from urial_tui.tui.themes import DARK, DEFAULTS, LIGHT
+
+if TYPE_CHECKING:
+    from urial_tui.tui.comparison_thread import ComparisonThread
+
+MakeComparisonThread = Callable[[Callable[[Message], object], FindModel], "ComparisonThread"]
 
 
 def run(model: str | None = None, preamble: str | None = None) -> int:
@@ -87,6 +95,23 @@ def find_model(name: str, progress: Callable[[int, int], None]) -> ModelFile:
     return resolve(name, progress=progress)
 
 
+def make_comparison_thread(
+    post: Callable[[Message], object], find_model: FindModel
+) -> ComparisonThread:
+    """The thread behind the compare screen, on an engine of its own."""
+    from urial_tui.engine.client import Engine
+    from urial_tui.tui.comparison_thread import ComparisonThread
+
+    return ComparisonThread(Engine, post, find_model)
+
+
+def list_models() -> Sequence[str]:
+    """Names of the models on this machine, for the compare screen."""
+    from urial_tui.models.registry import list_models as registered
+
+    return [status.name for status in registered() if status.state != "absent"]
+
+
 class UrialApp(App[None]):
     """The application around the chat screen.
 
@@ -97,6 +122,8 @@ class UrialApp(App[None]):
         model: The model's name or path; the settings' unless given.
         preamble: What answers are written under; the settings' unless given.
         find_model: Looks a model up.
+        list_models: Names the models on this machine.
+        comparison_factory: Makes the thread behind the compare screen.
         trouble: Something to tell from the start.
         clock: Measures the rate of tokens.
     """
@@ -117,12 +144,18 @@ class UrialApp(App[None]):
         model: str | None = None,
         preamble: Preamble | None = None,
         find_model: FindModel = find_model,
+        list_models: Callable[[], Sequence[str]] = list_models,
+        comparison_factory: MakeComparisonThread = make_comparison_thread,
         trouble: UrialError | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         self.ends_on_signals = False
-        settings = settings or Settings()
+        self._comparison_factory = comparison_factory
+        self._find_model = find_model
+        self._list_models = list_models
+        self._comparison: ComparisonThread | None = None
+        self._settings = settings = settings or Settings()
         self.chat = ChatScreen(
             lambda screen: EngineThread(engine_factory, screen.post_message, clock=clock),
             find_model,
@@ -158,8 +191,42 @@ class UrialApp(App[None]):
         await asyncio.to_thread(self.close_engine)
 
     def close_engine(self) -> None:
-        """End the running answer, keeping its text, and the worker; safe to call twice."""
+        """End the running answer, keeping its text, and the workers; safe to call twice."""
         self.chat.engine.close()
+        if self._comparison is not None:
+            self._comparison.close()
+
+    @on(CompareRequested)
+    def open_comparison(self, event: CompareRequested) -> None:
+        """Open the compare screen over the chat."""
+        # These bring numpy along, which nobody should wait for who only chats.
+        from urial_tui.tui.comparison_sides import for_conversation, for_model
+        from urial_tui.tui.screens.compare import CompareScreen
+
+        def make_thread(post: Callable[[Message], object]) -> ComparisonThread:
+            self._comparison = self._comparison_factory(post, self._find_model)
+            return self._comparison
+
+        try:
+            start = (
+                for_model(event.model, event.preamble)
+                if event.conversation is None
+                else for_conversation(event.conversation)
+            )
+        except UrialError as error:
+            self.notify(str(error), markup=False)
+            return
+        self.push_screen(
+            CompareScreen(
+                make_thread,
+                self._list_models,
+                base=start.base,
+                aligned=start.aligned,
+                settings=self._settings,
+                subject=start.subject,
+                note=start.note,
+            )
+        )
 
     def get_key_display(self, binding: Binding) -> str:
         """Keys as they are printed on a keyboard: Ctrl+N, Shift+Enter."""
@@ -176,6 +243,12 @@ class UrialApp(App[None]):
             yield SystemCommand("Open conversation", "Choose a stored one", chat.action_open)
             yield SystemCommand("Stop", "End the answer and keep its text", chat.action_stop)
             yield SystemCommand("Reload model", "Load the model again", chat.action_reload)
+            yield SystemCommand("Compare", "Two models, token by token", chat.action_compare)
+            yield SystemCommand(
+                "Compare this answer",
+                "With what the base model would say",
+                chat.action_compare_answer,
+            )
             yield SystemCommand("Keys", "Show what the keys do", chat.action_help)
         yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
         yield SystemCommand("Quit", "Leave urial", self.action_quit)

@@ -1,4 +1,4 @@
-"""What the engine's thread tells the chat screen.
+"""What the engine's thread tells the chat screen, and the chat screen the application.
 
 Everything about an answer carries the id of its question, so that what still arrives for
 a conversation that is no longer shown can be told apart.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from textual.message import Message
 
+from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.protocol import ModelInfo, PreambleSource
 from urial_tui.errors import UrialError
+from urial_tui.prompting.preamble import Preamble
 
 
 class EngineMessage(Message, bubble=False):
@@ -128,3 +130,15 @@ class EngineBug(EngineMessage):
     def __init__(self, error: Exception) -> None:
         super().__init__()
         self.error = error
+
+
+class CompareRequested(Message):
+    """Open the compare screen with a model; on the newest answer of a conversation, if given."""
+
+    def __init__(
+        self, model: str, preamble: Preamble, conversation: Conversation | None = None
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.preamble = preamble
+        self.conversation = conversation

@@ -8,8 +8,18 @@ from __future__ import annotations
 
 from textual.theme import Theme
 
-DEFAULTS = {"quiet": "#8a8f98", "line": "#7a7f88"}
-"""Our own variables, for themes that do not know them; readable on dark and on light."""
+DEFAULTS = {
+    "quiet": "#8a8f98",
+    "line": "#7a7f88",
+    "unshifted": "#4f86d8",
+    "marginal": "#a87f45",
+    "shifted": "#d9575f",
+    "absent": "#b068c4",
+}
+"""Our own variables, for themes that do not know them; readable on dark and on light.
+
+The colours of the classes are those of the paper: blue, brown, red.
+"""
 
 DARK = Theme(
     name="urial-dark",
@@ -27,6 +37,10 @@ DARK = Theme(
     variables={
         "quiet": "#9299a6",
         "line": "#39404c",
+        "unshifted": "#7aa9f0",
+        "marginal": "#c9975f",
+        "shifted": "#f0727b",
+        "absent": "#cf8fe0",
         "block-cursor-background": "#e3a857",
         "block-cursor-foreground": "#14171c",
         "block-cursor-text-style": "none",
@@ -53,6 +67,10 @@ LIGHT = Theme(
     variables={
         "quiet": "#67625a",
         "line": "#cfc7b8",
+        "unshifted": "#1d50ac",
+        "marginal": "#85531a",
+        "shifted": "#b3202c",
+        "absent": "#7c2c93",
         "block-cursor-background": "#8a5310",
         "block-cursor-foreground": "#fbf9f4",
         "block-cursor-text-style": "none",

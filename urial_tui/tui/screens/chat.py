@@ -29,6 +29,7 @@ from urial_tui.tui.messages import (
     AnswerEnded,
     AnswerGrew,
     AnswerStarted,
+    CompareRequested,
     EngineBug,
     EngineNotice,
     EngineReady,
@@ -76,6 +77,8 @@ class ChatScreen(Screen[None]):
         Binding("ctrl+n", "new", "New conversation", priority=True),
         Binding("ctrl+o", "open", "Stored conversations", priority=True),
         Binding("ctrl+r", "reload", "Load the model again", priority=True),
+        Binding("f2", "compare", "Compare two models"),
+        Binding("f3", "compare_answer", "Compare this answer, token by token"),
         Binding("f1,question_mark", "help", "Keys"),
     ]
 
@@ -195,6 +198,23 @@ class ChatScreen(Screen[None]):
         elif not self._loading:
             self.query_one(Banner).trouble = None
             self._load()
+
+    def action_compare(self) -> None:
+        """Compare two models on a question."""
+        if not self._busy():
+            self.post_message(CompareRequested(self._model, self._preamble))
+
+    def action_compare_answer(self) -> None:
+        """Compare the newest answer with what the model says without the preamble."""
+        if not self._busy():
+            self.post_message(CompareRequested(self._model, self._preamble, self.conversation))
+
+    def _busy(self) -> bool:
+        """Whether an answer is being written; the user is told so."""
+        if self._asking is not None and not self._waiting:
+            self.notify("An answer is being written; Esc stops it.", markup=False)
+            return True
+        return False
 
     def action_help(self) -> None:
         """Show the keys."""

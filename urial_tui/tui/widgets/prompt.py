@@ -40,14 +40,14 @@ class Prompt(TextArea):
             super().__init__()
             self.text = text
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, *, placeholder: str = "Ask something", id: str | None = None) -> None:
         super().__init__(
             id=id,
             soft_wrap=True,
             show_line_numbers=False,
             tab_behavior="focus",
             highlight_cursor_line=False,
-            placeholder="Ask something",
+            placeholder=placeholder,
         )
         self.earlier: Sequence[str] = ()
         """Earlier questions, newest first."""

@@ -1,0 +1,133 @@
+"""A comparison's JSON documents, read back as the values that the compare screen shows.
+
+The screen is a view of the documented JSON: it computes nothing that another output of the
+same comparison would not say too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+Kind = Literal["unshifted", "marginal", "shifted", "absent"]
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """One scored token; names, units and nulls as in the JSON contract."""
+
+    t: int
+    id: int
+    text: str
+    rank: int
+    kind: Kind = msgspec.field(name="class")
+    special: bool
+    p_base: float | None
+    p_aligned: float | None
+    kl_aligned_base: float | None
+    kl_base_aligned: float | None
+    js: float | None
+    entropy_base: float | None
+    entropy_aligned: float | None
+    argmax_base: int
+    argmax_aligned: int
+    top_base: tuple[tuple[int, str, float], ...]
+    top_aligned: tuple[tuple[int, str, float], ...]
+
+
+class SideName(msgspec.Struct, frozen=True, kw_only=True):
+    """What a side was."""
+
+    model: str
+    context: str
+    adapter: str | None = None
+
+
+class ShiftedToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that was shifted at `count` of its `total` positions."""
+
+    token: str
+    count: int
+    total: int
+
+
+class Shares(msgspec.Struct, frozen=True, kw_only=True):
+    """Shares of the classes among `positions`; None where there is no position."""
+
+    positions: int
+    absent: int
+    unshifted: float | None
+    marginal: float | None
+    shifted: float | None
+
+
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
+    """A divergence over positions, in nats; None for no positions, or infinite."""
+
+    mean: float | None
+    median: float | None
+
+
+class BySide(msgspec.Struct, frozen=True, kw_only=True):
+    """A number of each side."""
+
+    base: float | None
+    aligned: float | None
+
+
+class Summary(Shares, frozen=True, kw_only=True):
+    """The content positions together."""
+
+    kl_aligned_base: Spread
+    top1_agreement: float | None
+    bits_per_byte: BySide
+
+
+class Bytes(msgspec.Struct, frozen=True, kw_only=True):
+    """What two sides with different vocabularies say about one text."""
+
+    bits_per_byte: BySide
+    boundaries: int
+    agreement: float | None
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """One compared answer.
+
+    `bytes` is set, and there are no positions, where the vocabularies are different.
+    """
+
+    base: SideName
+    aligned: SideName
+    relation: str
+    query: str
+    answer: str
+    stop_reason: str
+    positions: tuple[Position, ...]
+    summary: Summary
+    special_shares: Shares
+    shifted_tokens: tuple[ShiftedToken, ...]
+    bytes: Bytes | None
+
+
+def result_of(item: Mapping[str, Any], whole: Mapping[str, Any]) -> Result:
+    """The result that an item's document and the whole comparison's stand for.
+
+    Args:
+        item: From `items.document`.
+        whole: `head` and `aggregates` of that item.
+    """
+    return Result(
+        base=msgspec.convert(whole["base"], SideName),
+        aligned=msgspec.convert(whole["aligned"], SideName),
+        relation=whole["vocab"]["relation"],
+        query=item["query"],
+        answer=item["answer"],
+        stop_reason=item["stop_reason"],
+        positions=msgspec.convert(item["positions"], tuple[Position, ...]),
+        summary=msgspec.convert(whole["summary"], Summary),
+        special_shares=msgspec.convert(whole["special"], Shares),
+        shifted_tokens=msgspec.convert(whole["shifted_tokens"], tuple[ShiftedToken, ...]),
+        bytes=msgspec.convert(whole["bytes"], Bytes | None),
+    )

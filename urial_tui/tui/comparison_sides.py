@@ -1,0 +1,76 @@
+"""What a comparison starts with: the sides that belong to a model or to an answer."""
+
+from __future__ import annotations
+
+import msgspec
+
+from urial_tui.chat.session import Conversation
+from urial_tui.errors import SettingsError, UsageError
+from urial_tui.models.catalogue import load_catalogue
+from urial_tui.models.registry import list_models
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.tui.comparison_thread import SideChoice, Subject
+
+BASE_CONTEXT = "zero-shot"
+"""What the base side is shown by default, as in the paper."""
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """Two sides, what to compare at once, if anything, and a sentence to tell with it."""
+
+    base: SideChoice
+    aligned: SideChoice
+    subject: Subject | None = None
+    note: str = ""
+
+
+def for_conversation(conversation: Conversation) -> Start:
+    """The newest answer of a conversation, against its model without the preamble.
+
+    Raises:
+        UsageError: There is none.
+    """
+    exchanges = conversation.exchanges
+    for exchange in reversed(exchanges):
+        answer = exchange.answer
+        if answer is not None and answer.text:
+            break
+    else:
+        raise UsageError("There is no answer to compare yet.", "Ask something first.")
+    preamble = conversation.preamble
+    same = answer.preamble == preamble.name
+    note = "The turns before this question are left out of the comparison."
+    return Start(
+        base=SideChoice(model=answer.model, context=BASE_CONTEXT),
+        aligned=SideChoice(
+            model=answer.model, context=answer.preamble, preamble=preamble if same else None
+        ),
+        subject=Subject(query=exchange.question.text, answer=answer.text),
+        note="" if exchange is exchanges[0] else note,
+    )
+
+
+def for_model(model: str, preamble: Preamble) -> Start:
+    """A model and its aligned partner, or else itself under the preamble."""
+    base = SideChoice(model=model, context=BASE_CONTEXT)
+    partner = _partner(model)
+    if partner:
+        return Start(base=base, aligned=SideChoice(model=partner, context="chat"))
+    return Start(
+        base=base, aligned=SideChoice(model=model, context=preamble.name, preamble=preamble)
+    )
+
+
+def _partner(model: str) -> str:
+    """The first aligned model on this machine that belongs to a base model; "" for none."""
+    try:
+        catalogue = load_catalogue()
+        here = [status.name for status in list_models(catalogue) if status.state != "absent"]
+    except SettingsError:
+        # The list of models says what is wrong with the catalogue.
+        return ""
+    for name in here:
+        entry = catalogue.get(name)
+        if entry is not None and entry.role == "aligned" and model in (entry.base, entry.partner):
+            return name
+    return ""

@@ -1,0 +1,289 @@
+"""The one place where the terminal application drives a comparison.
+
+A run loads both sides (or keeps those that are loaded), has the aligned one answer, or
+takes a given answer, and scores it. Stopped while the answer is being written, it scores
+what there is; stopped again, or anywhere else, it ends.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator
+from typing import Protocol, TypeVar
+
+import msgspec
+from textual.message import Message
+
+from urial_tui.compare.contexts import Context, find_context
+from urial_tui.compare.document import aggregates
+from urial_tui.compare.items import Query, ScoredItem, document
+from urial_tui.compare.runner import Comparison, Side
+from urial_tui.compare.vocab import VocabRelation
+from urial_tui.engine.client import Engine
+from urial_tui.engine.protocol import (
+    EngineOptions,
+    Event,
+    Loaded,
+    LoadProgress,
+    Notice,
+    PrefillProgress,
+    PromptReady,
+    TextDelta,
+)
+from urial_tui.errors import EngineDied, UrialError
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.tui.comparison_messages import (
+    AnswerWritten,
+    Compared,
+    ComparisonEnded,
+    Scoring,
+    SideKind,
+    SideLoading,
+    SideUnpacking,
+)
+from urial_tui.tui.comparison_result import Result, result_of
+from urial_tui.tui.engine_thread import FindModel
+from urial_tui.tui.job_thread import JobThread
+from urial_tui.tui.messages import EngineNotice
+
+_T = TypeVar("_T")
+
+
+class SideChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user picked for a side. `preamble` is set where `context` is one's name."""
+
+    model: str
+    context: str
+    preamble: Preamble | None = None
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """What is compared on: the answer to a question, or a given one."""
+
+    query: str
+    answer: str | None = None
+
+
+class Scorer(Protocol):
+    """What a run needs of a comparison (`runner.Comparison` has it)."""
+
+    base: Side
+    aligned: Side
+    relation: VocabRelation
+
+    def open(self) -> Iterator[Event]:
+        """Load both sides."""
+        ...
+
+    def answer(self, query: Query) -> Generator[Event, None, ScoredItem]:
+        """Have a question answered and scored."""
+        ...
+
+    def given(self, query: Query, text: str) -> Generator[Event, None, ScoredItem]:
+        """Score a given answer."""
+        ...
+
+    def text_of(self, token: int) -> str:
+        """A token's text."""
+        ...
+
+    @property
+    def special(self) -> frozenset[int]:
+        """Ids that are no content."""
+        ...
+
+
+MakeScorer = Callable[[Engine, Side, Side, EngineOptions, int], Scorer]
+"""(engine, base, aligned, options, longest answer in tokens) to a comparison, not open yet."""
+
+
+def make_comparison(
+    engine: Engine, base: Side, aligned: Side, options: EngineOptions, max_tokens: int
+) -> Scorer:
+    """The real one."""
+    return Comparison(engine, base, aligned, options=options, max_tokens=max_tokens)
+
+
+class ComparisonThread(JobThread[Engine]):
+    """Runs comparisons, one at a time, and posts messages about them.
+
+    Args:
+        make_engine: Called once, in the thread.
+        post: Delivers a message; must be callable from any thread.
+        find_model: Looks the sides' models up; called in the thread.
+        make_scorer: Makes the comparison of two sides.
+    """
+
+    def __init__(
+        self,
+        make_engine: Callable[[], Engine],
+        post: Callable[[Message], object],
+        find_model: FindModel,
+        make_scorer: MakeScorer = make_comparison,
+    ) -> None:
+        super().__init__(make_engine, post, "comparison")
+        self._find_model = find_model
+        self._make_scorer = make_scorer
+        self._scorer: Scorer | None = None
+        self._opened: tuple[SideChoice, SideChoice, EngineOptions, int] | None = None
+        self._asked = False
+        """Whether the user asked to stop, and that has led to nothing yet."""
+        self._late = threading.Event()
+        """Set where that found no request to cancel."""
+        self._text = ""
+        self._writing = False
+        self._segments = 0
+        self._loaded = 0
+
+    def compare(
+        self,
+        base: SideChoice,
+        aligned: SideChoice,
+        subject: Subject,
+        options: EngineOptions,
+        max_tokens: int,
+    ) -> None:
+        """Compare two sides; ends with ComparisonEnded, after Compared if all went well."""
+        self._asked = False
+        self._late.clear()
+        self._give(lambda engine: self._run(engine, base, aligned, subject, options, max_tokens))
+
+    def stop(self) -> None:
+        """Score what there is of the answer, or end; see the module's docstring."""
+        self._asked = True
+        engine = self._engine
+        if engine is not None and engine.busy:
+            engine.cancel()
+        else:
+            self._late.set()
+
+    # -- in the thread --------------------------------------------------------------
+
+    def _run(
+        self,
+        engine: Engine,
+        base: SideChoice,
+        aligned: SideChoice,
+        subject: Subject,
+        options: EngineOptions,
+        max_tokens: int,
+    ) -> None:
+        error: UrialError | None = None
+        try:
+            if not self._asked:
+                scorer = self._open(engine, (base, aligned, options, max_tokens))
+                item = self._score(engine, scorer, subject)
+                self._tell(Compared(_result(item, scorer)))
+        except UrialError as caught:
+            if isinstance(caught, EngineDied) or not self._asked:
+                error = caught
+        self._tell(ComparisonEnded(error))
+
+    def _open(
+        self, engine: Engine, wanted: tuple[SideChoice, SideChoice, EngineOptions, int]
+    ) -> Scorer:
+        if self._scorer is not None and self._opened == wanted and engine.alive:
+            return self._scorer
+        self._scorer = None
+        self._loaded = 0
+        base, aligned, options, max_tokens = wanted
+        scorer = self._make_scorer(
+            engine, self._side("base", base), self._side("aligned", aligned), options, max_tokens
+        )
+        self._follow(engine, _returning(scorer.open()))
+        self._scorer, self._opened = scorer, wanted
+        return scorer
+
+    def _side(self, kind: SideKind, choice: SideChoice) -> Side:
+        model = self._find_model(
+            choice.model, lambda done, total: self._tell(SideUnpacking(kind, done, total))
+        )
+        context = (
+            find_context(choice.context)
+            if choice.preamble is None
+            else Context(name=choice.preamble.name, preamble=choice.preamble)
+        )
+        return Side(
+            name=choice.model,
+            path=model.path,
+            adapter=model.adapter,
+            chat_template=model.chat_template,
+            context=context,
+        )
+
+    def _score(self, engine: Engine, scorer: Scorer, subject: Subject) -> ScoredItem:
+        query = Query(id="1", text=subject.query)
+        if subject.answer is not None:
+            return self._follow(engine, scorer.given(query, subject.answer))
+        self._text = ""
+        self._segments = 0
+        self._writing = True
+        try:
+            return self._follow(engine, scorer.answer(query), scorer.text_of)
+        except EngineDied:
+            raise
+        except UrialError:
+            # A first stop while the answer is written ends the answer, not the comparison.
+            if not (self._asked and self._writing and self._text):
+                raise
+            self._asked = False
+            item = self._follow(engine, scorer.given(query, self._text))
+            return msgspec.structs.replace(item, stop_reason="cancelled")
+
+    def _follow(
+        self,
+        engine: Engine,
+        events: Generator[Event, None, _T],
+        text_of: Callable[[int], str] | None = None,
+    ) -> _T:
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as end:
+                value: _T = end.value
+                return value
+            self._show(event, text_of)
+            # These come in the middle of a request, so that there is one to cancel.
+            midway = isinstance(event, LoadProgress | PrefillProgress | PromptReady | TextDelta)
+            if midway and self._late.is_set():
+                self._late.clear()
+                engine.cancel()
+
+    def _show(self, event: Event, text_of: Callable[[int], str] | None) -> None:
+        match event:
+            case LoadProgress(fraction=fraction):
+                self._tell(SideLoading("base" if self._loaded else "aligned", fraction))
+            case Loaded():
+                self._loaded += 1
+            case PromptReady(turns=(segments,)) if text_of is not None:
+                # Where scoring took another token than decoding, the answer is written on
+                # behind what was scored, which then stands in the context as its last segment.
+                self._writing = True
+                self._segments = self._segments or len(segments)
+                written = segments[-1] if len(segments) > self._segments else ()
+                self._text = "".join(map(text_of, written))
+            case TextDelta(text=text, generated=generated):
+                self._text += text
+                self._tell(AnswerWritten(self._text, generated))
+            case PrefillProgress(stage="score", done=done, total=total):
+                self._writing = False
+                self._tell(Scoring(done, total))
+            case Notice(message=message):
+                self._tell(EngineNotice(message))
+            case _:
+                pass
+
+
+def _returning(events: Iterator[Event]) -> Generator[Event, None, None]:
+    yield from events
+
+
+def _result(item: ScoredItem, scorer: Scorer) -> Result:
+    shown = document(item, scorer.text_of, scorer.special)
+    whole = {
+        "base": scorer.base.document(),
+        "aligned": scorer.aligned.document(),
+        "vocab": scorer.relation.document(),
+    }
+    found = aggregates([shown], special=scorer.special, text_of=scorer.text_of)
+    return result_of(shown, whole | found)

@@ -1,0 +1,404 @@
+"""Two sides on one answer, token by token.
+
+The screen reacts to the user's keys and to the messages of the comparison's thread; what
+is shown as a result stays until another one is there, or a side is changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.events import Resize
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Static
+
+from urial_tui.errors import SettingsError
+from urial_tui.prompting.preamble import list_preambles
+from urial_tui.sanitize import sanitize_line
+from urial_tui.settings import Settings, engine_options
+from urial_tui.tui.comparison_messages import (
+    AnswerWritten,
+    Compared,
+    ComparisonEnded,
+    Scoring,
+    SideKind,
+    SideLoading,
+    SideUnpacking,
+)
+from urial_tui.tui.comparison_result import Position, Result
+from urial_tui.tui.comparison_thread import ComparisonThread, SideChoice, Subject
+from urial_tui.tui.messages import EngineBug, EngineNotice
+from urial_tui.tui.screens.chat import MIN_HEIGHT, MIN_WIDTH
+from urial_tui.tui.screens.help import HelpScreen
+from urial_tui.tui.screens.pick_side import PickSideScreen
+from urial_tui.tui.widgets.banner import Banner
+from urial_tui.tui.widgets.curves import Curve
+from urial_tui.tui.widgets.hint_line import HintLine
+from urial_tui.tui.widgets.prompt import Prompt
+from urial_tui.tui.widgets.shares import Findings, Shares
+from urial_tui.tui.widgets.sides import Sides
+from urial_tui.tui.widgets.token_detail import TokenDetail, number, percent
+from urial_tui.tui.widgets.token_strip import TokenStrip
+
+NARROW = 100
+"""Columns below which the answer and the token stand under each other."""
+LOW_NARROW, LOW_WIDE = 40, 32
+"""Rows below which the token and the whole answer are shown in turns."""
+
+_CONTEXTS = (
+    ("zero-shot", "headings only"),
+    ("chat", "the model's template"),
+    ("raw", "the question alone"),
+)
+_SAME = ("same", "the other side's tokens")
+_ENDINGS = {"length": ", cut at the length limit", "cancelled": ", stopped early"}
+
+
+class CompareScreen(Screen[None]):
+    """Opens over the chat; its engine is its own and ends with it.
+
+    Two models are loaded beside the chat's: the chat's worker is idle meanwhile, and its
+    conversation need not be read again afterwards. Where the memory does not allow it, the
+    check in front of each load says so.
+
+    Args:
+        make_thread: Makes the thread that posts to this screen.
+        list_models: Names of the models on this machine.
+        base: The base side to start with.
+        aligned: The aligned side to start with.
+        settings: The engine's options and the longest answer.
+        subject: What to compare at once; None waits for a question.
+        note: A sentence to tell at the start.
+    """
+
+    CSS_PATH = "../compare.tcss"
+    AUTO_FOCUS = "Prompt"
+    BINDING_GROUP_TITLE = "Compare"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Stop; back to the chat"),
+        Binding("f2", "pick('base')", "Change the base side"),
+        Binding("f3", "pick('aligned')", "Change the aligned side"),
+        Binding("f4", "whole", "The token, or the whole answer"),
+        Binding("ctrl+r", "again", "Compare again", priority=True),
+        Binding("f1,question_mark", "help", "Keys"),
+    ]
+
+    def __init__(
+        self,
+        make_thread: Callable[[Callable[[Message], object]], ComparisonThread],
+        list_models: Callable[[], Sequence[str]],
+        *,
+        base: SideChoice,
+        aligned: SideChoice,
+        settings: Settings,
+        subject: Subject | None = None,
+        note: str = "",
+    ) -> None:
+        super().__init__()
+        self.thread = make_thread(self.post_message)
+        self.result: Result | None = None
+        self._list_models = list_models
+        self._choices: dict[SideKind, SideChoice] = {"base": base, "aligned": aligned}
+        self._settings = settings
+        self._subject = subject
+        self._note = note
+        self._comparing = False
+
+    def compose(self) -> ComposeResult:
+        """From the top: sides, question, answer and token, the whole, the keys."""
+        yield Static(id="too-small", markup=False)
+        yield Sides(id="sides")
+        yield Prompt(placeholder="A question; Enter compares the answer to it", id="query")
+        yield Banner(id="banner", markup=False)
+        yield Static(_introduction(), id="introduction", markup=False)
+        with Container(id="result"):
+            yield TokenStrip(id="strip")
+            yield TokenDetail(id="detail")
+        with Container(id="overview"):
+            yield Shares(id="shares")
+            with Container(id="curves"):
+                yield Curve("KL(aligned‖base)", shown=number, id="curve-kl")
+                yield Curve("base rank, log", shown=_rank, scale=math.log, id="curve-rank")
+                yield Curve("p base", shown=percent, full=1.0, id="curve-probability")
+            yield Findings(id="findings")
+        yield HintLine(id="hints")
+
+    def on_mount(self) -> None:
+        """Start the thread, and the comparison if there is one to make."""
+        self.query_one(Banner).display = False
+        self._show_sides()
+        self._show_parts()
+        self.thread.start()
+        if self._note:
+            self.notify(self._note, markup=False)
+        if self._subject is not None:
+            self.query_one(Prompt).put(self._subject.query)
+            self._run(self._subject)
+
+    async def on_unmount(self) -> None:
+        """The worker goes with the screen."""
+        await asyncio.to_thread(self.thread.close)
+
+    # -- the user -------------------------------------------------------------------
+
+    @on(Prompt.Submitted)
+    def submit(self, event: Prompt.Submitted) -> None:
+        """Have the aligned side answer what is in the prompt."""
+        self._run(Subject(query=event.text))
+
+    def action_again(self) -> None:
+        """Compare on the same question, or the same given answer, once more."""
+        typed = self.query_one(Prompt).text
+        if self._subject is not None:
+            self._run(self._subject)
+        elif typed.strip():
+            self._run(Subject(query=typed))
+
+    def action_back(self) -> None:
+        """Stop what runs; else leave."""
+        if self._comparing:
+            self._say("stopping")
+            self.thread.stop()
+        else:
+            self.dismiss()
+
+    @work(exclusive=True, group="pick")
+    async def action_pick(self, side: SideKind) -> None:
+        """Choose a side; a result that was made with another one goes."""
+        if self._comparing:
+            self.notify("A comparison is running; Esc stops it.", markup=False)
+            return
+        try:
+            models = await asyncio.to_thread(self._list_models)
+            contexts = await asyncio.to_thread(_contexts, side)
+        except SettingsError as error:
+            self.query_one(Banner).trouble = error
+            return
+        chosen = await self.app.push_screen_wait(
+            PickSideScreen(side, self._choices[side], models, contexts)
+        )
+        if chosen is None or chosen == self._choices[side]:
+            return
+        self._choices[side] = chosen
+        self.result = None
+        self._show_sides()
+        self._show_parts()
+
+    def action_whole(self) -> None:
+        """Where both have no room: change between the token and the whole answer."""
+        self.toggle_class("-whole")
+
+    def action_help(self) -> None:
+        """Show the keys."""
+        self.app.push_screen(HelpScreen(list(self.active_bindings.values())))
+
+    def action_page_transcript(self, direction: int) -> None:
+        """Move through the answer from within the prompt."""
+        self.query_one(TokenStrip).action_page(direction)
+
+    def on_resize(self, event: Resize) -> None:
+        """Lay out for this size."""
+        width, height = event.size
+        small = width < MIN_WIDTH or height < MIN_HEIGHT
+        self.set_class(small, "-too-small")
+        self.query_one("#too-small", Static).update(
+            f"This window is {width} by {height}; urial needs {MIN_WIDTH} by {MIN_HEIGHT}."
+        )
+        narrow = width < NARROW
+        self.set_class(narrow, "-narrow")
+        self.set_class(height < (LOW_NARROW if narrow else LOW_WIDE), "-low")
+        self._show_parts()
+
+    # -- the comparison -------------------------------------------------------------
+
+    def _run(self, subject: Subject) -> None:
+        if self._comparing:
+            self.notify("One comparison at a time; Esc stops this one.", markup=False)
+            return
+        self._comparing = True
+        self._subject = subject
+        self.result = None
+        self.query_one(Banner).trouble = None
+        self.query_one(Sides).vocabulary = ""
+        self.query_one(TokenStrip).show_text(subject.answer or "")
+        self._say("starting")
+        self._show_parts()
+        self.thread.compare(
+            self._choices["base"],
+            self._choices["aligned"],
+            subject,
+            engine_options(self._settings),
+            self._settings.chat.max_tokens,
+        )
+
+    @on(SideUnpacking)
+    def show_unpacking(self, event: SideUnpacking) -> None:
+        """A model's file is put together, once."""
+        share = event.done / max(1, event.total)
+        self._say(f"unpacking the {event.side} side's model {share:.0%}")
+
+    @on(SideLoading)
+    def show_loading(self, event: SideLoading) -> None:
+        """A model is on its way."""
+        self._say(f"loading the {event.side} side {event.fraction:.0%}")
+
+    @on(AnswerWritten)
+    def show_answer(self, event: AnswerWritten) -> None:
+        """More of the answer, in plain text."""
+        self._say(f"answering: {event.tokens:,} tokens")
+        self.query_one(TokenStrip).show_text(event.text)
+
+    @on(Scoring)
+    def show_scoring(self, event: Scoring) -> None:
+        """Both sides read the answer."""
+        self._say(f"scoring {event.done:,} of {event.total:,}")
+
+    @on(Compared)
+    def show_result(self, event: Compared) -> None:
+        """The answer in colours, the cursor on its first token."""
+        self.result = result = event.result
+        self.query_one(Sides).vocabulary = result.relation
+        strip = self.query_one(TokenStrip)
+        if result.positions:
+            strip.show(result.positions)
+        else:
+            strip.show_text(result.answer)
+        self.query_one(TokenDetail).count = len(result.positions)
+        for name, values in (
+            ("kl", [_or_infinite(position.kl_aligned_base) for position in result.positions]),
+            ("rank", [_shown_rank(position) for position in result.positions]),
+            ("probability", [position.p_base or 0.0 for position in result.positions]),
+        ):
+            curve = self.query_one(f"#curve-{name}", Curve)
+            curve.values = tuple(values)
+            curve.cursor = 0
+        self.query_one(Shares).result = result
+        self.query_one(Findings).result = result
+        prompt = self.query_one(Prompt)
+        if prompt.has_focus and self._subject is not None and prompt.text == self._subject.query:
+            strip.focus()
+        self._show_parts()
+
+    @on(ComparisonEnded)
+    def show_end(self, event: ComparisonEnded) -> None:
+        """Done, stopped or failed; what is there stays."""
+        self._comparing = False
+        self.query_one(Banner).trouble = event.error
+        if event.error is not None:
+            self._say("failed")
+        elif self.result is not None:
+            tokens = len(self.result.positions)
+            ending = _ENDINGS.get(self.result.stop_reason, "")
+            self._say(f"{tokens:,} token{'s' if tokens != 1 else ''}{ending}")
+        else:
+            self._say("stopped, not scored")
+        self._show_parts()
+
+    @on(EngineNotice)
+    def show_notice(self, event: EngineNotice) -> None:
+        """The engine has something to say."""
+        self.notify(sanitize_line(event.text), markup=False)
+
+    @on(EngineBug)
+    def crash(self, event: EngineBug) -> None:
+        """A mistake in this program: end with a trace."""
+        raise event.error
+
+    @on(TokenStrip.Moved)
+    def show_position(self, event: TokenStrip.Moved) -> None:
+        """The cursor is on another token."""
+        if self.result is None or event.index >= len(self.result.positions):
+            return
+        self.query_one(TokenDetail).position = self.result.positions[event.index]
+        for curve in self.query(Curve):
+            curve.cursor = event.index
+
+    # -- what is shown --------------------------------------------------------------
+
+    def _say(self, state: str) -> None:
+        self.query_one(HintLine).state = state
+
+    def _show_sides(self) -> None:
+        sides = self.query_one(Sides)
+        base, aligned = self._choices["base"], self._choices["aligned"]
+        sides.base = (base.model, base.context)
+        sides.aligned = (aligned.model, aligned.context)
+        sides.vocabulary = ""
+        self._say("")
+
+    def _show_parts(self) -> None:
+        """Show what there is something to show in, and the keys that do something."""
+        result = self.result
+        scored = result is not None and bool(result.positions)
+        something = self._subject is not None and (
+            self._comparing or bool(self.query_one(TokenStrip).text)
+        )
+        self.query_one("#introduction").display = not (something or result)
+        self.query_one("#result").display = bool(something or result)
+        self.query_one(TokenDetail).styles.display = None if scored else "none"
+        self.query_one("#overview").display = result is not None
+        keys: list[tuple[str, str]] = []
+        if self._comparing:
+            keys.append(("Esc", "stop"))
+        elif scored:
+            keys += [("←→↑↓", "token"), ("n", "next shifted")]
+            if self.has_class("-low"):
+                keys.append(("F4", "token or answer"))
+            keys += [("F1", "all keys"), ("Esc", "chat")]
+        else:
+            keys += [("Enter", "compare"), ("F1", "all keys"), ("Esc", "chat")]
+        self.query_one(HintLine).keys = tuple(keys)
+
+
+def _introduction() -> Content:
+    return Content.assemble(
+        ("What does alignment change?\n", "bold $primary"),
+        "The aligned side answers a question. Each token of its answer is looked up among "
+        "what the base side would have written there:\n\n",
+        ("unshifted", "$unshifted"),
+        "  the base side's first choice as well\n",
+        ("marginal", "$marginal underline"),
+        "   its second or third choice\n",
+        ("shifted", "bold reverse $shifted"),
+        "    further down\n\n",
+        "The two sides may be two models, or one model in two contexts: then the difference is "
+        "what the context changes. Everything runs on this machine.\n\n",
+        ("F2", "bold $secondary"),
+        (" and ", "$quiet"),
+        ("F3", "bold $secondary"),
+        (" choose the sides. Type a question above and press ", "$quiet"),
+        ("Enter", "bold $secondary"),
+        (".", "$quiet"),
+    )
+
+
+def _contexts(side: SideKind) -> list[tuple[str, str]]:
+    """The contexts that a side can have; preambles that can't be read are left out."""
+    found = [*_CONTEXTS, *([_SAME] if side == "base" else [])]
+    known = {name for name, _ in found}
+    return found + [
+        (entry.name, "preamble")
+        for entry in list_preambles()
+        if entry.preamble is not None and entry.name not in known
+    ]
+
+
+def _or_infinite(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+def _shown_rank(position: Position) -> float:
+    return float(position.rank) if position.rank else math.inf
+
+
+def _rank(value: float) -> str:
+    return f"{value:,.0f}" if math.isfinite(value) else "none"

@@ -25,7 +25,8 @@ from urial_tui import paths
 from urial_tui.compare.contexts import find_context
 from urial_tui.compare.document import aggregates
 from urial_tui.compare.items import Query, ScoredItem, document
-from urial_tui.compare.runner import Comparison, Side
+from urial_tui.compare.runner import Comparison
+from urial_tui.compare.sides import Side
 from urial_tui.engine.client import Engine
 from urial_tui.engine.protocol import EngineOptions, Event, TextSegment
 from urial_tui.errors import UrialError

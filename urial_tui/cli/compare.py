@@ -23,7 +23,8 @@ from urial_tui.sanitize import sanitize, sanitize_line
 if TYPE_CHECKING:
     from urial_tui.cli.output import ProgressLine
     from urial_tui.compare.items import ItemFile, Query
-    from urial_tui.compare.runner import Comparison, Side
+    from urial_tui.compare.runner import Comparison
+    from urial_tui.compare.sides import Side
     from urial_tui.engine.client import Engine
     from urial_tui.engine.protocol import EngineOptions, Event
 
@@ -125,7 +126,7 @@ class _Run:
     def run(self, query: str | None) -> None:
         """Compare, write, print."""
         from urial_tui.compare.items import ScoredItem, document
-        from urial_tui.compare.runner import Task
+        from urial_tui.compare.sides import Task
 
         queries = self._queries(query)
         comparison = self._open()
@@ -215,7 +216,7 @@ class _Run:
 
     def _side(self, name: str) -> Side:
         from urial_tui.compare.contexts import find_context
-        from urial_tui.compare.runner import Side
+        from urial_tui.compare.sides import Side
         from urial_tui.models.registry import resolve
 
         model = resolve(self._options[name], progress=self._unpacking)

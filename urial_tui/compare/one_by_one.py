@@ -16,7 +16,8 @@ import msgspec
 
 from urial_tui.compare.contexts import answer_rules, render
 from urial_tui.compare.items import ScoredItem
-from urial_tui.compare.runner import Comparison, Task, scored, tokens
+from urial_tui.compare.runner import Comparison, scored, tokens
+from urial_tui.compare.sides import Task
 from urial_tui.compare.vocab import compare_vocabularies
 from urial_tui.engine.protocol import Event, Score, TokenSegment, Turn
 from urial_tui.engine.scores import PositionScores

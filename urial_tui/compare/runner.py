@@ -13,18 +13,18 @@ followed. So a model against itself is 100 % unshifted.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from urial_tui.compare.contexts import Context, answer_rules, render
+from urial_tui.compare.contexts import answer_rules, render
 from urial_tui.compare.items import ContextText, Query, ScoredItem
+from urial_tui.compare.reading import common_start, read_text
+from urial_tui.compare.sides import Side, Task
 from urial_tui.compare.vocab import (
     TokenisedText,
     VocabInfo,
     VocabRelation,
-    VocabularyError,
     compare_bytes,
     compare_vocabularies,
 )
@@ -43,47 +43,13 @@ from urial_tui.engine.protocol import (
     TokenSegment,
     Turn,
 )
-from urial_tui.engine.scores import PositionScores, SideScores
+from urial_tui.engine.scores import PositionScores
 from urial_tui.errors import EngineError, UsageError
 from urial_tui.models.loading import load
 
 GREEDY = Sampling(temperature=0.0)
 _CONTROL = 3
 """GGUF token type of control tokens."""
-
-
-class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """One side: a model, an optional adapter, a context. `name`: what the user called it.
-
-    `chat_template` replaces the file's own; an adapter may need one that its base lacks.
-    """
-
-    name: str
-    path: Path
-    context: Context
-    adapter: Path | None = None
-    chat_template: str = ""
-
-    def document(self) -> dict[str, object]:
-        """For JSON."""
-        return {
-            "model": self.name,
-            "adapter": self.adapter.name if self.adapter else None,
-            "context": self.context.name,
-        }
-
-    @property
-    def weights(self) -> tuple[Path, Path | None]:
-        """What has to be loaded; equal for two sides that differ in context only."""
-        return self.path, self.adapter
-
-
-class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """A query to answer, or a given text behind it, whose first `skip` tokens are not scored."""
-
-    query: Query
-    text: str | None = None
-    skip: int = 0
 
 
 class Comparison:
@@ -356,9 +322,9 @@ class Comparison:
             found_b = yield from scored(
                 self._engine, msgspec.structs.replace(request, context=base_turn, slot="second")
             )
-            reading_b = _reading(found_b, self._base_vocab, text)
-            reading_a = _reading(found_a, self._vocab, text)
-            start = _common_start(reading_b, reading_a)
+            reading_b = read_text(found_b, self._base_vocab, text)
+            reading_a = read_text(found_a, self._vocab, text)
+            start = common_start(reading_b, reading_a)
             base, aligned = reading_b.from_byte(start), reading_a.from_byte(start)
             contexts = (
                 ContextText(text=_spell(found_b.context, self._base_vocab), ids=found_b.context),
@@ -462,58 +428,6 @@ def _unread(turn: Turn) -> ContextText:
     return ContextText(
         text="".join(part.text for part in turn if isinstance(part, TextSegment)), ids=()
     )
-
-
-class _Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """A text as one side reads it: `bounds` are where its n tokens start, and the end."""
-
-    bounds: tuple[int, ...]
-    logp: tuple[float, ...]
-    argmax: tuple[bytes, ...]
-
-    def from_byte(self, offset: int) -> TokenisedText:
-        """What it says of the bytes from a bound on."""
-        at = self.bounds.index(offset)
-        return TokenisedText(
-            ends=tuple(bound - offset for bound in self.bounds[at + 1 :]),
-            logp=self.logp[at:],
-            argmax=self.argmax[at:],
-        )
-
-
-def _reading(found: Scored, vocab: VocabInfo | None, text: str) -> _Reading:
-    """A side's reading of a text, by its bytes.
-
-    SentencePiece vocabularies put a space in front of a text that stands behind nothing but
-    BOS: it belongs to the token, not to the text. A token that follows nothing at all is a
-    part of the text that nothing is said of.
-    """
-    assert vocab is not None
-    scores = SideScores.from_bytes(found.scores)
-    silent = found.context[-1:] if found.unscored else ()
-    pieces = [vocab.piece(token) for token in (*silent, *found.ids)]
-    argmax = [b"", *(vocab.piece(token) for token in scores.argmax.tolist())][1 - len(silent) :]
-    if b"".join(pieces) == b" " + text.encode("utf-8", "replace"):
-        first = next(at for at, piece in enumerate(pieces) if piece)
-        pieces[first] = pieces[first][1:]
-        argmax[first] = argmax[first].removeprefix(b" ")
-    bounds = [0, *np.cumsum([len(piece) for piece in pieces]).tolist()]
-    return _Reading(
-        bounds=tuple(bounds[len(silent) :]),
-        logp=tuple(scores.logp.tolist()),
-        argmax=tuple(argmax[len(silent) :]),
-    )
-
-
-def _common_start(first: _Reading, second: _Reading) -> int:
-    """The first byte at which both start a token, or both end."""
-    common = set(first.bounds) & set(second.bounds)
-    if not common:
-        raise VocabularyError(
-            "The two models read the text as different numbers of bytes.",
-            "Compare them on plain text without special tokens.",
-        )
-    return min(common)
 
 
 def _whole_characters(data: bytes) -> tuple[str, bytes]:

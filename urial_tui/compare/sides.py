@@ -1,0 +1,44 @@
+"""What is compared: two sides, and the tasks that both are given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from urial_tui.compare.contexts import Context
+from urial_tui.compare.items import Query
+
+
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """One side: a model, an optional adapter, a context. `name`: what the user called it.
+
+    `chat_template` replaces the file's own; an adapter may need one that its base lacks.
+    """
+
+    name: str
+    path: Path
+    context: Context
+    adapter: Path | None = None
+    chat_template: str = ""
+
+    def document(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "model": self.name,
+            "adapter": self.adapter.name if self.adapter else None,
+            "context": self.context.name,
+        }
+
+    @property
+    def weights(self) -> tuple[Path, Path | None]:
+        """What has to be loaded; equal for two sides that differ in context only."""
+        return self.path, self.adapter
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """A query to answer, or a given text behind it, whose first `skip` tokens are not scored."""
+
+    query: Query
+    text: str | None = None
+    skip: int = 0

@@ -11,7 +11,7 @@ from textual.message import Message
 
 from tests.scripted import INFO, Gate
 from urial_tui.compare.items import ContextText, Query, ScoredItem
-from urial_tui.compare.runner import Side
+from urial_tui.compare.sides import Side
 from urial_tui.compare.vocab import ByteAgreement, VocabRelation
 from urial_tui.engine.client import Engine
 from urial_tui.engine.protocol import (

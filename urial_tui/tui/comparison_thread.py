@@ -17,7 +17,8 @@ from textual.message import Message
 from urial_tui.compare.contexts import Context, find_context
 from urial_tui.compare.document import aggregates
 from urial_tui.compare.items import Query, ScoredItem, document
-from urial_tui.compare.runner import Comparison, Side
+from urial_tui.compare.runner import Comparison
+from urial_tui.compare.sides import Side
 from urial_tui.compare.vocab import VocabRelation
 from urial_tui.engine.client import Engine
 from urial_tui.engine.protocol import (

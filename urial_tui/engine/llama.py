@@ -199,7 +199,7 @@ class Vocab:
         type_of: dict[int, int] = {}
         for token in range(self.size):
             length = to_piece(handle, token, buffer, size, 0, True)
-            pieces.append(bytes(buffer[:length]) if length >= 0 else self._read_piece(token, True))
+            pieces.append(buffer.raw[:length] if length >= 0 else self._read_piece(token, True))
             bits = attributes(handle, token)
             if bits not in type_of:
                 type_of[bits] = self.token_type(token)

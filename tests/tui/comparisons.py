@@ -150,7 +150,7 @@ def scores(ids: list[int], ranks: list[int]) -> PositionScores:
     made.logp_aligned[:] = np.log(0.7)
     made.kl_aligned_base[:] = np.log(rank)
     made.kl_base_aligned[:] = np.log(rank) / 2
-    made.js[:] = 1 - 1 / np.sqrt(rank)
+    made.js[:] = np.log(2) * (1 - 1 / np.sqrt(rank))
     made.entropy_base[:] = 2.5
     made.entropy_aligned[:] = 1.25
     made.outside_base[:] = made.outside_aligned[:] = 0

@@ -423,8 +423,10 @@ class TestTokens:
             agreement=0.5,
             exact=0.25,
         )
-        async with comparing(size=(120, 40)) as pilot:
-            await compare(pilot)
+        async with comparing() as pilot:
+            await type_text(pilot, "How?")
+            await pilot.press("enter")
+            await wait_until(pilot, lambda: "compared by bytes" in status(pilot))
             assert shows(pilot, "Different vocabularies")
             assert shows(pilot, "base 1.500  aligned 0.750")
             assert shows(pilot, "50.0% of 12 places")

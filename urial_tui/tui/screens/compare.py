@@ -256,6 +256,7 @@ class CompareScreen(Screen[None]):
         """More of the answer, in plain text."""
         self._say(f"answering: {event.tokens:,} tokens")
         self.query_one(TokenStrip).show_text(event.text)
+        self._show_parts()
 
     @on(Scoring)
     def show_scoring(self, event: Scoring) -> None:
@@ -295,6 +296,8 @@ class CompareScreen(Screen[None]):
         self.query_one(Banner).trouble = event.error
         if event.error is not None:
             self._say("failed")
+        elif self.result is not None and self.result.bytes is not None:
+            self._say("compared by bytes")
         elif self.result is not None:
             tokens = len(self.result.positions)
             ending = _ENDINGS.get(self.result.stop_reason, "")
@@ -339,11 +342,10 @@ class CompareScreen(Screen[None]):
         """Show what there is something to show in, and the keys that do something."""
         result = self.result
         scored = result is not None and bool(result.positions)
-        something = self._subject is not None and (
-            self._comparing or bool(self.query_one(TokenStrip).text)
-        )
-        self.query_one("#introduction").display = not (something or result)
-        self.query_one("#result").display = bool(something or result)
+        something = result is not None or bool(self.query_one(TokenStrip).text)
+        self.query_one("#introduction").display = not something
+        self.query_one("#result").display = something
+        self.set_class(result is not None and not scored, "-unscored")
         self.query_one(TokenDetail).styles.display = None if scored else "none"
         self.query_one("#overview").display = result is not None
         keys: list[tuple[str, str]] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -65,34 +67,39 @@ class Findings(Widget):
             return _by_bytes(result)
         summary, special = result.summary, result.special_shares
         facts = [
-            ("mean KL(aligned‖base) ", number(summary.kl_aligned_base.mean)),
-            ("median ", number(summary.kl_aligned_base.median)),
-            ("same first choice ", percent(summary.top1_agreement)),
+            ("mean KL(aligned‖base)", number(summary.kl_aligned_base.mean)),
+            ("median", number(summary.kl_aligned_base.median)),
+            ("same first choice", percent(summary.top1_agreement)),
         ]
         if special.positions:
             unshifted = round((special.unshifted or 0.0) * (special.positions - special.absent))
-            facts.append(("special tokens unshifted ", f"{unshifted} of {special.positions}"))
-        line = Content("  ").join(
-            [Content.assemble((name, "$quiet"), what) for name, what in facts]
+            facts.append(("special tokens unshifted", f"{unshifted} of {special.positions}"))
+        first = _as_many(
+            "", [Content.assemble((f"{name} ", "$quiet"), what) for name, what in facts], width
         )
-        return Content("\n").join(
-            [line.truncate(width, ellipsis=True), self._most_shifted(result, width)]
-        )
+        return Content("\n").join([first, self._most_shifted(result, width)])
 
     def _most_shifted(self, result: Result, width: int) -> Content:
         if not result.shifted_tokens:
             return Content.styled("No content token is shifted.", "$quiet")
-        line = Content.styled("most shifted ", "$quiet")
-        for found in result.shifted_tokens:
-            part = Content.assemble(
-                " ",
-                (quoted(found.token), "$shifted"),
-                (f" {found.count}/{found.total} ", "$quiet"),
+        parts = [
+            Content.assemble(
+                (quoted(found.token), "$shifted"), (f" {found.count}/{found.total}", "$quiet")
             )
-            if line.cell_length + part.cell_length > width:
-                break
-            line = Content.assemble(line, part)
-        return line
+            for found in result.shifted_tokens
+        ]
+        return _as_many("most shifted", parts, width)
+
+
+def _as_many(title: str, parts: Sequence[Content], width: int) -> Content:
+    """A title and as many of the first parts as fit, two columns apart."""
+    line = Content.styled(title, "$quiet")
+    for part in parts:
+        gap = "  " if line.plain else ""
+        if line.cell_length + len(gap) + part.cell_length > width:
+            break
+        line = Content.assemble(line, gap, part)
+    return line
 
 
 def _by_bytes(result: Result) -> Content:

@@ -15,7 +15,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.content import Content
 from textual.events import Resize
 from textual.message import Message
 from textual.screen import Screen
@@ -41,6 +40,7 @@ from urial_tui.tui.screens.chat import MIN_HEIGHT, MIN_WIDTH
 from urial_tui.tui.screens.help import HelpScreen
 from urial_tui.tui.screens.pick_side import PickSideScreen
 from urial_tui.tui.widgets.banner import Banner
+from urial_tui.tui.widgets.comparison_introduction import introduction
 from urial_tui.tui.widgets.curves import Curve
 from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.tui.widgets.prompt import Prompt
@@ -119,7 +119,7 @@ class CompareScreen(Screen[None]):
         yield Sides(id="sides")
         yield Prompt(placeholder="A question; Enter compares the answer to it", id="query")
         yield Banner(id="banner", markup=False)
-        yield Static(_introduction(), id="introduction", markup=False)
+        yield Static(introduction(), id="introduction", markup=False)
         with Container(id="result"):
             yield TokenStrip(id="strip")
             yield TokenDetail(id="detail")
@@ -359,28 +359,6 @@ class CompareScreen(Screen[None]):
         else:
             keys += [("Enter", "compare"), ("F1", "all keys"), ("Esc", "chat")]
         self.query_one(HintLine).keys = tuple(keys)
-
-
-def _introduction() -> Content:
-    return Content.assemble(
-        ("What does alignment change?\n", "bold $primary"),
-        "The aligned side answers a question. Each token of its answer is looked up among "
-        "what the base side would have written there:\n\n",
-        ("unshifted", "$unshifted"),
-        "  the base side's first choice as well\n",
-        ("marginal", "$marginal underline"),
-        "   its second or third choice\n",
-        ("shifted", "bold reverse $shifted"),
-        "    further down\n\n",
-        "The two sides may be two models, or one model in two contexts: then the difference is "
-        "what the context changes. Everything runs on this machine.\n\n",
-        ("F2", "bold $secondary"),
-        (" and ", "$quiet"),
-        ("F3", "bold $secondary"),
-        (" choose the sides. Type a question above and press ", "$quiet"),
-        ("Enter", "bold $secondary"),
-        (".", "$quiet"),
-    )
 
 
 def _contexts(side: SideKind) -> list[tuple[str, str]]:

@@ -57,7 +57,9 @@ def score(main: LoadedModel, second: LoadedModel | None, request: Score, emit: E
         _check_length(side, n_ctx)
         _check_ids(side, answer)
     report = _Progress(request.id, len(answer), main, emit)
-    batches = [_batches(side, answer, n_ctx) for side in sides]
+    readable = all(answer[-1] < side.loaded.model.vocab.size for side in sides)
+    read = answer if readable else answer[:-1]
+    batches = [_batches(side, read, len(answer), n_ctx) for side in sides]
     scores = b""
     replaced = False
     if request.spill:
@@ -175,17 +177,22 @@ def _stored(rows: SpillReader, positions: int) -> Iterator[Floats]:
         yield rows.read(start, room)
 
 
-def _batches(side: _Side, answer: Sequence[int], n_ctx: int) -> Iterator[Floats]:
-    """Logits before each token of the answer, (n, n_vocab) at a time; each a passing view."""
+def _batches(side: _Side, answer: Sequence[int], count: int, n_ctx: int) -> Iterator[Floats]:
+    """Logits before each of `count` answer tokens, (n, n_vocab) at a time; each a passing view.
+
+    `answer`: all of them, or all but the last. The last one's own logits are not used, but
+    kernels take rows by four: a text that fills whole batches is then read in whole ones,
+    and rounds as it does elsewhere.
+    """
     context = side.loaded.forced_context(n_ctx)
     head = side.context[:-1]
     for start in range(0, len(head), FORCED_BATCH):
         _decode(context.decode, head, start)
-    tokens = (*side.context, *answer[:-1])
-    for start in _starts(answer):
+    tokens = (*side.context, *answer)
+    for start in range(0, count, FORCED_BATCH):
         position = len(head) + start
         _decode(context.decode_all, tokens, position, end=len(tokens))
-        yield context.all_logits()
+        yield context.all_logits()[: count - start]
 
 
 def _decode(

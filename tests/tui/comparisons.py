@@ -113,7 +113,9 @@ class ScriptedComparison:
         yield from self._script.play(self._script.writing)
         return (yield from self._scored(query, "eos"))
 
-    def given(self, query: Query, text: str) -> Generator[Event, None, ScoredItem]:
+    def given(
+        self, query: Query, text: str, skip: int = 0, ids: tuple[int, ...] = ()
+    ) -> Generator[Event, None, ScoredItem]:
         self._script.queries.append(query.text)
         self._script.given.append(text)
         return (yield from self._scored(query, "given"))

@@ -168,16 +168,19 @@ class Comparison:
         reason = "eos" if accepted and self._is_end(accepted[-1]) else done.stop_reason
         return self._item(query, accepted, scores, contexts, reason)
 
-    def given(self, query: Query, text: str, skip: int = 0) -> Generator[Event, None, ScoredItem]:
+    def given(
+        self, query: Query, text: str, skip: int = 0, ids: tuple[int, ...] = ()
+    ) -> Generator[Event, None, ScoredItem]:
         """A given text as the answer to a query, scored on both sides.
 
         Its first `skip` tokens, but never all, stand in both contexts and are not scored.
+        `ids`: the tokens that wrote it or its start; left aside where they do not spell it.
 
         Raises:
             EngineError: The text is empty, or too long for a model.
         """
         context = render(self.aligned.context, query.text, self._info(self.aligned))
-        ids = self._ids_behind(context, text)
+        ids = self._ids_behind(context, text, ids)
         if not self.relation.by_id:
             return (yield from self._by_bytes(query, context, text, ids, "given"))
         skip = max(min(skip, len(ids) - 1), 0)
@@ -291,12 +294,17 @@ class Comparison:
             )
         )
 
-    def _ids_behind(self, context: Turn, text: str) -> tuple[int, ...]:
+    def _ids_behind(self, context: Turn, text: str, ids: tuple[int, ...] = ()) -> tuple[int, ...]:
         """A given text as the aligned side reads it.
 
         Never with the space that a vocabulary puts in front of a text: a window of a longer
         text goes on from the one before.
         """
+        sound = max(ids, default=0) < self.relation.aligned_size
+        spelled = self._spelled(ids).decode("utf-8", "replace") if sound else ""
+        if spelled and text.startswith(spelled):
+            rest = text[len(spelled) :]
+            return (*ids, *self._ids_behind((*context, *tokens(ids)), rest)) if rest else ids
         return self._engine.tokenize([(*context, TextSegment(text=text))])[0][-1]
 
     def _ids_of(self, turn: Turn) -> tuple[int, ...]:

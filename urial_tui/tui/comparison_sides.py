@@ -45,7 +45,12 @@ def for_conversation(conversation: Conversation) -> Start:
         aligned=SideChoice(
             model=answer.model, context=answer.preamble, preamble=preamble if same else None
         ),
-        subject=Subject(query=exchange.question.text, answer=answer.text),
+        subject=Subject(
+            query=exchange.question.text,
+            answer=answer.text,
+            ids=answer.ids or (),
+            model=answer.model,
+        ),
         note="" if exchange is exchanges[0] else note,
     )
 

@@ -59,10 +59,16 @@ class SideChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """What is compared on: the answer to a question, or a given one."""
+    """What is compared on: the answer to a question, or a given one.
+
+    `ids`: the tokens that wrote the given answer, as far as they are known, and the model
+    whose they are; they are used while the aligned side is that model.
+    """
 
     query: str
     answer: str | None = None
+    ids: tuple[int, ...] = ()
+    model: str = ""
 
 
 class Scorer(Protocol):
@@ -80,7 +86,9 @@ class Scorer(Protocol):
         """Have a question answered and scored."""
         ...
 
-    def given(self, query: Query, text: str) -> Generator[Event, None, ScoredItem]:
+    def given(
+        self, query: Query, text: str, skip: int = 0, ids: tuple[int, ...] = ()
+    ) -> Generator[Event, None, ScoredItem]:
         """Score a given answer."""
         ...
 
@@ -132,6 +140,7 @@ class ComparisonThread(JobThread[Engine]):
         self._late = threading.Event()
         """Set where that found no request to cancel."""
         self._text = ""
+        self._ids: tuple[int, ...] = ()
         self._writing = False
         self._segments = 0
         self._loaded = 0
@@ -215,8 +224,9 @@ class ComparisonThread(JobThread[Engine]):
     def _score(self, engine: Engine, scorer: Scorer, subject: Subject) -> ScoredItem:
         query = Query(id="1", text=subject.query)
         if subject.answer is not None:
-            return self._follow(engine, scorer.given(query, subject.answer))
-        self._text = ""
+            ids = subject.ids if subject.model == scorer.aligned.name else ()
+            return self._follow(engine, scorer.given(query, subject.answer, ids=ids))
+        self._text, self._ids = "", ()
         self._segments = 0
         self._writing = True
         try:
@@ -228,7 +238,7 @@ class ComparisonThread(JobThread[Engine]):
             if not (self._asked and self._writing and self._text):
                 raise
             self._asked = False
-            item = self._follow(engine, scorer.given(query, self._text))
+            item = self._follow(engine, scorer.given(query, self._text, ids=self._ids))
             return msgspec.structs.replace(item, stop_reason="cancelled")
 
     def _follow(
@@ -262,9 +272,10 @@ class ComparisonThread(JobThread[Engine]):
                 self._writing = True
                 self._segments = self._segments or len(segments)
                 written = segments[-1] if len(segments) > self._segments else ()
-                self._text = "".join(map(text_of, written))
-            case TextDelta(text=text, generated=generated):
+                self._text, self._ids = "".join(map(text_of, written)), tuple(written)
+            case TextDelta(text=text, ids=ids, generated=generated):
                 self._text += text
+                self._ids += ids
                 self._tell(AnswerWritten(self._text, generated))
             case PrefillProgress(stage="score", done=done, total=total):
                 self._writing = False

@@ -175,6 +175,7 @@ class TestOpening:
                 await wait_until(pilot, lambda: "ready" in status(pilot))
             await pilot.press("f3")
             await done(pilot)
+            assert strip(pilot).has_focus
             assert script.given == ["Second **answer**."]
             assert script.queries == ["Two?"]
             ((base, aligned, _, _),) = script.opened

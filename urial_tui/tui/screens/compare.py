@@ -143,6 +143,8 @@ class CompareScreen(Screen[None]):
         if self._subject is not None:
             self.query_one(Prompt).put(self._subject.query)
             self._run(self._subject)
+            # There is nothing to type: the keys are for the tokens.
+            self.query_one(TokenStrip).focus()
 
     async def on_unmount(self) -> None:
         """The worker goes with the screen."""

@@ -10,8 +10,9 @@ so the text is made of pieces of 511 tokens, with a newline between two of them 
 tool, and is given to ours without: windows of 511, of which the first 256 are only read.
 
 They store the first model's log-probabilities in 16 bits over 16 nats and leave out tokens
-below -16, which moves a mean; a last, untimed run with our batch length tells how much of a
-difference is left when the batches' shapes are equal, and so what the storing does.
+below -16, which may move a mean; a last, untimed run with our batch length tells how much of
+a difference is left when the batches' shapes are equal. That the storing makes the rest is
+likely and not shown.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ from urial_tui.engine.protocol import (
     Turn,
     TurnsDropped,
 )
+from urial_tui.errors import EngineDied
 
 INFO = ModelInfo(
     path="/models/tiny.gguf",
@@ -114,6 +115,8 @@ class ScriptedEngine:
         self._prepares: list[tuple[Step, ...]] = []
         self._cancelled = threading.Event()
         self._running = False
+        self._death: EngineDied | None = None
+        self._on_end: Callable[[], None] = lambda: None
 
     @classmethod
     def loaded(cls) -> ScriptedEngine:
@@ -190,6 +193,18 @@ class ScriptedEngine:
                 return
         reason: StopReason = "cancelled" if self._cancelled.is_set() else "stop"
         yield finished(text, reason, close=close, ids=ids, tail=pending + close)
+
+    def watch(self, listener: Callable[[], None]) -> None:
+        self._on_end = listener
+
+    def take_death(self) -> EngineDied | None:
+        death, self._death = self._death, None
+        return death
+
+    def die(self, error: EngineDied) -> None:
+        """End as a worker does of which nothing is asked."""
+        self.info, self.alive, self._death = None, False, error
+        self._on_end()
 
     def cancel(self) -> None:
         if self._running:

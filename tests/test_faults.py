@@ -23,7 +23,8 @@ import pytest
 from tests import tinygguf
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.engine import client, frames, protocol
+from urial_tui.engine import frames, protocol
+from urial_tui.engine import process as worker_process
 from urial_tui.engine.client import Engine
 from urial_tui.engine.protocol import (
     EngineOptions,
@@ -531,7 +532,7 @@ def test_the_text_that_a_dead_worker_sent_is_kept(
 def test_a_worker_that_does_not_end_is_ended(
     llama_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_EXIT_TIMEOUT", 0.2)
+    monkeypatch.setattr(worker_process, "EXIT_TIMEOUT", 0.2)
     hang = worker(
         "import time\nfrom urial_tui.engine import worker\n"
         "worker.Worker.close = lambda self: time.sleep(1000) if self._loaded else None"
@@ -547,7 +548,7 @@ def test_a_worker_that_does_not_end_is_ended(
 def test_a_worker_that_stands_still_is_ended(
     llama_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_EXIT_TIMEOUT", 0.2)
+    monkeypatch.setattr(worker_process, "EXIT_TIMEOUT", 0.2)
     with Engine() as engine:
         load(engine, llama_gguf)
         pid = engine.pid
@@ -694,7 +695,7 @@ def test_a_signal_handler_may_cancel_while_a_command_is_written(
 
         before = signal.signal(signal.SIGINT, lambda *_: engine.cancel())
         try:
-            monkeypatch.setattr(client, "write_frame", write_and_interrupt)
+            monkeypatch.setattr(worker_process, "write_frame", write_and_interrupt)
             events = list(
                 engine.generate(preamble=(), turns=[QUESTION], sampling=WANDER, max_tokens=3000)
             )
@@ -717,7 +718,7 @@ def test_an_interrupt_in_mid_frame_ends_the_worker_and_not_the_engine(
                 os.read(fd, 2)
                 raise KeyboardInterrupt
 
-            patch.setattr(client, "read_frame", interrupted)
+            patch.setattr(worker_process, "read_frame", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 answer(engine)
         assert not engine.alive

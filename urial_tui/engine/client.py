@@ -13,10 +13,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import subprocess
 import sys
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,7 +23,8 @@ from typing import Self
 import msgspec
 
 from urial_tui import paths
-from urial_tui.engine.frames import ProtocolError, event_decoder, read_frame, write_frame
+from urial_tui.engine.frames import ProtocolError, event_decoder
+from urial_tui.engine.process import WorkerProcess
 from urial_tui.engine.protocol import (
     VERSION,
     Cancel,
@@ -58,9 +58,6 @@ from urial_tui.engine.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, EngineError
 from urial_tui.sanitize import sanitize_line
 
-_EXIT_TIMEOUT = 3.0
-"""Seconds that a worker gets to free its memory before it is killed."""
-
 _HANDOVER = 0.5
 """Seconds that a request gets to notice that its worker has ended."""
 
@@ -87,7 +84,8 @@ class Engine:
         self._log = WorkerLog(self.log_file)
         self._cache_dir = cache_dir or paths.preamble_cache_dir()
         self._program = tuple(program or (sys.executable, "-P", "-m", "urial_tui.engine.worker"))
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: WorkerProcess | None = None
+        self._on_end: Callable[[], None] = lambda: None
         self._ready = False
         self._ids = itertools.count(1)
         self._current: int | None = None
@@ -216,7 +214,7 @@ class Engine:
     @property
     def alive(self) -> bool:
         """Whether the worker runs."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._process.alive
 
     @property
     def pid(self) -> int | None:
@@ -232,30 +230,30 @@ class Engine:
         if self.alive:
             return
         self._discard()
-        environment = os.environ | {
-            # An abort in native code would start a debugger and print to the terminal.
-            "GGML_NO_BACKTRACE": "1",
-            "PYTHONUNBUFFERED": "1",
-        }
+        self._process = WorkerProcess(
+            [*self._program, os.fspath(self._cache_dir)], self._log, self._on_end
+        )
+
+    def watch(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called at the end of each worker that is started from now on.
+
+        It runs in a thread of its own, also where the worker was asked to go; what it is to
+        do is to have `take_death` called.
+        """
+        self._on_end = listener
+
+    def take_death(self) -> EngineDied | None:
+        """Why the worker ended while nothing was asked of it: told once, then there is none.
+
+        None while it runs, and while a request runs: that one raises it.
+        """
+        if not self._request.acquire(blocking=False):
+            return None
         try:
-            with self._log.open() as log:
-                self._process = subprocess.Popen(
-                    [*self._program, os.fspath(self._cache_dir)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    bufsize=0,
-                    env=environment,
-                    # Ctrl-C in the terminal is the client's to handle.
-                    start_new_session=True,
-                )
-        except OSError as error:
-            raise EngineError(
-                f"The engine can't be started: {error.strerror or error}.",
-                "Install urial-tui again."
-                if isinstance(error, FileNotFoundError | PermissionError)
-                else "Free memory or processes and try again.",
-            ) from error
+            ended = self._process is not None and self._process.ended
+            return self._death() if ended else None
+        finally:
+            self._request.release()
 
     def close(self) -> None:
         """End the worker; it is killed if it does not go by itself."""
@@ -264,13 +262,7 @@ class Engine:
             return
         with contextlib.suppress(OSError, EngineDied):
             self._send(Shutdown())
-        if process.stdin:
-            with contextlib.suppress(OSError):
-                process.stdin.close()
-        try:
-            process.wait(_EXIT_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        process.finish()
         # Another thread that reads finds the line closed and lets go; taking the file
         # descriptor from under it could give it another file's.
         reading_ended = self._request.acquire(timeout=_HANDOVER)
@@ -296,21 +288,12 @@ class Engine:
         self._discard()
 
     def _discard(self) -> None:
-        """Reap the process and close its pipes."""
+        """Reap the process; nothing is loaded any more."""
         process, self._process = self._process, None
         self._ready = False
         self.info = self.second_info = None
-        if process is None:
-            return
-        for pipe in (process.stdin, process.stdout):
-            if pipe:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        try:
-            process.wait(_EXIT_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            process.reap()
 
     # -- the line -------------------------------------------------------------------
 
@@ -378,11 +361,11 @@ class Engine:
 
     def _send(self, command: Command) -> None:
         process = self._process
-        if process is None or process.stdin is None:
+        if process is None:
             raise self._death()
         try:
             with self._writing:
-                write_frame(process.stdin.fileno(), command)
+                process.write(command)
         except UnicodeEncodeError as error:
             raise EngineError(
                 "A file name or a text holds characters that are not valid Unicode: "
@@ -395,16 +378,16 @@ class Engine:
     def _write_cancel(self, request: int) -> None:
         """Write a Cancel frame; the caller holds the lock. A dead worker is found by the reader."""
         process = self._process
-        if process is not None and process.stdin is not None:
+        if process is not None:
             with contextlib.suppress(OSError, ValueError):
-                write_frame(process.stdin.fileno(), Cancel(id=request))
+                process.write(Cancel(id=request))
 
     def _receive(self) -> Event:
         process = self._process
-        if process is None or process.stdout is None:
+        if process is None:
             raise self._death()
         try:
-            frame = read_frame(process.stdout.fileno())
+            frame = process.read()
             if frame is None:
                 raise self._death()
             event: Event = event_decoder.decode(frame)
@@ -425,7 +408,7 @@ class Engine:
         self._discard()
         if process is None:
             return EngineDied("The engine is not running.", "Load the model again.")
-        return self._log.end_of(process.returncode)
+        return process.death()
 
 
 _FINAL_EVENT: dict[type, type] = {

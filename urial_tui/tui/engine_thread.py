@@ -57,6 +57,14 @@ class ChatEngine(Answerer, Loader, Protocol):
         """Pin a preamble."""
         ...
 
+    def watch(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called, in any thread, when a worker has ended."""
+        ...
+
+    def take_death(self) -> EngineDied | None:
+        """Why the worker ended while nothing was asked of it; told once."""
+        ...
+
     def cancel(self) -> None:
         """Stop the running request; any thread."""
         ...
@@ -135,6 +143,15 @@ class EngineThread(JobThread[ChatEngine]):
             engine.cancel()
 
     # -- in the thread --------------------------------------------------------------
+
+    def _made(self, engine: ChatEngine) -> None:
+        """Hear of a worker that ends while nothing is asked of it."""
+        engine.watch(lambda: self._give(self._tell_death))
+
+    def _tell_death(self, engine: ChatEngine) -> None:
+        error = engine.take_death()
+        if error is not None:
+            self._tell(EngineTrouble(error, needs_reload=True))
 
     def _load(
         self,

@@ -81,10 +81,14 @@ class JobThread(Generic[EngineT]):
     def _work(self) -> None:
         try:
             self._engine = self._make_engine()
+            self._made(self._engine)
             while (job := self._jobs.get()) is not None and not self._closing:
                 job(self._engine)
         except Exception as error:  # noqa: BLE001  # the edge of the thread: the screen raises it
             self._tell(EngineBug(error))
+
+    def _made(self, engine: EngineT) -> None:
+        """Called with the new engine, before the first job."""
 
     def _tell(self, message: Message) -> None:
         if not self._closing:

@@ -70,6 +70,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     stops: StopRules | None
     close: str
     max_tokens: int
+    prefix: Turn
 
     @property
     def text(self) -> str:
@@ -166,6 +167,7 @@ class ScriptedEngine:
         stops: StopRules | None = None,
         close: str = "",
         max_tokens: int = 512,
+        prefix: Turn = (),
     ) -> Generator[Event, None, None]:
         self.requests.append(
             Request(
@@ -175,9 +177,13 @@ class ScriptedEngine:
                 stops=stops,
                 close=close,
                 max_tokens=max_tokens,
+                prefix=prefix,
             )
         )
         script = self._answers.pop(0) if self._answers else answer("Certainly.")
+        if prefix:
+            begun = "".join(map(shown, prefix))
+            script = (delta(begun, generated=0), *script)
         text, pending = "", ""
         ids: tuple[int, ...] = ()
         prompt_ready = False
@@ -262,13 +268,19 @@ def prompt_of(request: Request, drop: int = 0) -> PromptReady:
     return PromptReady(id=0, turns=turns, reused=512, prefilled=10, used=700)
 
 
-def delta(text: str, *, pending: str = "", ids: tuple[int, ...] | None = None) -> TextDelta:
+def delta(
+    text: str,
+    *,
+    pending: str = "",
+    ids: tuple[int, ...] | None = None,
+    generated: int | None = None,
+) -> TextDelta:
     return TextDelta(
         id=0,
         text=text,
         ids=ids_of(text) if ids is None else ids,
         pending=pending,
-        generated=len(text),
+        generated=len(text) if generated is None else generated,
     )
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from urial_tui.engine.client import Engine
@@ -29,6 +30,7 @@ from urial_tui.errors import EngineError
 
 PREAMBLE: Turn = (TextSegment(text="# Query:\nHello world\n\n# Answer:\nhope 中 helps\n\n" * 12),)
 OPTIONS = EngineOptions(n_ctx=2048, threads=1)
+TIMES = ("prompt_s", "first_token_s", "decode_s", "prefill_tokens_per_s", "decode_tokens_per_s")
 QUESTIONS = ("first of all", "and the second? é🙂", "<end_of_turn> is text", "list code\n\n# x")
 
 
@@ -94,6 +96,7 @@ def ask(
     sampling: Sampling | None = None,
     stops: StopRules | None = None,
     close: str = "\n\n",
+    prefix: Turn = (),
 ) -> Answer:
     return Answer(
         engine.generate(
@@ -103,6 +106,7 @@ def ask(
             stops=stops,
             close=close,
             max_tokens=max_tokens,
+            prefix=prefix,
         )
     )
 
@@ -177,16 +181,37 @@ def test_branches_and_roll_backs_equal_a_fresh_evaluation(model: Path, tmp_path:
         )
 
 
+PENALISED = Sampling(repetition_penalty=1.3, dry_multiplier=0.8)
+
+
+@pytest.mark.parametrize("sampling", [None, PENALISED], ids=["greedy", "penalties"])
 def test_an_answer_that_is_continued_equals_the_answer_in_one_go(
-    model: Path, tmp_path: Path
+    model: Path, tmp_path: Path, sampling: Sampling | None
 ) -> None:
+    turns = [question(QUESTIONS[1])]
     with load(model, tmp_path / "a") as engine:
-        start = ask(engine, [question(QUESTIONS[1])], max_tokens=8)
-        rest = ask(engine, [(*question(QUESTIONS[1]), TokenSegment(ids=start.finished.ids))])
-    whole = fresh(model, tmp_path / "b", [question(QUESTIONS[1])], max_tokens=32)
-    joined = start.finished.ids + rest.finished.ids
-    assert joined == whole.finished.ids[: len(joined)]
-    assert len(joined) > 8 or whole.finished.stop_reason == "eos"
+        start = ask(engine, turns, max_tokens=8, sampling=sampling)
+        begun = (TokenSegment(ids=start.finished.ids),)
+        rest = ask(engine, turns, prefix=begun, sampling=sampling)
+    with load(model, tmp_path / "b") as engine:
+        whole = ask(engine, turns, max_tokens=32, sampling=sampling)
+    assert rest.finished.ids == whole.finished.ids
+    assert rest.finished.text == whole.finished.text
+    assert rest.streamed == whole.finished.text
+    assert rest.finished.generated == whole.finished.generated - len(start.finished.ids)
+
+
+def test_an_answer_goes_on_from_a_text_as_from_its_tokens(model: Path, tmp_path: Path) -> None:
+    turns = [question(QUESTIONS[1])]
+    with load(model, tmp_path) as engine:
+        from_text = ask(engine, turns, prefix=(TextSegment(text="Hope 中 é"),))
+        ids = next(e.ids for e in from_text.events if isinstance(e, TextDelta))
+        from_ids = ask(engine, turns, prefix=(TokenSegment(ids=ids),))
+    assert from_text.finished == msgspec.structs.replace(
+        from_ids.finished, **{n: getattr(from_text.finished, n) for n in ("id", *TIMES)}
+    )
+    assert from_text.finished.text.startswith("Hope 中 é")
+    assert from_text.streamed == from_text.finished.text
 
 
 def test_another_preamble_in_between_changes_nothing(model: Path, tmp_path: Path) -> None:

@@ -372,3 +372,42 @@ def test_the_events_of_an_answer_spell_what_the_model_emitted(
             assert decoded(vocabulary.spell(event.ids)) + event.tail == shown + "\n```\n"
             invalid += shown.count("\ufffd")
     assert invalid, "the answers have to hold invalid UTF-8"
+
+
+# -- an answer that goes on ----------------------------------------------------------------
+
+
+@given(st.binary(max_size=12), st.binary(max_size=12))
+def test_what_an_answer_starts_with_is_handed_out_once(start: bytes, rest: bytes) -> None:
+    answer = AnswerText(PLAIN)
+    answer.begin((number, bytes([byte])) for number, byte in enumerate(start))
+    streamed = [answer.take()]
+    for number, byte in enumerate(rest, len(start)):
+        answer.push(number, bytes([byte]))
+        streamed.append(answer.take())
+    answer.finish()
+    streamed.append(answer.take())
+    text = "".join(delta.text for delta in streamed if delta)
+    assert text == (start + rest).decode("utf-8", "replace") == answer.history().text
+    assert answer.history().ids == tuple(range(len(start) + len(rest)))
+
+
+@pytest.mark.parametrize(
+    ("start", "rest", "shown"),
+    [
+        ("Code:\n```python\nx = 1\n", "```\nDone.\n```\n", "Code:\n```python\nx = 1\n```\nDone."),
+        ("Code:\n```\nx = 1\n", "```\nDone.\n```\n", "Code:\n```\nx = 1\n```\nDone."),
+        ("```python\nx = 1\n```\n", "Done.\n```\n", "```python\nx = 1\n```\nDone."),
+        ("No code.\n# Que", "ry: more", "No code."),
+        ("No code.\n# Query", " stays", "No code.\n# Query stays"),
+        ("No code.\n", "Done\n# Query: more", "No code.\nDone"),
+    ],
+)
+def test_the_stop_rules_know_how_the_answer_starts(start: str, rest: str, shown: str) -> None:
+    answer = AnswerText(URIAL)
+    answer.begin([(0, start.encode())])
+    for number, character in enumerate(rest, 1):
+        if answer.push(number, character.encode()):
+            break
+    answer.finish()
+    assert answer.history().text == shown

@@ -156,6 +156,7 @@ class Engine:
         stops: StopRules | None = None,
         close: str = "",
         max_tokens: int = 512,
+        prefix: Turn = (),
     ) -> Generator[Event, None, None]:
         """Answer the last turn; see `protocol.Generate` for the arguments.
 
@@ -171,6 +172,7 @@ class Engine:
                 stops=stops or StopRules(),
                 close=close,
                 max_tokens=max_tokens,
+                prefix=prefix,
             )
         )
 

@@ -23,7 +23,6 @@ from urial_tui.engine.protocol import (
     PromptReady,
     StopReason,
     TextDelta,
-    TokenSegment,
     Turn,
     TurnsDropped,
 )
@@ -121,8 +120,11 @@ def _answer(
     emit(ready)
     if ready.source == "computed":
         progress.evaluated += ready.tokens
-    prompt, branch = _evaluate_prompt(loaded, request, ready, progress, emit)
-    sampler.accept(_answer_prefix(request))
+    prefix = [token for segment in loaded.tokenize(request.prefix) for token in segment]
+    answer.begin((token, loaded.model.vocab.piece(token)) for token in prefix)
+    sampler.accept(prefix)
+    prompt, branch = _evaluate_prompt(loaded, request, ready, prefix, progress, emit)
+    _emit_text(answer, request.id, progress, emit)
     return _decode(loaded, request, sampler, answer, progress, prompt, branch, emit)
 
 
@@ -130,6 +132,7 @@ def _evaluate_prompt(
     loaded: LoadedModel,
     request: Generate,
     ready: PreambleReady,
+    prefix: list[int],
     progress: _Progress,
     emit: Emit,
 ) -> tuple[_Prompt, Branch]:
@@ -139,6 +142,7 @@ def _evaluate_prompt(
     flat = [[token for segment in turn for token in segment] for turn in turns]
     if not flat or not flat[-1]:
         raise EngineError("There is nothing to answer.", "Type a question first.")
+    flat[-1] += prefix
     lengths = [len(turn) for turn in flat]
     n_ctx = loaded.context.n_ctx
     fit = fit_turns(lengths, len(cache.pinned), n_ctx, request.max_tokens)
@@ -281,13 +285,6 @@ def _append(
     branch = cache.place(rest)
     _prefill(loaded, request_id, branch, rest, emit)
     return branch
-
-
-def _answer_prefix(request: Generate) -> Sequence[int]:
-    """Ids of the answer that is continued, if it is one."""
-    segments = request.turns[-1]
-    last = segments[-1]
-    return last.ids if len(segments) > 1 and isinstance(last, TokenSegment) else ()
 
 
 def _stop_if_asked(loaded: LoadedModel) -> None:

@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-VERSION = 1
+VERSION = 2
 """Raised with every change that an older peer would misread."""
 
 StopReason = Literal["eos", "stop", "length", "cancelled"]
@@ -144,7 +144,8 @@ class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
     """Answer the last turn → PrefillProgress*, PromptReady, TextDelta*, Finished.
 
     `turns`: the conversation behind the preamble, oldest first; the last one is open: its
-    segments end where the answer starts (or with the ids of an answer to continue).
+    segments end where the answer starts. `prefix`: what the answer starts with, to be gone on
+    from; it is handed out as text of the answer, but does not count as generated.
     `close`: the text that the format puts after an answer, before the next turn.
     """
 
@@ -155,6 +156,7 @@ class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
     stops: StopRules = StopRules()
     close: str = ""
     max_tokens: int = 512
+    prefix: Turn = ()
 
 
 class ReadVocabulary(_Command, frozen=True, kw_only=True, tag="vocabulary"):

@@ -9,6 +9,7 @@ token ids that were handed out, with the `pending` text, spell exactly the text 
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -54,6 +55,16 @@ class AnswerText:
         self._handed = 0  # ids handed out
         self._end: int | None = None  # where a stop cut the answer, in bytes
         self.stopped_by = ""
+
+    def begin(self, tokens: Iterable[tuple[int, bytes]]) -> None:
+        """The answer starts with these tokens and their bytes; no stop that they hold ends it."""
+        for token, piece in tokens:
+            self._data += piece
+            self._ids.append(token)
+            self._ends.append(len(self._data))
+        if self._fence:
+            self._fence.begin(self._data)
+        self._feed(self._safe_length())
 
     def push(self, token: int, piece: bytes) -> bool:
         """Add a token with its bytes; True when a stop string ends the answer."""
@@ -177,6 +188,14 @@ class FenceRule:
         self.fence = fence
         self._line = 0  # start of the first line that was not judged yet
         self._open = False
+
+    def begin(self, data: bytearray) -> None:
+        """Take in how an answer starts: which of its lines open a fence, and which close it."""
+        while (newline := data.find(b"\n", self._line)) >= 0:
+            line = bytes(data[self._line : newline]).rstrip(b" \t\r")
+            self._line = newline + 1
+            if line == self.fence or (line.startswith(self.fence) and not self._open):
+                self._open = not self._open
 
     def scan(self, data: bytearray) -> tuple[int, int] | None:
         """Judge the complete lines: the end of the one that ends the answer, and the cut."""

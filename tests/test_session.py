@@ -12,6 +12,7 @@ import pytest
 
 from tests.scripted import (
     INFO,
+    Gate,
     ScriptedEngine,
     Step,
     answer,
@@ -21,7 +22,8 @@ from tests.scripted import (
     ids_of,
     text_of,
 )
-from urial_tui.chat.session import Conversation, ids_key
+from urial_tui.chat.session import Conversation
+from urial_tui.chat.shown import ids_key
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord, title_of
 from urial_tui.engine.client import Engine
@@ -460,10 +462,95 @@ class TestTheTree:
         script.enqueue(*answer("Good day"))
         list(conversation.answer(script))
         second = conversation.path[-1]
-        assert [turn.text for turn in conversation.children(question.id)] == ["Hello", "Good day"]
+        assert [turn.text for turn in conversation.tree.children(question.id)] == [
+            "Hello",
+            "Good day",
+        ]
         assert conversation.path == (question, second)
         assert stored(conversation) == [question, first, second]
         assert "Hello" not in script.requests[1].text
+
+    def test_another_wording_of_a_question_is_asked_beside_it(
+        self, conversation: Conversation, script: ScriptedEngine
+    ) -> None:
+        say(conversation, script, "One", "First.")
+        say(conversation, script, "Two", "Second.")
+        old = conversation.path[2]
+        new = conversation.edit_question(old.id, "Zwei")
+        script.enqueue(*answer("Zweitens."))
+        list(conversation.answer(script))
+        assert [turn.text for turn in conversation.path] == ["One", "First.", "Zwei", "Zweitens."]
+        assert conversation.tree.siblings(new.id) == (old, conversation.tree[new.id])
+        assert "Two" not in script.requests[-1].text
+        assert [t.text for t in stored(conversation)][2:] == ["Two", "Second.", "Zwei", "Zweitens."]
+
+    def test_an_edited_answer_stands_beside_the_old_one_and_is_what_the_model_sees(
+        self, conversation: Conversation, script: ScriptedEngine
+    ) -> None:
+        say(conversation, script, "One", "First.")
+        old = conversation.path[1]
+        new = conversation.edit_answer(old.id, "Premier.\r\n")
+        say(conversation, script, "Two", "Second.")
+        assert new.text == "Premier."
+        assert new.stop_reason == "edited"
+        assert conversation.tree.siblings(new.id) == (old, new)
+        assert "Premier." in script.requests[-1].text
+        assert "First." not in script.requests[-1].text
+        assert stored(conversation)[:3] == [conversation.path[0], old, new]
+
+    @pytest.mark.parametrize("text", ["", " \n\t", "\r\n"])
+    def test_an_answer_without_text_is_refused(
+        self, conversation: Conversation, script: ScriptedEngine, text: str
+    ) -> None:
+        say(conversation, script, "One", "First.")
+        with pytest.raises(UsageError, match="The answer is empty"):
+            conversation.edit_answer(conversation.path[1].id, text)
+        assert len(stored(conversation)) == 2
+
+    def test_a_cut_answer_goes_on_from_its_own_tokens(
+        self, conversation: Conversation, script: ScriptedEngine, preamble: Preamble
+    ) -> None:
+        close = close_text(preamble)
+        script.enqueue(delta("Hel"), finished("Hel", "length", tail=close))
+        list(conversation.ask(script, "Hi"))
+        question, cut = conversation.path
+        prefix = conversation.continuation(cut.id, script.info)
+        assert prefix == (TokenSegment(ids=ids_of("Hel")),)
+        conversation.tree.stand_at(question.id)
+        script.enqueue(delta("lo"))
+        list(conversation.answer(script, prefix=prefix))
+        whole = conversation.path[-1]
+        assert whole.text == "Hello"
+        assert whole.ids == ids_of("Hello")
+        assert conversation.tree.siblings(whole.id) == (cut, whole)
+        assert script.requests[-1].prefix == prefix
+
+    def test_the_text_stands_in_where_the_tokens_of_an_answer_are_unknown(
+        self, conversation: Conversation, script: ScriptedEngine, preamble: Preamble
+    ) -> None:
+        say(conversation, script, "Hi", "Hello")
+        edited = conversation.edit_answer(conversation.path[1].id, "Good d")
+        assert conversation.continuation(edited.id, script.info) == (TextSegment(text="Good d"),)
+        reached = finished("Hi", "stop", ids=ids_of("Hi\n"), tail=close_text(preamble)[1:])
+        script.enqueue(reached)
+        list(conversation.ask(script, "Well?"))
+        leaf = conversation.leaf
+        assert leaf is not None
+        assert conversation.continuation(leaf.id, script.info) == (TextSegment(text="Hi"),)
+
+    def test_what_was_shown_before_a_continuation_is_cancelled_stays(
+        self, conversation: Conversation, script: ScriptedEngine
+    ) -> None:
+        say(conversation, script, "Hi", "Hel")
+        question, cut = conversation.path
+        conversation.tree.stand_at(question.id)
+        script.enqueue(delta("l"), Gate())
+        events = conversation.answer(script, prefix=conversation.continuation(cut.id, script.info))
+        for event in events:
+            if isinstance(event, TextDelta) and event.text == "l":
+                break
+        events.close()
+        assert [turn.text for turn in stored(conversation)] == ["Hi", "Hel", "Hell"]
 
     def test_a_question_without_an_answer_can_be_answered_later(
         self, conversation: Conversation, script: ScriptedEngine, store: Store, preamble: Preamble
@@ -532,6 +619,24 @@ class TestWithARealEngine:
             self.asked(reopened, other, "And a goat?")
         assert reopened.path[-1].ids == real.path[-1].ids
         assert reopened.path[-1].text == real.path[-1].text
+
+    def test_going_to_another_version_evaluates_nothing_again(
+        self, real: Conversation, engine: Engine
+    ) -> None:
+        self.asked(real, engine, "What is a sheep?")
+        first = real.path[-1]
+        real.tree.stand_at(first.parent_id)
+        list(real.answer(engine, sampling=Sampling(temperature=2.0, seed=1), max_tokens=16))
+        assert real.path[-1].ids != first.ids
+        self.asked(real, engine, "And a goat?")
+        real.tree.select(first.id)
+        # Not only once: the other version stays in the cache meanwhile.
+        for question in ("And a cow?", "And a hen?"):
+            real.tree.stand_at(first.id)
+            events = self.asked(real, engine, question)
+            ready = next(event for event in events if isinstance(event, PromptReady))
+            new = ready.turns[-1][0], *ready.turns[-2][2:]
+            assert ready.prefilled <= sum(map(len, new)) + 1
 
     def test_a_killed_worker_leaves_the_text_and_the_conversation_goes_on(
         self, real: Conversation, engine: Engine, llama_gguf: Path

@@ -1,10 +1,9 @@
-"""A conversation: a tree of turns, where it stands in it, and what drives one answer.
+"""A conversation: a tree of turns, and what drives one answer.
 
-The path from the root to the current leaf is what the user sees and what the model is
-shown. A question is stored before its answer starts; an answer is stored as it grows and
-keeps what was written, whatever ends it. What the model wrote and what the user typed is
-kept as token ids, so a later request puts the very same tokens into the context; where
-another model or another format is in use, the text stands in.
+A question is stored before its answer starts; an answer is stored as it grows and keeps
+what was written, whatever ends it. What the model wrote and what the user typed is kept as
+token ids, so a later request puts the very same tokens into the context; where another
+model or another format is in use, the text stands in.
 
 Nothing here knows a screen: `ask` yields the engine's events and the caller shows them.
 """
@@ -12,7 +11,6 @@ Nothing here knows a screen: `ask` yields the engine's events and the caller sho
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -21,7 +19,9 @@ from typing import Protocol
 import msgspec
 
 from urial_tui.chat.growing import GrowingAnswer
+from urial_tui.chat.shown import continuation, ids_key, preamble_turn, turn_of
 from urial_tui.chat.store import Store
+from urial_tui.chat.tree import Exchange, TurnTree
 from urial_tui.chat.turns import ConversationRecord, TurnRecord, TurnStop, new_id, title_of
 from urial_tui.engine.protocol import (
     Event,
@@ -31,14 +31,12 @@ from urial_tui.engine.protocol import (
     Sampling,
     StopRules,
     TextDelta,
-    TextSegment,
-    TokenSegment,
     Turn,
     TurnsDropped,
 )
 from urial_tui.errors import EngineDied, EngineError, StoreError, UsageError
 from urial_tui.prompting.preamble import Preamble
-from urial_tui.prompting.render import close_text, open_turn, preamble_text
+from urial_tui.prompting.render import close_text
 from urial_tui.prompting.stops import stop_rules
 
 SAVE_EVERY = 0.5
@@ -59,22 +57,14 @@ class Answerer(Protocol):
         stops: StopRules | None = None,
         close: str = "",
         max_tokens: int = 512,
+        prefix: Turn = (),
     ) -> Generator[Event, None, None]:
         """Answer the last turn, event by event."""
         ...
 
 
-class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """A question of the path with its answer, if it has one yet."""
-
-    question: TurnRecord
-    answer: TurnRecord | None = None
-    in_context: bool = True
-    """False once the context was too full to hold it."""
-
-
 class Conversation:
-    """A tree of turns and its current leaf.
+    """A tree of turns that is stored as it grows.
 
     `preamble` and `model_name` may be changed at any time between two answers. One thread
     at a time may ask; others may read meanwhile.
@@ -102,8 +92,7 @@ class Conversation:
         self.store = store
         self.store_error: StoreError | None = None
         """Why the end of the last answer is not on the disk; None when all is stored."""
-        self._turns = {turn.id: turn for turn in turns}
-        self._leaf = max(self._turns, default=None)
+        self.tree = TurnTree(turns)
         self._clock = clock
         self._unsaved: dict[int, TurnRecord] = {}
 
@@ -142,52 +131,25 @@ class Conversation:
         conversation.model_name = model_name
         return conversation
 
-    # -- the tree -------------------------------------------------------------------
-
     @property
     def leaf(self) -> TurnRecord | None:
         """The turn that the next one follows."""
-        return None if self._leaf is None else self._turns[self._leaf]
+        return self.tree.leaf
 
     @property
     def path(self) -> tuple[TurnRecord, ...]:
         """The turns from the root to the leaf."""
-        turns: list[TurnRecord] = []
-        turn = self.leaf
-        while turn is not None:
-            turns.append(turn)
-            turn = None if turn.parent_id is None else self._turns[turn.parent_id]
-        return tuple(reversed(turns))
+        return self.tree.path
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
         """The path as questions with their answers, oldest first."""
-        pairs: list[tuple[TurnRecord, TurnRecord | None]] = []
-        for turn in self.path:
-            if turn.role == "user":
-                pairs.append((turn, None))
-            elif pairs:
-                pairs[-1] = (pairs[-1][0], turn)
-        start = self._context_from()
-        inside = all(question.id != start for question, _ in pairs)
-        found: list[Exchange] = []
-        for question, answer in pairs:
-            inside = inside or question.id == start
-            found.append(Exchange(question=question, answer=answer, in_context=inside))
-        return tuple(found)
-
-    def children(self, turn_id: int | None) -> tuple[TurnRecord, ...]:
-        """What follows a turn, oldest first; None: the first turns of the conversation."""
-        return tuple(turn for turn in self._turns.values() if turn.parent_id == turn_id)
+        return self.tree.exchanges
 
     @property
     def dropped(self) -> int:
         """How many of the path's oldest exchanges are no longer shown to the model."""
         return sum(not exchange.in_context for exchange in self.exchanges)
-
-    def _context_from(self) -> int | None:
-        """The oldest question in the context, as the path's last answer left it."""
-        return next((t.context_from for t in reversed(self.path) if t.role == "assistant"), None)
 
     # -- asking ---------------------------------------------------------------------
 
@@ -204,7 +166,7 @@ class Conversation:
         yield from self.answer(engine, sampling=sampling, max_tokens=max_tokens)
 
     def add_question(self, text: str) -> TurnRecord:
-        """Store what the user typed; it becomes the leaf.
+        """Store what the user typed behind the leaf; it becomes the leaf.
 
         Blank lines around the text, white space at its end and carriage returns go.
 
@@ -212,11 +174,20 @@ class Conversation:
             UsageError: There is no text.
             StoreError: It could not be stored; the conversation is as it was before.
         """
-        # What can't be written as UTF-8 can be neither stored nor sent to the worker.
-        text = re.sub("[\ud800-\udfff]", "\ufffd", text)
-        text = re.sub(
-            r"\A(?:[ \t]*\n)+", "", text.replace("\r\n", "\n").replace("\r", "\n")
-        ).rstrip()
+        leaf = self.leaf
+        return self._add_question(text, None if leaf is None else leaf.id)
+
+    def edit_question(self, turn_id: int, text: str) -> TurnRecord:
+        """Store another wording of a question beside it; it becomes the leaf.
+
+        Raises:
+            UsageError: There is no text.
+            StoreError: It could not be stored; the conversation is as it was before.
+        """
+        return self._add_question(text, self.tree[turn_id].parent_id)
+
+    def _add_question(self, text: str, parent_id: int | None) -> TurnRecord:
+        text = plain(text)
         if not text:
             raise UsageError("The question is empty.", "Type something first.")
         now = time.time()
@@ -228,9 +199,9 @@ class Conversation:
             preamble=self.preamble.name,
         )
         turn = TurnRecord(
-            id=new_id(after=self._leaf or 0),
+            id=new_id(after=parent_id or 0),
             conversation_id=record.id,
-            parent_id=self._leaf,
+            parent_id=parent_id,
             role="user",
             text=text,
             created=now,
@@ -241,9 +212,44 @@ class Conversation:
             self._save_unsaved()
             self.store.add_question(record, turn)
         self.record = record
-        self._turns[turn.id] = turn
-        self._leaf = turn.id
+        self.tree.stand_at(parent_id)
+        self.tree.put(turn)
         return turn
+
+    def edit_answer(self, turn_id: int, text: str) -> TurnRecord:
+        """Store another wording of an answer beside it; it becomes the leaf.
+
+        Raises:
+            UsageError: There is no text.
+            StoreError: It could not be stored; the conversation is as it was before.
+        """
+        text = plain(text)
+        if not text:
+            raise UsageError("The answer is empty.", "Type how it starts.")
+        old = self.tree[turn_id]
+        turn = TurnRecord(
+            id=new_id(after=turn_id),
+            conversation_id=old.conversation_id,
+            parent_id=old.parent_id,
+            role="assistant",
+            text=text,
+            created=time.time(),
+            stop_reason="edited",
+            model=old.model,
+            preamble=old.preamble,
+            context_from=old.context_from,
+        )
+        if self.store is not None:
+            self._save_unsaved()
+            self.store.save_answer(turn)
+        self.tree.stand_at(old.parent_id)
+        self.tree.put(turn)
+        return turn
+
+    def continuation(self, turn_id: int, info: ModelInfo | None) -> Turn:
+        """An answer as it stands, as the `prefix` of one that goes on from there."""
+        key = ids_key(self.model_name, info, self.preamble)
+        return continuation(self.tree[turn_id], self.preamble, key)
 
     def answer(
         self,
@@ -251,11 +257,14 @@ class Conversation:
         *,
         sampling: Sampling | None = None,
         max_tokens: int = 512,
+        prefix: Turn = (),
     ) -> Generator[Event, None, None]:
         """Answer the path's last question; where it has an answer, make a sibling of that.
 
         The events are the engine's. Closing the iterator cancels the answer. Whatever ends
-        it, the text so far stays, in a turn that is the leaf from then on.
+        it, the text so far stays, in a turn that is the leaf from then on. With a `prefix`
+        the answer starts with these tokens and goes on from there; `max_tokens` counts the
+        new ones.
 
         Raises:
             UsageError: There is no question.
@@ -268,7 +277,7 @@ class Conversation:
             raise UsageError("There is nothing to answer yet.", "Ask something first.")
         key = ids_key(self.model_name, engine.info, self.preamble)
         exchanges = self._context_of(question, key)
-        turns = tuple(self._turn_of(exchange, key) for exchange in exchanges)
+        turns = tuple(turn_of(exchange, self.preamble, key) for exchange in exchanges)
         close = close_text(self.preamble)
         events = engine.generate(
             preamble=preamble_turn(self.preamble),
@@ -277,6 +286,7 @@ class Conversation:
             stops=stop_rules(self.preamble),
             close=close,
             max_tokens=max_tokens,
+            prefix=prefix,
         )
         partial = TurnRecord(
             id=new_id(after=question.id),
@@ -358,27 +368,14 @@ class Conversation:
             for exchange in self.exchanges
         )
 
-    def _turn_of(self, exchange: Exchange, key: str) -> Turn:
-        question, answer = exchange.question, exchange.answer
-        asked: TextSegment | TokenSegment
-        if question.ids is not None and question.ids_key == key:
-            asked = TokenSegment(ids=question.ids)
-        else:
-            asked = TextSegment(text=open_turn(self.preamble, question.text))
-        if answer is None:
-            return (asked,)
-        if answer.ids is not None and answer.ids_key == key:
-            written = (TokenSegment(ids=answer.ids), TextSegment(text=answer.tail))
-            return (asked, *(part for part in written if part != TextSegment(text="")))
-        return (asked, TextSegment(text=answer.text + close_text(self.preamble)))
-
     def _learn_ids(self, questions: list[TurnRecord], event: PromptReady, key: str) -> None:
         """Keep the ids that the questions became. The last turns of both lists match."""
         for question, segments in zip(reversed(questions), reversed(event.turns), strict=False):
-            known = self._turns[question.id]
+            known = self.tree[question.id]
             if not segments or (known.ids is not None and known.ids_key == key):
                 continue
-            self._turns[question.id] = msgspec.structs.replace(known, ids=segments[0], ids_key=key)
+            learnt = msgspec.structs.replace(known, ids=segments[0], ids_key=key)
+            self.tree.update(learnt)
             if self.store is not None and known.ids is None:
                 with self._remembering_failure():
                     self.store.set_question_ids(question.id, segments[0], key)
@@ -391,8 +388,7 @@ class Conversation:
         A store that fails in the middle does not stop the answer: what is not written is
         remembered and tried again with the next write.
         """
-        self._turns[answer.id] = answer
-        self._leaf = answer.id
+        self.tree.put(answer)
         if self.store is None:
             return
         self._unsaved[answer.id] = answer
@@ -416,20 +412,9 @@ class Conversation:
             self.store_error = error
 
 
-def preamble_turn(preamble: Preamble) -> Turn:
-    """The preamble as the engine takes it; a preamble without text is no segment at all."""
-    text = preamble_text(preamble)
-    return (TextSegment(text=text),) if text else ()
-
-
-def ids_key(model_name: str, info: ModelInfo | None, preamble: Preamble) -> str:
-    """What token ids of a turn belong to: the model's vocabulary and the turns' format.
-
-    Two preambles of one format share it. Two files of one name do not, unless they agree
-    in architecture, vocabulary size, file size and adapter.
-    """
-    model = (
-        (info.architecture, info.n_vocab, info.size, info.adapter or "") if info is not None else ()
-    )
-    parts = (model_name, *model, open_turn(preamble, "?"), close_text(preamble))
-    return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "replace")).hexdigest()[:16]
+def plain(text: str) -> str:
+    """What was typed, as it is stored: without blank lines around it and carriage returns."""
+    # What can't be written as UTF-8 can be neither stored nor sent to the worker.
+    text = re.sub("[\ud800-\udfff]", "\ufffd", text)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return re.sub(r"\A(?:[ \t]*\n)+", "", text).rstrip()

@@ -14,8 +14,9 @@ from typing import Literal
 import msgspec
 
 Role = Literal["user", "assistant"]
-TurnStop = Literal["eos", "stop", "length", "cancelled", "failed", "died"]
-"""Why an answer ended: as the engine says it, or because the engine refused or died."""
+TurnStop = Literal["eos", "stop", "length", "cancelled", "failed", "died", "edited"]
+"""Why an answer ended: as the engine says it, because the engine refused or died, or because
+the user wrote it."""
 
 TITLE_LENGTH = 60
 

@@ -199,7 +199,7 @@ class TestOpening:
             await pilot.press("enter")
             await wait_until(pilot, gate.reached.is_set)
             await pilot.press("f2")
-            await wait_until(pilot, lambda: shows(pilot, "An answer is being"))
+            await wait_until(pilot, lambda: shows(pilot, "One answer at a time"))
             assert isinstance(pilot.app.screen, ChatScreen)
 
 

@@ -14,7 +14,8 @@ from typing import Protocol
 
 from textual.message import Message
 
-from urial_tui.chat.session import Answerer, Conversation, preamble_turn
+from urial_tui.chat.session import Answerer, Conversation
+from urial_tui.chat.shown import preamble_turn
 from urial_tui.engine.protocol import (
     EngineOptions,
     Event,
@@ -128,12 +129,22 @@ class EngineThread(JobThread[ChatEngine]):
         self._give(lambda engine: self._load(engine, find, model, preamble, options))
 
     def answer(
-        self, conversation: Conversation, sampling: Sampling | None, max_tokens: int
+        self,
+        conversation: Conversation,
+        sampling: Sampling | None,
+        max_tokens: int,
+        prefix: Turn = (),
     ) -> None:
-        """Answer the last question of a conversation."""
+        """Answer the last question of a conversation, from `prefix` on."""
         # Each answer has its own: one that is stopped stays so when the next is given.
         stopped = self._stopped = threading.Event()
-        self._give(lambda engine: self._answer(engine, conversation, sampling, max_tokens, stopped))
+
+        def start(engine: ChatEngine) -> Generator[Event, None, None]:
+            return conversation.answer(
+                engine, sampling=sampling, max_tokens=max_tokens, prefix=prefix
+            )
+
+        self._give(lambda engine: self._answer(engine, conversation, start, stopped))
 
     def stop(self) -> None:
         """End the newest answer, be it written or still to come; its text stays."""
@@ -184,8 +195,7 @@ class EngineThread(JobThread[ChatEngine]):
         self,
         engine: ChatEngine,
         conversation: Conversation,
-        sampling: Sampling | None,
-        max_tokens: int,
+        start: Callable[[ChatEngine], Generator[Event, None, None]],
         stopped: threading.Event,
     ) -> None:
         question = conversation.path[-1].id
@@ -194,8 +204,7 @@ class EngineThread(JobThread[ChatEngine]):
             if stopped.is_set():
                 return
             self._answering = True
-            events = conversation.answer(engine, sampling=sampling, max_tokens=max_tokens)
-            self._follow(engine, question, events, stopped)
+            self._follow(engine, question, start(engine), stopped)
         except UrialError as error:
             self._tell(EngineTrouble(error, needs_reload=isinstance(error, EngineDied)))
         finally:
@@ -220,11 +229,12 @@ class EngineThread(JobThread[ChatEngine]):
                 cancelled = True
                 engine.cancel()
             if isinstance(event, PromptReady):
-                self._tell(AnswerStarted(question, event.used))
+                self._tell(AnswerStarted(question, event.used, event.reused))
             elif isinstance(event, TextDelta):
                 now = self._clock()
-                first = first or now
-                rate = (event.generated - 1) / (now - first) if now > first else 0.0
+                if event.generated:
+                    first = first or now
+                rate = (event.generated - 1) / (now - first) if now > first > 0 else 0.0
                 self._tell(AnswerGrew(question, event.text, event.generated, rate))
             elif isinstance(event, TurnsDropped):
                 self._tell(TurnsLeft(question, event.turns))

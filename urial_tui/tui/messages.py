@@ -70,12 +70,13 @@ class PreamblePinned(EngineMessage):
 
 
 class AnswerStarted(EngineMessage):
-    """The question has been read; `used` tokens are in the context."""
+    """The question has been read: `used` tokens are in the context, `reused` of them were there."""
 
-    def __init__(self, question_id: int, used: int) -> None:
+    def __init__(self, question_id: int, used: int, reused: int) -> None:
         super().__init__()
         self.question_id = question_id
         self.used = used
+        self.reused = reused
 
 
 class AnswerGrew(EngineMessage):

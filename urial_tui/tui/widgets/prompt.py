@@ -52,6 +52,7 @@ class Prompt(TextArea):
         self.earlier: Sequence[str] = ()
         """Earlier questions, newest first."""
         self._recalled = -1
+        self._draft = ""
 
     def clear_text(self) -> None:
         """Empty the prompt after its text was taken."""
@@ -62,6 +63,22 @@ class Prompt(TextArea):
         """Replace the text; the cursor goes to its end."""
         self.text = sanitize(text)
         self.move_cursor(self.document.end)
+
+    def start_edit(self, text: str, title: str) -> None:
+        """Let the user change a text; what was typed comes back with `end_edit`."""
+        if not self.has_class("-editing"):
+            self._draft = self.text
+        self.add_class("-editing")
+        self.border_title = title
+        self.put(text)
+        self.focus()
+
+    def end_edit(self) -> None:
+        """Back to what was typed before."""
+        self.remove_class("-editing")
+        self.border_title = None
+        self.put(self._draft)
+        self._draft = ""
 
     def action_submit(self) -> None:
         """Send, if there is something to send."""

@@ -27,6 +27,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     preamble_tokens: int = 0
     preamble_source: PreambleSource | None = None
     used: int = 0
+    reused: int = 0
     total: int = 0
     rate: float = 0.0
 
@@ -45,6 +46,7 @@ class StatusLine(Widget):
             (2, self._preamble_cost()),
             (1, self._context_use()),
             (3, Content(f"{status.rate:.0f} tokens/s" if status.rate else "")),
+            (5, Content(f"{status.reused:,} reused" if status.reused else "")),
         ]
         state = Content.styled(sanitize_line(status.state), "bold $primary")
         left = [(rank, part) for rank, part in parts if part.plain]

@@ -1,17 +1,24 @@
-"""The conversation so far; it follows what is written only while its end is in view."""
+"""The conversation so far; it follows what is written only while its end is in view.
+
+One turn is marked while the transcript has the focus: what the keys of a turn act on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.widget import Widget
 from textual.widgets import Static
 
-from urial_tui.chat.session import Exchange
+from urial_tui.chat.tree import Exchange
 from urial_tui.tui.widgets.turn import AnswerView, QuestionView
+
+TurnView = QuestionView | AnswerView
 
 
 class Transcript(VerticalScroll):
@@ -22,6 +29,23 @@ class Transcript(VerticalScroll):
     """
 
     BINDING_GROUP_TITLE = "Transcript"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "mark(-1)", "Turn before, or up in a long one"),
+        Binding("down,j", "mark(1)", "Turn after, or down in a long one"),
+        Binding("left,h", "screen.sibling(-1)", "Other version before"),
+        Binding("right,l", "screen.sibling(1)", "Other version after"),
+        Binding("r", "screen.regenerate", "Answer again"),
+        Binding("e", "screen.edit", "Edit the turn"),
+        Binding("g", "screen.go_on", "Go on with the answer"),
+        Binding("u", "screen.undo", "Undo"),
+    ]
+
+    LINES = 3
+    """How far the cursor keys scroll in a turn that is longer than the view."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._shown: list[Exchange] = []
 
     def compose(self) -> ComposeResult:
         """The container of the turns."""
@@ -32,40 +56,123 @@ class Transcript(VerticalScroll):
         """What holds the questions and answers."""
         return self.query_one("#turns", Vertical)
 
-    async def show(self, exchanges: Iterable[Exchange]) -> None:
-        """Replace what is shown."""
-        views: list[Widget] = []
-        left = False
-        for exchange in exchanges:
-            if left and exchange.in_context:
-                views.append(context_mark())
-            left = not exchange.in_context
-            views.append(QuestionView(exchange.question.text))
-            if exchange.answer is not None:
-                views.append(AnswerView(exchange.answer.model, exchange.answer))
-            else:
-                views.append(AnswerView(exchange.question.model))
-        await self.turns.remove_children()
-        if views:
+    @property
+    def views(self) -> list[TurnView]:
+        """The questions and answers, oldest first."""
+        return [view for view in self.turns.children if isinstance(view, QuestionView | AnswerView)]
+
+    @property
+    def marked(self) -> TurnView | None:
+        """The turn that is marked, None without the focus."""
+        if not self.has_focus:
+            return None
+        return next((view for view in self.views if view.has_class("-marked")), None)
+
+    async def show(self, exchanges: Sequence[Exchange]) -> AnswerView | None:
+        """Show these; what is shown of them already stays as it is.
+
+        Returns:
+            The newest answer, be it there or still to be written; None without turns.
+        """
+        same = 0
+        for old, new in zip(self._shown, exchanges, strict=False):
+            if _key(old) != _key(new) or new.answer is None:
+                break
+            same += 1
+        self._shown = list(exchanges)
+        views: list[TurnView] = []
+        for exchange in exchanges[same:]:
+            question, answer = exchange.question, exchange.answer
+            views.append(QuestionView(question, exchange.question_place))
+            author = question.model if answer is None else answer.model
+            views.append(AnswerView(author, answer, exchange.answer_place))
+        async with self.batch():
+            for child in self.views[2 * same :]:
+                await child.remove()
             await self.turns.mount_all(views)
-        for view, exchange in zip(self.query(AnswerView), exchanges, strict=False):
-            if exchange.answer is None:
-                await view.finish(None)
+            await self._mark_left()
         self.anchor()
+        newest = self.views[-1:]
+        return newest[0] if newest and isinstance(newest[0], AnswerView) else None
 
-    async def ask(self, question: str, author: str) -> AnswerView:
-        """Add a question and the place for its answer, and go there."""
-        answer = AnswerView(author)
-        await self.turns.mount_all([QuestionView(question), answer])
-        self.anchor()
-        return answer
+    async def finish(self, exchanges: Sequence[Exchange]) -> None:
+        """Show the newest answer as it was stored, without drawing it anew."""
+        self._shown = list(exchanges)
+        view = self.views[-1]
+        if exchanges and isinstance(view, AnswerView):
+            await view.finish(exchanges[-1].answer, exchanges[-1].answer_place)
+        await self._mark_left()
 
-    async def mark_left(self, turns: int) -> None:
+    async def _mark_left(self) -> None:
         """Mark the place up to which the oldest turns are no longer shown to the model."""
         await self.query(".left-context").remove()
-        questions = list(self.query(QuestionView))
-        if 0 < turns < len(questions):
-            await self.turns.mount(context_mark(), before=questions[turns])
+        left = sum(not exchange.in_context for exchange in self._shown)
+        if 0 < left < len(self._shown):
+            await self.turns.mount(context_mark(), before=self.views[2 * left])
+
+    # -- the marked turn ------------------------------------------------------------
+
+    def on_focus(self) -> None:
+        """Mark the newest turn in view, unless one is marked."""
+        if self.views and self.marked is None:
+            bottom = self.scroll_offset.y + self.scrollable_content_region.height
+            seen = [view for view in self.views if view.virtual_region.y < bottom]
+            self._mark(seen[-1])
+
+    def on_click(self, event: events.Click) -> None:
+        """Mark the turn that is clicked."""
+        widget = event.widget
+        while widget is not None and not isinstance(widget, QuestionView | AnswerView):
+            widget = widget.parent if widget is not self else None  # type: ignore[assignment]
+        if widget is not None:
+            self.focus(scroll_visible=False)
+            self._mark(widget)
+
+    def mark_turn(self, turn_id: int | None) -> None:
+        """Mark a turn and go there, if the keys act on turns and it is there; else the newest."""
+        if self.has_focus and self.views:
+            found = (view for view in self.views if view.turn_id == turn_id)
+            self._go_to(next(found, self.views[-1]), -1)
+
+    def action_mark(self, direction: int) -> None:
+        """Go to the next turn; in one that is longer than the view, first to its end."""
+        marked = self.marked
+        if marked is None:
+            return
+        if self._rest(marked, direction) > 0:
+            self.release_anchor()
+            self.scroll_relative(y=direction * self.LINES, animate=False)
+            return
+        place = self.views.index(marked) + direction
+        if 0 <= place < len(self.views):
+            self._go_to(self.views[place], direction)
+
+    def _rest(self, turn: TurnView, direction: int) -> int:
+        """Lines of a turn that are still out of view in a direction."""
+        region, top = turn.virtual_region, self.scroll_offset.y
+        bottom = top + self.scrollable_content_region.height
+        return top - region.y if direction < 0 else region.bottom - bottom
+
+    def _go_to(self, turn: TurnView, direction: int) -> None:
+        """Mark a turn and bring it into view; of a long one, the end that one comes to first."""
+        self._mark(turn)
+        self.release_anchor()
+        region, height = turn.virtual_region, self.scrollable_content_region.height
+        if region.height <= height:
+            self.scroll_to_widget(turn, animate=False)
+        else:
+            self.scroll_to(y=region.bottom - height if direction < 0 else region.y, animate=False)
+
+    def _mark(self, turn: TurnView) -> None:
+        for view in self.views:
+            view.set_class(view is turn, "-marked")
+
+
+def _key(exchange: Exchange) -> tuple[object, ...]:
+    """What the drawing of an exchange depends on: turns that have ended do not change."""
+    answer = exchange.answer
+    ended = answer and (answer.id, answer.stop_reason)
+    return exchange.question.id, exchange.question_place, ended, exchange.answer_place
 
 
 def context_mark() -> Static:

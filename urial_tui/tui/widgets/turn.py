@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widgets import Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
+from urial_tui.chat.tree import Place
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.sanitize import sanitize, sanitize_line
 
@@ -26,24 +27,38 @@ def markdown_parser() -> MarkdownIt:
 class QuestionView(Static):
     """What the user asked: as typed, behind a bar and under a name."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, question: TurnRecord, place: Place = (1, 1)) -> None:
+        name = Content.styled("You", "bold $secondary")
         super().__init__(
-            Content.assemble(("You\n", "bold $secondary"), sanitize(text)), markup=False
+            Content.assemble(name, sibling_mark(place), "\n", sanitize(question.text)),
+            markup=False,
         )
+        self.turn_id = question.id
+        self.place = place
 
 
 class AnswerView(Vertical):
-    """What the model answered: streaming Markdown, then how it ended."""
+    """What the model answered: streaming Markdown, then how it ended.
 
-    def __init__(self, author: str, answer: TurnRecord | None = None) -> None:
+    Args:
+        author: The model's name.
+        answer: What is stored; None for an answer that is to be written.
+        place: Which of its siblings it is.
+    """
+
+    def __init__(
+        self, author: str, answer: TurnRecord | None = None, place: Place = (1, 1)
+    ) -> None:
         super().__init__()
         self._author = sanitize_line(author)
         self._answer = answer
         self._stream: MarkdownStream | None = None
+        self.turn_id = None if answer is None else answer.id
+        self.place = place
 
     def compose(self) -> ComposeResult:
         """A name, the text, a last line."""
-        yield Static(self._author, classes="author", markup=False)
+        yield Static(self._title(), classes="author", markup=False)
         text = sanitize(self._answer.text) if self._answer else None
         yield Markdown(text, parser_factory=markdown_parser, open_links=False)
         mark = Static("", classes="mark", markup=False)
@@ -64,7 +79,7 @@ class AnswerView(Vertical):
             self._stream = Markdown.get_stream(self.query_one(Markdown))
         await self._stream.write(sanitize(text))
 
-    async def finish(self, answer: TurnRecord | None) -> None:
+    async def finish(self, answer: TurnRecord | None, place: Place = (1, 1)) -> None:
         """Show the answer as it was stored, and how it ended."""
         if self._stream is not None:
             await self._stream.stop()
@@ -72,10 +87,15 @@ class AnswerView(Vertical):
         if answer is None:
             self.say("■ not answered")
             return
+        self.turn_id, self.place = answer.id, place
+        self.query_one(".author", Static).update(self._title())
         await self.query_one(Markdown).update(sanitize(answer.text))
         mark = self.query_one(".mark", Static)
         mark.update(ending(answer))
         mark.display = True
+
+    def _title(self) -> Content:
+        return Content.assemble((self._author, "bold $primary"), sibling_mark(self.place))
 
     @on(Markdown.LinkClicked)
     def show_link(self, event: Markdown.LinkClicked) -> None:
@@ -84,6 +104,12 @@ class AnswerView(Vertical):
         href = sanitize_line(event.href)
         self.app.copy_to_clipboard(href)
         self.notify(f"Copied, not opened: {href}", markup=False)
+
+
+def sibling_mark(place: Place) -> Content:
+    """Which of several siblings a turn is; nothing where it is the only one."""
+    number, count = place
+    return Content.styled(f"  ‹ {number}/{count} ›", "$quiet") if count > 1 else Content("")
 
 
 def ending(answer: TurnRecord) -> Content:
@@ -99,8 +125,8 @@ def ending(answer: TurnRecord) -> Content:
             mark, style = "✖ not answered", "$error"
         case None:
             mark, style = "… interrupted", "$warning"
-        case "eos":
-            mark, style = "", "$quiet"
+        case "edited":
+            mark, style = "✎ edited by you", "$quiet"
         case _:
             mark, style = "", "$quiet"
     cost = []

@@ -1,0 +1,385 @@
+"""A screen that shows one conversation and has its questions answered.
+
+Whatever asks (a new question, another wording, another answer, one that goes on) first
+moves in the conversation's tree, then has the open question answered. While an answer is
+being written, nothing moves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import on, work
+from textual.binding import Binding, BindingType
+
+from urial_tui.chat.session import Conversation
+from urial_tui.chat.store import Store
+from urial_tui.chat.turns import TurnRecord
+from urial_tui.engine.protocol import ModelInfo, Turn
+from urial_tui.errors import StoreError, UrialError, UsageError
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.settings import Settings, sampling
+from urial_tui.tui.engine_thread import FindModel
+from urial_tui.tui.messages import (
+    AnswerEnded,
+    AnswerGrew,
+    AnswerStarted,
+    ModelLoaded,
+    TurnsLeft,
+)
+from urial_tui.tui.screens.engine_screen import EngineScreen, MakeEngineThread
+from urial_tui.tui.widgets.banner import Banner
+from urial_tui.tui.widgets.header_line import HeaderLine
+from urial_tui.tui.widgets.prompt import Prompt
+from urial_tui.tui.widgets.status_line import StatusLine
+from urial_tui.tui.widgets.transcript import Transcript
+from urial_tui.tui.widgets.turn import AnswerView
+from urial_tui.tui.widgets.welcome import Welcome
+
+
+class AnsweringScreen(EngineScreen):
+    """Has a prompt and a transcript as well.
+
+    Args:
+        make_engine_thread: Makes the thread that posts to this screen.
+        find_model: Looks the model up; called in the engine's thread, at each load.
+        model: The model's name as the user gave it.
+        preamble: What answers are written under.
+        store: Where conversations are kept; None keeps nothing.
+        settings: Sampling, lengths and the engine's options.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "stop", "Stop the answer, keep its text"),
+        Binding("f5", "regenerate", "Answer again"),
+        # The text area that the prompt is has its own use for these.
+        Binding("f6", "edit", "Edit the question", priority=True),
+        Binding("f7", "go_on", "Go on with the answer", priority=True),
+        Binding("alt+left", "sibling(-1)", "Other version before"),
+        Binding("alt+right", "sibling(1)", "Other version after"),
+        Binding("alt+u", "undo", "Undo"),
+    ]
+
+    def __init__(
+        self,
+        make_engine_thread: MakeEngineThread,
+        find_model: FindModel,
+        *,
+        model: str,
+        preamble: Preamble,
+        store: Store | None,
+        settings: Settings,
+    ) -> None:
+        super().__init__(
+            make_engine_thread, find_model, model=model, preamble=preamble, settings=settings
+        )
+        self.conversation = Conversation.new(store, model, preamble)
+        self.store = store
+        self._info: ModelInfo | None = None
+        self._asking: int | None = None
+        """The question that is being answered or waits; 0 while it is being stored."""
+        self._waiting: Turn | None = None
+        """How the answer starts whose question waits for the engine."""
+        self._answer: AnswerView | None = None
+        self._read = 0
+        """Tokens in the context when the answer started."""
+        self._editing: TurnRecord | None = None
+        """The turn whose text is in the prompt."""
+
+    # -- asking ---------------------------------------------------------------------
+
+    @on(Prompt.Submitted)
+    def submit(self, event: Prompt.Submitted) -> None:
+        """Ask what is in the prompt, or keep what was edited there."""
+        if self._editing is None:
+            self._ask(event.text)
+        elif self._editing.role == "user":
+            edited = self._editing.id
+            self._ask(event.text, lambda text: self.conversation.edit_question(edited, text))
+        else:
+            self._keep_answer(event.text)
+
+    @on(Welcome.Chosen)
+    def submit_example(self, event: Welcome.Chosen) -> None:
+        """Ask an example question."""
+        self.query_one(Prompt).focus()
+        self._ask(event.text)
+
+    @property
+    def answering(self) -> bool:
+        """Whether the engine answers; False while a question waits for it."""
+        return self._asking is not None and self._waiting is None
+
+    def refuse_while_busy(self) -> bool:
+        """Whether an answer is being written or waits; the user is told so."""
+        if self._asking is not None:
+            self.notify("One answer at a time; Esc stops this one.", markup=False)
+        return self._asking is not None
+
+    def _ask(self, text: str, add: Callable[[str], TurnRecord] | None = None) -> None:
+        if not self.refuse_while_busy():
+            self._asking = 0
+            self._store_question(text, add or self.conversation.add_question)
+
+    @work(exclusive=True, group="ask")
+    async def _store_question(self, text: str, add: Callable[[str], TurnRecord]) -> None:
+        """Store the question, show it, and have it answered as soon as the engine is ready."""
+        conversation = self.conversation
+        try:
+            question = await asyncio.to_thread(add, text)
+        except (StoreError, UsageError) as error:
+            self._asking = None
+            self.complain(error)
+            return
+        if conversation is not self.conversation:
+            return
+        prompt = self.query_one(Prompt)
+        if self._editing is None:
+            prompt.clear_text()
+        self._stop_editing()
+        prompt.earlier = [question.text, *(old for old in prompt.earlier if old != question.text)]
+        if self.ready:
+            self.query_one(Banner).trouble = None
+        self.query_one(HeaderLine).title_text = conversation.record.title
+        await self._answer_leaf(())
+
+    async def _answer_leaf(self, prefix: Turn) -> None:
+        """Show the path, which ends with a question, and have that answered."""
+        leaf = self.conversation.leaf
+        assert leaf is not None
+        self._asking = leaf.id
+        self._show_transcript(True)
+        self._answer = await self.query_one(Transcript).show(self.conversation.exchanges)
+        if self.ready:
+            self._start_answer(prefix)
+        else:
+            self._waiting = prefix
+            if self._answer is not None:
+                self._answer.say("waits for the model")
+
+    def _start_answer(self, prefix: Turn) -> None:
+        self._waiting = None
+        self.show_status(state="reading")
+        self.engine.answer(
+            self.conversation, sampling(self.settings), self.settings.chat.max_tokens, prefix
+        )
+
+    def action_stop(self) -> None:
+        """Stop the answer that is written or waits; what is written stays."""
+        if self._waiting is not None:
+            self._waiting = None
+            view, self._answer, self._asking = self._answer, None, None
+            if view is not None:
+                view.say("■ not answered")
+        elif self._asking is not None:
+            self.show_status(state="stopping")
+            self.engine.stop()
+        elif self._editing is not None:
+            self._stop_editing()
+        else:
+            self.query_one(Prompt).focus()
+
+    # -- the tree -------------------------------------------------------------------
+
+    def target(self) -> TurnRecord | None:
+        """The turn that keys act on: the marked one, else the newest."""
+        marked = self.query_one(Transcript).marked
+        if marked is None:
+            return self.conversation.leaf
+        turn_id = marked.turn_id
+        return None if turn_id is None else self.conversation.tree[turn_id]
+
+    def action_regenerate(self) -> None:
+        """Answer a question again; the answer that is there stays beside the new one."""
+        turn = self.target()
+        if turn is not None and not self.refuse_while_busy():
+            self._answer_again(turn.id if turn.role == "user" else turn.parent_id, ())
+
+    def action_go_on(self) -> None:
+        """Go on with an answer from where it ends, in a new one beside it."""
+        if self._editing is not None and self._editing.role == "assistant":
+            self._keep_answer(self.query_one(Prompt).text, go_on=True)
+            return
+        turn = self.target()
+        if turn is None or self.refuse_while_busy():
+            return
+        if turn.role == "user":
+            self.notify("There is no answer here to go on with.", markup=False)
+            return
+        prefix = self.conversation.continuation(turn.id, self._info)
+        self._answer_again(turn.parent_id, prefix)
+
+    @work(exclusive=True, group="ask")
+    async def _answer_again(self, question_id: int | None, prefix: Turn) -> None:
+        self.conversation.tree.stand_at(question_id)
+        await self._answer_leaf(prefix)
+
+    def action_edit(self) -> None:
+        """Put the text of a question or an answer into the prompt."""
+        if self.refuse_while_busy():
+            return
+        turn = self.target()
+        if turn is not None and self.query_one(Transcript).marked is None:
+            exchange = self.conversation.exchanges[-1]
+            turn = exchange.question
+        if turn is None:
+            self.notify("There is nothing to edit yet.", markup=False)
+            return
+        self._editing = turn
+        what = "question: Enter asks it" if turn.role == "user" else "answer: Enter keeps it"
+        more = "" if turn.role == "user" else ", F7 goes on from it"
+        self.query_one(Prompt).start_edit(turn.text, f"Editing the {what}{more}, Esc leaves it")
+
+    @work(exclusive=True, group="ask")
+    async def _keep_answer(self, text: str, *, go_on: bool = False) -> None:
+        editing = self._editing
+        if editing is None or self.refuse_while_busy():
+            return
+        try:
+            kept = await asyncio.to_thread(self.conversation.edit_answer, editing.id, text)
+        except (StoreError, UsageError) as error:
+            self.complain(error)
+            return
+        self._stop_editing()
+        if go_on:
+            prefix = self.conversation.continuation(kept.id, self._info)
+            self.conversation.tree.stand_at(kept.parent_id)
+            await self._answer_leaf(prefix)
+        else:
+            await self.show_path()
+
+    def _stop_editing(self) -> None:
+        if self._editing is not None:
+            self._editing = None
+            self.query_one(Prompt).end_edit()
+
+    def action_sibling(self, direction: int) -> None:
+        """Go to another version of an answer, or else of its question."""
+        tree, turn = self.conversation.tree, self.target()
+        if turn is None or self.refuse_while_busy():
+            return
+        marked = self.query_one(Transcript).marked is not None
+        if len(tree.siblings(turn.id)) == 1 and not marked and turn.parent_id is not None:
+            turn = tree[turn.parent_id]
+        if tree.step(turn.id, direction):
+            self._show_move(tree.siblings(turn.id))
+        elif len(tree.siblings(turn.id)) == 1:
+            self.notify("There is only this version.", markup=False)
+
+    def action_undo(self) -> None:
+        """Go back to where the conversation stood before; what was written since stays."""
+        tree = self.conversation.tree
+        if self.refuse_while_busy():
+            return
+        if not tree.can_undo:
+            self.notify("There is nothing to undo.", markup=False)
+            return
+        tree.undo()
+        self._show_move(())
+
+    @work(exclusive=True, group="show")
+    async def _show_move(self, versions: tuple[TurnRecord, ...]) -> None:
+        await self.show_path()
+        shown = {turn.id for turn in self.conversation.path}
+        self.query_one(Transcript).mark_turn(
+            next((turn.id for turn in versions if turn.id in shown), None)
+        )
+
+    async def show_path(self) -> None:
+        """Show the conversation as it stands now."""
+        exchanges = self.conversation.exchanges
+        self._show_transcript(bool(exchanges))
+        view = await self.query_one(Transcript).show(exchanges)
+        if view is not None and view.turn_id is None:
+            view.say("■ not answered")
+        last = self.conversation.leaf
+        used = last.timings.used if last is not None and last.model == self.model else 0
+        status = self.query_one(StatusLine).status
+        self.show_status(used=used or status.preamble_tokens, rate=0.0)
+
+    def _show_transcript(self, show: bool) -> None:
+        self.query_one(Transcript).display = show
+        self.query_one(Welcome).display = not show
+
+    # -- the engine -----------------------------------------------------------------
+
+    @on(ModelLoaded)
+    def name_model(self, event: ModelLoaded) -> None:
+        """What is written from now on was written by this model."""
+        self._info = event.info
+        self.conversation.model_name = event.name
+        self.query_one(Welcome).model = f"{event.name} ({event.info.description})"
+
+    def when_ready(self) -> None:
+        """Answer the question that may have waited."""
+        if self._waiting is not None:
+            if self._answer is not None:
+                self._answer.say("")
+            self._start_answer(self._waiting)
+
+    @on(AnswerStarted)
+    def show_start(self, event: AnswerStarted) -> None:
+        """The question has been read."""
+        if event.question_id == self._asking:
+            self._read = event.used
+            self.show_status(used=event.used, state="writing", rate=0.0, reused=event.reused)
+
+    @on(AnswerGrew)
+    async def show_growth(self, event: AnswerGrew) -> None:
+        """More of the answer."""
+        if event.question_id == self._asking and self._answer is not None:
+            self.show_status(used=self._read + event.generated, rate=event.rate)
+            await self._answer.write(event.text)
+
+    @on(AnswerEnded)
+    async def show_end(self, event: AnswerEnded) -> None:
+        """The answer is over."""
+        if event.question_id != self._asking:
+            return
+        self._answer, self._asking = None, None
+        answer = event.answer
+        await self.query_one(Transcript).finish(self.conversation.exchanges)
+        if answer is not None and answer.timings.used:
+            self.show_status(used=answer.timings.used, rate=answer.timings.decode_tokens_per_s)
+        if self.ready:
+            stopped = answer is not None and answer.stop_reason == "cancelled"
+            self.show_status(state="stopped" if stopped else "ready")
+
+    @on(TurnsLeft)
+    def show_left(self, event: TurnsLeft) -> None:
+        """The oldest turns are out of the context; the place is marked when the answer ends."""
+        if event.question_id != self._asking:
+            return
+        turns = "turn" if event.turns == 1 else f"{event.turns} turns"
+        self.notify(f"The context is full: the oldest {turns} left it.", markup=False)
+
+    # -- another conversation -------------------------------------------------------
+
+    def show_conversation(self, conversation: Conversation) -> None:
+        """Change to another conversation."""
+        if self.answering:
+            self.engine.stop()
+        self._asking, self._waiting, self._answer = None, None, None
+        self._stop_editing()
+        self.conversation = conversation
+        self.query_one(HeaderLine).title_text = conversation.record.title
+        if self.ready:
+            self.show_status(state="ready")
+        self._show_other()
+        self.query_one(Prompt).focus()
+
+    @work(exclusive=True, group="show")
+    async def _show_other(self) -> None:
+        await self.show_path()
+
+    @work(exclusive=True, group="history")
+    async def read_history(self) -> None:
+        """Let the prompt recall the questions of all conversations."""
+        if self.store is None:
+            return
+        try:
+            self.query_one(Prompt).earlier = await asyncio.to_thread(self.store.recent_questions)
+        except UrialError as error:
+            self.complain(error)

@@ -648,6 +648,11 @@ STRANGERS = {
     ),
     "a huge length": ("os.write(1, b'\\xff\\xff\\xff\\xff'); sys.stdin.read()", "understand"),
     "printed text": ("print('hello world, this is no frame', flush=True); time.sleep(9)", "under"),
+    "no UTF-8": (
+        "body = b'\\x83\\xa2ev\\xa6notice\\xa2id\\x01\\xa7message\\xa1\\xff'\n"
+        "os.write(1, struct.pack('<I', len(body)) + body); sys.stdin.read()",
+        "does not understand",
+    ),
     "no msgpack": (
         "os.write(1, struct.pack('<I', 3) + b'\\xc1\\xc1\\xc1'); time.sleep(9)",
         "under",

@@ -44,7 +44,7 @@ MAY_IMPORT = {
 }
 """For each part of the package, the parts that it may import, beside itself."""
 
-CLIENT_SIDE = ("engine.client", "engine.protocol", "engine.scores")
+CLIENT_SIDE = ("engine.client", "engine.protocol", "engine.scores", "engine.replay")
 """Runs in the user's process, and must not pull in what belongs to the worker's."""
 
 NETWORK = {

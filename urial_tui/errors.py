@@ -49,6 +49,10 @@ class StoreError(UrialError):
     """The database of conversations can't be opened, read or written."""
 
 
+class RecordingError(UrialError):
+    """A recorded session can't be read."""
+
+
 class EngineError(UrialError):
     """The engine refused a request; it is still running."""
 

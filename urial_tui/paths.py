@@ -7,6 +7,7 @@ nothing: who writes creates the directory.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import platformdirs
@@ -48,6 +49,12 @@ def preamble_cache_dir() -> Path:
 def log_dir() -> Path:
     """Log files of the worker processes."""
     return platformdirs.user_log_path(APP)
+
+
+def recordings_dir() -> Path | None:
+    """Where sessions are recorded, for debugging: what URIAL_RECORD names; None: nowhere."""
+    directory = os.environ.get("URIAL_RECORD")
+    return Path(directory).expanduser() if directory else None
 
 
 def shipped_prompts_dir() -> Path:

@@ -23,8 +23,8 @@ from typing import Self
 import msgspec
 
 from urial_tui import paths
-from urial_tui.engine.frames import ProtocolError, event_decoder
-from urial_tui.engine.process import WorkerProcess
+from urial_tui.engine.frames import ProtocolError, decode_event
+from urial_tui.engine.process import Launch, Process, WorkerProcess
 from urial_tui.engine.protocol import (
     VERSION,
     Cancel,
@@ -69,6 +69,8 @@ class Engine:
         log_file: Where the worker's output goes; by default a new file in `paths.log_dir()`.
         cache_dir: Where evaluated preambles are kept; by default `paths.preamble_cache_dir()`.
         program: The worker's command line, for tests.
+        launch: Starts a worker; by default one that is recorded where `paths.recordings_dir()`
+            says so.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Engine:
         log_file: Path | None = None,
         cache_dir: Path | None = None,
         program: Sequence[str] | None = None,
+        launch: Launch | None = None,
     ) -> None:
         self.info: ModelInfo | None = None
         self.second_info: ModelInfo | None = None
@@ -84,7 +87,8 @@ class Engine:
         self._log = WorkerLog(self.log_file)
         self._cache_dir = cache_dir or paths.preamble_cache_dir()
         self._program = tuple(program or (sys.executable, "-P", "-m", "urial_tui.engine.worker"))
-        self._process: WorkerProcess | None = None
+        self._launch = launch or _default_launch()
+        self._process: Process | None = None
         self._on_end: Callable[[], None] = lambda: None
         self._ready = False
         self._ids = itertools.count(1)
@@ -232,7 +236,7 @@ class Engine:
         if self.alive:
             return
         self._discard()
-        self._process = WorkerProcess(
+        self._process = self._launch(
             [*self._program, os.fspath(self._cache_dir)], self._log, self._on_end
         )
 
@@ -392,9 +396,8 @@ class Engine:
             frame = process.read()
             if frame is None:
                 raise self._death()
-            event: Event = event_decoder.decode(frame)
-            return event
-        except (ProtocolError, msgspec.DecodeError) as error:
+            return decode_event(frame)
+        except ProtocolError as error:
             self._kill()
             raise EngineDied(
                 "The engine sent something that this program does not understand, so it was ended.",
@@ -411,6 +414,15 @@ class Engine:
         if process is None:
             return EngineDied("The engine is not running.", "Load the model again.")
         return process.death()
+
+
+def _default_launch() -> Launch:
+    directory = paths.recordings_dir()
+    if directory is None:
+        return WorkerProcess
+    from urial_tui.engine.recording import Recorder
+
+    return Recorder(directory).launch
 
 
 _FINAL_EVENT: dict[type, type] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from typing import TypeVar
 
 import msgspec
 
@@ -12,23 +13,52 @@ from urial_tui.engine.protocol import Command, Event
 MAX_FRAME = 256 * 1024 * 1024
 """Bytes. A longer frame is refused, for its length is not to be believed."""
 
-_encoder = msgspec.msgpack.Encoder()
-command_decoder = msgspec.msgpack.Decoder(Command)
-event_decoder = msgspec.msgpack.Decoder(Event)
+encode = msgspec.msgpack.Encoder().encode
+_commands: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
+_events: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
+_Message = TypeVar("_Message")
 _LENGTH = struct.Struct("<I")
+
+FRAME_HEAD = _LENGTH.size
+"""Bytes of a frame beside its message."""
 
 
 class ProtocolError(Exception):
     """A frame that no peer of this version sends."""
 
 
-def write_frame(fd: int, message: Command | Event) -> None:
+def decode_command(body: bytes) -> Command:
+    """A frame's body as a command.
+
+    Raises:
+        ProtocolError: It is none.
+    """
+    return _decoded(_commands, body)
+
+
+def decode_event(body: bytes) -> Event:
+    """A frame's body as an event.
+
+    Raises:
+        ProtocolError: It is none.
+    """
+    return _decoded(_events, body)
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[_Message], body: bytes) -> _Message:
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(str(error)) from error
+
+
+def write_frame(fd: int, message: msgspec.Struct) -> None:
     """Write one message to a file descriptor, whole.
 
     Raises:
         OSError: The other end is closed.
     """
-    body = _encoder.encode(message)
+    body = encode(message)
     view = memoryview(_LENGTH.pack(len(body)) + body)
     while view:
         view = view[os.write(fd, view) :]

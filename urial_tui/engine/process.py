@@ -11,6 +11,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from urial_tui.engine.frames import read_frame, write_frame
 from urial_tui.engine.protocol import Command
@@ -19,6 +20,50 @@ from urial_tui.errors import EngineDied, EngineError
 
 EXIT_TIMEOUT = 3.0
 """Seconds that a worker gets to free its memory before it is killed."""
+
+
+class Process(Protocol):
+    """What the client needs of the other end of its line; see `WorkerProcess`."""
+
+    ended: bool
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        ...
+
+    @property
+    def pid(self) -> int | None:
+        """Its id; None for what is no process."""
+        ...
+
+    def write(self, command: Command) -> None:
+        """Send a command."""
+        ...
+
+    def read(self) -> bytes | None:
+        """The next event's frame, None at the end."""
+        ...
+
+    def finish(self) -> None:
+        """Have it end by itself."""
+        ...
+
+    def kill(self) -> None:
+        """End it at once."""
+        ...
+
+    def reap(self) -> None:
+        """Let go of it, once it has ended."""
+        ...
+
+    def death(self) -> EngineDied:
+        """Why it ended."""
+        ...
+
+
+Launch = Callable[[Sequence[str], WorkerLog, Callable[[], None]], Process]
+"""(command line, log, what to call at its end) to a running worker."""
 
 
 class WorkerProcess:

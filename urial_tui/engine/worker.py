@@ -18,9 +18,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from urial_tui.engine.frames import ProtocolError, command_decoder, read_frame, write_frame
+from urial_tui.engine.frames import ProtocolError, decode_command, read_frame, write_frame
 from urial_tui.engine.protocol import (
     VERSION,
     Cancel,
@@ -81,7 +79,7 @@ class Commands:
     def _read(self) -> None:
         try:
             while (frame := read_frame(self._fd)) is not None:
-                command = command_decoder.decode(frame)
+                command = decode_command(frame)
                 if not isinstance(command, Cancel):
                     self._queue.put(command)
                     continue
@@ -89,7 +87,7 @@ class Commands:
                     self._cancelled.add(command.id)
                     if command.id == self._current:
                         self._flag.set()
-        except (OSError, ProtocolError, msgspec.MsgspecError):
+        except (OSError, ProtocolError):
             traceback.print_exc()
         finally:
             self._queue.put(None)

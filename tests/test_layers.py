@@ -23,6 +23,7 @@ MAX_LINES = 450
 
 LEAVES = {"errors", "paths", "sanitize", "settings", "prompting", "models", "engine.protocol"}
 WORK = {"chat", "compare", "evaluate", "benchmark"}
+RECORDED = {"engine.recording", "engine.replay"}
 MAY_IMPORT = {
     "errors": set[str](),
     "sanitize": set[str](),
@@ -37,8 +38,8 @@ MAY_IMPORT = {
     "evaluate": LEAVES | WORK | {"engine.client"},
     "benchmark": LEAVES | {"engine.client"},
     # Both edges also look after the files of the preamble cache.
-    "cli": LEAVES | WORK | {"engine.client", "engine.preamble_store", "cli", "tui"},
-    "tui": LEAVES | WORK | {"engine.client", "engine.preamble_store", "tui"},
+    "cli": LEAVES | WORK | RECORDED | {"engine.client", "engine.preamble_store", "cli", "tui"},
+    "tui": LEAVES | WORK | RECORDED | {"engine.client", "engine.preamble_store", "tui"},
     "__main__": {"cli", "errors", "sanitize"},
     "__init__": set[str](),
 }

@@ -20,7 +20,15 @@ from pathlib import Path
 import msgspec
 
 from urial_tui import __version__
-from urial_tui.engine.frames import FRAME_HEAD, ProtocolError, encode, read_frame, write_frame
+from urial_tui.engine.frames import (
+    FRAME_HEAD,
+    ProtocolError,
+    decode_command,
+    decode_event,
+    encode,
+    read_frame,
+    write_frame,
+)
 from urial_tui.engine.process import WorkerProcess
 from urial_tui.engine.protocol import VERSION, Command
 from urial_tui.engine.worker_log import WorkerLog
@@ -180,6 +188,24 @@ class RecordedProcess(WorkerProcess):
         error = super().death()
         self._recorder.add(Died(at=self._recorder.now, message=error.message, hint=error.hint))
         return error
+
+
+def document(entry: Entry) -> dict[str, object]:
+    """An entry for JSON: `entry` (its kind), `at`, and its fields.
+
+    The message of `Sent` is `command`, that of `Received` is `event`; where it can't be
+    understood, `body` (base64) and `error` stand for it.
+    """
+    built: dict[str, object] = msgspec.to_builtins(entry)
+    if isinstance(entry, Sent | Received):
+        sent = isinstance(entry, Sent)
+        try:
+            message = decode_command(entry.body) if sent else decode_event(entry.body)
+            built["command" if sent else "event"] = msgspec.to_builtins(message)
+            del built["body"]
+        except ProtocolError as error:
+            built["error"] = str(error)
+    return built
 
 
 def read_recording(path: Path) -> Recording:

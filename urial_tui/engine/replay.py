@@ -102,7 +102,8 @@ class Replay:
     def __init__(self, recording: Recording, *, pace: float = 1.0) -> None:
         self.exchanges = tuple(exchanges(recording))
         self.pace = pace
-        self._played = 0
+        self.played = 0
+        """How many exchanges have been played or left out."""
 
     def launch(
         self, command: Sequence[str], log: WorkerLog, on_end: Callable[[], None]
@@ -112,9 +113,9 @@ class Replay:
 
     def take(self, kind: type[Command]) -> Exchange | None:
         """The next exchange of a kind, leaving out those before it; None at the end."""
-        for number in range(self._played, len(self.exchanges)):
+        for number in range(self.played, len(self.exchanges)):
             if type(self.exchanges[number].command) is kind:
-                self._played = number + 1
+                self.played = number + 1
                 return self.exchanges[number]
         return None
 

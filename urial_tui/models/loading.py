@@ -31,6 +31,22 @@ class Loader(Protocol):
         ...
 
 
+class LoadFile(Protocol):
+    """Loads a model's file into an engine (`load` does)."""
+
+    def __call__(
+        self,
+        engine: Loader,
+        path: Path,
+        *,
+        adapter: Path | None = None,
+        options: EngineOptions,
+        slot: Slot = "main",
+    ) -> Generator[Event, None, None]:
+        """Load it, event by event."""
+        ...
+
+
 def load(
     engine: Loader,
     path: Path,

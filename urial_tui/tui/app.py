@@ -23,6 +23,7 @@ from textual.screen import Screen
 
 from urial_tui.chat.store import Store
 from urial_tui.errors import StoreError, UrialError, UsageError
+from urial_tui.models.loading import LoadFile, load
 from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.settings import Settings, load_settings
 from urial_tui.tui.engine_thread import ChatEngine, EngineThread, FindModel, ModelFile
@@ -48,7 +49,7 @@ def run(model: str | None = None, preamble: str | None = None) -> int:
         SettingsError: The settings are unsound.
         PreambleError: There is no such preamble, or it is unsound.
     """
-    _require_terminal()
+    require_terminal()
     settings = load_settings()
     chosen = find_preamble(preamble or settings.chat.preamble)
     store: Store | None = None
@@ -64,17 +65,29 @@ def run(model: str | None = None, preamble: str | None = None) -> int:
         model=model or settings.chat.model,
         trouble=trouble,
     )
+    try:
+        return run_in_terminal(app)
+    finally:
+        if store is not None:
+            store.close()
+
+
+def run_in_terminal(app: UrialApp) -> int:
+    """Run an application until it ends, by whatever; no worker is left. The exit code."""
     app.ends_on_signals = True
     try:
         app.run()
     finally:
         app.close_engine()
-        if store is not None:
-            store.close()
     return app.return_code or 0
 
 
-def _require_terminal() -> None:
+def require_terminal() -> None:
+    """Refuse to start where nothing can be shown.
+
+    Raises:
+        UsageError: Standard input or output is no terminal, or a dumb one.
+    """
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
         raise UsageError(
             "The chat needs a terminal.", "In scripts and pipes, use `urial ask` instead."
@@ -126,6 +139,7 @@ class UrialApp(App[None]):
         comparison_factory: Makes the thread behind the compare screen.
         trouble: Something to tell from the start.
         clock: Measures the rate of tokens.
+        load: Loads a model that was found.
     """
 
     TITLE = "urial"
@@ -148,6 +162,7 @@ class UrialApp(App[None]):
         comparison_factory: MakeComparisonThread = make_comparison_thread,
         trouble: UrialError | None = None,
         clock: Callable[[], float] = time.monotonic,
+        load: LoadFile = load,
     ) -> None:
         super().__init__()
         self.ends_on_signals = False
@@ -157,7 +172,9 @@ class UrialApp(App[None]):
         self._comparison: ComparisonThread | None = None
         self._settings = settings = settings or Settings()
         self.chat = ChatScreen(
-            lambda screen: EngineThread(engine_factory, screen.post_message, clock=clock),
+            lambda screen: EngineThread(
+                engine_factory, screen.post_message, clock=clock, load=load
+            ),
             find_model,
             model=model or settings.chat.model,
             preamble=preamble or find_preamble(settings.chat.preamble),

@@ -32,7 +32,7 @@ from urial_tui.engine.protocol import (
     TurnsDropped,
 )
 from urial_tui.errors import EngineDied, UrialError
-from urial_tui.models.loading import Loader, load
+from urial_tui.models.loading import Loader, LoadFile, load
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.tui.job_thread import JobThread
 from urial_tui.tui.messages import (
@@ -110,6 +110,7 @@ class EngineThread(JobThread[ChatEngine]):
         make_engine: Called once, in the thread.
         post: Delivers a message; must be callable from any thread.
         clock: Seconds, monotonic; measures the rate while an answer grows.
+        load: Loads a model that was found.
     """
 
     def __init__(
@@ -118,8 +119,10 @@ class EngineThread(JobThread[ChatEngine]):
         post: Callable[[Message], object],
         *,
         clock: Callable[[], float] = time.monotonic,
+        load: LoadFile = load,
     ) -> None:
         super().__init__(make_engine, post, "engine")
+        self._load_file = load
         self._clock = clock
         self._stopped = threading.Event()
         self._answering = False
@@ -175,7 +178,9 @@ class EngineThread(JobThread[ChatEngine]):
         try:
             self._tell(ModelLoading(0.0))
             model = find(name, lambda done, total: self._tell(ModelUnpacking(done, total)))
-            for event in load(engine, model.path, adapter=model.adapter, options=options):
+            for event in self._load_file(
+                engine, model.path, adapter=model.adapter, options=options
+            ):
                 if isinstance(event, Loaded):
                     self._tell(ModelLoaded(model.name, event.info))
                 else:

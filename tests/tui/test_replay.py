@@ -1,0 +1,144 @@
+"""A recorded session in the application: what its user saw is seen again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Markdown
+
+from tests.conftest import workers
+from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
+from urial_tui.chat.store import Store
+from urial_tui.engine.client import Engine
+from urial_tui.engine.protocol import TextSegment, TokenSegment
+from urial_tui.engine.recording import read_recording
+from urial_tui.engine.replay import Replay
+from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.render import open_turn
+from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
+from urial_tui.tui.replay import ReplayApp, preamble_of, question_of
+from urial_tui.tui.widgets.prompt import Prompt
+
+SETTINGS = Settings(
+    chat=ChatSettings(max_tokens=40),
+    engine=EngineSettings(context=2048, threads=1),
+    sampling=SamplingSettings(temperature=2.0, seed=1),
+)
+
+
+async def ready(pilot: Pilot[None]) -> None:
+    prompt = pilot.app.screen.query_one(Prompt)
+    await wait_until(pilot, lambda: "ready" in status(pilot) and not prompt.text)
+
+
+def answers(pilot: Pilot[None]) -> list[str]:
+    return [widget.source for widget in pilot.app.query(Markdown)]
+
+
+@pytest.fixture
+async def session(
+    opened: Opened, llama_gguf: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, list[str]]:
+    """A recording, and the answers that were shown: one, a death, a reload, another one."""
+    monkeypatch.setenv("URIAL_RECORD", str(home / "recordings"))
+    async with opened(
+        engine_factory=Engine,
+        find_model=lambda name, progress: Found(path=llama_gguf),
+        preamble=find_preamble("urial-k1"),
+        settings=SETTINGS,
+    ) as pilot:
+        for question in ("one?", "two?"):
+            await type_text(pilot, question)
+            await pilot.press("enter")
+            await ready(pilot)
+            (pid,) = workers(home)
+            os.kill(pid, signal.SIGKILL)
+            await wait_until(pilot, lambda: shows(pilot, "SIGKILL"))
+            await pilot.press("ctrl+r")
+            await ready(pilot)
+        shown = answers(pilot)
+    monkeypatch.delenv("URIAL_RECORD")
+    (file,) = (home / "recordings").iterdir()
+    return file, shown
+
+
+async def test_the_application_does_again_what_its_user_did(
+    session: tuple[Path, list[str]], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, shown = session
+    replay = Replay(read_recording(file), pace=0.0)
+    preamble = preamble_of(replay)
+    assert preamble.name == "urial-k1"
+    app = ReplayApp(replay, preamble, SETTINGS)
+    async with app.run_test(size=(80, 40), notifications=True) as pilot:
+        await wait_until(pilot, lambda: shows(pilot, "The recording ends here"))
+        assert answers(pilot) == shown
+        assert shows(pilot, "one?")
+        assert shows(pilot, "two?")
+        assert shows(pilot, "not stored")
+        assert not workers(home)
+        # Beyond its end, a question has a sentence for an answer.
+        await type_text(pilot, "three?")
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: "Leave the replay" in screen_text(pilot))
+
+
+def test_a_session_is_printed_as_json(session: tuple[Path, list[str]]) -> None:
+    file, _ = session
+    done = subprocess.run(
+        [sys.executable, "-m", "urial_tui", "replay", "--json", str(file)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    entries = [json.loads(line) for line in done.stdout.splitlines()]
+    assert entries[0]["entry"] == "urial-recording"
+    assert [e["command"]["cmd"] for e in entries if e["entry"] == "sent"][:3] == [
+        "load",
+        "prepare",
+        "generate",
+    ]
+    finished = [e for e in entries if e.get("event", {}).get("ev") == "finished"]
+    assert len(finished) == 2
+    assert sum(e["entry"] == "died" for e in entries) == 2
+
+
+def test_a_file_that_is_no_recording_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "evil\x1b[2J.urial"
+    file.write_text("no recording")
+    done = subprocess.run(
+        [sys.executable, "-m", "urial_tui", "replay", "--json", str(file)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "is not a recording of a session" in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_questions_are_read_without_the_format_around_them() -> None:
+    preamble = find_preamble("urial-k1")
+    written = (TextSegment(text=open_turn(preamble, "Why?")),)
+    assert question_of([(), written], preamble) == "Why?"
+    assert question_of([(TextSegment(text="[bold]raw"),)], preamble) == "[bold]raw"
+    assert question_of([(TokenSegment(ids=(1, 2)),)], preamble) == "(asked again)"
+    assert question_of([], preamble) == "(asked again)"
+
+
+def test_without_a_terminal_a_replay_says_so(store: Store, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "urial_tui", "replay", str(tmp_path / "any")],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "needs a terminal" in done.stderr

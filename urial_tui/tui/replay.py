@@ -1,0 +1,164 @@
+"""A recorded session played in the application, as its user saw it.
+
+The recording stands for the worker; what the user did is done again: each question is
+asked, each reload is made when the recording comes to it. Nothing is stored, and neither
+the model nor its file is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import msgspec
+from textual import work
+
+from urial_tui.engine.client import Engine
+from urial_tui.engine.protocol import (
+    EngineOptions,
+    Event,
+    Generate,
+    LoadModel,
+    PreparePreamble,
+    Slot,
+    TextSegment,
+    Turn,
+)
+from urial_tui.engine.recording import read_recording
+from urial_tui.engine.replay import Replay
+from urial_tui.models.loading import Loader
+from urial_tui.prompting.preamble import Preamble, find_preamble, list_preambles
+from urial_tui.prompting.render import open_turn, preamble_text
+from urial_tui.settings import Settings, load_settings
+from urial_tui.tui.app import UrialApp, require_terminal, run_in_terminal
+from urial_tui.tui.widgets.prompt import Prompt
+from urial_tui.tui.widgets.status_line import StatusLine
+
+_IDLE = ("ready", "stopped", "no model")
+_LOOK_EVERY = 0.02
+"""Seconds between two looks at whether the next recorded step may be made."""
+
+
+class RecordedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """The model of a recording; its file is not opened."""
+
+    name: str
+    path: Path
+    adapter: Path | None = None
+    chat_template: str = ""
+
+
+class ReplayApp(UrialApp):
+    """The application on a recording; it asks and reloads by itself.
+
+    Args:
+        replay: What is played.
+        preamble: What the recorded answers were written under.
+    """
+
+    def __init__(self, replay: Replay, preamble: Preamble, settings: Settings) -> None:
+        super().__init__(
+            engine_factory=lambda: Engine(launch=replay.launch),
+            find_model=lambda name, progress: RecordedModel(name=name, path=Path(name)),
+            load=_load,
+            model=model_of(replay),
+            preamble=preamble,
+            settings=settings,
+        )
+        self._replay = replay
+        self._preamble = preamble
+
+    def on_ready(self) -> None:
+        """Start to do what the user did."""
+        self._act()
+
+    @work
+    async def _act(self) -> None:
+        """Make the recorded steps, each when the one before is over."""
+        loaded = False
+        for number, exchange in enumerate(self._replay.exchanges):
+            command = exchange.command
+            if isinstance(command, LoadModel):
+                if loaded:
+                    await self._idle()
+                    self.chat.action_reload()
+                loaded = True
+            elif isinstance(command, Generate):
+                await self._idle()
+                question = question_of(command.turns, self._preamble)
+                self.chat.query_one(Prompt).post_message(Prompt.Submitted(question))
+            else:
+                continue
+            while self._replay.played <= number:
+                await asyncio.sleep(_LOOK_EVERY)
+        await self._idle()
+        self.notify("The recording ends here; Ctrl+Q leaves.", markup=False)
+
+    async def _idle(self) -> None:
+        """Wait until nothing is loaded, read or written."""
+        while self.chat.query_one(StatusLine).status.state not in _IDLE:
+            await asyncio.sleep(_LOOK_EVERY)
+
+
+def run(path: Path, *, fast: bool) -> int:
+    """Play a recording in this terminal; returns the exit code.
+
+    Args:
+        path: The recording.
+        fast: At once, not at the recorded pace.
+
+    Raises:
+        UsageError: There is no terminal.
+        RecordingError: The file is no recording of this version.
+        SettingsError: The settings are unsound.
+    """
+    require_terminal()
+    replay = Replay(read_recording(path), pace=0.0 if fast else 1.0)
+    return run_in_terminal(ReplayApp(replay, preamble_of(replay), load_settings()))
+
+
+def model_of(replay: Replay) -> str:
+    """The file name of the first model that was loaded."""
+    loads = [e.command for e in replay.exchanges if isinstance(e.command, LoadModel)]
+    return Path(loads[0].path).name if loads else "no model"
+
+
+def preamble_of(replay: Replay) -> Preamble:
+    """The preamble that was used first, by its text; one without a text where none fits."""
+    plain = msgspec.structs.replace(find_preamble("zero-shot"), name="recorded")
+    text = next(
+        (
+            _text(exchange.command.preamble)
+            for exchange in replay.exchanges
+            if isinstance(exchange.command, PreparePreamble | Generate)
+        ),
+        "",
+    )
+    known = [entry.preamble for entry in list_preambles() if entry.preamble is not None]
+    return next((preamble for preamble in known if preamble_text(preamble) == text), plain)
+
+
+def question_of(turns: Sequence[Turn], preamble: Preamble) -> str:
+    """What was asked last, without the format around it as far as that is the preamble's."""
+    text = _text(turns[-1]) if turns else ""
+    head, _, tail = open_turn(preamble, "\0").partition("\0")
+    if text.startswith(head) and text.endswith(tail):
+        text = text[len(head) : len(text) - len(tail)]
+    return text.strip() or "(asked again)"
+
+
+def _text(turn: Turn) -> str:
+    return "".join(segment.text for segment in turn if isinstance(segment, TextSegment))
+
+
+def _load(
+    engine: Loader,
+    path: Path,
+    *,
+    adapter: Path | None = None,
+    options: EngineOptions,
+    slot: Slot = "main",
+) -> Generator[Event, None, None]:
+    """Load without a look at the file, which need not be there."""
+    return engine.load(path, adapter=adapter, options=options, slot=slot)

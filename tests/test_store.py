@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import stat
 import threading
@@ -13,11 +14,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from urial_tui.chat import schema, search_index
 from urial_tui.chat import store as store_module
 from urial_tui.chat import turns as turns_module
-from urial_tui.chat.store import MIGRATIONS, Store
-from urial_tui.chat.turns import ConversationRecord, Role, Timings, TurnRecord, new_id
-from urial_tui.errors import StoreError
+from urial_tui.chat.schema import MIGRATIONS
+from urial_tui.chat.store import Store
+from urial_tui.chat.turns import (
+    ConversationRecord,
+    Role,
+    Timings,
+    TurnRecord,
+    WholeConversation,
+    new_id,
+)
+from urial_tui.errors import StoreError, UsageError
 
 
 @pytest.fixture
@@ -187,6 +197,161 @@ class TestHistoryIsNotRewritten:
         assert store.conversations() == []
 
 
+class TestDeleting:
+    def test_a_deleted_conversation_is_out_of_sight_and_comes_back_whole(
+        self, store: Store
+    ) -> None:
+        head, question, answer = exchange(store)
+        done = msgspec.structs.replace(answer, stop_reason="eos")
+        store.save_answer(done)
+        before = store.conversation(head.id)
+        store.delete(head.id)
+        assert store.conversations() == []
+        assert store.recent_questions() == []
+        assert (store.title(head.id), store.count()) == (None, 0)
+        with pytest.raises(StoreError, match="no longer in the database"):
+            store.conversation(head.id)
+        assert store.bring_back() == before
+        assert store.conversation(head.id) == before
+        assert store.turns(head.id) == [question, done]
+
+    def test_deletions_are_undone_newest_first(self, store: Store) -> None:
+        heads = [exchange(store)[0] for _ in range(3)]
+        for head in heads:
+            store.delete(head.id)
+        store.delete(heads[0].id)  # deleted already: it keeps its place
+        brought = [store.bring_back() for _ in range(4)]
+        assert [record and record.id for record in brought] == [
+            *(head.id for head in reversed(heads)),
+            None,
+        ]
+
+    def test_a_conversation_that_goes_on_is_no_longer_deleted(self, store: Store) -> None:
+        head, question, _ = exchange(store)
+        store.delete(head.id)
+        store.add_question(head, turn(head, text="And?", parent=question.id))
+        assert store.conversation(head.id).turns == 2
+
+    def test_only_old_deletions_are_purged(self, store: Store, file: Path) -> None:
+        old, new = exchange(store), exchange(store)
+        answer = msgspec.structs.replace(old[2], stop_reason="eos")
+        store.save_answer(answer)
+        store.delete(old[0].id)
+        store.delete(new[0].id)
+        store._connected().execute(
+            "UPDATE conversations SET deleted = deleted - 31 * 86400 WHERE id = ?", (old[0].id,)
+        )
+        store.purge()
+        assert store.turns(old[0].id) == []
+        assert [record and record.id for record in (store.bring_back(), store.bring_back())] == [
+            new[0].id,
+            None,
+        ]
+
+    def test_nothing_is_written_where_there_is_nothing_to_purge(self, store: Store) -> None:
+        exchange(store)
+        store._connected().execute("PRAGMA query_only = 1")
+        store.purge()
+
+
+class TestTitles:
+    def test_a_given_title_survives_the_next_question(self, store: Store) -> None:
+        head, question, _ = exchange(store)
+        assert store.rename(head.id, "  Another\n title ") == "Another title"
+        store.add_question(head, turn(head, text="And?", parent=question.id))
+        assert store.title(head.id) == "Another title"
+
+    def test_an_empty_title_is_refused(self, store: Store) -> None:
+        head, _, _ = exchange(store)
+        with pytest.raises(UsageError, match="title is empty"):
+            store.rename(head.id, " \n ")
+        assert store.title(head.id) == "A title"
+
+
+class TestAddingWholeConversations:
+    def whole(self, store: Store) -> WholeConversation:
+        head, question, answer = exchange(store)
+        store.save_answer(
+            msgspec.structs.replace(
+                answer, ids=(1, 2), stop_reason="stop", context_from=question.id
+            )
+        )
+        return WholeConversation(store.conversation(head.id), tuple(store.turns(head.id)))
+
+    def test_it_keeps_its_ids_where_they_are_free(self, store: Store, tmp_path: Path) -> None:
+        whole = self.whole(store)
+        with Store(tmp_path / "other.db") as other:
+            assert other.add([whole]) == [whole.record]
+            assert tuple(other.turns(whole.record.id)) == whole.turns
+
+    def test_a_second_copy_gets_ids_of_its_own(self, store: Store) -> None:
+        whole = self.whole(store)
+        (added,) = store.add([whole])
+        assert added.id != whole.record.id
+        question, answer = store.turns(added.id)
+        assert (answer.parent_id, answer.context_from) == (question.id, question.id)
+        assert (answer.ids, answer.text, answer.stop_reason) == ((1, 2), "Hi", "stop")
+        assert tuple(store.turns(whole.record.id)) == whole.turns
+
+    def test_all_or_none_are_added(self, store: Store) -> None:
+        whole = self.whole(store)
+        head = conversation("refused")
+        wrong = WholeConversation(head, (turn(head, role="narrator"),))  # type: ignore[arg-type]
+        with pytest.raises(StoreError):
+            store.add([whole, wrong])
+        assert store.count() == 1
+
+
+class TestUpgrading:
+    def test_an_older_database_is_brought_up_to_date(self, file: Path) -> None:
+        file.parent.mkdir()
+        with contextlib.closing(sqlite3.connect(file)) as raw, raw:
+            MIGRATIONS[0](raw)
+            raw.execute("PRAGMA user_version = 1")
+            raw.execute("INSERT INTO conversations VALUES (1, 'Old title', 1, 1, 'm', 'p')")
+            raw.execute(
+                "INSERT INTO turns VALUES (2, 1, NULL, 'user', 'An old question', 1, NULL, '',"
+                " '', NULL, '', 'm', 'p', 0, NULL, '{}')"
+            )
+        with Store(file) as store:
+            assert store.conversation(1).title == "Old title"
+            assert matches(store, "turns_search", "question") == [2]
+            assert matches(store, "conversations_search", "title") == [1]
+
+    def test_without_full_text_search_everything_else_works(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with Store(file) as store:
+            head, question, _ = exchange(store)
+        monkeypatch.setattr(search_index, "has_fts5", lambda connection: False)
+        with Store(file) as store:
+            store.add_question(head, turn(head, text="Unseen by the index", parent=question.id))
+        monkeypatch.undo()
+        with Store(file) as store:
+            assert len(matches(store, "turns_search", "unseen")) == 1
+
+    def test_the_index_follows_turns_and_titles(self, store: Store) -> None:
+        head, _, answer = exchange(store)
+        for text in ("grow", "growing"):
+            store.save_answer(msgspec.structs.replace(answer, text=text))
+        store.rename(head.id, "Renamed")
+        assert matches(store, "turns_search", "grow") == []
+        assert matches(store, "turns_search", "growing") == [answer.id]
+        assert matches(store, "conversations_search", "renamed") == [head.id]
+        store.delete(head.id)
+        store.purge(older_than=-1)
+        assert matches(store, "turns_search", "growing") == []
+        for table in ("turns", "conversations"):
+            store._connected().execute(
+                f"INSERT INTO {table}_search ({table}_search, rank) VALUES ('integrity-check', 1)"
+            )
+
+
+def matches(store: Store, index: str, words: str) -> list[int]:
+    query = f"SELECT rowid FROM {index} WHERE {index} MATCH ?"
+    return [row[0] for row in store._connected().execute(query, (words,))]
+
+
 class TestIds:
     def test_they_grow(self) -> None:
         made = [new_id() for _ in range(1000)]
@@ -320,7 +485,8 @@ class TestTrouble:
             for number in range(200):
                 store.add_question(head, turn(head, text=f"{number} " * 100))
         damaged = bytearray(file.read_bytes())
-        damaged[8192:] = b"\xa5" * (len(damaged) - 8192)
+        start = len(damaged) // 2  # behind the pages of the schema
+        damaged[start:] = b"\xa5" * (len(damaged) - start)
         file.write_bytes(damaged)
         with Store(file) as store, pytest.raises(StoreError, match="damaged"):
             store.turns(head.id)
@@ -366,7 +532,7 @@ class TestTrouble:
             connection.execute("CREATE TABLE half_done (x)")
             connection.execute("SELECT * FROM nowhere")
 
-        monkeypatch.setattr(store_module, "MIGRATIONS", (*MIGRATIONS, broken))
+        monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, broken))
         with pytest.raises(StoreError):
             Store(file)
         monkeypatch.undo()

@@ -3,26 +3,25 @@
 A conversation is a tree of turns linked by `parent_id`. Rows are added, not changed: the
 only row that is written twice is an answer while it is being written (its stop reason is
 still NULL), and a question once, when its token ids become known. The database itself
-holds that with triggers, so a bug above can't overwrite history.
+holds that with triggers, so a bug above can't overwrite history. A deleted conversation is
+only marked; it can be brought back until it is purged, `KEPT_DELETED` later.
 
 Turns come with their ids, so writing one again after a failure is safe.
 
-One `Store` is one connection behind one lock: any thread may call any method. Several
-processes may share the file (WAL, a busy timeout, short transactions). A commit is on
-the disk when the method returns.
+One `Store` is one connection behind one lock: any thread may call any method. A commit
+is on the disk when the method returns. The search has a connection of its own (`search`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import sqlite3
 import sys
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,65 +29,33 @@ from typing import Any, Self
 import msgspec
 
 from urial_tui import paths
-from urial_tui.chat.turns import ConversationRecord, Timings, TurnRecord
-from urial_tui.errors import StoreError
+from urial_tui.chat.database import BUSY_TIMEOUT, connect, explained, transaction
+from urial_tui.chat.schema import bring_up_to_date
+from urial_tui.chat.turns import (
+    ConversationRecord,
+    Timings,
+    TurnRecord,
+    WholeConversation,
+    one_line,
+    renumbered,
+)
+from urial_tui.errors import StoreError, UsageError
 
-BUSY_TIMEOUT = 5.0
-"""Seconds to wait for another process that writes."""
-
-# -- the schema ---------------------------------------------------------------------
-
-
-def _first_schema(connection: sqlite3.Connection) -> None:
-    """Conversations, turns, and the rule that history is not rewritten."""
-    for statement in (
-        """CREATE TABLE conversations (
-            id INTEGER PRIMARY KEY,
-            title TEXT NOT NULL,
-            created REAL NOT NULL,
-            updated REAL NOT NULL,
-            model TEXT NOT NULL,
-            preamble TEXT NOT NULL
-        )""",
-        """CREATE TABLE turns (
-            id INTEGER PRIMARY KEY,
-            conversation_id INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
-            parent_id INTEGER REFERENCES turns (id) ON DELETE CASCADE,
-            role TEXT NOT NULL CHECK (role IN ('user', 'assistant')),
-            text TEXT NOT NULL,
-            created REAL NOT NULL,
-            ids BLOB,
-            ids_key TEXT NOT NULL,
-            tail TEXT NOT NULL,
-            stop_reason TEXT,
-            stopped_by TEXT NOT NULL,
-            model TEXT NOT NULL,
-            preamble TEXT NOT NULL,
-            generated INTEGER NOT NULL,
-            context_from INTEGER,
-            timings TEXT NOT NULL
-        )""",
-        "CREATE INDEX turns_of_conversation ON turns (conversation_id)",
-        "CREATE INDEX children_of_turn ON turns (parent_id)",
-        "CREATE INDEX conversations_by_time ON conversations (updated)",
-        """CREATE TRIGGER finished_answers_stay BEFORE UPDATE ON turns
-            WHEN OLD.role = 'assistant' AND OLD.stop_reason IS NOT NULL
-            BEGIN SELECT RAISE(ABORT, 'a finished answer is not rewritten'); END""",
-        """CREATE TRIGGER questions_stay BEFORE UPDATE ON turns
-            WHEN OLD.role = 'user' AND (OLD.ids IS NOT NULL OR NEW.text IS NOT OLD.text)
-            BEGIN SELECT RAISE(ABORT, 'a question is not rewritten'); END""",
-        """CREATE TRIGGER turns_keep_their_place BEFORE UPDATE ON turns
-            WHEN NEW.id IS NOT OLD.id OR NEW.parent_id IS NOT OLD.parent_id
-                OR NEW.conversation_id IS NOT OLD.conversation_id OR NEW.role IS NOT OLD.role
-            BEGIN SELECT RAISE(ABORT, 'a turn keeps its place in the tree'); END""",
-    ):
-        connection.execute(statement)
-
-
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first_schema,)
-"""Append only: the file's `user_version` counts how many of these it has seen."""
+KEPT_DELETED = 30 * 86_400.0
+"""Seconds for which a deleted conversation can be brought back."""
 
 _CONVERSATION = "id, title, created, updated, model, preamble"
+_INSERT_CONVERSATION = f"INSERT INTO conversations ({_CONVERSATION}) VALUES (?, ?, ?, ?, ?, ?)"
+# What goes on is no longer deleted; the title stays as it was given.
+_UPSERT_CONVERSATION = (
+    f"{_INSERT_CONVERSATION} ON CONFLICT (id) DO UPDATE SET updated = excluded.updated,"
+    " model = excluded.model, preamble = excluded.preamble, deleted = NULL"
+)
+_READ_CONVERSATIONS = (
+    f"SELECT {_CONVERSATION},"
+    " (SELECT count(*) FROM turns WHERE conversation_id = conversations.id)"
+    " FROM conversations"
+)
 _TURN = tuple(TurnRecord.__struct_fields__)
 _INSERT_TURN = f"INSERT INTO turns ({', '.join(_TURN)}) VALUES ({', '.join('?' * len(_TURN))})"
 # Fields that must not change are set as well, so that the triggers refuse what changes them.
@@ -115,44 +82,40 @@ class Store:
         self._busy_timeout = busy_timeout
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        with self._explained("opened"):
+        with explained(self.path, "opened"):
             self._open()
 
     # -- reading --------------------------------------------------------------------
 
     def conversations(self, limit: int = 500) -> list[ConversationRecord]:
-        """The newest conversations first, by their last change."""
-        return [
-            ConversationRecord(
-                id=row[0],
-                title=row[1],
-                created=row[2],
-                updated=row[3],
-                model=row[4],
-                preamble=row[5],
-                turns=row[6],
-            )
-            for row in self._read(
-                f"SELECT {_CONVERSATION},"
-                " (SELECT count(*) FROM turns WHERE conversation_id = conversations.id)"
-                " FROM conversations ORDER BY updated DESC, id DESC LIMIT ?",
-                (limit,),
-            )
-        ]
+        """The newest conversations first, by their last change; without deleted ones."""
+        rows = self._read(
+            f"{_READ_CONVERSATIONS} WHERE deleted IS NULL ORDER BY updated DESC, id DESC LIMIT ?",
+            (limit,),
+        )
+        return [_conversation_from(row) for row in rows]
 
     def conversation(self, conversation_id: int) -> ConversationRecord:
-        """One conversation; StoreError when there is none of this id."""
+        """One conversation; StoreError when there is none of this id, or it is deleted."""
         rows = self._read(
-            f"SELECT {_CONVERSATION}, (SELECT count(*) FROM turns WHERE conversation_id = ?1)"
-            " FROM conversations WHERE id = ?1",
-            (conversation_id,),
+            f"{_READ_CONVERSATIONS} WHERE id = ? AND deleted IS NULL", (conversation_id,)
         )
         if not rows:
             raise StoreError(
                 "This conversation is no longer in the database.", "Open another from the list."
             )
-        fields = (*_CONVERSATION.split(", "), "turns")
-        return ConversationRecord(**dict(zip(fields, rows[0], strict=True)))
+        return _conversation_from(rows[0])
+
+    def title(self, conversation_id: int) -> str | None:
+        """The title as it is now; None for what is deleted or was never stored."""
+        query = "SELECT title FROM conversations WHERE id = ? AND deleted IS NULL"
+        rows = self._read(query, (conversation_id,))
+        return str(rows[0][0]) if rows else None
+
+    def count(self) -> int:
+        """How many conversations there are, without deleted ones."""
+        query = "SELECT count(*) FROM conversations WHERE deleted IS NULL"
+        return int(self._read(query, ())[0][0])
 
     def turns(self, conversation_id: int) -> list[TurnRecord]:
         """All turns of a conversation, oldest first: a parent always precedes its children."""
@@ -163,9 +126,10 @@ class Store:
         return [_turn_from(row) for row in rows]
 
     def recent_questions(self, limit: int = 100) -> list[str]:
-        """The last questions of all conversations, newest first, each once."""
+        """The last questions of all conversations but deleted ones, newest first, each once."""
         rows = self._read(
-            "SELECT text FROM turns WHERE role = 'user'"
+            "SELECT text FROM turns WHERE role = 'user' AND conversation_id IN"
+            " (SELECT id FROM conversations WHERE deleted IS NULL)"
             " GROUP BY text ORDER BY max(id) DESC LIMIT ?",
             (limit,),
         )
@@ -176,19 +140,7 @@ class Store:
     def add_question(self, conversation: ConversationRecord, turn: TurnRecord) -> None:
         """Store a user's turn, and its conversation if that is new, in one commit."""
         with self._transaction() as connection:
-            connection.execute(
-                f"INSERT INTO conversations ({_CONVERSATION}) VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (id) DO UPDATE SET updated = excluded.updated,"
-                " model = excluded.model, preamble = excluded.preamble",
-                (
-                    conversation.id,
-                    _storable(conversation.title),
-                    conversation.created,
-                    conversation.updated,
-                    _storable(conversation.model),
-                    _storable(conversation.preamble),
-                ),
-            )
+            connection.execute(_UPSERT_CONVERSATION, _conversation_row(conversation))
             connection.execute(_INSERT_TURN, _row_of(turn))
 
     def set_question_ids(self, turn_id: int, ids: Sequence[int], ids_key: str) -> None:
@@ -208,6 +160,62 @@ class Store:
                 "UPDATE conversations SET updated = max(updated, ?) WHERE id = ?",
                 (turn.created, turn.conversation_id),
             )
+
+    # -- whole conversations --------------------------------------------------------
+
+    def rename(self, conversation_id: int, title: str) -> str:
+        """Give a conversation another title, made one line, which is returned.
+
+        Raises:
+            UsageError: There is no text.
+            StoreError: It could not be stored.
+        """
+        title = _storable(one_line(title))
+        if not title:
+            raise UsageError("The title is empty.", "Type one, or leave the old one.")
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE conversations SET title = ? WHERE id = ?", (title, conversation_id)
+            )
+        return title
+
+    def delete(self, conversation_id: int) -> None:
+        """Take a conversation out of sight; `bring_back` undoes it."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE conversations SET deleted = ? WHERE id = ? AND deleted IS NULL",
+                (time.time(), conversation_id),
+            )
+
+    def bring_back(self) -> ConversationRecord | None:
+        """Undo the newest deletion that is left; None when there is none."""
+        with self._transaction() as connection:
+            found = connection.execute(
+                "SELECT id FROM conversations WHERE deleted IS NOT NULL"
+                " ORDER BY deleted DESC, id DESC LIMIT 1"
+            ).fetchone()
+            if found is None:
+                return None
+            connection.execute("UPDATE conversations SET deleted = NULL WHERE id = ?", found)
+            return _conversation_from(
+                connection.execute(f"{_READ_CONVERSATIONS} WHERE id = ?", found).fetchone()
+            )
+
+    def purge(self, older_than: float = KEPT_DELETED) -> None:
+        """Remove for good what was deleted more than `older_than` seconds ago."""
+        before = (time.time() - older_than,)
+        if self._read("SELECT 1 FROM conversations WHERE deleted < ? LIMIT 1", before):
+            with self._transaction() as connection:
+                connection.execute("DELETE FROM conversations WHERE deleted < ?", before)
+
+    def add(self, conversations: Iterable[WholeConversation]) -> list[ConversationRecord]:
+        """Store conversations from elsewhere, all or none; one whose ids are taken gets others.
+
+        Returns:
+            What was stored, in the same order.
+        """
+        with self._transaction() as connection:
+            return [_add(connection, whole) for whole in conversations]
 
     # -- the connection -------------------------------------------------------------
 
@@ -231,137 +239,70 @@ class Store:
         self.close()
 
     def _open(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # SQLite would make the file readable by everyone; what is in it is private.
-        with contextlib.suppress(OSError):
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(
-            self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
-        )
+        connection = connect(self.path, self._busy_timeout)
         try:
-            self._migrate(connection)
+            bring_up_to_date(connection, self.path, self._busy_timeout)
             connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
             connection.close()
             raise
         self._connection = connection
 
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        # One transaction, so that the version and the tables are of the same moment.
-        connection.execute("BEGIN")
-        version = self._version_of(connection)
-        connection.execute("COMMIT")
-        if version == len(MIGRATIONS):
-            return
-        self._write_ahead(connection)
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            # Another process may have migrated while this one waited for the lock.
-            for number in range(self._version_of(connection), len(MIGRATIONS)):
-                MIGRATIONS[number](connection)
-                connection.execute(f"PRAGMA user_version = {number + 1}")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-
-    def _version_of(self, connection: sqlite3.Connection) -> int:
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if version > len(MIGRATIONS):
-            raise StoreError(
-                f"The database {self.path} was written by a newer version of urial-tui.",
-                "Install that version again, or move the file away to start a new one.",
-            )
-        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-        if (version == 0 and tables) or (version > 0 and not {"conversations", "turns"} <= tables):
-            raise StoreError(
-                f"The database {self.path} belongs to another program.",
-                "Move it away so that a new one can be made.",
-            )
-        return version
-
-    def _write_ahead(self, connection: sqlite3.Connection) -> None:
-        """Switch to WAL, which stays with the file; the busy timeout does not cover this step."""
-        deadline = time.monotonic() + self._busy_timeout
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.OperationalError as error:
-                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
-                    raise
-                time.sleep(0.02)
-
     def _read(self, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
-        with self._lock, self._explained("read"):
+        with self._lock, explained(self.path, "read"):
             return self._connected().execute(query, values).fetchall()
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._explained("written"):
+        with self._lock, explained(self.path, "written"):
             connection = self._connected()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(connection):
                 yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                # A full disk makes SQLite roll back by itself.
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             raise StoreError("The database is closed.", "Start urial again.")
         return self._connection
 
-    @contextlib.contextmanager
-    def _explained(self, deed: str) -> Iterator[None]:
-        """Turn whatever SQLite or the system refuses into a sentence."""
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise self._explain(error, deed) from error
 
-    def _explain(self, error: sqlite3.Error | OSError, deed: str) -> StoreError:
-        file = f"The database {self.path}"
-        code = _code(error)
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return StoreError(
-                f"{file} is in use by another program.",
-                "End the other program, or wait until it has finished, and try again.",
-            )
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            return StoreError(
-                f"{file} is damaged or is not a database.",
-                "Move it away to start a new one; keep it, for much of it may be recoverable.",
-            )
-        if code == sqlite3.SQLITE_FULL:
-            return StoreError(
-                f"{file} can't be written: the disk is full.",
-                "Free some space; what was stored before is safe.",
-            )
-        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-            return StoreError(
-                f"{file} can't be written: it is read-only.",
-                "Give yourself permission to write it and its directory.",
-            )
-        if code == sqlite3.SQLITE_CANTOPEN or isinstance(error, OSError):
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            return StoreError(
-                f"{file} can't be {deed}: {reason}.",
-                "Check that the directory exists and that you may write to it.",
-            )
-        return StoreError(
-            f"{file} can't be {deed}: {error}.", "Check the disk, then start urial again."
-        )
+def _add(connection: sqlite3.Connection, whole: WholeConversation) -> ConversationRecord:
+    connection.execute("SAVEPOINT before")
+    try:
+        _insert(connection, whole)
+    except sqlite3.IntegrityError:
+        connection.execute("ROLLBACK TO before")
+        whole = renumbered(whole)
+        _insert(connection, whole)
+    connection.execute("RELEASE before")
+    return msgspec.structs.replace(whole.record, turns=len(whole.turns))
 
 
-def _code(error: Exception) -> int:
-    """SQLite's primary result code, 0 when the error has none."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return code & 0xFF if isinstance(code, int) else 0
+def _insert(connection: sqlite3.Connection, whole: WholeConversation) -> None:
+    connection.execute(_INSERT_CONVERSATION, _conversation_row(whole.record))
+    connection.executemany(_INSERT_TURN, map(_row_of, whole.turns))
+
+
+def _conversation_row(record: ConversationRecord) -> tuple[object, ...]:
+    return (
+        record.id,
+        _storable(record.title),
+        record.created,
+        record.updated,
+        _storable(record.model),
+        _storable(record.preamble),
+    )
+
+
+def _conversation_from(row: tuple[Any, ...]) -> ConversationRecord:
+    return ConversationRecord(
+        id=row[0],
+        title=row[1],
+        created=row[2],
+        updated=row[3],
+        model=row[4],
+        preamble=row[5],
+        turns=row[6],
+    )
 
 
 def _storable(text: str) -> str:

@@ -19,6 +19,9 @@ TurnStop = Literal["eos", "stop", "length", "cancelled", "failed", "died", "edit
 the user wrote it."""
 
 TITLE_LENGTH = 60
+"""Of titles that are made."""
+MAX_TITLE_LENGTH = 200
+"""Of titles that are given."""
 
 _LAST_ID = 0
 _ID_LOCK = threading.Lock()
@@ -93,6 +96,38 @@ class TurnRecord(msgspec.Struct, frozen=True, kw_only=True):
     generated: int = 0
     context_from: int | None = None
     timings: Timings = Timings()
+
+
+class WholeConversation(msgspec.Struct, frozen=True):
+    """A conversation with all its turns, parents before their children."""
+
+    record: ConversationRecord
+    turns: tuple[TurnRecord, ...]
+
+
+def renumbered(whole: WholeConversation) -> WholeConversation:
+    """The same conversation under new ids, in the same order."""
+    ids: dict[int | None, int | None] = {None: None}
+    record = msgspec.structs.replace(whole.record, id=new_id())
+    turns: list[TurnRecord] = []
+    for turn in whole.turns:
+        made = new_id()
+        ids[turn.id] = made
+        turns.append(
+            msgspec.structs.replace(
+                turn,
+                id=made,
+                conversation_id=record.id,
+                parent_id=ids[turn.parent_id],
+                context_from=ids.get(turn.context_from),
+            )
+        )
+    return WholeConversation(record, tuple(turns))
+
+
+def one_line(title: str) -> str:
+    """A title without line breaks and runs of white space, and of a bearable length."""
+    return " ".join(title.split())[:MAX_TITLE_LENGTH].rstrip()
 
 
 def title_of(question: str) -> str:

@@ -56,6 +56,7 @@ def run(model: str | None = None, preamble: str | None = None) -> int:
     trouble: UrialError | None = None
     try:
         store = Store()
+        store.purge()
     except StoreError as error:
         trouble = error
     app = UrialApp(

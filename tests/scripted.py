@@ -296,6 +296,7 @@ def finished(
     ids: tuple[int, ...] | None = None,
     tail: str | None = None,
     stopped_by: str = "",
+    room: int = 2000,
 ) -> Finished:
     return Finished(
         id=0,
@@ -306,6 +307,7 @@ def finished(
         generated=len(text),
         used=800,
         stopped_by=stopped_by,
+        room=room,
         decode_s=1.0,
         decode_tokens_per_s=75.0,
     )

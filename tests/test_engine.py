@@ -333,10 +333,15 @@ def test_a_full_context_drops_the_oldest_turns_and_says_so(model: Path, tmp_path
     options = EngineOptions(n_ctx=512, threads=1)
     history: list[Turn] = []
     dropped = 0
+    room = 512
     with load(model, tmp_path, options) as engine:
         for index in range(14):
             answer = ask(engine, [*history, question(f"number {index} " * 3)], max_tokens=40)
             gone = [event for event in answer.events if isinstance(event, TurnsDropped)]
+            # The end of the answer before is evaluated with the question: a few tokens.
+            new = len(answer.prompt.turns[-1][0])
+            assert new <= room if not gone else new + 8 > room
+            room = answer.finished.room
             dropped += sum(event.turns for event in gone)
             del history[: sum(event.turns for event in gone)]
             history.append(answer.closed_turn)

@@ -221,3 +221,28 @@ class TestTheMarkedTurn:
         async with opened(size=(120, 40)) as pilot:
             await converse(pilot, engine, "Hi", "One.")
             assert "512 reused" in status(pilot)
+
+
+class TestTheContext:
+    async def test_the_meter_tells_preamble_history_and_what_is_free(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        async with opened(size=(140, 40)) as pilot:
+            assert "▰" + "─" * 9 + " 512/4,096" in status(pilot)
+            await converse(pilot, engine, "Hi", "One.")
+            assert "▰━" + "─" * 8 + " 800/4,096" in status(pilot)
+            assert "288 history, 3,296 free" in status(pilot)
+
+    async def test_a_warning_comes_once_before_the_oldest_turns_leave(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        async with opened() as pilot:
+            await converse(pilot, engine, "Hi", "One.")
+            for reply, room, told in (("Two.", 90, 0), ("Three.", 1, 1), ("Four.", -50, 1)):
+                engine.enqueue(*answer(reply), finished(reply, room=room))
+                await type_text(pilot, "Well")
+                await pilot.press("enter")
+                await wait_until(pilot, lambda: markdown(pilot)[-1] == reply)  # noqa: B023
+                await wait_until(pilot, lambda: "ready" in status(pilot))
+                notes = [n.message for n in pilot.app._notifications]
+                assert sum("nearly full" in note for note in notes) == told

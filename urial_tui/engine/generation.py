@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from urial_tui.engine.context import Aborted, NoSlot
-from urial_tui.engine.kv import Branch, fit_turns, prefill
+from urial_tui.engine.kv import Branch, answer_room, fit_turns, prefill
 from urial_tui.engine.loaded import LoadedModel
 from urial_tui.engine.protocol import (
     Event,
@@ -49,6 +49,7 @@ class _Progress:
     used: int = 0
     stopped_by: str = ""
     end_token: int | None = None
+    room: int = 0
 
 
 @dataclass
@@ -105,6 +106,8 @@ def generate(loaded: LoadedModel, request: Generate, emit: Emit) -> None:
     if answer.finish() and reason != "stop":
         reason = "stop"
     _emit_text(answer, request.id, progress, emit)
+    space = loaded.context.n_ctx - len(loaded.cache.pinned)
+    progress.room = loaded.context.n_ctx - answer_room(space, request.max_tokens) - progress.used
     _finish(request, answer, reason, progress, emit)
 
 
@@ -324,6 +327,7 @@ def _finish(
             used=progress.used,
             stopped_by=progress.stopped_by,
             end_token=progress.end_token,
+            room=progress.room,
             prompt_s=prompt_s,
             first_token_s=(progress.first_token or now) - progress.started,
             decode_s=decode_s,

@@ -261,13 +261,17 @@ def fit_turns(lengths: Sequence[int], pinned: int, n_ctx: int, max_tokens: int) 
     space = n_ctx - pinned
     if lengths[-1] + 1 > space:
         return None
-    reserve = max(1, min(max_tokens, space // 4))
     total = sum(lengths)
     dropped = 0
-    while dropped < len(lengths) - 1 and total + reserve > space:
+    while dropped < len(lengths) - 1 and total > space - answer_room(space, max_tokens):
         total -= lengths[dropped]
         dropped += 1
     return Fit(dropped, sum(lengths[:dropped]))
+
+
+def answer_room(space: int, max_tokens: int) -> int:
+    """Tokens kept free for an answer, of the `space` that the preamble leaves."""
+    return max(1, min(max_tokens, space // 4))
 
 
 def prefill(

@@ -362,7 +362,8 @@ class Finished(_Event, frozen=True, kw_only=True, tag="finished"):
     them before the next turn (the format's `close`, less what the model wrote of it itself).
     `ids` + tokens of `tail` spell `text` + `close`. `stopped_by`: the stop string or the
     end-of-generation token that ended the answer, as text; `end_token`: that token, which is
-    not among `ids`. Times in seconds.
+    not among `ids`. `room`: tokens that another question may have before the oldest turn has to
+    leave the context; negative where any will make it leave. Times in seconds.
     """
 
     id: int
@@ -374,6 +375,7 @@ class Finished(_Event, frozen=True, kw_only=True, tag="finished"):
     used: int
     stopped_by: str = ""
     end_token: int | None = None
+    room: int = 0
     prompt_s: float = 0.0
     first_token_s: float = 0.0
     decode_s: float = 0.0

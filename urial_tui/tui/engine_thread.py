@@ -47,6 +47,7 @@ from urial_tui.tui.messages import (
     ModelUnpacking,
     PreamblePinned,
     Reading,
+    RoomLeft,
     TurnsLeft,
 )
 
@@ -243,6 +244,8 @@ class EngineThread(JobThread[ChatEngine]):
                 self._tell(AnswerGrew(question, event.text, event.generated, rate))
             elif isinstance(event, TurnsDropped):
                 self._tell(TurnsLeft(question, event.turns))
+            elif isinstance(event, Finished):
+                self._tell(RoomLeft(question, event.room))
             else:
                 self._pass_on(event)
 
@@ -257,5 +260,5 @@ class EngineThread(JobThread[ChatEngine]):
                 self._tell(PreamblePinned(event.tokens, event.source))
             case Notice():
                 self._tell(EngineNotice(event.message))
-            case Finished() | _:
+            case _:
                 pass

@@ -99,6 +99,15 @@ class AnswerEnded(EngineMessage):
         self.answer = answer
 
 
+class RoomLeft(EngineMessage):
+    """Another question may have `room` tokens before the oldest turn has to leave the context."""
+
+    def __init__(self, question_id: int, room: int) -> None:
+        super().__init__()
+        self.question_id = question_id
+        self.room = room
+
+
 class TurnsLeft(EngineMessage):
     """The context was full; the oldest turns are no longer shown to the model."""
 

@@ -27,6 +27,7 @@ from urial_tui.tui.messages import (
     AnswerGrew,
     AnswerStarted,
     ModelLoaded,
+    RoomLeft,
     TurnsLeft,
 )
 from urial_tui.tui.screens.engine_screen import EngineScreen, MakeEngineThread
@@ -87,6 +88,8 @@ class AnsweringScreen(EngineScreen):
         """Tokens in the context when the answer started."""
         self._editing: TurnRecord | None = None
         """The turn whose text is in the prompt."""
+        self._warned = False
+        """Whether the user knows that the oldest turns are about to leave the context."""
 
     # -- asking ---------------------------------------------------------------------
 
@@ -355,6 +358,24 @@ class AnsweringScreen(EngineScreen):
         turns = "turn" if event.turns == 1 else f"{event.turns} turns"
         self.notify(f"The context is full: the oldest {turns} left it.", markup=False)
 
+    @on(RoomLeft)
+    def warn_of_full_context(self, event: RoomLeft) -> None:
+        """Say so once when turns are about to leave: when one like the last has no room."""
+        exchanges = self.conversation.exchanges
+        if event.question_id != self._asking or len(exchanges) < 2:
+            return
+        last = exchanges[-1]
+        length = sum(len(turn.ids or ()) for turn in (last.question, last.answer) if turn)
+        full = event.room < length
+        if full and not self._warned:
+            self.notify(
+                "The context is nearly full: with one of the next questions the oldest turns "
+                "leave it. They stay in the transcript.",
+                severity="warning",
+                markup=False,
+            )
+        self._warned = full
+
     # -- another conversation -------------------------------------------------------
 
     def show_conversation(self, conversation: Conversation) -> None:
@@ -362,6 +383,7 @@ class AnsweringScreen(EngineScreen):
         if self.answering:
             self.engine.stop()
         self._asking, self._waiting, self._answer = None, None, None
+        self._warned = False
         self._stop_editing()
         self.conversation = conversation
         self.query_one(HeaderLine).title_text = conversation.record.title

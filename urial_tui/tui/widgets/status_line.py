@@ -10,7 +10,7 @@ from textual.widget import Widget
 from urial_tui.engine.protocol import PreambleSource
 from urial_tui.sanitize import sanitize_line
 
-_BAR = 8
+_BAR = 10
 _SOURCES: dict[PreambleSource, str] = {
     "memory": "from memory",
     "disk": "from disk",
@@ -45,6 +45,7 @@ class StatusLine(Widget):
             (4, Content(sanitize_line(status.model))),
             (2, self._preamble_cost()),
             (1, self._context_use()),
+            (6, self._context_parts()),
             (3, Content(f"{status.rate:.0f} tokens/s" if status.rate else "")),
             (5, Content(f"{status.reused:,} reused" if status.reused else "")),
         ]
@@ -71,14 +72,35 @@ class StatusLine(Widget):
         )
 
     def _context_use(self) -> Content:
+        """A meter of preamble, history and what is free, and the sum as numbers."""
         status = self.status
         if not status.total:
             return Content("")
         share = min(1.0, status.used / status.total)
-        filled = round(share * _BAR) or int(status.used > 0)
         colour = "$error" if share > 0.95 else "$warning" if share > 0.8 else "$secondary"
+        pinned = _cells(min(status.preamble_tokens, status.used), status.total)
+        filled = max(
+            _cells(status.used, status.total), pinned + (status.used > status.preamble_tokens)
+        )
+        filled = min(filled, _BAR)
         return Content.assemble(
-            ("━" * filled, colour),
+            ("▰" * pinned, "$primary"),
+            ("━" * (filled - pinned), colour),
             ("─" * (_BAR - filled), "$line"),
             f" {status.used:,}/{status.total:,}",
         )
+
+    def _context_parts(self) -> Content:
+        """What the meter shows, in words."""
+        status = self.status
+        history = status.used - status.preamble_tokens
+        if not status.total or not status.preamble_tokens or history <= 0:
+            return Content("")
+        return Content.styled(
+            f"{history:,} history, {max(0, status.total - status.used):,} free", "$quiet"
+        )
+
+
+def _cells(tokens: int, total: int) -> int:
+    """Cells of the meter for so many tokens: at least one for any."""
+    return min(_BAR, round(tokens / total * _BAR) or int(tokens > 0))

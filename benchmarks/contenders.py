@@ -162,7 +162,7 @@ class InProcess:
             close=close,
             max_tokens=tokens,
         )
-        generate(self._loaded, request, events.append)
+        generate(self._loaded, None, request, events.append)
         return events
 
 

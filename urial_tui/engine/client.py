@@ -53,6 +53,7 @@ from urial_tui.engine.protocol import (
     Unload,
     Unloaded,
     VocabularyRead,
+    Watch,
 )
 from urial_tui.engine.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, EngineError
@@ -140,9 +141,9 @@ class Engine:
         else:
             self.second_info = info
 
-    def prepare(self, preamble: Turn) -> Generator[Event, None, None]:
+    def prepare(self, preamble: Turn, slot: Slot = "main") -> Generator[Event, None, None]:
         """Evaluate and pin a preamble: PrefillProgress*, PreambleReady."""
-        return self._run(PreparePreamble(id=next(self._ids), preamble=preamble))
+        return self._run(PreparePreamble(id=next(self._ids), preamble=preamble, slot=slot))
 
     def tokenize(self, turns: Sequence[Turn]) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """The token ids of each turn's segments, nested as they came."""
@@ -161,11 +162,12 @@ class Engine:
         close: str = "",
         max_tokens: int = 512,
         prefix: Turn = (),
+        watch: Watch | None = None,
     ) -> Generator[Event, None, None]:
         """Answer the last turn; see `protocol.Generate` for the arguments.
 
-        Yields PrefillProgress*, PreambleReady, TurnsDropped?, PromptReady, TextDelta*,
-        Finished (and Notice anywhere).
+        Yields PrefillProgress*, PreambleReady, TurnsDropped?, PromptReady,
+        (TextDelta | Shifts)*, Finished (and Notice anywhere).
         """
         return self._run(
             Generate(
@@ -177,6 +179,7 @@ class Engine:
                 close=close,
                 max_tokens=max_tokens,
                 prefix=prefix,
+                watch=watch,
             )
         )
 

@@ -28,6 +28,7 @@ from urial_tui.engine.protocol import (
 )
 from urial_tui.engine.sampling import NotFinite, Sampler
 from urial_tui.engine.text import AnswerText
+from urial_tui.engine.watching import SecondSide, Watcher
 from urial_tui.errors import EngineError
 
 EMIT_EVERY = 0.025
@@ -82,8 +83,12 @@ def pin(loaded: LoadedModel, request_id: int, preamble: Turn, emit: Emit) -> Pre
     )
 
 
-def generate(loaded: LoadedModel, request: Generate, emit: Emit) -> None:
+def generate(
+    loaded: LoadedModel, second: LoadedModel | None, request: Generate, emit: Emit
+) -> None:
     """Carry out a Generate command; the last event is Finished.
+
+    `second` reads the answer along; None: nobody does.
 
     Raises:
         EngineError: The prompt can't be evaluated; the engine can go on.
@@ -91,8 +96,10 @@ def generate(loaded: LoadedModel, request: Generate, emit: Emit) -> None:
     progress = _Progress(started=time.perf_counter())
     answer = AnswerText(request.stops, request.close)
     sampler = Sampler(loaded.model.vocab, request.sampling, loaded.model.n_ctx_train)
+    watcher = _watcher(loaded, second, request, emit)
     try:
-        reason = _answer(loaded, request, sampler, answer, progress, emit)
+        reason = _answer(loaded, request, sampler, answer, watcher, progress, emit)
+        watcher.finish()
     except Aborted:
         reason = "cancelled"
     except NotFinite as error:
@@ -111,11 +118,20 @@ def generate(loaded: LoadedModel, request: Generate, emit: Emit) -> None:
     _finish(request, answer, reason, progress, emit)
 
 
+def _watcher(
+    loaded: LoadedModel, second: LoadedModel | None, request: Generate, emit: Emit
+) -> Watcher:
+    if second is None:
+        return Watcher()
+    return SecondSide(second, loaded, request, emit, lambda: _stop_if_asked(loaded))
+
+
 def _answer(
     loaded: LoadedModel,
     request: Generate,
     sampler: Sampler,
     answer: AnswerText,
+    watcher: Watcher,
     progress: _Progress,
     emit: Emit,
 ) -> StopReason:
@@ -126,9 +142,9 @@ def _answer(
     prefix = [token for segment in loaded.tokenize(request.prefix) for token in segment]
     answer.begin((token, loaded.model.vocab.piece(token)) for token in prefix)
     sampler.accept(prefix)
-    prompt, branch = _evaluate_prompt(loaded, request, ready, prefix, progress, emit)
+    prompt, branch = _evaluate_prompt(loaded, request, ready, prefix, watcher, progress, emit)
     _emit_text(answer, request.id, progress, emit)
-    return _decode(loaded, request, sampler, answer, progress, prompt, branch, emit)
+    return _decode(loaded, request, sampler, answer, watcher, progress, prompt, branch, emit)
 
 
 def _evaluate_prompt(
@@ -136,6 +152,7 @@ def _evaluate_prompt(
     request: Generate,
     ready: PreambleReady,
     prefix: list[int],
+    watcher: Watcher,
     progress: _Progress,
     emit: Emit,
 ) -> tuple[_Prompt, Branch]:
@@ -166,6 +183,7 @@ def _evaluate_prompt(
     progress.prompt_done = time.perf_counter()
     progress.evaluated += len(tokens) - reused
     progress.used = len(branch.tokens)
+    watcher.read(cache.pinned, flat[fit.dropped :], prefix)
     if ready.source == "computed":
         reused -= ready.tokens
     emit(
@@ -215,6 +233,7 @@ def _decode(
     request: Generate,
     sampler: Sampler,
     answer: AnswerText,
+    watcher: Watcher,
     progress: _Progress,
     prompt: _Prompt,
     branch: Branch,
@@ -236,12 +255,15 @@ def _decode(
             progress.stopped_by = vocab.piece(token, special=True).decode("utf-8", "replace")
             return "eos"
         progress.generated += 1
-        stopped = answer.push(token, vocab.piece(token))
+        piece = vocab.piece(token)
+        stopped = answer.push(token, piece)
         now = clock()
         progress.first_token = progress.first_token or now
         if now >= next_emit:
             _emit_text(answer, request.id, progress, emit)
             next_emit = now + EMIT_EVERY
+        watcher.push(token, piece)
+        last += clock() - now
         if stopped:
             progress.stopped_by = answer.stopped_by
             return "stop"
@@ -249,7 +271,7 @@ def _decode(
             return "length"
         _stop_if_asked(loaded)
         try:
-            branch = _append(loaded, request.id, prompt, branch, token, emit)
+            branch = _append(loaded, request.id, prompt, branch, token, watcher, emit)
         except NoSlot:
             return "length"
         progress.used = len(branch.tokens)
@@ -259,6 +281,7 @@ def _decode(
         if wanted != threads:
             threads = wanted
             context.set_threads(threads)
+            watcher.set_threads(threads)
 
 
 def _append(
@@ -267,6 +290,7 @@ def _append(
     prompt: _Prompt,
     branch: Branch,
     token: int,
+    watcher: Watcher,
     emit: Emit,
 ) -> Branch:
     """Evaluate one more token; when the context is full, the oldest turn leaves it.
@@ -287,6 +311,7 @@ def _append(
     cache.shift(tokens, prompt.pinned, count)
     branch = cache.place(rest)
     _prefill(loaded, request_id, branch, rest, emit)
+    watcher.drop()
     return branch
 
 

@@ -7,7 +7,7 @@ final event (`Loaded`, `Unloaded`, `PreambleReady`, `Tokenized`, `VocabularyRead
 `Cancel` is seen at once.
 
 Token ids are the history: text is tokenised once, by the worker, and the ids come back
-to be stored. `TextSegment`s become ids; `TokenSegment`s are used as they are.
+to be stored. What commands are made of is in `values`, and is named from here.
 """
 
 from __future__ import annotations
@@ -16,86 +16,26 @@ from typing import Literal
 
 import msgspec
 
-VERSION = 2
+from urial_tui.engine.values import EngineOptions as EngineOptions
+from urial_tui.engine.values import KVType as KVType
+from urial_tui.engine.values import Sampling as Sampling
+from urial_tui.engine.values import Segment as Segment
+from urial_tui.engine.values import StopRules as StopRules
+from urial_tui.engine.values import TextSegment as TextSegment
+from urial_tui.engine.values import TokenSegment as TokenSegment
+from urial_tui.engine.values import Turn as Turn
+from urial_tui.engine.values import Value as Value
+from urial_tui.engine.values import Watch as Watch
+
+VERSION = 3
 """Raised with every change that an older peer would misread."""
 
 StopReason = Literal["eos", "stop", "length", "cancelled"]
 PreambleSource = Literal["memory", "disk", "computed"]
-KVType = Literal["f16", "q8_0", "q4_0"]
 MemoryKind = Literal["attention", "sliding-window", "recurrent", "hybrid"]
 Slot = Literal["main", "second"]
-"""Where a model is loaded: `main` answers and is scored, `second` is what it is scored against."""
-
-
-class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An immutable part of a message."""
-
-
-class TextSegment(_Value, frozen=True, kw_only=True, tag="text"):
-    """Text to tokenise; `special` parses control tokens in it (template fragments only)."""
-
-    text: str
-    special: bool = False
-
-
-class TokenSegment(_Value, frozen=True, kw_only=True, tag="tokens"):
-    """Token ids to use as they are."""
-
-    ids: tuple[int, ...]
-
-
-Segment = TextSegment | TokenSegment
-Turn = tuple[Segment, ...]
-"""What one turn puts into the context, in order. Turns are dropped whole, never in part."""
-
-
-class StopRules(_Value, frozen=True, kw_only=True):
-    """Where an answer ends, besides the vocabulary's end-of-generation tokens.
-
-    `strings`: the answer ends before the first occurrence of any of them.
-    `fence`: a line that holds only this fence (e.g. three backticks) ends the answer,
-    unless it closes a fence with an info string that was opened inside the answer.
-    Empty: no such rule.
-    """
-
-    strings: tuple[str, ...] = ()
-    fence: str = ""
-
-
-class Sampling(_Value, frozen=True, kw_only=True):
-    """How the next token is chosen. Temperature 0 is greedy.
-
-    Penalties and DRY look at the last tokens of the answer alone, not at the preamble
-    or the query. The defaults of the penalties and of DRY switch them off.
-    """
-
-    temperature: float = 0.0
-    top_k: int = 40
-    top_p: float = 0.95
-    min_p: float = 0.05
-    repetition_penalty: float = 1.0
-    frequency_penalty: float = 0.0
-    presence_penalty: float = 0.0
-    penalty_last_n: int = 256
-    dry_multiplier: float = 0.0
-    dry_base: float = 1.75
-    dry_allowed_length: int = 2
-    dry_last_n: int = 1024
-    seed: int | None = None
-
-
-class EngineOptions(_Value, frozen=True, kw_only=True):
-    """How a model is loaded and its context is made. 0 or -1 asks the worker to choose.
-
-    `threads` 0: the physical cores that this process may use. `gpu_layers` -1: all that
-    the build can offload. `n_ctx` 0: the model's training context, at most 8192 tokens.
-    """
-
-    n_ctx: int = 4096
-    threads: int = 0
-    gpu_layers: int = -1
-    kv_type: KVType = "f16"
-    cache_limit_mb: int = 2048
+"""Where a model is loaded: `main` answers and is scored, `second` is what it is scored against
+and what reads an answer along while `main` writes it."""
 
 
 # -- commands -----------------------------------------------------------------------
@@ -131,6 +71,7 @@ class PreparePreamble(_Command, frozen=True, kw_only=True, tag="prepare"):
 
     id: int
     preamble: Turn
+    slot: Slot = "main"
 
 
 class Tokenize(_Command, frozen=True, kw_only=True, tag="tokenize"):
@@ -141,12 +82,13 @@ class Tokenize(_Command, frozen=True, kw_only=True, tag="tokenize"):
 
 
 class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
-    """Answer the last turn → PrefillProgress*, PromptReady, TextDelta*, Finished.
+    """Answer the last turn → PrefillProgress*, PromptReady, (TextDelta | Shifts)*, Finished.
 
     `turns`: the conversation behind the preamble, oldest first; the last one is open: its
     segments end where the answer starts. `prefix`: what the answer starts with, to be gone on
     from; it is handed out as text of the answer, but does not count as generated.
-    `close`: the text that the format puts after an answer, before the next turn.
+    `close`: the text that the format puts after an answer, before the next turn. `watch`: the
+    second slot reads the answer along, and tells what it would have written (`Shifts`).
     """
 
     id: int
@@ -157,6 +99,7 @@ class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
     close: str = ""
     max_tokens: int = 512
     prefix: Turn = ()
+    watch: Watch | None = None
 
 
 class ReadVocabulary(_Command, frozen=True, kw_only=True, tag="vocabulary"):
@@ -246,7 +189,7 @@ class LoadProgress(_Event, frozen=True, kw_only=True, tag="load-progress"):
     fraction: float
 
 
-class Device(_Value, frozen=True, kw_only=True):
+class Device(Value, frozen=True, kw_only=True):
     """A compute device that the native library sees. `memory_total` in bytes, 0 if unknown."""
 
     name: str
@@ -255,7 +198,7 @@ class Device(_Value, frozen=True, kw_only=True):
     memory_total: int = 0
 
 
-class ModelInfo(_Value, frozen=True, kw_only=True):
+class ModelInfo(Value, frozen=True, kw_only=True):
     """What was loaded. Sizes in bytes; `n_swa` 0 where there is no sliding window.
 
     `chat_template` is Jinja source from the file: to be rendered in a sandbox only. `bos`
@@ -355,6 +298,22 @@ class TextDelta(_Event, frozen=True, kw_only=True, tag="text"):
     generated: int = 0
 
 
+class Shifts(_Event, frozen=True, kw_only=True, tag="shifts"):
+    """What the second slot says of the next written tokens, the answer's `prefix` left out.
+
+    `ranks`: 1 + number of tokens that it finds more probable; 0 where its vocabulary lacks the
+    token, and nothing follows. `probabilities`: of the written tokens. `start`, `ends`: where
+    the text of the first one starts and that of each one ends, in bytes of what was written;
+    a stop string may have cut the answer's text before.
+    """
+
+    id: int
+    start: int
+    ends: tuple[int, ...]
+    ranks: tuple[int, ...]
+    probabilities: tuple[float, ...]
+
+
 class Finished(_Event, frozen=True, kw_only=True, tag="finished"):
     """Final event of Generate.
 
@@ -435,6 +394,7 @@ Event = (
     | TurnsDropped
     | PromptReady
     | TextDelta
+    | Shifts
     | Finished
     | Unloaded
     | VocabularyRead

@@ -12,7 +12,7 @@ docs/decisions/0008-comparing-vocabularies.md for why.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urial_tui.engine.scores import Floats, PositionScores, ScoringError, SideScores
-from urial_tui.engine.softmax import Ids, Lane, Softmax, find_peaks
+from urial_tui.engine.softmax import Ids, Lane, Softmax, check_maximum, find_peaks
 
 _HEAD_TOKENS = 32
 """The peaks of a row that are computed in float64, if no longer top list is asked for."""
@@ -96,6 +96,39 @@ class SideScorer:
             lambda lane, at: _score_side(lane, rows[at], int(ids[at]), at, out),
         )
         return out
+
+
+class RankScorer:
+    """Ranks and probabilities of forced tokens, and nothing else: 0.3 ms at 262,144 tokens.
+
+    Args:
+        n_vocab: Size of the vocabulary.
+    """
+
+    def __init__(self, n_vocab: int) -> None:
+        self._room = np.empty(n_vocab, np.float32)
+        self._larger = np.empty(n_vocab, np.bool_)
+
+    def score(self, rows: Floats, ids: Sequence[int]) -> tuple[list[int], list[float]]:
+        """Score positions: float32 (n, n_vocab) logits, n forced tokens of the vocabulary.
+
+        Returns:
+            1 + the number of strictly larger logits, as `PositionScores.rank`; probabilities
+            over the full vocabulary, to about six digits.
+
+        Raises:
+            ScoringError: A row holds NaN or +inf or only -inf.
+        """
+        ranks, probabilities = [], []
+        for row, token in zip(rows, ids, strict=True):
+            maximum = float(row.max())
+            check_maximum(maximum)
+            np.greater(row, row[token], out=self._larger)
+            ranks.append(1 + int(np.count_nonzero(self._larger)))
+            np.subtract(row, np.float32(maximum), out=self._room)
+            np.exp(self._room, out=self._room)
+            probabilities.append(float(self._room[token]) / float(self._room.sum()))
+        return ranks, probabilities
 
 
 def _on_lanes(lanes: list[Lane], n: int, score: Callable[[Lane, int], None]) -> None:

@@ -78,14 +78,14 @@ def find_peaks(row: Floats, k: int) -> Peaks:
     """
     columns = len(row) // _BLOCKS
     if columns <= k:
-        _check_maximum(maximum := float(row.max()))
+        check_maximum(maximum := float(row.max()))
         return Peaks(maximum, np.arange(len(row)))
     grid = row[: columns * _BLOCKS].reshape(_BLOCKS, columns)
     rest = row[columns * _BLOCKS :]
     highest = grid.max(axis=0)
     # NaN is passed on by max(), so that one look at the maximum clears the whole row.
     maximum = float(np.concatenate((highest, rest)).max())
-    _check_maximum(maximum)
+    check_maximum(maximum)
     threshold = np.partition(highest, columns - k)[columns - k]
     chosen = np.flatnonzero(highest >= threshold)
     block, column = np.nonzero(grid.take(chosen, axis=1) >= threshold)
@@ -96,7 +96,8 @@ def find_peaks(row: Floats, k: int) -> Peaks:
     return Peaks(maximum, ids)
 
 
-def _check_maximum(maximum: float) -> None:
+def check_maximum(maximum: float) -> None:
+    """Raise ScoringError unless this can be the largest logit of a row."""
     if math.isfinite(maximum):
         return
     what = "impossible for every token" if maximum < 0 else "not finite numbers"

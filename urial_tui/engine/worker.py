@@ -193,13 +193,14 @@ class Worker:
         from urial_tui.engine.generation import pin
 
         self._request_id = command.id
-        self.emit(pin(self._model(), command.id, command.preamble, self.emit))
+        self.emit(pin(self._model(command.slot), command.id, command.preamble, self.emit))
 
     def _generate(self, command: Generate) -> None:
         from urial_tui.engine.generation import generate
 
         self._request_id = command.id
-        generate(self._model(), command, self.emit)
+        second = self._model("second") if command.watch else None
+        generate(self._model(), second, command, self.emit)
 
     def _score(self, command: Score) -> None:
         from urial_tui.engine.forcing import score

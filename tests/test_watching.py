@@ -1,0 +1,287 @@
+"""Reading an answer along on a second side: what it says, and what it leaves alone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from urial_tui.engine.client import Engine
+from urial_tui.engine.loaded import WATCHED_BATCH
+from urial_tui.engine.protocol import (
+    EngineOptions,
+    Event,
+    Finished,
+    Notice,
+    PrefillProgress,
+    PromptReady,
+    Sampling,
+    Score,
+    Scored,
+    Shifts,
+    StopRules,
+    TextDelta,
+    TextSegment,
+    TokenSegment,
+    Turn,
+    TurnsDropped,
+    Watch,
+)
+from urial_tui.engine.scores import SideScores
+from urial_tui.errors import EngineError
+
+GREEDY = Sampling(temperature=0.0)
+WARM = Sampling(temperature=1.0, seed=3, top_k=200, min_p=0.0, top_p=1.0)
+PREAMBLE: Turn = (TextSegment(text="Once upon a time there was a small model."),)
+SHORT: Turn = (TextSegment(text="Well."),)
+
+
+def text(content: str) -> Turn:
+    return (TextSegment(text=content),)
+
+
+@pytest.fixture
+def pair(endless_gguf: Path) -> Iterator[Engine]:
+    """The same weights in both slots, 512 tokens of context each."""
+    with Engine() as engine:
+        load(engine, endless_gguf, 512)
+        yield engine
+
+
+def load(engine: Engine, path: Path, n_ctx: int, *, second: Path | None = None) -> None:
+    options = EngineOptions(n_ctx=n_ctx, threads=1)
+    for _ in engine.load(path, options=options):
+        pass
+    for _ in engine.load(second or path, options=options, slot="second"):
+        pass
+
+
+def generate(
+    engine: Engine,
+    turns: list[Turn],
+    watch: Watch | None,
+    *,
+    sampling: Sampling = GREEDY,
+    max_tokens: int = 70,
+    prefix: Turn = (),
+    stops: StopRules | None = None,
+) -> list[Event]:
+    return list(
+        engine.generate(
+            preamble=PREAMBLE,
+            turns=turns,
+            sampling=sampling,
+            max_tokens=max_tokens,
+            watch=watch,
+            prefix=prefix,
+            stops=stops,
+        )
+    )
+
+
+def of(events: list[Event], kind: type) -> list[Event]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def finished(events: list[Event]) -> Finished:
+    assert isinstance(events[-1], Finished)
+    return events[-1]
+
+
+def shifts(events: list[Event]) -> list[Shifts]:
+    return [event for event in events if isinstance(event, Shifts)]
+
+
+def ranks(events: list[Event]) -> list[int]:
+    return [rank for event in shifts(events) for rank in event.ranks]
+
+
+def scored_alone(engine: Engine, context: Turn, ids: tuple[int, ...]) -> SideScores:
+    request = Score(id=0, context=context, answer=TokenSegment(ids=ids), alone=True, slot="second")
+    (found,) = [event for event in engine.score(request) if isinstance(event, Scored)]
+    return SideScores.from_bytes(found.scores)
+
+
+def test_the_ranks_are_those_of_scoring_the_answer_afterwards(pair: Engine) -> None:
+    watch = Watch(preamble=SHORT, turns=(text("Go on."),))
+    events = generate(pair, [text("Go on.")], watch, sampling=WARM)
+    done = finished(events)
+    assert len(done.ids) == 70
+    later = scored_alone(pair, (*SHORT, *text("Go on.")), done.ids)
+    assert len(ranks(events)) == 70
+    # Batches of other lengths round differently: neighbours may change places.
+    near = [
+        abs(now - then) <= max(1, then // 50)
+        for now, then in zip(ranks(events), later.rank.tolist(), strict=True)
+    ]
+    assert all(near)
+    assert len(set(ranks(events))) > 10
+    probabilities = [p for event in shifts(events) for p in event.probabilities]
+    for now, then in zip(probabilities, later.logp.tolist(), strict=True):
+        assert now == pytest.approx(2.718281828**then, rel=0.05)
+
+
+def test_a_model_beside_itself_finds_every_greedy_token_the_most_probable(pair: Engine) -> None:
+    watch = Watch(same_ids=True)
+    events = generate(pair, [text("Go on.")], watch)
+    assert len(ranks(events)) == 70
+    assert ranks(events).count(1) >= 69
+    assert max(ranks(events)) <= 2
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, WARM])
+def test_what_is_written_does_not_depend_on_who_reads_along(
+    pair: Engine, sampling: Sampling
+) -> None:
+    turns = [text("One."), text("Two.")]
+    watch = Watch(preamble=SHORT, turns=tuple(turns))
+    alone = finished(generate(pair, turns, None, sampling=sampling))
+    watched = finished(generate(pair, turns, watch, sampling=sampling))
+    again = finished(generate(pair, turns, watch, sampling=sampling))
+    assert watched.ids == alone.ids == again.ids
+    assert watched.text == alone.text
+
+
+def test_tokens_are_told_in_order_where_their_text_stands(pair: Engine) -> None:
+    watch = Watch(preamble=SHORT, turns=(text("Go on."),))
+    events = generate(pair, [text("Go on.")], watch, sampling=WARM)
+    written = "".join(event.text for event in events if isinstance(event, TextDelta))
+    found = shifts(events)
+    assert found[0].start == 0
+    for before, after in itertools.pairwise(found):
+        assert after.start == before.ends[-1]
+    ends = [end for event in found for end in event.ends]
+    assert ends == sorted(ends)
+    assert len(written) - 1 <= ends[-1] <= len(written)
+    assert all(len(event.ranks) == len(event.ends) <= WATCHED_BATCH for event in found)
+
+
+def test_the_tail_is_told_before_the_end(pair: Engine) -> None:
+    watch = Watch(preamble=SHORT, turns=(text("Go on."),))
+    events = generate(pair, [text("Go on.")], watch, max_tokens=WATCHED_BATCH + 3)
+    assert len(ranks(events)) == WATCHED_BATCH + 3
+    assert isinstance(events[-1], Finished)
+
+
+def test_what_the_answer_starts_with_is_read_and_not_told(pair: Engine) -> None:
+    watch = Watch(preamble=SHORT, turns=(text("Go on."),))
+    first = finished(generate(pair, [text("Go on.")], None, max_tokens=30))
+    prefix = (TokenSegment(ids=first.ids),)
+    events = generate(pair, [text("Go on.")], watch, prefix=prefix, max_tokens=20)
+    assert len(ranks(events)) == 20
+    assert abs(shifts(events)[0].start - len(first.text)) <= 1
+    later = scored_alone(pair, (*SHORT, *text("Go on."), *prefix), finished(events).ids[30:])
+    assert (
+        sum(now == then for now, then in zip(ranks(events), later.rank.tolist(), strict=True)) >= 18
+    )
+
+
+def test_turns_that_leave_the_context_leave_it_on_both_sides(pair: Engine) -> None:
+    turns = [text(f"Turn {number}: " + "and so on " * 30) for number in range(4)]
+    watch = Watch(preamble=SHORT, turns=tuple(turns))
+    events = generate(pair, turns, watch, max_tokens=400)
+    dropped = sum(event.turns for event in events if isinstance(event, TurnsDropped))
+    assert dropped >= 2
+    done = finished(events)
+    assert len(ranks(events)) == done.generated
+    assert not of(events, Notice)
+    # The last ones were read behind what is left of the conversation.
+    left: list[TextSegment | TokenSegment] = [*SHORT]
+    for turn in turns[dropped:]:
+        left += turn
+    tail = 5
+    later = scored_alone(pair, (*left, TokenSegment(ids=done.ids[:-tail])), done.ids[-tail:])
+    agreeing = zip(ranks(events)[-tail:], later.rank.tolist(), strict=True)
+    assert sum(abs(now - then) <= max(2, then // 4) for now, then in agreeing) >= tail - 1
+
+
+def test_a_second_side_without_room_lets_the_answer_go_on(pair: Engine) -> None:
+    watch = Watch(preamble=text("words " * 120), turns=(text("Go on."),))
+    events = generate(pair, [text("Go on.")], watch, sampling=WARM, max_tokens=300)
+    done = finished(events)
+    assert done.generated == 300
+    assert 0 < len(ranks(events)) < 300
+    (notice,) = of(events, Notice)
+    assert isinstance(notice, Notice)
+    assert "full" in notice.message
+
+
+def test_a_prompt_that_the_second_side_can_not_hold_is_told_once(pair: Engine) -> None:
+    watch = Watch(preamble=SHORT, turns=(text("words " * 300),))
+    events = generate(pair, [text("Go on.")], watch, max_tokens=40)
+    assert finished(events).generated == 40
+    assert not shifts(events)
+    assert len(of(events, Notice)) == 1
+
+
+def test_without_a_second_model_it_is_refused(engine: Engine) -> None:
+    watch = Watch(turns=(text("Go on."),))
+    with pytest.raises(EngineError, match="No model"):
+        generate(engine, [text("Go on.")], watch)
+    assert finished(generate(engine, [text("Go on.")], None)).generated
+
+
+def test_stopping_while_both_sides_work_ends_the_answer_at_once(pair: Engine) -> None:
+    watch = Watch(preamble=SHORT, turns=(text("Go on."),))
+    seen = 0
+    for event in pair.generate(
+        preamble=PREAMBLE, turns=[text("Go on.")], max_tokens=400, watch=watch
+    ):
+        if isinstance(event, Shifts):
+            seen += 1
+            if seen == 2:
+                pair.cancel()
+        last = event
+    assert isinstance(last, Finished)
+    assert last.stop_reason == "cancelled"
+    assert last.generated < 400
+    events = generate(pair, [text("Go on.")], watch)
+    assert len(ranks(events)) == 70
+
+
+def test_a_conversation_is_not_read_again_by_the_second_side(pair: Engine) -> None:
+    """Its next question finds the answer before in its memory."""
+    first_turn = text("Tell me more. " * 10)
+    watch = Watch(preamble=SHORT, turns=(first_turn,))
+    first = finished(generate(pair, [first_turn], watch))
+    turn = (*first_turn, TokenSegment(ids=first.ids))
+    both = [turn, text("And?")]
+    events = generate(pair, both, Watch(preamble=SHORT, turns=tuple(both)), max_tokens=5)
+    reused = [
+        event.reused
+        for event in events
+        if isinstance(event, PrefillProgress) and event.stage == "prompt"
+    ]
+    assert reused[-1] > 100
+    assert of(events, PromptReady)
+
+
+def test_recurrent_and_sliding_window_models_read_along(
+    recurrent_gguf: Path, sliding_window_gguf: Path
+) -> None:
+    for path in (recurrent_gguf, sliding_window_gguf):
+        with Engine() as engine:
+            load(engine, path, 512)
+            for _ in range(2):
+                watch = Watch(same_ids=True)
+                events = generate(engine, [text("Go on.")], watch, max_tokens=30)
+                done = finished(events)
+                assert len(ranks(events)) == done.generated
+                assert sum(rank <= 2 for rank in ranks(events)) >= done.generated - 1
+
+
+def test_the_second_side_is_another_model_with_an_adapter(
+    llama_gguf: Path, adapter_gguf: Path
+) -> None:
+    with Engine() as engine:
+        options = EngineOptions(n_ctx=512, threads=1)
+        for _ in engine.load(llama_gguf, options=options):
+            pass
+        for _ in engine.load(llama_gguf, adapter=adapter_gguf, options=options, slot="second"):
+            pass
+        watch = Watch(same_ids=True)
+        events = generate(engine, [text("Go on.")], watch, sampling=WARM, max_tokens=40)
+        assert len(ranks(events)) == finished(events).generated
+        assert set(ranks(events)) != {1}

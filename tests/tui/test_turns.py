@@ -36,6 +36,17 @@ class TestVersions:
             (listed,) = store.conversations()
             assert [turn.text for turn in store.turns(listed.id)] == ["Hi", "One.", "Two."]
 
+    async def test_another_answer_is_sampled_where_a_greedy_one_would_be_the_same(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        async with opened() as pilot:
+            await converse(pilot, engine, "Hi", "One.")
+            await again(pilot, engine, "f5", "Two.")
+            assert shows(pilot, "sampled at 0.7")
+            await again(pilot, engine, "f7", "more.")
+            used = [request.sampling for request in engine.requests]
+            assert [sampling.temperature for sampling in used if sampling] == [0.0, 0.7, 0.0]
+
     async def test_a_question_is_edited_and_answered_beside_the_old_one(
         self, opened: Opened, engine: ScriptedEngine
     ) -> None:

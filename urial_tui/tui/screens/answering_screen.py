@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
+import msgspec
 from textual import on, work
 from textual.binding import Binding, BindingType
 
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.protocol import ModelInfo, Turn
+from urial_tui.engine.protocol import ModelInfo, Sampling, Turn
 from urial_tui.errors import StoreError, UrialError, UsageError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.settings import Settings, sampling
@@ -38,6 +39,17 @@ from urial_tui.tui.widgets.status_line import StatusLine
 from urial_tui.tui.widgets.transcript import Transcript
 from urial_tui.tui.widgets.turn import AnswerView
 from urial_tui.tui.widgets.welcome import Welcome
+
+AGAIN_TEMPERATURE = 0.7
+"""Another answer to a question is sampled with this where the settings are greedy: a greedy one
+would be the same again."""
+
+
+class Start(NamedTuple):
+    """How an answer starts: with these tokens or this text, and chosen in this way."""
+
+    sampling: Sampling
+    prefix: Turn = ()
 
 
 class AnsweringScreen(EngineScreen):
@@ -81,7 +93,7 @@ class AnsweringScreen(EngineScreen):
         self._info: ModelInfo | None = None
         self._asking: int | None = None
         """The question that is being answered or waits; 0 while it is being stored."""
-        self._waiting: Turn | None = None
+        self._waiting: Start | None = None
         """How the answer starts whose question waits for the engine."""
         self._answer: AnswerView | None = None
         self._read = 0
@@ -146,9 +158,9 @@ class AnsweringScreen(EngineScreen):
         if self.ready:
             self.query_one(Banner).trouble = None
         self.query_one(HeaderLine).title_text = conversation.record.title
-        await self._answer_leaf(())
+        await self._answer_leaf(Start(sampling(self.settings)))
 
-    async def _answer_leaf(self, prefix: Turn) -> None:
+    async def _answer_leaf(self, start: Start) -> None:
         """Show the path, which ends with a question, and have that answered."""
         leaf = self.conversation.leaf
         assert leaf is not None
@@ -156,17 +168,17 @@ class AnsweringScreen(EngineScreen):
         self._show_transcript(True)
         self._answer = await self.query_one(Transcript).show(self.conversation.exchanges)
         if self.ready:
-            self._start_answer(prefix)
+            self._start_answer(start)
         else:
-            self._waiting = prefix
+            self._waiting = start
             if self._answer is not None:
                 self._answer.say("waits for the model")
 
-    def _start_answer(self, prefix: Turn) -> None:
+    def _start_answer(self, start: Start) -> None:
         self._waiting = None
         self.show_status(state="reading")
         self.engine.answer(
-            self.conversation, sampling(self.settings), self.settings.chat.max_tokens, prefix
+            self.conversation, start.sampling, self.settings.chat.max_tokens, start.prefix
         )
 
     def action_stop(self) -> None:
@@ -197,8 +209,17 @@ class AnsweringScreen(EngineScreen):
     def action_regenerate(self) -> None:
         """Answer a question again; the answer that is there stays beside the new one."""
         turn = self.target()
-        if turn is not None and not self.refuse_while_busy():
-            self._answer_again(turn.id if turn.role == "user" else turn.parent_id, ())
+        if turn is None or self.refuse_while_busy():
+            return
+        question = turn.id if turn.role == "user" else turn.parent_id
+        chosen = sampling(self.settings)
+        if chosen.temperature == 0 and self.conversation.tree.children(question):
+            chosen = msgspec.structs.replace(chosen, temperature=AGAIN_TEMPERATURE)
+            self.notify(
+                f"A greedy answer would be the same: this one is sampled at {AGAIN_TEMPERATURE}.",
+                markup=False,
+            )
+        self._answer_again(question, Start(chosen))
 
     def action_go_on(self) -> None:
         """Go on with an answer from where it ends, in a new one beside it."""
@@ -212,12 +233,12 @@ class AnsweringScreen(EngineScreen):
             self.notify("There is no answer here to go on with.", markup=False)
             return
         prefix = self.conversation.continuation(turn.id, self._info)
-        self._answer_again(turn.parent_id, prefix)
+        self._answer_again(turn.parent_id, Start(sampling(self.settings), prefix))
 
     @work(exclusive=True, group="ask")
-    async def _answer_again(self, question_id: int | None, prefix: Turn) -> None:
+    async def _answer_again(self, question_id: int | None, start: Start) -> None:
         self.conversation.tree.stand_at(question_id)
-        await self._answer_leaf(prefix)
+        await self._answer_leaf(start)
 
     def action_edit(self) -> None:
         """Put the text of a question or an answer into the prompt."""
@@ -249,7 +270,7 @@ class AnsweringScreen(EngineScreen):
         if go_on:
             prefix = self.conversation.continuation(kept.id, self._info)
             self.conversation.tree.stand_at(kept.parent_id)
-            await self._answer_leaf(prefix)
+            await self._answer_leaf(Start(sampling(self.settings), prefix))
         else:
             await self.show_path()
 

@@ -28,9 +28,10 @@ def connect(path: Path, busy_timeout: float = BUSY_TIMEOUT) -> sqlite3.Connectio
         OSError: The directory can't be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # SQLite would make the file readable by everyone; what is in it is private.
+    # SQLite would make the file readable by everyone; what is in it is private. A file that is
+    # there is not opened: closing it would drop all locks that this process has on it.
     with contextlib.suppress(OSError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     return sqlite3.connect(
         path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Protocol
@@ -95,6 +96,7 @@ class Conversation:
         self.tree = TurnTree(turns)
         self._clock = clock
         self._unsaved: dict[int, TurnRecord] = {}
+        self._saving = threading.Lock()
 
     @classmethod
     def new(
@@ -209,7 +211,7 @@ class Conversation:
             preamble=self.preamble.name,
         )
         if self.store is not None:
-            self._save_unsaved()
+            self.save_rest()
             self.store.add_question(record, turn)
         self.record = record
         self.tree.stand_at(parent_id)
@@ -240,7 +242,7 @@ class Conversation:
             context_from=old.context_from,
         )
         if self.store is not None:
-            self._save_unsaved()
+            self.save_rest()
             self.store.save_answer(turn)
         self.tree.stand_at(old.parent_id)
         self.tree.put(turn)
@@ -394,15 +396,21 @@ class Conversation:
         self._unsaved[answer.id] = answer
         self.store_error = None
         with self._remembering_failure():
-            self._save_unsaved()
+            self.save_rest()
 
-    def _save_unsaved(self) -> None:
+    def save_rest(self) -> None:
+        """Write what a failure has kept off the disk; any thread, while nothing is answered.
+
+        Raises:
+            StoreError: It still can't be written; it stays remembered.
+        """
         if self.store is None:
             return
-        for turn_id, turn in list(self._unsaved.items()):
-            self.store.save_answer(turn)
-            del self._unsaved[turn_id]
-        self.store_error = None
+        with self._saving:
+            for turn_id, turn in list(self._unsaved.items()):
+                self.store.save_answer(turn)
+                del self._unsaved[turn_id]
+            self.store_error = None
 
     @contextlib.contextmanager
     def _remembering_failure(self) -> Generator[None, None, None]:

@@ -48,6 +48,7 @@ def run(model: str | None = None, preamble: str | None = None) -> int:
         UsageError: There is no terminal.
         SettingsError: The settings are unsound.
         PreambleError: There is no such preamble, or it is unsound.
+        StoreError: At the end, something of the conversations could not be written.
     """
     require_terminal()
     settings = load_settings()
@@ -67,7 +68,9 @@ def run(model: str | None = None, preamble: str | None = None) -> int:
         trouble=trouble,
     )
     try:
-        return run_in_terminal(app)
+        code = run_in_terminal(app)
+        app.chat.engine.save_rest()
+        return code
     finally:
         if store is not None:
             store.close()

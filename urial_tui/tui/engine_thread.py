@@ -31,7 +31,7 @@ from urial_tui.engine.protocol import (
     Turn,
     TurnsDropped,
 )
-from urial_tui.errors import EngineDied, UrialError
+from urial_tui.errors import EngineDied, StoreError, UrialError
 from urial_tui.models.loading import Loader, LoadFile, load
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.tui.job_thread import JobThread
@@ -127,6 +127,7 @@ class EngineThread(JobThread[ChatEngine]):
         self._clock = clock
         self._stopped = threading.Event()
         self._answering = False
+        self._unsaved: list[Conversation] = []
 
     def load(self, find: FindModel, model: str, preamble: Preamble, options: EngineOptions) -> None:
         """Find and load a model and pin the preamble, so that a question meets both in place."""
@@ -157,7 +158,27 @@ class EngineThread(JobThread[ChatEngine]):
         if self._answering and engine is not None:
             engine.cancel()
 
+    def save(self) -> None:
+        """Try again to store answers that could not be stored."""
+        self._give(lambda engine: self._save())
+
+    def save_rest(self) -> None:
+        """Store answers that could not be stored; to be called after `close`.
+
+        Raises:
+            StoreError: They still can't be.
+        """
+        while self._unsaved:
+            self._unsaved[0].save_rest()
+            del self._unsaved[0]
+
     # -- in the thread --------------------------------------------------------------
+
+    def _save(self) -> None:
+        try:
+            self.save_rest()
+        except StoreError as error:
+            self._tell(EngineTrouble(error, needs_reload=False))
 
     def _made(self, engine: ChatEngine) -> None:
         """Hear of a worker that ends while nothing is asked of it."""
@@ -215,6 +236,8 @@ class EngineThread(JobThread[ChatEngine]):
             self._tell(EngineTrouble(error, needs_reload=isinstance(error, EngineDied)))
         finally:
             self._answering = False
+            if conversation.store_error is not None:
+                self._unsaved.append(conversation)
             leaf = conversation.leaf
             if leaf is not None and leaf.role == "assistant":
                 answer = leaf

@@ -411,6 +411,7 @@ class AnsweringScreen(EngineScreen):
         if self.ready:
             self.show_status(state="ready")
         self._show_other()
+        self.engine.save()
         self.query_one(Prompt).focus()
 
     @work(exclusive=True, group="show")

@@ -79,9 +79,10 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens of the preamble (BOS included) and of all that is put behind it."""
+    """Tokens of the preamble (BOS included), of the question, and of all that is put behind it."""
 
     preamble: int
+    question: int
     prompt: int
 
 
@@ -253,6 +254,7 @@ def count_tokens(workload: Workload) -> Counted:
         conversation = sum(len(vocab.tokenize(text)) for text in workload.questions)
         return Counted(
             preamble=preamble,
+            question=len(vocab.tokenize(workload.prompt)),
             prompt=max(
                 len(vocab.tokenize(workload.prompt)) + workload.tokens,
                 conversation + _CONVERSATION_TOKENS,

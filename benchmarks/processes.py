@@ -96,14 +96,14 @@ def first_tokens(model: str, preamble: str, *, timeout: float = TIMEOUT) -> Meas
 
 
 def llama_bench(
-    program: Path, workload: Workload, depth: int, *, timeout: float = TIMEOUT
+    program: Path, workload: Workload, counted: Counted, *, timeout: float = TIMEOUT
 ) -> Measured:
     """llama.cpp's own benchmark, with the settings of the others.
 
     Args:
         program: The llama-bench executable.
         workload: Model, threads and tokens count.
-        depth: The preamble's length in tokens.
+        counted: How long the preamble is, and the question that the others put behind it.
         timeout: Seconds for each of its two runs.
 
     Raises:
@@ -114,12 +114,13 @@ def llama_bench(
         *("-fa", "1", "-r", "1", "-o", "json"),
     ]
     tokens = str(workload.tokens)
-    output = _run("llama-bench", [*common, "-p", str(depth), "-n", tokens], b"", timeout=timeout)
+    read, depth = counted.preamble, counted.preamble + counted.question
+    output = _run("llama-bench", [*common, "-p", str(read), "-n", tokens], b"", timeout=timeout)
     rows = bench_rows(output)
     output = _run(
         "llama-bench", [*common, "-p", "0", "-n", tokens, "-d", str(depth)], b"", timeout=timeout
     )
-    return bench_figures([*rows, *bench_rows(output)], workload.tokens, depth)
+    return bench_figures([*rows, *bench_rows(output)], workload.tokens, counted)
 
 
 def bench_rows(output: bytes) -> list[_BenchRow]:
@@ -136,16 +137,16 @@ def bench_rows(output: bytes) -> list[_BenchRow]:
         ) from error
 
 
-def bench_figures(rows: Sequence[_BenchRow], tokens: int, depth: int) -> Measured:
+def bench_figures(rows: Sequence[_BenchRow], tokens: int, counted: Counted) -> Measured:
     """The three tests that are asked for, found by what they did.
 
     Raises:
         ContenderFailed: One of them is missing, or has no rate.
     """
     wanted = {
-        "prefill": (depth, 0, 0),
+        "prefill": (counted.preamble, 0, 0),
         "decode_empty": (0, tokens, 0),
-        "decode_preamble": (0, tokens, depth),
+        "decode_preamble": (0, tokens, counted.preamble + counted.question),
     }
     rates = {(row.n_prompt, row.n_gen, row.n_depth): row.avg_ts for row in rows}
     figures = {metric: rates.get(test, 0.0) for metric, test in wanted.items()}

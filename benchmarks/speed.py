@@ -170,7 +170,7 @@ def compare(
     if bench is None:
         say("llama-bench is not given (--llama-bench PATH), so nothing is compared with it.")
     else:
-        contenders["llama-bench"] = lambda: llama_bench(bench, workload, counted.preamble)
+        contenders["llama-bench"] = lambda: llama_bench(bench, workload, counted)
     contenders["start"] = lambda: first_tokens(workload.model, preamble_name)
     found, failures, complete = run_rounds(contenders, rounds, tokens, say)
     return Comparison(

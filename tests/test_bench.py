@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from benchmarks import results, speed
-from benchmarks.contenders import Measured, SecondTurn, Workload
+from benchmarks.contenders import Counted, Measured, SecondTurn, Workload
 from benchmarks.processes import (
     ContenderFailed,
     bench_figures,
@@ -290,7 +290,7 @@ def test_contender_that_hangs_is_ended() -> None:
 
 def test_contender_that_can_not_be_started_is_told(tmp_path: Path) -> None:
     with pytest.raises(ContenderFailed, match=r"llama-bench can't be started: No such file"):
-        llama_bench(tmp_path / "llama-bench", WORKLOAD, 100)
+        llama_bench(tmp_path / "llama-bench", WORKLOAD, COUNTED)
 
 
 def test_model_that_is_missing_fails_the_start(home: Path, preamble: Path) -> None:
@@ -334,6 +334,9 @@ def test_interrupted_comparison_keeps_what_was_measured() -> None:
     assert [sorted(round_) for round_ in rounds] == [["bare", "worker"], []]
 
 
+COUNTED = Counted(preamble=100, question=25, prompt=200)
+
+
 def bench_row(prompt: int, generated: int, depth: int, rate: float) -> dict[str, object]:
     return {
         "n_prompt": prompt,
@@ -349,15 +352,15 @@ def rows(*found: Sequence[float]) -> bytes:
 
 
 def test_llama_benchs_tests_are_told_apart_by_what_they_did() -> None:
-    output = rows((0, 16, 100, 3.0), (100, 0, 0, 1.0), (0, 16, 0, 2.0), (100, 0, 100, 9.0))
-    found = bench_figures(bench_rows(output), tokens=16, depth=100)
+    output = rows((0, 16, 125, 3.0), (100, 0, 0, 1.0), (0, 16, 0, 2.0), (0, 16, 100, 9.0))
+    found = bench_figures(bench_rows(output), tokens=16, counted=COUNTED)
     assert found.figures == {"prefill": 1.0, "decode_empty": 2.0, "decode_preamble": 3.0}
 
 
 def test_llama_benchs_missing_test_is_named() -> None:
     output = rows((100, 0, 0, 1.0), (0, 16, 0, 0.0))
     with pytest.raises(ContenderFailed, match="no rate for decode_empty, decode_preamble"):
-        bench_figures(bench_rows(output), tokens=16, depth=100)
+        bench_figures(bench_rows(output), tokens=16, counted=COUNTED)
 
 
 @pytest.mark.parametrize("output", [b"", b"| model | t/s |", b"{}", b'[{"n_gen": 1}]', b"\xff"])
@@ -592,7 +595,7 @@ def test_speed_without_llama_bench_says_so_and_fails_a_check(
     assert "llama-bench was not given" in shown
     assert "NOT met" not in shown
     assert speed.main([*arguments, "--check"]) == 1
-    monkeypatch.setattr(speed, "llama_bench", lambda program, workload, depth: good)
+    monkeypatch.setattr(speed, "llama_bench", lambda program, workload, counted: good)
     assert speed.main([*arguments, "--check", "--llama-bench", sys.executable]) == 0
 
 

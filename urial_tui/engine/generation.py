@@ -31,8 +31,8 @@ from urial_tui.engine.text import AnswerText
 from urial_tui.engine.watching import SecondSide, Watcher
 from urial_tui.errors import EngineError
 
-EMIT_EVERY = 0.025
-"""Seconds between two text events: 40 a second look smooth, and waking the client for every
+EMIT_EVERY = 0.04
+"""Seconds between two text events: 25 a second look smooth, and waking the client for every
 token would take time from the cores that compute."""
 
 Emit = Callable[[Event], None]

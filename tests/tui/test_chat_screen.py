@@ -316,8 +316,11 @@ class TestLoading:
             return Found()
 
         async with opened(ready=False, find_model=find) as pilot:
-            await wait_until(pilot, lambda: shows(pilot, "There is no model named 'tiny'."))
-            assert shows(pilot, "Ctrl+R loads the model again")
+            await wait_until(pilot, lambda: shows(pilot, "Choose a model"))
+            assert shows(pilot, "There is no model named 'tiny'.")
+            await pilot.press("escape")
+            await wait_until(pilot, lambda: shows(pilot, "Ctrl+R loads the model again"))
+            assert shows(pilot, "There is no model named 'tiny'.")
             await ask(pilot, "Early")
             await wait_until(pilot, lambda: shows(pilot, "waits for the model"))
             await pilot.press("k", "e", "p", "t", "ctrl+r")

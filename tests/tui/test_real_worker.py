@@ -86,6 +86,8 @@ async def test_a_damaged_model_is_a_banner(
     damaged.write_bytes(llama_gguf.read_bytes()[:5000])
     real["find_model"] = lambda name, progress: Found(path=damaged)
     async with opened(ready=False, **real) as pilot:
+        await wait_until(pilot, lambda: shows(pilot, "Choose a model"))
+        await pilot.press("escape")
         await wait_until(pilot, lambda: shows(pilot, "✖") and shows(pilot, "Ctrl+R"))
         assert "no model" in status(pilot)
 

@@ -162,7 +162,9 @@ def test_missing_model(looks: Looks, size: tuple[int, int]) -> None:
     missing = ModelError("There is no model named 'tiny'.", "`urial models list` shows them.")
 
     async def prepare(pilot: Pilot[None]) -> None:
-        await wait_until(pilot, lambda: shows(pilot, "no model named"))
+        await wait_until(pilot, lambda: shows(pilot, "Choose a model"))
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: shows(pilot, "Ctrl+R loads"))
 
     assert looks(size, prepare, find_model=raising(missing))
 

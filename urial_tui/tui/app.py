@@ -22,13 +22,14 @@ from textual.message import Message
 from textual.screen import Screen
 
 from urial_tui.chat.store import Store
+from urial_tui.engine.protocol import EngineOptions
 from urial_tui.errors import StoreError, UrialError, UsageError
 from urial_tui.models.loading import LoadFile, load
 from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.settings import Settings, load_settings
 from urial_tui.tui.engine_thread import ChatEngine, EngineThread, FindModel, ModelFile
 from urial_tui.tui.messages import CompareRequested
-from urial_tui.tui.screens.chat import ChatScreen
+from urial_tui.tui.screens.chat import ChatScreen, MakeFirstRun
 from urial_tui.tui.themes import DARK, DEFAULTS, LIGHT
 
 if TYPE_CHECKING:
@@ -122,6 +123,13 @@ def make_comparison_thread(
     return ComparisonThread(Engine, post, find_model)
 
 
+def make_first_run(trouble: UrialError, options: EngineOptions) -> Screen[str | None]:
+    """The screen that helps to a model; it is seldom needed."""
+    from urial_tui.tui.screens.first_run import first_run
+
+    return first_run(trouble, options)
+
+
 def list_models() -> Sequence[str]:
     """Names of the models on this machine, for the compare screen."""
     from urial_tui.models.registry import list_models as registered
@@ -144,6 +152,7 @@ class UrialApp(App[None]):
         trouble: Something to tell from the start.
         clock: Measures the rate of tokens.
         load: Loads a model that was found.
+        first_run: Makes the screen that helps where there is no model.
     """
 
     TITLE = "urial"
@@ -167,6 +176,7 @@ class UrialApp(App[None]):
         trouble: UrialError | None = None,
         clock: Callable[[], float] = time.monotonic,
         load: LoadFile = load,
+        first_run: MakeFirstRun = make_first_run,
     ) -> None:
         super().__init__()
         self.ends_on_signals = False
@@ -184,6 +194,7 @@ class UrialApp(App[None]):
             preamble=preamble or find_preamble(settings.chat.preamble),
             store=store,
             settings=settings,
+            first_run=first_run,
             trouble=trouble,
         )
         for theme in (DARK, LIGHT):

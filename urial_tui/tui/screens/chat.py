@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Resize
+from textual.screen import Screen
 from textual.widgets import Static
 
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.errors import UrialError
+from urial_tui.engine.protocol import EngineOptions
+from urial_tui.errors import ModelError, UrialError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.sanitize import sanitize_line
-from urial_tui.settings import Settings
+from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.engine_thread import FindModel
 from urial_tui.tui.messages import CompareRequested
 from urial_tui.tui.screens.answering_screen import AnsweringScreen
@@ -33,6 +36,9 @@ from urial_tui.tui.widgets.welcome import Welcome
 MIN_WIDTH, MIN_HEIGHT = 40, 10
 """Columns and rows below which nothing useful fits."""
 
+MakeFirstRun = Callable[[UrialError, EngineOptions], Screen[str | None]]
+"""Makes the screen that ends with the model to use, from why there is none."""
+
 
 class ChatScreen(AnsweringScreen):
     """The first screen.
@@ -44,6 +50,7 @@ class ChatScreen(AnsweringScreen):
         preamble: What answers are written under.
         store: Where conversations are kept; None keeps nothing.
         settings: Sampling, lengths and the engine's options.
+        first_run: Makes the screen that helps where there is no model.
         trouble: Something to tell from the start, such as a store that can't be opened.
     """
 
@@ -67,6 +74,7 @@ class ChatScreen(AnsweringScreen):
         preamble: Preamble,
         store: Store | None,
         settings: Settings,
+        first_run: MakeFirstRun,
         trouble: UrialError | None = None,
     ) -> None:
         super().__init__(
@@ -78,6 +86,7 @@ class ChatScreen(AnsweringScreen):
             settings=settings,
         )
         self._first_trouble = trouble
+        self._first_run = first_run
 
     def compose(self) -> ComposeResult:
         """From the top: header, transcript or welcome, banner, prompt, status."""
@@ -145,6 +154,22 @@ class ChatScreen(AnsweringScreen):
         elif not self.model_coming:
             self.query_one(Banner).trouble = None
             self.load()
+
+    def when_no_model(self, error: ModelError) -> None:
+        """Offer the models that there are, unless something else is looked at."""
+        if self.is_current:
+            self._choose_model(error)
+
+    @work(exclusive=True, group="model")
+    async def _choose_model(self, error: ModelError) -> None:
+        screen = self._first_run(error, engine_options(self.settings))
+        chosen = await self.app.push_screen_wait(screen)
+        if chosen is not None:
+            self.use_model(chosen)
+            self.notify(
+                "This model is used until you quit; chat.model in settings.toml keeps it.",
+                markup=False,
+            )
 
     def action_compare(self) -> None:
         """Compare two models on a question."""

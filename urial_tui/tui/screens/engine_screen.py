@@ -12,7 +12,7 @@ import msgspec
 from textual import on
 from textual.screen import Screen
 
-from urial_tui.errors import UrialError
+from urial_tui.errors import ModelError, UrialError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options
@@ -131,6 +131,19 @@ class EngineScreen(Screen[None]):
             self.ready = self.model_coming = False
             self.show_status(state="no model", rate=0.0)
         self.complain(event.error, _RELOAD if event.needs_reload else "")
+        if event.needs_reload and isinstance(event.error, ModelError):
+            self.when_no_model(event.error)
+
+    def when_no_model(self, error: ModelError) -> None:
+        """What a screen does where there is nothing to load."""
+
+    def use_model(self, model: str) -> None:
+        """Load another model: a catalogue name or a path."""
+        self.model = model
+        self.query_one(HeaderLine).model = model
+        self.query_one(Banner).trouble = None
+        self.show_status(model=model)
+        self.load()
 
     @on(EngineBug)
     def crash(self, event: EngineBug) -> None:

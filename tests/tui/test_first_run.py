@@ -1,0 +1,401 @@
+"""Where there is no model to load: a screen that helps to one, and the chat goes on with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widgets import DataTable, Input
+
+from tests import tinygguf
+from tests.scripted import ScriptedEngine
+from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
+from urial_tui.engine.protocol import EngineOptions
+from urial_tui.errors import ModelError, UrialError
+from urial_tui.models.catalogue import load_catalogue
+from urial_tui.models.fit import MachineMemory
+from urial_tui.models.registry import ModelStatus, resolve
+from urial_tui.models.summary import summarise
+from urial_tui.tui.screens.first_run import FirstRunScreen
+from urial_tui.tui.widgets.model_file import ModelTree, completion, count, size
+
+MISSING = ModelError(
+    "The model gemma-3-270m is not on this machine.",
+    "Fetch it with `urial models pull gemma-3-270m`, or put its file into the models directory.",
+)
+MEMORY = MachineMemory(total=16_000_000_000, available=12_000_000_000)
+PLACE = Path("/models")
+
+Make = Callable[[UrialError, EngineOptions], Screen[str | None]]
+
+
+class Machine:
+    """What is on the machine that the screen looks at, and what is asked of the registry."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.states: dict[str, str] = {}
+        self.memory = MEMORY
+        self.asked: list[str] = []
+        self.files: list[Path] = []
+
+    def models(self) -> list[ModelStatus]:
+        listed = [
+            ModelStatus(
+                name=entry.name,
+                state=self.states.get(entry.base or entry.name, "absent"),  # type: ignore[arg-type]
+                place=PLACE / entry.file_name,
+                size=entry.size,
+                entry=entry,
+            )
+            for entry in load_catalogue().values()
+        ]
+        return listed + [
+            ModelStatus(name=path.name, state="disk", place=path, size=path.stat().st_size)
+            for path in self.files
+        ]
+
+    def find(self, name: str, progress: object) -> Found:
+        """The registry: it knows paths and what is on this machine."""
+        self.asked.append(name)
+        if os.sep in name:
+            resolved = resolve(name)
+            return Found(name=name, path=resolved.path)
+        if self.states.get(name, "absent") == "absent":
+            raise MISSING
+        return Found(name=name)
+
+    def first_run(self, trouble: UrialError, options: EngineOptions) -> Screen[str | None]:
+        return FirstRunScreen(
+            trouble,
+            models=self.models,
+            look=lambda path: summarise(path, options, memory=self.memory),
+            start=self.directory,
+        )
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    (tmp_path / "files").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return Machine(Path("files"))
+
+
+@pytest.fixture
+def missing(machine: Machine) -> dict[str, object]:
+    """The arguments of an application whose model is not there."""
+    return {
+        "model": "gemma-3-270m",
+        "find_model": machine.find,
+        "first_run": machine.first_run,
+        "ready": False,
+    }
+
+
+async def offered(pilot: Pilot[None]) -> None:
+    await wait_until(pilot, lambda: shows(pilot, "Choose a model") and shows(pilot, "Gemma 3 270M"))
+
+
+async def ready(pilot: Pilot[None]) -> None:
+    await wait_until(pilot, lambda: "ready" in status(pilot))
+
+
+async def test_a_missing_model_is_told_with_what_can_be_done(
+    opened: Opened, missing: dict[str, object]
+) -> None:
+    async with opened(**missing) as pilot:
+        await offered(pilot)
+        assert shows(pilot, "gemma-3-270m is not on this machine")
+        assert shows(pilot, "pip install 'urial-tui[demo]'")
+        assert shows(pilot, "Gemma Terms of Use")
+        await pilot.press("escape")
+        # The chat says the same, and can be read and written in.
+        await wait_until(pilot, lambda: "no model" in status(pilot))
+        assert shows(pilot, "is not on this machine")
+        assert shows(pilot, "Ctrl+R")
+        await type_text(pilot, "hello")
+        await pilot.press("ctrl+r")
+        await offered(pilot)
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: shows(pilot, "hello"))
+
+
+@pytest.mark.parametrize("state", ["package", "disk"])
+async def test_the_demo_model_is_one_key_away_where_it_is_installed(
+    state: str, opened: Opened, missing: dict[str, object], machine: Machine, engine: ScriptedEngine
+) -> None:
+    async with opened(**missing) as pilot:
+        await offered(pilot)
+        machine.states["gemma-3-270m"] = state
+        # It was installed meanwhile, in another terminal.
+        await pilot.press("ctrl+r")
+        await wait_until(pilot, lambda: shows(pilot, "Use the demo model"))
+        await pilot.press("enter")
+        await ready(pilot)
+        assert machine.asked == ["gemma-3-270m"] * 2
+        assert not shows(pilot, "✖")
+        await type_text(pilot, "hello")
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: shows(pilot, "Certainly."))
+
+
+async def test_the_demo_model_is_there_for_the_mouse_as_well(
+    opened: Opened, missing: dict[str, object], machine: Machine
+) -> None:
+    missing["model"] = "llama-2-7b"
+    machine.states["gemma-3-270m"] = "package"
+    async with opened(**missing) as pilot:
+        await wait_until(pilot, lambda: shows(pilot, "Use the demo model"))
+        await pilot.click("#use-demo")
+        await ready(pilot)
+        assert machine.asked == ["llama-2-7b", "gemma-3-270m"]
+
+
+async def test_a_file_is_looked_at_before_it_is_taken(
+    opened: Opened, missing: dict[str, object], machine: Machine, llama_gguf: Path
+) -> None:
+    (machine.directory / "notes.gguf").write_text("<!doctype html><title>Not found</title>")
+    (machine.directory / "cut.gguf").write_bytes(llama_gguf.read_bytes()[:-500])
+    good = machine.directory / "good.gguf"
+    good.symlink_to(llama_gguf)
+    async with opened(**missing) as pilot:
+        await offered(pilot)
+        await pilot.press("f3")
+        line = pilot.app.screen.query_one("#file-path", Input)
+        await wait_until(pilot, lambda: line.has_focus)
+        for name, said in (
+            ("missing.gguf", "There is no file"),
+            ("notes.gguf", "a web page"),
+            ("cut.gguf", "is cut off"),
+        ):
+            line.value = f"files/{name}"
+            await wait_until(pilot, lambda said=said: shows(pilot, said))  # type: ignore[misc]
+            await pilot.press("enter")
+            await pilot.pause()
+            assert isinstance(pilot.app.screen, FirstRunScreen)
+        assert machine.asked == ["gemma-3-270m"]
+        line.value = "files/goo"
+        await wait_until(pilot, lambda: "files/good.gguf" in screen_text(pilot))
+        await pilot.press("end", "right")
+        await wait_until(pilot, lambda: line.value == "files/good.gguf")
+        await wait_until(pilot, lambda: shows(pilot, "✔ tiny"))
+        assert shows(pilot, "12.0 GB free")
+        await pilot.press("enter")
+        await ready(pilot)
+        assert machine.asked == ["gemma-3-270m", str(good.absolute())]
+
+
+async def test_a_file_that_does_not_fit_is_refused_with_its_need(
+    opened: Opened, missing: dict[str, object], machine: Machine, llama_gguf: Path
+) -> None:
+    machine.memory = MachineMemory(total=100_000_000, available=50_000_000)
+    async with opened(**missing) as pilot:
+        await offered(pilot)
+        await pilot.press("f3")
+        line = pilot.app.screen.query_one("#file-path", Input)
+        line.value = str(llama_gguf)
+        await wait_until(pilot, lambda: shows(pilot, "does not fit"))
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, FirstRunScreen)
+
+
+async def test_a_file_is_picked_from_the_tree_which_shows_only_models_and_directories(
+    opened: Opened, missing: dict[str, object], machine: Machine, llama_gguf: Path
+) -> None:
+    (machine.directory / "a-directory").mkdir()
+    (machine.directory / "b.gguf").symlink_to(llama_gguf)
+    for name in ("text.txt", ".hidden.gguf"):
+        (machine.directory / name).write_text("")
+    async with opened(**missing) as pilot:
+        await offered(pilot)
+        await pilot.press("f3")
+        await wait_until(pilot, lambda: shows(pilot, "b.gguf"))
+        assert shows(pilot, "a-directory")
+        assert not shows(pilot, "text.txt")
+        assert not shows(pilot, "hidden")
+        pilot.app.screen.query_one(ModelTree).focus()
+        await pilot.press("down", "down", "enter")
+        await wait_until(pilot, lambda: shows(pilot, "✔ tiny"))
+        await pilot.press("enter")
+        await ready(pilot)
+        assert machine.asked[1:] == [str((machine.directory / "b.gguf").absolute())]
+
+
+async def test_a_directory_that_is_typed_is_shown_in_the_tree(
+    opened: Opened, missing: dict[str, object], machine: Machine, llama_gguf: Path
+) -> None:
+    deep = machine.directory / "one" / "two"
+    deep.mkdir(parents=True)
+    (deep / "deep.gguf").symlink_to(llama_gguf)
+    async with opened(**missing) as pilot:
+        await offered(pilot)
+        await pilot.press("f3")
+        line = pilot.app.screen.query_one("#file-path", Input)
+        line.value = "files/one/two"
+        await wait_until(pilot, lambda: shows(pilot, "A directory"))
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: shows(pilot, "deep.gguf"))
+
+
+async def test_the_catalogue_tells_what_is_here_and_how_to_get_the_rest(
+    opened: Opened, missing: dict[str, object], machine: Machine, llama_gguf: Path
+) -> None:
+    machine.states["smollm2-135m"] = "disk"
+    machine.files = [llama_gguf]
+    async with opened(size=(120, 40), **missing) as pilot:
+        await offered(pilot)
+        await pilot.press("f4")
+        table = pilot.app.screen.query_one(DataTable)
+        await wait_until(pilot, lambda: table.has_focus and shows(pilot, "✔ yes"))
+        # What is here comes first.
+        assert shows(pilot, "Enter uses /models/")
+        await pilot.press("down", "down")
+        await wait_until(pilot, lambda: shows(pilot, "by hand"))
+        assert shows(pilot, "/models/gemma-3-270m-q4_k_m.gguf")
+        assert shows(pilot, "urial models pull gemma-3-270m")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, FirstRunScreen)
+        await pilot.press("up", "up", "enter")
+        await ready(pilot)
+        assert machine.asked[1:] == ["smollm2-135m"]
+
+
+async def test_a_file_of_the_models_directory_is_taken_by_its_path(
+    opened: Opened, missing: dict[str, object], machine: Machine, llama_gguf: Path
+) -> None:
+    machine.files = [llama_gguf]
+    async with opened(**missing) as pilot:
+        await offered(pilot)
+        await pilot.press("f4")
+        await wait_until(pilot, lambda: shows(pilot, "tiny-llama.gguf"))
+        await pilot.press("enter")
+        await ready(pilot)
+        assert machine.asked[1:] == [str(llama_gguf)]
+
+
+async def test_a_choice_that_fails_as_well_brings_the_screen_back_with_the_reason(
+    opened: Opened, missing: dict[str, object], machine: Machine
+) -> None:
+    broken = ModelError("The package is incomplete.", "Install it again.")
+    machine.states["gemma-3-270m"] = "package"
+
+    def find(name: str, progress: object) -> Found:
+        raise MISSING if name == "other" else broken
+
+    missing |= {"find_model": find, "model": "other"}
+    async with opened(**missing) as pilot:
+        await wait_until(pilot, lambda: shows(pilot, "Use the demo model"))
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: shows(pilot, "The package is incomplete."))
+        await offered(pilot)
+
+
+async def test_hostile_names_are_drawn_harmlessly(
+    opened: Opened, missing: dict[str, object], machine: Machine
+) -> None:
+    evil = "[red]\x1b[2J\u202eevil"
+    path = tinygguf.write_llama(machine.directory / f"{evil}.gguf", name=evil)
+    harmless = machine.directory / "harmless.gguf"
+    harmless.symlink_to(path.name)
+    (machine.directory / "[bold]dir").mkdir()
+    machine.files = [path]
+    async with opened(size=(120, 40), **missing) as pilot:
+        await offered(pilot)
+        await pilot.press("f4")
+        await wait_until(pilot, lambda: shows(pilot, "[red]␛[2J<U+202E>evil"))
+        await pilot.press("f3")
+        await wait_until(pilot, lambda: shows(pilot, "[bold]dir"))
+        assert not shows(pilot, "evil")
+        assert completion("files/[red") is None
+        line = pilot.app.screen.query_one("#file-path", Input)
+        line.value = str(path)
+        await wait_until(pilot, lambda: shows(pilot, "There is no file"))
+        line.value = str(harmless)
+        await wait_until(pilot, lambda: shows(pilot, "✔ [red]␛[2J<U+202E>evil"))
+        assert "\x1b" not in screen_text(pilot)
+
+
+def test_paths_are_completed_to_what_can_be_chosen(machine: Machine, home: Path) -> None:
+    (machine.directory / "models").mkdir()
+    (machine.directory / "model.gguf").touch()
+    (machine.directory / "model.txt").touch()
+    assert completion("fil") == "files/"
+    assert completion("files/mod") == "files/model.gguf"
+    assert completion("files/models") == "files/models/"
+    assert completion("files/model.t") is None
+    assert completion("nowhere/x") is None
+    assert completion("\0/") is None
+    (home / "mine.gguf").touch()
+    assert completion("~/mi") == "~/mine.gguf"
+
+
+def test_sizes_have_three_digits() -> None:
+    sizes = (0, 999, 1000, 253_113_024, 4_920_000_000, 12_000_000_000, 2**60)
+    assert [size(one) for one in sizes] == [
+        "0 B", "999 B", "1.00 kB", "253 MB", "4.92 GB", "12.0 GB", "1152922 TB",
+    ]  # fmt: skip
+    assert [count(n) for n in (900, 148_000, 268_098_176, 7_248_023_552)] == [
+        "900", "148K", "268M", "7.25B",
+    ]  # fmt: skip
+
+
+# -- how it looks ------------------------------------------------------------------------
+
+Compare = Callable[..., bool]
+SIZES = pytest.mark.parametrize("size_", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+
+
+@pytest.fixture
+def app_arguments(missing: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in missing.items() if name != "ready"}
+
+
+@SIZES
+@pytest.mark.parametrize("tab", ["absent", "package", "file", "catalogue"])
+def test_the_screen(
+    tab: str,
+    size_: tuple[int, int],
+    snap_compare: Compare,
+    make_app: Callable[..., object],
+    app_arguments: dict[str, object],
+    machine: Machine,
+    llama_gguf: Path,
+) -> None:
+    app_arguments["model"] = "llama-2-7b"
+    (machine.directory / "older").mkdir()
+    for name in ("mistral-7b-v0.3-Q4_K_M.gguf", "tiny.gguf"):
+        (machine.directory / name).symlink_to(llama_gguf)
+    if tab != "absent":
+        machine.states["gemma-3-270m"] = "package"
+
+    async def prepare(pilot: Pilot[None]) -> None:
+        await offered(pilot)
+        if tab == "file":
+            await pilot.press("f3")
+            line = pilot.app.screen.query_one("#file-path", Input)
+            line.cursor_blink = False
+            line.value = "files/tiny.gguf"
+            await wait_until(pilot, lambda: shows(pilot, "✔ tiny"))
+        elif tab == "catalogue":
+            await pilot.press("f4")
+            await pilot.press("down", "down", "down")
+            await wait_until(pilot, lambda: shows(pilot, "by hand"))
+
+    assert snap_compare(make_app(**app_arguments), terminal_size=size_, run_before=prepare)
+
+
+def test_the_values_of_a_summary(llama_gguf: Path) -> None:
+    summary = summarise(llama_gguf, EngineOptions(), memory=MEMORY)
+    assert (summary.architecture, summary.size) == ("llama", llama_gguf.stat().st_size)
+    assert summary.memory > summary.size
+    assert summary.available == MEMORY.available
+    assert summary.warning == ""
+    little = msgspec.structs.replace(MEMORY, available=1_000_000)
+    assert "may be slow" in summarise(llama_gguf, EngineOptions(), memory=little).warning

@@ -1,0 +1,57 @@
+"""What a model file is, and whether it would run here, told before it is chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from urial_tui.engine.protocol import EngineOptions
+from urial_tui.models.fit import MachineMemory, check_fit, machine_memory, memory_need
+from urial_tui.models.header import inspect_header
+
+
+class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A sound model file. Sizes in bytes; `name` and `architecture` are foreign text.
+
+    `memory`: what it needs with the context of the settings; `available`: what is free,
+    None where the system does not say. `warning`: why it may be slow, or nothing.
+    """
+
+    path: Path
+    name: str
+    architecture: str
+    parameters: int
+    size: int
+    memory: int
+    available: int | None
+    warning: str = ""
+
+
+def summarise(
+    path: Path, options: EngineOptions, *, memory: MachineMemory | None = None
+) -> ModelSummary:
+    """Read a model file's header, and compare what it needs with what there is.
+
+    Args:
+        path: The file.
+        options: How it would be loaded.
+        memory: What the machine has, where that is not to be asked.
+
+    Raises:
+        ModelError: It is no model, is damaged, or does not fit into this machine.
+    """
+    header = inspect_header(path)
+    memory = memory or machine_memory()
+    warning = check_fit(path, n_ctx=options.n_ctx, kv_type=options.kv_type, memory=memory)
+    need = memory_need(path, header, n_ctx=options.n_ctx, kv_type=options.kv_type)
+    return ModelSummary(
+        path=path,
+        name=header.name or path.name,
+        architecture=header.architecture,
+        parameters=header.parameters,
+        size=need.weights,
+        memory=need.total,
+        available=memory.available,
+        warning=warning,
+    )

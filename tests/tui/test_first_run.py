@@ -181,6 +181,7 @@ async def test_a_file_is_looked_at_before_it_is_taken(
         assert machine.asked == ["gemma-3-270m"]
         line.value = "files/goo"
         await wait_until(pilot, lambda: "files/good.gguf" in screen_text(pilot))
+        await wait_until(pilot, lambda: shows(pilot, "Type on"))
         await pilot.press("end", "right")
         await wait_until(pilot, lambda: line.value == "files/good.gguf")
         await wait_until(pilot, lambda: shows(pilot, "✔ tiny"))

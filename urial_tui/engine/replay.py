@@ -17,7 +17,7 @@ import msgspec
 
 from urial_tui.engine.frames import ProtocolError, decode_command, decode_event, encode
 from urial_tui.engine.protocol import VERSION, Cancel, Command, Ready, Shutdown
-from urial_tui.engine.recording import Died, Received, Recording, Sent
+from urial_tui.engine.recording import Died, Received, Recording, Sent, Started
 from urial_tui.engine.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, RecordingError
 
@@ -35,13 +35,14 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """A command and what came of it.
+    """A command, the seconds that the user took before it (`pause`), and what came of it.
 
     `death`: the worker ended so many seconds (`death_pause`) after the last reply, in the
     middle of the request or while nothing was asked of it any more.
     """
 
     command: Command
+    pause: float = 0.0
     replies: tuple[Reply, ...] = ()
     death: Died | None = None
     death_pause: float = 0.0
@@ -55,10 +56,12 @@ def exchanges(recording: Recording) -> Iterator[Exchange]:
     """
     current: Exchange | None = None
     replies: list[Reply] = []
-    before = 0.0
+    before = waited = 0.0
     for entry in recording.entries:
         pause, before = _pause(entry.at - before), entry.at
-        if isinstance(entry, Received):
+        if isinstance(entry, Started):
+            waited = pause
+        elif isinstance(entry, Received):
             replies.append(Reply(body=entry.body, pause=pause))
         elif isinstance(entry, Died) and current is not None:
             current = msgspec.structs.replace(current, death=entry, death_pause=pause)
@@ -68,7 +71,8 @@ def exchanges(recording: Recording) -> Iterator[Exchange]:
                 continue
             if current is not None:
                 yield msgspec.structs.replace(current, replies=tuple(replies))
-            current, replies = Exchange(command=command), []
+            current, replies = Exchange(command=command, pause=max(pause, waited)), []
+            waited = 0.0
     if current is not None:
         yield msgspec.structs.replace(current, replies=tuple(replies))
 

@@ -26,7 +26,7 @@ from urial_tui.engine.protocol import (
     Turn,
 )
 from urial_tui.engine.recording import read_recording
-from urial_tui.engine.replay import Replay
+from urial_tui.engine.replay import Exchange, Replay
 from urial_tui.models.loading import Loader
 from urial_tui.prompting.preamble import Preamble, find_preamble, list_preambles
 from urial_tui.prompting.render import open_turn, preamble_text
@@ -81,11 +81,11 @@ class ReplayApp(UrialApp):
             command = exchange.command
             if isinstance(command, LoadModel):
                 if loaded:
-                    await self._idle()
+                    await self._turn_of_user(exchange)
                     self.chat.action_reload()
                 loaded = True
             elif isinstance(command, Generate):
-                await self._idle()
+                await self._turn_of_user(exchange)
                 question = question_of(command.turns, self._preamble)
                 self.chat.query_one(Prompt).post_message(Prompt.Submitted(question))
             else:
@@ -94,6 +94,10 @@ class ReplayApp(UrialApp):
                 await asyncio.sleep(_LOOK_EVERY)
         await self._idle()
         self.notify("The recording ends here; Ctrl+Q leaves.", markup=False)
+
+    async def _turn_of_user(self, exchange: Exchange) -> None:
+        await self._idle()
+        await asyncio.sleep(exchange.pause * self._replay.pace)
 
     async def _idle(self) -> None:
         """Wait until nothing is loaded, read or written."""

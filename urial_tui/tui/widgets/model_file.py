@@ -137,6 +137,9 @@ class ModelFileField(Vertical):
         if await asyncio.to_thread(path.is_dir):
             self._say(Content.styled("A directory: Enter shows its models below.", "$quiet"))
             return
+        if await asyncio.to_thread(_is_start_of_path, path, text):
+            self._say(Content.styled("Type on; → completes it.", "$quiet"))
+            return
         try:
             summary = await asyncio.to_thread(self._look, path)
         except ModelError as error:
@@ -195,6 +198,10 @@ def completion(text: str) -> str | None:
             if found != text:
                 return found
     return None
+
+
+def _is_start_of_path(path: Path, text: str) -> bool:
+    return not path.exists() and completion(text) is not None
 
 
 def described(summary: ModelSummary) -> Content:

@@ -2,10 +2,10 @@
 
 A program of its own, because the engine leaves out of its process what that class needs:
 `python -m tests.forced_logits JOBS RESULT` reads a JSON list of jobs, each {"model",
-"adapter", "context", "answer"}, and writes an .npz with the (len(answer), n_vocab) float32
-logits in front of each token of the answer, under the job's number.
+"adapter", "context", "answer", "batch"}, and writes an .npz with the (len(answer), n_vocab)
+float32 logits in front of each token of the answer, under the job's number.
 
-Half-precision attention rounds by the shapes of its batches, so these are the engine's.
+Half-precision attention rounds by the shapes of its batches, so `batch` has to be the engine's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-BATCH = 64
 N_CTX = 1024
 
 
@@ -38,8 +37,8 @@ def main(jobs: Path, result: Path) -> None:
             job["model"],
             lora_path=job["adapter"],
             n_ctx=N_CTX,
-            n_batch=BATCH,
-            n_ubatch=BATCH,
+            n_batch=job["batch"],
+            n_ubatch=job["batch"],
             n_threads=1,
             n_threads_batch=1,
             flash_attn=True,

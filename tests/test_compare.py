@@ -28,6 +28,7 @@ from urial_tui.compare.items import Query, ScoredItem, document
 from urial_tui.compare.runner import Comparison
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client import Engine
+from urial_tui.engine.loaded import FORCED_BATCH
 from urial_tui.engine.protocol import EngineOptions, Event, TextSegment
 from urial_tui.errors import UrialError
 
@@ -183,6 +184,7 @@ def evaluate(directory: Path, *jobs: Job) -> list[Rows]:
                     "adapter": str(job.adapter) if job.adapter else None,
                     "context": list(job.context),
                     "answer": list(job.answer),
+                    "batch": FORCED_BATCH,
                 }
                 for job in jobs
             ]
@@ -259,11 +261,11 @@ def test_the_numbers_are_those_of_a_plain_evaluation(
     pair: tuple[Path, Path, Path | None], tmp_path: Path
 ) -> None:
     base, aligned, adapter = pair
-    text = "this is the first answer, and I hope it helps " * 5
+    text = "this is the first answer, and I hope it helps " * 10
     with opened(base, aligned, adapter=adapter) as comparison:
         item = given(comparison, text, "Hello, can you help me with this list of code?")
     ids = ids_of(item)
-    assert len(ids) > 64, "more than one batch"
+    assert len(ids) > FORCED_BATCH, "more than one batch"
     rows = evaluate(
         tmp_path,
         Job(base, None, item.base_context.ids, ids),
@@ -278,11 +280,11 @@ def test_the_answer_is_the_greedy_one_of_the_evaluation_that_is_scored(
     pair: tuple[Path, Path, Path | None], tmp_path: Path
 ) -> None:
     base, aligned, adapter = pair
-    with opened(base, aligned, adapter=adapter) as comparison:
+    with opened(base, aligned, adapter=adapter, max_tokens=FORCED_BATCH + 20) as comparison:
         item = answer(comparison, "Hello, can you help me with this list of code?")
     ids = ids_of(item)
     scores = item.scores
-    assert len(ids) > 64, "more than one batch"
+    assert len(ids) > FORCED_BATCH, "more than one batch"
     np.testing.assert_array_equal(scores.argmax_aligned, ids)
     np.testing.assert_array_equal(scores.rank == 1, scores.argmax_base == ids)
     (rows,) = evaluate(tmp_path, Job(aligned, adapter, item.aligned_context.ids, ids))

@@ -13,13 +13,16 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from io import StringIO
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.console import Console, RenderableType
 from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
+from textual.worker import WorkerFailed
 
 from urial_tui.chat.store import Store
 from urial_tui.engine.protocol import EngineOptions
@@ -30,6 +33,7 @@ from urial_tui.settings import Settings, load_settings
 from urial_tui.tui.engine_thread import ChatEngine, EngineThread, FindModel, ModelFile
 from urial_tui.tui.messages import CompareRequested
 from urial_tui.tui.screens.chat import ChatScreen, MakeFirstRun
+from urial_tui.tui.terminal import understand_input
 from urial_tui.tui.themes import DARK, DEFAULTS, LIGHT
 
 if TYPE_CHECKING:
@@ -69,21 +73,28 @@ def run(model: str | None = None, preamble: str | None = None) -> int:
         trouble=trouble,
     )
     try:
-        code = run_in_terminal(app)
-        app.chat.engine.save_rest()
-        return code
+        try:
+            return run_in_terminal(app)
+        finally:
+            app.chat.engine.save_rest()
     finally:
         if store is not None:
             store.close()
 
 
 def run_in_terminal(app: UrialApp) -> int:
-    """Run an application until it ends, by whatever; no worker is left. The exit code."""
+    """Run an application until it ends, by whatever; no worker is left. The exit code.
+
+    A mistake of ours that ended it is raised when the terminal is as it was before.
+    """
+    understand_input()
     app.ends_on_signals = True
     try:
         app.run()
     finally:
         app.close_engine()
+    if app.mistake is not None:
+        raise app.mistake
     return app.return_code or 0
 
 
@@ -214,7 +225,7 @@ class UrialApp(App[None]):
         if not self.ends_on_signals:
             return
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(NotImplementedError, RuntimeError):
                 loop.add_signal_handler(number, self._end_on_signal, number)
 
@@ -285,5 +296,33 @@ class UrialApp(App[None]):
         yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
         yield SystemCommand("Quit", "Leave urial", self.action_quit)
 
+    def action_help_quit(self) -> None:
+        """Ctrl+C where nothing is selected ends nothing; say what does."""
+        stop = ", Esc stops the answer" if self.chat.answering else ""
+        self.notify(f"Ctrl+Q quits{stop}. Ctrl+C copies what is selected.", markup=False)
+
     def _end_on_signal(self, number: int) -> None:
         self.exit(return_code=128 + number)
+
+    # -- a mistake of ours ----------------------------------------------------------
+
+    @property
+    def mistake(self) -> Exception | None:
+        """What ended the application, if that was no wish of anybody."""
+        error = self._exception
+        return error.error if isinstance(error, WorkerFailed) else error  # type: ignore[return-value]
+
+    def _fatal_error(self) -> None:
+        """End, and leave it to whoever called us to tell.
+
+        Textual would print a trace, with the values of all variables.
+        """
+        self._close_messages_no_wait()
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """As `_fatal_error`: Textual's own threads hand over nothing but their traces."""
+        text = StringIO()
+        Console(file=text, width=100, color_system=None).print(*renderables)
+        error = RuntimeError("the terminal's input could not be read")
+        error.add_note(text.getvalue())
+        self._handle_exception(error)

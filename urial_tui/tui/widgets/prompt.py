@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from textual import events
-from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.binding import Binding, BindingType
-from textual.keys import Keys
 from textual.message import Message
 from textual.widgets import TextArea
 
 from urial_tui.sanitize import sanitize
 
 MAX_LINES = 6
-
-# Without a newer keyboard protocol, Alt+Enter is ESC CR, which Textual takes for Enter.
-cast(dict[str, object], ANSI_SEQUENCES_KEYS)["\x1b\r"] = (Keys.ControlJ,)
 
 
 class Prompt(TextArea):

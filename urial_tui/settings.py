@@ -62,11 +62,12 @@ class SamplingSettings(_Section, frozen=True, kw_only=True):
 
 
 class Settings(_Section, frozen=True, kw_only=True):
-    """Everything that a user can set."""
+    """Everything that a user can set. `keys`: other keys for actions, by the actions' ids."""
 
     chat: ChatSettings = ChatSettings()
     engine: EngineSettings = EngineSettings()
     sampling: SamplingSettings = SamplingSettings()
+    keys: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 _KV_TYPES = ("f16", "q8_0", "q4_0")

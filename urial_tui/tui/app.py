@@ -31,6 +31,7 @@ from urial_tui.models.loading import LoadFile, load
 from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.settings import Settings, load_settings
 from urial_tui.tui.engine_thread import ChatEngine, EngineThread, FindModel, ModelFile
+from urial_tui.tui.keys import keymap, shown
 from urial_tui.tui.messages import CompareRequested
 from urial_tui.tui.screens.chat import ChatScreen, MakeFirstRun
 from urial_tui.tui.terminal import understand_input
@@ -164,13 +165,17 @@ class UrialApp(App[None]):
         clock: Measures the rate of tokens.
         load: Loads a model that was found.
         first_run: Makes the screen that helps where there is no model.
+
+    Raises:
+        SettingsError: The settings give keys to actions that can't be.
     """
 
     TITLE = "urial"
     CSS_PATH = "urial.tcss"
     BINDING_GROUP_TITLE = "Everywhere"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+q", "quit", "Quit", priority=True),
+        Binding("ctrl+q", "quit", "Quit", priority=True, id="app.quit"),
+        Binding("ctrl+p", "command_palette", "Commands", priority=True, id="app.commands"),
     ]
 
     def __init__(
@@ -190,12 +195,14 @@ class UrialApp(App[None]):
         first_run: MakeFirstRun = make_first_run,
     ) -> None:
         super().__init__()
+        settings = settings or Settings()
+        self.set_keymap(keymap(settings.keys))
         self.ends_on_signals = False
         self._comparison_factory = comparison_factory
         self._find_model = find_model
         self._list_models = list_models
         self._comparison: ComparisonThread | None = None
-        self._settings = settings = settings or Settings()
+        self._settings = settings
         self.chat = ChatScreen(
             lambda screen: EngineThread(
                 engine_factory, screen.post_message, clock=clock, load=load
@@ -273,10 +280,7 @@ class UrialApp(App[None]):
 
     def get_key_display(self, binding: Binding) -> str:
         """Keys as they are printed on a keyboard: Ctrl+N, Shift+Enter."""
-        if binding.key_display:
-            return binding.key_display
-        names = {"escape": "Esc", "pageup": "Page Up", "pagedown": "Page Down"}
-        return "+".join(names.get(part, part.capitalize()) for part in binding.key.split("+"))
+        return binding.key_display or shown(binding.key)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What the command palette offers."""

@@ -64,15 +64,16 @@ class AnsweringScreen(EngineScreen):
         settings: Sampling, lengths and the engine's options.
     """
 
+    BINDING_GROUP_TITLE = "Chat"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "stop", "Stop the answer, keep its text"),
-        Binding("f5", "regenerate", "Answer again"),
+        Binding("escape", "stop", "Stop the answer, keep its text", id="chat.stop"),
+        Binding("f5", "regenerate", "Answer again", id="chat.regenerate"),
         # The text area that the prompt is has its own use for these.
-        Binding("f6", "edit", "Edit the question", priority=True),
-        Binding("f7", "go_on", "Go on with the answer", priority=True),
-        Binding("alt+left", "sibling(-1)", "Other version before"),
-        Binding("alt+right", "sibling(1)", "Other version after"),
-        Binding("alt+u", "undo", "Undo"),
+        Binding("f6", "edit", "Edit the question", priority=True, id="chat.edit"),
+        Binding("f7", "go_on", "Go on with the answer", priority=True, id="chat.go_on"),
+        Binding("alt+left", "sibling(-1)", "Other version before", id="chat.version_before"),
+        Binding("alt+right", "sibling(1)", "Other version after", id="chat.version_after"),
+        Binding("alt+u", "undo", "Undo", id="chat.undo"),
     ]
 
     def __init__(

@@ -57,12 +57,14 @@ class ChatScreen(AnsweringScreen):
     AUTO_FOCUS = "#prompt"
     BINDING_GROUP_TITLE = "Chat"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+n", "new", "New conversation", priority=True),
-        Binding("ctrl+o", "open", "Stored conversations", priority=True),
-        Binding("ctrl+r", "reload", "Load the model again", priority=True),
-        Binding("f2", "compare", "Compare two models"),
-        Binding("f3", "compare_answer", "Compare this answer, token by token"),
-        Binding("f1,question_mark", "help", "Keys"),
+        Binding("ctrl+n", "new", "New conversation", priority=True, id="chat.new"),
+        Binding("ctrl+o", "open", "Stored conversations", priority=True, id="chat.open"),
+        Binding("ctrl+r", "reload", "Load the model again", priority=True, id="chat.reload"),
+        Binding("f2", "compare", "Compare two models", id="chat.compare"),
+        Binding(
+            "f3", "compare_answer", "Compare this answer, token by token", id="chat.compare_answer"
+        ),
+        Binding("f1,question_mark", "help", "Keys", id="chat.keys"),
     ]
 
     def __init__(

@@ -84,12 +84,12 @@ class CompareScreen(Screen[None]):
     AUTO_FOCUS = "Prompt"
     BINDING_GROUP_TITLE = "Compare"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Stop; back to the chat"),
-        Binding("f2", "pick('base')", "Change the base side"),
-        Binding("f3", "pick('aligned')", "Change the aligned side"),
-        Binding("f4", "whole", "The token, or the whole answer"),
-        Binding("ctrl+r", "again", "Compare again", priority=True),
-        Binding("f1,question_mark", "help", "Keys"),
+        Binding("escape", "back", "Stop; back to the chat", id="compare.back"),
+        Binding("f2", "pick('base')", "Change the base side", id="compare.base"),
+        Binding("f3", "pick('aligned')", "Change the aligned side", id="compare.aligned"),
+        Binding("f4", "whole", "The token, or the whole answer", id="compare.whole"),
+        Binding("ctrl+r", "again", "Compare again", priority=True, id="compare.again"),
+        Binding("f1,question_mark", "help", "Keys", id="compare.keys"),
     ]
 
     def __init__(

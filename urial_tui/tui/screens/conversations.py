@@ -22,7 +22,10 @@ from urial_tui.sanitize import sanitize_line
 class ConversationsScreen(ModalScreen[int | None]):
     """A list over the chat; ends with the chosen conversation's id, or None."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Back")]
+    BINDING_GROUP_TITLE = "Conversations"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Back", id="conversations.back")
+    ]
 
     def __init__(self, conversations: Sequence[ConversationRecord]) -> None:
         super().__init__()

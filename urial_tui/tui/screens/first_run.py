@@ -46,12 +46,12 @@ class FirstRunScreen(Screen[str | None]):
     CSS_PATH = "../first_run.tcss"
     BINDING_GROUP_TITLE = "Model"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f2", "show('demo')", "Demo model"),
-        Binding("f3", "show('file')", "A file", priority=True),
-        Binding("f4", "show('catalogue')", "Catalogue"),
-        Binding("ctrl+r", "look", "Look again", priority=True),
-        Binding("escape", "dismiss(None)", "Back to the chat"),
-        Binding("f1", "help", "Keys"),
+        Binding("f2", "show('demo')", "Demo model", id="model.demo"),
+        Binding("f3", "show('file')", "A file", priority=True, id="model.file"),
+        Binding("f4", "show('catalogue')", "Catalogue", id="model.catalogue"),
+        Binding("ctrl+r", "look", "Look again", priority=True, id="model.look"),
+        Binding("escape", "dismiss(None)", "Back to the chat", id="model.back"),
+        Binding("f1", "help", "Keys", id="model.keys"),
     ]
 
     def __init__(

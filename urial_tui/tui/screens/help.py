@@ -16,8 +16,9 @@ from textual.widgets import Static
 class HelpScreen(ModalScreen[None]):
     """Lists the bindings of the screen below, by what they belong to."""
 
+    BINDING_GROUP_TITLE = "Keys"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,f1,q,question_mark", "dismiss(None)", "Back")
+        Binding("escape,f1,q,question_mark", "dismiss(None)", "Back", id="keys.back")
     ]
 
     def __init__(self, bindings: Sequence[ActiveBinding]) -> None:

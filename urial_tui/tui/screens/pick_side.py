@@ -29,7 +29,9 @@ class PickSideScreen(ModalScreen[SideChoice | None]):
     """
 
     BINDING_GROUP_TITLE = "Side"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Back")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Back", id="side.back")
+    ]
 
     def __init__(
         self,

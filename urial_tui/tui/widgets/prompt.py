@@ -11,6 +11,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from urial_tui.sanitize import sanitize
+from urial_tui.tui.keys import keys_of
 
 MAX_LINES = 6
 
@@ -20,12 +21,19 @@ class Prompt(TextArea):
 
     BINDING_GROUP_TITLE = "Prompt"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "Send"),
-        Binding("ctrl+j,shift+enter,alt+enter", "newline", "New line"),
-        Binding("up", "earlier", "Earlier questions, if empty"),
-        Binding("down", "later", "Later questions"),
-        Binding("pageup", "screen.page_transcript(-1)", "Scroll the transcript up"),
-        Binding("pagedown", "screen.page_transcript(1)", "Scroll the transcript down"),
+        Binding("enter", "submit", "Send", id="prompt.submit"),
+        Binding("ctrl+j,shift+enter,alt+enter", "newline", "New line", id="prompt.newline"),
+        Binding("up", "earlier", "Earlier questions, if empty", id="prompt.earlier"),
+        Binding("down", "later", "Later questions", id="prompt.later"),
+        Binding(
+            "pageup", "screen.page_transcript(-1)", "Scroll the transcript up", id="prompt.page_up"
+        ),
+        Binding(
+            "pagedown",
+            "screen.page_transcript(1)",
+            "Scroll the transcript down",
+            id="prompt.page_down",
+        ),
     ]
 
     class Submitted(Message):
@@ -110,14 +118,18 @@ class Prompt(TextArea):
         return not self.text
 
     async def _on_key(self, event: events.Key) -> None:
-        """Enter is not for new lines here.
+        """Enter is not for new lines here; the cursor keys move where no other use is left.
 
         Not done with priority bindings: those overtake characters that were typed before.
         """
-        if event.key == "enter":
+        if event.key in keys_of(self, "prompt.submit"):
             self.action_submit()
-        elif event.key in ("ctrl+j", "shift+enter", "alt+enter"):
+        elif event.key in keys_of(self, "prompt.newline"):
             self.action_newline()
+        elif event.key == "up" and event.key not in keys_of(self, "prompt.earlier"):
+            self.action_cursor_up()
+        elif event.key == "down" and event.key not in keys_of(self, "prompt.later"):
+            self.action_cursor_down()
         else:
             return
         event.stop()

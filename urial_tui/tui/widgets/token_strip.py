@@ -83,16 +83,16 @@ class TokenStrip(ScrollView, can_focus=True):
 
     BINDING_GROUP_TITLE = "Tokens"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "move(-1)", "Token before"),
-        Binding("right", "move(1)", "Token after"),
-        Binding("up", "line(-1)", "Line above"),
-        Binding("down", "line(1)", "Line below"),
-        Binding("pageup", "page(-1)", "Page up"),
-        Binding("pagedown", "page(1)", "Page down"),
-        Binding("home", "go(0)", "First token"),
-        Binding("end", "go(-1)", "Last token"),
-        Binding("n", "shifted(1)", "Next shifted token"),
-        Binding("N", "shifted(-1)", "Shifted token before", key_display="Shift+N"),
+        Binding("left", "move(-1)", "Token before", id="compare.token_before"),
+        Binding("right", "move(1)", "Token after", id="compare.token_after"),
+        Binding("up", "line(-1)", "Line above", id="compare.line_above"),
+        Binding("down", "line(1)", "Line below", id="compare.line_below"),
+        Binding("pageup", "page(-1)", "Page up", id="compare.page_up"),
+        Binding("pagedown", "page(1)", "Page down", id="compare.page_down"),
+        Binding("home", "go(0)", "First token", id="compare.first_token"),
+        Binding("end", "go(-1)", "Last token", id="compare.last_token"),
+        Binding("n", "shifted(1)", "Next shifted token", id="compare.next_shifted"),
+        Binding("N", "shifted(-1)", "Shifted token before", id="compare.previous_shifted"),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "token-strip--plain",

@@ -30,14 +30,18 @@ class Transcript(VerticalScroll):
 
     BINDING_GROUP_TITLE = "Transcript"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "mark(-1)", "Turn before, or up in a long one"),
-        Binding("down,j", "mark(1)", "Turn after, or down in a long one"),
-        Binding("left,h", "screen.sibling(-1)", "Other version before"),
-        Binding("right,l", "screen.sibling(1)", "Other version after"),
-        Binding("r", "screen.regenerate", "Answer again"),
-        Binding("e", "screen.edit", "Edit the turn"),
-        Binding("g", "screen.go_on", "Go on with the answer"),
-        Binding("u", "screen.undo", "Undo"),
+        Binding("up,k", "mark(-1)", "Turn before, or up in a long one", id="transcript.before"),
+        Binding("down,j", "mark(1)", "Turn after, or down in a long one", id="transcript.after"),
+        Binding(
+            "left,h", "screen.sibling(-1)", "Other version before", id="transcript.version_before"
+        ),
+        Binding(
+            "right,l", "screen.sibling(1)", "Other version after", id="transcript.version_after"
+        ),
+        Binding("r", "screen.regenerate", "Answer again", id="transcript.regenerate"),
+        Binding("e", "screen.edit", "Edit the turn", id="transcript.edit"),
+        Binding("g", "screen.go_on", "Go on with the answer", id="transcript.go_on"),
+        Binding("u", "screen.undo", "Undo", id="transcript.undo"),
     ]
 
     LINES = 3

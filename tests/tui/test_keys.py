@@ -1,0 +1,150 @@
+"""Keys: every action has one, says what it does, and can be given others."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scripted import Gate, ScriptedEngine, answer
+from tests.tui.conftest import Opened, shows, status, type_text, wait_until
+from tests.tui.test_chat_screen import converse, markdown, prompt
+from tools.keys import DOCUMENT, document
+from urial_tui.errors import SettingsError
+from urial_tui.settings import Settings
+from urial_tui.tui.app import UrialApp
+from urial_tui.tui.keys import bindings, keymap, shown
+
+
+class TestDeclared:
+    def test_every_binding_has_an_id_and_says_what_it_does(self) -> None:
+        bad = [(one.owner.__name__, one.keys) for one in bindings() if not (one.id and one.what)]
+        assert not bad
+        assert all(one.id.count(".") == 1 for one in bindings())
+
+    def test_no_id_stands_for_two_actions(self) -> None:
+        names = [one.id for one in bindings()]
+        assert not {name for name in names if names.count(name) > 1}
+
+    def test_the_document_lists_them(self) -> None:
+        assert DOCUMENT.read_text(encoding="utf-8") == document(bindings()), (
+            "python -m tools.keys writes docs/keys.md"
+        )
+
+    def test_keys_are_told_as_they_are_printed_on_a_keyboard(self) -> None:
+        assert [shown(key) for key in ("ctrl+n", "N", "n", "question_mark", "alt+left")] == [
+            "Ctrl+N",
+            "Shift+N",
+            "N",
+            "?",
+            "Alt+←",
+        ]
+
+
+class TestChosen:
+    @pytest.mark.parametrize(
+        ("written", "key"),
+        [
+            ("Ctrl+G", "ctrl+g"),
+            ("Shift+Ctrl+Left", "ctrl+shift+left"),
+            ("Esc", "escape"),
+            ("Page Up", "pageup"),
+            ("F5, Ctrl+G", "f5,ctrl+g"),
+            ("?", "question_mark"),
+            ("N", "N"),
+            ("+", "plus"),
+            ("comma", "comma"),
+            ("ctrl+G", "ctrl+g"),
+            ("alt++", "alt+plus"),
+        ],
+    )
+    def test_keys_are_read_as_people_write_them(self, written: str, key: str) -> None:
+        assert keymap({"transcript.regenerate": written}) == {"transcript.regenerate": key}
+
+    @pytest.mark.parametrize(
+        ("chosen", "message"),
+        [
+            ({"chat.regenrate": "f5"}, "The key 'chat.regenrate' in [keys] names no action."),
+            ({"chat.regenerate": "foo"}, "The setting keys.chat.regenerate holds 'foo'"),
+            ({"chat.regenerate": ""}, "holds '', which is no key"),
+            ({"chat.regenerate": "f5,"}, "holds '', which is no key"),
+            ({"chat.regenerate": "hyper-x"}, "holds 'hyper-x', which is no key"),
+            ({"chat.regenerate": "\x1b[31m"}, "which is no key"),
+            ({"chat.regenerate": "f6"}, "is 'F6', which is the key of chat.edit as well"),
+            ({"chat.regenerate": "ctrl+q"}, "which is the key of app.quit as well"),
+            ({"chat.regenerate": "enter"}, "which is the key of prompt.submit as well"),
+            ({"chat.undo": "f9", "chat.stop": "f9"}, "is 'F9', which is the key of chat.undo"),
+            ({"chat.edit": "x"}, "keys.chat.edit can't be 'x'"),
+        ],
+    )
+    def test_a_mistake_is_named(self, chosen: dict[str, str], message: str) -> None:
+        with pytest.raises(SettingsError) as caught:
+            keymap(chosen)
+        assert message in caught.value.message
+        assert "\x1b" not in str(caught.value)
+        assert "settings.toml" in caught.value.hint
+        with pytest.raises(SettingsError):
+            UrialApp(settings=Settings(keys=chosen))
+
+    def test_two_actions_can_change_their_keys(self) -> None:
+        assert keymap({"chat.regenerate": "f6", "chat.edit": "f5"}) == {
+            "chat.regenerate": "f6",
+            "chat.edit": "f5",
+        }
+
+    def test_places_that_are_not_there_together_can_have_the_same_key(self) -> None:
+        assert keymap({"compare.again": "f5"})
+
+
+def mapped(**keys: str) -> Settings:
+    return Settings(keys={name.replace("__", "."): key for name, key in keys.items()})
+
+
+class TestUsed:
+    async def test_the_new_key_does_it_and_the_old_one_does_not(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        async with opened(settings=mapped(chat__regenerate="ctrl+g")) as pilot:
+            await converse(pilot, engine, "Hi", "One.")
+            await pilot.press("f5")
+            engine.enqueue(*answer("Two."))
+            await pilot.press("ctrl+g")
+            await wait_until(pilot, lambda: markdown(pilot) == ["Two."])
+            assert len(engine.requests) == 2
+
+    async def test_the_prompt_sends_with_another_key(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        keys = mapped(prompt__submit="ctrl+j", prompt__newline="enter,shift+enter")
+        async with opened(settings=keys) as pilot:
+            gate = Gate()
+            engine.enqueue(gate)
+            await type_text(pilot, "one")
+            await pilot.press("enter")
+            await type_text(pilot, "two")
+            assert prompt(pilot).text == "one\ntwo"
+            await pilot.press("ctrl+j")
+            await wait_until(pilot, gate.reached.is_set)
+            (request,) = engine.requests
+            assert "one\ntwo" in request.text
+            gate.open()
+            await wait_until(pilot, lambda: "ready" in status(pilot))
+
+    async def test_the_cursor_moves_where_up_recalls_nothing_any_more(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        async with opened(settings=mapped(prompt__earlier="ctrl+up")) as pilot:
+            await converse(pilot, engine, "Hi", "One.")
+            await pilot.press("up")
+            assert not prompt(pilot).text
+            await type_text(pilot, "a\nb")
+            await pilot.press("up")
+            assert prompt(pilot).cursor_location == (0, 1)
+            prompt(pilot).clear_text()
+            await pilot.press("ctrl+up")
+            assert prompt(pilot).text == "Hi"
+
+    async def test_the_help_tells_the_new_key(self, opened: Opened) -> None:
+        keys = mapped(chat__keys="f12", chat__regenerate="ctrl+g")
+        async with opened(settings=keys, size=(120, 60)) as pilot:
+            await pilot.press("f12")
+            await wait_until(pilot, lambda: shows(pilot, "Ctrl+G"))
+            assert not shows(pilot, "F5 ")

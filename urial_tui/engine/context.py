@@ -98,6 +98,8 @@ class Context:
             self._batch.n_seq_id[index] = 1
             self._batch.logits[index] = 0
         self._rows = 0
+        self._row: npt.NDArray[np.float32] | None = None
+        self._row_address = 0
         if adapter:
             adapters = (lib.llama_adapter_lora_p_ctypes * 1)(adapter.handle)
             if lib.llama_set_adapters_lora(
@@ -182,12 +184,17 @@ class Context:
 
     def logits(self) -> npt.NDArray[np.float32]:
         """Logits of the last token: shape (n_vocab,), a view that the next decode changes."""
-        import numpy as np
-
         pointer = lib.llama_get_logits_ith(self.handle, -1) if self._rows else None
         if not pointer:
             raise DecodeError("there are no logits")
-        return np.ctypeslib.as_array(pointer, shape=(self.n_vocab,))
+        address = ctypes.addressof(pointer.contents)
+        # Making the view takes longer than finding the likeliest token in it.
+        if self._row is None or address != self._row_address:
+            import numpy as np
+
+            self._row = np.ctypeslib.as_array(pointer, shape=(self.n_vocab,))
+            self._row_address = address
+        return self._row
 
     def all_logits(self) -> npt.NDArray[np.float32]:
         """Logits of `decode_all`: shape (tokens, n_vocab), a view that the next decode changes."""

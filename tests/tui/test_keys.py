@@ -48,7 +48,7 @@ class TestChosen:
             ("Esc", "escape"),
             ("Page Up", "pageup"),
             ("F5, Ctrl+G", "f5,ctrl+g"),
-            ("?", "question_mark"),
+            ("!", "exclamation_mark"),
             ("N", "N"),
             ("+", "plus"),
             ("comma", "comma"),
@@ -143,7 +143,7 @@ class TestUsed:
             assert prompt(pilot).text == "Hi"
 
     async def test_the_help_tells_the_new_key(self, opened: Opened) -> None:
-        keys = mapped(chat__keys="f12", chat__regenerate="ctrl+g")
+        keys = mapped(app__keys="f12", chat__regenerate="ctrl+g")
         async with opened(settings=keys, size=(120, 60)) as pilot:
             await pilot.press("f12")
             await wait_until(pilot, lambda: shows(pilot, "Ctrl+G"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from tests.scripted import Gate, ScriptedEngine, answer, delta, prefill
 from tests.tui.conftest import raising, shows, status, type_text, wait_until
@@ -49,6 +50,8 @@ def looks(
         async def still(pilot: Pilot[None]) -> None:
             pilot.app.screen.query_one(Prompt).cursor_blink = False
             await prepare(pilot)
+            for line in pilot.app.screen.query(Input):
+                line.cursor_blink = False
 
         return snap_compare(make_app(**changes), terminal_size=size, run_before=still)
 
@@ -174,6 +177,17 @@ def test_help(looks: Looks, size: tuple[int, int]) -> None:
         await ready(pilot)
         await pilot.press("f1")
         await wait_until(pilot, lambda: shows(pilot, "New line"))
+
+    assert looks(size, prepare)
+
+
+def test_commands(looks: Looks, size: tuple[int, int]) -> None:
+    async def prepare(pilot: Pilot[None]) -> None:
+        await ready(pilot)
+        await pilot.press("ctrl+p")
+        await wait_until(pilot, lambda: shows(pilot, "Answer again"))
+        await type_text(pilot, "other")
+        await wait_until(pilot, lambda: not shows(pilot, "Answer again"))
 
     assert looks(size, prepare)
 

@@ -20,6 +20,7 @@ from rich.console import Console, RenderableType
 from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 from textual.message import Message
 from textual.screen import Screen
 from textual.worker import WorkerFailed
@@ -34,6 +35,7 @@ from urial_tui.tui.engine_thread import ChatEngine, EngineThread, FindModel, Mod
 from urial_tui.tui.keys import keymap, shown
 from urial_tui.tui.messages import CompareRequested
 from urial_tui.tui.screens.chat import ChatScreen, MakeFirstRun
+from urial_tui.tui.screens.help import HelpScreen
 from urial_tui.tui.terminal import understand_input
 from urial_tui.tui.themes import DARK, DEFAULTS, LIGHT
 
@@ -149,6 +151,13 @@ def list_models() -> Sequence[str]:
     return [status.name for status in registered() if status.state != "absent"]
 
 
+def commands() -> type[Provider]:
+    """What the command palette offers; imported when it is opened."""
+    from urial_tui.tui.palette import Commands
+
+    return Commands
+
+
 class UrialApp(App[None]):
     """The application around the chat screen.
 
@@ -172,10 +181,12 @@ class UrialApp(App[None]):
 
     TITLE = "urial"
     CSS_PATH = "urial.tcss"
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {commands}
     BINDING_GROUP_TITLE = "Everywhere"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", priority=True, id="app.quit"),
         Binding("ctrl+p", "command_palette", "Commands", priority=True, id="app.commands"),
+        Binding("f1,question_mark", "help", "Keys", id="app.keys"),
     ]
 
     def __init__(
@@ -282,23 +293,13 @@ class UrialApp(App[None]):
         """Keys as they are printed on a keyboard: Ctrl+N, Shift+Enter."""
         return binding.key_display or shown(binding.key)
 
+    def action_help(self) -> None:
+        """Show the keys of the screen that is looked at."""
+        self.push_screen(HelpScreen(list(self.screen.active_bindings.values())))
+
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """What the command palette offers."""
-        chat = self.chat
-        if screen is chat:
-            yield SystemCommand("New conversation", "Start an empty one", chat.action_new)
-            yield SystemCommand("Open conversation", "Choose a stored one", chat.action_open)
-            yield SystemCommand("Stop", "End the answer and keep its text", chat.action_stop)
-            yield SystemCommand("Reload model", "Load the model again", chat.action_reload)
-            yield SystemCommand("Compare", "Two models, token by token", chat.action_compare)
-            yield SystemCommand(
-                "Compare this answer",
-                "With what the base model would say",
-                chat.action_compare_answer,
-            )
-            yield SystemCommand("Keys", "Show what the keys do", chat.action_help)
+        """What the command palette offers beside what has a key."""
         yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
-        yield SystemCommand("Quit", "Leave urial", self.action_quit)
 
     def action_help_quit(self) -> None:
         """Ctrl+C where nothing is selected ends nothing; say what does."""

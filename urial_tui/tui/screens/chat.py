@@ -25,7 +25,6 @@ from urial_tui.tui.messages import CompareRequested
 from urial_tui.tui.screens.answering_screen import AnsweringScreen
 from urial_tui.tui.screens.conversations import ConversationsScreen
 from urial_tui.tui.screens.engine_screen import MakeEngineThread
-from urial_tui.tui.screens.help import HelpScreen
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.header_line import HeaderLine
 from urial_tui.tui.widgets.prompt import Prompt
@@ -64,7 +63,6 @@ class ChatScreen(AnsweringScreen):
         Binding(
             "f3", "compare_answer", "Compare this answer, token by token", id="chat.compare_answer"
         ),
-        Binding("f1,question_mark", "help", "Keys", id="chat.keys"),
     ]
 
     def __init__(
@@ -182,10 +180,6 @@ class ChatScreen(AnsweringScreen):
         """Compare the newest answer with what the model says without the preamble."""
         if not self.refuse_while_busy():
             self.post_message(CompareRequested(self.model, self.preamble, self.conversation))
-
-    def action_help(self) -> None:
-        """Show the keys."""
-        self.app.push_screen(HelpScreen(list(self.active_bindings.values())))
 
     def action_page_transcript(self, direction: int) -> None:
         """Scroll the transcript by a page from within the prompt."""

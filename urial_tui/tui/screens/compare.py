@@ -37,7 +37,6 @@ from urial_tui.tui.comparison_result import Position, Result
 from urial_tui.tui.comparison_thread import ComparisonThread, SideChoice, Subject
 from urial_tui.tui.messages import EngineBug, EngineNotice
 from urial_tui.tui.screens.chat import MIN_HEIGHT, MIN_WIDTH
-from urial_tui.tui.screens.help import HelpScreen
 from urial_tui.tui.screens.pick_side import PickSideScreen
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.comparison_introduction import introduction
@@ -89,7 +88,6 @@ class CompareScreen(Screen[None]):
         Binding("f3", "pick('aligned')", "Change the aligned side", id="compare.aligned"),
         Binding("f4", "whole", "The token, or the whole answer", id="compare.whole"),
         Binding("ctrl+r", "again", "Compare again", priority=True, id="compare.again"),
-        Binding("f1,question_mark", "help", "Keys", id="compare.keys"),
     ]
 
     def __init__(
@@ -198,10 +196,6 @@ class CompareScreen(Screen[None]):
     def action_whole(self) -> None:
         """Where both have no room: change between the token and the whole answer."""
         self.toggle_class("-whole")
-
-    def action_help(self) -> None:
-        """Show the keys."""
-        self.app.push_screen(HelpScreen(list(self.active_bindings.values())))
 
     def action_page_transcript(self, direction: int) -> None:
         """Move through the answer from within the prompt."""

@@ -26,7 +26,6 @@ from urial_tui.errors import SettingsError, UrialError
 from urial_tui.models.registry import ModelStatus, list_models
 from urial_tui.models.summary import summarise
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.screens.help import HelpScreen
 from urial_tui.tui.widgets.catalogue_list import CatalogueList
 from urial_tui.tui.widgets.model_file import Look, ModelFileField, size
 
@@ -51,7 +50,6 @@ class FirstRunScreen(Screen[str | None]):
         Binding("f4", "show('catalogue')", "Catalogue", id="model.catalogue"),
         Binding("ctrl+r", "look", "Look again", priority=True, id="model.look"),
         Binding("escape", "dismiss(None)", "Back to the chat", id="model.back"),
-        Binding("f1", "help", "Keys", id="model.keys"),
     ]
 
     def __init__(
@@ -131,10 +129,6 @@ class FirstRunScreen(Screen[str | None]):
         """End with a model of the catalogue."""
         status = event.status
         self.dismiss(status.name if status.entry else str(status.place))
-
-    def action_help(self) -> None:
-        """Show the keys."""
-        self.app.push_screen(HelpScreen(list(self.active_bindings.values())))
 
 
 def first_run(trouble: UrialError, options: EngineOptions) -> FirstRunScreen:

@@ -1,0 +1,92 @@
+"""What the command palette offers: every action that a key could start here, and places to go.
+
+The actions are read off the bindings of the screen below and of what has the focus there, so
+a new key is in the palette without being listed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+
+from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.keys import shown
+
+_NOT_LISTED = ("app.commands",)
+
+
+class Offer(NamedTuple):
+    """One line of the palette: its name, a quiet word beside it, and what it does."""
+
+    name: str
+    beside: str
+    run: Callable[[], Any]
+    searched_only: bool = False
+
+    def line(self, name: Content | None = None) -> Content:
+        """The line as it is drawn; `name` has the matching letters marked."""
+        drawn = Content(self.name) if name is None else name
+        return Content.assemble(drawn, (f"  {self.beside}", "not bold $secondary"))
+
+
+class Commands(Provider):
+    """Actions of the screen first, then those of the focused widget, then the rest."""
+
+    async def startup(self) -> None:
+        """Read the bindings while the palette opens."""
+        self._offers = [*self._actions(), *self._others()]
+
+    async def discover(self) -> Hits:
+        """All that can be shown without a search."""
+        for offer in self._offers:
+            if not offer.searched_only:
+                yield DiscoveryHit(cast(Any, offer.line()), offer.run, text=offer.name)
+
+    async def search(self, query: str) -> Hits:
+        """What has the letters of `query` in this order."""
+        matcher = self.matcher(query)
+        for offer in self._offers:
+            score = matcher.match(offer.name)
+            if score > 0:
+                line = offer.line(matcher.highlight(offer.name))
+                yield Hit(score, cast(Any, line), offer.run, text=offer.name)
+
+    def _actions(self) -> Iterator[Offer]:
+        """An offer for each binding with an id, with the keys that it has at present."""
+        keys: dict[str, list[str]] = {}
+        found = {}
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if not binding.id or not binding.description or not active.enabled:
+                continue
+            if binding.id not in _NOT_LISTED:
+                keys.setdefault(binding.id, []).append(shown(binding.key))
+                found[binding.id] = active
+        rank = {node: number for number, node in enumerate((self.screen, self.app))}
+        names: set[str] = set()
+        for active in sorted(found.values(), key=lambda one: rank.get(one.node, len(rank))):
+            binding = active.binding
+            name = binding.description
+            if name in names:
+                # The widget's key for what the screen has a key for as well.
+                continue
+            names.add(name)
+            yield Offer(
+                name,
+                ", ".join(keys[binding.id or ""]),
+                partial(self.app.run_action, binding.action, active.node),
+            )
+
+    def _others(self) -> Iterator[Offer]:
+        """What the application offers beside its keys."""
+        for command in self.app.get_system_commands(cast(Any, self.screen)):
+            yield Offer(
+                sanitize_line(command.title),
+                sanitize_line(command.help),
+                command.callback,
+                not command.discover,
+            )

@@ -562,6 +562,49 @@ class TestTheTree:
         assert [turn.text for turn in reopened.path] == ["Hi", "Hello"]
 
 
+class TestOpening:
+    def test_one_stands_where_one_stood_last(
+        self, conversation: Conversation, script: ScriptedEngine, store: Store, preamble: Preamble
+    ) -> None:
+        say(conversation, script, "Hi", "First.")
+        script.enqueue(*answer("Second."))
+        list(conversation.answer(script))
+        assert conversation.tree.step(conversation.path[-1].id, -1)
+        conversation.keep_place()
+        reopened = Conversation.open(store, conversation.record.id, "tiny", preamble)
+        assert [turn.text for turn in reopened.path] == ["Hi", "First."]
+        say(reopened, script, "And?", "More.")
+        again = Conversation.open(store, conversation.record.id, "tiny", preamble)
+        assert [turn.text for turn in again.path] == ["Hi", "First.", "And?", "More."]
+
+    def test_the_path_leads_through_a_turn_that_was_looked_for(
+        self, conversation: Conversation, script: ScriptedEngine, store: Store, preamble: Preamble
+    ) -> None:
+        say(conversation, script, "Hi", "First.")
+        first = conversation.path[-1].id
+        say(conversation, script, "And?", "More.")
+        conversation.tree.stand_at(conversation.path[0].id)
+        script.enqueue(*answer("Second."))
+        list(conversation.answer(script))
+        record = conversation.record
+        reopened = Conversation.open(store, record.id, "tiny", preamble, through=first)
+        assert [turn.text for turn in reopened.path] == ["Hi", "First.", "And?", "More."]
+        reopened.tree.undo()
+        assert [turn.text for turn in reopened.path] == ["Hi", "Second."]
+        assert not reopened.tree.can_undo
+
+    def test_nothing_moves_for_a_turn_that_is_on_the_path_or_gone(
+        self, conversation: Conversation, script: ScriptedEngine, store: Store, preamble: Preamble
+    ) -> None:
+        say(conversation, script, "Hi", "First.")
+        for turn_id in (conversation.path[0].id, 12345):
+            reopened = Conversation.open(
+                store, conversation.record.id, "tiny", preamble, through=turn_id
+            )
+            assert reopened.leaf == conversation.leaf
+            assert not reopened.tree.can_undo
+
+
 class TestTitle:
     @pytest.mark.parametrize(
         ("question", "title"),

@@ -254,6 +254,28 @@ class TestDeleting:
         store.purge()
 
 
+class TestPlaces:
+    def test_one_stands_where_something_was_written_last(self, store: Store) -> None:
+        head, question, answer = exchange(store)
+        assert store.conversation(head.id).leaf == question.id
+        store.save_answer(answer)
+        assert store.conversation(head.id).leaf == answer.id
+
+    def test_moving_is_remembered_and_is_no_change(self, store: Store) -> None:
+        head, question, answer = exchange(store)
+        store.save_answer(answer)
+        before = store.conversation(head.id)
+        store.stand_at(head.id, question.id)
+        assert store.conversation(head.id) == msgspec.structs.replace(before, leaf=question.id)
+
+    def test_a_copy_stands_at_its_own_turn(self, store: Store) -> None:
+        head, _, answer = exchange(store)
+        store.save_answer(answer)
+        whole = WholeConversation(store.conversation(head.id), tuple(store.turns(head.id)))
+        (added,) = store.add([whole])
+        assert added.leaf == store.turns(added.id)[1].id
+
+
 class TestTitles:
     def test_a_given_title_survives_the_next_question(self, store: Store) -> None:
         head, question, _ = exchange(store)
@@ -315,6 +337,7 @@ class TestUpgrading:
             )
         with Store(file) as store:
             assert store.conversation(1).title == "Old title"
+            assert store.conversation(1).leaf is None
             assert matches(store, "turns_search", "question") == [2]
             assert matches(store, "conversations_search", "title") == [1]
 

@@ -71,9 +71,15 @@ def _deleted_conversations(connection: sqlite3.Connection) -> None:
     )
 
 
+def _place_in_conversation(connection: sqlite3.Connection) -> None:
+    """The leaf where one stood last; NULL stands for the newest turn, where older files stand."""
+    connection.execute("ALTER TABLE conversations ADD COLUMN leaf INTEGER")
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _first_schema,
     _deleted_conversations,
+    _place_in_conversation,
 )
 
 

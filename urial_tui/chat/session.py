@@ -11,7 +11,6 @@ Nothing here knows a screen: `ask` yields the engine's events and the caller sho
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -23,7 +22,14 @@ from urial_tui.chat.growing import GrowingAnswer
 from urial_tui.chat.shown import continuation, ids_key, preamble_turn, turn_of
 from urial_tui.chat.store import Store
 from urial_tui.chat.tree import Exchange, TurnTree
-from urial_tui.chat.turns import ConversationRecord, TurnRecord, TurnStop, new_id, title_of
+from urial_tui.chat.turns import (
+    ConversationRecord,
+    TurnRecord,
+    TurnStop,
+    new_id,
+    plain,
+    title_of,
+)
 from urial_tui.engine.protocol import (
     Event,
     Finished,
@@ -93,7 +99,7 @@ class Conversation:
         self.store = store
         self.store_error: StoreError | None = None
         """Why the end of the last answer is not on the disk; None when all is stored."""
-        self.tree = TurnTree(turns)
+        self.tree = TurnTree(turns, record.leaf)
         self._clock = clock
         self._unsaved: dict[int, TurnRecord] = {}
         self._saving = threading.Lock()
@@ -121,9 +127,16 @@ class Conversation:
 
     @classmethod
     def open(
-        cls, store: Store, conversation_id: int, model_name: str, preamble: Preamble
+        cls,
+        store: Store,
+        conversation_id: int,
+        model_name: str,
+        preamble: Preamble,
+        through: int | None = None,
     ) -> Conversation:
-        """A stored conversation at its newest turn, to go on with this model and preamble.
+        """A stored conversation where one stood last, to go on with this model and preamble.
+
+        With `through` the path leads through that turn; undoing goes back to where one stood.
 
         Raises:
             StoreError: It is not there, or the database can't be read.
@@ -131,6 +144,8 @@ class Conversation:
         record = store.conversation(conversation_id)
         conversation = cls(record, preamble, store, store.turns(conversation_id))
         conversation.model_name = model_name
+        if through is not None:
+            conversation.tree.lead_through(through)
         return conversation
 
     @property
@@ -152,6 +167,15 @@ class Conversation:
     def dropped(self) -> int:
         """How many of the path's oldest exchanges are no longer shown to the model."""
         return sum(not exchange.in_context for exchange in self.exchanges)
+
+    def keep_place(self) -> None:
+        """Store where one stands, for the next time it is opened.
+
+        Raises:
+            StoreError: It could not be stored.
+        """
+        if self.store is not None and self.leaf is not None:
+            self.store.stand_at(self.record.id, self.leaf.id)
 
     # -- asking ---------------------------------------------------------------------
 
@@ -418,11 +442,3 @@ class Conversation:
             yield
         except StoreError as error:
             self.store_error = error
-
-
-def plain(text: str) -> str:
-    """What was typed, as it is stored: without blank lines around it and carriage returns."""
-    # What can't be written as UTF-8 can be neither stored nor sent to the worker.
-    text = re.sub("[\ud800-\udfff]", "\ufffd", text)
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return re.sub(r"\A(?:[ \t]*\n)+", "", text).rstrip()

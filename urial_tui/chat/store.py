@@ -44,13 +44,14 @@ from urial_tui.errors import StoreError, UsageError
 KEPT_DELETED = 30 * 86_400.0
 """Seconds for which a deleted conversation can be brought back."""
 
-_CONVERSATION = "id, title, created, updated, model, preamble"
-_INSERT_CONVERSATION = f"INSERT INTO conversations ({_CONVERSATION}) VALUES (?, ?, ?, ?, ?, ?)"
+_CONVERSATION = "id, title, created, updated, model, preamble, leaf"
+_INSERT_CONVERSATION = f"INSERT INTO conversations ({_CONVERSATION}) VALUES (?, ?, ?, ?, ?, ?, ?)"
 # What goes on is no longer deleted; the title stays as it was given.
 _UPSERT_CONVERSATION = (
     f"{_INSERT_CONVERSATION} ON CONFLICT (id) DO UPDATE SET updated = excluded.updated,"
     " model = excluded.model, preamble = excluded.preamble, deleted = NULL"
 )
+_WRITTEN_LAST = "UPDATE conversations SET leaf = ?, updated = max(updated, ?) WHERE id = ?"
 _READ_CONVERSATIONS = (
     f"SELECT {_CONVERSATION},"
     " (SELECT count(*) FROM turns WHERE conversation_id = conversations.id)"
@@ -142,6 +143,7 @@ class Store:
         with self._transaction() as connection:
             connection.execute(_UPSERT_CONVERSATION, _conversation_row(conversation))
             connection.execute(_INSERT_TURN, _row_of(turn))
+            connection.execute(_WRITTEN_LAST, (turn.id, conversation.updated, conversation.id))
 
     def set_question_ids(self, turn_id: int, ids: Sequence[int], ids_key: str) -> None:
         """Remember the tokens of a question; those of a question that has some stay."""
@@ -156,9 +158,13 @@ class Store:
         """Add an answer, or bring it up to date while its stop reason is not stored yet."""
         with self._transaction() as connection:
             connection.execute(_UPSERT_ANSWER, _row_of(turn))
+            connection.execute(_WRITTEN_LAST, (turn.id, turn.created, turn.conversation_id))
+
+    def stand_at(self, conversation_id: int, turn_id: int) -> None:
+        """Remember where in a conversation one stands; writing a turn does that as well."""
+        with self._transaction() as connection:
             connection.execute(
-                "UPDATE conversations SET updated = max(updated, ?) WHERE id = ?",
-                (turn.created, turn.conversation_id),
+                "UPDATE conversations SET leaf = ? WHERE id = ?", (turn_id, conversation_id)
             )
 
     # -- whole conversations --------------------------------------------------------
@@ -290,6 +296,7 @@ def _conversation_row(record: ConversationRecord) -> tuple[object, ...]:
         record.updated,
         _storable(record.model),
         _storable(record.preamble),
+        record.leaf,
     )
 
 
@@ -301,7 +308,8 @@ def _conversation_from(row: tuple[Any, ...]) -> ConversationRecord:
         updated=row[3],
         model=row[4],
         preamble=row[5],
-        turns=row[6],
+        leaf=row[6],
+        turns=row[7],
     )
 
 

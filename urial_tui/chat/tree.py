@@ -32,15 +32,16 @@ class TurnTree:
     """Turns by their ids, and the current leaf.
 
     Args:
-        turns: What it starts with; the newest one becomes the leaf.
+        turns: What it starts with.
+        leaf: Where to stand; at the newest turn unless it is one of them.
     """
 
-    def __init__(self, turns: Iterable[TurnRecord] = ()) -> None:
+    def __init__(self, turns: Iterable[TurnRecord] = (), leaf: int | None = None) -> None:
         self._turns: dict[int, TurnRecord] = {}
         self._children: dict[int | None, list[int]] = {}
         for turn in turns:
             self.update(turn)
-        self._leaf = max(self._turns, default=None)
+        self._leaf = leaf if leaf in self._turns else max(self._turns, default=None)
         self._visited: dict[int | None, int] = {}
         """The child through which the path last went, by parent."""
         self._before: list[int | None] = []
@@ -134,6 +135,11 @@ class TurnTree:
         while children := self._children.get(leaf):
             leaf = self._visited.get(leaf, children[-1])
         self.stand_at(leaf)
+
+    def lead_through(self, turn_id: int) -> None:
+        """Make the path hold this turn, if it is there; nothing moves where it does so already."""
+        if turn_id in self._turns and all(turn.id != turn_id for turn in self.path):
+            self.select(turn_id)
 
     def step(self, turn_id: int, direction: int) -> bool:
         """Go to the sibling `direction` places further; False where there is none."""

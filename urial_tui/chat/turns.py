@@ -6,6 +6,7 @@ before, and whether or not, it reaches the disk; and the newest turn has the gre
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 import time
@@ -56,7 +57,8 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation without its turns. `created`, `updated`: seconds since 1970.
 
-    `turns` counts all turns of the tree; it is filled when read and ignored when written.
+    `leaf` is the turn where one stood last, None for the newest. `turns` counts all turns
+    of the tree; it is filled when read and ignored when written.
     """
 
     id: int
@@ -65,6 +67,7 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True):
     updated: float
     model: str
     preamble: str
+    leaf: int | None = None
     turns: int = 0
 
 
@@ -122,7 +125,16 @@ def renumbered(whole: WholeConversation) -> WholeConversation:
                 context_from=ids.get(turn.context_from),
             )
         )
+    record = msgspec.structs.replace(record, leaf=ids.get(record.leaf))
     return WholeConversation(record, tuple(turns))
+
+
+def plain(text: str) -> str:
+    """What was typed, as it is stored: without blank lines around it and carriage returns."""
+    # What can't be written as UTF-8 can be neither stored nor sent to the worker.
+    text = re.sub("[\ud800-\udfff]", "\ufffd", text)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return re.sub(r"\A(?:[ \t]*\n)+", "", text).rstrip()
 
 
 def one_line(title: str) -> str:

@@ -49,6 +49,10 @@ class StoreError(UrialError):
     """The database of conversations can't be opened, read or written."""
 
 
+class ExportError(UrialError):
+    """A file of conversations can't be written, read or understood."""
+
+
 class RecordingError(UrialError):
     """A recorded session can't be read."""
 

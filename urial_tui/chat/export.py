@@ -1,0 +1,181 @@
+"""Conversations in files: their names, how they are written, and what is read from them.
+
+A file is written whole or not at all, and never over one that is there unless that was
+asked for. It is readable by its owner alone, like the database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from urial_tui.chat.json_form import from_json, to_json
+from urial_tui.chat.markdown_form import from_markdown, to_markdown
+from urial_tui.chat.store import Store
+from urial_tui.chat.turns import WholeConversation
+from urial_tui.errors import ExportError, UsageError
+from urial_tui.sanitize import sanitize_line
+
+Form = Literal["md", "json"]
+
+LARGEST_FILE = 512_000_000
+"""Bytes of a file that is imported."""
+
+_NAME_LENGTH = 60
+_NAME_BYTES = 120
+
+
+def whole_conversation(store: Store, conversation_id: int) -> WholeConversation:
+    """A stored conversation with all its turns.
+
+    Raises:
+        StoreError: It is not there, or the database can't be read.
+    """
+    record = store.conversation(conversation_id)
+    return WholeConversation(record, tuple(store.turns(conversation_id)))
+
+
+def exported(conversations: Sequence[WholeConversation], form: Form) -> str:
+    """The text of a file.
+
+    Raises:
+        UsageError: Several conversations can't be in one Markdown file.
+    """
+    if form == "json":
+        return to_json(conversations)
+    if len(conversations) != 1:
+        raise UsageError(
+            "A Markdown file holds one conversation.", "Take JSON for several (--format json)."
+        )
+    return to_markdown(conversations[0])
+
+
+def imported(data: bytes) -> tuple[WholeConversation, ...]:
+    """The conversations in a file's bytes, be they JSON or Markdown.
+
+    Raises:
+        ExportError: It is neither, or not sound.
+    """
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
+        return from_json(data.removeprefix(b"\xef\xbb\xbf"))
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ExportError(
+            "This file is not text in UTF-8.", "Choose a Markdown or JSON file."
+        ) from error
+    return (from_markdown(text),)
+
+
+def form_of(path: Path) -> Form:
+    """The form that a file's name asks for: JSON for .json, else Markdown."""
+    return "json" if path.suffix.lower() == ".json" else "md"
+
+
+def read_file(path: Path) -> tuple[WholeConversation, ...]:
+    """The conversations in a file.
+
+    Raises:
+        ExportError: It can't be read, or is not sound; the file is named.
+    """
+    if path.exists() and not path.is_file():
+        raise ExportError(f"{_shown(path)} is no file.", "Choose a Markdown or JSON file.")
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise ExportError(
+            f"{_shown(path)} can't be read: {error.strerror or error}.", "Check the path."
+        ) from error
+    if len(data) > LARGEST_FILE:
+        raise ExportError(f"{_shown(path)} is too large to be an export.", "Check the path.")
+    try:
+        return imported(data)
+    except ExportError as error:
+        raise ExportError(f"{_shown(path)}: {error.message}", error.hint) from error
+
+
+def write_file(path: Path, text: str, *, replace: bool = False) -> None:
+    """Write a file, in one step.
+
+    Raises:
+        FileExistsError: There is one, and `replace` is not given.
+        ExportError: It can't be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=".urial-", dir=path.parent)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if replace:
+            os.replace(name, path)  # noqa: PTH105  # pairs with os.link
+        else:
+            _put(name, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+
+
+def file_name(title: str, form: Form) -> str:
+    """A file's name made of a title: letters, digits and single dashes."""
+    words = re.findall(r"\w+", unicodedata.normalize("NFC", title).replace("_", " "))
+    name = "-".join(words)[:_NAME_LENGTH]
+    name = name.encode()[:_NAME_BYTES].decode(errors="ignore").strip("-")
+    return f"{name or 'conversation'}.{form}"
+
+
+def free_path(directory: Path, title: str, form: Form) -> Path:
+    """A path in a directory where no file is yet."""
+    first = directory / file_name(title, form)
+    path, number = first, 1
+    while os.path.lexists(path):
+        number += 1
+        path = first.with_name(f"{first.stem}-{number}.{form}")
+    return path
+
+
+def proposed_directory() -> Path:
+    """Where to put files: the current directory if it can be written, else home."""
+    with contextlib.suppress(OSError):
+        current = Path.cwd()
+        if os.access(current, os.W_OK):
+            return current
+    return Path.home()
+
+
+def _put(name: str, path: Path) -> None:
+    """Give a file its place, unless that is taken."""
+    try:
+        os.link(name, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # File systems without links: the moment in between can't be helped there.
+        if os.path.lexists(path):
+            raise FileExistsError(path) from None
+        os.replace(name, path)  # noqa: PTH105
+
+
+def _unwritable(path: Path, error: OSError) -> ExportError:
+    return ExportError(
+        f"{_shown(path)} can't be written: {error.strerror or error}.",
+        "Choose another place.",
+    )
+
+
+def _shown(path: Path) -> str:
+    return sanitize_line(str(path))

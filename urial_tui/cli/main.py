@@ -25,6 +25,7 @@ from urial_tui.sanitize import sanitize_line
 _COMMANDS: dict[str, tuple[str, str]] = {
     "ask": ("urial_tui.cli.ask:ask", "Ask one question and print the answer."),
     "compare": ("urial_tui.cli.compare:compare", "Compare two models token by token."),
+    "chats": ("urial_tui.cli.chats:chats", "List, search, export and import conversations."),
     "models": ("urial_tui.cli.models:models", "List the models and fetch them."),
     "prompts": ("urial_tui.cli.prompts:prompts", "List and show the preambles."),
     "bench": ("urial_tui.cli.bench:bench", "Measure this machine's speed."),

@@ -64,9 +64,15 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
         for index, column in enumerate(columns)
     ]
     kept = _fitting(columns, widths)
-    click.echo(_style(_line(columns, widths, kept, [column.title for column in columns])))
+    click.echo(bold(_line(columns, widths, kept, [column.title for column in columns])))
     for row in cells:
         click.echo(_line(columns, widths, kept, row))
+
+
+def bold(text: str) -> str:
+    """In bold on a terminal without NO_COLOR."""
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return click.style(text, bold=True) if colour else text
 
 
 def text_width(text: str) -> int:
@@ -167,8 +173,3 @@ def _line(
         space = " " * (widths[index] - text_width(row[index]))
         parts.append(space + row[index] if columns[index].right else row[index] + space)
     return _GAP.join(parts).rstrip()
-
-
-def _style(text: str) -> str:
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    return click.style(text, bold=True) if colour else text

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "sanitize": set[str](),
     "paths": {"errors"},
     "settings": {"errors", "paths", "sanitize", "engine.protocol"},
+    "settings_file": {"errors", "paths", "settings"},
     "prompting": LEAVES,
     "models": LEAVES,
     "engine": {"errors", "paths", "sanitize", "engine"},
@@ -39,7 +40,10 @@ MAY_IMPORT = {
     "benchmark": LEAVES | {"engine.client"},
     # Both edges also look after the files of the preamble cache.
     "cli": LEAVES | WORK | RECORDED | {"engine.client", "engine.preamble_store", "cli", "tui"},
-    "tui": LEAVES | WORK | RECORDED | {"engine.client", "engine.preamble_store", "tui"},
+    "tui": LEAVES
+    | WORK
+    | RECORDED
+    | {"engine.client", "engine.preamble_store", "settings_file", "tui"},
     "__main__": {"cli", "errors", "sanitize"},
     "__init__": set[str](),
 }

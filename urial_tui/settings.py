@@ -7,7 +7,10 @@ ignored is worse than one that is refused.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -20,45 +23,104 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A table of the settings file."""
 
 
-class ChatSettings(_Section, frozen=True, kw_only=True):
-    """What a new conversation starts with. `max_tokens`: the longest answer, in tokens."""
+def _about(
+    text: str,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> msgspec.Meta:
+    """What a setting is, and which values it can have: where it is declared, and only there."""
+    return msgspec.Meta(description=text, extra={"low": low, "high": high, "choices": choices})
 
-    model: str = "gemma-3-270m"
-    preamble: str = "urial-k3"
-    max_tokens: int = 512
+
+class ChatSettings(_Section, frozen=True, kw_only=True):
+    """What a new conversation starts with."""
+
+    model: Annotated[str, _about("The model: a catalogue name or a path.")] = "gemma-3-270m"
+    preamble: Annotated[str, _about("The preamble: a name or a path.")] = "urial-k3"
+    max_tokens: Annotated[int, _about("The longest answer, in tokens.", 1, 1_000_000)] = 512
 
 
 class EngineSettings(_Section, frozen=True, kw_only=True):
-    """How models are run.
+    """How models are run."""
 
-    `threads` 0: the physical cores. `gpu_layers` -1: all that the build can offload.
-    `context` 0: the model's training context, at most 8192 tokens. `cache_limit_mb`: size
-    of the preamble files on disk; the least recently used go first.
-    """
-
-    threads: int = 0
-    gpu_layers: int = -1
-    context: int = 4096
-    kv_type: str = "f16"
-    cache_limit_mb: int = 2048
+    threads: Annotated[int, _about("Threads to compute with; 0: the physical cores.", 0, 1024)] = 0
+    gpu_layers: Annotated[
+        int, _about("Layers to put on the GPU; -1: all that the build can.", -1, 10_000)
+    ] = -1
+    context: Annotated[
+        int,
+        _about(
+            "Tokens of context; 0: what the model was trained with, at most 8192.", 0, 16_777_216
+        ),
+    ] = 4096
+    kv_type: Annotated[
+        str,
+        _about(
+            "The cache's numbers: `f16`, `q8_0` or `q4_0`. Smaller ones halve or quarter the cache "
+            "and cost some quality.",
+            choices=("f16", "q8_0", "q4_0"),
+        ),
+    ] = "f16"
+    cache_limit_mb: Annotated[
+        int,
+        _about(
+            "The size of all preamble files on disk; the least recently used go first.",
+            0,
+            100_000_000,
+        ),
+    ] = 2048
 
 
 class SamplingSettings(_Section, frozen=True, kw_only=True):
-    """How the next token is chosen; temperature 0 is greedy. See the README for each."""
+    """How the next token is chosen."""
 
-    temperature: float = 0.0
-    top_k: int = 40
-    top_p: float = 0.95
-    min_p: float = 0.05
-    repetition_penalty: float = 1.1
-    frequency_penalty: float = 0.0
-    presence_penalty: float = 0.0
-    penalty_last_n: int = 256
-    dry_multiplier: float = 0.8
-    dry_base: float = 1.75
-    dry_allowed_length: int = 3
-    dry_last_n: int = 1024
-    seed: int | None = None
+    temperature: Annotated[
+        float, _about("0 takes the likeliest token each time; more is more varied.", 0, 100)
+    ] = 0.0
+    top_k: Annotated[int, _about("Only the k likeliest tokens.", 1, 1000)] = 40
+    top_p: Annotated[
+        float, _about("Only the likeliest tokens that together have this probability.", 0, 1)
+    ] = 0.95
+    min_p: Annotated[
+        float,
+        _about("Only tokens at least this probable, relative to the likeliest.", 0, 1),
+    ] = 0.05
+    repetition_penalty: Annotated[
+        float,
+        _about("Divides the logit of tokens that were in the answer; 1 is off.", 0.01, 10),
+    ] = 1.1
+    frequency_penalty: Annotated[
+        float,
+        _about("Lowers a token's logit by this for each time it was in the answer.", -10, 10),
+    ] = 0.0
+    presence_penalty: Annotated[
+        float, _about("Lowers a token's logit by this once it was in the answer.", -10, 10)
+    ] = 0.0
+    penalty_last_n: Annotated[
+        int, _about("The tokens of the answer that the penalties look back on.", 0, 1_000_000)
+    ] = 256
+    dry_multiplier: Annotated[
+        float,
+        _about("Strength of DRY, which penalises repeating sequences; 0 is off.", 0, 100),
+    ] = 0.8
+    dry_base: Annotated[
+        float, _about("How fast DRY grows with the length of the sequence.", 1, 100)
+    ] = 1.75
+    dry_allowed_length: Annotated[
+        int, _about("Sequences up to this length are free.", 1, 1_000_000)
+    ] = 3
+    dry_last_n: Annotated[int, _about("The tokens that DRY looks back on.", 0, 1_000_000)] = 1024
+    seed: Annotated[int | None, _about("A number makes draws repeatable.", 0, 4_294_967_294)] = None
+
+
+class UiSettings(_Section, frozen=True, kw_only=True):
+    """How the application looks."""
+
+    theme: Annotated[
+        str,
+        _about("The colours: one of ours or Textual's, or a file of yours in `themes/`."),
+    ] = "urial-dark"
 
 
 class Settings(_Section, frozen=True, kw_only=True):
@@ -67,30 +129,109 @@ class Settings(_Section, frozen=True, kw_only=True):
     chat: ChatSettings = ChatSettings()
     engine: EngineSettings = EngineSettings()
     sampling: SamplingSettings = SamplingSettings()
+    ui: UiSettings = UiSettings()
     keys: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-_KV_TYPES = ("f16", "q8_0", "q4_0")
-_RANGES: dict[str, tuple[float, float]] = {
-    "chat.max_tokens": (1, 1_000_000),
-    "engine.threads": (0, 1024),
-    "engine.gpu_layers": (-1, 10_000),
-    "engine.context": (0, 16_777_216),
-    "engine.cache_limit_mb": (0, 100_000_000),
-    "sampling.temperature": (0, 100),
-    "sampling.top_k": (1, 1000),
-    "sampling.top_p": (0, 1),
-    "sampling.min_p": (0, 1),
-    "sampling.repetition_penalty": (0.01, 10),
-    "sampling.frequency_penalty": (-10, 10),
-    "sampling.presence_penalty": (-10, 10),
-    "sampling.penalty_last_n": (0, 1_000_000),
-    "sampling.dry_multiplier": (0, 100),
-    "sampling.dry_base": (1, 100),
-    "sampling.dry_allowed_length": (1, 1_000_000),
-    "sampling.dry_last_n": (0, 1_000_000),
-    "sampling.seed": (0, 4_294_967_294),
-}
+Value = str | int | float | None
+"""What a setting is; None where it has none."""
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting as it is declared.
+
+    `kind` is its type, `low` and `high` are its range, `choices` all that it can be; where
+    `optional`, it can be None as well.
+    """
+
+    key: str
+    about: str
+    kind: type[str] | type[int] | type[float]
+    default: Value
+    optional: bool
+    low: float | None
+    high: float | None
+    choices: tuple[str, ...]
+
+    @property
+    def section(self) -> str:
+        """The table that it stands in."""
+        return self.key.partition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """Its key in that table."""
+        return self.key.partition(".")[2]
+
+    def of(self, settings: Settings) -> Value:
+        """The value that it has in `settings`."""
+        value: Value = getattr(getattr(settings, self.section), self.name)
+        return value
+
+    def read(self, text: str) -> Value:
+        """The value that somebody typed; `check` tells whether it can be."""
+        typed = text.strip()
+        if self.kind is str or (not typed and self.optional):
+            return typed or (None if self.optional else "")
+        for kind in (int, float):
+            with contextlib.suppress(ValueError):
+                return kind(typed)
+        return typed
+
+    def check(self, value: Value, hint: str = "") -> None:
+        """Refuse a value that the setting can't have.
+
+        Raises:
+            SettingsError: It is of another type, outside the range, or none of the choices.
+        """
+        what = f"The setting {self.key}"
+        if value is None and self.optional:
+            return
+        fits = isinstance(value, (int, float) if self.kind is float else self.kind)
+        if not fits or isinstance(value, bool) or value == "":
+            raise SettingsError(f"{what} is {value!r}, but has to be {_KINDS[self.kind]}.", hint)
+        if self.low is not None and self.high is not None:
+            assert isinstance(value, int | float)
+            if not self.low <= value <= self.high:
+                between = f"between {self.low} and {self.high}"
+                raise SettingsError(f"{what} is {value}, but has to lie {between}.", hint)
+        if self.choices and value not in self.choices:
+            listed = ", ".join(self.choices)
+            raise SettingsError(f"{what} is {value!r}, but has to be one of {listed}.", hint)
+
+
+_KINDS: dict[type, str] = {str: "text", int: "a whole number", float: "a number"}
+
+
+@functools.cache
+def described() -> tuple[Setting, ...]:
+    """All settings but the keys, in the order of their declaration."""
+    found = []
+    for section in msgspec.structs.fields(Settings):
+        if isinstance(section.default, _Section):
+            described = msgspec.inspect.type_info(type(section.default))
+            assert isinstance(described, msgspec.inspect.StructType)
+            found += [_setting(section.name, field) for field in described.fields]
+    return tuple(found)
+
+
+def _setting(section: str, field: msgspec.inspect.Field) -> Setting:
+    about = field.type
+    assert isinstance(about, msgspec.inspect.Metadata)
+    types = about.type.types if isinstance(about.type, msgspec.inspect.UnionType) else (about.type,)
+    kinds: dict[type, type[str] | type[int] | type[float]] = {
+        msgspec.inspect.StrType: str,
+        msgspec.inspect.IntType: int,
+        msgspec.inspect.FloatType: float,
+    }
+    return Setting(
+        key=f"{section}.{field.name}",
+        about=(about.extra_json_schema or {})["description"],
+        kind=kinds[type(types[0])],
+        default=field.default,
+        optional=len(types) > 1,
+        **(about.extra or {}),
+    )
 
 
 def load_settings(path: Path | None = None) -> Settings:
@@ -108,30 +249,27 @@ def load_settings(path: Path | None = None) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise SettingsError(f"The settings can't be read: {reason}.", repair) from error
+    return parse_settings(text, repair)
+
+
+def parse_settings(text: str, repair: str = "") -> Settings:
+    """Settings from the text of a file; `repair` is what helps where it is unsound.
+
+    Raises:
+        SettingsError: The text is not TOML, or has an unknown or bad value.
+    """
     try:
-        settings = msgspec.toml.decode(text, type=Settings)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"The settings hold a mistake: {error}.", repair) from error
+        tree = msgspec.toml.decode(text)
     except (msgspec.DecodeError, ValueError) as error:
         raise SettingsError(f"The settings are not valid TOML: {error}.", repair) from error
-    _check_ranges(settings, repair)
-    return settings
-
-
-def _check_ranges(settings: Settings, repair: str) -> None:
-    for key, (low, high) in _RANGES.items():
-        section, name = key.split(".")
-        value = getattr(getattr(settings, section), name)
-        if value is not None and not low <= value <= high:
-            raise SettingsError(
-                f"The setting {key} is {value}, but has to lie between {low} and {high}.", repair
-            )
-    if settings.engine.kv_type not in _KV_TYPES:
-        raise SettingsError(
-            f"The setting engine.kv_type is {settings.engine.kv_type!r}, "
-            f"but has to be one of {', '.join(_KV_TYPES)}.",
-            repair,
-        )
+    for setting in described():
+        section = tree.get(setting.section)
+        if isinstance(section, dict) and setting.name in section:
+            setting.check(section[setting.name], repair)
+    try:
+        return msgspec.convert(tree, Settings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"The settings hold a mistake: {error}.", repair) from error
 
 
 def engine_options(settings: Settings) -> EngineOptions:

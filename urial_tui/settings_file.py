@@ -135,7 +135,7 @@ def _edited(text: str, setting: Setting, value: Value) -> str:
         else:
             section: Any = document[setting.section]
             section[setting.name] = value
-        return tomlkit.dumps(document)
+        return str(tomlkit.dumps(document))
     except (TOMLKitError, ValueError, TypeError, AttributeError, KeyError, IndexError):
         # What the library can't edit is noticed by the caller: nothing was changed.
         return text

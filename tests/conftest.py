@@ -59,6 +59,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 patch.delenv(name)
         for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES"):
             patch.delenv(name, raising=False)
+        # Nobody's clipboard: not this machine's, not that of a tmux around the tests.
+        for name in ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", "TMUX", "VISUAL", "EDITOR"):
+            patch.delenv(name, raising=False)
+        patch.setenv("SSH_CONNECTION", "a test")
+        patch.setenv("TERM", "xterm-256color")
+        patch.delenv("TERM_PROGRAM", raising=False)
         patch.setenv("HOME", str(home))
         patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
         patch.setenv("XDG_DATA_HOME", str(home / "data"))

@@ -51,6 +51,11 @@ def log_dir() -> Path:
     return platformdirs.user_log_path(APP)
 
 
+def copied_file() -> Path:
+    """What was copied where no clipboard could take it."""
+    return platformdirs.user_state_path(APP) / "copied.txt"
+
+
 def recordings_dir() -> Path | None:
     """Where sessions are recorded, for debugging: what URIAL_RECORD names; None: nowhere."""
     directory = os.environ.get("URIAL_RECORD")

@@ -498,7 +498,9 @@ class TestForeignText:
             widget = transcript(pilot).query_one(Markdown)
             with patch.object(pilot.app, "open_url") as open_url:
                 widget.post_message(Markdown.LinkClicked(widget, "http://example.org/[b]x"))
-                await wait_until(pilot, lambda: shows(pilot, "Copied, not opened"))
+                await wait_until(pilot, lambda: bool(pilot.app._notifications))
+            (notice,) = pilot.app._notifications
+            assert "the link http://example.org/[b]x (it is not opened)" in notice.message
             assert pilot.app.clipboard == "http://example.org/[b]x"
             open_url.assert_not_called()
 

@@ -121,6 +121,16 @@ class TestInput:
         terminal.press(CTRL_Q)
         assert terminal.wait() == 0
 
+    def test_alt_and_a_letter_is_a_key_and_no_text(self, terminal: Terminal) -> None:
+        terminal.press(b"\x1bu")
+        terminal.read_for(b"There is nothing to undo.")
+        terminal.press(b"\x1bxwell\r")
+        with Store(paths.database_file()) as store:
+            terminal.read_until(lambda: bool(stored_turns(store)))
+            assert stored_turns(store)[0].text == "well"
+        terminal.press(CTRL_Q)
+        assert terminal.wait() == 0
+
     def test_bytes_that_are_no_text_do_no_harm(self, terminal: Terminal) -> None:
         terminal.press(b"caf\xe9 \xc3( \xff\x80 \x1b[M\xf0\xf1\xf2 done")
         terminal.read_for(b"done")

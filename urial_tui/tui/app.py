@@ -17,7 +17,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Console, RenderableType
-from textual import on
+from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
@@ -30,10 +30,11 @@ from urial_tui.engine.protocol import EngineOptions
 from urial_tui.errors import StoreError, UrialError, UsageError
 from urial_tui.models.loading import LoadFile, load
 from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, load_settings
 from urial_tui.tui.engine_thread import ChatEngine, EngineThread, FindModel, ModelFile
 from urial_tui.tui.keys import keymap, shown
-from urial_tui.tui.messages import CompareRequested
+from urial_tui.tui.messages import CompareRequested, CopyRequested
 from urial_tui.tui.screens.chat import ChatScreen, MakeFirstRun
 from urial_tui.tui.screens.help import HelpScreen
 from urial_tui.tui.terminal import understand_input
@@ -300,6 +301,36 @@ class UrialApp(App[None]):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What the command palette offers beside what has a key."""
         yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
+
+    @on(CopyRequested)
+    def copy(self, event: CopyRequested) -> None:
+        """Copy what somebody asks for."""
+        self.copy_to_clipboard(event.text, event.what)
+
+    def copy_to_clipboard(self, text: str, what: str = "") -> None:
+        """Copy a text and say how; all that is copied goes through here.
+
+        Args:
+            text: What is copied.
+            what: Names it; its length unless given.
+        """
+        self._clipboard = text
+        self._copy(text, what)
+
+    @work(group="copy")
+    async def _copy(self, text: str, what: str) -> None:
+        from urial_tui.tui.clipboard import copy
+
+        loop = asyncio.get_running_loop()
+        terminal = super().copy_to_clipboard
+        try:
+            told = await asyncio.to_thread(
+                copy, text, lambda asked: loop.call_soon_threadsafe(terminal, asked), what
+            )
+        except UrialError as error:
+            self.notify(str(error), severity="error", markup=False)
+        else:
+            self.notify(sanitize_line(told), markup=False)
 
     def action_help_quit(self) -> None:
         """Ctrl+C where nothing is selected ends nothing; say what does."""

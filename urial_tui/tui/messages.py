@@ -152,3 +152,12 @@ class CompareRequested(Message):
         self.model = model
         self.preamble = preamble
         self.conversation = conversation
+
+
+class CopyRequested(Message):
+    """Copy a text; `what` names it, its length unless given."""
+
+    def __init__(self, text: str, what: str = "") -> None:
+        super().__init__()
+        self.text = text
+        self.what = what

@@ -22,8 +22,8 @@ from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.engine_thread import FindModel
 from urial_tui.tui.messages import CompareRequested
-from urial_tui.tui.screens.answering_screen import AnsweringScreen
 from urial_tui.tui.screens.conversations import ConversationsScreen
+from urial_tui.tui.screens.copying_screen import CopyingScreen
 from urial_tui.tui.screens.engine_screen import MakeEngineThread
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.header_line import HeaderLine
@@ -39,7 +39,7 @@ MakeFirstRun = Callable[[UrialError, EngineOptions], Screen[str | None]]
 """Makes the screen that ends with the model to use, from why there is none."""
 
 
-class ChatScreen(AnsweringScreen):
+class ChatScreen(CopyingScreen):
     """The first screen.
 
     Args:

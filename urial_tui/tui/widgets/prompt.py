@@ -130,6 +130,10 @@ class Prompt(TextArea):
             self.action_cursor_up()
         elif event.key == "down" and event.key not in keys_of(self, "prompt.later"):
             self.action_cursor_down()
+        elif event.key.startswith(("alt+", "ctrl+")):
+            # A terminal sends Alt+Y as ESC and "y", which the text area would take for text.
+            event.prevent_default()
+            return
         else:
             return
         event.stop()

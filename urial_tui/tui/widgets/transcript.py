@@ -42,6 +42,9 @@ class Transcript(VerticalScroll):
         Binding("e", "screen.edit", "Edit the turn", id="transcript.edit"),
         Binding("g", "screen.go_on", "Go on with the answer", id="transcript.go_on"),
         Binding("u", "screen.undo", "Undo", id="transcript.undo"),
+        Binding("y", "screen.copy_turn", "Copy the turn", id="transcript.copy"),
+        Binding("c", "screen.copy_code", "Copy code of the turn", id="transcript.copy_code"),
+        Binding("Y", "screen.copy_all", "Copy the conversation", id="transcript.copy_all"),
     ]
 
     LINES = 3

@@ -13,6 +13,7 @@ from textual.widgets.markdown import MarkdownStream
 from urial_tui.chat.tree import Place
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.sanitize import sanitize, sanitize_line
+from urial_tui.tui.messages import CopyRequested
 
 
 def markdown_parser() -> MarkdownIt:
@@ -101,9 +102,8 @@ class AnswerView(Vertical):
     def show_link(self, event: Markdown.LinkClicked) -> None:
         """A model's link is shown and copied, and never opened from here."""
         event.stop()
-        href = sanitize_line(event.href)
-        self.app.copy_to_clipboard(href)
-        self.notify(f"Copied, not opened: {href}", markup=False)
+        what = f"the link {sanitize_line(event.href)} (it is not opened)"
+        self.post_message(CopyRequested(event.href, what))
 
 
 def sibling_mark(place: Place) -> Content:

@@ -1,0 +1,127 @@
+"""Copying text out of the application, and saying how that was done.
+
+A program that sets the clipboard says whether it did. A terminal that is asked with OSC 52
+does not answer, and some ignore it (tmux by default). So in this order: a program of this
+machine, unless the terminal is on another one; tmux, which keeps the text and passes it on;
+the terminal; a file. A program gets the text on its standard input, never as an argument.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from urial_tui import paths
+from urial_tui.errors import UrialError
+
+TERMINAL_LIMIT = 74_994
+"""Bytes. Several terminals take at most 100,000 bytes of OSC 52: 8 for itself, the rest base64."""
+
+_TIMEOUT = 2.0
+"""Seconds that a program gets."""
+
+_DEAF = {"TERM": "linux", "TERM_PROGRAM": "Apple_Terminal"}
+"""Terminals that are known not to understand OSC 52."""
+
+
+class _Program(NamedTuple):
+    command: tuple[str, ...]
+    how: str = ""
+    encoding: str = "utf-8"
+
+
+def copy(
+    text: str,
+    ask_terminal: Callable[[str], object],
+    what: str = "",
+    environ: Mapping[str, str] = os.environ,
+) -> str:
+    """Copy `text` in the first way that works; starts programs and may take seconds.
+
+    Args:
+        text: What is copied, as it is.
+        ask_terminal: Has the terminal set its clipboard, by OSC 52.
+        what: Names the text; its length unless given.
+        environ: Tells what this machine and this terminal are.
+
+    Returns:
+        What was copied and how: a sentence.
+
+    Raises:
+        UrialError: There was no way.
+    """
+    what = what or f"{len(text):,} character{'s' if len(text) != 1 else ''}"
+    for program in _programs(environ):
+        if _run(program, text, environ):
+            return f"Copied {what}{program.how}."
+    size = len(text.encode("utf-8", "replace"))
+    deaf = any(environ.get(name) == value for name, value in _DEAF.items())
+    if size <= TERMINAL_LIMIT and not deaf:
+        ask_terminal(text)
+        return f"Copied {what} through the terminal (OSC 52)."
+    path = _write(text)
+    why = (
+        "this terminal has no clipboard for us"
+        if deaf
+        else f"a terminal takes at most {TERMINAL_LIMIT:,} bytes at once"
+    )
+    return f"Copied {what} to {path}: {why}."
+
+
+def _programs(environ: Mapping[str, str]) -> Iterator[_Program]:
+    """What can set a clipboard that the user has at hand."""
+    if not environ.get("SSH_CONNECTION") and not environ.get("SSH_TTY"):
+        if sys.platform == "darwin":
+            yield _Program(("pbcopy",))
+        if environ.get("WAYLAND_DISPLAY"):
+            yield _Program(("wl-copy",))
+        if environ.get("DISPLAY"):
+            yield _Program(("xclip", "-selection", "clipboard"))
+            yield _Program(("xsel", "--clipboard", "--input"))
+        if environ.get("WSL_DISTRO_NAME"):
+            yield _Program(("clip.exe",), encoding="utf-16")
+    if environ.get("TMUX"):
+        yield _Program(("tmux", "load-buffer", "-w", "-"), how=" through tmux")
+
+
+def _run(program: _Program, text: str, environ: Mapping[str, str]) -> bool:
+    found = shutil.which(program.command[0], path=environ.get("PATH"))
+    if found is None:
+        return False
+    try:
+        done = subprocess.run(
+            [found, *program.command[1:]],
+            input=text.encode(program.encoding, "replace"),
+            # Some stay in the background to hand the text out; they must not hold our pipes.
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=dict(environ),
+            timeout=_TIMEOUT,
+            check=False,
+            start_new_session=True,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def _write(text: str) -> Path:
+    path = paths.copied_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".copied-")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except OSError as error:
+        raise UrialError(
+            f"Nothing was copied: {path.parent} can't be written ({error.strerror}).",
+            "Make room there, or mark the text with the mouse and Shift.",
+        ) from error
+    return path

@@ -39,6 +39,7 @@ from urial_tui.tui.messages import EngineBug, EngineNotice
 from urial_tui.tui.screens.chat import MIN_HEIGHT, MIN_WIDTH
 from urial_tui.tui.screens.pick_side import PickSideScreen
 from urial_tui.tui.widgets.banner import Banner
+from urial_tui.tui.widgets.compared_strip import ComparedStrip
 from urial_tui.tui.widgets.comparison_introduction import introduction
 from urial_tui.tui.widgets.curves import Curve
 from urial_tui.tui.widgets.hint_line import HintLine
@@ -46,7 +47,6 @@ from urial_tui.tui.widgets.prompt import Prompt
 from urial_tui.tui.widgets.shares import Findings, Shares
 from urial_tui.tui.widgets.sides import Sides
 from urial_tui.tui.widgets.token_detail import TokenDetail, number, percent
-from urial_tui.tui.widgets.token_strip import TokenStrip
 
 NARROW = 100
 """Columns below which the answer and the token stand under each other."""
@@ -79,7 +79,7 @@ class CompareScreen(Screen[None]):
         note: A sentence to tell at the start.
     """
 
-    CSS_PATH = "../compare.tcss"
+    CSS_PATH: ClassVar[list[str]] = ["../token_screens.tcss", "../compare.tcss"]
     AUTO_FOCUS = "Prompt"
     BINDING_GROUP_TITLE = "Compare"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -119,7 +119,7 @@ class CompareScreen(Screen[None]):
         yield Banner(id="banner", markup=False)
         yield Static(introduction(), id="introduction", markup=False)
         with Container(id="result"):
-            yield TokenStrip(id="strip")
+            yield ComparedStrip(id="strip")
             yield TokenDetail(id="detail")
         with Container(id="overview"):
             yield Shares(id="shares")
@@ -142,7 +142,7 @@ class CompareScreen(Screen[None]):
             self.query_one(Prompt).put(self._subject.query)
             self._run(self._subject)
             # There is nothing to type: the keys are for the tokens.
-            self.query_one(TokenStrip).focus()
+            self.query_one(ComparedStrip).focus()
 
     async def on_unmount(self) -> None:
         """The worker goes with the screen."""
@@ -199,7 +199,7 @@ class CompareScreen(Screen[None]):
 
     def action_page_transcript(self, direction: int) -> None:
         """Move through the answer from within the prompt."""
-        self.query_one(TokenStrip).action_page(direction)
+        self.query_one(ComparedStrip).action_page(direction)
 
     def on_resize(self, event: Resize) -> None:
         """Lay out for this size."""
@@ -225,7 +225,7 @@ class CompareScreen(Screen[None]):
         self.result = None
         self.query_one(Banner).trouble = None
         self.query_one(Sides).vocabulary = ""
-        self.query_one(TokenStrip).show_text(subject.answer or "")
+        self.query_one(ComparedStrip).show_text(subject.answer or "")
         self._say("starting")
         self._show_parts()
         self.thread.compare(
@@ -251,7 +251,7 @@ class CompareScreen(Screen[None]):
     def show_answer(self, event: AnswerWritten) -> None:
         """More of the answer, in plain text."""
         self._say(f"answering: {event.tokens:,} tokens")
-        self.query_one(TokenStrip).show_text(event.text)
+        self.query_one(ComparedStrip).show_text(event.text)
         self._show_parts()
 
     @on(Scoring)
@@ -264,9 +264,9 @@ class CompareScreen(Screen[None]):
         """The answer in colours, the cursor on its first token."""
         self.result = result = event.result
         self.query_one(Sides).vocabulary = result.relation
-        strip = self.query_one(TokenStrip)
+        strip = self.query_one(ComparedStrip)
         if result.positions:
-            strip.show(result.positions)
+            strip.show_positions(result.positions)
         else:
             strip.show_text(result.answer)
         self.query_one(TokenDetail).count = len(result.positions)
@@ -312,8 +312,8 @@ class CompareScreen(Screen[None]):
         """A mistake in this program: end with a trace."""
         raise event.error
 
-    @on(TokenStrip.Moved)
-    def show_position(self, event: TokenStrip.Moved) -> None:
+    @on(ComparedStrip.Moved)
+    def show_position(self, event: ComparedStrip.Moved) -> None:
         """The cursor is on another token."""
         if self.result is None or event.index >= len(self.result.positions):
             return
@@ -338,7 +338,7 @@ class CompareScreen(Screen[None]):
         """Show what there is something to show in, and the keys that do something."""
         result = self.result
         scored = result is not None and bool(result.positions)
-        something = result is not None or bool(self.query_one(TokenStrip).text)
+        something = result is not None or bool(self.query_one(ComparedStrip).text)
         self.query_one("#introduction").display = not something
         self.query_one("#result").display = something
         self.set_class(result is not None and not scored, "-unscored")

@@ -30,7 +30,7 @@ class TokenDetail(Widget):
             return Content("")
         width = max(20, self.content_size.width)
         column = (width - _GAP) // 2
-        lines = self._facts(position, width)
+        lines = self._head(position, width)
         left = _column("base", position.top_base, position, column)
         right = _column("aligned", position.top_aligned, position, column)
         if len(lines) + max(len(left), len(right)) < self.content_size.height:
@@ -42,7 +42,7 @@ class TokenDetail(Widget):
             lines.append(Content.assemble(first, padding, second))
         return Content("\n").join(lines[: max(1, self.content_size.height)])
 
-    def _facts(self, position: Position, width: int) -> list[Content]:
+    def _head(self, position: Position, width: int) -> list[Content]:
         token = quoted(position.text, position.id)
         rank = f"base rank {position.rank:,}" if position.rank else "not in the base vocabulary"
         head = Content.assemble(
@@ -53,12 +53,12 @@ class TokenDetail(Widget):
         place = Content.styled(f"token {position.t + 1:,} of {self.count:,}", "$quiet")
         room = width - place.cell_length - 2
         head = head.truncate(max(1, room), ellipsis=True)
-        divergence = _row(
+        divergence = facts(
             ("KL(aligned‖base)", number(position.kl_aligned_base)),
             ("KL(base‖aligned)", number(position.kl_base_aligned)),
             ("JS", number(position.js)),
         )
-        own = _row(
+        own = facts(
             ("p base", percent(position.p_base)),
             ("aligned", percent(position.p_aligned)),
             ("entropy base", number(position.entropy_base, 2)),
@@ -71,7 +71,8 @@ class TokenDetail(Widget):
         ]
 
 
-def _row(*facts: tuple[str, str]) -> Content:
+def facts(*facts: tuple[str, str]) -> Content:
+    """Names with what they are, in one line."""
     parts = [Content.assemble((f"{name} ", "$quiet"), value) for name, value in facts]
     return Content("  ").join(parts)
 
@@ -84,7 +85,7 @@ def _column(
     bar_width = max(0, width - name_width - 10)
     for token, text, probability in top:
         forced = token == position.id
-        name = _fit(quoted(text, token), name_width)
+        name = fit(quoted(text, token), name_width)
         style = f"bold ${position.kind}" if forced else ""
         lines.append(
             Content.assemble(
@@ -97,7 +98,7 @@ def _column(
     return lines
 
 
-def _fit(text: str, width: int) -> str:
+def fit(text: str, width: int) -> str:
     """A text of exactly `width` columns."""
     shown = Content(text).truncate(width, ellipsis=True).plain
     return shown + " " * (width - cell_width(shown))

@@ -1,4 +1,4 @@
-"""The compared answer, token by token, coloured by class, with a cursor over the tokens."""
+"""An answer, token by token, each in a style of its own, with a cursor over the tokens."""
 
 from __future__ import annotations
 
@@ -15,8 +15,16 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from urial_tui.tui.comparison_result import Position
 from urial_tui.tui.token_text import cell_width, visible
+
+
+class Shown(NamedTuple):
+    """A token of the answer. `style`: its component class, without "token-strip--"; `halt`: the
+    keys that go from one conspicuous token to the next stop here."""
+
+    text: str
+    style: str
+    halt: bool = False
 
 
 class Piece(NamedTuple):
@@ -79,27 +87,24 @@ def _parts(shown: str, width: int) -> list[str]:
 
 
 class TokenStrip(ScrollView, can_focus=True):
-    """Shows positions, or plain text while there are none; the cursor is on a position."""
+    """Shows tokens, or plain text while there are none; the cursor is on a token.
+
+    Subclasses name the styles, and the keys that lead to conspicuous tokens.
+    """
 
     BINDING_GROUP_TITLE = "Tokens"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "move(-1)", "Token before", id="compare.token_before"),
-        Binding("right", "move(1)", "Token after", id="compare.token_after"),
-        Binding("up", "line(-1)", "Line above", id="compare.line_above"),
-        Binding("down", "line(1)", "Line below", id="compare.line_below"),
-        Binding("pageup", "page(-1)", "Page up", id="compare.page_up"),
-        Binding("pagedown", "page(1)", "Page down", id="compare.page_down"),
-        Binding("home", "go(0)", "First token", id="compare.first_token"),
-        Binding("end", "go(-1)", "Last token", id="compare.last_token"),
-        Binding("n", "shifted(1)", "Next shifted token", id="compare.next_shifted"),
-        Binding("N", "shifted(-1)", "Shifted token before", id="compare.previous_shifted"),
+        Binding("left", "move(-1)", "Token before", id="strip.token_before"),
+        Binding("right", "move(1)", "Token after", id="strip.token_after"),
+        Binding("up", "line(-1)", "Line above", id="strip.line_above"),
+        Binding("down", "line(1)", "Line below", id="strip.line_below"),
+        Binding("pageup", "page(-1)", "Page up", id="strip.page_up"),
+        Binding("pagedown", "page(1)", "Page down", id="strip.page_down"),
+        Binding("home", "go(0)", "First token", id="strip.first_token"),
+        Binding("end", "go(-1)", "Last token", id="strip.last_token"),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "token-strip--plain",
-        "token-strip--unshifted",
-        "token-strip--marginal",
-        "token-strip--shifted",
-        "token-strip--absent",
         "token-strip--special",
         "token-strip--cursor",
     }
@@ -107,7 +112,7 @@ class TokenStrip(ScrollView, can_focus=True):
     cursor: reactive[int] = reactive(0)
 
     class Moved(Message):
-        """The cursor is on position `index`."""
+        """The cursor is on the token at `index`."""
 
         def __init__(self, index: int) -> None:
             super().__init__()
@@ -115,37 +120,45 @@ class TokenStrip(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._positions: tuple[Position, ...] = ()
+        self._tokens: tuple[Shown, ...] = ()
         self._text = ""
         self._lines: list[list[Piece]] = []
         self._line_of: dict[int, int] = {}
 
     # -- what is shown --------------------------------------------------------------
 
-    def show(self, positions: tuple[Position, ...]) -> None:
-        """Show scored tokens, the cursor on the first."""
-        self._positions, self._text = positions, ""
+    def show(self, tokens: Sequence[Shown]) -> None:
+        """Show tokens, the cursor on the first."""
+        self._tokens, self._text = tuple(tokens), ""
         self.scroll_home(animate=False)
         self._wrap()
         self.set_reactive(TokenStrip.cursor, 0)
-        if positions:
+        if tokens:
             self.post_message(self.Moved(0))
 
+    def add(self, tokens: Sequence[Shown]) -> None:
+        """Show more tokens behind those that are there; the cursor stays."""
+        if not self._tokens:
+            self.show(tokens)
+            return
+        self._tokens += tuple(tokens)
+        self._wrap()
+
     def show_text(self, text: str) -> None:
-        """Show text that is not scored, its end in view."""
-        self._positions, self._text = (), text
+        """Show text that is not in tokens yet, its end in view."""
+        self._tokens, self._text = (), text
         self._wrap()
         self.scroll_end(animate=False)
 
     @property
     def text(self) -> str:
-        """What is shown without being scored."""
+        """What is shown without tokens."""
         return self._text
 
     def _wrap(self) -> None:
         width = max(1, self.scrollable_content_region.width or self.size.width)
-        if self._positions:
-            texts: Sequence[str] = [position.text for position in self._positions]
+        if self._tokens:
+            texts: Sequence[str] = [token.text for token in self._tokens]
         else:
             texts = _chunks(self._text)
         self._lines = lay_out(texts, width)
@@ -162,7 +175,7 @@ class TokenStrip(ScrollView, can_focus=True):
         self.call_after_refresh(self._show_cursor)
 
     def render_line(self, y: int) -> Strip:
-        """One line, with the classes' styles."""
+        """One line, with the tokens' styles."""
         width = self.size.width
         number = y + round(self.scroll_y)
         base = self.rich_style
@@ -171,30 +184,25 @@ class TokenStrip(ScrollView, can_focus=True):
         segments = []
         for piece in self._lines[number]:
             style = base + self.get_component_rich_style(self._class_of(piece.at), partial=True)
-            if self._positions and piece.at == self.cursor:
+            if self._tokens and piece.at == self.cursor:
                 style += self.get_component_rich_style("token-strip--cursor", partial=True)
             segments.append(Segment(piece.text, style))
         return Strip(segments).adjust_cell_length(width, base)
 
     def _class_of(self, index: int) -> str:
-        if not self._positions:
-            return "token-strip--plain"
-        position = self._positions[index]
-        if position.special and position.kind == "unshifted":
-            return "token-strip--special"
-        return f"token-strip--{position.kind}"
+        return f"token-strip--{self._tokens[index].style if self._tokens else 'plain'}"
 
     # -- the cursor -----------------------------------------------------------------
 
     def validate_cursor(self, cursor: int) -> int:
         """Never outside of the answer."""
-        return max(0, min(cursor, len(self._positions) - 1))
+        return max(0, min(cursor, len(self._tokens) - 1))
 
     def watch_cursor(self) -> None:
         """Keep the cursor in view, and tell where it is."""
         self._show_cursor()
         self.refresh()
-        if self._positions:
+        if self._tokens:
             self.post_message(self.Moved(self.cursor))
 
     def action_move(self, by: int) -> None:
@@ -203,17 +211,17 @@ class TokenStrip(ScrollView, can_focus=True):
 
     def action_go(self, index: int) -> None:
         """Go to a token; -1 is the last one."""
-        self.cursor = index if index >= 0 else len(self._positions) - 1
+        self.cursor = index if index >= 0 else len(self._tokens) - 1
 
     def action_line(self, by: int) -> None:
         """Go to the token that stands nearest to the cursor in another line."""
-        if not self._positions:
+        if not self._tokens:
             self.scroll_relative(y=by, animate=False)
             return
         here = self._line_of[self.cursor]
         there = max(0, min(here + by, len(self._lines) - 1))
         if there == here:
-            self.cursor = 0 if by < 0 else len(self._positions) - 1
+            self.cursor = 0 if by < 0 else len(self._tokens) - 1
             return
         x = next(piece.x for piece in self._lines[here] if piece.at == self.cursor)
         # A long token goes on in the next line: there is none other to go to.
@@ -225,11 +233,11 @@ class TokenStrip(ScrollView, can_focus=True):
         """Go up or down by as many lines as are in view."""
         self.action_line(by * max(1, self.size.height - 1))
 
-    def action_shifted(self, by: int) -> None:
-        """Go to the next shifted token, or to the one before; stay where there is none."""
+    def action_halt(self, by: int) -> None:
+        """Go to the next conspicuous token, or to the one before; stay where there is none."""
         index = self.cursor + by
-        while 0 <= index < len(self._positions):
-            if self._positions[index].kind in ("shifted", "absent"):
+        while 0 <= index < len(self._tokens):
+            if self._tokens[index].halt:
                 self.cursor = index
                 return
             index += by
@@ -238,14 +246,14 @@ class TokenStrip(ScrollView, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """Go to the token that was clicked."""
         number = event.y + round(self.scroll_y)
-        if self._positions and number < len(self._lines):
+        if self._tokens and number < len(self._lines):
             for piece in self._lines[number]:
                 if piece.x <= event.x < piece.x + piece.width:
                     self.cursor = piece.at
 
     def _show_cursor(self) -> None:
         line = self._line_of.get(self.cursor)
-        if self._positions and line is not None:
+        if self._tokens and line is not None:
             self.scroll_to_region(Region(0, line, 1, 1), animate=False, force=True)
 
 

@@ -49,6 +49,8 @@ from urial_tui.engine.protocol import (
     StopRules,
     Tokenize,
     Tokenized,
+    Trace,
+    Traced,
     Turn,
     Unload,
     Unloaded,
@@ -192,6 +194,10 @@ class Engine:
 
     def score(self, request: Score) -> Generator[Event, None, None]:
         """Force an answer on both models: PrefillProgress*, Scored. The id is set here."""
+        return self._run(msgspec.structs.replace(request, id=next(self._ids)))
+
+    def trace(self, request: Trace) -> Generator[Event, None, None]:
+        """Read an answer again: PrefillProgress*, TracedTokens*, Traced. The id is set here."""
         return self._run(msgspec.structs.replace(request, id=next(self._ids)))
 
     def cancel(self) -> None:
@@ -436,4 +442,5 @@ _FINAL_EVENT: dict[type, type] = {
     Unload: Unloaded,
     ReadVocabulary: VocabularyRead,
     Score: Scored,
+    Trace: Traced,
 }

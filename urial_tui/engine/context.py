@@ -87,7 +87,7 @@ class Context:
         self.n_batch = int(lib.llama_n_batch(self.handle))
         self.n_vocab = model.vocab.size
         self.kv_type = kv_type
-        self._n_outputs = n_outputs
+        self.n_outputs = n_outputs
         self._n_sequences = n_sequences
         self._memory = lib.llama_get_memory(self.handle)
         if not self._memory:
@@ -140,7 +140,7 @@ class Context:
             NoSlot, Aborted, DecodeError: As `decode`.
         """
         count = len(tokens)
-        if count > self._n_outputs:
+        if count > self.n_outputs:
             raise DecodeError(f"{count} outputs")
         self._fill(tokens, position, sequence)
         for index in range(count):

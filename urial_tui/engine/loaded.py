@@ -222,7 +222,7 @@ class LoadedModel:
         self._evaluate(self.context.decode, branch, tokens)
 
     def evaluate_all(self, branch: Branch, tokens: Sequence[int]) -> None:
-        """The same for up to `WATCHED_BATCH` tokens in the second slot, with logits for each."""
+        """The same for up to `context.n_outputs` tokens, with logits for each."""
         self._evaluate(self.context.decode_all, branch, tokens)
 
     def _evaluate(

@@ -3,8 +3,8 @@
 `Command`s go from the client to the worker, `Event`s back (`frames` says how). Every command
 but `Cancel` and `Shutdown` is answered by any number of progress events and exactly one
 final event (`Loaded`, `Unloaded`, `PreambleReady`, `Tokenized`, `VocabularyRead`, `Scored`,
-`Finished` or `Failed`) that carries its `id`. The worker handles one command at a time;
-`Cancel` is seen at once.
+`Traced`, `Finished` or `Failed`) that carries its `id`. The worker handles one command at a
+time; `Cancel` is seen at once.
 
 Token ids are the history: text is tokenised once, by the worker, and the ids come back
 to be stored. What commands are made of is in `values`, and is named from here.
@@ -16,18 +16,23 @@ from typing import Literal
 
 import msgspec
 
+from urial_tui.engine.values import Alternative as Alternative
 from urial_tui.engine.values import EngineOptions as EngineOptions
 from urial_tui.engine.values import KVType as KVType
+from urial_tui.engine.values import Piece as Piece
 from urial_tui.engine.values import Sampling as Sampling
 from urial_tui.engine.values import Segment as Segment
+from urial_tui.engine.values import Stage as Stage
+from urial_tui.engine.values import StageEffect as StageEffect
 from urial_tui.engine.values import StopRules as StopRules
 from urial_tui.engine.values import TextSegment as TextSegment
 from urial_tui.engine.values import TokenSegment as TokenSegment
+from urial_tui.engine.values import TracedToken as TracedToken
 from urial_tui.engine.values import Turn as Turn
 from urial_tui.engine.values import Value as Value
 from urial_tui.engine.values import Watch as Watch
 
-VERSION = 3
+VERSION = 4
 """Raised with every change that an older peer would misread."""
 
 StopReason = Literal["eos", "stop", "length", "cancelled"]
@@ -138,6 +143,23 @@ class Score(_Command, frozen=True, kw_only=True, tag="score"):
     top_k: int = 10
 
 
+class Trace(_Command, frozen=True, kw_only=True, tag="trace"):
+    """Read an answer again, and tell at each token what else there was
+    → PrefillProgress*, TracedTokens*, Traced.
+
+    `preamble`, `turns`: what stands in front of it, as in `Generate`; the oldest turns are left
+    out where all have no room. `answer`: its tokens, or text to tokenise. `sampling`: the chain
+    whose work is told, over this answer's tokens. `top_k`: length of the lists, at least 1.
+    """
+
+    id: int
+    preamble: Turn
+    turns: tuple[Turn, ...]
+    answer: Turn
+    sampling: Sampling = Sampling()
+    top_k: int = 10
+
+
 class Cancel(_Command, frozen=True, kw_only=True, tag="cancel"):
     """Stop the request `id`; it still ends with its own final event."""
 
@@ -156,6 +178,7 @@ Command = (
     | Generate
     | ReadVocabulary
     | Score
+    | Trace
     | Cancel
     | Shutdown
 )
@@ -375,6 +398,23 @@ class Scored(_Event, frozen=True, kw_only=True, tag="scored"):
     seconds: float = 0.0
 
 
+class TracedTokens(_Event, frozen=True, kw_only=True, tag="traced-tokens"):
+    """The next tokens of the answer, of `total`; `pieces` of ids that were not named before."""
+
+    id: int
+    total: int
+    tokens: tuple[TracedToken, ...]
+    pieces: dict[int, Piece]
+
+
+class Traced(_Event, frozen=True, kw_only=True, tag="traced"):
+    """Final event of Trace. `left_out`: how many of the oldest turns had no room."""
+
+    id: int
+    left_out: int = 0
+    seconds: float = 0.0
+
+
 class Failed(_Event, frozen=True, kw_only=True, tag="failed"):
     """Final event of any command that could not be carried out."""
 
@@ -399,5 +439,7 @@ Event = (
     | Unloaded
     | VocabularyRead
     | Scored
+    | TracedTokens
+    | Traced
     | Failed
 )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from urial_tui.engine.context import Context, DecodeError
 from urial_tui.engine.llama import Vocab, lib
-from urial_tui.engine.protocol import Sampling
+from urial_tui.engine.protocol import Sampling, Stage
 from urial_tui.engine.scores import Floats, ScoringError
 from urial_tui.engine.softmax import find_peaks
 
@@ -28,8 +28,46 @@ Ids = NDArray[np.int64]
 _CANDIDATE = np.dtype([("id", "i4"), ("logit", "f4"), ("p", "f4")])
 """llama_token_data."""
 
+_SEEDS = 0xFFFFFFFF
+
 _WORTH = 128
 """Picking tokens out pays while they are fewer than one in so many."""
+
+
+class Candidates:
+    """Tokens that may be chosen, with their logits: what samplers change, sort and cut.
+
+    Args:
+        ids: Tokens, each once.
+        logits: float32, theirs.
+    """
+
+    def __init__(self, ids: Ids, logits: Floats) -> None:
+        self._memory = np.zeros(len(ids), _CANDIDATE)
+        self._memory["id"], self._memory["logit"] = ids, logits
+        self.array = lib.llama_token_data_array(
+            data=self._memory.ctypes.data_as(ctypes.POINTER(lib.llama_token_data)),
+            size=len(ids),
+            selected=-1,
+            sorted=False,
+        )
+
+    def read(self) -> tuple[Ids, NDArray[np.float64]]:
+        """(ids, logits) of what is left, in the order in which the samplers left it."""
+        left = self._memory[: self.array.size]
+        return left["id"].astype(np.int64), left["logit"].astype(np.float64)
+
+    @property
+    def selected(self) -> int | None:
+        """The token that was chosen; None where none was."""
+        if not 0 <= self.array.selected < self.array.size:
+            return None
+        return int(self._memory["id"][self.array.selected])
+
+    def keep_selected(self) -> None:
+        """Leave nothing but the token that was chosen."""
+        self._memory[0] = self._memory[self.array.selected]
+        self.array.size, self.array.selected = 1, 0
 
 
 class SamplerChain:
@@ -41,6 +79,35 @@ class SamplerChain:
         self._vocab = vocab
         self._chain = lib.llama_sampler_chain_init(params)
         self._selects = False
+
+    def add(self, stage: Stage, sampling: Sampling, n_ctx_train: int) -> None:
+        """Add a stage as the settings have it."""
+        match stage:
+            case "penalties":
+                self.penalties(
+                    sampling.penalty_last_n,
+                    sampling.repetition_penalty,
+                    sampling.frequency_penalty,
+                    sampling.presence_penalty,
+                )
+            case "dry":
+                self.dry(
+                    sampling.dry_multiplier,
+                    sampling.dry_base,
+                    sampling.dry_allowed_length,
+                    sampling.dry_last_n,
+                    n_ctx_train,
+                )
+            case "top-k":
+                self.top_k(max(1, sampling.top_k))
+            case "top-p":
+                self.top_p(sampling.top_p)
+            case "min-p":
+                self.min_p(sampling.min_p)
+            case "temperature":
+                self.temperature(sampling.temperature)
+            case "greedy":
+                self.greedy()
 
     def penalties(self, last_n: int, repeat: float, frequency: float, presence: float) -> None:
         """Repetition, frequency and presence penalties over the last `last_n` accepted tokens."""
@@ -102,20 +169,19 @@ class SamplerChain:
         """Choose (and accept) one of these tokens; ids ascending, no other one is possible."""
         if not self._selects or not len(ids):
             raise DecodeError("nothing to sample from")
-        candidates = np.zeros(len(ids), _CANDIDATE)
-        candidates["id"], candidates["logit"] = ids, logits
-        array = lib.llama_token_data_array(
-            data=candidates.ctypes.data_as(ctypes.POINTER(lib.llama_token_data)),
-            size=len(ids),
-            selected=-1,
-            sorted=False,
-        )
-        lib.llama_sampler_apply(self._chain, ctypes.byref(array))
-        if not 0 <= array.selected < array.size:
+        candidates = Candidates(ids, logits)
+        self.apply(candidates)
+        token = candidates.selected
+        if token is None:
             raise DecodeError("the samplers left no token")
-        token = int(array.data[array.selected].id)
         lib.llama_sampler_accept(self._chain, token)
         return token
+
+    def apply(self, candidates: Candidates) -> None:
+        """Let the samplers change, sort and cut these; nothing is accepted."""
+        if not candidates.array.size:
+            raise DecodeError("nothing to sample from")
+        lib.llama_sampler_apply(self._chain, ctypes.byref(candidates.array))
 
     def accept(self, token: int) -> None:
         """Count a token that was not sampled here (an answer that is continued)."""
@@ -150,41 +216,14 @@ class Sampler:
             and sampling.presence_penalty >= 0.0
         )
         self._seen: set[int] = set()
-        penalised = (
-            sampling.repetition_penalty != 1.0
-            or sampling.frequency_penalty != 0.0
-            or sampling.presence_penalty != 0.0
-        ) and sampling.penalty_last_n > 0
-        dry = sampling.dry_multiplier > 0.0 and sampling.dry_last_n > 0
-        greedy = sampling.temperature <= 0.0
-        if greedy and not penalised and not dry:
+        stages = sampling.stages
+        if stages == ("greedy",):
             return
         chain = self._chain = SamplerChain(vocab)
-        if penalised:
-            chain.penalties(
-                sampling.penalty_last_n,
-                sampling.repetition_penalty,
-                sampling.frequency_penalty,
-                sampling.presence_penalty,
-            )
-        if dry:
-            chain.dry(
-                sampling.dry_multiplier,
-                sampling.dry_base,
-                sampling.dry_allowed_length,
-                sampling.dry_last_n,
-                n_ctx_train,
-            )
-        if greedy:
-            chain.greedy()
-            return
-        chain.top_k(max(1, sampling.top_k))
-        if sampling.top_p < 1.0:
-            chain.top_p(sampling.top_p)
-        if sampling.min_p > 0.0:
-            chain.min_p(sampling.min_p)
-        chain.temperature(sampling.temperature)
-        chain.dist(secrets.randbits(32) if sampling.seed is None else sampling.seed & 0xFFFFFFFF)
+        for stage in stages:
+            chain.add(stage, sampling, n_ctx_train)
+        if "greedy" not in stages:
+            chain.dist(secrets.randbits(32) if sampling.seed is None else sampling.seed & _SEEDS)
 
     def accept(self, tokens: Sequence[int]) -> None:
         """Count tokens of an answer that is being continued."""

@@ -129,6 +129,12 @@ class Lane:
             return _careful_side(row)
         return Softmax(offset, log_sum, _at_least_zero(entropy))
 
+    def mass_beside(self, row: Floats, maximum: float, ids: Ids) -> tuple[float, float]:
+        """(offset, the sum of exp(row - offset) over all tokens but `ids`)."""
+        _, e, offset = _exponentials(row, maximum, self._x_a, self._e_a)
+        e[ids] = 0.0
+        return offset, _sum(e)
+
     def pair(self, a: Floats, b: Floats, peaks_a: Peaks, peaks_b: Peaks) -> Pair:
         """Both rows' softmax and their divergences; the rows have one length.
 

@@ -11,6 +11,8 @@ from typing import Literal
 import msgspec
 
 KVType = Literal["f16", "q8_0", "q4_0"]
+Stage = Literal["penalties", "dry", "top-k", "top-p", "min-p", "temperature", "greedy"]
+"""A sampler of the chain. The last one of a chain without `greedy` is followed by a draw."""
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -81,6 +83,24 @@ class Sampling(Value, frozen=True, kw_only=True):
     dry_last_n: int = 1024
     seed: int | None = None
 
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The samplers of the chain in their order; those that change nothing are left out."""
+        found: list[Stage] = []
+        penalises = (self.repetition_penalty, self.frequency_penalty, self.presence_penalty)
+        if penalises != (1.0, 0.0, 0.0) and self.penalty_last_n > 0:
+            found.append("penalties")
+        if self.dry_multiplier > 0.0 and self.dry_last_n > 0:
+            found.append("dry")
+        if self.temperature <= 0.0:
+            return (*found, "greedy")
+        found.append("top-k")
+        if self.top_p < 1.0:
+            found.append("top-p")
+        if self.min_p > 0.0:
+            found.append("min-p")
+        return (*found, "temperature")
+
 
 class EngineOptions(Value, frozen=True, kw_only=True):
     """How a model is loaded and its context is made. 0 or -1 asks the worker to choose.
@@ -94,3 +114,53 @@ class EngineOptions(Value, frozen=True, kw_only=True):
     gpu_layers: int = -1
     kv_type: KVType = "f16"
     cache_limit_mb: int = 2048
+
+
+class StageEffect(Value, frozen=True, kw_only=True, array_like=True):
+    """What one sampler of the chain did before a written token was chosen.
+
+    `left`: candidates behind it. `changed`: how many logits it changed (penalties and DRY).
+    `p`: the written token's probability among those left, 0 if it is not one of them.
+    """
+
+    left: int
+    changed: int
+    p: float
+
+
+class Alternative(Value, frozen=True, kw_only=True, array_like=True):
+    """A token that might have been written.
+
+    `p`: the model's probability. `passed`: how many stages of the chain left it in. `chance`:
+    the probability with which the chain would have chosen it.
+    """
+
+    id: int
+    p: float
+    passed: int
+    chance: float
+
+
+class TracedToken(Value, frozen=True, kw_only=True, array_like=True):
+    """A token of an answer, in its place.
+
+    Natural logarithms, over the full vocabulary. `rank`: 1 + number of tokens with a strictly
+    larger logit. `passed`: as for an alternative. `top`: the most probable tokens, the best
+    first, equal ones by id. `stages`: one for each of `Sampling.stages`.
+    """
+
+    id: int
+    logp: float
+    rank: int
+    entropy: float
+    passed: int
+    top: tuple[Alternative, ...]
+    stages: tuple[StageEffect, ...]
+
+
+class Piece(Value, frozen=True, kw_only=True, array_like=True):
+    """The bytes of a token, a control token's name included. `ends`: it ends an answer."""
+
+    data: bytes
+    control: bool = False
+    ends: bool = False

@@ -38,6 +38,7 @@ from urial_tui.engine.protocol import (
     Slot,
     Tokenize,
     Tokenized,
+    Trace,
     Unload,
     Unloaded,
     VocabularyRead,
@@ -133,6 +134,8 @@ class Worker:
                 self.emit(Tokenized(id=request, turns=turns))
             elif isinstance(command, Score):
                 self._score(command)
+            elif isinstance(command, Trace):
+                self._trace(command)
             elif isinstance(command, ReadVocabulary):
                 self._read_vocabulary(command)
             elif isinstance(command, Unload):
@@ -207,6 +210,12 @@ class Worker:
 
         second = self._slots.get("second")
         self.emit(score(self._model(command.slot), second, command, self.emit))
+
+    def _trace(self, command: Trace) -> None:
+        from urial_tui.engine.tracing import trace
+
+        self._request_id = command.id
+        self.emit(trace(self._model(), command, self.emit))
 
     def _read_vocabulary(self, command: ReadVocabulary) -> None:
         pieces, types = self._model(command.slot).model.vocab.read_all()

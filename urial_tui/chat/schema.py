@@ -76,10 +76,16 @@ def _place_in_conversation(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE conversations ADD COLUMN leaf INTEGER")
 
 
+def _sampling_of_answers(connection: sqlite3.Connection) -> None:
+    """How an answer's tokens were chosen, as JSON; empty where that is not known."""
+    connection.execute("ALTER TABLE turns ADD COLUMN sampling TEXT NOT NULL DEFAULT ''")
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _first_schema,
     _deleted_conversations,
     _place_in_conversation,
+    _sampling_of_answers,
 )
 
 

@@ -327,6 +327,7 @@ class Conversation:
             model=self.model_name,
             preamble=self.preamble.name,
             context_from=exchanges[0].question.id if self._left_out(exchanges) else None,
+            sampling=sampling or Sampling(),
         )
         yield from self._follow(
             events, GrowingAnswer(partial, close), [e.question for e in exchanges]

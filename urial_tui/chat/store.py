@@ -39,6 +39,7 @@ from urial_tui.chat.turns import (
     one_line,
     renumbered,
 )
+from urial_tui.engine.protocol import Sampling
 from urial_tui.errors import StoreError, UsageError
 
 KEPT_DELETED = 30 * 86_400.0
@@ -339,13 +340,16 @@ def _row_of(turn: TurnRecord) -> tuple[object, ...]:
         values[name] = _storable(values[name])
     values["ids"] = None if turn.ids is None else _pack(turn.ids)
     values["timings"] = msgspec.json.encode(turn.timings).decode()
+    values["sampling"] = (
+        "" if turn.sampling is None else msgspec.json.encode(turn.sampling).decode()
+    )
     return tuple(values.values())
 
 
 def _turn_from(row: tuple[Any, ...]) -> TurnRecord:
     values = dict(zip(_TURN, row, strict=True))
     blob = values["ids"]
-    # A torn or foreign blob or document costs the ids or the timings, never the text.
+    # A torn or foreign blob or document costs what it holds, never the text.
     values["ids"] = None
     if isinstance(blob, bytes) and len(blob) % 4 == 0:
         values["ids"] = _unpack(blob)
@@ -353,4 +357,8 @@ def _turn_from(row: tuple[Any, ...]) -> TurnRecord:
         values["timings"] = msgspec.json.decode(values["timings"], type=Timings)
     except (msgspec.DecodeError, TypeError):
         values["timings"] = Timings()
+    try:
+        values["sampling"] = msgspec.json.decode(values["sampling"] or "null", type=Sampling | None)
+    except (msgspec.DecodeError, TypeError):
+        values["sampling"] = None
     return TurnRecord(**values)

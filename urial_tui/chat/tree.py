@@ -63,17 +63,25 @@ class TurnTree:
     @property
     def path(self) -> tuple[TurnRecord, ...]:
         """The turns from the root to the leaf."""
-        turns: list[TurnRecord] = []
-        turn = self.leaf
-        while turn is not None:
-            turns.append(turn)
-            turn = None if turn.parent_id is None else self._turns[turn.parent_id]
-        return tuple(reversed(turns))
+        return self.path_to(self._leaf)
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
         """The path as questions with their answers, oldest first."""
-        path = self.path
+        return self.exchanges_to(self._leaf)
+
+    def path_to(self, turn_id: int | None) -> tuple[TurnRecord, ...]:
+        """The turns from the root to this one; none for None."""
+        turns: list[TurnRecord] = []
+        while turn_id is not None:
+            turn = self._turns[turn_id]
+            turns.append(turn)
+            turn_id = turn.parent_id
+        return tuple(reversed(turns))
+
+    def exchanges_to(self, turn_id: int | None) -> tuple[Exchange, ...]:
+        """The path to a turn as questions with their answers, oldest first."""
+        path = self.path_to(turn_id)
         start = next((t.context_from for t in reversed(path) if t.role == "assistant"), None)
         pairs: list[tuple[TurnRecord, TurnRecord | None]] = []
         for turn in path:

@@ -14,6 +14,8 @@ from typing import Literal
 
 import msgspec
 
+from urial_tui.engine.protocol import Sampling
+
 Role = Literal["user", "assistant"]
 TurnStop = Literal["eos", "stop", "length", "cancelled", "failed", "died", "edited"]
 """Why an answer ended: as the engine says it, because the engine refused or died, or because
@@ -80,7 +82,8 @@ class TurnRecord(msgspec.Struct, frozen=True, kw_only=True):
     answer's `ids` before the next turn. `stop_reason` is None for questions, and for an
     answer that is still being written, or was when the program ended. `context_from` is
     the id of the oldest question that was still in the context when the answer was made,
-    None if all were.
+    None if all were. `sampling`: how an answer's tokens were chosen, None where that is not
+    known.
     """
 
     id: int
@@ -99,6 +102,7 @@ class TurnRecord(msgspec.Struct, frozen=True, kw_only=True):
     generated: int = 0
     context_from: int | None = None
     timings: Timings = Timings()
+    sampling: Sampling | None = None
 
 
 class WholeConversation(msgspec.Struct, frozen=True):

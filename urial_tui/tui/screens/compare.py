@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from pathlib import PurePath
 from typing import ClassVar
 
 from textual import on, work
@@ -79,7 +80,7 @@ class CompareScreen(Screen[None]):
         note: A sentence to tell at the start.
     """
 
-    CSS_PATH: ClassVar[list[str]] = ["../token_screens.tcss", "../compare.tcss"]
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["../token_screens.tcss", "../compare.tcss"]
     AUTO_FOCUS = "Prompt"
     BINDING_GROUP_TITLE = "Compare"
     BINDINGS: ClassVar[list[BindingType]] = [

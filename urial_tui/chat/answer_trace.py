@@ -1,0 +1,88 @@
+"""An answer to be looked at token by token: what the engine is asked for it.
+
+It is read again behind what it was written behind, with its own tokens and under its own
+sampling, as far as these are known; where something stands in for them, that is said.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from urial_tui.chat.session import Conversation
+from urial_tui.chat.shown import continuation, ids_key, preamble_turn, turn_of
+from urial_tui.chat.tree import Exchange
+from urial_tui.chat.turns import TurnRecord
+from urial_tui.engine.protocol import (
+    ModelInfo,
+    Sampling,
+    TextSegment,
+    TokenSegment,
+    Trace,
+    Turn,
+)
+
+
+class AnswerTrace(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer was written behind, its tokens and how they were chosen.
+
+    `own_tokens`: they are the written ones; else its text is tokenised. `own_sampling`: it is
+    the stored one; else that of the present settings.
+    """
+
+    answer: TurnRecord
+    preamble: Turn
+    turns: tuple[Turn, ...]
+    tokens: Turn
+    sampling: Sampling
+    own_tokens: bool
+    own_sampling: bool
+
+    @property
+    def request(self) -> Trace:
+        """The engine's command; its id is set where it is sent."""
+        return Trace(
+            id=0,
+            preamble=self.preamble,
+            turns=self.turns,
+            answer=self.tokens,
+            sampling=self.sampling,
+        )
+
+
+def trace_of(
+    conversation: Conversation, answer: TurnRecord, info: ModelInfo | None, present: Sampling
+) -> AnswerTrace:
+    """How to look at an answer of a conversation, with the model that is loaded.
+
+    Turns that had left the context when the answer ended stay out, though its first tokens
+    may have been written while they were still there.
+
+    Args:
+        conversation: The one that it is in.
+        answer: Any answer of it, whether or not it is shown.
+        info: The loaded model.
+        present: The sampling of the settings.
+    """
+    preamble = conversation.preamble
+    key = ids_key(conversation.model_name, info, preamble)
+    *past, last = conversation.tree.exchanges_to(answer.id)
+    sent = [exchange for exchange in past if exchange.in_context and _has_answer(exchange)]
+    turns = [turn_of(exchange, preamble, key) for exchange in sent]
+    turns.append(turn_of(Exchange(question=last.question), preamble, key))
+    tokens = continuation(answer, preamble, key)
+    own = isinstance(tokens[0], TokenSegment)
+    if own and answer.stop_reason == "eos" and answer.stopped_by:
+        tokens = (*tokens, TextSegment(text=answer.stopped_by, special=True))
+    return AnswerTrace(
+        answer=answer,
+        preamble=preamble_turn(preamble),
+        turns=tuple(turns),
+        tokens=tokens,
+        sampling=answer.sampling or present,
+        own_tokens=own,
+        own_sampling=answer.sampling is not None,
+    )
+
+
+def _has_answer(exchange: Exchange) -> bool:
+    return exchange.answer is not None and bool(exchange.answer.text)

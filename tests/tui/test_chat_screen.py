@@ -10,7 +10,7 @@ import pytest
 from textual.events import Key, Paste
 from textual.message import Message
 from textual.pilot import Pilot
-from textual.widgets import Markdown, OptionList
+from textual.widgets import OptionList
 
 from tests.scripted import Gate, ScriptedEngine, answer, delta, dropped, finished, prefill
 from tests.tui.conftest import (
@@ -35,6 +35,7 @@ from urial_tui.tui.messages import AnswerEnded
 from urial_tui.tui.screens.chat import ChatScreen
 from urial_tui.tui.screens.conversations import ConversationsScreen
 from urial_tui.tui.screens.help import HelpScreen
+from urial_tui.tui.widgets.answer_text import AnswerText
 from urial_tui.tui.widgets.prompt import Prompt
 from urial_tui.tui.widgets.transcript import Transcript
 
@@ -48,7 +49,7 @@ def transcript(pilot: Pilot[None]) -> Transcript:
 
 
 def markdown(pilot: Pilot[None]) -> list[str]:
-    return [widget.source for widget in transcript(pilot).query(Markdown)]
+    return [widget.source for widget in transcript(pilot).query(AnswerText)]
 
 
 async def ask(pilot: Pilot[None], text: str) -> None:
@@ -495,9 +496,9 @@ class TestForeignText:
     ) -> None:
         async with opened() as pilot:
             await converse(pilot, engine, "Hello", "[home](http://example.org/[b]x)")
-            widget = transcript(pilot).query_one(Markdown)
+            widget = transcript(pilot).query_one(AnswerText)
             with patch.object(pilot.app, "open_url") as open_url:
-                widget.post_message(Markdown.LinkClicked(widget, "http://example.org/[b]x"))
+                widget.post_message(AnswerText.LinkClicked(widget, "http://example.org/[b]x"))
                 await wait_until(pilot, lambda: bool(pilot.app._notifications))
             (notice,) = pilot.app._notifications
             assert "the link http://example.org/[b]x (it is not opened)" in notice.message

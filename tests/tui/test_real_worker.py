@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Markdown
 
 from tests.conftest import workers
 from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_until
@@ -18,6 +17,7 @@ from urial_tui.engine.client import Engine
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.sanitize import sanitize
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
+from urial_tui.tui.widgets.answer_text import AnswerText
 from urial_tui.tui.widgets.prompt import Prompt
 
 SETTINGS = Settings(
@@ -50,7 +50,7 @@ async def test_what_is_shown_is_what_is_stored(
         for question in ("one", "two"):
             await ask(pilot, question)
             await wait_until(pilot, lambda: answered(pilot, store))
-        shown = [widget.source for widget in pilot.app.query(Markdown)]
+        shown = [widget.source for widget in pilot.app.query(AnswerText)]
         assert shown == [sanitize(t.text) for t in stored_turns(store) if t.role == "assistant"]
         assert any(shown)
 

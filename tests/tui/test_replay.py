@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Markdown
 
 from tests.conftest import workers
 from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
@@ -24,6 +23,7 @@ from urial_tui.prompting.preamble import find_preamble
 from urial_tui.prompting.render import open_turn
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
 from urial_tui.tui.replay import ReplayApp, preamble_of, question_of
+from urial_tui.tui.widgets.answer_text import AnswerText
 from urial_tui.tui.widgets.prompt import Prompt
 
 SETTINGS = Settings(
@@ -39,7 +39,7 @@ async def ready(pilot: Pilot[None]) -> None:
 
 
 def answers(pilot: Pilot[None]) -> list[str]:
-    return [widget.source for widget in pilot.app.query(Markdown)]
+    return [widget.source for widget in pilot.app.query(AnswerText)]
 
 
 @pytest.fixture

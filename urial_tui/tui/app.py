@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from io import StringIO
@@ -34,6 +36,7 @@ from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, load_settings
 from urial_tui.tui.engine_thread import ChatEngine, EngineThread, FindModel, ModelFile
 from urial_tui.tui.keys import keymap, shown
+from urial_tui.tui.markdown_lines import highlighted
 from urial_tui.tui.messages import CompareRequested, CopyRequested
 from urial_tui.tui.screens.chat import ChatScreen, MakeFirstRun
 from urial_tui.tui.screens.help import HelpScreen
@@ -247,6 +250,15 @@ class UrialApp(App[None]):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(NotImplementedError, RuntimeError):
                 loop.add_signal_handler(number, self._end_on_signal, number)
+
+    def on_ready(self) -> None:
+        """Get out of the way of keys what would hold them up in the middle of an answer."""
+        if self.ends_on_signals:
+            # Looking for garbage among all that is there by now takes 80 ms, again and again.
+            gc.freeze()
+            gc.set_threshold(20_000, 20, 50)
+            # So does, once, what colours the language that is asked for most.
+            threading.Thread(target=highlighted, args=("", "python"), daemon=True).start()
 
     async def on_unmount(self) -> None:
         """No worker outlives the application."""

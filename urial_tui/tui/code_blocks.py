@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from urial_tui.tui.widgets.turn import markdown_parser
+from urial_tui.tui.markdown import markdown_parser
 
 
 class CodeBlock(NamedTuple):

@@ -61,7 +61,7 @@ class ReplayApp(UrialApp):
         super().__init__(
             engine_factory=lambda: Engine(launch=replay.launch),
             find_model=lambda name, progress: RecordedModel(name=name, path=Path(name)),
-            load=_load,
+            load=load_recorded,
             model=model_of(replay),
             preamble=preamble,
             settings=settings,
@@ -156,7 +156,7 @@ def _text(turn: Turn) -> str:
     return "".join(segment.text for segment in turn if isinstance(segment, TextSegment))
 
 
-def _load(
+def load_recorded(
     engine: Loader,
     path: Path,
     *,

@@ -14,6 +14,7 @@ from typing import ClassVar, NamedTuple
 import msgspec
 from textual import on, work
 from textual.binding import Binding, BindingType
+from textual.timer import Timer
 
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
@@ -43,6 +44,9 @@ from urial_tui.tui.widgets.welcome import Welcome
 AGAIN_TEMPERATURE = 0.7
 """Another answer to a question is sampled with this where the settings are greedy: a greedy one
 would be the same again."""
+
+COUNT_EVERY = 0.5
+"""Seconds between two looks of the status line at an answer that is written."""
 
 
 class Start(NamedTuple):
@@ -99,6 +103,9 @@ class AnsweringScreen(EngineScreen):
         self._answer: AnswerView | None = None
         self._read = 0
         """Tokens in the context when the answer started."""
+        self._growth: AnswerGrew | None = None
+        """How much of the answer is written, where that was not told yet."""
+        self._counting: Timer | None = None
         self._editing: TurnRecord | None = None
         """The turn whose text is in the prompt."""
         self._warned = False
@@ -352,11 +359,20 @@ class AnsweringScreen(EngineScreen):
             self.show_status(used=event.used, state="writing", rate=0.0, reused=event.reused)
 
     @on(AnswerGrew)
-    async def show_growth(self, event: AnswerGrew) -> None:
+    def show_growth(self, event: AnswerGrew) -> None:
         """More of the answer."""
         if event.question_id == self._asking and self._answer is not None:
+            self._answer.write(event.text)
+            self._growth = event
+            if self._counting is None:
+                self._count()
+
+    def _count(self) -> None:
+        """Tell how much is written, and not again before `COUNT_EVERY`."""
+        event, self._growth, self._counting = self._growth, None, None
+        if event is not None and event.question_id == self._asking:
             self.show_status(used=self._read + event.generated, rate=event.rate)
-            await self._answer.write(event.text)
+            self._counting = self.set_timer(COUNT_EVERY, self._count)
 
     @on(AnswerEnded)
     async def show_end(self, event: AnswerEnded) -> None:

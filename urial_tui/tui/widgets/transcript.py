@@ -13,12 +13,20 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.geometry import Size
+from textual.reactive import Reactive
 from textual.widgets import Static
 
 from urial_tui.chat.tree import Exchange
 from urial_tui.tui.widgets.turn import AnswerView, QuestionView
 
 TurnView = QuestionView | AnswerView
+
+
+class Turns(Vertical):
+    """Holds the questions and answers."""
+
+    virtual_size = Reactive(Size(0, 0))  # see `AnswerText`
 
 
 class Transcript(VerticalScroll):
@@ -47,6 +55,8 @@ class Transcript(VerticalScroll):
         Binding("Y", "screen.copy_all", "Copy the conversation", id="transcript.copy_all"),
     ]
 
+    virtual_size = Reactive(Size(0, 0))  # see `AnswerText`; scroll bars ask for a layout themselves
+
     LINES = 3
     """How far the cursor keys scroll in a turn that is longer than the view."""
 
@@ -56,12 +66,12 @@ class Transcript(VerticalScroll):
 
     def compose(self) -> ComposeResult:
         """The container of the turns."""
-        yield Vertical(id="turns")
+        yield Turns(id="turns")
 
     @property
-    def turns(self) -> Vertical:
+    def turns(self) -> Turns:
         """What holds the questions and answers."""
-        return self.query_one("#turns", Vertical)
+        return self.query_one("#turns", Turns)
 
     @property
     def views(self) -> list[TurnView]:
@@ -107,7 +117,7 @@ class Transcript(VerticalScroll):
         self._shown = list(exchanges)
         view = self.views[-1]
         if exchanges and isinstance(view, AnswerView):
-            await view.finish(exchanges[-1].answer, exchanges[-1].answer_place)
+            view.finish(exchanges[-1].answer, exchanges[-1].answer_place)
         await self._mark_left()
 
     async def _mark_left(self) -> None:

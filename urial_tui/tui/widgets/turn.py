@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from markdown_it import MarkdownIt
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Markdown, Static
-from textual.widgets.markdown import MarkdownStream
+from textual.geometry import Size
+from textual.reactive import Reactive
+from textual.widgets import Static
 
 from urial_tui.chat.tree import Place
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.sanitize import sanitize, sanitize_line
 from urial_tui.tui.messages import CopyRequested
-
-
-def markdown_parser() -> MarkdownIt:
-    """Markdown that shows everything a model writes.
-
-    HTML is text, not something to leave out. Entities stay as they are written: decoded,
-    they could bring back the characters that `sanitize` took out.
-    """
-    return MarkdownIt("gfm-like", {"html": False, "linkify": False}).disable("entity")
+from urial_tui.tui.widgets.answer_text import AnswerText
 
 
 class QuestionView(Static):
@@ -47,21 +39,21 @@ class AnswerView(Vertical):
         place: Which of its siblings it is.
     """
 
+    virtual_size = Reactive(Size(0, 0))  # see `AnswerText`
+
     def __init__(
         self, author: str, answer: TurnRecord | None = None, place: Place = (1, 1)
     ) -> None:
         super().__init__()
         self._author = sanitize_line(author)
         self._answer = answer
-        self._stream: MarkdownStream | None = None
         self.turn_id = None if answer is None else answer.id
         self.place = place
 
     def compose(self) -> ComposeResult:
         """A name, the text, a last line."""
         yield Static(self._title(), classes="author", markup=False)
-        text = sanitize(self._answer.text) if self._answer else None
-        yield Markdown(text, parser_factory=markdown_parser, open_links=False)
+        yield AnswerText(sanitize(self._answer.text) if self._answer else "")
         mark = Static("", classes="mark", markup=False)
         mark.update(ending(self._answer) if self._answer else Content(""))
         mark.display = self._answer is not None
@@ -73,24 +65,25 @@ class AnswerView(Vertical):
         mark.display = bool(text)
         mark.update(Content.styled(sanitize_line(text), "$quiet"))
 
-    async def write(self, text: str) -> None:
-        """Add to the answer."""
-        if self._stream is None:
-            self.say("")
-            self._stream = Markdown.get_stream(self.query_one(Markdown))
-        await self._stream.write(sanitize(text))
+    @property
+    def text(self) -> AnswerText:
+        """What shows the answer itself."""
+        return self.query_one(AnswerText)
 
-    async def finish(self, answer: TurnRecord | None, place: Place = (1, 1)) -> None:
+    def write(self, text: str) -> None:
+        """Add to the answer."""
+        if not self.text.source:
+            self.say("")
+        self.text.append(sanitize(text))
+
+    def finish(self, answer: TurnRecord | None, place: Place = (1, 1)) -> None:
         """Show the answer as it was stored, and how it ended."""
-        if self._stream is not None:
-            await self._stream.stop()
-            self._stream = None
         if answer is None:
             self.say("■ not answered")
             return
         self.turn_id, self.place = answer.id, place
         self.query_one(".author", Static).update(self._title())
-        await self.query_one(Markdown).update(sanitize(answer.text))
+        self.text.update(sanitize(answer.text))
         mark = self.query_one(".mark", Static)
         mark.update(ending(answer))
         mark.display = True
@@ -98,8 +91,8 @@ class AnswerView(Vertical):
     def _title(self) -> Content:
         return Content.assemble((self._author, "bold $primary"), sibling_mark(self.place))
 
-    @on(Markdown.LinkClicked)
-    def show_link(self, event: Markdown.LinkClicked) -> None:
+    @on(AnswerText.LinkClicked)
+    def show_link(self, event: AnswerText.LinkClicked) -> None:
         """A model's link is shown and copied, and never opened from here."""
         event.stop()
         what = f"the link {sanitize_line(event.href)} (it is not opened)"

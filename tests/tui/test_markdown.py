@@ -1,0 +1,163 @@
+"""Markdown as blocks: what stands in front of lines, and texts that come in pieces."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from markdown_it.token import Token
+
+from urial_tui.tui.markdown import Block, Document
+from urial_tui.tui.markdown_lines import inline, table
+
+TEXT = """\
+# Reading *files*
+
+One paragraph
+in two lines, with [a link][1].
+
+1. Open it.
+
+   Name the encoding.
+2. Read it:
+   - line by line
+   - or
+     ```python
+     file.read()
+
+     # all of it
+     ```
+3. Close it.
+
+> Quoted
+> - twice
+>
+> > and deeper
+
+| mode | reads |
+| --- | --- |
+| `r` | yes |
+| `w` | no |
+
+Title
+=====
+
+***
+
+    indented code
+
+```
+never closed
+- no list
+
+[1]: http://example.org
+"""
+
+
+def blocks(text: str) -> tuple[Block, ...]:
+    return Document(text).blocks
+
+
+def lines(text: str) -> list[str]:
+    return [block.lead + block.text for block in blocks(text)]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_blocks_do_not_depend_on_the_pieces(seed: int) -> None:
+    draw = random.Random(seed)
+    document = Document()
+    at = 0
+    while at < len(TEXT):
+        size = draw.choice((1, 2, 3, 7, 40))
+        document.append(TEXT[at : at + size])
+        at += size
+        assert document.blocks == Document(document.source).blocks
+    assert document.source == TEXT
+    assert document.blocks == blocks(TEXT)
+
+
+def test_only_the_last_block_is_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = Document("paragraph\n\n" * 200)
+    parsed: list[str] = []
+    parse = document._parser.parse
+
+    def counting(text: str, env: dict[str, Any]) -> list[Token]:
+        parsed.append(text)
+        return parse(text, env)
+
+    monkeypatch.setattr(document._parser, "parse", counting)
+    for _ in range(10):
+        document.append("more words ")
+    assert max(map(len, parsed)) < 200
+    assert len(document.blocks) == 201
+
+
+class TestLeads:
+    def test_lists_in_lists(self) -> None:
+        text = "- a\n- b\n  1. c\n  2. d\n\nend"
+        assert lines(text) == ["• a", "• b", "  1. c", "  2. d", "end"]
+
+    def test_numbers_stand_under_each_other(self) -> None:
+        text = "\n".join(f"{number}. x" for number in range(8, 12))
+        assert lines(text) == [" 8. x", " 9. x", "10. x", "11. x"]
+
+    def test_a_second_paragraph_stands_under_the_first(self) -> None:
+        assert lines("1. one\n\n   two") == ["1. one", "   two"]
+
+    def test_quotes_have_a_bar_in_front_of_each_line(self) -> None:
+        (quoted,) = blocks("> one\n> two")
+        assert (quoted.lead, quoted.indent) == ("▌ ", "▌ ")
+
+    def test_an_item_without_text_is_shown(self) -> None:
+        assert lines("- a\n-\n- c") == ["• a", "• ", "• c"]
+
+
+class TestGaps:
+    def test_nothing_stands_above_the_first_block(self) -> None:
+        assert [block.gap for block in blocks("a\n\nb")] == [None, ""]
+
+    def test_a_tight_list_has_none_and_a_loose_one_has(self) -> None:
+        assert [block.gap for block in blocks("x\n- a\n- b\n")] == [None, "", None]
+        assert [block.gap for block in blocks("x\n\n- a\n\n- b\n")] == [None, "", ""]
+
+    def test_the_bar_of_a_quote_goes_through_its_gaps(self) -> None:
+        assert [block.gap for block in blocks("> a\n>\n> b")] == [None, "▌"]
+
+
+class TestInline:
+    def test_line_breaks_stay(self) -> None:
+        assert inline("one\ntwo  \nthree", {}).plain == "one\ntwo\nthree"
+
+    def test_html_and_entities_are_text(self) -> None:
+        assert inline("<b>x</b> &lt; &#27;", {}).plain == "<b>x</b> &lt; &#27;"
+
+    def test_emphasis_may_be_in_emphasis(self) -> None:
+        content = inline("**a *b* c**", {})
+        assert content.plain == "a b c"
+        assert {(span.start, span.end, span.style) for span in content.spans} == {
+            (0, 5, "bold"),
+            (2, 3, "italic"),
+        }
+
+    def test_a_link_says_where_it_leads_only_when_clicked(self) -> None:
+        content = inline("[home](http://example.org/[b]x')", {})
+        (span,) = content.spans
+        assert content.plain == "home"
+        assert not isinstance(span.style, str)
+        assert span.style.meta == {"@click": 'link("http://example.org/%5Bb%5Dx\'")'}
+
+    def test_a_link_may_be_defined_elsewhere(self) -> None:
+        document = Document(TEXT.replace("```\nnever", "never"))
+        assert inline("[a link][1]", document.references).plain == "a link"
+
+
+class TestTables:
+    ROWS = (("mode", "reads"), ("`r`", "a long text that has to be wrapped"))
+
+    @pytest.mark.parametrize("width", [20, 30, 80])
+    def test_every_line_fits(self, width: int) -> None:
+        drawn = table(self.ROWS, width, {})
+        assert max(line.cell_length for line in drawn) <= width
+        words = " ".join(line.plain.rpartition("│")[2].strip() for line in drawn[2:])
+        assert words.split() == ["a", "long", "text", "that", "has", "to", "be", "wrapped"]

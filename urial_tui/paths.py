@@ -26,6 +26,11 @@ def user_prompts_dir() -> Path:
     return platformdirs.user_config_path(APP) / "prompts"
 
 
+def user_themes_dir() -> Path:
+    """Themes of the user; one with the name of another theme replaces it."""
+    return platformdirs.user_config_path(APP) / "themes"
+
+
 def user_catalogue_file() -> Path:
     """Catalogue entries of the user; one with a shipped name replaces the shipped one."""
     return platformdirs.user_config_path(APP) / "models.toml"

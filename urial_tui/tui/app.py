@@ -15,12 +15,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from io import StringIO
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Console, RenderableType
 from textual import on, work
-from textual.app import App, SystemCommand
+from textual.app import App, InvalidThemeError, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.message import Message
@@ -29,11 +30,12 @@ from textual.worker import WorkerFailed
 
 from urial_tui.chat.store import Store
 from urial_tui.engine.protocol import EngineOptions
-from urial_tui.errors import StoreError, UrialError, UsageError
+from urial_tui.errors import SettingsError, StoreError, UrialError, UsageError
 from urial_tui.models.loading import LoadFile, load
 from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.sanitize import sanitize_line
-from urial_tui.settings import Settings, load_settings
+from urial_tui.settings import Settings, described, load_settings
+from urial_tui.settings_file import read_settings_file
 from urial_tui.tui.engine_thread import ChatEngine, EngineThread, FindModel, ModelFile
 from urial_tui.tui.keys import keymap, shown
 from urial_tui.tui.markdown_lines import highlighted
@@ -41,7 +43,8 @@ from urial_tui.tui.messages import CompareRequested, CopyRequested
 from urial_tui.tui.screens.chat import ChatScreen, MakeFirstRun
 from urial_tui.tui.screens.help import HelpScreen
 from urial_tui.tui.terminal import understand_input
-from urial_tui.tui.themes import DARK, DEFAULTS, LIGHT
+from urial_tui.tui.theme_files import read_themes
+from urial_tui.tui.themes import DARK, OURS, variables_for
 
 if TYPE_CHECKING:
     from urial_tui.tui.comparison_thread import ComparisonThread
@@ -230,9 +233,7 @@ class UrialApp(App[None]):
             first_run=first_run,
             trouble=trouble,
         )
-        for theme in (DARK, LIGHT):
-            self.register_theme(theme)
-        self.theme = DARK.name
+        self._theme_troubles = self._start_themes(settings.ui.theme)
 
     def get_default_screen(self) -> Screen[Any]:
         """The chat is the screen below all others."""
@@ -240,10 +241,29 @@ class UrialApp(App[None]):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own variables, for themes that do not define them."""
-        return DEFAULTS
+        return dict(variables_for(self.current_theme))
+
+    def _start_themes(self, chosen: str) -> list[SettingsError]:
+        """Take the chosen theme; what is wrong with it and the user's own is no reason to end."""
+        own, troubles = read_themes()
+        for theme in (*OURS, *own):
+            self.register_theme(theme)
+        self.theme = DARK.name
+        try:
+            self.theme = chosen
+        except InvalidThemeError:
+            troubles.append(
+                SettingsError(
+                    f"There is no theme named {sanitize_line(chosen)!r}.",
+                    f"{DARK.name} stands in for it; Ctrl+P and “Theme” choose one.",
+                )
+            )
+        return troubles
 
     def on_mount(self) -> None:
         """End properly when the terminal closes or the process is asked to end."""
+        for trouble in self._theme_troubles:
+            self.notify(sanitize_line(str(trouble)), severity="error", timeout=15, markup=False)
         if not self.ends_on_signals:
             return
         loop = asyncio.get_running_loop()
@@ -310,9 +330,28 @@ class UrialApp(App[None]):
         """Show the keys of the screen that is looked at."""
         self.push_screen(HelpScreen(list(self.screen.active_bindings.values())))
 
+    def action_change_theme(self) -> None:
+        """Let the user choose a theme; the one under the bar is shown at once."""
+        from urial_tui.tui.palette import ThemePalette
+
+        self.push_screen(ThemePalette(self.keep_theme))
+
+    def keep_theme(self, name: str) -> None:
+        """Use a theme, and write it into the settings."""
+        self.theme = name
+        setting = next(setting for setting in described() if setting.key == "ui.theme")
+        try:
+            before = read_settings_file()
+            before.with_value(setting, name).save(before)
+        except SettingsError as error:
+            self.notify(sanitize_line(str(error)), severity="error", markup=False)
+
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What the command palette offers beside what has a key."""
         yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
+        for name in sorted(self.available_themes):
+            keep = partial(self.keep_theme, name)
+            yield SystemCommand(f"Theme: {name}", "", keep, discover=False)
 
     @on(CopyRequested)
     def copy(self, event: CopyRequested) -> None:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, cast
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual import on
+from textual.command import Command, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
+from textual.widgets import OptionList
 
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.keys import shown
@@ -90,3 +92,61 @@ class Commands(Provider):
                 command.callback,
                 not command.discover,
             )
+
+
+class ThemePalette(CommandPalette):
+    """Themes to choose from; the one under the bar is shown, and stays if it is taken.
+
+    Args:
+        keep: Takes the name of the chosen theme.
+    """
+
+    def __init__(self, keep: Callable[[str], object]) -> None:
+        self._keep = keep
+        self._before = ""
+        super().__init__(providers=[_Themes], placeholder="A theme: Enter keeps it, Esc does not")
+
+    def on_mount(self) -> None:
+        """Remember what Esc goes back to."""
+        self._before = self.app.theme
+
+    @on(OptionList.OptionHighlighted)
+    def show_theme(self, event: OptionList.OptionHighlighted) -> None:
+        """Show the theme under the bar."""
+        if isinstance(event.option, Command) and event.option.hit.text:
+            self.app.theme = event.option.hit.text
+
+    @on(OptionList.OptionSelected)
+    def keep_theme(self, event: OptionList.OptionSelected) -> None:
+        """This is the one."""
+        if isinstance(event.option, Command) and event.option.hit.text:
+            self._before = event.option.hit.text
+            self._keep(self._before)
+
+    def on_unmount(self) -> None:
+        """Back to the theme that was chosen, now or before."""
+        self.app.theme = self._before
+
+
+class _Themes(Provider):
+    """The names of the themes; that which is used comes first."""
+
+    async def discover(self) -> Hits:
+        """All of them."""
+        for name in self._names():
+            yield DiscoveryHit(cast(Any, Content(name)), _nothing, text=name)
+
+    async def search(self, query: str) -> Hits:
+        """Those with the letters of `query`."""
+        matcher = self.matcher(query)
+        for name in self._names():
+            score = matcher.match(name)
+            if score > 0:
+                yield Hit(score, cast(Any, matcher.highlight(name)), _nothing, text=name)
+
+    def _names(self) -> list[str]:
+        return sorted(self.app.available_themes, key=lambda name: (name != self.app.theme, name))
+
+
+def _nothing() -> None:
+    """The palette itself keeps the theme that is chosen."""

@@ -16,6 +16,8 @@ from typing import Literal
 
 import msgspec
 
+from urial_tui.engine.shift_class import ShiftClass as ShiftClass
+from urial_tui.engine.shift_class import shift_class as shift_class
 from urial_tui.engine.values import Alternative as Alternative
 from urial_tui.engine.values import EngineOptions as EngineOptions
 from urial_tui.engine.values import KVType as KVType
@@ -326,8 +328,9 @@ class Shifts(_Event, frozen=True, kw_only=True, tag="shifts"):
 
     `ranks`: 1 + number of tokens that it finds more probable; 0 where its vocabulary lacks the
     token, and nothing follows. `probabilities`: of the written tokens. `start`, `ends`: where
-    the text of the first one starts and that of each one ends, in bytes of what was written;
-    a stop string may have cut the answer's text before.
+    the text of the first one starts and that of each one ends, in characters of the answer, its
+    `prefix` included. A token that ends within a character ends before it, so several tokens
+    may end at one place; a stop string may have cut the answer's text before the last ones.
     """
 
     id: int

@@ -20,16 +20,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from urial_tui.engine.shift_class import MARGINAL_RANK, ShiftClass
 from urial_tui.errors import EngineError
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float32]
 
-CLASS_NAMES: Final = ("unshifted", "marginal", "shifted", "absent")
-"""By class code. `absent`: the base side's vocabulary has no such token."""
+CLASS_NAMES: Final[tuple[ShiftClass, ...]] = ("unshifted", "marginal", "shifted", "absent")
+"""By class code."""
 UNSHIFTED, MARGINAL, SHIFTED, ABSENT = range(4)
-MARGINAL_RANK: Final = 3
-"""The last marginal rank; 1 is unshifted (Lin et al., ICLR 2024, section 2.2)."""
 
 
 class ScoringError(EngineError):

@@ -31,8 +31,10 @@ from urial_tui.engine.protocol import (
     TokenSegment,
     Turn,
     TurnsDropped,
+    VocabularyRead,
+    Watch,
 )
-from urial_tui.errors import EngineDied
+from urial_tui.errors import EngineDied, EngineError
 
 INFO = ModelInfo(
     path="/models/tiny.gguf",
@@ -71,6 +73,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     close: str
     max_tokens: int
     prefix: Turn
+    watch: Watch | None = None
 
     @property
     def text(self) -> str:
@@ -106,6 +109,9 @@ class ScriptedEngine:
 
     def __init__(self, info: ModelInfo = INFO) -> None:
         self.info: ModelInfo | None = None
+        self.second_info: ModelInfo | None = None
+        self.second_loads: list[tuple[Path, Path | None]] = []
+        self.pieces: dict[Slot, tuple[bytes, ...]] = {}
         self.requests: list[Request] = []
         self.loads: list[Path] = []
         self.closed = False
@@ -146,14 +152,32 @@ class ScriptedEngine:
         options: EngineOptions | None = None,
         slot: Slot = "main",
     ) -> Generator[Event, None, None]:
-        self.loads.append(path)
         self.alive = True
+        if slot == "second":
+            self.second_loads.append((path, adapter))
+            self.second_info = None
+        else:
+            self.loads.append(path)
         script = self._load_scripts.pop(0) if self._load_scripts else (_progress(1.0),)
         yield from self._play(script)
-        self.info = self._loadable
-        yield Loaded(id=0, info=self._loadable, load_s=0.1)
+        if slot == "second" and self._cancelled.is_set():
+            raise EngineError("Stopped.")
+        info = msgspec.structs.replace(self._loadable, path=str(path))
+        if slot == "second":
+            self.second_info = info
+        else:
+            self.info = info
+        yield Loaded(id=0, info=info, load_s=0.1)
 
-    def prepare(self, preamble: Turn) -> Generator[Event, None, None]:
+    def unload(self, slot: Slot) -> None:
+        assert slot == "second"
+        self.second_info = None
+
+    def vocabulary(self, slot: Slot) -> VocabularyRead:
+        pieces = self.pieces.get(slot, tuple(bytes([code]) for code in range(128)))
+        return VocabularyRead(id=0, pieces=pieces, types=(1,) * len(pieces))
+
+    def prepare(self, preamble: Turn, slot: Slot = "main") -> Generator[Event, None, None]:
         script = self._prepares.pop(0) if self._prepares else (prefill("preamble", 512, 512),)
         yield from self._play(script)
         yield PreambleReady(id=0, tokens=512, source="computed", seconds=0.2)
@@ -168,6 +192,7 @@ class ScriptedEngine:
         close: str = "",
         max_tokens: int = 512,
         prefix: Turn = (),
+        watch: Watch | None = None,
     ) -> Generator[Event, None, None]:
         self.requests.append(
             Request(
@@ -178,6 +203,7 @@ class ScriptedEngine:
                 close=close,
                 max_tokens=max_tokens,
                 prefix=prefix,
+                watch=watch,
             )
         )
         script = self._answers.pop(0) if self._answers else answer("Certainly.")
@@ -209,7 +235,8 @@ class ScriptedEngine:
 
     def die(self, error: EngineDied) -> None:
         """End as a worker does of which nothing is asked."""
-        self.info, self.alive, self._death = None, False, error
+        self.info = self.second_info = None
+        self.alive, self._death = False, error
         self._on_end()
 
     def cancel(self) -> None:
@@ -229,8 +256,9 @@ class ScriptedEngine:
                 if isinstance(step, Gate):
                     step.wait(self._cancelled)
                 elif isinstance(step, BaseException):
-                    self.info = None
-                    self.alive = False
+                    if isinstance(step, EngineDied):
+                        self.info = self.second_info = None
+                        self.alive = False
                     raise step
                 elif callable(step):
                     step()

@@ -19,7 +19,7 @@ from typing import Protocol
 import msgspec
 
 from urial_tui.chat.growing import GrowingAnswer
-from urial_tui.chat.shown import continuation, ids_key, preamble_turn, turn_of
+from urial_tui.chat.shown import continuation, ids_key, preamble_turn, turn_of, without_format
 from urial_tui.chat.store import Store
 from urial_tui.chat.tree import Exchange, TurnTree
 from urial_tui.chat.turns import (
@@ -40,6 +40,7 @@ from urial_tui.engine.protocol import (
     TextDelta,
     Turn,
     TurnsDropped,
+    Watch,
 )
 from urial_tui.errors import EngineDied, EngineError, StoreError, UsageError
 from urial_tui.prompting.preamble import Preamble
@@ -65,8 +66,17 @@ class Answerer(Protocol):
         close: str = "",
         max_tokens: int = 512,
         prefix: Turn = (),
+        watch: Watch | None = None,
     ) -> Generator[Event, None, None]:
         """Answer the last turn, event by event."""
+        ...
+
+
+class Reader(Protocol):
+    """What reads an answer along (`compare.second_side.SecondSide` does)."""
+
+    def watch(self, exchanges: Sequence[tuple[str, Turn]]) -> Watch | None:
+        """What it is shown of questions with their answers, the last one open; None: nothing."""
         ...
 
 
@@ -284,13 +294,14 @@ class Conversation:
         sampling: Sampling | None = None,
         max_tokens: int = 512,
         prefix: Turn = (),
+        reader: Reader | None = None,
     ) -> Generator[Event, None, None]:
         """Answer the path's last question; where it has an answer, make a sibling of that.
 
         The events are the engine's. Closing the iterator cancels the answer. Whatever ends
         it, the text so far stays, in a turn that is the leaf from then on. With a `prefix`
         the answer starts with these tokens and goes on from there; `max_tokens` counts the
-        new ones.
+        new ones. A `reader` is the second slot's model: it ranks what is written.
 
         Raises:
             UsageError: There is no question.
@@ -305,6 +316,7 @@ class Conversation:
         exchanges = self._context_of(question, key)
         turns = tuple(turn_of(exchange, self.preamble, key) for exchange in exchanges)
         close = close_text(self.preamble)
+        bare = [without_format(exchange, self.preamble, key) for exchange in exchanges]
         events = engine.generate(
             preamble=preamble_turn(self.preamble),
             turns=turns,
@@ -313,6 +325,7 @@ class Conversation:
             close=close,
             max_tokens=max_tokens,
             prefix=prefix,
+            watch=None if reader is None else reader.watch(bare),
         )
         partial = TurnRecord(
             id=new_id(after=question.id),

@@ -59,3 +59,9 @@ def continuation(answer: TurnRecord, preamble: Preamble, key: str) -> Turn:
     pending = answer.tail.removesuffix(close)
     ids = (TokenSegment(ids=answer.ids),)
     return (*ids, TextSegment(text=pending)) if pending else ids
+
+
+def without_format(exchange: Exchange, preamble: Preamble, key: str) -> tuple[str, Turn]:
+    """A question and its answer, to be shown in another format: text, and the answer's tokens."""
+    answer = exchange.answer
+    return exchange.question.text, () if answer is None else continuation(answer, preamble, key)

@@ -9,6 +9,7 @@ number of a comparison, so each result carries the contexts that it was made wit
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import jinja2
@@ -74,18 +75,10 @@ def answer_rules(context: Context) -> tuple[StopRules, str]:
 
 
 def _chat(model: ModelInfo, query: str) -> Turn:
-    if not model.chat_template:
-        raise ModelError(
-            f"The model {model.name} has no chat template, as base models mostly have none.",
-            "Choose another context for it: zero-shot, raw or a preamble.",
-        )
     mark = f"query-{secrets.token_hex(8)}"
-    rendered = _render(model, mark)
-    # A template that trims what the user typed would not trim the mark.
-    if f" {mark} " not in _render(model, f" {mark} "):
+    rendered = render_template(model, (mark,))
+    if trims_queries(model, mark):
         query = query.strip()
-    if model.adds_bos and model.bos:
-        rendered = rendered.removeprefix(model.bos)
     segments: list[Segment] = []
     for index, part in enumerate(rendered.split(mark)):
         if index and query:
@@ -101,7 +94,26 @@ def _chat(model: ModelInfo, query: str) -> Turn:
     return tuple(segments)
 
 
-def _render(model: ModelInfo, content: str) -> str:
+def trims_queries(model: ModelInfo, mark: str) -> bool:
+    """Whether a template trims what the user typed, which it would not do to the mark."""
+    return f" {mark} " not in render_template(model, (f" {mark} ",))
+
+
+def render_template(model: ModelInfo, contents: Sequence[str]) -> str:
+    """A chat by the model's own template, up to where the next answer starts; without BOS.
+
+    Args:
+        model: Whose template it is.
+        contents: Of the messages, the user's and the model's in turns, the user's last.
+
+    Raises:
+        ModelError: It has no template, or one that can't be rendered.
+    """
+    if not model.chat_template:
+        raise ModelError(
+            f"The model {model.name} has no chat template, as base models mostly have none.",
+            "Choose another context for it: zero-shot, raw or a preamble.",
+        )
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
         trim_blocks=True,
         lstrip_blocks=True,
@@ -114,7 +126,10 @@ def _render(model: ModelInfo, content: str) -> str:
         parts: list[str] = []
         length = 0
         for part in template.generate(
-            messages=[{"role": "user", "content": content}],
+            messages=[
+                {"role": "assistant" if number % 2 else "user", "content": content}
+                for number, content in enumerate(contents)
+            ],
             add_generation_prompt=True,
             bos_token=model.bos,
             eos_token=model.eos,
@@ -131,7 +146,8 @@ def _render(model: ModelInfo, content: str) -> str:
             f"The chat template of {model.name} can't be rendered: {error}.",
             "Choose another context for it: zero-shot, raw or a preamble.",
         ) from error
-    return "".join(parts)
+    rendered = "".join(parts)
+    return rendered.removeprefix(model.bos) if model.adds_bos and model.bos else rendered
 
 
 def _refuse(message: object) -> Any:

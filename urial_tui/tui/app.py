@@ -226,6 +226,7 @@ class UrialApp(App[None]):
                 engine_factory, screen.post_message, clock=clock, load=load
             ),
             find_model,
+            list_models,
             model=model or settings.chat.model,
             preamble=preamble or find_preamble(settings.chat.preamble),
             store=store,

@@ -9,7 +9,8 @@ from urial_tui.errors import SettingsError, UsageError
 from urial_tui.models.catalogue import load_catalogue
 from urial_tui.models.registry import list_models
 from urial_tui.prompting.preamble import Preamble
-from urial_tui.tui.comparison_thread import SideChoice, Subject
+from urial_tui.tui.comparison_thread import Subject
+from urial_tui.tui.side_choice import SideChoice
 
 BASE_CONTEXT = "zero-shot"
 """What the base side is shown by default, as in the paper."""
@@ -64,6 +65,29 @@ def for_model(model: str, preamble: Preamble) -> Start:
     return Start(
         base=base, aligned=SideChoice(model=model, context=preamble.name, preamble=preamble)
     )
+
+
+def second_for(model: str, preamble: Preamble) -> SideChoice:
+    """What the answers of a model may be ranked on: its aligned partner, or else its base model,
+    or else itself without the preamble, which shows what that one changes.
+    """
+    partner = _partner(model)
+    if partner:
+        return SideChoice(model=partner, context="chat")
+    context = "raw" if preamble.name == BASE_CONTEXT else BASE_CONTEXT
+    return SideChoice(model=_base(model) or model, context=context)
+
+
+def _base(model: str) -> str:
+    """The base model of an aligned one, if that is on this machine; "" for none."""
+    try:
+        catalogue = load_catalogue()
+        here = {status.name for status in list_models(catalogue) if status.state != "absent"}
+    except SettingsError:
+        return ""
+    entry = catalogue.get(model)
+    base = "" if entry is None or entry.role != "aligned" else entry.base or entry.partner or ""
+    return base if base in here else ""
 
 
 def _partner(model: str) -> str:

@@ -14,7 +14,6 @@ from typing import Protocol, TypeVar
 import msgspec
 from textual.message import Message
 
-from urial_tui.compare.contexts import Context, find_context
 from urial_tui.compare.document import aggregates
 from urial_tui.compare.items import Query, ScoredItem, document
 from urial_tui.compare.runner import Comparison
@@ -32,7 +31,6 @@ from urial_tui.engine.protocol import (
     TextDelta,
 )
 from urial_tui.errors import EngineDied, UrialError
-from urial_tui.prompting.preamble import Preamble
 from urial_tui.tui.comparison_messages import (
     AnswerWritten,
     Compared,
@@ -46,16 +44,9 @@ from urial_tui.tui.comparison_result import Result, result_of
 from urial_tui.tui.engine_thread import FindModel
 from urial_tui.tui.job_thread import JobThread
 from urial_tui.tui.messages import EngineNotice
+from urial_tui.tui.side_choice import SideChoice, side_of
 
 _T = TypeVar("_T")
-
-
-class SideChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user picked for a side. `preamble` is set where `context` is one's name."""
-
-    model: str
-    context: str
-    preamble: Preamble | None = None
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,18 +199,7 @@ class ComparisonThread(JobThread[Engine]):
         model = self._find_model(
             choice.model, lambda done, total: self._tell(SideUnpacking(kind, done, total))
         )
-        context = (
-            find_context(choice.context)
-            if choice.preamble is None
-            else Context(name=choice.preamble.name, preamble=choice.preamble)
-        )
-        return Side(
-            name=choice.model,
-            path=model.path,
-            adapter=model.adapter,
-            chat_template=model.chat_template,
-            context=context,
-        )
+        return side_of(choice, model)
 
     def _score(self, engine: Engine, scorer: Scorer, subject: Subject) -> ScoredItem:
         query = Query(id="1", text=subject.query)

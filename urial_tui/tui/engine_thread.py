@@ -1,7 +1,7 @@
 """The one place where the terminal application drives the engine.
 
-The chat's jobs: load a model and pin the preamble, answer a question. `stop` and `close`
-may be called while one runs.
+The chat's jobs: load a model and pin the preamble, answer a question, load what reads answers
+along. `stop`, `close_second` and `close` may be called while one runs.
 """
 
 from __future__ import annotations
@@ -22,14 +22,18 @@ from urial_tui.engine.protocol import (
     Finished,
     Loaded,
     LoadProgress,
+    ModelInfo,
     Notice,
     PreambleReady,
     PrefillProgress,
     PromptReady,
     Sampling,
+    Shifts,
+    Slot,
     TextDelta,
     Turn,
     TurnsDropped,
+    VocabularyRead,
 )
 from urial_tui.errors import EngineDied, StoreError, UrialError
 from urial_tui.models.loading import Loader, LoadFile, load
@@ -50,13 +54,26 @@ from urial_tui.tui.messages import (
     RoomLeft,
     TurnsLeft,
 )
+from urial_tui.tui.reading_along import ReadingAlong
+from urial_tui.tui.side_choice import SideChoice
+from urial_tui.tui.xray_messages import ShiftsTold
 
 
 class ChatEngine(Answerer, Loader, Protocol):
     """What the application needs of an engine (`engine.client.Engine` has it)."""
 
-    def prepare(self, preamble: Turn) -> Generator[Event, None, None]:
+    second_info: ModelInfo | None
+
+    def prepare(self, preamble: Turn, slot: Slot = "main") -> Generator[Event, None, None]:
         """Pin a preamble."""
+        ...
+
+    def vocabulary(self, slot: Slot) -> VocabularyRead:
+        """All tokens of the model in a slot."""
+        ...
+
+    def unload(self, slot: Slot) -> None:
+        """Free what is loaded in a slot."""
         ...
 
     def watch(self, listener: Callable[[], None]) -> None:
@@ -128,6 +145,7 @@ class EngineThread(JobThread[ChatEngine]):
         self._stopped = threading.Event()
         self._answering = False
         self._unsaved: list[Conversation] = []
+        self._along = ReadingAlong(self._tell, load)
 
     def load(self, find: FindModel, model: str, preamble: Preamble, options: EngineOptions) -> None:
         """Find and load a model and pin the preamble, so that a question meets both in place."""
@@ -146,7 +164,11 @@ class EngineThread(JobThread[ChatEngine]):
 
         def start(engine: ChatEngine) -> Generator[Event, None, None]:
             return conversation.answer(
-                engine, sampling=sampling, max_tokens=max_tokens, prefix=prefix
+                engine,
+                sampling=sampling,
+                max_tokens=max_tokens,
+                prefix=prefix,
+                reader=self._along.reader(engine, conversation.path[-1].id),
             )
 
         self._give(lambda engine: self._answer(engine, conversation, start, stopped))
@@ -157,6 +179,20 @@ class EngineThread(JobThread[ChatEngine]):
         engine = self._engine
         if self._answering and engine is not None:
             engine.cancel()
+
+    def open_second(self, find: FindModel, choice: SideChoice, options: EngineOptions) -> None:
+        """Load what is to read answers along, beside the model that is loaded.
+
+        Ends with SecondReady or SecondFailed; with neither where no model is loaded, or
+        where `close_second` came before.
+        """
+        unwanted = self._along.want()
+        self._give(lambda engine: self._along.open(engine, find, choice, options, unwanted))
+
+    def close_second(self) -> None:
+        """Free what reads answers along, or end its loading."""
+        self._along.unwant(self._engine)
+        self._give(self._along.close)
 
     def save(self) -> None:
         """Try again to store answers that could not be stored."""
@@ -197,6 +233,7 @@ class EngineThread(JobThread[ChatEngine]):
         preamble: Preamble,
         options: EngineOptions,
     ) -> None:
+        self._along.forget()
         try:
             self._tell(ModelLoading(0.0))
             model = find(name, lambda done, total: self._tell(ModelUnpacking(done, total)))
@@ -265,6 +302,8 @@ class EngineThread(JobThread[ChatEngine]):
                     first = first or now
                 rate = (event.generated - 1) / (now - first) if now > first > 0 else 0.0
                 self._tell(AnswerGrew(question, event.text, event.generated, rate))
+            elif isinstance(event, Shifts):
+                self._tell(ShiftsTold(question, event))
             elif isinstance(event, TurnsDropped):
                 self._tell(TurnsLeft(question, event.turns))
             elif isinstance(event, Finished):

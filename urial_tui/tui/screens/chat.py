@@ -23,8 +23,8 @@ from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.engine_thread import FindModel
 from urial_tui.tui.messages import CompareRequested
 from urial_tui.tui.screens.conversations import ConversationsScreen
-from urial_tui.tui.screens.copying_screen import CopyingScreen
 from urial_tui.tui.screens.engine_screen import MakeEngineThread
+from urial_tui.tui.screens.xray_screen import ListModels, XrayScreen
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.header_line import HeaderLine
 from urial_tui.tui.widgets.prompt import Prompt
@@ -39,12 +39,13 @@ MakeFirstRun = Callable[[UrialError, EngineOptions], Screen[str | None]]
 """Makes the screen that ends with the model to use, from why there is none."""
 
 
-class ChatScreen(CopyingScreen):
+class ChatScreen(XrayScreen):
     """The first screen.
 
     Args:
         make_engine_thread: Makes the thread that posts to this screen.
         find_model: Looks the model up; called in the engine's thread, at each load.
+        list_models: Names of the models on this machine.
         model: The model's name as the user gave it.
         preamble: What answers are written under.
         store: Where conversations are kept; None keeps nothing.
@@ -69,6 +70,7 @@ class ChatScreen(CopyingScreen):
         self,
         make_engine_thread: MakeEngineThread,
         find_model: FindModel,
+        list_models: ListModels,
         *,
         model: str,
         preamble: Preamble,
@@ -80,6 +82,7 @@ class ChatScreen(CopyingScreen):
         super().__init__(
             make_engine_thread,
             find_model,
+            list_models,
             model=model,
             preamble=preamble,
             store=store,

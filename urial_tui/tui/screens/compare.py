@@ -22,7 +22,6 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from urial_tui.errors import SettingsError
-from urial_tui.prompting.preamble import list_preambles
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.comparison_messages import (
@@ -35,10 +34,11 @@ from urial_tui.tui.comparison_messages import (
     SideUnpacking,
 )
 from urial_tui.tui.comparison_result import Position, Result
-from urial_tui.tui.comparison_thread import ComparisonThread, SideChoice, Subject
+from urial_tui.tui.comparison_thread import ComparisonThread, Subject
 from urial_tui.tui.messages import EngineBug, EngineNotice
 from urial_tui.tui.screens.chat import MIN_HEIGHT, MIN_WIDTH
 from urial_tui.tui.screens.pick_side import PickSideScreen
+from urial_tui.tui.side_choice import SideChoice, contexts_of_side
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.compared_strip import ComparedStrip
 from urial_tui.tui.widgets.comparison_introduction import introduction
@@ -54,12 +54,6 @@ NARROW = 100
 LOW_NARROW, LOW_WIDE = 40, 32
 """Rows below which the token and the whole answer are shown in turns."""
 
-_CONTEXTS = (
-    ("zero-shot", "headings only"),
-    ("chat", "the model's template"),
-    ("raw", "the question alone"),
-)
-_SAME = ("same", "the other side's tokens")
 _ENDINGS = {"length": ", cut at the length limit", "cancelled": ", stopped early"}
 
 
@@ -180,7 +174,7 @@ class CompareScreen(Screen[None]):
             return
         try:
             models = await asyncio.to_thread(self._list_models)
-            contexts = await asyncio.to_thread(_contexts, side)
+            contexts = await asyncio.to_thread(contexts_of_side, same=side == "base")
         except SettingsError as error:
             self.query_one(Banner).trouble = error
             return
@@ -356,17 +350,6 @@ class CompareScreen(Screen[None]):
         else:
             keys += [("Enter", "compare"), ("F1", "all keys"), ("Esc", "chat")]
         self.query_one(HintLine).keys = tuple(keys)
-
-
-def _contexts(side: SideKind) -> list[tuple[str, str]]:
-    """The contexts that a side can have; preambles that can't be read are left out."""
-    found = [*_CONTEXTS, *([_SAME] if side == "base" else [])]
-    known = {name for name, _ in found}
-    return found + [
-        (entry.name, "preamble")
-        for entry in list_preambles()
-        if entry.preamble is not None and entry.name not in known
-    ]
 
 
 def _or_infinite(value: float | None) -> float:

@@ -15,17 +15,18 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.comparison_thread import SideChoice
+from urial_tui.tui.side_choice import SideChoice
 
 
 class PickSideScreen(ModalScreen[SideChoice | None]):
     """Two lists and a line for a path; ends with the choice, or None.
 
     Args:
-        side: "base" or "aligned", as it is told to the user.
+        side: "base", "aligned" or "second", as it is told to the user.
         choice: What the side is now.
         models: Names of the models on this machine; that of `choice` is added.
         contexts: (name, what it is) of the contexts there are.
+        note: A sentence about the side, under the title.
     """
 
     BINDING_GROUP_TITLE = "Side"
@@ -39,9 +40,12 @@ class PickSideScreen(ModalScreen[SideChoice | None]):
         choice: SideChoice,
         models: Sequence[str],
         contexts: Sequence[tuple[str, str]],
+        *,
+        note: str = "",
     ) -> None:
         super().__init__()
         self._side = side
+        self._note = note
         self._choice = choice
         self._model = choice.model
         self._models = list(models)
@@ -55,6 +59,8 @@ class PickSideScreen(ModalScreen[SideChoice | None]):
         """A title, the lists side by side, the path, the keys."""
         with Vertical(classes="dialog"):
             yield Static(id="side-title", classes="dialog-title", markup=False)
+            if self._note:
+                yield Static(sanitize_line(self._note), classes="side-note", markup=False)
             with Horizontal(classes="side-lists"):
                 yield OptionList(
                     *(Option(Content(sanitize_line(name))) for name in self._models),

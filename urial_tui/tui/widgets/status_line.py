@@ -19,7 +19,10 @@ _SOURCES: dict[PreambleSource, str] = {
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What the line shows. Tokens; `rate` in tokens per second; 0 or "" where not known."""
+    """What the line shows. Tokens; `rate` in tokens per second; 0 or "" where not known.
+
+    `xray`: what reads answers along, or how far it is on its way.
+    """
 
     state: str = ""
     model: str = ""
@@ -30,6 +33,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     reused: int = 0
     total: int = 0
     rate: float = 0.0
+    xray: str = ""
 
 
 class StatusLine(Widget):
@@ -48,6 +52,7 @@ class StatusLine(Widget):
             (6, self._context_parts()),
             (3, Content(f"{status.rate:.0f} tokens/s" if status.rate else "")),
             (5, Content(f"{status.reused:,} reused" if status.reused else "")),
+            (0, self._xray()),
         ]
         state = Content.styled(sanitize_line(status.state), "bold $primary")
         left = [(rank, part) for rank, part in parts if part.plain]
@@ -58,6 +63,11 @@ class StatusLine(Widget):
                 break
             left.remove(max(left, key=lambda item: item[0]))
         return Content.assemble(line, " " * max(0, room), state)
+
+    def _xray(self) -> Content:
+        if not self.status.xray:
+            return Content("")
+        return Content.assemble(("x-ray ", "bold $secondary"), sanitize_line(self.status.xray))
 
     def _preamble_cost(self) -> Content:
         status = self.status

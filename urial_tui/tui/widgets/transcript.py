@@ -5,7 +5,7 @@ One turn is marked while the transcript has the focus: what the keys of a turn a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual import events
@@ -18,6 +18,7 @@ from textual.reactive import Reactive
 from textual.widgets import Static
 
 from urial_tui.chat.tree import Exchange
+from urial_tui.tui.reading import Reading
 from urial_tui.tui.widgets.turn import AnswerView, QuestionView
 
 TurnView = QuestionView | AnswerView
@@ -53,6 +54,7 @@ class Transcript(VerticalScroll):
         Binding("y", "screen.copy_turn", "Copy the turn", id="transcript.copy"),
         Binding("c", "screen.copy_code", "Copy code of the turn", id="transcript.copy_code"),
         Binding("Y", "screen.copy_all", "Copy the conversation", id="transcript.copy_all"),
+        Binding("x", "screen.xray", "X-ray on or off", id="transcript.xray"),
     ]
 
     virtual_size = Reactive(Size(0, 0))  # see `AnswerText`; scroll bars ask for a layout themselves
@@ -63,6 +65,7 @@ class Transcript(VerticalScroll):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._shown: list[Exchange] = []
+        self._readings: Mapping[int, Reading] = {}
 
     def compose(self) -> ComposeResult:
         """The container of the turns."""
@@ -102,7 +105,8 @@ class Transcript(VerticalScroll):
             question, answer = exchange.question, exchange.answer
             views.append(QuestionView(question, exchange.question_place))
             author = question.model if answer is None else answer.model
-            views.append(AnswerView(author, answer, exchange.answer_place))
+            reading = None if answer is None else self._readings.get(answer.id)
+            views.append(AnswerView(author, answer, exchange.answer_place, reading))
         async with self.batch():
             for child in self.views[2 * same :]:
                 await child.remove()
@@ -119,6 +123,13 @@ class Transcript(VerticalScroll):
         if exchanges and isinstance(view, AnswerView):
             view.finish(exchanges[-1].answer, exchanges[-1].answer_place)
         await self._mark_left()
+
+    def xray(self, readings: Mapping[int, Reading]) -> None:
+        """Show answers in the colours of what was read along, by the answers' ids."""
+        self._readings = readings
+        for view in self.views:
+            if isinstance(view, AnswerView) and view.turn_id is not None:
+                view.xray(readings.get(view.turn_id))
 
     async def _mark_left(self) -> None:
         """Mark the place up to which the oldest turns are no longer shown to the model."""

@@ -14,7 +14,9 @@ from urial_tui.chat.tree import Place
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.sanitize import sanitize, sanitize_line
 from urial_tui.tui.messages import CopyRequested
+from urial_tui.tui.reading import Reading
 from urial_tui.tui.widgets.answer_text import AnswerText
+from urial_tui.tui.widgets.xray_text import XrayText
 
 
 class QuestionView(Static):
@@ -37,23 +39,33 @@ class AnswerView(Vertical):
         author: The model's name.
         answer: What is stored; None for an answer that is to be written.
         place: Which of its siblings it is.
+        reading: What a second side says of its tokens; None shows it as Markdown.
     """
 
     virtual_size = Reactive(Size(0, 0))  # see `AnswerText`
 
     def __init__(
-        self, author: str, answer: TurnRecord | None = None, place: Place = (1, 1)
+        self,
+        author: str,
+        answer: TurnRecord | None = None,
+        place: Place = (1, 1),
+        reading: Reading | None = None,
     ) -> None:
         super().__init__()
         self._author = sanitize_line(author)
         self._answer = answer
+        self._reading = reading
         self.turn_id = None if answer is None else answer.id
         self.place = place
 
     def compose(self) -> ComposeResult:
         """A name, the text, a last line."""
         yield Static(self._title(), classes="author", markup=False)
-        yield AnswerText(sanitize(self._answer.text) if self._answer else "")
+        text = self._answer.text if self._answer else ""
+        markdown = AnswerText(sanitize(text))
+        markdown.display = self._reading is None
+        yield markdown
+        yield XrayText(self._reading, text)
         mark = Static("", classes="mark", markup=False)
         mark.update(ending(self._answer) if self._answer else Content(""))
         mark.display = self._answer is not None
@@ -72,9 +84,20 @@ class AnswerView(Vertical):
 
     def write(self, text: str) -> None:
         """Add to the answer."""
-        if not self.text.source:
+        xray = self.query_one(XrayText)
+        if not xray.text:
             self.say("")
-        self.text.append(sanitize(text))
+        xray.write(text)
+        if xray.reading is None:
+            self.text.append(sanitize(text))
+
+    def xray(self, reading: Reading | None) -> None:
+        """Show the tokens in the colours of a reading, or Markdown again; also in mid-answer."""
+        xray = self.query_one(XrayText)
+        if xray.reading is not None and reading is None:
+            self.text.update(sanitize(xray.text))
+        xray.reading = reading
+        self.text.display = reading is None
 
     def finish(self, answer: TurnRecord | None, place: Place = (1, 1)) -> None:
         """Show the answer as it was stored, and how it ended."""
@@ -84,6 +107,7 @@ class AnswerView(Vertical):
         self.turn_id, self.place = answer.id, place
         self.query_one(".author", Static).update(self._title())
         self.text.update(sanitize(answer.text))
+        self.query_one(XrayText).finish(answer.text)
         mark = self.query_one(".mark", Static)
         mark.update(ending(answer))
         mark.display = True

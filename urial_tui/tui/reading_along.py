@@ -1,0 +1,179 @@
+"""The second side of the chat's engine: it reads along while the model answers.
+
+Nothing about it keeps an answer from being written: what goes wrong is told, and the chat goes
+on without. All but `want` and `unwant` is called in the engine's thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from urial_tui.engine.protocol import (
+    EngineOptions,
+    Event,
+    LoadProgress,
+    Notice,
+    PrefillProgress,
+    Turn,
+    Watch,
+)
+from urial_tui.errors import EngineDied, UrialError
+from urial_tui.models.loading import LoadFile
+from urial_tui.tui.messages import EngineNotice, EngineTrouble
+from urial_tui.tui.side_choice import SideChoice, side_of
+from urial_tui.tui.xray_messages import (
+    AnswerWatched,
+    SecondFailed,
+    SecondLoading,
+    SecondReady,
+)
+
+if TYPE_CHECKING:
+    from urial_tui.compare.second_side import SecondSide
+    from urial_tui.tui.engine_thread import ChatEngine, FindModel
+
+Tell = Callable[[Message], None]
+
+
+class ReadingAlong:
+    """Loads, lends and frees the second side.
+
+    Args:
+        tell: Delivers a message; must be callable from any thread.
+        load_file: Loads a model that was found.
+    """
+
+    def __init__(self, tell: Tell, load_file: LoadFile) -> None:
+        self._tell = tell
+        self._load_file = load_file
+        self._second: SecondSide | None = None
+        self._name = ""
+        self._unwanted = threading.Event()
+        """Set when the newest second side is no longer wanted."""
+        self._opening = False
+
+    def want(self) -> threading.Event:
+        """Ask for another one; the event is set when that one is no longer wanted."""
+        self._unwanted = threading.Event()
+        return self._unwanted
+
+    def unwant(self, engine: ChatEngine | None) -> None:
+        """Ask for none, and end the loading of one; any thread."""
+        self._unwanted.set()
+        if self._opening and engine is not None:
+            engine.cancel()
+
+    # -- in the engine's thread -------------------------------------------------------
+
+    def open(
+        self,
+        engine: ChatEngine,
+        find: FindModel,
+        choice: SideChoice,
+        options: EngineOptions,
+        unwanted: threading.Event,
+    ) -> None:
+        """Load a side; ends with SecondReady or SecondFailed, where it is still wanted."""
+        # It brings numpy along, which nobody should wait for who only chats.
+        from urial_tui.compare.second_side import open_second_side
+
+        self._second = None
+        if unwanted.is_set() or engine.info is None:
+            return
+        self._opening = True
+        try:
+            self._tell(SecondLoading("loading", 0.0))
+            model = find(
+                choice.model,
+                lambda done, total: self._tell(SecondLoading("unpacking", done / max(1, total))),
+            )
+            side = side_of(choice, model)
+            events = open_second_side(engine, side, options, self._load_file)
+            self._second = self._follow(engine, events, unwanted)
+            self._name = str(choice)
+        except UrialError as error:
+            self._fail(engine, error, unwanted)
+        else:
+            if not unwanted.is_set():
+                self._tell(SecondReady())
+        finally:
+            self._opening = False
+
+    def close(self, engine: ChatEngine) -> None:
+        """Free what is loaded."""
+        self._second = None
+        if engine.second_info is None:
+            return
+        try:
+            engine.unload("second")
+        except UrialError as error:
+            self._tell(EngineTrouble(error, needs_reload=True))
+
+    def forget(self) -> None:
+        """Another model is going to write: what is loaded may not fit it."""
+        self._second = None
+
+    def reader(self, engine: ChatEngine, question: int) -> Reader | None:
+        """What reads the answer to a question along; None: nothing."""
+        if self._second is None or engine.second_info is None:
+            return None
+        return Reader(self._second, self._name, question, self._tell)
+
+    def _follow(
+        self,
+        engine: ChatEngine,
+        events: Generator[Event, None, SecondSide],
+        unwanted: threading.Event,
+    ) -> SecondSide:
+        cancelled = False
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as end:
+                second: SecondSide = end.value
+                return second
+            if unwanted.is_set() and not cancelled:
+                # `unwant` may have come before the request reached the engine.
+                cancelled = True
+                engine.cancel()
+            match event:
+                case LoadProgress(fraction=fraction):
+                    self._tell(SecondLoading("loading", fraction))
+                case PrefillProgress(done=done, total=total):
+                    self._tell(SecondLoading("reading the preamble", done / max(1, total)))
+                case Notice(message=message):
+                    self._tell(EngineNotice(message))
+                case _:
+                    pass
+
+    def _fail(self, engine: ChatEngine, error: UrialError, unwanted: threading.Event) -> None:
+        if isinstance(error, EngineDied):
+            self._tell(EngineTrouble(error, needs_reload=True))
+        else:
+            self.close(engine)
+        if not unwanted.is_set():
+            self._tell(SecondFailed(error))
+
+
+class Reader:
+    """A second side, lent to one answer (a `chat.session.Reader`)."""
+
+    def __init__(self, second: SecondSide, name: str, question: int, tell: Tell) -> None:
+        self._second = second
+        self._name = name
+        self._question = question
+        self._tell = tell
+
+    def watch(self, exchanges: Sequence[tuple[str, Turn]]) -> Watch | None:
+        """What the second side is shown; None, and why, where it can't be shown this."""
+        try:
+            watch = self._second.watch(exchanges)
+        except UrialError as error:
+            self._tell(EngineNotice(f"This answer has no x-ray. {error}"))
+            return None
+        self._tell(AnswerWatched(self._question, self._name))
+        return watch

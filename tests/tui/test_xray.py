@@ -150,7 +150,7 @@ class TestChoosing:
 
     async def test_the_palette_offers_it(self, opened: Opened) -> None:
         async with opened(**opening()) as pilot:
-            await pilot.press("ctrl+p", *"second side", "enter")
+            await pilot.press("ctrl+p", *"another second", "enter")
             await wait_until(pilot, lambda: isinstance(pilot.app.screen, PickSideScreen))
 
     async def test_a_path_is_named_without_its_directories(

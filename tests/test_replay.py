@@ -111,6 +111,29 @@ def test_requests_that_are_left_out_do_not_disturb_the_others(
         assert engine.tokenize([QUESTION])
 
 
+def test_what_the_second_slot_was_asked_is_not_taken_for_the_first(
+    directory: Path, llama_gguf: Path, endless_gguf: Path
+) -> None:
+    with Engine() as engine:
+        first = outcome(engine.load(llama_gguf, options=OPTIONS))
+        second = outcome(engine.load(endless_gguf, options=OPTIONS, slot="second"))
+        again = outcome(engine.load(llama_gguf, options=OPTIONS))
+    assert first != second
+    with replayed(only(directory)) as engine:
+        assert outcome(engine.load(llama_gguf, options=OPTIONS)) == first
+        _, refused = outcome(engine.load(llama_gguf, options=OPTIONS))
+        assert not refused
+        assert engine.info is not None
+        assert engine.info.path == str(llama_gguf)
+    with replayed(only(directory)) as engine:
+        asked = [
+            outcome(engine.load(llama_gguf, options=OPTIONS)),
+            outcome(engine.load(endless_gguf, options=OPTIONS, slot="second")),
+            outcome(engine.load(llama_gguf, options=OPTIONS)),
+        ]
+        assert asked == [first, second, again]
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT], ids=lambda n: n.name)
 def test_a_death_is_replayed_with_its_sentence_and_what_came_after_it_too(
     number: signal.Signals, directory: Path, endless_gguf: Path, llama_gguf: Path

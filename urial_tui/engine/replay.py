@@ -115,13 +115,18 @@ class Replay:
         """Start to play; another start goes on where the worker before it died."""
         return ReplayedWorker(self, on_end)
 
-    def take(self, kind: type[Command]) -> Exchange | None:
-        """The next exchange of a kind, leaving out those before it; None at the end."""
+    def take(self, asked: Command) -> Exchange | None:
+        """The next exchange of a command's kind, leaving out those before it; None at the end."""
         for number in range(self.played, len(self.exchanges)):
-            if type(self.exchanges[number].command) is kind:
+            if _kind(self.exchanges[number].command) == _kind(asked):
                 self.played = number + 1
                 return self.exchanges[number]
         return None
+
+
+def _kind(command: Command) -> tuple[type[Command], str]:
+    """What it asks, and of which slot."""
+    return type(command), getattr(command, "slot", "main")
 
 
 class ReplayedWorker:
@@ -153,7 +158,7 @@ class ReplayedWorker:
             raise BrokenPipeError
         else:
             self._hurry.clear()
-            self._exchange = self._replay.take(type(command))
+            self._exchange = self._replay.take(command)
             if self._exchange is not None:
                 self._replies = deque(_readdressed(self._exchange, command))
 

@@ -79,7 +79,7 @@ class ReplayApp(UrialApp):
         loaded = False
         for number, exchange in enumerate(self._replay.exchanges):
             command = exchange.command
-            if isinstance(command, LoadModel):
+            if isinstance(command, LoadModel) and command.slot == "main":
                 if loaded:
                     await self._turn_of_user(exchange)
                     self.chat.action_reload()

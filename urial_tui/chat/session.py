@@ -13,11 +13,11 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Generator, Iterable
 
 import msgspec
 
+from urial_tui.chat.answerer import Answerer, Reader
 from urial_tui.chat.growing import GrowingAnswer
 from urial_tui.chat.shown import continuation, ids_key, preamble_turn, turn_of, without_format
 from urial_tui.chat.store import Store
@@ -36,11 +36,9 @@ from urial_tui.engine.protocol import (
     ModelInfo,
     PromptReady,
     Sampling,
-    StopRules,
     TextDelta,
     Turn,
     TurnsDropped,
-    Watch,
 )
 from urial_tui.errors import EngineDied, EngineError, StoreError, UsageError
 from urial_tui.prompting.preamble import Preamble
@@ -49,35 +47,6 @@ from urial_tui.prompting.stops import stop_rules
 
 SAVE_EVERY = 0.5
 """Seconds between two writes of an answer that grows."""
-
-
-class Answerer(Protocol):
-    """What a conversation needs of an engine (`engine.client.Engine` has it)."""
-
-    info: ModelInfo | None
-
-    def generate(
-        self,
-        *,
-        preamble: Turn,
-        turns: Sequence[Turn],
-        sampling: Sampling | None = None,
-        stops: StopRules | None = None,
-        close: str = "",
-        max_tokens: int = 512,
-        prefix: Turn = (),
-        watch: Watch | None = None,
-    ) -> Generator[Event, None, None]:
-        """Answer the last turn, event by event."""
-        ...
-
-
-class Reader(Protocol):
-    """What reads an answer along (`compare.second_side.SecondSide` does)."""
-
-    def watch(self, exchanges: Sequence[tuple[str, Turn]]) -> Watch | None:
-        """What it is shown of questions with their answers, the last one open; None: nothing."""
-        ...
 
 
 class Conversation:

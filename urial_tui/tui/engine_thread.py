@@ -14,7 +14,8 @@ from typing import Protocol
 
 from textual.message import Message
 
-from urial_tui.chat.session import Answerer, Conversation
+from urial_tui.chat.answerer import Answerer
+from urial_tui.chat.session import Conversation
 from urial_tui.chat.shown import preamble_turn
 from urial_tui.engine.protocol import (
     EngineOptions,

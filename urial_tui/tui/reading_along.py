@@ -160,7 +160,7 @@ class ReadingAlong:
 
 
 class Reader:
-    """A second side, lent to one answer (a `chat.session.Reader`)."""
+    """A second side, lent to one answer (a `chat.answerer.Reader`)."""
 
     def __init__(self, second: SecondSide, name: str, question: int, tell: Tell) -> None:
         self._second = second

@@ -168,6 +168,11 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         value: Value = getattr(getattr(settings, self.section), self.name)
         return value
 
+    def put(self, settings: Settings, value: Value) -> Settings:
+        """`settings` with this value in the setting's place."""
+        section = msgspec.structs.replace(getattr(settings, self.section), **{self.name: value})
+        return msgspec.structs.replace(settings, **{self.section: section})
+
     def read(self, text: str) -> Value:
         """The value that somebody typed; `check` tells whether it can be."""
         typed = text.strip()

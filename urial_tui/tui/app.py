@@ -14,14 +14,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Console, RenderableType
 from textual import on, work
-from textual.app import App, InvalidThemeError, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.message import Message
@@ -30,21 +28,18 @@ from textual.worker import WorkerFailed
 
 from urial_tui.chat.store import Store
 from urial_tui.engine.protocol import EngineOptions
-from urial_tui.errors import SettingsError, StoreError, UrialError, UsageError
+from urial_tui.errors import StoreError, UrialError, UsageError
 from urial_tui.models.loading import LoadFile, load
 from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.sanitize import sanitize_line
-from urial_tui.settings import Settings, described, load_settings
-from urial_tui.settings_file import read_settings_file
+from urial_tui.settings import Settings, load_settings
+from urial_tui.tui.configured_app import ConfiguredApp
 from urial_tui.tui.engine_thread import ChatEngine, EngineThread, FindModel, ModelFile
-from urial_tui.tui.keys import keymap, shown
 from urial_tui.tui.markdown_lines import highlighted
 from urial_tui.tui.messages import CompareRequested, CopyRequested
 from urial_tui.tui.screens.chat import ChatScreen, MakeFirstRun
-from urial_tui.tui.screens.help import HelpScreen
+from urial_tui.tui.screens.settings import SettingsScreen
 from urial_tui.tui.terminal import understand_input
-from urial_tui.tui.theme_files import read_themes
-from urial_tui.tui.themes import DARK, OURS, variables_for
 
 if TYPE_CHECKING:
     from urial_tui.tui.comparison_thread import ComparisonThread
@@ -165,7 +160,7 @@ def commands() -> type[Provider]:
     return Commands
 
 
-class UrialApp(App[None]):
+class UrialApp(ConfiguredApp):
     """The application around the chat screen.
 
     Args:
@@ -212,15 +207,13 @@ class UrialApp(App[None]):
         load: LoadFile = load,
         first_run: MakeFirstRun = make_first_run,
     ) -> None:
-        super().__init__()
         settings = settings or Settings()
-        self.set_keymap(keymap(settings.keys))
+        super().__init__(settings)
         self.ends_on_signals = False
         self._comparison_factory = comparison_factory
         self._find_model = find_model
         self._list_models = list_models
         self._comparison: ComparisonThread | None = None
-        self._settings = settings
         self.chat = ChatScreen(
             lambda screen: EngineThread(
                 engine_factory, screen.post_message, clock=clock, load=load
@@ -234,37 +227,14 @@ class UrialApp(App[None]):
             first_run=first_run,
             trouble=trouble,
         )
-        self._theme_troubles = self._start_themes(settings.ui.theme)
 
     def get_default_screen(self) -> Screen[Any]:
         """The chat is the screen below all others."""
         return self.chat
 
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our own variables, for themes that do not define them."""
-        return dict(variables_for(self.current_theme))
-
-    def _start_themes(self, chosen: str) -> list[SettingsError]:
-        """Take the chosen theme; what is wrong with it and the user's own is no reason to end."""
-        own, troubles = read_themes()
-        for theme in (*OURS, *own):
-            self.register_theme(theme)
-        self.theme = DARK.name
-        try:
-            self.theme = chosen
-        except InvalidThemeError:
-            troubles.append(
-                SettingsError(
-                    f"There is no theme named {sanitize_line(chosen)!r}.",
-                    f"{DARK.name} stands in for it; Ctrl+P and “Theme” choose one.",
-                )
-            )
-        return troubles
-
     def on_mount(self) -> None:
         """End properly when the terminal closes or the process is asked to end."""
-        for trouble in self._theme_troubles:
-            self.notify(sanitize_line(str(trouble)), severity="error", timeout=15, markup=False)
+        self.tell_theme_troubles()
         if not self.ends_on_signals:
             return
         loop = asyncio.get_running_loop()
@@ -317,42 +287,20 @@ class UrialApp(App[None]):
                 self._list_models,
                 base=start.base,
                 aligned=start.aligned,
-                settings=self._settings,
+                settings=self.settings,
                 subject=start.subject,
                 note=start.note,
             )
         )
 
-    def get_key_display(self, binding: Binding) -> str:
-        """Keys as they are printed on a keyboard: Ctrl+N, Shift+Enter."""
-        return binding.key_display or shown(binding.key)
+    def use_settings(self, settings: Settings) -> None:
+        """The next answer is sampled so; the next load takes the engine's options."""
+        self.chat.settings = settings
 
-    def action_help(self) -> None:
-        """Show the keys of the screen that is looked at."""
-        self.push_screen(HelpScreen(list(self.screen.active_bindings.values())))
-
-    def action_change_theme(self) -> None:
-        """Let the user choose a theme; the one under the bar is shown at once."""
-        from urial_tui.tui.palette import ThemePalette
-
-        self.push_screen(ThemePalette(self.keep_theme))
-
-    def keep_theme(self, name: str) -> None:
-        """Use a theme, and write it into the settings."""
-        self.theme = name
-        setting = next(setting for setting in described() if setting.key == "ui.theme")
-        try:
-            before = read_settings_file()
-            before.with_value(setting, name).save(before)
-        except SettingsError as error:
-            self.notify(sanitize_line(str(error)), severity="error", markup=False)
-
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """What the command palette offers beside what has a key."""
-        yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
-        for name in sorted(self.available_themes):
-            keep = partial(self.keep_theme, name)
-            yield SystemCommand(f"Theme: {name}", "", keep, discover=False)
+    @on(SettingsScreen.ReloadRequested)
+    def reload_model(self) -> None:
+        """Load the chat's model again."""
+        self.chat.action_reload()
 
     @on(CopyRequested)
     def copy(self, event: CopyRequested) -> None:

@@ -60,6 +60,7 @@ class ChatScreen(XrayScreen):
         Binding("ctrl+n", "new", "New conversation", priority=True, id="chat.new"),
         Binding("ctrl+o", "open", "Stored conversations", priority=True, id="chat.open"),
         Binding("ctrl+r", "reload", "Load the model again", priority=True, id="chat.reload"),
+        Binding("ctrl+s", "app.settings", "Settings", id="chat.settings"),
         Binding("f2", "compare", "Compare two models", id="chat.compare"),
         Binding(
             "f3", "compare_answer", "Compare this answer, token by token", id="chat.compare_answer"

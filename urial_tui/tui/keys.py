@@ -184,6 +184,18 @@ def keys_of(node: DOMNode, binding_id: str) -> tuple[str, ...]:
     )
 
 
+def key_name(node: DOMNode, binding_id: str) -> str:
+    """The first key that a binding has at present, for a sentence about it."""
+    mapped = node.app._keymap.get(binding_id)
+    declared = (
+        binding.key
+        for owner in _owners()
+        for binding in owner.__dict__.get("BINDINGS", ())
+        if isinstance(binding, Binding) and binding.id == binding_id
+    )
+    return shown((mapped or next(declared)).split(",")[0])
+
+
 def shown(key: str) -> str:
     """A key as it is printed on a keyboard: Ctrl+N, Shift+Enter, ?."""
     *modifiers, last = key.split("+")

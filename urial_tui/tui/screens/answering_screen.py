@@ -24,6 +24,7 @@ from urial_tui.errors import StoreError, UrialError, UsageError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.settings import Settings, sampling
 from urial_tui.tui.engine_thread import FindModel
+from urial_tui.tui.keys import key_name
 from urial_tui.tui.messages import (
     AnswerEnded,
     AnswerGrew,
@@ -138,7 +139,8 @@ class AnsweringScreen(EngineScreen):
     def refuse_while_busy(self) -> bool:
         """Whether an answer is being written or waits; the user is told so."""
         if self._asking is not None:
-            self.notify("One answer at a time; Esc stops this one.", markup=False)
+            stop = key_name(self, "chat.stop")
+            self.notify(f"One answer at a time; {stop} stops this one.", markup=False)
         return self._asking is not None
 
     def _ask(self, text: str, add: Callable[[str], TurnRecord] | None = None) -> None:
@@ -261,8 +263,9 @@ class AnsweringScreen(EngineScreen):
             return
         self._editing = turn
         what = "question: Enter asks it" if turn.role == "user" else "answer: Enter keeps it"
-        more = "" if turn.role == "user" else ", F7 goes on from it"
-        self.query_one(Prompt).start_edit(turn.text, f"Editing the {what}{more}, Esc leaves it")
+        more = "" if turn.role == "user" else f", {key_name(self, 'chat.go_on')} goes on from it"
+        leave = key_name(self, "chat.stop")
+        self.query_one(Prompt).start_edit(turn.text, f"Editing the {what}{more}, {leave} leaves it")
 
     @work(exclusive=True, group="ask")
     async def _keep_answer(self, text: str, *, go_on: bool = False) -> None:

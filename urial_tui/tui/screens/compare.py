@@ -35,6 +35,7 @@ from urial_tui.tui.comparison_messages import (
 )
 from urial_tui.tui.comparison_result import Position, Result
 from urial_tui.tui.comparison_thread import ComparisonThread, Subject
+from urial_tui.tui.keys import key_name
 from urial_tui.tui.messages import EngineBug, EngineNotice
 from urial_tui.tui.screens.chat import MIN_HEIGHT, MIN_WIDTH
 from urial_tui.tui.screens.pick_side import PickSideScreen
@@ -112,7 +113,7 @@ class CompareScreen(Screen[None]):
         yield Sides(id="sides")
         yield Prompt(placeholder="A question; Enter compares the answer to it", id="query")
         yield Banner(id="banner", markup=False)
-        yield Static(introduction(), id="introduction", markup=False)
+        yield Static(introduction(self), id="introduction", markup=False)
         with Container(id="result"):
             yield ComparedStrip(id="strip")
             yield TokenDetail(id="detail")
@@ -170,7 +171,8 @@ class CompareScreen(Screen[None]):
     async def action_pick(self, side: SideKind) -> None:
         """Choose a side; a result that was made with another one goes."""
         if self._comparing:
-            self.notify("A comparison is running; Esc stops it.", markup=False)
+            stop = key_name(self, "compare.back")
+            self.notify(f"A comparison is running; {stop} stops it.", markup=False)
             return
         try:
             models = await asyncio.to_thread(self._list_models)
@@ -213,7 +215,8 @@ class CompareScreen(Screen[None]):
 
     def _run(self, subject: Subject) -> None:
         if self._comparing:
-            self.notify("One comparison at a time; Esc stops this one.", markup=False)
+            stop = key_name(self, "compare.back")
+            self.notify(f"One comparison at a time; {stop} stops this one.", markup=False)
             return
         self._comparing = True
         self._subject = subject
@@ -339,16 +342,21 @@ class CompareScreen(Screen[None]):
         self.set_class(result is not None and not scored, "-unscored")
         self.query_one(TokenDetail).styles.display = None if scored else "none"
         self.query_one("#overview").display = result is not None
+        back, help_key = key_name(self, "compare.back"), key_name(self, "app.keys")
         keys: list[tuple[str, str]] = []
         if self._comparing:
-            keys.append(("Esc", "stop"))
+            keys.append((back, "stop"))
         elif scored:
             keys += [("←→↑↓", "token"), ("n", "next shifted")]
             if self.has_class("-low"):
-                keys.append(("F4", "token or answer"))
-            keys += [("F1", "all keys"), ("Esc", "chat")]
+                keys.append((key_name(self, "compare.whole"), "token or answer"))
+            keys += [(help_key, "all keys"), (back, "chat")]
         else:
-            keys += [("Enter", "compare"), ("F1", "all keys"), ("Esc", "chat")]
+            keys += [
+                (key_name(self, "prompt.submit"), "compare"),
+                (help_key, "all keys"),
+                (back, "chat"),
+            ]
         self.query_one(HintLine).keys = tuple(keys)
 
 

@@ -17,6 +17,7 @@ from urial_tui.prompting.preamble import Preamble
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.engine_thread import EngineThread, FindModel
+from urial_tui.tui.keys import key_name
 from urial_tui.tui.messages import (
     EngineBug,
     EngineNotice,
@@ -31,8 +32,6 @@ from urial_tui.tui.messages import (
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.header_line import HeaderLine
 from urial_tui.tui.widgets.status_line import StatusLine
-
-_RELOAD = "Ctrl+R loads the model again."
 
 MakeEngineThread = Callable[[Screen[None]], EngineThread]
 
@@ -130,7 +129,8 @@ class EngineScreen(Screen[None]):
         if event.needs_reload:
             self.ready = self.model_coming = False
             self.show_status(state="no model", rate=0.0)
-        self.complain(event.error, _RELOAD if event.needs_reload else "")
+        again = f"{key_name(self, 'chat.reload')} loads the model again."
+        self.complain(event.error, again if event.needs_reload else "")
         if event.needs_reload and isinstance(event.error, ModelError):
             self.when_no_model(event.error)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from textual.content import Content
+from textual.dom import DOMNode
+
+from urial_tui.tui.keys import key_name
 
 
-def introduction() -> Content:
-    """An explanation with the classes as they will look, and the keys."""
+def introduction(node: DOMNode) -> Content:
+    """An explanation with the classes as they will look, and the keys; `node` knows those."""
     return Content.assemble(
         ("What does alignment change?\n", "bold $primary"),
         "The aligned side answers a question. Each token of its answer is looked up among "
@@ -19,10 +22,10 @@ def introduction() -> Content:
         "    further down\n\n",
         "The two sides may be two models, or one model in two contexts: then the difference is "
         "what the context changes. Everything runs on this machine.\n\n",
-        ("F2", "bold $secondary"),
+        (key_name(node, "compare.base"), "bold $secondary"),
         (" and ", "$quiet"),
-        ("F3", "bold $secondary"),
+        (key_name(node, "compare.aligned"), "bold $secondary"),
         (" choose the sides. Type a question above and press ", "$quiet"),
-        ("Enter", "bold $secondary"),
+        (key_name(node, "prompt.submit"), "bold $secondary"),
         (".", "$quiet"),
     )

@@ -7,6 +7,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.keys import key_name
 
 
 class Sides(Widget):
@@ -22,8 +23,8 @@ class Sides(Widget):
         lines = []
         relation = f"vocabularies: {self.vocabulary}" if self.vocabulary else ""
         for name, (model, context), key, note in (
-            ("base", self.base, "F2", ""),
-            ("aligned", self.aligned, "F3", relation),
+            ("base", self.base, key_name(self, "compare.base"), ""),
+            ("aligned", self.aligned, key_name(self, "compare.aligned"), relation),
         ):
             left = Content.assemble(
                 (f"{name:<8}", "bold $primary"),

@@ -12,11 +12,21 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.keys import key_name
 
 EXAMPLES = (
     "What is a base language model?",
     "Give me three tips for learning to cook.",
     "Write a short poem about a mountain sheep.",
+)
+
+_KEYS = (
+    ("prompt.submit", "send"),
+    ("prompt.newline", "new line"),
+    ("chat.stop", "stop"),
+    ("chat.open", "open"),
+    ("app.keys", "all keys"),
+    ("app.quit", "quit"),
 )
 
 
@@ -37,7 +47,7 @@ class Welcome(VerticalScroll):
         """An explanation, the examples, the keys."""
         yield Static(id="welcome-text", markup=False)
         yield OptionList(*(Option(Content(text)) for text in EXAMPLES), id="examples", markup=False)
-        yield Static(_keys(), id="welcome-keys", markup=False)
+        yield Static(self._keys(), id="welcome-keys", markup=False)
 
     def on_mount(self) -> None:
         """Fill in the names."""
@@ -74,17 +84,9 @@ class Welcome(VerticalScroll):
             )
         )
 
-
-def _keys() -> Content:
-    keys = (
-        ("Enter", "send"),
-        ("Ctrl+J", "new line"),
-        ("Esc", "stop"),
-        ("Ctrl+O", "open"),
-        ("F1", "all keys"),
-        ("Ctrl+Q", "quit"),
-    )
-    parts = [
-        Content.assemble((key, "bold $secondary"), (f" {what}", "$quiet")) for key, what in keys
-    ]
-    return Content("   ").join(parts)
+    def _keys(self) -> Content:
+        parts = [
+            Content.assemble((key_name(self, name), "bold $secondary"), (f" {what}", "$quiet"))
+            for name, what in _KEYS
+        ]
+        return Content("   ").join(parts)

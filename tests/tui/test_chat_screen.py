@@ -7,6 +7,7 @@ from threading import Event
 from unittest.mock import patch
 
 import pytest
+from textual import events
 from textual.events import Key, Paste
 from textual.message import Message
 from textual.pilot import Pilot
@@ -50,6 +51,12 @@ def transcript(pilot: Pilot[None]) -> Transcript:
 
 def markdown(pilot: Pilot[None]) -> list[str]:
     return [widget.source for widget in transcript(pilot).query(AnswerText)]
+
+
+def scroll_wheel(view: Transcript, *, up: bool) -> None:
+    """Turn the wheel over the transcript by one notch."""
+    kind = events.MouseScrollUp if up else events.MouseScrollDown
+    view.post_message(kind(view, 5, 5, 0, 0, button=0, shift=False, meta=False, ctrl=False))
 
 
 async def ask(pilot: Pilot[None], text: str) -> None:
@@ -529,6 +536,44 @@ class TestScrolling:
             await pilot.press(*["pagedown"] * 12)
             end.open()
             await wait_until(pilot, lambda: view.scroll_y == view.max_scroll_y)
+
+    @pytest.mark.parametrize("way", ["keys", "wheel"])
+    async def test_going_down_at_the_end_goes_on_following(
+        self, opened: Opened, engine: ScriptedEngine, way: str
+    ) -> None:
+        middle = Gate()
+        lines = "".join(f"line {number}\n\n" for number in range(40))
+        engine.enqueue(delta(lines), middle, delta("more\n\n" * 20 + "the end"))
+        async with opened() as pilot:
+            await ask(pilot, "Hello")
+            await wait_until(pilot, lambda: shows(pilot, "line 39"))
+            view = transcript(pilot)
+            if way == "keys":
+                await pilot.press("pagedown", "pagedown")
+            else:
+                scroll_wheel(view, up=True)
+                await wait_until(pilot, lambda: view.scroll_y < view.max_scroll_y)
+                for _ in range(3):
+                    scroll_wheel(view, up=False)
+                await wait_until(pilot, lambda: view.scroll_y == view.max_scroll_y)
+            middle.open()
+            await wait_until(pilot, lambda: shows(pilot, "the end"))
+
+    async def test_the_wheel_leaves_the_end(self, opened: Opened, engine: ScriptedEngine) -> None:
+        middle = Gate()
+        lines = "".join(f"line {number}\n\n" for number in range(40))
+        engine.enqueue(delta(lines), middle, delta("more\n\n" * 20 + "the end"))
+        async with opened() as pilot:
+            await ask(pilot, "Hello")
+            await wait_until(pilot, lambda: shows(pilot, "line 39"))
+            view = transcript(pilot)
+            scroll_wheel(view, up=True)
+            await wait_until(pilot, lambda: view.scroll_y < view.max_scroll_y)
+            place = view.scroll_y
+            middle.open()
+            await wait_until(pilot, lambda: "ready" in status(pilot))
+            assert view.scroll_y == place
+            assert not shows(pilot, "the end")
 
     async def test_a_short_conversation_stands_at_the_top(
         self, opened: Opened, engine: ScriptedEngine

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from markdown_it.token import Token
 
+from tests.tui.conftest import Opened, wait_until
 from urial_tui.tui.markdown import Block, Document
 from urial_tui.tui.markdown_lines import inline, table
+from urial_tui.tui.widgets.answer_text import AnswerText
+from urial_tui.tui.widgets.transcript import Transcript
 
 TEXT = """\
 # Reading *files*
@@ -161,3 +164,31 @@ class TestTables:
         assert max(line.cell_length for line in drawn) <= width
         words = " ".join(line.plain.rpartition("│")[2].strip() for line in drawn[2:])
         assert words.split() == ["a", "long", "text", "that", "has", "to", "be", "wrapped"]
+
+
+class TestAnswerText:
+    async def test_what_is_selected_is_copied_without_the_line_breaks_of_the_screen(
+        self, opened: Opened
+    ) -> None:
+        words = " ".join(f"word{number}" for number in range(40))
+        source = f"{words}\n\n- one\n- two\n\n```python\n{'x' * 100} = 1\n\ny\n```\n"
+        async with opened() as pilot:
+            transcript = pilot.app.screen.query_one(Transcript)
+            transcript.display = True
+            text = AnswerText(source)
+            await transcript.turns.mount(text)
+            await wait_until(pilot, lambda: text.size.width > 0)
+            text.text_select_all()
+            await wait_until(pilot, lambda: bool(pilot.app.screen.selections))
+            copied = pilot.app.screen.get_selected_text()
+        assert copied == f"{words}\n\n• one\n• two\n\n{'x' * 100} = 1\n\ny"
+
+    async def test_every_line_is_as_wide_as_the_view(self, opened: Opened) -> None:
+        async with opened(size=(40, 24)) as pilot:
+            transcript = pilot.app.screen.query_one(Transcript)
+            transcript.display = True
+            text = AnswerText(TEXT + "\n```\n" + "🐏" * 50 + "\n" + "> " * 30 + "deep")
+            await transcript.turns.mount(text)
+            await wait_until(pilot, lambda: text.size.width > 0)
+            widths = {text.render_line(y).cell_length for y in range(text.size.height)}
+            assert widths == {text.size.width}

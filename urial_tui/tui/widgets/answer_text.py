@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 from textual.content import Content
-from textual.geometry import Region, Size
+from textual.geometry import Offset, Region, Size
 from textual.message import Message
 from textual.reactive import Reactive
 from textual.selection import Selection
@@ -150,7 +150,7 @@ class AnswerText(Widget):
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """How many lines the text takes."""
-        return max(1, len(self._lay_out(width)))
+        return len(self._lay_out(width))
 
     def render_line(self, y: int) -> Strip:
         """One line of the text."""
@@ -211,24 +211,34 @@ class AnswerText(Widget):
         if block.gap is not None:
             text.append(block.gap)
             gap = Content.styled(block.gap, "$secondary")
-            strips.append(self._strip(gap, look).apply_offsets(0, y))
+            strips.append(self._strip(gap, look.width, look.style).apply_offsets(0, y))
         most = max(0, look.width - NARROWEST)
         lead, indent = block.lead[:most], block.indent[:most]
         room = max(NARROWEST, look.width - cell_len(lead))
+        # What is copied of code is code alone.
+        copied = "" if block.kind == "code" else lead
         for line in self._lines_of(block, room):
-            text.append(lead + line.plain)
-            marked = self._selected(line, len(lead), look, y + len(text) - 1)
+            text.append(copied + line.plain)
+            marked = self._selected(line, len(copied), look, y + len(text) - 1)
             at = 0
             for row in _rows(block, marked, room):
                 at = max(at, line.plain.find(row.plain, at))
-                if block.kind == "code":
-                    row = row.pad(1, max(1, room - row.cell_length - 1)).stylize_before(
-                        "on $surface"
-                    )
-                whole = Content.assemble((lead, "$secondary"), row)
-                strips.append(self._strip(whole, look).apply_offsets(at, y + len(text) - 1))
+                strip = self._row(block, lead, row, look, Offset(at, y + len(text) - 1))
+                strips.append(strip)
                 lead = indent
+            copied = copied and indent
         return Drawn(tuple(strips), tuple(text))
+
+    def _row(self, block: Block, lead: str, row: Content, look: Look, place: Offset) -> Strip:
+        """A row with what stands in front of it; `place`: where it is in the copied text."""
+        if block.kind != "code":
+            whole = Content.assemble((lead, "$secondary"), row)
+            return self._strip(whole, look.width, look.style).apply_offsets(*place)
+        edge = Content.assemble((lead, "$secondary"), (" ", "on $surface"))
+        room = look.width - edge.cell_length
+        code = row.pad_right(max(0, room - row.cell_length)).stylize_before("on $surface")
+        left = self._strip(edge, edge.cell_length, look.style)
+        return Strip.join([left, self._strip(code, room, look.style).apply_offsets(*place)])
 
     def _lines_of(self, block: Block, room: int) -> list[Content]:
         """The lines of a block as they were written; those of a table as they are drawn."""
@@ -258,11 +268,9 @@ class AnswerText(Widget):
             style, max(0, start - before), len(line) if end < 0 else max(0, end - before)
         )
 
-    def _strip(self, row: Content, look: Look) -> Strip:
+    def _strip(self, row: Content, width: int, style: Style) -> Strip:
         """A row that fits, to its full width."""
-        (strip,) = Visual.to_strips(
-            self, row, look.width, 1, look.style, apply_selection=False, pad=True
-        )
+        (strip,) = Visual.to_strips(self, row, width, 1, style, apply_selection=False, pad=True)
         return strip
 
 

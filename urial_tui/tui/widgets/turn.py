@@ -66,9 +66,9 @@ class AnswerView(Vertical):
         markdown.display = self._reading is None
         yield markdown
         yield XrayText(self._reading, text)
-        mark = Static("", classes="mark", markup=False)
-        mark.update(ending(self._answer) if self._answer else Content(""))
-        mark.display = self._answer is not None
+        end = ending(self._answer) if self._answer else Content("")
+        mark = Static(end, classes="mark", markup=False)
+        mark.display = bool(end)
         yield mark
 
     def say(self, text: str) -> None:
@@ -109,8 +109,8 @@ class AnswerView(Vertical):
         self.text.update(sanitize(answer.text))
         self.query_one(XrayText).finish(answer.text)
         mark = self.query_one(".mark", Static)
-        mark.update(ending(answer))
-        mark.display = True
+        mark.update(end := ending(answer))
+        mark.display = bool(end)
 
     def _title(self) -> Content:
         return Content.assemble((self._author, "bold $primary"), sibling_mark(self.place))

@@ -6,7 +6,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
 from tests.scripted import ScriptedEngine, answer
-from tests.tui.conftest import Opened, screen_text, shows, type_text, wait_until
+from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
 from tests.tui.test_chat_screen import converse, markdown
 from urial_tui.settings import Settings
 from urial_tui.tui.screens.compare import CompareScreen
@@ -63,6 +63,37 @@ class TestPalette:
     async def test_commands_without_a_key_are_offered_too(self, opened: Opened) -> None:
         async with opened() as pilot:
             assert "Theme  Choose other colours" in await open_palette(pilot)
+
+
+class TestPlaces:
+    async def test_a_stored_conversation_is_opened_by_its_title(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        async with opened() as pilot:
+            await converse(pilot, engine, "About [red]sheep", "Baa.")
+            await pilot.press("ctrl+n")
+            await wait_until(pilot, lambda: not markdown(pilot))
+            await open_palette(pilot)
+            assert not any("sheep" in offer for offer in offered(pilot))
+            await type_text(pilot, "sheep")
+            await wait_until(pilot, lambda: offered(pilot)[:1] == ["Open: About [red]sheep  tiny"])
+            await pilot.press("enter")
+            await wait_until(pilot, lambda: markdown(pilot) == ["Baa."])
+
+    async def test_another_model_is_used(self, opened: Opened, engine: ScriptedEngine) -> None:
+        names: list[str] = []
+
+        def find(name: str, progress: object) -> Found:
+            names.append(name)
+            return Found(name=name)
+
+        async with opened(find_model=find, list_models=lambda: ["tiny", "other-[7b]"]) as pilot:
+            await open_palette(pilot)
+            await type_text(pilot, "other-")
+            await wait_until(pilot, lambda: "Model: other-[7b]  " in offered(pilot))
+            await pilot.press("enter")
+            await wait_until(pilot, lambda: names == ["tiny", "other-[7b]"])
+            await wait_until(pilot, lambda: "ready" in status(pilot))
 
 
 class TestHelp:

@@ -14,12 +14,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Console, RenderableType
 from textual import on, work
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.message import Message
@@ -296,6 +297,14 @@ class UrialApp(ConfiguredApp):
     def use_settings(self, settings: Settings) -> None:
         """The next answer is sampled so; the next load takes the engine's options."""
         self.chat.settings = settings
+
+    async def find_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Conversations to open and models to use, from the chat."""
+        if screen is not self.chat:
+            return ()
+        from urial_tui.tui.places import places
+
+        return await places(self.chat, self._list_models)
 
     @on(SettingsScreen.ReloadRequested)
     def reload_model(self) -> None:

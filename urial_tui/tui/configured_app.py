@@ -75,6 +75,10 @@ class ConfiguredApp(App[None]):
             keep = partial(self.keep_theme, name)
             yield SystemCommand(f"Theme: {name}", "", keep, discover=False)
 
+    async def find_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What else the palette offers, and has to be looked up when it opens."""
+        return ()
+
     def action_help(self) -> None:
         """Show the keys of the screen that is looked at."""
         self.push_screen(HelpScreen(list(self.screen.active_bindings.values())))

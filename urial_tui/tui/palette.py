@@ -6,16 +6,20 @@ a new key is in the palette without being listed again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, cast
 
 from textual import on
+from textual.app import SystemCommand
 from textual.command import Command, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
+from textual.fuzzy import Matcher
+from textual.screen import Screen
 from textual.widgets import OptionList
 
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.configured_app import ConfiguredApp
 from urial_tui.tui.keys import shown
 
 _NOT_LISTED = ("app.commands",)
@@ -40,7 +44,9 @@ class Commands(Provider):
 
     async def startup(self) -> None:
         """Read the bindings while the palette opens."""
-        self._offers = [*self._actions(), *self._others()]
+        app = cast(ConfiguredApp, self.app)
+        self._offers = [*self._actions(), *_offers(app.get_system_commands(self._below))]
+        self._offers += _offers(await app.find_commands(self._below))
 
     async def discover(self) -> Hits:
         """All that can be shown without a search."""
@@ -54,7 +60,7 @@ class Commands(Provider):
         for offer in self._offers:
             score = matcher.match(offer.name)
             if score > 0:
-                line = offer.line(matcher.highlight(offer.name))
+                line = offer.line(_marked(matcher, offer.name))
                 yield Hit(score, cast(Any, line), offer.run, text=offer.name)
 
     def _actions(self) -> Iterator[Offer]:
@@ -83,15 +89,31 @@ class Commands(Provider):
                 partial(self.app.run_action, binding.action, active.node),
             )
 
-    def _others(self) -> Iterator[Offer]:
-        """What the application offers beside its keys."""
-        for command in self.app.get_system_commands(cast(Any, self.screen)):
-            yield Offer(
-                sanitize_line(command.title),
-                sanitize_line(command.help),
-                command.callback,
-                not command.discover,
-            )
+    @property
+    def _below(self) -> Screen[Any]:
+        return cast("Screen[Any]", self.screen)
+
+
+def _offers(commands: Iterable[SystemCommand]) -> list[Offer]:
+    return [
+        Offer(
+            sanitize_line(command.title),
+            sanitize_line(command.help),
+            command.callback,
+            not command.discover,
+        )
+        for command in commands
+    ]
+
+
+def _marked(matcher: Matcher, name: str) -> Content:
+    """The name with its matching letters marked; Textual's own way takes it for markup."""
+    _, places = matcher.fuzzy_search.match(matcher.query, name)
+    marked = Content(name)
+    for place in places:
+        if not name[place].isspace():
+            marked = marked.stylize(matcher.match_style, place, place + 1)
+    return marked
 
 
 class ThemePalette(CommandPalette):
@@ -142,7 +164,7 @@ class _Themes(Provider):
         for name in self._names():
             score = matcher.match(name)
             if score > 0:
-                yield Hit(score, cast(Any, matcher.highlight(name)), _nothing, text=name)
+                yield Hit(score, cast(Any, _marked(matcher, name)), _nothing, text=name)
 
     def _names(self) -> list[str]:
         return sorted(self.app.available_themes, key=lambda name: (name != self.app.theme, name))

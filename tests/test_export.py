@@ -156,6 +156,14 @@ class TestJson:
     def test_everything_comes_back(self, wholes: list[WholeConversation]) -> None:
         assert list(imported(exported(wholes, "json").encode())) == wholes
 
+    def test_no_field_is_forgotten(self) -> None:
+        written = json.loads(to_json([talk("Why?")]))["conversations"][0]
+        for record, document, elsewhere in (
+            (ConversationRecord, written, set()),
+            (TurnRecord, written["turns"][0], {"conversation_id", "parent_id"}),
+        ):
+            assert set(record.__struct_fields__) - elsewhere <= set(document)
+
     @given(conversations())
     def test_no_control_character_is_in_the_file(self, whole: WholeConversation) -> None:
         text = to_json([whole])

@@ -22,7 +22,8 @@ from urial_tui.models.fit import MachineMemory
 from urial_tui.models.registry import ModelStatus, resolve
 from urial_tui.models.summary import summarise
 from urial_tui.tui.screens.first_run import FirstRunScreen
-from urial_tui.tui.widgets.model_file import ModelTree, completion, count, size
+from urial_tui.tui.widgets.model_file import ModelTree, count, is_offered, size
+from urial_tui.tui.widgets.path_line import completion
 
 MISSING = ModelError(
     "The model gemma-3-270m is not on this machine.",
@@ -314,7 +315,7 @@ async def test_hostile_names_are_drawn_harmlessly(
         await pilot.press("f3")
         await wait_until(pilot, lambda: shows(pilot, "[bold]dir"))
         assert not shows(pilot, "evil")
-        assert completion("files/[red") is None
+        assert completion("files/[red", is_offered) is None
         line = pilot.app.screen.query_one("#file-path", Input)
         line.value = str(path)
         await wait_until(pilot, lambda: shows(pilot, "There is no file"))
@@ -327,14 +328,14 @@ def test_paths_are_completed_to_what_can_be_chosen(machine: Machine, home: Path)
     (machine.directory / "models").mkdir()
     (machine.directory / "model.gguf").touch()
     (machine.directory / "model.txt").touch()
-    assert completion("fil") == "files/"
-    assert completion("files/mod") == "files/model.gguf"
-    assert completion("files/models") == "files/models/"
-    assert completion("files/model.t") is None
-    assert completion("nowhere/x") is None
-    assert completion("\0/") is None
+    assert completion("fil", is_offered) == "files/"
+    assert completion("files/mod", is_offered) == "files/model.gguf"
+    assert completion("files/models", is_offered) == "files/models/"
+    assert completion("files/model.t", is_offered) is None
+    assert completion("nowhere/x", is_offered) is None
+    assert completion("\0/", is_offered) is None
     (home / "mine.gguf").touch()
-    assert completion("~/mi") == "~/mine.gguf"
+    assert completion("~/mi", is_offered) == "~/mine.gguf"
 
 
 def test_sizes_have_three_digits() -> None:

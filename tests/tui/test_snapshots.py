@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -12,11 +11,9 @@ from textual.widgets import Input
 
 from tests.scripted import Gate, ScriptedEngine, answer, delta, prefill
 from tests.tui.conftest import raising, shows, status, type_text, wait_until
-from urial_tui.chat.turns import ConversationRecord
 from urial_tui.engine.protocol import LoadProgress
 from urial_tui.errors import EngineDied, ModelError
 from urial_tui.tui.app import UrialApp
-from urial_tui.tui.screens.conversations import ConversationsScreen
 from urial_tui.tui.widgets.prompt import Prompt
 
 ANSWER = """\
@@ -188,38 +185,5 @@ def test_commands(looks: Looks, size: tuple[int, int]) -> None:
         await wait_until(pilot, lambda: shows(pilot, "Answer again"))
         await type_text(pilot, "other")
         await wait_until(pilot, lambda: not shows(pilot, "Answer again"))
-
-    assert looks(size, prepare)
-
-
-@pytest.fixture
-def greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
-@pytest.mark.usefixtures("greenwich")
-def test_stored_conversations(looks: Looks, size: tuple[int, int]) -> None:
-    records = [
-        ConversationRecord(
-            id=number,
-            title=title,
-            created=1.7e9,
-            updated=1.7e9 - number * 1e5,
-            model="gemma-3-270m",
-            preamble="urial-k3",
-            turns=2 * number,
-        )
-        for number, title in enumerate(
-            ("How do I read a file?", "[bold]Not markup[/bold]", "An escape \x1b[31m sequence"), 1
-        )
-    ]
-
-    async def prepare(pilot: Pilot[None]) -> None:
-        await ready(pilot)
-        await pilot.app.push_screen(ConversationsScreen(records))
 
     assert looks(size, prepare)

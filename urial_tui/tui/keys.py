@@ -28,6 +28,7 @@ _NAMED = {key.value for key in Keys if "+" not in key.value and not key.value.st
 _WRITTEN = {"esc": "escape", "return": "enter", "del": "delete", "ins": "insert"}
 _SHOWN = {
     "escape": "Esc",
+    "delete": "Del",
     "pageup": "Page Up",
     "pagedown": "Page Down",
     "left": "←",

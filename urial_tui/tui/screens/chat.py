@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -18,12 +17,11 @@ from urial_tui.chat.store import Store
 from urial_tui.engine.protocol import EngineOptions
 from urial_tui.errors import ModelError, UrialError
 from urial_tui.prompting.preamble import Preamble
-from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.engine_thread import FindModel
 from urial_tui.tui.messages import CompareRequested
-from urial_tui.tui.screens.conversations import ConversationsScreen
 from urial_tui.tui.screens.engine_screen import MakeEngineThread
+from urial_tui.tui.screens.opening_screen import OpeningScreen
 from urial_tui.tui.screens.xray_screen import ListModels, XrayScreen
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.header_line import HeaderLine
@@ -39,7 +37,7 @@ MakeFirstRun = Callable[[UrialError, EngineOptions], Screen[str | None]]
 """Makes the screen that ends with the model to use, from why there is none."""
 
 
-class ChatScreen(XrayScreen):
+class ChatScreen(XrayScreen, OpeningScreen):
     """The first screen.
 
     Args:
@@ -58,7 +56,6 @@ class ChatScreen(XrayScreen):
     BINDING_GROUP_TITLE = "Chat"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+n", "new", "New conversation", priority=True, id="chat.new"),
-        Binding("ctrl+o", "open", "Stored conversations", priority=True, id="chat.open"),
         Binding("ctrl+r", "reload", "Load the model again", priority=True, id="chat.reload"),
         Binding("ctrl+s", "app.settings", "Settings", id="chat.settings"),
         Binding("f2", "compare", "Compare two models", id="chat.compare"),
@@ -124,32 +121,6 @@ class ChatScreen(XrayScreen):
     def action_new(self) -> None:
         """Leave this conversation for an empty one."""
         self.show_conversation(Conversation.new(self.store, self.model, self.preamble))
-
-    @work(exclusive=True, group="open")
-    async def action_open(self) -> None:
-        """Let the user choose a stored conversation and show it."""
-        if self.store is None:
-            self.notify("Conversations are not stored in this session.", markup=False)
-            return
-        store = self.store
-        try:
-            stored = await asyncio.to_thread(store.conversations)
-            chosen = await self.app.push_screen_wait(ConversationsScreen(stored))
-            if chosen is None:
-                return
-            conversation = await asyncio.to_thread(
-                Conversation.open, store, chosen, self.model, self.preamble
-            )
-        except UrialError as error:
-            self.complain(error)
-            return
-        self.show_conversation(conversation)
-        if conversation.record.model != self.model:
-            self.notify(
-                f"This was written with {sanitize_line(conversation.record.model)}; "
-                f"{sanitize_line(self.model)} goes on.",
-                markup=False,
-            )
 
     def action_reload(self) -> None:
         """Load the model again, after a failure or to start afresh."""

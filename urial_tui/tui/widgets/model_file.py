@@ -7,7 +7,6 @@ can be chosen.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -17,12 +16,12 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.suggester import Suggester
 from textual.widgets import DirectoryTree, Input, Static
 
 from urial_tui.errors import ModelError
 from urial_tui.models.summary import ModelSummary
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, completion, typed_path
 
 Look = Callable[[Path], ModelSummary]
 """Reads a model file; raises ModelError."""
@@ -42,25 +41,6 @@ class ModelTree(DirectoryTree):
     def process_label(self, label: str | Text) -> Text:
         """No name is markup."""
         return Text(sanitize_line(label if isinstance(label, str) else label.plain))
-
-
-class PathLine(Input):
-    """A path; what can't be drawn as it is never gets into it."""
-
-    def validate_value(self, value: str) -> str:
-        """Make what was pasted harmless."""
-        return sanitize_line(value)
-
-
-class PathSuggester(Suggester):
-    """Completes the last part of a path."""
-
-    def __init__(self) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)
-
-    async def get_suggestion(self, value: str) -> str | None:
-        """The first directory or model that starts so."""
-        return await asyncio.to_thread(completion, value)
 
 
 class ModelFileField(Vertical):
@@ -88,7 +68,7 @@ class ModelFileField(Vertical):
         """The line, the verdict, the tree."""
         yield PathLine(
             placeholder="Path of a .gguf file; → completes it",
-            suggester=PathSuggester(),
+            suggester=PathSuggester(is_offered),
             id="file-path",
         )
         yield Static(id="file-verdict", markup=False)
@@ -170,38 +150,8 @@ def is_offered(path: Path) -> bool:
         return False
 
 
-def typed_path(text: str) -> Path | None:
-    """The path that was typed, absolute; None for nothing. Surrounding quotes go."""
-    text = text.strip().strip("'\"")
-    if not text or "\0" in text:
-        return None
-    try:
-        return Path(text).expanduser().absolute()
-    except RuntimeError:
-        return Path(text).absolute()
-
-
-def completion(text: str) -> str | None:
-    """`text` with the last part of the path completed; None where nothing starts so."""
-    head, _, start = text.rpartition(os.sep)
-    directory = typed_path(head + os.sep) if os.sep in text else Path.cwd()
-    if directory is None:
-        return None
-    try:
-        names = sorted(os.listdir(directory))  # noqa: PTH208  # names suffice
-    except OSError:
-        return None
-    for name in names:
-        if name.startswith(start) and is_offered(directory / name):
-            end = os.sep if (directory / name).is_dir() else ""
-            found = text.removesuffix(start) + name + end
-            if found != text:
-                return found
-    return None
-
-
 def _is_start_of_path(path: Path, text: str) -> bool:
-    return not path.exists() and completion(text) is not None
+    return not path.exists() and completion(text, is_offered) is not None
 
 
 def described(summary: ModelSummary) -> Content:

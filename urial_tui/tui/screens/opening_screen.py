@@ -1,0 +1,112 @@
+"""A screen on which stored conversations are opened as they were left.
+
+What is opened stands where one stood last and under the preamble that it was written under,
+if that is there; the model that is loaded goes on with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+from textual import work
+from textual.binding import Binding, BindingType
+
+from urial_tui.chat.session import Conversation
+from urial_tui.chat.store import Store
+from urial_tui.errors import PreambleError, UrialError
+from urial_tui.prompting.preamble import find_preamble
+from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.screens.answering_screen import AnsweringScreen
+from urial_tui.tui.widgets.header_line import HeaderLine
+from urial_tui.tui.widgets.transcript import Transcript
+
+if TYPE_CHECKING:
+    from urial_tui.tui.screens.conversations import Opening
+
+
+class OpeningScreen(AnsweringScreen):
+    """Leads to the stored conversations and back."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+o", "open", "Stored conversations", priority=True, id="chat.open"),
+    ]
+
+    @work(exclusive=True, group="open")
+    async def action_open(self) -> None:
+        """Let the user look after the stored conversations, and open one."""
+        if self.store is None:
+            self.notify("Conversations are not stored in this session.", markup=False)
+            return
+        # The chat is there sooner without it.
+        from urial_tui.tui.screens.conversations import ConversationsScreen
+
+        screen = ConversationsScreen(self.store, self.conversation.record.id)
+        opening = await self.app.push_screen_wait(screen)
+        try:
+            if opening is not None and opening.conversation_id != self.conversation.record.id:
+                await self._open(self.store, opening)
+            else:
+                await self._meet_changes(self.store)
+        except UrialError as error:
+            self.complain(error)
+            return
+        if opening is not None and opening.turn_id is not None:
+            await self._go_to(opening.turn_id)
+
+    async def _open(self, store: Store, opening: Opening) -> None:
+        conversation = await asyncio.to_thread(
+            Conversation.open,
+            store,
+            opening.conversation_id,
+            self.model,
+            self.preamble,
+            opening.turn_id,
+        )
+        self.show_conversation(conversation)
+        self._restore(conversation)
+
+    def _restore(self, conversation: Conversation) -> None:
+        """Use what the conversation was written with, as far as it is here; else say so."""
+        record, notes = conversation.record, []
+        if record.preamble != self.preamble.name:
+            try:
+                self._use_preamble(conversation, record.preamble)
+            except PreambleError:
+                notes.append(f"under {record.preamble}, which is not here")
+        if record.model != self.model:
+            notes.insert(0, f"with {record.model}")
+        if notes:
+            goes_on = f"{self.model} under {self.preamble.name} goes on."
+            self.notify(
+                sanitize_line(f"This was written {' '.join(notes)}; {goes_on}"), markup=False
+            )
+
+    def _use_preamble(self, conversation: Conversation, name: str) -> None:
+        """Answer under another preamble from now on; the next question brings it to the engine."""
+        self.preamble = conversation.preamble = find_preamble(name)
+        self.query_one(HeaderLine).preamble = name
+        self.show_status(preamble=name, preamble_tokens=0, preamble_source=None)
+
+    async def _meet_changes(self, store: Store) -> None:
+        """The open conversation may have been renamed or deleted."""
+        record = self.conversation.record
+        if not self.conversation.path:
+            return
+        title = await asyncio.to_thread(store.title, record.id)
+        if title is None:
+            self.show_conversation(Conversation.new(store, self.model, self.preamble))
+            self.notify("The open conversation is deleted; here is a new one.", markup=False)
+        elif title != record.title:
+            self.conversation.record = msgspec.structs.replace(record, title=title)
+            self.query_one(HeaderLine).title_text = title
+
+    async def _go_to(self, turn_id: int) -> None:
+        """Show a turn, and let the keys act on it."""
+        if self._asking is not None:
+            return
+        self.conversation.tree.lead_through(turn_id)
+        await self.show_path()
+        transcript = self.query_one(Transcript)
+        self.call_after_refresh(transcript.enter_at, turn_id)

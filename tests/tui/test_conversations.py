@@ -252,6 +252,8 @@ class TestOpening:
             await pilot.press("enter")
             await wait_until(pilot, lambda: in_chat(pilot) and shows(pilot, "An answer."))
             assert chat(pilot).query_one(HeaderLine).preamble == "urial-k3"
+            (notice,) = [one.message for one in pilot.app._notifications]
+            assert notice == "This was written under urial-k3; tiny under urial-k3 goes on."
             await converse(pilot, engine, "And?", "More.")
             assert chat(pilot).conversation.preamble.name == "urial-k3"
             assert store.turns(chat(pilot).conversation.record.id)[-1].preamble == "urial-k3"
@@ -321,6 +323,7 @@ class TestRenaming:
             await wait_until(pilot, lambda: isinstance(pilot.app.focused, Input))
             await pilot.press("end", "s")
             assert "Plan a gardens" in screen_text(pilot).splitlines()[6]
+            assert shows(pilot, "Enter keeps the title  Esc leaves it as it was")
             await pilot.press("enter")
             await wait_until(pilot, lambda: selected(pilot) == "Plan a gardens")
             assert store.conversations()[1].title == "Plan a gardens"
@@ -386,6 +389,7 @@ class TestDeleting:
             await look(pilot)
             await pilot.press("delete")
             await wait_until(pilot, lambda: shows(pilot, "There are none yet."))
+            assert screen_text(pilot).splitlines()[-1] == " Ctrl+L imports  Esc back"
 
     async def test_the_open_one_makes_way_for_a_new_one(
         self, opened: Opened, store: Store, engine: ScriptedEngine

@@ -63,8 +63,8 @@ def list_command(limit: int, as_json: bool) -> None:
     ]
     if rows:
         print_table(columns, rows)
-    more = f" of {count}" if count > len(rows) else ""
-    click.echo(f"{len(rows)}{more} conversations.", err=True)
+    newest = f" The newest {len(rows)} are shown." if count > len(rows) else ""
+    click.echo(f"{_conversations(count)}.{newest}", err=True)
 
 
 @chats.command("search")
@@ -98,8 +98,8 @@ def search(words: tuple[str, ...], as_json: bool) -> None:
         return
     for hit in found.hits:
         _print_hit(hit)
-    more = f", the newest {len(found.hits)} are shown" if found.count > len(found.hits) else ""
-    click.echo(f"Found in {found.count} conversations{more}.", err=True)
+    newest = f" The newest {len(found.hits)} are shown." if found.count > len(found.hits) else ""
+    click.echo(f"Found in {_conversations(found.count)}.{newest}", err=True)
 
 
 @chats.command("show")
@@ -278,6 +278,10 @@ def _find(store: Store, chat: str) -> int:
         f"There is no conversation {sanitize_line(chat)}.",
         "`urial chats list` shows their ids; “last” is the newest.",
     )
+
+
+def _conversations(count: int) -> str:
+    return f"{count:,} conversation{'s' if count != 1 else ''}"
 
 
 def _nothing_stored() -> Exception:

@@ -162,6 +162,7 @@ class ConversationsScreen(Screen[Opening | None]):
                 return
             self.query_one(ConversationList).show(found.hits, conversation_id, otherwise)
             self._tell_found(words, found, count)
+            self._show_keys()
             self._listed = words
             if self._opens:
                 self.action_open()
@@ -375,26 +376,39 @@ class ConversationsScreen(Screen[Opening | None]):
         keys = keys_of(self, name) or keys_of(self.query_one(SearchLine), name)
         return shown(keys[0]) if keys else ""
 
+    def on_descendant_focus(self) -> None:
+        """Where a title is typed, other keys do something."""
+        self._show_keys()
+
     def _show_keys(self) -> None:
-        width, parts = self.app.size.width - 2, Content("")
-        for name, what in _HINTS:
-            part = Content.assemble(
-                (self._key(f"conversations.{name}"), "bold $secondary"), (f" {what}  ", "$quiet")
-            )
-            if parts.cell_length + part.rstrip().cell_length > width:
+        """What the keys do at this moment; the last ones give way where it is narrow."""
+        if isinstance(self.focused, TitleLine):
+            hints = [("Enter", "keeps the title"), ("Esc", "leaves it as it was")]
+        else:
+            found = self._row is not None
+            hints = [
+                (self._key(f"conversations.{name}"), what)
+                for name, what, on_row in _HINTS
+                if found or not on_row
+            ]
+        width, line = self.app.size.width - 2, Content("")
+        for key, what in hints:
+            part = Content.assemble((key, "bold $secondary"), (f" {what}  ", "$quiet"))
+            if line.cell_length + part.rstrip().cell_length > width:
                 break
-            parts = Content.assemble(parts, part)
-        self.query_one("#conversations-keys", Static).update(parts)
+            line = Content.assemble(line, part)
+        self.query_one("#conversations-keys", Static).update(line)
 
 
 _HINTS = (
-    ("open", "opens"),
-    ("rename", "renames"),
-    ("delete", "deletes"),
-    ("export", "exports"),
-    ("import", "imports"),
-    ("back", "back"),
+    ("open", "opens", True),
+    ("rename", "renames", True),
+    ("delete", "deletes", True),
+    ("export", "exports", True),
+    ("import", "imports", False),
+    ("back", "back", False),
 )
+"""Actions, what they do, and whether they do it with a row."""
 
 
 def _title(record: ConversationRecord) -> str:

@@ -69,19 +69,17 @@ class OpeningScreen(AnsweringScreen):
 
     def _restore(self, conversation: Conversation) -> None:
         """Use what the conversation was written with, as far as it is here; else say so."""
-        record, notes = conversation.record, []
-        if record.preamble != self.preamble.name:
+        record, before = conversation.record, self.preamble.name
+        note = f"with {record.model} " if record.model != self.model else ""
+        if record.preamble != before:
+            note += f"under {record.preamble}"
             try:
                 self._use_preamble(conversation, record.preamble)
             except PreambleError:
-                notes.append(f"under {record.preamble}, which is not here")
-        if record.model != self.model:
-            notes.insert(0, f"with {record.model}")
-        if notes:
+                note += ", which is not here"
+        if note:
             goes_on = f"{self.model} under {self.preamble.name} goes on."
-            self.notify(
-                sanitize_line(f"This was written {' '.join(notes)}; {goes_on}"), markup=False
-            )
+            self.notify(sanitize_line(f"This was written {note.rstrip()}; {goes_on}"), markup=False)
 
     def _use_preamble(self, conversation: Conversation, name: str) -> None:
         """Answer under another preamble from now on; the next question brings it to the engine."""

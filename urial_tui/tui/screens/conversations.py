@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -84,6 +85,7 @@ class ConversationsScreen(Screen[Opening | None]):
         self._current = current
         self._directory = directory
         self._search: Search | None = None
+        self._opening = threading.Lock()
         self._listed: str | None = None
         """The words for which the list was made; None before the first one."""
         self._opens = False
@@ -173,8 +175,9 @@ class ConversationsScreen(Screen[Opening | None]):
         if not terms_of(words):
             records = self._store.conversations(LISTED)
             return Found(tuple(Hit(one, ((one.title, False),)) for one in records), count), count
-        if self._search is None:
-            self._search = Search(self._store.path)
+        with self._opening:
+            if self._search is None:
+                self._search = Search(self._store.path)
         return self._search.find(words), count
 
     def _tell_found(self, words: str, found: Found, count: int) -> None:

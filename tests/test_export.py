@@ -35,6 +35,7 @@ from urial_tui.chat.turns import (
     new_id,
     plain,
 )
+from urial_tui.engine.protocol import Sampling
 from urial_tui.errors import ExportError, UsageError
 from urial_tui.sanitize import sanitize
 
@@ -100,6 +101,7 @@ def conversations(draw: st.DrawFn) -> WholeConversation:
                 generated=draw(COUNTS),
                 context_from=draw(st.sampled_from([None, *(turn.id for turn in turns)])),
                 timings=Timings(decode_s=draw(TIMES), used=draw(COUNTS)),
+                sampling=draw(st.none() | st.builds(Sampling, temperature=st.floats(0.25, 2))),
             )
         )
     record = ConversationRecord(
@@ -238,6 +240,13 @@ class TestJson:
         document["conversations"][0]["turns"][1] |= change
         with pytest.raises(ExportError, match=reason):
             imported(json.dumps(document).encode())
+
+    @pytest.mark.parametrize("change", [{"temperature": -1}, {"top_k": 2**70}, {"seed": -1}])
+    def test_a_sampling_that_can_not_have_been_is_not_known(self, change: dict[str, Any]) -> None:
+        document = json.loads(to_json([talk("Why?", "Because.")]))
+        document["conversations"][0]["turns"][1]["sampling"] = change
+        (read,) = imported(json.dumps(document).encode())
+        assert read.turns[1].sampling is None
 
     def test_a_turn_that_is_there_twice_is_explained(self) -> None:
         document = json.loads(to_json([talk("Why?", "Because.")]))

@@ -23,7 +23,9 @@ from urial_tui.chat.turns import (
     one_line,
     renumbered,
 )
-from urial_tui.errors import ExportError
+from urial_tui.engine.protocol import Sampling
+from urial_tui.errors import ExportError, SettingsError
+from urial_tui.settings import described
 
 FORMAT = "urial-tui conversations"
 VERSION = 1
@@ -55,6 +57,7 @@ class _Turn(msgspec.Struct, frozen=True, kw_only=True):
     generated: Count = 0
     context_from: Id | None = None
     timings: Timings = Timings()
+    sampling: Sampling | None = None
 
 
 class _Conversation(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +149,7 @@ def _written(whole: WholeConversation) -> _Conversation:
                 generated=turn.generated,
                 context_from=_id_text(turn.context_from),
                 timings=turn.timings,
+                sampling=turn.sampling,
             )
             for turn in whole.turns
         ),
@@ -173,6 +177,7 @@ def _read(read: _Conversation) -> WholeConversation:
             generated=turn.generated,
             context_from=_known(turn.context_from, known),
             timings=turn.timings,
+            sampling=_possible(turn.sampling),
         )
         for turn in read.turns
     )
@@ -206,6 +211,17 @@ def _check_tree(read: _Conversation) -> None:
         if turn.role == "assistant" and roles[turn.parent] != "user":
             raise _damaged(f"the answer {turn.id} follows no question")
         roles[turn.id] = turn.role
+
+
+def _possible(sampling: Sampling | None) -> Sampling | None:
+    """What the settings allow; None, for not known, where it can't have been."""
+    try:
+        for setting in described():
+            if sampling is not None and setting.section == "sampling":
+                setting.check(getattr(sampling, setting.name))
+    except SettingsError:
+        return None
+    return sampling
 
 
 def _known(turn_id: str | None, known: set[str]) -> int | None:

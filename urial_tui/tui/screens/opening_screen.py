@@ -21,6 +21,7 @@ from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.screens.answering_screen import AnsweringScreen
 from urial_tui.tui.widgets.header_line import HeaderLine
 from urial_tui.tui.widgets.transcript import Transcript
+from urial_tui.tui.widgets.welcome import Welcome
 
 if TYPE_CHECKING:
     from urial_tui.tui.screens.conversations import Opening
@@ -85,6 +86,8 @@ class OpeningScreen(AnsweringScreen):
         """Answer under another preamble from now on; the next question brings it to the engine."""
         self.preamble = conversation.preamble = find_preamble(name)
         self.query_one(HeaderLine).preamble = name
+        welcome = self.query_one(Welcome)
+        welcome.preamble = f"{name}: {self.preamble.description}"
         self.show_status(preamble=name, preamble_tokens=0, preamble_source=None)
 
     async def _meet_changes(self, store: Store) -> None:

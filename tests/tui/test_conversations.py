@@ -26,6 +26,7 @@ from urial_tui.tui.screens.chat import ChatScreen
 from urial_tui.tui.screens.conversations import ConversationsScreen
 from urial_tui.tui.widgets.conversation_list import ConversationList, age
 from urial_tui.tui.widgets.header_line import HeaderLine
+from urial_tui.tui.widgets.search_line import SearchLine, TitleLine
 from urial_tui.tui.widgets.transcript import Transcript
 
 
@@ -40,6 +41,11 @@ async def search(pilot: Pilot[None], words: str, found: str) -> None:
     """Type words and wait until the heading says what was found."""
     await type_text(pilot, words)
     await wait_until(pilot, lambda: found in screen_text(pilot).splitlines()[0])
+
+
+async def start_renaming(pilot: Pilot[None]) -> None:
+    await pilot.press("f2")
+    await wait_until(pilot, lambda: isinstance(pilot.app.focused, TitleLine))
 
 
 def chat(pilot: Pilot[None]) -> ChatScreen:
@@ -319,8 +325,8 @@ class TestRenaming:
         put_some(store)
         async with opened() as pilot:
             await look(pilot)
-            await pilot.press("down", "f2")
-            await wait_until(pilot, lambda: isinstance(pilot.app.focused, Input))
+            await pilot.press("down")
+            await start_renaming(pilot)
             await pilot.press("end", "s")
             assert "Plan a gardens" in screen_text(pilot).splitlines()[6]
             assert shows(pilot, "Enter keeps the title  Esc leaves it as it was")
@@ -334,9 +340,11 @@ class TestRenaming:
         wholes = put_some(store)
         async with opened() as pilot:
             await look(pilot)
-            await pilot.press("f2", "end", "x", "escape")
-            await wait_until(pilot, lambda: pilot.app.focused is not None)
-            await pilot.press("f2", *["backspace"] * 30, "enter")
+            await start_renaming(pilot)
+            await pilot.press("end", "x", "escape")
+            await wait_until(pilot, lambda: isinstance(pilot.app.focused, SearchLine))
+            await start_renaming(pilot)
+            await pilot.press(*["backspace"] * 30, "enter")
             await wait_until(pilot, lambda: shows(pilot, "The title is empty."))
             assert store.title(wholes[0].record.id) == "How do I read a file?"
             await search(pilot, "shade", "1 of 4 found")
@@ -347,7 +355,8 @@ class TestRenaming:
         async with opened() as pilot:
             await converse(pilot, engine, "one", "First.")
             await look(pilot)
-            await pilot.press("f2", "end", *"more", "enter")
+            await start_renaming(pilot)
+            await pilot.press("end", *"more", "enter")
             await wait_until(pilot, lambda: selected(pilot) == "onemore")
             await pilot.press("escape")
             await wait_until(pilot, lambda: in_chat(pilot))

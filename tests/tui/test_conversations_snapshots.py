@@ -12,7 +12,7 @@ from textual.widgets import Input
 
 from tests.tui.conftest import shows, wait_until
 from tests.tui.stored import put_some
-from tests.tui.test_conversations import look, search
+from tests.tui.test_conversations import look, search, start_renaming
 from urial_tui.chat.store import Store
 from urial_tui.tui.app import UrialApp
 from urial_tui.tui.screens.conversations import WIDE
@@ -106,7 +106,8 @@ def test_renaming(looks: Looks, size: tuple[int, int]) -> None:
     async def prepare(pilot: Pilot[None]) -> None:
         await pilot.press("down")
         await previewed(pilot, "What grows in the shade")
-        await pilot.press("f2", "end", "space", "f", "o", "r")
+        await start_renaming(pilot)
+        await pilot.press("end", "space", "f", "o", "r")
 
     assert looks(size, prepare)
 

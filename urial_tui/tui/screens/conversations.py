@@ -167,7 +167,7 @@ class ConversationsScreen(Screen[Opening | None]):
             self._show_keys()
             self._listed = words
             if self._opens:
-                self.action_open()
+                await self.action_open()
 
     def _find(self, words: str) -> tuple[Found, int]:
         """What holds the words, and how many conversations there are."""
@@ -240,8 +240,12 @@ class ConversationsScreen(Screen[Opening | None]):
         self.query_one(ConversationList).move_page(pages)
 
     @on(ConversationList.Opened)
-    def action_open(self) -> None:
+    async def action_open(self) -> None:
         """End with the selected conversation; of what was just typed, once it is found."""
+        for line in self.query(TitleLine):
+            # An Enter that was on its way when the title got the focus.
+            await line.action_submit()
+            return
         self._opens = self._listed != self.query_one(SearchLine).value
         if self._opens:
             return

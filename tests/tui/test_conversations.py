@@ -178,6 +178,7 @@ class TestFinding:
                 await type_text(pilot, "x")
                 await wait_until(pilot, lambda: not shows(pilot, "The disk is gone"))
                 await pilot.press("backspace")
+                await wait_until(pilot, lambda: shows(pilot, "4 stored"))
 
 
 class TestOpening:

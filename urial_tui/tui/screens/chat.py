@@ -21,7 +21,6 @@ from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.engine_thread import FindModel
 from urial_tui.tui.messages import CompareRequested
 from urial_tui.tui.screens.engine_screen import MakeEngineThread
-from urial_tui.tui.screens.opening_screen import OpeningScreen
 from urial_tui.tui.screens.xray_screen import ListModels, XrayScreen
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.header_line import HeaderLine
@@ -37,7 +36,7 @@ MakeFirstRun = Callable[[UrialError, EngineOptions], Screen[str | None]]
 """Makes the screen that ends with the model to use, from why there is none."""
 
 
-class ChatScreen(XrayScreen, OpeningScreen):
+class ChatScreen(XrayScreen):
     """The first screen.
 
     Args:

@@ -12,11 +12,11 @@ from urial_tui.chat.markdown_form import to_markdown
 from urial_tui.chat.turns import WholeConversation
 from urial_tui.tui.code_blocks import CodeBlock, code_blocks
 from urial_tui.tui.messages import CopyRequested
-from urial_tui.tui.screens.answering_screen import AnsweringScreen
+from urial_tui.tui.screens.opening_screen import OpeningScreen
 from urial_tui.tui.screens.pick_code import PickCodeScreen
 
 
-class CopyingScreen(AnsweringScreen):
+class CopyingScreen(OpeningScreen):
     """Asks the application to copy turns, code in them, or the conversation."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

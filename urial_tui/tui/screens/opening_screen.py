@@ -47,16 +47,16 @@ class OpeningScreen(AnsweringScreen):
         opening = await self.app.push_screen_wait(screen)
         try:
             if opening is not None and opening.conversation_id != self.conversation.record.id:
-                await self._open(self.store, opening)
+                await self._open_stored(self.store, opening)
             else:
                 await self._meet_changes(self.store)
         except UrialError as error:
             self.complain(error)
             return
         if opening is not None and opening.turn_id is not None:
-            await self._go_to(opening.turn_id)
+            await self._go_to_turn(opening.turn_id)
 
-    async def _open(self, store: Store, opening: Opening) -> None:
+    async def _open_stored(self, store: Store, opening: Opening) -> None:
         conversation = await asyncio.to_thread(
             Conversation.open,
             store,
@@ -103,7 +103,7 @@ class OpeningScreen(AnsweringScreen):
             self.conversation.record = msgspec.structs.replace(record, title=title)
             self.query_one(HeaderLine).title_text = title
 
-    async def _go_to(self, turn_id: int) -> None:
+    async def _go_to_turn(self, turn_id: int) -> None:
         """Show a turn, and let the keys act on it."""
         if self._asking is not None:
             return

@@ -110,4 +110,6 @@ class OpeningScreen(AnsweringScreen):
         self.conversation.tree.lead_through(turn_id)
         await self.show_path()
         transcript = self.query_one(Transcript)
-        self.call_after_refresh(transcript.enter_at, turn_id)
+        self.set_focus(transcript, scroll_visible=False)
+        # Having the focus marks a turn; this one comes after that.
+        transcript.call_later(transcript.reveal, turn_id)

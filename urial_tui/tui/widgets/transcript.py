@@ -379,14 +379,6 @@ class Transcript(VerticalScroll):
             found = (view for view in self.views if view.turn_id == turn_id)
             self._go_to(next(found, self.views[-1]), -1)
 
-    def enter_at(self, turn_id: int) -> None:
-        """Let the keys act on turns, on this one first, from its start on; if it is there."""
-        found = next((view for view in self.views if view.turn_id == turn_id), None)
-        if found is not None:
-            self.screen.set_focus(self, scroll_visible=False)
-            # Having the focus marks a turn; this one comes after that.
-            self.call_later(self._go_to, found, 1)
-
     def action_mark(self, direction: int) -> None:
         """Go to the next turn; in one that is longer than the view, first to its end."""
         marked = self.marked

@@ -321,10 +321,6 @@ class AnsweringScreen(EngineScreen):
         self.query_one(Transcript).mark_turn(
             next((turn.id for turn in versions if turn.id in shown), None)
         )
-        try:
-            await asyncio.to_thread(self.conversation.keep_place)
-        except StoreError as error:
-            self.complain(error)
 
     async def show_path(self) -> None:
         """Show the conversation as it stands now."""

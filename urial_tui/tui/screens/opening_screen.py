@@ -15,7 +15,7 @@ from textual.binding import Binding, BindingType
 
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.errors import PreambleError, UrialError
+from urial_tui.errors import PreambleError, StoreError, UrialError
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.screens.answering_screen import AnsweringScreen
@@ -55,6 +55,16 @@ class OpeningScreen(AnsweringScreen):
             return
         if opening is not None and opening.turn_id is not None:
             await self._go_to_turn(opening.turn_id)
+
+    async def show_path(self) -> None:
+        """Show the conversation as it stands now, and remember where that is."""
+        await super().show_path()
+        if not self.conversation.tree.can_undo:
+            return
+        try:
+            await asyncio.to_thread(self.conversation.keep_place)
+        except StoreError as error:
+            self.complain(error)
 
     async def _open_stored(self, store: Store, opening: Opening) -> None:
         conversation = await asyncio.to_thread(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 from textual import work
 from textual.binding import Binding, BindingType
+from textual.worker import WorkerError
 
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
@@ -118,7 +119,11 @@ class OpeningScreen(AnsweringScreen):
         if self._asking is not None:
             return
         self.conversation.tree.lead_through(turn_id)
-        await self.show_path()
+        try:
+            await self._show_other().wait()
+        except WorkerError:
+            # Something else is shown by now.
+            return
         transcript = self.query_one(Transcript)
         self.set_focus(transcript, scroll_visible=False)
         # Having the focus marks a turn; this one comes after that.

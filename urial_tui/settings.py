@@ -39,6 +39,13 @@ class ChatSettings(_Section, frozen=True, kw_only=True):
     model: Annotated[str, _about("The model: a catalogue name or a path.")] = "gemma-3-270m"
     preamble: Annotated[str, _about("The preamble: a name or a path.")] = "urial-k3"
     max_tokens: Annotated[int, _about("The longest answer, in tokens.", 1, 1_000_000)] = 512
+    enter: Annotated[
+        str,
+        _about(
+            "What Enter does while you type: `send`, or `newline`; then Ctrl+J and Alt+Enter send.",
+            choices=("send", "newline"),
+        ),
+    ] = "send"
 
 
 class EngineSettings(_Section, frozen=True, kw_only=True):

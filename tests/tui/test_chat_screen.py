@@ -368,6 +368,8 @@ class TestTrouble:
             await ask(pilot, "Long")
             await wait_until(pilot, lambda: shows(pilot, "longer than the context"))
             assert not shows(pilot, "Ctrl+R")
+            await wait_until(pilot, lambda: prompt(pilot).text == "Long")
+            await pilot.press("escape")
             await ask(pilot, "Short")
             await wait_until(pilot, lambda: shows(pilot, "Certainly."))
             assert not shows(pilot, "longer than the context")

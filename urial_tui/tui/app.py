@@ -98,6 +98,7 @@ def run_in_terminal(app: UrialApp) -> int:
     try:
         app.run()
     finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         app.close_engine()
     if app.mistake is not None:
         raise app.mistake
@@ -239,9 +240,14 @@ class UrialApp(ConfiguredApp):
         if not self.ends_on_signals:
             return
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(NotImplementedError, RuntimeError):
                 loop.add_signal_handler(number, self._end_on_signal, number)
+        # Not the loop's own way: an editor that runs meanwhile has to be able to take it over.
+        signal.signal(
+            signal.SIGINT,
+            lambda number, frame: loop.call_soon_threadsafe(self._end_on_signal, number),
+        )
 
     def on_ready(self) -> None:
         """Get out of the way of keys what would hold them up in the middle of an answer."""

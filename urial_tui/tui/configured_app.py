@@ -15,7 +15,7 @@ from urial_tui.errors import SettingsError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, described
 from urial_tui.settings_file import read_settings_file
-from urial_tui.tui.keys import keymap, shown
+from urial_tui.tui.keys import ENTER_KEYS, keymap, shown
 from urial_tui.tui.screens.help import HelpScreen
 from urial_tui.tui.screens.settings import SettingsScreen
 from urial_tui.tui.theme_files import read_themes
@@ -35,8 +35,11 @@ class ConfiguredApp(App[None]):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self.settings = settings
-        self.set_keymap(keymap(settings.keys))
+        self._use_keys()
         self._theme_troubles = self._start_themes(settings.ui.theme)
+
+    def _use_keys(self) -> None:
+        self.set_keymap(keymap(self.settings.keys, ENTER_KEYS[self.settings.chat.enter]))
 
     def _start_themes(self, chosen: str) -> list[SettingsError]:
         """Take the chosen theme; what is wrong with it and the user's own is no reason to end."""
@@ -111,6 +114,8 @@ class ConfiguredApp(App[None]):
     def use_setting(self, event: SettingsScreen.Changed) -> None:
         """Let a setting that was changed hold from now on."""
         self.settings = event.setting.put(self.settings, event.value)
+        if event.setting.key == "chat.enter":
+            self._use_keys()
         if event.setting.key == "ui.theme" and str(event.value) in self.available_themes:
             self.theme = str(event.value)
         self.use_settings(self.settings)

@@ -88,18 +88,36 @@ def _owners(root: type[DOMNode] = DOMNode) -> Iterator[type[DOMNode]]:
     yield from sorted(found, key=lambda owner: (owner.__module__, owner.__qualname__))
 
 
-def keymap(chosen: Mapping[str, str]) -> dict[str, str]:
+ENTER_KEYS: Mapping[str, Mapping[str, str]] = {
+    "send": {},
+    "newline": {
+        "prompt.submit": "ctrl+j,alt+enter,ctrl+enter",
+        "prompt.newline": "enter,shift+enter",
+    },
+}
+"""By what Enter does (`chat.enter`): the keys that differ from those declared.
+
+Ctrl+J is the key that is told from Enter everywhere, in tmux and over SSH as well.
+"""
+
+
+def keymap(chosen: Mapping[str, str], usual: Mapping[str, str] | None = None) -> dict[str, str]:
     """The user's keys as Textual takes them.
 
     Args:
         chosen: Keys, separated by commas, for ids of bindings.
+        usual: Keys that an action has where none are chosen, if not those declared.
 
     Raises:
         SettingsError: An id is unknown, a key is none, or two actions would have one key.
     """
+    usual = usual or {}
     if not chosen:
-        return {}
-    declared = bindings()
+        return dict(usual)
+    declared = [
+        bound._replace(keys=tuple(usual[bound.id].split(","))) if bound.id in usual else bound
+        for bound in bindings()
+    ]
     while_typing = {bound.id: bound.priority for bound in declared}
     made: dict[str, tuple[str, ...]] = {}
     for name, written in chosen.items():
@@ -114,7 +132,7 @@ def keymap(chosen: Mapping[str, str]) -> dict[str, str]:
                     "this action's key has to work while you type, so it can't be a character."
                 )
     _check_clashes(declared, made)
-    return {name: ",".join(keys) for name, keys in made.items()}
+    return {**usual, **{name: ",".join(keys) for name, keys in made.items()}}
 
 
 def _parse(name: str, written: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import msgspec
 from textual import on, work
@@ -19,10 +19,11 @@ from textual.timer import Timer
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.protocol import ModelInfo, Sampling, Turn
+from urial_tui.engine.protocol import ModelInfo
 from urial_tui.errors import StoreError, UrialError, UsageError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.settings import Settings, sampling
+from urial_tui.tui.answer_start import AGAIN_TEMPERATURE, Start
 from urial_tui.tui.engine_thread import FindModel
 from urial_tui.tui.keys import key_name
 from urial_tui.tui.messages import (
@@ -36,25 +37,11 @@ from urial_tui.tui.messages import (
 from urial_tui.tui.screens.engine_screen import EngineScreen, MakeEngineThread
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.header_line import HeaderLine
-from urial_tui.tui.widgets.prompt import Prompt
+from urial_tui.tui.widgets.prompt import Prompt, edit_title
 from urial_tui.tui.widgets.status_line import StatusLine
 from urial_tui.tui.widgets.transcript import Transcript
 from urial_tui.tui.widgets.turn import AnswerView
 from urial_tui.tui.widgets.welcome import Welcome
-
-AGAIN_TEMPERATURE = 0.7
-"""Another answer to a question is sampled with this where the settings are greedy: a greedy one
-would be the same again."""
-
-COUNT_EVERY = 0.5
-"""Seconds between two looks of the status line at an answer that is written."""
-
-
-class Start(NamedTuple):
-    """How an answer starts: with these tokens or this text, and chosen in this way."""
-
-    sampling: Sampling
-    prefix: Turn = ()
 
 
 class AnsweringScreen(EngineScreen):
@@ -234,7 +221,7 @@ class AnsweringScreen(EngineScreen):
     def action_go_on(self) -> None:
         """Go on with an answer from where it ends, in a new one beside it."""
         if self._editing is not None and self._editing.role == "assistant":
-            self._keep_answer(self.query_one(Prompt).text, go_on=True)
+            self._keep_answer(self.query_one(Prompt).full_text, go_on=True)
             return
         turn = self.target()
         if turn is None or self.refuse_while_busy():
@@ -261,11 +248,11 @@ class AnsweringScreen(EngineScreen):
         if turn is None:
             self.notify("There is nothing to edit yet.", markup=False)
             return
+        self._edit(turn)
+
+    def _edit(self, turn: TurnRecord) -> None:
         self._editing = turn
-        what = "question: Enter asks it" if turn.role == "user" else "answer: Enter keeps it"
-        more = "" if turn.role == "user" else f", {key_name(self, 'chat.go_on')} goes on from it"
-        leave = key_name(self, "chat.stop")
-        self.query_one(Prompt).start_edit(turn.text, f"Editing the {what}{more}, {leave} leaves it")
+        self.query_one(Prompt).start_edit(turn.text, edit_title(self, turn.role))
 
     @work(exclusive=True, group="ask")
     async def _keep_answer(self, text: str, *, go_on: bool = False) -> None:
@@ -387,9 +374,16 @@ class AnsweringScreen(EngineScreen):
         await self.query_one(Transcript).finish(self.conversation.exchanges)
         if answer is not None and answer.timings.used:
             self.show_status(used=answer.timings.used, rate=answer.timings.decode_tokens_per_s)
+        self._give_back_refused(answer)
         if self.ready:
             stopped = answer is not None and answer.stop_reason == "cancelled"
             self.show_status(state="stopped" if stopped else "ready")
+
+    def _give_back_refused(self, answer: TurnRecord | None) -> None:
+        """A question that the engine refused comes back into the prompt, to be changed."""
+        refused = answer is not None and answer.stop_reason == "failed" and not answer.text
+        if refused and not self.query_one(Prompt).text:
+            self._edit(self.conversation.exchanges[-1].question)
 
     @on(TurnsLeft)
     def show_left(self, event: TurnsLeft) -> None:

@@ -153,7 +153,7 @@ class CompareScreen(Screen[None]):
 
     def action_again(self) -> None:
         """Compare on the same question, or the same given answer, once more."""
-        typed = self.query_one(Prompt).text
+        typed = self.query_one(Prompt).full_text
         if self._subject is not None:
             self._run(self._subject)
         elif typed.strip():

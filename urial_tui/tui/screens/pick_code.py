@@ -47,7 +47,7 @@ class PickCodeScreen(ModalScreen[CodeBlock | None]):
 def _option(block: CodeBlock) -> Option:
     lines = block.text.rstrip("\n").split("\n")
     count = f"{len(lines)} line{'s' if len(lines) != 1 else ''}"
-    preview = [Content(sanitize(line)) for line in lines[:PREVIEW_LINES]]
+    preview = [Content(f"  {sanitize(line)}") for line in lines[:PREVIEW_LINES]]
     about = Content.styled(
         " · ".join(filter(None, (sanitize_line(block.language), count))), "$quiet"
     )

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.content import Content
 from textual.reactive import reactive
+from textual.style import Style
 from textual.widget import Widget
 
 from urial_tui.sanitize import sanitize_line
 
+_LIST = "list"
+"""Under this name a text tells which list a click on it opens."""
+
 
 class HeaderLine(Widget):
-    """One line: name and title at the left, model and preamble at the right."""
+    """One line: name and title at the left, model and preamble at the right.
+
+    A click on the model or the preamble asks the screen for another one.
+    """
 
     title_text: reactive[str] = reactive("")
     model: reactive[str] = reactive("")
     preamble: reactive[str] = reactive("")
     note: reactive[str] = reactive("")
+
+    async def on_click(self, event: events.Click) -> None:
+        """Ask for another model or preamble."""
+        if chosen := event.style.meta.get(_LIST):
+            await self.run_action(f"screen.switch('{chosen}')")
 
     def render(self) -> Content:
         """Lay the two ends out; the title gives way first."""
@@ -23,9 +36,11 @@ class HeaderLine(Widget):
         right = Content.assemble(
             (sanitize_line(self.note), "$warning"),
             "  " if self.note else "",
-            (sanitize_line(self.model), "$primary"),
+            Content.styled(sanitize_line(self.model), Style.from_meta({_LIST: "models"})).stylize(
+                "$primary"
+            ),
             (" · ", "$quiet"),
-            sanitize_line(self.preamble),
+            Content.styled(sanitize_line(self.preamble), Style.from_meta({_LIST: "preambles"})),
         )
         left = Content.assemble(
             ("urial", "bold $primary"),

@@ -1,19 +1,37 @@
-"""Where the user types: Enter sends, other Enters make a new line."""
+"""Where the user types.
+
+Which of the Enters sends is a matter of keys. A long text that is pasted stands in the prompt
+as one label, and is sent as it was: `text` is what is shown, `full_text` what is meant.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.text import Text
 from textual import events
+from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.message import Message
 from textual.widgets import TextArea
+from textual.widgets.text_area import Edit, EditResult
 
+from urial_tui.chat.turns import Role
+from urial_tui.errors import UrialError
 from urial_tui.sanitize import sanitize
-from urial_tui.tui.keys import keys_of
+from urial_tui.tui.editor import edit_text, editor_command
+from urial_tui.tui.folds import Folds
+from urial_tui.tui.keys import key_name, keys_of
+from urial_tui.tui.recall import Recall
 
 MAX_LINES = 6
+
+FOLDED_PASTE = 2_000
+"""Characters from which on a pasted text is folded: more than the prompt can show."""
+FOLDED_TEXT = 20_000
+"""Characters from which on any text is folded: with more, each key takes noticeably long."""
 
 
 class Prompt(TextArea):
@@ -23,8 +41,9 @@ class Prompt(TextArea):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "Send", id="prompt.submit"),
         Binding("ctrl+j,shift+enter,alt+enter", "newline", "New line", id="prompt.newline"),
-        Binding("up", "earlier", "Earlier questions, if empty", id="prompt.earlier"),
-        Binding("down", "later", "Later questions", id="prompt.later"),
+        Binding("up", "earlier", "Up, then earlier questions", id="prompt.earlier"),
+        Binding("down", "later", "Down, then later questions", id="prompt.later"),
+        Binding("ctrl+g", "editor", "Write in your editor", id="prompt.editor"),
         Binding(
             "pageup", "screen.page_transcript(-1)", "Scroll the transcript up", id="prompt.page_up"
         ),
@@ -52,19 +71,35 @@ class Prompt(TextArea):
             highlight_cursor_line=False,
             placeholder=placeholder,
         )
-        self.earlier: Sequence[str] = ()
-        """Earlier questions, newest first."""
-        self._recalled = -1
+        self._recall = Recall()
+        self._folds = Folds()
         self._draft = ""
+
+    @property
+    def earlier(self) -> Sequence[str]:
+        """Earlier questions, newest first."""
+        return self._recall.earlier
+
+    @earlier.setter
+    def earlier(self, questions: Sequence[str]) -> None:
+        self._recall.earlier = questions
+
+    @property
+    def full_text(self) -> str:
+        """What was typed and pasted, folded or not."""
+        return self._folds.unfold(self.text)
 
     def clear_text(self) -> None:
         """Empty the prompt after its text was taken."""
-        self._recalled = -1
+        self._recall.forget()
+        self._folds = Folds()
         self.text = ""
 
     def put(self, text: str) -> None:
         """Replace the text; the cursor goes to its end."""
-        self.text = sanitize(text)
+        folded = len(text) > FOLDED_TEXT
+        whole = self._folds.unfold(text)
+        self.text = self._folds.fold(whole, "long") if folded else sanitize(text)
         self.move_cursor(self.document.end)
 
     def start_edit(self, text: str, title: str) -> None:
@@ -82,40 +117,73 @@ class Prompt(TextArea):
         self.border_title = None
         self.put(self._draft)
         self._draft = ""
+        self._recall.forget()
 
     def action_submit(self) -> None:
         """Send, if there is something to send."""
         if self.text.strip():
-            self.post_message(self.Submitted(self.text))
+            self.post_message(self.Submitted(self.full_text))
 
     def action_newline(self) -> None:
         """Go on in a new line."""
         self.insert("\n")
 
     def action_earlier(self) -> None:
-        """Recall an earlier question, where the prompt is empty or shows one; else move up."""
-        if self._at_recalled() and self._recalled + 1 < len(self.earlier):
-            self._recalled += 1
-            self.put(self.earlier[self._recalled])
-        else:
+        """Move up; from the first line, to an earlier question."""
+        if self._row > 0 or not self._show_step(1):
             self.action_cursor_up()
 
     def action_later(self) -> None:
-        """The way back from `action_earlier`; else move down."""
-        if self._recalled >= 0 and self._at_recalled():
-            self._recalled -= 1
-            self.put(self.earlier[self._recalled] if self._recalled >= 0 else "")
-        else:
+        """Move down; from the last line, to the question after, and to what was typed last."""
+        if self._row < self.wrapped_document.height - 1 or not self._show_step(-1):
             self.action_cursor_down()
 
-    def _at_recalled(self) -> bool:
-        if self._recalled < 0 or self._recalled >= len(self.earlier):
-            self._recalled = -1
-            return not self.text
-        if self.text == sanitize(self.earlier[self._recalled]):
-            return True
-        self._recalled = -1
-        return not self.text
+    @property
+    def _row(self) -> int:
+        """The line on the screen in which the cursor is, from 0."""
+        return self.wrapped_document.location_to_offset(self.cursor_location).y
+
+    def _show_step(self, distance: int) -> bool:
+        text = self._recall.step(distance, self.text)
+        if text is not None:
+            self.put(text)
+        return text is not None
+
+    def action_editor(self) -> None:
+        """Go on in the user's own editor; the application waits meanwhile."""
+        before = self.full_text
+        after: str | UrialError
+        try:
+            command = editor_command()
+            with self.app.suspend():
+                # Textual takes the terminal back only after a block that ends well.
+                try:
+                    after = edit_text(before, command)
+                except UrialError as error:
+                    after = error
+        except UrialError as error:
+            after = error
+        except SuspendNotSupported:
+            after = UrialError("An editor can't be opened in this terminal.")
+        if isinstance(after, UrialError):
+            self.notify(str(after), severity="error", markup=False)
+        elif after != before:
+            self.put(after)
+
+    def edit(self, edit: Edit) -> EditResult:
+        """Change the text, but no label in part."""
+        (top, bottom) = self._folds.around(
+            edit.top, self.document[edit.top[0]], edit.bottom, self.document[edit.bottom[0]]
+        )
+        edit.from_location, edit.to_location = top, bottom
+        return super().edit(edit)
+
+    def get_line(self, line_index: int) -> Text:
+        """A line with its labels set off."""
+        line = super().get_line(line_index)
+        for start, end in self._folds.spans(line.plain):
+            line.stylize("italic underline", start, end)
+        return line
 
     async def _on_key(self, event: events.Key) -> None:
         """Enter is not for new lines here; the cursor keys move where no other use is left.
@@ -140,11 +208,13 @@ class Prompt(TextArea):
         event.prevent_default()
 
     async def _on_paste(self, event: events.Paste) -> None:
-        """Control characters in what is pasted become visible before they are drawn."""
+        """Fold what is long; elsewhere, control characters become visible before they are drawn."""
         event.prevent_default()
         event.stop()
         text = event.text.replace("\r\n", "\n").replace("\r", "\n")
-        if result := self._replace_via_keyboard(sanitize(text), *self.selection):
+        folded = len(text) > FOLDED_PASTE
+        shown = self._folds.fold(text, "pasted") if folded else sanitize(text)
+        if result := self._replace_via_keyboard(shown, *self.selection):
             self.move_cursor(result.end_location)
 
     def on_text_area_changed(self) -> None:
@@ -158,3 +228,12 @@ class Prompt(TextArea):
     def _fit(self) -> None:
         lines = min(MAX_LINES, max(1, self.wrapped_document.height))
         self.styles.height = lines + self.gutter.height
+
+
+def edit_title(screen: DOMNode, role: Role) -> str:
+    """What stands over a question or an answer that is edited: the keys that end that."""
+    send, leave = key_name(screen, "prompt.submit"), key_name(screen, "chat.stop")
+    if role == "user":
+        return f"Editing the question: {send} asks it, {leave} leaves it"
+    on = key_name(screen, "chat.go_on")
+    return f"Editing the answer: {send} keeps it, {on} goes on from it, {leave} leaves it"

@@ -26,7 +26,7 @@ from textual.widgets import Static
 
 from urial_tui.chat.tree import Exchange
 from urial_tui.tui.reading import Reading
-from urial_tui.tui.widgets.turn import AnswerView, QuestionView
+from urial_tui.tui.widgets.turn import VERSION, AnswerView, QuestionView
 
 TurnView = QuestionView | AnswerView
 
@@ -365,13 +365,16 @@ class Transcript(VerticalScroll):
             self._mark(seen[-1])
 
     def on_click(self, event: events.Click) -> None:
-        """Mark the turn that is clicked."""
+        """Mark the turn that is clicked; on ‹ 2/3 ›, go to the other version."""
         widget = event.widget
         while widget is not None and not isinstance(widget, QuestionView | AnswerView):
             widget = widget.parent if widget is not self else None  # type: ignore[assignment]
         if widget is not None:
             self.focus(scroll_visible=False)
             self._mark(widget)
+            if direction := event.style.meta.get(VERSION):
+                # Behind the focus, which is given in the same way.
+                self.app.call_later(self.run_action, f"screen.sibling({direction})")
 
     def mark_turn(self, turn_id: int | None) -> None:
         """Mark a turn and go there, if the keys act on turns and it is there; else the newest."""

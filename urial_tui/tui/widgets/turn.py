@@ -8,6 +8,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.geometry import Size
 from textual.reactive import Reactive
+from textual.style import Style
 from textual.widgets import Static
 
 from urial_tui.chat.tree import Place
@@ -17,6 +18,9 @@ from urial_tui.tui.messages import CopyRequested
 from urial_tui.tui.reading import Reading
 from urial_tui.tui.widgets.answer_text import AnswerText
 from urial_tui.tui.widgets.xray_text import XrayText
+
+VERSION = "version"
+"""Under this name the text of a sibling mark tells which way a click on it leads."""
 
 
 class QuestionView(Static):
@@ -126,7 +130,14 @@ class AnswerView(Vertical):
 def sibling_mark(place: Place) -> Content:
     """Which of several siblings a turn is; nothing where it is the only one."""
     number, count = place
-    return Content.styled(f"  ‹ {number}/{count} ›", "$quiet") if count > 1 else Content("")
+    if count == 1:
+        return Content("")
+    return Content.assemble(
+        ("  ", ""),
+        (f"‹ {number}", Style.from_meta({VERSION: -1})),
+        ("/", ""),
+        (f"{count} ›", Style.from_meta({VERSION: 1})),
+    ).stylize_before("$quiet")
 
 
 def ending(answer: TurnRecord) -> Content:

@@ -1,0 +1,411 @@
+"""Typing: which key sends, earlier questions, long pastes, one's own editor, and the mouse."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from textual.events import Paste
+from textual.pilot import Pilot
+
+from tests.scripted import ScriptedEngine, answer
+from tests.tui.conftest import Opened, shows, status, type_text, wait_until
+from tests.tui.terminals import Terminal
+from tests.tui.test_chat_screen import converse, markdown, prompt, transcript
+from tests.tui.test_copying import notices
+from urial_tui import paths
+from urial_tui.chat.store import Store
+from urial_tui.errors import EngineError, SettingsError, UrialError
+from urial_tui.settings import ChatSettings, Settings
+from urial_tui.tui.editor import edit_text, editor_command
+from urial_tui.tui.folds import Folds
+from urial_tui.tui.keys import ENTER_KEYS, keymap
+from urial_tui.tui.recall import Recall
+
+NEWLINE = Settings(chat=ChatSettings(enter="newline"))
+
+LONG = "\n".join(f"line {number}\tnaïve 日本 𝄞" for number in range(6000))
+"""More than 100 kB."""
+
+
+async def paste(pilot: Pilot[None], text: str) -> None:
+    prompt(pilot).post_message(Paste(text))
+    await pilot.pause()
+
+
+class TestEnter:
+    @pytest.mark.parametrize("key", ["ctrl+j", "alt+enter", "ctrl+enter"])
+    async def test_it_can_make_a_new_line_and_another_key_sends(
+        self, opened: Opened, engine: ScriptedEngine, key: str
+    ) -> None:
+        async with opened(settings=NEWLINE) as pilot:
+            assert shows(pilot, "Ctrl+J send   Enter new line")
+            await pilot.press("a", "enter", "b", "shift+enter", "c")
+            await pilot.pause()
+            assert prompt(pilot).text == "a\nb\nc"
+            assert engine.requests == []
+            await pilot.press(key)
+            await wait_until(pilot, lambda: bool(engine.requests))
+            assert "a\nb\nc\n" in engine.requests[0].text
+
+    async def test_hints_name_the_key_that_sends(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        async with opened(settings=NEWLINE) as pilot:
+            await type_text(pilot, "Hello")
+            await pilot.press("ctrl+j")
+            await wait_until(pilot, lambda: markdown(pilot) == ["Certainly."])
+            await wait_until(pilot, lambda: "ready" in status(pilot))
+            await pilot.press("f6")
+            await wait_until(pilot, lambda: shows(pilot, "Ctrl+J asks it"))
+
+    async def test_keys_of_ones_own_go_first(self, opened: Opened, engine: ScriptedEngine) -> None:
+        keys = {"prompt.submit": "ctrl+s"}
+        async with opened(settings=Settings(chat=NEWLINE.chat, keys=keys)) as pilot:
+            await pilot.press("a", "enter", "b", "ctrl+s")
+            await wait_until(pilot, lambda: bool(engine.requests))
+            assert "a\nb\n" in engine.requests[0].text
+
+    def test_a_key_that_sends_can_not_be_given_away(self) -> None:
+        with pytest.raises(SettingsError, match=r"prompt\.submit"):
+            keymap({"chat.undo": "ctrl+j"}, ENTER_KEYS["newline"])
+
+
+class TestRecall:
+    async def test_what_was_typed_comes_back(self, opened: Opened, engine: ScriptedEngine) -> None:
+        async with opened() as pilot:
+            await converse(pilot, engine, "first", "One.")
+            await converse(pilot, engine, "second", "Two.")
+            await type_text(pilot, "half a thought")
+            seen = []
+            for key in ("up", "up", "down", "down"):
+                await pilot.press(key)
+                await pilot.pause()
+                seen.append(prompt(pilot).text)
+            assert seen == ["second", "first", "second", "half a thought"]
+
+    async def test_the_cursor_moves_through_the_lines_before_it_leaves_them(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        async with opened() as pilot:
+            await converse(pilot, engine, "older", "One.")
+            await converse(pilot, engine, "two\nlines", "Two.")
+            await type_text(pilot, "x\ny")
+            seen = []
+            for key in ("up", "up", "up", "up", "down", "down", "down"):
+                await pilot.press(key)
+                await pilot.pause()
+                seen.append((prompt(pilot).text, prompt(pilot).cursor_location[0]))
+            assert seen == [
+                ("x\ny", 0),
+                ("two\nlines", 1),
+                ("two\nlines", 0),
+                ("older", 0),
+                ("two\nlines", 1),
+                ("x\ny", 1),
+                ("x\ny", 1),
+            ]
+
+    async def test_lines_are_those_of_the_screen(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        async with opened() as pilot:
+            await converse(pilot, engine, "older", "One.")
+            text = "word " * 20
+            prompt(pilot).put(text)
+            await pilot.press("up")
+            await pilot.pause()
+            assert prompt(pilot).text == text
+            await pilot.press("up")
+            await pilot.pause()
+            assert prompt(pilot).text == "older"
+
+    def test_changes_to_an_earlier_question_are_kept_until_one_is_sent(self) -> None:
+        recall = Recall()
+        recall.earlier = ["b", "a"]
+        assert recall.step(1, "draft") == "b"
+        assert recall.step(1, "b, changed") == "a"
+        assert recall.step(1, "a") is None
+        assert recall.step(-1, "a") == "b, changed"
+        assert recall.step(-1, "b, changed") == "draft"
+        assert recall.step(-1, "draft") is None
+        recall.forget()
+        assert recall.step(1, "") == "b"
+
+
+class TestLongPastes:
+    async def test_100_kb_are_one_label_and_are_sent_as_they_are(
+        self, opened: Opened, engine: ScriptedEngine, store: Store
+    ) -> None:
+        assert len(LONG) > 100_000
+        async with opened() as pilot:
+            await type_text(pilot, "Look: ")
+            await paste(pilot, LONG.replace("\n", "\r\n"))
+            await type_text(pilot, " What is this?")
+            await pilot.pause()
+            assert prompt(pilot).text == "Look: [pasted text 1: 6,000 lines] What is this?"
+            await pilot.press("enter")
+            await wait_until(pilot, lambda: markdown(pilot) == ["Certainly."])
+            (listed,) = store.conversations()
+            assert store.turns(listed.id)[0].text == f"Look: {LONG} What is this?"
+
+    async def test_a_short_paste_is_there_to_be_changed(self, opened: Opened) -> None:
+        async with opened() as pilot:
+            await paste(pilot, "two\nlines")
+            assert prompt(pilot).text == "two\nlines"
+
+    async def test_a_label_is_taken_away_as_a_whole_and_comes_back_as_a_whole(
+        self, opened: Opened
+    ) -> None:
+        async with opened() as pilot:
+            await paste(pilot, LONG)
+            await pilot.press("backspace")
+            await pilot.pause()
+            assert prompt(pilot).text == ""
+            await pilot.press("ctrl+z")
+            await pilot.pause()
+            assert prompt(pilot).full_text == LONG
+
+    async def test_nothing_is_written_into_a_label(self, opened: Opened) -> None:
+        async with opened() as pilot:
+            await paste(pilot, LONG)
+            await pilot.press("left", "left", "left", "x", "ctrl+j", "y")
+            await pilot.pause()
+            assert prompt(pilot).full_text == f"{LONG}x\ny"
+
+    async def test_a_selection_that_ends_in_labels_takes_all_of_them(self, opened: Opened) -> None:
+        async with opened() as pilot:
+            await paste(pilot, LONG)
+            await type_text(pilot, " and ")
+            await paste(pilot, LONG)
+            await pilot.press("left", "left", *["shift+left"] * 50, "z")
+            await pilot.pause()
+            assert prompt(pilot).text == "z"
+
+    async def test_a_long_question_is_recalled_folded_and_sent_whole(
+        self, opened: Opened, engine: ScriptedEngine, store: Store
+    ) -> None:
+        async with opened() as pilot:
+            for _ in range(2):
+                before = len(markdown(pilot))
+                if before:
+                    await pilot.press("up")
+                    await pilot.pause()
+                    assert prompt(pilot).text == "[long text 1: 6,000 lines]"
+                else:
+                    await paste(pilot, LONG)
+                await pilot.press("enter")
+                await wait_until(pilot, lambda: len(markdown(pilot)) > before)  # noqa: B023
+                await wait_until(pilot, lambda: "ready" in status(pilot))
+            (listed,) = store.conversations()
+            assert [turn.text == LONG for turn in store.turns(listed.id)][::2] == [True, True]
+
+    def test_labels_that_nobody_made_are_text(self) -> None:
+        folds = Folds()
+        label = folds.fold("hidden", "pasted")
+        assert label == "[pasted text 1: 6 characters]"
+        text = f"{label} [pasted text 2: 6 characters] [long text 1: 9 lines]"
+        assert folds.unfold(text) == "hidden [pasted text 2: 6 characters] [long text 1: 9 lines]"
+        nested = folds.fold(label, "pasted")
+        assert folds.unfold(nested) == label
+
+    async def test_a_refused_question_comes_back_to_be_changed(
+        self, opened: Opened, engine: ScriptedEngine, store: Store
+    ) -> None:
+        engine.enqueue(EngineError("The question has 32273 tokens.", "Shorten it."))
+        async with opened() as pilot:
+            await paste(pilot, LONG)
+            await pilot.press("enter")
+            await wait_until(pilot, lambda: shows(pilot, "The question has 32273 tokens."))
+            await wait_until(pilot, lambda: shows(pilot, "Editing the question"))
+            assert prompt(pilot).full_text == LONG
+            await pilot.press("backspace")
+            await type_text(pilot, "Shorter")
+            await pilot.press("enter")
+            await wait_until(pilot, lambda: markdown(pilot) == ["Certainly."])
+            assert engine.requests[-1].text.count("line 1") == 0
+            assert shows(pilot, "‹ 2/2 ›")
+
+
+@pytest.fixture
+def editor(tmp_path: Path) -> Path:
+    """An editor that says how it was called and adds to the text."""
+    script = tmp_path / "an editor"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'ls -l "$2" > "{tmp_path}/seen"; ls -ld "$(dirname "$2")" >> "{tmp_path}/seen"\n'
+        f'printf "%s\\n" "$1" "$2" > "{tmp_path}/arguments"\n'
+        'printf ", changed\\n" >> "$2"\n'
+    )
+    script.chmod(0o755)
+    return script
+
+
+class TestEditor:
+    def test_it_gets_a_file_that_only_its_owner_can_read_and_that_goes(
+        self, editor: Path, tmp_path: Path
+    ) -> None:
+        command = editor_command({"VISUAL": f"{shlex.quote(str(editor))} -w", "EDITOR": "ed"})
+        assert edit_text("naïve\ntext", command) == "naïve\ntext, changed"
+        file, directory = (tmp_path / "seen").read_text().splitlines()
+        assert file.startswith("-rw-------")
+        assert directory.startswith("drwx------")
+        option, path = (tmp_path / "arguments").read_text().splitlines()
+        assert option == "-w"
+        assert path.endswith(".md")
+        assert not Path(path).parent.exists()
+
+    def test_without_a_variable_a_usual_one_is_taken(self, tmp_path: Path) -> None:
+        (tmp_path / "vi").write_text("#!/bin/sh\n")
+        (tmp_path / "vi").chmod(0o755)
+        assert editor_command({"PATH": str(tmp_path)}) == ["vi"]
+
+    @pytest.mark.parametrize(
+        ("environ", "message"),
+        [
+            ({}, "There is no editor."),
+            ({"EDITOR": "no-such-editor -w"}, "The editor 'no-such-editor -w' is not there."),
+            ({"EDITOR": 'broken "quote'}, "EDITOR is no command: No closing quotation."),
+        ],
+    )
+    def test_one_that_is_missing_is_named(self, environ: dict[str, str], message: str) -> None:
+        with pytest.raises(UrialError) as caught:
+            editor_command(environ | {"PATH": "/nowhere"})
+        assert caught.value.message == message
+
+    def test_one_that_fails_changes_nothing_and_what_it_saved_is_kept(self, tmp_path: Path) -> None:
+        script = tmp_path / "failing"
+        script.write_text('#!/bin/sh\nprintf "saved" > "$1"\nexit 3\n')
+        script.chmod(0o755)
+        with pytest.raises(UrialError) as caught:
+            edit_text("text", [str(script)])
+        assert caught.value.message == "The editor ended with code 3; your text is as it was."
+        kept = Path(caught.value.hint.removeprefix("What it saved is in ").removesuffix("."))
+        assert kept.read_text() == "saved"
+        assert edit_text("text", ["true"]) == "text"
+
+    async def test_where_the_terminal_can_not_be_left_it_says_so(
+        self, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("EDITOR", "true")
+        async with opened() as pilot:
+            await type_text(pilot, "kept")
+            await pilot.press("ctrl+g")
+            await wait_until(pilot, lambda: bool(notices(pilot)))
+            assert notices(pilot) == ["An editor can't be opened in this terminal."]
+            assert prompt(pilot).text == "kept"
+
+    async def test_a_missing_one_is_a_sentence(
+        self, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("EDITOR", "no-such-editor")
+        async with opened() as pilot:
+            await type_text(pilot, "kept")
+            await pilot.press("ctrl+g")
+            await wait_until(pilot, lambda: bool(notices(pilot)))
+            assert "'no-such-editor' is not there" in notices(pilot)[0]
+            assert prompt(pilot).text == "kept"
+
+
+class TestInATerminal:
+    @pytest.fixture
+    def terminal(self, llama_gguf: Path, tmp_path: Path) -> Iterator[Terminal]:
+        script = tmp_path / "editor"
+        script.write_text(
+            "#!/bin/sh\nstty -a > /dev/null || exit 9\nkill -INT $PPID\n"
+            'printf "IN THE EDITOR"\nprintf ", changed" >> "$1"\n'
+        )
+        script.chmod(0o755)
+        opened = Terminal(llama_gguf, VISUAL=str(script))
+        opened.read_until(lambda: b"ready" in opened.output)
+        yield opened
+        opened.close()
+
+    def sent(self, terminal: Terminal) -> str:
+        """The first question, once it is stored."""
+        with Store(paths.database_file()) as store:
+            terminal.read_until(lambda: bool(store.conversations()))
+            return store.turns(store.conversations()[0].id)[0].text
+
+    def test_the_editor_has_the_terminal_and_gives_it_back(self, terminal: Terminal) -> None:
+        """An interrupt that is the editor's ends nothing."""
+        terminal.press(b"typed\x07")
+        terminal.read_for(b"IN THE EDITOR")
+        terminal.read_for(b", changed")
+        terminal.press(b" and sent\r")
+        assert self.sent(terminal) == "typed, changed and sent"
+        terminal.press(b"\x11")
+        assert terminal.wait() == 0
+        terminal.check_restored()
+
+    @pytest.mark.parametrize(
+        ("keys", "text"),
+        [
+            (b"a\nb\x1b\rc\r", "a\nb\nc"),
+            (b"a\x1b[13;2ub\x1b[13;3uc\r", "a\nb\nc"),
+        ],
+        ids=["Ctrl+J, Alt+Enter", "Shift+Enter, Alt+Enter in the newer protocol"],
+    )
+    def test_the_enters_of_a_terminal_are_told_apart(
+        self, terminal: Terminal, keys: bytes, text: str
+    ) -> None:
+        terminal.press(keys)
+        assert self.sent(terminal) == text
+
+    def test_a_paste_of_100_kb_arrives_as_it_is(self, terminal: Terminal) -> None:
+        data = f"\x1b[200~{LONG}\x1b[201~".encode()
+        while data:
+            data = data[os.write(terminal.master, data[:4096]) :]
+            terminal.read_until(lambda: True)
+        terminal.read_for(b"6,000 lines")
+        terminal.press(b"\r")
+        assert self.sent(terminal) == LONG
+
+
+class TestMouse:
+    async def test_a_click_on_the_mark_goes_to_the_other_version(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        async with opened() as pilot:
+            await converse(pilot, engine, "Hi", "One.")
+            engine.enqueue(*answer("Two."))
+            await pilot.press("f5")
+            await wait_until(pilot, lambda: markdown(pilot) == ["Two."])
+            await wait_until(pilot, lambda: "ready" in status(pilot))
+            for sign, text in (("‹", "One."), ("›", "Two.")):
+                author = transcript(pilot).views[1].query_one(".author")
+                at = str(author.render()).index(sign)
+                await pilot.click(author, offset=(at, 0))
+                await wait_until(pilot, lambda: markdown(pilot) == [text])  # noqa: B023
+                assert transcript(pilot).has_focus
+
+    async def test_it_is_the_clicked_turn_whose_version_changes(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        async with opened() as pilot:
+            await converse(pilot, engine, "Hi", "One.")
+            await pilot.press("f6")
+            await type_text(pilot, " there")
+            engine.enqueue(*answer("Two."))
+            await pilot.press("enter")
+            await wait_until(pilot, lambda: markdown(pilot) == ["Two."])
+            await wait_until(pilot, lambda: "ready" in status(pilot))
+            question = transcript(pilot).views[0]
+            at = str(question.render()).splitlines()[0].index("‹")
+            await pilot.click(question, offset=(at + 2, 0))
+            await wait_until(pilot, lambda: markdown(pilot) == ["One."])
+
+    async def test_clicks_elsewhere_do_no_harm(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        async with opened() as pilot:
+            await converse(pilot, engine, "Hi", "One.")
+            await type_text(pilot, "kept")
+            for place in ((1, 0), (40, 0), (5, 23), (75, 23), (5, 10)):
+                await pilot.click(offset=place)
+                await pilot.pause()
+            assert prompt(pilot).text == "kept"
+            assert markdown(pilot) == ["One."]

@@ -39,7 +39,7 @@ seed = 0x10
 # nothing below
 
 [keys]
-"chat.regenerate" = "ctrl+g"   # mine
+"chat.regenerate" = "ctrl+b"   # mine
 # the end
 """
 

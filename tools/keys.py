@@ -20,11 +20,11 @@ _INTRODUCTION = """\
 
 ```toml
 [keys]
-"chat.regenerate" = "ctrl+g, f5"
+"chat.regenerate" = "ctrl+b, f5"
 "compare.next_shifted" = "s"
 ```
 
-They replace the keys that the action had. A key is written as `f5`, `ctrl+g`, `alt+left`,
+They replace the keys that the action had. A key is written as `f5`, `ctrl+b`, `alt+left`,
 `shift+enter`, `escape`, `space`, `pageup`, `?` or `N` (which is Shift and N); a comma is `comma`.
 An unknown id, a key that there is none of, and a key that is taken are errors that name it. The
 keys marked * work while you type, so they can't be characters.

@@ -102,11 +102,11 @@ class TestUsed:
     async def test_the_new_key_does_it_and_the_old_one_does_not(
         self, opened: Opened, engine: ScriptedEngine
     ) -> None:
-        async with opened(settings=mapped(chat__regenerate="ctrl+g")) as pilot:
+        async with opened(settings=mapped(chat__regenerate="ctrl+b")) as pilot:
             await converse(pilot, engine, "Hi", "One.")
             await pilot.press("f5")
             engine.enqueue(*answer("Two."))
-            await pilot.press("ctrl+g")
+            await pilot.press("ctrl+b")
             await wait_until(pilot, lambda: markdown(pilot) == ["Two."])
             assert len(engine.requests) == 2
 
@@ -143,10 +143,10 @@ class TestUsed:
             assert prompt(pilot).text == "Hi"
 
     async def test_the_help_tells_the_new_key(self, opened: Opened) -> None:
-        keys = mapped(app__keys="f12", chat__regenerate="ctrl+g")
+        keys = mapped(app__keys="f12", chat__regenerate="ctrl+b")
         async with opened(settings=keys, size=(120, 60)) as pilot:
             await pilot.press("f12")
-            await wait_until(pilot, lambda: shows(pilot, "Ctrl+G"))
+            await wait_until(pilot, lambda: shows(pilot, "Ctrl+B"))
             assert not shows(pilot, "F5 ")
 
     async def test_hints_tell_the_new_keys(self, opened: Opened) -> None:

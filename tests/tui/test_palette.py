@@ -55,10 +55,10 @@ class TestPalette:
             assert not any(offer.startswith("Answer again") for offer in offers)
 
     async def test_the_user_s_keys_are_told(self, opened: Opened) -> None:
-        keys = Settings(keys={"chat.regenerate": "ctrl+g", "app.commands": "f12"})
+        keys = Settings(keys={"chat.regenerate": "ctrl+b", "app.commands": "f12"})
         async with opened(settings=keys) as pilot:
             await pilot.press("f12")
-            await wait_until(pilot, lambda: "Answer again  Ctrl+G" in offered(pilot))
+            await wait_until(pilot, lambda: "Answer again  Ctrl+B" in offered(pilot))
 
     async def test_commands_without_a_key_are_offered_too(self, opened: Opened) -> None:
         async with opened() as pilot:

@@ -10,9 +10,6 @@ AGAIN_TEMPERATURE = 0.7
 """Another answer to a question is sampled with this where the settings are greedy: a greedy one
 would be the same again."""
 
-COUNT_EVERY = 0.5
-"""Seconds between two looks of the status line at an answer that is written."""
-
 
 class Start(NamedTuple):
     """How an answer starts: with these tokens or this text, and chosen in this way."""

@@ -43,6 +43,9 @@ from urial_tui.tui.widgets.transcript import Transcript
 from urial_tui.tui.widgets.turn import AnswerView
 from urial_tui.tui.widgets.welcome import Welcome
 
+COUNT_EVERY = 0.5
+"""Seconds between two looks of the status line at an answer that is written."""
+
 
 class AnsweringScreen(EngineScreen):
     """Has a prompt and a transcript as well.

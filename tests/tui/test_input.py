@@ -63,9 +63,9 @@ class TestEnter:
             await wait_until(pilot, lambda: shows(pilot, "Ctrl+J asks it"))
 
     async def test_keys_of_ones_own_go_first(self, opened: Opened, engine: ScriptedEngine) -> None:
-        keys = {"prompt.submit": "ctrl+s"}
+        keys = {"prompt.submit": "ctrl+b"}
         async with opened(settings=Settings(chat=NEWLINE.chat, keys=keys)) as pilot:
-            await pilot.press("a", "enter", "b", "ctrl+s")
+            await pilot.press("a", "enter", "b", "ctrl+b")
             await wait_until(pilot, lambda: bool(engine.requests))
             assert "a\nb\n" in engine.requests[0].text
 

@@ -780,7 +780,15 @@ def test_the_start_of_a_window_can_be_only_read(
 def test_there_is_one_thing_to_compare_on(llama_gguf: Path, sources: tuple[str, ...]) -> None:
     done = compare("--base", llama_gguf, "--aligned", llama_gguf, *sources)
     assert done.returncode == 2
-    assert b"--queries or --text" in done.stderr
+    assert b"--queries, --text or --conversation" in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["--base", "--aligned"])
+def test_both_sides_have_to_be_named(llama_gguf: Path, missing: str) -> None:
+    (named,) = {"--base", "--aligned"} - {missing}
+    done = compare(named, llama_gguf, "Hello")
+    assert done.returncode == 2
+    assert f"{missing} is missing" in done.stderr.decode()
 
 
 def test_a_single_query_is_shown_with_its_contexts_and_numbers(

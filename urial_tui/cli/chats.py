@@ -114,7 +114,7 @@ def show(chat: str, as_json: bool) -> None:
     from urial_tui.sanitize import sanitize, sanitize_line
 
     with Store() as store:
-        whole = whole_conversation(store, _find(store, chat))
+        whole = whole_conversation(store, find_conversation(store, chat))
     path = TurnTree(whole.turns, whole.record.leaf).path
     if as_json:
         print_json(_document(whole.record) | {"path": [_turn_document(turn) for turn in path]})
@@ -153,7 +153,7 @@ def export(chat: str, form: str | None, out: Path | None, force: bool) -> None:
         if chat == "all":
             ids = [one.id for one in store.conversations(sys.maxsize)]
         else:
-            ids = [_find(store, chat)]
+            ids = [find_conversation(store, chat)]
         if chat == "all" and not ids:
             raise _nothing_stored()
         text = exported(
@@ -213,7 +213,7 @@ def rename(chat: str, title: str, as_json: bool) -> None:
     from urial_tui.sanitize import sanitize_line
 
     with Store() as store:
-        conversation_id = _find(store, chat)
+        conversation_id = find_conversation(store, chat)
         kept = store.rename(conversation_id, title)
     if as_json:
         print_json({"id": str(conversation_id), "title": kept})
@@ -231,7 +231,7 @@ def delete(chat: str, as_json: bool) -> None:
     from urial_tui.sanitize import sanitize_line
 
     with Store() as store:
-        record = store.conversation(_find(store, chat))
+        record = store.conversation(find_conversation(store, chat))
         store.delete(record.id)
     if as_json:
         print_json({"deleted": _document(record)})
@@ -260,7 +260,7 @@ def restore(as_json: bool) -> None:
         click.echo(f"“{title}” is back.", err=True)
 
 
-def _find(store: Store, chat: str) -> int:
+def find_conversation(store: Store, chat: str) -> int:
     """The id of a conversation that is there."""
     from urial_tui.errors import UsageError
     from urial_tui.sanitize import sanitize_line

@@ -7,37 +7,34 @@ writes each item as it is done (--out) and goes on where it was interrupted.
 from __future__ import annotations
 
 import contextlib
-import json
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from urial_tui.errors import UrialError, UsageError
-from urial_tui.sanitize import sanitize, sanitize_line
+from urial_tui.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from urial_tui.cli.output import ProgressLine
+    from urial_tui.cli.stored_answer import StoredAnswer
     from urial_tui.compare.items import ItemFile, Query
     from urial_tui.compare.runner import Comparison
     from urial_tui.compare.sides import Side
     from urial_tui.engine.client import Engine
     from urial_tui.engine.protocol import EngineOptions, Event
 
-_SGR = {"unshifted": "34", "marginal": "33;4", "shifted": "31;1;7", "absent": "35;7"}
-"""Blue; brown and underlined; red and reversed: told apart without colour, too."""
+_SOURCES = ("queries", "text_file", "conversation")
+"""Options that name what is compared on; of these and a query, there is one."""
 
 
 @click.command()
 @click.argument("query", required=False)
-@click.option("--base", required=True, help="The base side's model: a name or a .gguf file.")
-@click.option(
-    "--aligned", required=True, help="The aligned side's model; NAME+ADAPTER adds a LoRA."
-)
+@click.option("--base", help="The base side's model: a name or a .gguf file.")
+@click.option("--aligned", help="The aligned side's model; NAME+ADAPTER adds a LoRA.")
 @click.option(
     "--base-context",
     default="zero-shot",
@@ -45,7 +42,10 @@ _SGR = {"unshifted": "34", "marginal": "33;4", "shifted": "31;1;7", "absent": "3
     help="zero-shot, same, raw, chat or a preamble.",
 )
 @click.option(
-    "--aligned-context", default="chat", show_default=True, help="chat, raw or a preamble."
+    "--aligned-context",
+    default=None,
+    show_default="chat; the answer's preamble with --conversation",
+    help="chat, raw or a preamble.",
 )
 @click.option("--queries", type=click.Path(path_type=Path), help="A list of queries (JSON lines).")
 @click.option("--limit", type=click.IntRange(1), help="Only the first N queries.")
@@ -54,6 +54,17 @@ _SGR = {"unshifted": "34", "marginal": "33;4", "shifted": "31;1;7", "absent": "3
     "text_file",
     type=click.Path(path_type=Path),
     help="Compare on a given text instead of an answer.",
+)
+@click.option(
+    "--conversation",
+    metavar="ID|last",
+    help="Compare on an answer of a stored conversation; by default its model in both contexts.",
+)
+@click.option(
+    "--answer",
+    type=click.IntRange(1),
+    metavar="N",
+    help="With --conversation: the N-th answer instead of the newest.",
 )
 @click.option(
     "--window",
@@ -99,7 +110,11 @@ _SGR = {"unshifted": "34", "marginal": "33;4", "shifted": "31;1;7", "absent": "3
     help="Write each item to this file as it is done, and go on from it.",
 )
 def compare(**options: Any) -> None:
-    """Compare the token distributions of two models on the answer to QUERY."""
+    """Compare the token distributions of two models on the answer to QUERY.
+
+    Or on the answers to a list (--queries), a text (--text) or an answer that is stored
+    (--conversation). --base and --aligned are needed but for the last.
+    """
     from urial_tui.engine.client import Engine
 
     with contextlib.ExitStack() as stack:
@@ -129,12 +144,15 @@ class _Run:
         from urial_tui.compare.sides import Task
 
         queries = self._queries(query)
+        stored = self._stored_answer()
         comparison = self._open()
         text = self._text()
         pieces: list[str] | None = None
         if text is not None:
             pieces = comparison.windows(text, self._options["window"])
             queries = _numbered(pieces)
+        if stored is not None:
+            queries = [stored.task(self._options["aligned"]).query]
         file = self._file(comparison)
         done = file.done()
         tasks = [
@@ -143,6 +161,8 @@ class _Run:
                 text=None if pieces is None else pieces[number],
                 skip=self._options["skip"],
             )
+            if stored is None
+            else stored.task(self._options["aligned"])
             for number, item in enumerate(queries)
             if item.id not in done
         ]
@@ -158,15 +178,40 @@ class _Run:
     def _queries(self, query: str | None) -> list[Query]:
         from urial_tui.compare.items import Query, read_queries
 
-        sources = [query, self._options["queries"], self._options["text_file"]]
+        sources = [query, *(self._options[name] for name in _SOURCES)]
         if sum(source is not None for source in sources) != 1:
             raise UsageError(
-                "There has to be one thing to compare on: a query, --queries or --text.",
+                "There has to be one thing to compare on: a query, --queries, --text or "
+                "--conversation.",
                 "See `urial compare --help`.",
             )
         if self._options["queries"] is not None:
             return read_queries(self._options["queries"], self._options["limit"])
         return [Query(id="1", text=query)] if query is not None else []
+
+    def _stored_answer(self) -> StoredAnswer | None:
+        """The answer of a conversation, where that is compared on; it fills in the sides."""
+        options = self._options
+        stored: StoredAnswer | None = None
+        if options["conversation"] is not None:
+            from urial_tui.cli.stored_answer import StoredAnswer
+
+            stored = StoredAnswer(options["conversation"], options["answer"])
+            answer = stored.answer
+            options["aligned"] = options["aligned"] or answer.model
+            options["base"] = options["base"] or answer.model
+            if options["aligned_context"] is None and options["aligned"] == answer.model:
+                options["aligned_context"] = answer.preamble
+            if not stored.is_first:
+                self._progress.clear()
+                click.echo("urial: The turns before this question are left out.", err=True)
+        elif options["answer"] is not None:
+            raise UsageError("--answer goes with --conversation.", "See `urial compare --help`.")
+        for name in ("base", "aligned"):
+            if options[name] is None:
+                raise UsageError(f"--{name} is missing.", "Name the model of that side.")
+        options["aligned_context"] = options["aligned_context"] or "chat"
+        return stored
 
     def _text(self) -> str | None:
         path = self._options["text_file"]
@@ -291,6 +336,8 @@ class _Run:
             self._progress.show("Writing the report")
             write_report(self._options["html"], summary, documents())
         self._progress.clear()
+        from urial_tui.cli.comparison_output import print_answer, print_summary
+
         if self._options["as_json"]:
             from urial_tui.cli.output import print_json
 
@@ -298,8 +345,8 @@ class _Run:
             return
         if len(wanted) == 1:
             for item in documents():
-                _print_answer(item)
-        _print_summary(summary)
+                print_answer(item)
+        print_summary(summary)
 
 
 def _numbered(pieces: list[str]) -> list[Query]:
@@ -312,115 +359,3 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _print_answer(item: Mapping[str, Any]) -> None:
-    """The answer with its tokens coloured by class, where that is a terminal."""
-    colour = sys.stdout.isatty()
-    if not item["positions"]:
-        click.echo(sanitize(item["answer"]))
-    else:
-        shown = []
-        for position in item["positions"]:
-            text = sanitize(position["text"])
-            if colour and text.strip():
-                text = f"\x1b[{_SGR[position['class']]}m{text}\x1b[0m"
-            shown.append(text)
-        click.echo("".join(shown), color=colour)
-    click.echo()
-
-
-def _print_summary(found: Mapping[str, Any]) -> None:
-    from urial_tui.cli.output import Column, print_table
-
-    base, aligned, vocab = found["base"], found["aligned"], found["vocab"]
-    click.echo(f"base     {_side_line(base)}")
-    click.echo(f"aligned  {_side_line(aligned)}")
-    click.echo(f"vocabulary: {vocab['relation']}")
-    click.echo()
-    if found["bytes"] is not None:
-        _print_bytes(found["bytes"])
-        return
-    summary, special = found["summary"], found["special"]
-    print_table(
-        [
-            Column("tokens"),
-            Column("unshifted", right=True),
-            Column("marginal", right=True),
-            Column("shifted", right=True),
-            Column("positions", right=True),
-        ],
-        [
-            [
-                name,
-                *(_share(part, kind) for kind in ("unshifted", "marginal", "shifted")),
-                str(part["positions"]),
-            ]
-            for name, part in (("content", summary), ("special", special))
-        ],
-    )
-    click.echo()
-    print_table(
-        [
-            Column("nats"),
-            Column("mean", right=True),
-            Column("median", right=True),
-            Column("p90", right=True),
-            Column("p99", right=True),
-        ],
-        [
-            [name, *(_number(summary[key][column]) for column in ("mean", "median", "p90", "p99"))]
-            for name, key in (
-                ("KL(aligned‖base)", "kl_aligned_base"),
-                ("KL(base‖aligned)", "kl_base_aligned"),
-                ("JS", "js"),
-            )
-        ],
-    )
-    click.echo()
-    bits = summary["bits_per_byte"]
-    click.echo(f"same most probable token  {_percent(summary['top1_agreement'])}")
-    click.echo(f"mean base rank            {_number(summary['mean_base_rank'], 2)}")
-    click.echo(
-        f"bits per byte             base {_number(bits['base'], 3)}, "
-        f"aligned {_number(bits['aligned'], 3)}"
-    )
-    tokens = [
-        f"{json.dumps(sanitize_line(token['token']), ensure_ascii=False)} "
-        f"{token['count']}/{token['total']}"
-        for token in found["shifted_tokens"][:8]
-        if token["count"]
-    ]
-    if tokens:
-        click.echo(f"most shifted              {', '.join(tokens)}")
-
-
-def _print_bytes(found: Mapping[str, Any]) -> None:
-    click.echo("The vocabularies are different, so there is no divergence between the sides.")
-    bits = found["bits_per_byte"]
-    click.echo(
-        f"bits per byte     base {_number(bits['base'], 3)}, aligned {_number(bits['aligned'], 3)}"
-    )
-    click.echo(
-        f"same next text    {_percent(found['agreement'])} of {found['boundaries']} places "
-        "where both start a token"
-    )
-
-
-def _side_line(side: Mapping[str, Any]) -> str:
-    adapter = f" with {side['adapter']}" if side["adapter"] else ""
-    return sanitize_line(f"{side['model']}{adapter}, context {side['context']}")
-
-
-def _share(part: Mapping[str, Any], kind: str) -> str:
-    interval = part[f"{kind}_interval"]
-    spread = f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
-    return _percent(part[kind]) + spread
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
-
-
-def _number(value: float | None, digits: int = 4) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"

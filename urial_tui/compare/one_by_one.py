@@ -105,7 +105,7 @@ class OneByOne(Comparison):
         context = render(self.aligned.context, query.text, self._info(self.aligned))
         stops, close = answer_rules(self.aligned.context)
         parts: list[_Part] = []
-        given = () if task.text is None else self._ids_behind(context, task.text)
+        given = () if task.text is None else self._ids_behind(context, task.text, task.ids)
         skip = max(min(task.skip, len(given) - 1), 0)
         accepted = given[:skip]
         context_ids: tuple[int, ...] = ()

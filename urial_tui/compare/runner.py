@@ -129,7 +129,7 @@ class Comparison:
             if task.text is None:
                 yield (yield from self.answer(task.query))
             else:
-                yield (yield from self.given(task.query, task.text, task.skip))
+                yield (yield from self.given(task.query, task.text, task.skip, task.ids))
 
     def answer(self, query: Query) -> Generator[Event, None, ScoredItem]:
         """The aligned side's greedy answer to a query, scored on both sides."""
@@ -295,13 +295,13 @@ class Comparison:
         )
 
     def _ids_behind(self, context: Turn, text: str, ids: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """A given text as the aligned side reads it.
-
-        Never with the space that a vocabulary puts in front of a text: a window of a longer
-        text goes on from the one before.
+        """A given text as the aligned side reads it, without the space that a vocabulary puts in
+        front of a text: a window of a longer text goes on from the one before.
         """
         sound = max(ids, default=0) < self.relation.aligned_size
-        spelled = self._spelled(ids).decode("utf-8", "replace") if sound else ""
+        # Control tokens among them are not in the text.
+        content = [token for token in ids if sound and token not in self.special]
+        spelled = self._spelled(content).decode("utf-8", "replace")
         if spelled and text.startswith(spelled):
             rest = text[len(spelled) :]
             return (*ids, *self._ids_behind((*context, *tokens(ids)), rest)) if rest else ids

@@ -37,8 +37,12 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """A query to answer, or a given text behind it, whose first `skip` tokens are not scored."""
+    """A query to answer, or a given text behind it, whose first `skip` tokens are not scored.
+
+    `ids`: the tokens that wrote the text or its start, of the aligned side's vocabulary.
+    """
 
     query: Query
     text: str | None = None
     skip: int = 0
+    ids: tuple[int, ...] = ()

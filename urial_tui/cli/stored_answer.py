@@ -1,0 +1,59 @@
+"""An answer of a stored conversation, as something to compare on."""
+
+from __future__ import annotations
+
+import itertools
+
+from urial_tui.chat.store import Store
+from urial_tui.chat.tree import TurnTree
+from urial_tui.chat.turns import TurnRecord
+from urial_tui.cli.chats import find_conversation
+from urial_tui.compare.items import Query
+from urial_tui.compare.sides import Task
+from urial_tui.errors import UsageError
+
+
+class StoredAnswer:
+    """A question and the answer to it, on the path where the conversation stood last.
+
+    Args:
+        chat: The conversation's id, or "last".
+        number: Which of its answers, from 1; None for the newest.
+
+    Raises:
+        UsageError: There is no such conversation, or no such answer.
+        StoreError: The database can't be read.
+    """
+
+    def __init__(self, chat: str, number: int | None) -> None:
+        with Store() as store:
+            found = find_conversation(store, chat)
+            path = TurnTree(store.turns(found), store.conversation(found).leaf).path
+        pairs = [
+            (question, answer)
+            for question, answer in itertools.pairwise(path)
+            if question.role == "user" and answer.role == "assistant" and answer.text
+        ]
+        if not pairs:
+            raise UsageError("The conversation has no answer yet.", "Name another one.")
+        number = len(pairs) if number is None else number
+        if number > len(pairs):
+            raise UsageError(
+                f"The conversation has {len(pairs)} answers, so there is no answer {number}.",
+                "Give --answer a number from 1, the oldest, on.",
+            )
+        self.question: TurnRecord = pairs[number - 1][0]
+        self.answer: TurnRecord = pairs[number - 1][1]
+        self.is_first = self.question.parent_id is None
+
+    def task(self, model: str) -> Task:
+        """To be scored with this model as the aligned side: by its tokens where they are its own.
+
+        Of another model's answer the text is tokenised anew.
+        """
+        answer = self.answer
+        return Task(
+            query=Query(id=str(answer.id), text=self.question.text),
+            text=answer.text,
+            ids=(answer.ids or ()) if answer.model == model else (),
+        )

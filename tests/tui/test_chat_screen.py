@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from threading import Event
 from unittest.mock import patch
@@ -224,6 +225,23 @@ class TestStopping:
             last = store.turns(store.conversations()[0].id)[-1]
             assert (last.text, last.stop_reason) == ("As far as", "cancelled")
             await converse(pilot, engine, "again", "Once more.")
+
+    async def test_reading_tells_what_is_done_reused_and_left(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        engine.enqueue(
+            prefill("prompt", 512, 1536, reused=512),
+            prefill("prompt", 1024, 1536, reused=512),
+            Gate(),
+        )
+        # Four seconds pass between two reports.
+        async with opened(clock=itertools.count(0.0, 4.0).__next__) as pilot:
+            await ask(pilot, "Hello")
+            read = "reading 1,024/1,536, 512 reused, 4 s left"
+            await wait_until(pilot, lambda: read in status(pilot))
+            await pilot.press("escape")
+            await wait_until(pilot, lambda: "stopped" in status(pilot))
+            assert "Hello" in screen_text(pilot)
 
     async def test_escape_while_the_question_is_read(
         self, opened: Opened, engine: ScriptedEngine

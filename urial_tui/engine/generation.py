@@ -215,7 +215,8 @@ def _prefill(
     def evaluate(part: Sequence[int], _position: int) -> None:
         loaded.evaluate(branch, part)
 
-    _stop_if_asked(loaded)
+    # The first part takes as long as any other: what there is to read is told before it.
+    report(reused)
     chunk = loaded.context.n_batch
     if loaded.info.memory in ("recurrent", "hybrid"):
         # This memory can't be cut: keep a copy from which the last token can be evaluated

@@ -143,6 +143,9 @@ class EngineThread(JobThread[ChatEngine]):
         super().__init__(make_engine, post, "engine")
         self._load_file = load
         self._clock = clock
+        self._reading: PrefillProgress | None = None
+        """The first report of what is read now, and when it came."""
+        self._reading_since = 0.0
         self._stopped = threading.Event()
         self._answering = False
         self._unsaved: list[Conversation] = []
@@ -312,13 +315,29 @@ class EngineThread(JobThread[ChatEngine]):
             else:
                 self._pass_on(event)
 
+    def _time_left(self, event: PrefillProgress) -> float:
+        """Seconds that the rest of a reading may take, by what was read since its start."""
+        now, first = self._clock(), self._reading
+        same = first is not None and (first.stage, first.total) == (event.stage, event.total)
+        if first is None or not same or event.done <= first.done:
+            self._reading, self._reading_since = event, now
+            return 0.0
+        return (event.total - event.done) * (now - self._reading_since) / (event.done - first.done)
+
     def _pass_on(self, event: Event) -> None:
         match event:
             case LoadProgress():
                 self._tell(ModelLoading(event.fraction))
             case PrefillProgress():
-                of_preamble = event.stage == "preamble"
-                self._tell(Reading(of_preamble, event.done, event.reused, event.total))
+                self._tell(
+                    Reading(
+                        event.stage == "preamble",
+                        event.done,
+                        event.reused,
+                        event.total,
+                        self._time_left(event),
+                    )
+                )
             case PreambleReady():
                 self._tell(PreamblePinned(event.tokens, event.source))
             case Notice():

@@ -50,14 +50,20 @@ class EngineReady(EngineMessage):
 
 
 class Reading(EngineMessage):
-    """The model reads the preamble or a question: `done` of `total` tokens, some reused."""
+    """The model reads the preamble or a question: `done` of `total` tokens, some reused.
 
-    def __init__(self, of_preamble: bool, done: int, reused: int, total: int) -> None:
+    `left`: seconds that the rest may take; 0 where that is not known yet.
+    """
+
+    def __init__(
+        self, of_preamble: bool, done: int, reused: int, total: int, left: float = 0.0
+    ) -> None:
         super().__init__()
         self.of_preamble = of_preamble
         self.done = done
         self.reused = reused
         self.total = total
+        self.left = left
 
 
 class PreamblePinned(EngineMessage):

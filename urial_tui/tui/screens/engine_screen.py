@@ -96,7 +96,8 @@ class EngineScreen(Screen[None]):
         """The model reads."""
         what = "reading the preamble" if event.of_preamble else "reading"
         reused = f", {event.reused:,} reused" if event.reused else ""
-        self.show_status(state=f"{what} {event.done:,}/{event.total:,}{reused}")
+        left = f", {event.left:.0f} s left" if event.left >= 1 else ""
+        self.show_status(state=f"{what} {event.done:,}/{event.total:,}{reused}{left}")
 
     @on(PreamblePinned)
     def show_preamble(self, event: PreamblePinned) -> None:

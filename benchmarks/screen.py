@@ -36,6 +36,7 @@ from benchmarks.screen_app import CHARACTERS, TEXTS, written
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import ConversationRecord, TurnRecord, WholeConversation, new_id
 from urial_tui.engine.threads import physical_cores
+from urial_tui.models.registry import resolve
 
 SIZES = ((80, 24), (120, 40))
 ECHOES = [chr(code) for code in (*range(0x100, 0x130), *range(0x134, 0x17F))]
@@ -201,7 +202,7 @@ def write_answer(terminal: Terminal, text: str, size: tuple[int, int], seconds: 
     """Ask, type while the answer is written, and measure."""
     draw = random.Random(4)
     echoes = iter(ECHOES)
-    terminal.type("Go on, please.\r")
+    terminal.type("Count from 1 to 1000, one number a line, with a word about each.\r")
     terminal.wait_for("writing", len(terminal.output))
     started, cpu, at = time.perf_counter(), terminal.cpu, len(terminal.output)
     latencies: list[float] = []
@@ -327,6 +328,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="of opening it; 0: not at all")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all values there")
     options = parser.parse_args()
+    # A file, for with directories of its own the application knows no names but the shipped ones.
+    model = resolve(options.model).path if options.model else None
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as directory:
         store = Path(directory, "conversations.db")
@@ -335,13 +338,14 @@ def main() -> int:
             "COLORTERM": "truecolor",
             "XDG_CONFIG_HOME": directory,
             "XDG_STATE_HOME": directory,
+            "XDG_DATA_HOME": directory,
+            "XDG_CACHE_HOME": directory,
         }
         played = [sys.executable, "-m", "benchmarks.screen_app", "--store", str(store)]
         writings = []
         for size in SIZES:
-            if options.model:
-                environment["XDG_DATA_HOME"] = environment.get("XDG_DATA_HOME", "")
-                command = [sys.executable, "-m", "urial_tui", "-m", options.model]
+            if model is not None:
+                command = [sys.executable, "-m", "urial_tui", "chat", "-m", str(model)]
                 with running(command, size, environment) as terminal:
                     writings.append(write_answer(terminal, "model", size, options.seconds))
                 continue

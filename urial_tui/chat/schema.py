@@ -81,11 +81,41 @@ def _sampling_of_answers(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE turns ADD COLUMN sampling TEXT NOT NULL DEFAULT ''")
 
 
+def _votes(connection: sqlite3.Connection) -> None:
+    """Votes between two answers; one outlives its turns, and is not rewritten."""
+    for statement in (
+        """CREATE TABLE votes (
+            id INTEGER PRIMARY KEY,
+            created REAL NOT NULL,
+            question_id INTEGER REFERENCES turns (id) ON DELETE SET NULL,
+            left_id INTEGER REFERENCES turns (id) ON DELETE SET NULL,
+            right_id INTEGER REFERENCES turns (id) ON DELETE SET NULL,
+            left_model TEXT NOT NULL,
+            left_preamble TEXT NOT NULL,
+            right_model TEXT NOT NULL,
+            right_preamble TEXT NOT NULL,
+            sampling TEXT NOT NULL,
+            max_tokens INTEGER NOT NULL,
+            blind INTEGER NOT NULL CHECK (blind IN (0, 1)),
+            choice TEXT NOT NULL CHECK (choice IN ('left', 'right', 'tie', 'neither'))
+        )""",
+        # What removes a turn looks for the votes that name it.
+        "CREATE INDEX votes_on_question ON votes (question_id)",
+        "CREATE INDEX votes_on_left ON votes (left_id)",
+        "CREATE INDEX votes_on_right ON votes (right_id)",
+        """CREATE TRIGGER votes_stay BEFORE UPDATE OF id, created, left_model, left_preamble,
+            right_model, right_preamble, sampling, max_tokens, blind, choice ON votes
+            BEGIN SELECT RAISE(ABORT, 'a vote is not rewritten'); END""",
+    ):
+        connection.execute(statement)
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _first_schema,
     _deleted_conversations,
     _place_in_conversation,
     _sampling_of_answers,
+    _votes,
 )
 
 

@@ -29,6 +29,7 @@ from typing import Any, Self
 import msgspec
 
 from urial_tui import paths
+from urial_tui.chat import vote_rows
 from urial_tui.chat.database import BUSY_TIMEOUT, connect, explained, transaction
 from urial_tui.chat.schema import bring_up_to_date
 from urial_tui.chat.turns import (
@@ -39,6 +40,7 @@ from urial_tui.chat.turns import (
     one_line,
     renumbered,
 )
+from urial_tui.chat.votes import Vote
 from urial_tui.engine.protocol import Sampling
 from urial_tui.errors import StoreError, UsageError
 
@@ -167,6 +169,17 @@ class Store:
             connection.execute(
                 "UPDATE conversations SET leaf = ? WHERE id = ?", (turn_id, conversation_id)
             )
+
+    # -- votes ----------------------------------------------------------------------
+
+    def add_vote(self, vote: Vote) -> None:
+        """Store a vote, for good."""
+        with self._transaction() as connection:
+            vote_rows.insert(connection, vote)
+
+    def votes(self) -> list[Vote]:
+        """All votes, oldest first."""
+        return [vote_rows.vote_from(row) for row in self._read(vote_rows.READ, ())]
 
     # -- whole conversations --------------------------------------------------------
 

@@ -28,6 +28,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "chats": ("urial_tui.cli.chats:chats", "List, search, export and import conversations."),
     "models": ("urial_tui.cli.models:models", "List the models and fetch them."),
     "prompts": ("urial_tui.cli.prompts:prompts", "List and show the preambles."),
+    "votes": ("urial_tui.cli.votes:votes", "Count the votes between answers."),
     "bench": ("urial_tui.cli.bench:bench", "Measure this machine's speed."),
     "replay": ("urial_tui.cli.replay:replay", "Play a recorded session again, for debugging."),
     "cache": ("urial_tui.cli.cache:cache", "Look after the evaluated preambles on disk."),

@@ -1,7 +1,7 @@
 """The one place where the terminal application drives the engine.
 
-The chat's jobs: load a model and pin the preamble, answer a question, load what reads answers
-along. `stop`, `close_second` and `close` may be called while one runs.
+The chat's jobs: load a model and pin the preamble, change either, answer a question, load what
+reads answers along. `stop`, `close_second` and `close` may be called while one runs.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ from urial_tui.tui.messages import (
     PreamblePinned,
     Reading,
     RoomLeft,
+    SwitchFailed,
     TurnsLeft,
 )
 from urial_tui.tui.reading_along import ReadingAlong
@@ -155,6 +156,20 @@ class EngineThread(JobThread[ChatEngine]):
         """Find and load a model and pin the preamble, so that a question meets both in place."""
         self._give(lambda engine: self._load(engine, find, model, preamble, options))
 
+    def switch(
+        self, find: FindModel, model: str, preamble: Preamble, options: EngineOptions
+    ) -> None:
+        """Like `load`, in place of a model that is loaded; fails with SwitchFailed."""
+        self._give(
+            lambda engine: self._change(
+                engine, lambda: self._bring(engine, find, model, preamble, options)
+            )
+        )
+
+    def pin(self, preamble: Preamble) -> None:
+        """Pin another preamble for the model that is loaded; fails with SwitchFailed."""
+        self._give(lambda engine: self._change(engine, lambda: self._prepare(engine, preamble)))
+
     def answer(
         self,
         conversation: Conversation,
@@ -198,6 +213,11 @@ class EngineThread(JobThread[ChatEngine]):
         self._along.unwant(self._engine)
         self._give(self._along.close)
 
+    def keep(self, conversation: Conversation) -> None:
+        """Take over a conversation that another thread wrote, if not all of it is stored."""
+        if conversation.store_error is not None and conversation not in self._unsaved:
+            self._unsaved.append(conversation)
+
     def save(self) -> None:
         """Try again to store answers that could not be stored."""
         self._give(lambda engine: self._save())
@@ -237,27 +257,45 @@ class EngineThread(JobThread[ChatEngine]):
         preamble: Preamble,
         options: EngineOptions,
     ) -> None:
-        self._along.forget()
         try:
-            self._tell(ModelLoading(0.0))
-            model = find(name, lambda done, total: self._tell(ModelUnpacking(done, total)))
-            for event in self._load_file(
-                engine, model.path, adapter=model.adapter, options=options
-            ):
-                if isinstance(event, Loaded):
-                    self._tell(ModelLoaded(model.name, event.info))
-                else:
-                    self._pass_on(event)
-                if self._closing:
-                    return
-            for event in engine.prepare(preamble_turn(preamble)):
-                self._pass_on(event)
-                if self._closing:
-                    return
+            self._bring(engine, find, name, preamble, options)
         except UrialError as error:
             self._tell(EngineTrouble(error, needs_reload=True))
-        else:
-            self._tell(EngineReady())
+
+    def _change(self, engine: ChatEngine, change: Callable[[], None]) -> None:
+        """Make a change; where it fails, tell whether the model before it is still there."""
+        before = engine.info
+        try:
+            change()
+        except UrialError as error:
+            self._tell(SwitchFailed(error, kept=before is not None and engine.info is before))
+
+    def _bring(
+        self,
+        engine: ChatEngine,
+        find: FindModel,
+        name: str,
+        preamble: Preamble,
+        options: EngineOptions,
+    ) -> None:
+        self._along.forget()
+        self._tell(ModelLoading(0.0))
+        model = find(name, lambda done, total: self._tell(ModelUnpacking(done, total)))
+        for event in self._load_file(engine, model.path, adapter=model.adapter, options=options):
+            if isinstance(event, Loaded):
+                self._tell(ModelLoaded(model.name, event.info))
+            else:
+                self._pass_on(event)
+            if self._closing:
+                return
+        self._prepare(engine, preamble)
+
+    def _prepare(self, engine: ChatEngine, preamble: Preamble) -> None:
+        for event in engine.prepare(preamble_turn(preamble)):
+            self._pass_on(event)
+            if self._closing:
+                return
+        self._tell(EngineReady())
 
     def _answer(
         self,

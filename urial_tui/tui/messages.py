@@ -140,6 +140,15 @@ class EngineTrouble(EngineMessage):
         self.needs_reload = needs_reload
 
 
+class SwitchFailed(EngineMessage):
+    """Another model or preamble can't be had. `kept`: what was in use is still loaded."""
+
+    def __init__(self, error: UrialError, kept: bool) -> None:
+        super().__init__()
+        self.error = error
+        self.kept = kept
+
+
 class EngineBug(EngineMessage):
     """Something that is not a user's error went wrong in the engine's thread."""
 
@@ -167,3 +176,7 @@ class CopyRequested(Message):
         super().__init__()
         self.text = text
         self.what = what
+
+
+class SidesRequested(Message):
+    """Open the side-by-side screen on the chat's conversation."""

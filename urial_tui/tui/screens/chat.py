@@ -19,8 +19,9 @@ from urial_tui.errors import ModelError, UrialError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.engine_thread import FindModel
-from urial_tui.tui.messages import CompareRequested
+from urial_tui.tui.messages import CompareRequested, SidesRequested
 from urial_tui.tui.screens.engine_screen import MakeEngineThread
+from urial_tui.tui.screens.switching_screen import SwitchingScreen
 from urial_tui.tui.screens.xray_screen import ListModels, XrayScreen
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.header_line import HeaderLine
@@ -36,7 +37,7 @@ MakeFirstRun = Callable[[UrialError, EngineOptions], Screen[str | None]]
 """Makes the screen that ends with the model to use, from why there is none."""
 
 
-class ChatScreen(XrayScreen):
+class ChatScreen(SwitchingScreen, XrayScreen):
     """The first screen.
 
     Args:
@@ -61,6 +62,7 @@ class ChatScreen(XrayScreen):
         Binding(
             "f3", "compare_answer", "Compare this answer, token by token", id="chat.compare_answer"
         ),
+        Binding("f9", "sides", "Two answers side by side", id="chat.sides"),
     ]
 
     def __init__(
@@ -119,7 +121,11 @@ class ChatScreen(XrayScreen):
 
     def action_new(self) -> None:
         """Leave this conversation for an empty one."""
-        self.show_conversation(Conversation.new(self.store, self.model, self.preamble))
+        self.show_conversation(self.new_conversation())
+
+    def new_conversation(self) -> Conversation:
+        """An empty one, with what is in use."""
+        return Conversation.new(self.store, self.model, self.preamble)
 
     def action_reload(self) -> None:
         """Load the model again, after a failure or to start afresh."""
@@ -154,6 +160,11 @@ class ChatScreen(XrayScreen):
         """Compare the newest answer with what the model says without the preamble."""
         if not self.refuse_while_busy():
             self.post_message(CompareRequested(self.model, self.preamble, self.conversation))
+
+    def action_sides(self) -> None:
+        """Have two sides answer the next questions."""
+        if not self.refuse_while_busy():
+            self.post_message(SidesRequested())
 
     def action_page_transcript(self, direction: int) -> None:
         """Scroll the transcript by a page from within the prompt."""

@@ -109,6 +109,8 @@ class Transcript(VerticalScroll):
         """What is to be in view after the next layout."""
         self._moving = False
         """Whether more of them are being made."""
+        self.writer: tuple[str, str] | None = None
+        """Model and preamble of an answer that is to be written; the question's unless given."""
 
     def compose(self) -> ComposeResult:
         """The container of the turns."""
@@ -162,7 +164,11 @@ class Transcript(VerticalScroll):
         self._shown = list(exchanges)
         view = self.views[-1]
         if exchanges and isinstance(view, AnswerView):
-            view.finish(exchanges[-1].answer, exchanges[-1].answer_place)
+            answer = exchanges[-1].answer
+            if answer is not None:
+                before = preamble_before(exchanges, len(exchanges) - 1)
+                view.change = preamble_change(before, answer.preamble)
+            view.finish(answer, exchanges[-1].answer_place)
         await self._settle()
 
     def xray(self, readings: Mapping[int, Reading]) -> None:
@@ -213,11 +219,13 @@ class Transcript(VerticalScroll):
     def _views_of(self, number: int) -> tuple[TurnView, TurnView]:
         exchange = self._shown[number]
         question, answer = exchange.question, exchange.answer
-        author = question.model if answer is None else answer.model
+        asked = self.writer or (question.model, question.preamble)
+        author, preamble = asked if answer is None else (answer.model, answer.preamble)
+        change = preamble_change(preamble_before(self._shown, number), preamble)
         reading = None if answer is None else self._readings.get(answer.id)
         return (
             QuestionView(question, exchange.question_place),
-            AnswerView(author, answer, exchange.answer_place, reading),
+            AnswerView(author, answer, exchange.answer_place, reading, change),
         )
 
     async def _make(self, first: int, end: int) -> None:
@@ -423,6 +431,17 @@ def _key(exchange: Exchange) -> tuple[object, ...]:
     answer = exchange.answer
     ended = answer and (answer.id, answer.stop_reason)
     return exchange.question.id, exchange.question_place, ended, exchange.answer_place
+
+
+def preamble_before(exchanges: Sequence[Exchange], number: int) -> str:
+    """What the answer before an exchange was written under; "" without one."""
+    answers = (exchanges[before].answer for before in range(number - 1, -1, -1))
+    return next((answer.preamble for answer in answers if answer is not None), "")
+
+
+def preamble_change(before: str, preamble: str) -> str:
+    """What to say of an answer's preamble: something where it is not that of the answer before."""
+    return f"under {preamble}, before under {before}" if before not in ("", preamble) else ""
 
 
 def context_mark() -> Static:

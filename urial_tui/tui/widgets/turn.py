@@ -44,6 +44,7 @@ class AnswerView(Vertical):
         answer: What is stored; None for an answer that is to be written.
         place: Which of its siblings it is.
         reading: What a second side says of its tokens; None shows it as Markdown.
+        change: What to say beside the author, if the preamble is another one than before.
     """
 
     virtual_size = Reactive(Size(0, 0))  # see `AnswerText`
@@ -54,6 +55,7 @@ class AnswerView(Vertical):
         answer: TurnRecord | None = None,
         place: Place = (1, 1),
         reading: Reading | None = None,
+        change: str = "",
     ) -> None:
         super().__init__()
         self._author = sanitize_line(author)
@@ -61,6 +63,7 @@ class AnswerView(Vertical):
         self._reading = reading
         self.turn_id = None if answer is None else answer.id
         self.place = place
+        self.change = change
 
     def compose(self) -> ComposeResult:
         """A name, the text, a last line."""
@@ -109,6 +112,7 @@ class AnswerView(Vertical):
             self.say("■ not answered")
             return
         self.turn_id, self.place = answer.id, place
+        self._author = sanitize_line(answer.model)
         self.query_one(".author", Static).update(self._title())
         self.text.update(sanitize(answer.text))
         self.query_one(XrayText).finish(answer.text)
@@ -117,7 +121,10 @@ class AnswerView(Vertical):
         mark.display = bool(end)
 
     def _title(self) -> Content:
-        return Content.assemble((self._author, "bold $primary"), sibling_mark(self.place))
+        change = f"  {sanitize_line(self.change)}" if self.change else ""
+        return Content.assemble(
+            (self._author, "bold $primary"), (change, "not bold $quiet"), sibling_mark(self.place)
+        )
 
     @on(AnswerText.LinkClicked)
     def show_link(self, event: AnswerText.LinkClicked) -> None:

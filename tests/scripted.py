@@ -158,6 +158,7 @@ class ScriptedEngine:
             self.second_info = None
         else:
             self.loads.append(path)
+            self.info = None
         script = self._load_scripts.pop(0) if self._load_scripts else (_progress(1.0),)
         yield from self._play(script)
         if slot == "second" and self._cancelled.is_set():

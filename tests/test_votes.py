@@ -199,7 +199,7 @@ class TestSignTest:
 
     def test_thousands_of_votes_are_no_overflow(self) -> None:
         assert sign_test(2600, 2400) == pytest.approx(
-            math.erfc((200 - 1) / math.sqrt(2 * 5000)), rel=1e-3
+            math.erfc((200 - 1) / math.sqrt(2 * 5000)), rel=0.02
         )
 
     def test_there_are_no_negative_votes(self) -> None:

@@ -693,7 +693,7 @@ class TestConversations:
 
 class TestAround:
     async def test_help_lists_the_keys_as_they_are_bound(self, opened: Opened) -> None:
-        async with opened(size=(100, 40)) as pilot:
+        async with opened(size=(100, 130)) as pilot:
             await pilot.press("f1")
             await wait_until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
             for text in ("Ctrl+N", "New conversation", "Esc", "Ctrl+J, Shift+Enter, Alt+Enter"):
@@ -712,7 +712,7 @@ class TestAround:
     async def test_the_palette_offers_what_the_keys_do(self, opened: Opened) -> None:
         async with opened(size=(100, 40)) as pilot:
             await pilot.press("ctrl+p")
-            await wait_until(pilot, lambda: shows(pilot, "Open conversation"))
+            await wait_until(pilot, lambda: shows(pilot, "Stored conversations"))
 
     async def test_a_small_window_says_so_and_recovers(self, opened: Opened) -> None:
         async with opened() as pilot:

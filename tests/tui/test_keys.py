@@ -151,11 +151,11 @@ class TestUsed:
 
     async def test_hints_tell_the_new_keys(self, opened: Opened) -> None:
         keys = mapped(
-            prompt__newline="alt+n", chat__open="f9", compare__base="f6", compare__back="ctrl+b"
+            prompt__newline="alt+n", chat__open="f10", compare__base="f6", compare__back="ctrl+b"
         )
         async with opened(settings=keys) as pilot:
             assert shows(pilot, "Alt+N new line")
-            assert shows(pilot, "F9 open")
+            assert shows(pilot, "F10 open")
             await pilot.press("f2")
             await wait_until(pilot, lambda: shows(pilot, "Ctrl+B chat"))
             assert shows(pilot, "F6 change")

@@ -311,18 +311,15 @@ class TestModel:
             assert "ready" in status(pilot)
             assert len(engine.loads) == 1
 
-    async def test_the_palette_leads_to_both_lists(
+    async def test_the_palette_leads_to_the_preambles(
         self, opened: Opened, engine: ScriptedEngine
     ) -> None:
         async with opened(find_model=find) as pilot:
-            for name, focused in (("Model", "models"), ("Preamble", "preambles")):
-                commands = pilot.app.get_system_commands(pilot.app.screen)
-                next(command for command in commands if command.title == name).callback()
-                await wait_until(pilot, lambda: isinstance(pilot.app.screen, ChooseScreen))
-                assert pilot.app.focused is not None
-                assert pilot.app.focused.id == focused
-                await pilot.press("escape")
-                await wait_until(pilot, lambda: not isinstance(pilot.app.screen, ChooseScreen))
+            commands = pilot.app.get_system_commands(pilot.app.screen)
+            next(command for command in commands if command.title == "Preamble").callback()
+            await wait_until(pilot, lambda: isinstance(pilot.app.screen, ChooseScreen))
+            assert pilot.app.focused is not None
+            assert pilot.app.focused.id == "preambles"
 
 
 async def test_tiny_models_take_over_from_each_other(

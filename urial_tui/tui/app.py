@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from io import StringIO
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -37,14 +38,17 @@ from urial_tui.settings import Settings, load_settings
 from urial_tui.tui.configured_app import ConfiguredApp
 from urial_tui.tui.engine_thread import ChatEngine, EngineThread, FindModel, ModelFile
 from urial_tui.tui.markdown_lines import highlighted
-from urial_tui.tui.messages import CompareRequested, CopyRequested
+from urial_tui.tui.messages import CompareRequested, CopyRequested, SidesRequested
 from urial_tui.tui.screens.chat import ChatScreen, MakeFirstRun
 from urial_tui.tui.screens.settings import SettingsScreen
 from urial_tui.tui.terminal import understand_input
 
 if TYPE_CHECKING:
     from urial_tui.tui.comparison_thread import ComparisonThread
+    from urial_tui.tui.screens.side_by_side import SideBySideScreen
+    from urial_tui.tui.sides_thread import SidesThread
 
+MakeSidesThread = Callable[[Callable[[Message], object], FindModel], "SidesThread"]
 MakeComparisonThread = Callable[[Callable[[Message], object], FindModel], "ComparisonThread"]
 
 
@@ -141,6 +145,13 @@ def make_comparison_thread(
     return ComparisonThread(Engine, post, find_model)
 
 
+def make_sides_thread(post: Callable[[Message], object], find_model: FindModel) -> SidesThread:
+    """The thread behind the side-by-side screen, on engines of its own."""
+    from urial_tui.tui.sides_thread import SidesThread
+
+    return SidesThread(make_engine, post, find_model)
+
+
 def make_first_run(trouble: UrialError, options: EngineOptions) -> Screen[str | None]:
     """The screen that helps to a model; it is seldom needed."""
     from urial_tui.tui.screens.first_run import first_run
@@ -174,6 +185,7 @@ class UrialApp(ConfiguredApp):
         find_model: Looks a model up.
         list_models: Names the models on this machine.
         comparison_factory: Makes the thread behind the compare screen.
+        sides_factory: Makes the thread behind the side-by-side screen.
         trouble: Something to tell from the start.
         clock: Measures the rate of tokens.
         load: Loads a model that was found.
@@ -204,6 +216,7 @@ class UrialApp(ConfiguredApp):
         find_model: FindModel = find_model,
         list_models: Callable[[], Sequence[str]] = list_models,
         comparison_factory: MakeComparisonThread = make_comparison_thread,
+        sides_factory: MakeSidesThread = make_sides_thread,
         trouble: UrialError | None = None,
         clock: Callable[[], float] = time.monotonic,
         load: LoadFile = load,
@@ -216,6 +229,8 @@ class UrialApp(ConfiguredApp):
         self._find_model = find_model
         self._list_models = list_models
         self._comparison: ComparisonThread | None = None
+        self._sides_factory = sides_factory
+        self._sides: SideBySideScreen | None = None
         self.chat = ChatScreen(
             lambda screen: EngineThread(
                 engine_factory, screen.post_message, clock=clock, load=load
@@ -267,6 +282,9 @@ class UrialApp(ConfiguredApp):
         self.chat.engine.close()
         if self._comparison is not None:
             self._comparison.close()
+        if self._sides is not None:
+            self._sides.thread.close()
+            self.chat.engine.keep(self._sides.conversation)
 
     @on(CompareRequested)
     def open_comparison(self, event: CompareRequested) -> None:
@@ -316,6 +334,29 @@ class UrialApp(ConfiguredApp):
     def reload_model(self) -> None:
         """Load the chat's model again."""
         self.chat.action_reload()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What the command palette offers beside what has a key."""
+        if screen is self.chat:
+            switch = partial(self.chat.action_switch, "preambles")
+            yield SystemCommand("Preamble", "Go on under another one", switch)
+        yield from super().get_system_commands(screen)
+
+    @on(SidesRequested)
+    def open_sides(self) -> None:
+        """Open the side-by-side screen on the chat's conversation; it starts as it was left."""
+        from urial_tui.tui.screens.side_by_side import side_by_side
+
+        chat = self.chat
+        screen = self._sides = side_by_side(
+            chat, lambda post: self._sides_factory(post, self._find_model), self._sides
+        )
+
+        def go_on_in_chat(_: None) -> None:
+            chat.engine.keep(screen.conversation)
+            chat.show_conversation(screen.conversation)
+
+        self.push_screen(screen, go_on_in_chat)
 
     @on(CopyRequested)
     def copy(self, event: CopyRequested) -> None:

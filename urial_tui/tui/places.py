@@ -14,6 +14,7 @@ from textual.app import SystemCommand
 
 from urial_tui.chat.session import Conversation
 from urial_tui.errors import UrialError
+from urial_tui.tui.choice import Choice
 from urial_tui.tui.screens.chat import ChatScreen
 
 _NEWEST = 200
@@ -56,5 +57,5 @@ async def _open(chat: ChatScreen, conversation_id: int) -> None:
 
 
 def _use_model(chat: ChatScreen, name: str) -> None:
-    if not chat.refuse_while_busy():
-        chat.use_model(name)
+    if chat.can_switch():
+        chat.use(Choice(model=name, preamble=chat.preamble))

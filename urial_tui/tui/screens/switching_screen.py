@@ -18,9 +18,10 @@ from urial_tui.errors import PreambleError, UrialError
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import described, engine_options
+from urial_tui.tui.answer_start import Start
 from urial_tui.tui.choice import Choice, ListName
 from urial_tui.tui.messages import PreamblePinned, SwitchFailed
-from urial_tui.tui.screens.answering_screen import AnsweringScreen, Start
+from urial_tui.tui.screens.answering_screen import AnsweringScreen
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.header_line import HeaderLine
 from urial_tui.tui.widgets.transcript import Transcript
@@ -57,12 +58,16 @@ class SwitchingScreen(AnsweringScreen):
 
     def action_switch(self, focus: ListName = "models") -> None:
         """Let the user choose what answers from now on."""
+        if self.can_switch():
+            self._choose(focus)
+
+    def can_switch(self) -> bool:
+        """Whether nothing is written or loaded; the user is told so."""
         if self.answering:
             self.notify("An answer is being written; Esc stops it.", markup=False)
         elif self.model_coming:
             self.notify("A model is being loaded; wait until it is there.", markup=False)
-        else:
-            self._choose(focus)
+        return not (self.answering or self.model_coming)
 
     @work(exclusive=True, group="switch")
     async def _choose(self, focus: ListName) -> None:

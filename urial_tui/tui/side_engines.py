@@ -1,0 +1,64 @@
+"""The engines behind two sides: as many as there are models, where the memory allows it.
+
+A model stays loaded as long as a side uses it and nothing else needs its place. Two models
+that do not fit together take turns in one engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from urial_tui.tui.engine_thread import ChatEngine
+
+Fits = Callable[[Path], bool]
+"""Whether a model fits into the memory beside what is loaded already."""
+
+
+class SideEngines:
+    """Up to two engines and the names of the models in them.
+
+    Args:
+        make_engine: Makes one.
+    """
+
+    def __init__(self, make_engine: Callable[[], ChatEngine]) -> None:
+        self._make_engine = make_engine
+        self._models: dict[ChatEngine, str] = {}
+
+    def with_model(self, name: str) -> ChatEngine | None:
+        """The engine that has a model loaded, and still runs."""
+        for engine, model in self._models.items():
+            # Hearing of a death is what makes the engine notice it.
+            if model == name and engine.take_death() is None and engine.info is not None:
+                return engine
+        return None
+
+    def place_for(self, name: str, path: Path, wanted: Collection[str], fits: Fits) -> ChatEngine:
+        """The engine that a model is to be loaded into; it is known by that name from then on.
+
+        Args:
+            name: The model's.
+            path: Its file.
+            wanted: Names of the models that the sides use; others give way.
+            fits: Asked only where something that is wanted is loaded.
+        """
+        free = [held for held, model in self._models.items() if model not in {*wanted} - {name}]
+        if free:
+            engine = free[0]
+        elif self._models and not fits(path):
+            engine = next(iter(self._models))
+        else:
+            engine = self._make_engine()
+        self._models[engine] = name
+        return engine
+
+    def cancel(self) -> None:
+        """Stop what runs; any thread."""
+        for engine in list(self._models):
+            engine.cancel()
+
+    def close(self) -> None:
+        """End the workers; any thread."""
+        for engine in list(self._models):
+            engine.close()

@@ -10,9 +10,9 @@ so the text is made of pieces of 511 tokens, with a newline between two of them 
 tool, and is given to ours without: windows of 511, of which the first 256 are only read.
 
 They store the first model's log-probabilities in 16 bits over 16 nats and leave out tokens
-below -16, which may move a mean; a last, untimed run with our batch length tells how much of
-a difference is left when the batches' shapes are equal. That the storing makes the rest is
-likely and not shown.
+below -16, which moves a statistic in its third digit. So there are two columns of ours: the
+exact figures of `urial compare`, and those of the same logits by their definition
+(`stored_rows`), which have to equal theirs in every digit that they print.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ from typing import Any
 
 import msgspec
 
+from benchmarks import stored_rows
+from benchmarks.stored_rows import Statistics
 from urial_tui.benchmark.report import busy_warning, load_average
 from urial_tui.engine.client import Engine
-from urial_tui.engine.loaded import FORCED_BATCH
 from urial_tui.engine.protocol import EngineOptions, TextSegment
 from urial_tui.errors import EngineError, UrialError
 from urial_tui.models.registry import resolve
@@ -64,13 +65,14 @@ class Failed(UrialError):
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):
-    """One statistic: theirs as printed, ours, and whether ours rounds to theirs."""
+    """One statistic: theirs as printed, ours, ours by their definition, and whether that rounds
+    to theirs; the last two are None where they were not computed."""
 
     name: str
     theirs: str
     ours: float
-    equal_shapes: str | None
-    same: bool
+    by_their_definition: float | None
+    same: bool | None
 
 
 class Quantisation(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,12 +179,12 @@ def _run(command: Sequence[str], environment: dict[str, str] | None = None) -> t
 
 
 def run_theirs(
-    program: Path, models: tuple[Path, Path], text: Path, threads: int, batch: Sequence[str] = ()
+    program: Path, models: tuple[Path, Path], text: Path, threads: int
 ) -> tuple[float, dict[str, str]]:
     """Both runs of llama-perplexity: their time together, and the statistics as printed."""
     with tempfile.TemporaryDirectory(prefix="urial-kld-") as directory:
         base = os.fspath(Path(directory) / "base.kld")
-        common = ["-f", os.fspath(text), "-c", str(CHUNK), "-t", str(threads), *batch]
+        common = ["-f", os.fspath(text), "-c", str(CHUNK), "-t", str(threads)]
         first, _ = _run(
             [os.fspath(program), "-m", os.fspath(models[0]), *common, "--kl-divergence-base", base]
         )
@@ -294,31 +296,38 @@ def loaded_memory(models: tuple[Path, Path]) -> int | None:
 
 
 def compare_statistics(
-    document: dict[str, Any], theirs: dict[str, str], equal: dict[str, str] | None
+    document: dict[str, Any], theirs: dict[str, str], stored: Statistics | None
 ) -> tuple[Agreement, ...]:
     """Our statistics beside theirs; `same` to the digits that they print."""
     summary = document["summary"]
     ours = {name: summary["kl_aligned_base"][name] for name in ("mean", "p99", "p90", "median")}
     ours["top1"] = 100.0 * summary["top1_agreement"]
-    return tuple(
-        Agreement(
-            name=name,
-            theirs=shown,
-            ours=ours[name],
-            equal_shapes=None if equal is None else equal[name],
-            same=f"{ours[name]:.{len(shown.partition('.')[2])}f}" == shown,
+    rows = []
+    for name, shown in theirs.items():
+        value = None if stored is None else getattr(stored, name)
+        digits = len(shown.partition(".")[2])
+        rows.append(
+            Agreement(
+                name=name,
+                theirs=shown,
+                ours=ours[name],
+                by_their_definition=value,
+                same=None if value is None else f"{value:.{digits}f}" == shown,
+            )
         )
-        for name, shown in theirs.items()
-    )
+    return tuple(rows)
 
 
 def measure(
-    name: str, arguments: argparse.Namespace, model: Path, quantised: Path, texts: tuple[Path, Path]
+    name: str,
+    arguments: argparse.Namespace,
+    models: tuple[Path, Path],
+    windows: Sequence[str],
+    texts: tuple[Path, Path],
 ) -> Quantisation:
     """All rounds for one quantised model."""
     ours: list[float] = []
     theirs: list[float] = []
-    models = (model, quantised)
     printed: dict[str, str] = {}
     document: dict[str, Any] = {}
     peaks: list[int] = []
@@ -334,11 +343,10 @@ def measure(
                     arguments.perplexity, models, texts[1], arguments.threads
                 )
                 theirs.append(took)
-    equal = None
+    stored = None
     if not arguments.only_times:
-        _say(f"{name}: llama-perplexity with batches of {FORCED_BATCH}")
-        batch = ("-b", str(FORCED_BATCH), "-ub", str(FORCED_BATCH), "-fa", "on")
-        _, equal = run_theirs(arguments.perplexity, models, texts[1], arguments.threads, batch)
+        _say(f"{name}: our logits by their definition")
+        stored = stored_rows.measure(models, windows, READ)
     _say(f"{name}: memory of the loaded models")
     loaded = loaded_memory(models)
     extra = max(peaks) - loaded if peaks and loaded else None
@@ -350,7 +358,7 @@ def measure(
         ratios=ratios,
         median_ratio=statistics.median(ratios),
         met=statistics.median(ratios) <= TARGET,
-        agreement=compare_statistics(document, printed, equal),
+        agreement=compare_statistics(document, printed, stored),
         positions=sum(len(item["positions"]) for item in document["items"]),
         worker_peak=max(peaks, default=None),
         extra_memory=extra,
@@ -370,9 +378,11 @@ def show(report: Report) -> None:
             f"{'met' if found.met else 'missed'}"
         )
         for row in found.agreement:
-            same = "same" if row.same else "differs"
-            equal = "" if row.equal_shapes is None else f", with our batches {row.equal_shapes}"
-            print(f"  {row.name:7} theirs {row.theirs}{equal}, ours {row.ours:.6f}: {same}")
+            line = f"  {row.name:7} theirs {row.theirs}, ours exactly {row.ours:.6f}"
+            if row.by_their_definition is not None:
+                same = "same" if row.same else "DIFFERS"
+                line += f", ours by their definition {row.by_their_definition:.6f}: {same}"
+            print(line)
         if found.extra_memory is not None and found.worker_peak is not None:
             print(
                 f"  worker at most {found.worker_peak / 1e6:.0f} MB, of which beyond the models "
@@ -395,7 +405,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--types", nargs="+", default=list(QUANTISATIONS), help="of llama-quantize")
-    parser.add_argument("--only-times", action="store_true", help="without the run in equal shapes")
+    parser.add_argument(
+        "--only-times", action="store_true", help="without ours by their definition"
+    )
     parser.add_argument("--json", type=Path, help="write the report to this file")
     return parser
 
@@ -425,7 +437,7 @@ def main() -> int:
                         *(os.fspath(model), os.fspath(quantised), kind, str(arguments.threads)),
                     ]
                 )
-                found.append(measure(kind, arguments, model, quantised, texts))
+                found.append(measure(kind, arguments, (model, quantised), windows, texts))
                 quantised.unlink()
     except (UrialError, OSError, UnicodeDecodeError) as error:
         print(f"perplexity: {error}", file=sys.stderr)
@@ -440,7 +452,9 @@ def main() -> int:
     show(report)
     if arguments.json:
         arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-    return 0 if all(each.met and each.extra_met is not False for each in found) else 1
+    agreed = all(row.same is not False for each in found for row in each.agreement)
+    met = all(each.met and each.extra_met is not False for each in found)
+    return 0 if agreed and met else 1
 
 
 if __name__ == "__main__":

@@ -1,0 +1,96 @@
+"""KL divergences as llama-perplexity defines them, from our engine's logits.
+
+It keeps the first model's log-probabilities in 16 bits: a step is 1/65535 of the distance
+between the row's greatest and smallest logit, at most 16 nats. Tokens whose kept
+log-probability is not above -16 are left out of the sum. Everything is float32 but the sums.
+
+Where these figures equal what it prints, both programs evaluated the models alike, and what
+is left between its figures and `urial compare`'s is this way of keeping them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from urial_tui.engine.client import Engine
+from urial_tui.engine.protocol import EngineOptions, Score, TextSegment, TokenSegment, Turn
+from urial_tui.engine.scores import Floats
+from urial_tui.engine.spill import SpillReader
+
+_STEPS = np.float32(65535)
+_DEPTH = np.float32(16)
+_ROWS = 16
+"""Rows that are reduced at a time."""
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What it prints: nats, and a share in percent. Percentiles interpolate linearly."""
+
+    mean: float
+    median: float
+    p90: float
+    p99: float
+    top1: float
+
+
+def kept(logits: Floats) -> Floats:
+    """Log-probabilities as they come back from 16 bits: float32 (n, n_vocab), as the logits."""
+    top = logits.max(axis=1, keepdims=True)
+    low = np.maximum(logits.min(axis=1, keepdims=True), top - _DEPTH)
+    step = (top - low) / _STEPS
+    with np.errstate(divide="ignore", invalid="ignore"):
+        codes = np.where(logits > low, np.rint((logits - low) * (np.float32(1) / step)), 0)
+    found: Floats = step * codes.astype(np.float32) + (low - top - _log_sum(logits, top))
+    return found
+
+
+def divergences(first: Floats, second: Floats) -> NDArray[np.float64]:
+    """KL(first || second) of n positions, from float32 (n, n_vocab) logits of both."""
+    log_p = kept(first)
+    top = second.max(axis=1, keepdims=True)
+    terms = np.exp(log_p) * (log_p - second + (top + _log_sum(second, top)))
+    found: NDArray[np.float64] = np.where(log_p > -_DEPTH, terms, 0).sum(axis=1, dtype=np.float64)
+    return found
+
+
+def measure(models: tuple[Path, Path], windows: Sequence[str], read: int) -> Statistics:
+    """Both models on each window, whose first `read` tokens are only read."""
+    found: list[NDArray[np.float64]] = []
+    same = 0
+    with tempfile.TemporaryDirectory(prefix="urial-rows-") as name, Engine() as a, Engine() as b:
+        for engine, path in ((a, models[0]), (b, models[1])):
+            for _ in engine.load(path, options=EngineOptions()):
+                pass
+        for window in windows:
+            files = [Path(name) / "first", Path(name) / "second"]
+            ids = a.tokenize([(TextSegment(text=window),)])[0][0]
+            context: Turn = (TokenSegment(ids=ids[:read]),)
+            for engine, file in zip((a, b), files, strict=True):
+                request = Score(
+                    id=0, context=context, answer=TokenSegment(ids=ids[read:]), spill=str(file)
+                )
+                for _ in engine.score(request):
+                    pass
+            with SpillReader(files[0]) as one, SpillReader(files[1]) as other:
+                rooms = [np.empty((_ROWS, one.n_vocab), np.float32) for _ in files]
+                for start in range(0, one.rows, _ROWS):
+                    first, second = one.read(start, rooms[0]), other.read(start, rooms[1])
+                    found.append(divergences(first, second))
+                    same += int((first.argmax(axis=1) == second.argmax(axis=1)).sum())
+    values = np.concatenate(found)
+    median, p90, p99 = (float(value) for value in np.percentile(values, (50, 90, 99)))
+    return Statistics(
+        mean=float(values.mean()), median=median, p90=p90, p99=p99, top1=100.0 * same / len(values)
+    )
+
+
+def _log_sum(logits: Floats, top: Floats) -> Floats:
+    sums = np.exp(logits - top).sum(axis=1, keepdims=True, dtype=np.float64)
+    found: Floats = np.log(sums).astype(np.float32)
+    return found

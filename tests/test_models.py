@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests import tinygguf
 from urial_tui import paths
 from urial_tui.errors import ModelError, SettingsError
 from urial_tui.models import catalogue as catalogue_module
@@ -31,7 +33,7 @@ from urial_tui.models.fit import (
     memory_need,
 )
 from urial_tui.models.gguf_file import MAX_STRINGS
-from urial_tui.models.header import check_gguf, inspect_header, part_paths
+from urial_tui.models.header import check_gguf, inspect_header, part_paths, same_tokenizer
 from urial_tui.models.registry import list_models, resolve
 
 PAYLOAD = bytes(range(256)) * 40
@@ -545,6 +547,22 @@ def test_sound_files_pass(
         assert header.parameters > 0
     check_gguf(adapter_gguf, "adapter")
     inspect_header(adapter_gguf, "adapter")
+
+
+def test_files_with_the_same_tokenizer_are_told_from_others(
+    llama_gguf: Path, tmp_path: Path
+) -> None:
+    requantised = tinygguf.write_llama(tmp_path / "other-weights.gguf", seed=9)
+    assert requantised.read_bytes() != llama_gguf.read_bytes()
+    assert same_tokenizer(llama_gguf, requantised)
+    spm = tinygguf.spm_vocabulary()
+    words = msgspec.structs.replace(spm, tokens=(*spm.tokens[:-1], b"another"))
+    renamed = tinygguf.write_llama(tmp_path / "other-words.gguf", vocabulary=words)
+    assert not same_tokenizer(llama_gguf, renamed)
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(llama_gguf.read_bytes()[:2000])
+    assert not same_tokenizer(cut, cut)
+    assert not same_tokenizer(llama_gguf, tmp_path / "nowhere.gguf")
 
 
 def test_the_header_agrees_with_the_gguf_library(llama_gguf: Path) -> None:

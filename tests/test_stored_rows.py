@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.stored_rows import divergences, kept
+from benchmarks.stored_rows import divergences, kept, percentile
 from urial_tui.engine.scores import Floats
 
 
@@ -54,3 +54,11 @@ def test_a_row_without_differences_is_kept_whole() -> None:
     flat = np.full((1, 50), 3.0, np.float32)
     np.testing.assert_allclose(kept(flat), np.full((1, 50), -np.log(50)), rtol=1e-6)
     assert abs(float(divergences(flat, flat)[0])) < 1e-6
+
+
+def test_percentiles_lie_between_their_neighbours() -> None:
+    ordered = np.sort(np.random.default_rng(5).gamma(1.0, 1.0, 2040).astype(np.float32))
+    for fraction in (0.0, 0.5, 0.9, 0.99, 1.0):
+        assert percentile(ordered, fraction) == pytest.approx(
+            float(np.percentile(ordered, 100 * fraction)), rel=1e-4
+        )

@@ -13,6 +13,7 @@ followed. So a model against itself is 100 % unshifted.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import numpy as np
@@ -45,6 +46,7 @@ from urial_tui.engine.protocol import (
 )
 from urial_tui.engine.scores import PositionScores
 from urial_tui.errors import EngineError, UsageError
+from urial_tui.models.header import same_tokenizer
 from urial_tui.models.loading import load
 
 GREEDY = Sampling(temperature=0.0)
@@ -101,10 +103,14 @@ class Comparison:
             EngineError: A side can't be loaded.
             UsageError: The contexts do not fit these models.
         """
-        yield from self._load_side(self.aligned, "main")
-        yield from self._load_side(self.base, "second")
+        with ThreadPoolExecutor(1) as pool:
+            # Looked at while the models load: a vocabulary takes as long to read as a model.
+            alike = pool.submit(same_tokenizer, self.base.path, self.aligned.path)
+            yield from self._load_side(self.aligned, "main")
+            yield from self._load_side(self.base, "second")
         self._vocab = self._read_vocabulary("main")
-        if self.base.path == self.aligned.path:
+        sizes = {info.n_vocab for info in (self._base_info, self._aligned_info) if info}
+        if alike.result() and len(sizes) == 1:
             self._base_vocab = self._vocab
         else:
             self._base_vocab = self._read_vocabulary("second")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from urial_tui.engine.context import Aborted
-from urial_tui.engine.loaded import FORCED_BATCH, LoadedModel
+from urial_tui.engine.loaded import FORCED_BATCH, HEAD_BATCH, LoadedModel
 from urial_tui.engine.protocol import Event, PrefillProgress, Score, Scored, Turn
 from urial_tui.engine.scores import Floats, PositionScores, SideScores
 from urial_tui.engine.scoring import PairScorer, SideScorer
@@ -186,23 +186,13 @@ def _batches(side: _Side, answer: Sequence[int], count: int, n_ctx: int) -> Iter
     """
     context = side.loaded.forced_context(n_ctx)
     head = side.context[:-1]
-    for start in range(0, len(head), FORCED_BATCH):
-        _decode(context.decode, head, start)
+    for start in range(0, len(head), HEAD_BATCH):
+        context.decode(head[start : start + HEAD_BATCH], start, 0)
     tokens = (*side.context, *answer)
     for start in range(0, count, FORCED_BATCH):
         position = len(head) + start
-        _decode(context.decode_all, tokens, position, end=len(tokens))
+        context.decode_all(tokens[position : position + FORCED_BATCH], position, 0)
         yield context.all_logits()[: count - start]
-
-
-def _decode(
-    decode: Callable[[Sequence[int], int, int], None],
-    tokens: Sequence[int],
-    start: int,
-    end: int | None = None,
-) -> None:
-    stop = min(start + FORCED_BATCH, len(tokens) if end is None else end)
-    decode(tokens[start:stop], start, 0)
 
 
 def _starts(answer: Sequence[int]) -> range:

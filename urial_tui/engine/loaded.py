@@ -41,6 +41,9 @@ FORCED_BATCH = 128
 Twice as many are not faster enough (a tenth) for what they take: a model holds its logits
 twice, and a comparison two models."""
 
+HEAD_BATCH = 256
+"""Tokens of a batch in front of those, which needs no logits."""
+
 
 class LoadedModel:
     """The model of one LoadModel command.
@@ -263,7 +266,7 @@ class LoadedModel:
                 self._forced.close()
                 self._forced = None
             self._forced = self._new_context(
-                n_ctx, n_batch=FORCED_BATCH, n_outputs=FORCED_BATCH, n_sequences=1
+                n_ctx, n_batch=HEAD_BATCH, n_outputs=FORCED_BATCH, n_sequences=1
             )
             self._forced.set_abort_flag(self.flag)
         self._forced.clear()

@@ -9,6 +9,7 @@ token of the vocabulary, which takes seconds for 262,144 of them; this one takes
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 from collections.abc import Mapping
@@ -283,6 +284,39 @@ def read_start(file: BinaryIO) -> Metadata:
     reader = _Reader(file, HEAD.size, window=_PEEK)
     metadata, lengths = _metadata(reader, keys, limit=_PEEK)
     return Metadata(metadata=metadata, lengths=lengths, size=reader.size)
+
+
+def tokenizer_digest(file: BinaryIO) -> str:
+    """SHA-256 over all that a tokenizer is made of, as it stands in a checked file.
+
+    Equal digests mean equal vocabularies; different ones mean nothing.
+
+    Raises:
+        Truncated, Malformed: As `read_header`.
+    """
+    file.seek(0)
+    keys = HEAD.unpack(file.read(HEAD.size))[3]
+    reader = _Reader(file, HEAD.size)
+    spans = []
+    for _ in range(keys):
+        start = reader.position
+        key = reader.key()
+        kind = reader.u32()
+        if kind == _ARRAY:
+            kind, count = reader.u32(), reader.u64()
+            _array(reader, kind, count)
+        elif kind == _STRING:
+            reader.skip(reader.u64())
+        else:
+            _scalar(reader, kind)
+        if key.startswith("tokenizer.ggml."):
+            spans.append((start, reader.position))
+    digest = hashlib.sha256()
+    for start, end in spans:
+        file.seek(start)
+        for at in range(start, end, _WINDOW):
+            digest.update(file.read(min(_WINDOW, end - at)))
+    return digest.hexdigest()
 
 
 def read_header(file: BinaryIO) -> Header:

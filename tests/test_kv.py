@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from urial_tui.engine.kv import PINNED, Branch, KVCache, fit_turns, prefill
@@ -122,6 +122,11 @@ _tokens = st.lists(st.integers(0, 2), min_size=1, max_size=40)
     kind=_kinds,
     preamble=st.lists(st.integers(0, 2), max_size=12),
     steps=st.lists(st.tuples(st.integers(0, 40), _tokens, st.booleans()), max_size=12),
+)
+@example(
+    kind=("attention", 0),
+    preamble=[],
+    steps=[(0, [*[0] * 7, 1, *[0] * 15], False), (0, [0] * 8, True)],
 )
 def test_any_order_of_requests_leaves_sequences_that_hold_what_they_say(
     kind: tuple[MemoryKind, int],

@@ -63,3 +63,15 @@ def common_start(first: Reading, second: Reading) -> int:
             "Compare them on plain text without special tokens.",
         )
     return min(common)
+
+
+def whole_characters(data: bytes) -> tuple[str, bytes]:
+    """The text of the whole characters, and the bytes of one that is cut off at the end."""
+    for cut in range(min(3, len(data)) + 1):
+        head = data[: len(data) - cut]
+        try:
+            return head.decode("utf-8"), data[len(head) :]
+        except UnicodeDecodeError as error:
+            if error.start < len(head) - 3:
+                break
+    return data.decode("utf-8", "replace"), b""

@@ -20,7 +20,7 @@ import numpy as np
 
 from urial_tui.compare.contexts import answer_rules, render
 from urial_tui.compare.items import ContextText, Query, ScoredItem
-from urial_tui.compare.reading import common_start, read_text
+from urial_tui.compare.reading import common_start, read_text, whole_characters
 from urial_tui.compare.sides import Side, Task
 from urial_tui.compare.vocab import (
     TokenisedText,
@@ -202,7 +202,7 @@ class Comparison:
         rest = b""
         for start in range(0, len(ids), window):
             data = rest + b"".join(self._piece(token) for token in ids[start : start + window])
-            piece, rest = _whole_characters(data)
+            piece, rest = whole_characters(data)
             pieces.append(piece)
         if rest and pieces:
             pieces[-1] += rest.decode("utf-8", "replace")
@@ -442,15 +442,3 @@ def _unread(turn: Turn) -> ContextText:
     return ContextText(
         text="".join(part.text for part in turn if isinstance(part, TextSegment)), ids=()
     )
-
-
-def _whole_characters(data: bytes) -> tuple[str, bytes]:
-    """The text of the whole characters, and the bytes of one that is cut off at the end."""
-    for cut in range(min(3, len(data)) + 1):
-        head = data[: len(data) - cut]
-        try:
-            return head.decode("utf-8"), data[len(head) :]
-        except UnicodeDecodeError as error:
-            if error.start < len(head) - 3:
-                break
-    return data.decode("utf-8", "replace"), b""

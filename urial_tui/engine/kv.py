@@ -164,8 +164,9 @@ class KVCache:
         """
         if not (self._trimmable and self._memory.can_shift) or start < len(self.pinned):
             return False
-        branch, keep = self._longest(list(tokens))
-        if branch is None or keep <= start + count:
+        held = [(_common_prefix(branch.tokens, tokens), branch) for branch in self._branches]
+        keep, branch = max(held, key=lambda pair: pair[0])
+        if keep <= start + count:
             return False
         # Moved cells move in every sequence that shares them.
         for other in self._branches:

@@ -23,6 +23,7 @@ PREVIEW_LINES = 3
 class PickCodeScreen(ModalScreen[CodeBlock | None]):
     """The blocks with their first lines; ends with the chosen one, or None."""
 
+    BINDING_GROUP_TITLE = "Code"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Back", id="pick_code.back")
     ]

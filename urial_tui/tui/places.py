@@ -12,7 +12,6 @@ from functools import partial
 
 from textual.app import SystemCommand
 
-from urial_tui.chat.session import Conversation
 from urial_tui.errors import UrialError
 from urial_tui.tui.choice import Choice
 from urial_tui.tui.screens.chat import ChatScreen
@@ -47,13 +46,9 @@ async def _open(chat: ChatScreen, conversation_id: int) -> None:
     if store is None:
         return
     try:
-        conversation = await asyncio.to_thread(
-            Conversation.open, store, conversation_id, chat.model, chat.preamble
-        )
+        await chat.open_stored(store, conversation_id)
     except UrialError as error:
         chat.complain(error)
-    else:
-        chat.show_conversation(conversation)
 
 
 def _use_model(chat: ChatScreen, name: str) -> None:

@@ -7,7 +7,7 @@ if that is there; the model that is loaded goes on with it.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import msgspec
 from textual import work
@@ -23,9 +23,6 @@ from urial_tui.tui.screens.answering_screen import AnsweringScreen
 from urial_tui.tui.widgets.header_line import HeaderLine
 from urial_tui.tui.widgets.transcript import Transcript
 from urial_tui.tui.widgets.welcome import Welcome
-
-if TYPE_CHECKING:
-    from urial_tui.tui.screens.conversations import Opening
 
 
 class OpeningScreen(AnsweringScreen):
@@ -48,7 +45,7 @@ class OpeningScreen(AnsweringScreen):
         opening = await self.app.push_screen_wait(screen)
         try:
             if opening is not None and opening.conversation_id != self.conversation.record.id:
-                await self._open_stored(self.store, opening)
+                await self.open_stored(self.store, opening.conversation_id, opening.turn_id)
             else:
                 await self._meet_changes(self.store)
         except UrialError as error:
@@ -67,14 +64,21 @@ class OpeningScreen(AnsweringScreen):
         except StoreError as error:
             self.complain(error)
 
-    async def _open_stored(self, store: Store, opening: Opening) -> None:
+    async def open_stored(
+        self, store: Store, conversation_id: int, turn_id: int | None = None
+    ) -> None:
+        """Show a stored conversation, where one stood in it or at a turn.
+
+        Raises:
+            StoreError: It can't be read.
+        """
         conversation = await asyncio.to_thread(
             Conversation.open,
             store,
-            opening.conversation_id,
+            conversation_id,
             self.model,
             self.preamble,
-            opening.turn_id,
+            turn_id,
         )
         self.show_conversation(conversation)
         self._restore(conversation)

@@ -29,6 +29,8 @@ from urial_tui.engine.protocol import (
     TextDelta,
     TextSegment,
     TokenSegment,
+    Trace,
+    Traced,
     Turn,
     TurnsDropped,
     VocabularyRead,
@@ -120,6 +122,8 @@ class ScriptedEngine:
         self._answers: list[tuple[Step, ...]] = []
         self._load_scripts: list[tuple[Step, ...]] = []
         self._prepares: list[tuple[Step, ...]] = []
+        self.traces: list[Trace] = []
+        self._traces: list[tuple[Step, ...]] = []
         self._cancelled = threading.Event()
         self._running = False
         self._death: EngineDied | None = None
@@ -140,6 +144,9 @@ class ScriptedEngine:
 
     def enqueue_prepare(self, *steps: Step) -> None:
         self._prepares.append(steps)
+
+    def enqueue_trace(self, *steps: Step) -> None:
+        self._traces.append(steps)
 
     def start(self) -> None:
         self.alive = True
@@ -226,6 +233,13 @@ class ScriptedEngine:
                 return
         reason: StopReason = "cancelled" if self._cancelled.is_set() else "stop"
         yield finished(text, reason, close=close, ids=ids, tail=pending + close)
+
+    def trace(self, request: Trace) -> Generator[Event, None, None]:
+        self.traces.append(request)
+        yield from self._play(self._traces.pop(0) if self._traces else ())
+        if self._cancelled.is_set():
+            raise EngineError("Stopped.")
+        yield Traced(id=0)
 
     def watch(self, listener: Callable[[], None]) -> None:
         self._on_end = listener

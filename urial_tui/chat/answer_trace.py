@@ -9,17 +9,20 @@ from __future__ import annotations
 import msgspec
 
 from urial_tui.chat.session import Conversation
-from urial_tui.chat.shown import continuation, ids_key, preamble_turn, turn_of
+from urial_tui.chat.shown import ids_key, preamble_turn, turn_of
 from urial_tui.chat.tree import Exchange
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.protocol import (
     ModelInfo,
     Sampling,
+    Segment,
     TextSegment,
     TokenSegment,
     Trace,
     Turn,
 )
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.render import close_text
 
 
 class AnswerTrace(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,19 +72,27 @@ def trace_of(
     sent = [exchange for exchange in past if exchange.in_context and _has_answer(exchange)]
     turns = [turn_of(exchange, preamble, key) for exchange in sent]
     turns.append(turn_of(Exchange(question=last.question), preamble, key))
-    tokens = continuation(answer, preamble, key)
-    own = isinstance(tokens[0], TokenSegment)
-    if own and answer.stop_reason == "eos" and answer.stopped_by:
-        tokens = (*tokens, TextSegment(text=answer.stopped_by, special=True))
+    own = answer.ids is not None and answer.ids_key == key
     return AnswerTrace(
         answer=answer,
         preamble=preamble_turn(preamble),
         turns=tuple(turns),
-        tokens=tokens,
+        tokens=_written(answer, preamble) if own else (TextSegment(text=answer.text),),
         sampling=answer.sampling or present,
         own_tokens=own,
         own_sampling=answer.sampling is not None,
     )
+
+
+def _written(answer: TurnRecord, preamble: Preamble) -> Turn:
+    """All that the model wrote: what it wrote of the format's closing, and the end, too."""
+    parts: list[Segment] = [TokenSegment(ids=answer.ids or ())]
+    close = close_text(preamble)
+    if answer.tail.endswith(close) and answer.tail != close:
+        parts.append(TextSegment(text=answer.tail.removesuffix(close)))
+    if answer.stop_reason == "eos" and answer.stopped_by:
+        parts.append(TextSegment(text=answer.stopped_by, special=True))
+    return tuple(parts)
 
 
 def _has_answer(exchange: Exchange) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from urial_tui.engine.protocol import Sampling, Turn
 
 AGAIN_TEMPERATURE = 0.7
@@ -16,3 +18,10 @@ class Start(NamedTuple):
 
     sampling: Sampling
     prefix: Turn = ()
+
+
+def by_chance(sampling: Sampling) -> Sampling:
+    """The same sampling, or one that is not greedy."""
+    if sampling.temperature > 0:
+        return sampling
+    return msgspec.structs.replace(sampling, temperature=AGAIN_TEMPERATURE)

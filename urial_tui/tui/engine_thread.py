@@ -1,7 +1,8 @@
 """The one place where the terminal application drives the engine.
 
-The chat's jobs: load a model and pin the preamble, change either, answer a question, load what
-reads answers along. `stop`, `close_second` and `close` may be called while one runs.
+The chat's jobs: load a model and pin the preamble, change either, answer a question, trace an
+answer, load what reads answers along. `stop`, `close_second` and `close` may be called while
+one runs.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ from urial_tui.engine.protocol import (
     Shifts,
     Slot,
     TextDelta,
+    Trace,
+    Traced,
+    TracedTokens,
     Turn,
     TurnsDropped,
     VocabularyRead,
@@ -54,6 +58,9 @@ from urial_tui.tui.messages import (
     Reading,
     RoomLeft,
     SwitchFailed,
+    TokensTraced,
+    TraceEnded,
+    TraceReading,
     TurnsLeft,
 )
 from urial_tui.tui.reading_along import ReadingAlong
@@ -76,6 +83,10 @@ class ChatEngine(Answerer, Loader, Protocol):
 
     def unload(self, slot: Slot) -> None:
         """Free what is loaded in a slot."""
+        ...
+
+    def trace(self, request: Trace) -> Generator[Event, None, None]:
+        """Read an answer again, token by token."""
         ...
 
     def watch(self, listener: Callable[[], None]) -> None:
@@ -192,8 +203,13 @@ class EngineThread(JobThread[ChatEngine]):
 
         self._give(lambda engine: self._answer(engine, conversation, start, stopped))
 
+    def trace(self, request: Trace, tell: Callable[[Message], object]) -> None:
+        """Read an answer again; `tell` gets TraceReading, TokensTraced and, last, TraceEnded."""
+        stopped = self._stopped = threading.Event()
+        self._give(lambda engine: self._trace(engine, request, tell, stopped))
+
     def stop(self) -> None:
-        """End the newest answer, be it written or still to come; its text stays."""
+        """End the newest answer or trace, be it running or still to come; what is there stays."""
         self._stopped.set()
         engine = self._engine
         if self._answering and engine is not None:
@@ -361,6 +377,39 @@ class EngineThread(JobThread[ChatEngine]):
             self._reading, self._reading_since = event, now
             return 0.0
         return (event.total - event.done) * (now - self._reading_since) / (event.done - first.done)
+
+    def _trace(
+        self,
+        engine: ChatEngine,
+        request: Trace,
+        tell: Callable[[Message], object],
+        stopped: threading.Event,
+    ) -> None:
+        error: UrialError | None = None
+        left_out = 0
+        try:
+            if stopped.is_set():
+                return
+            self._answering = True
+            for event in engine.trace(request):
+                if stopped.is_set():
+                    engine.cancel()
+                match event:
+                    case PrefillProgress():
+                        tell(TraceReading(event.done, event.total))
+                    case TracedTokens():
+                        tell(TokensTraced(event.tokens, event.pieces, event.total))
+                    case Traced():
+                        left_out = event.left_out
+        except EngineDied as died:
+            error = died
+            self._tell(EngineTrouble(died, needs_reload=True))
+        except UrialError as refused:
+            error = None if stopped.is_set() else refused
+        finally:
+            self._answering = False
+            if not self._closing:
+                tell(TraceEnded(error, left_out))
 
     def _pass_on(self, event: Event) -> None:
         match event:

@@ -6,11 +6,13 @@ a conversation that is no longer shown can be told apart.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from textual.message import Message
 
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.protocol import ModelInfo, PreambleSource
+from urial_tui.engine.protocol import ModelInfo, Piece, PreambleSource, TracedToken
 from urial_tui.errors import UrialError
 from urial_tui.prompting.preamble import Preamble
 
@@ -121,6 +123,39 @@ class TurnsLeft(EngineMessage):
         super().__init__()
         self.question_id = question_id
         self.turns = turns
+
+
+class TraceReading(EngineMessage):
+    """What stands in front of a traced answer is read: `done` of `total` tokens."""
+
+    def __init__(self, done: int, total: int) -> None:
+        super().__init__()
+        self.done = done
+        self.total = total
+
+
+class TokensTraced(EngineMessage):
+    """The next tokens of a traced answer, of `total`, with the pieces of ids that are new."""
+
+    def __init__(
+        self, tokens: Sequence[TracedToken], pieces: Mapping[int, Piece], total: int
+    ) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.pieces = pieces
+        self.total = total
+
+
+class TraceEnded(EngineMessage):
+    """An answer is traced, or no further: `error` says why, None where the user stopped it.
+
+    `left_out`: how many of the oldest turns had no room in front of it.
+    """
+
+    def __init__(self, error: UrialError | None, left_out: int) -> None:
+        super().__init__()
+        self.error = error
+        self.left_out = left_out
 
 
 class EngineNotice(EngineMessage):

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Callable
 from typing import ClassVar
 
-import msgspec
 from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.timer import Timer
@@ -19,11 +18,11 @@ from textual.timer import Timer
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.protocol import ModelInfo
+from urial_tui.engine.protocol import ModelInfo, Sampling
 from urial_tui.errors import StoreError, UrialError, UsageError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.settings import Settings, sampling
-from urial_tui.tui.answer_start import AGAIN_TEMPERATURE, Start
+from urial_tui.tui.answer_start import Start, by_chance
 from urial_tui.tui.engine_thread import FindModel
 from urial_tui.tui.keys import key_name
 from urial_tui.tui.messages import (
@@ -212,14 +211,18 @@ class AnsweringScreen(EngineScreen):
         if turn is None or self.refuse_while_busy():
             return
         question = turn.id if turn.role == "user" else turn.parent_id
-        chosen = sampling(self.settings)
-        if chosen.temperature == 0 and self.conversation.tree.children(question):
-            chosen = msgspec.structs.replace(chosen, temperature=AGAIN_TEMPERATURE)
-            self.notify(
-                f"A greedy answer would be the same: this one is sampled at {AGAIN_TEMPERATURE}.",
-                markup=False,
-            )
+        again = bool(self.conversation.tree.children(question))
+        chosen = self.another_sampling() if again else sampling(self.settings)
         self._answer_again(question, Start(chosen))
+
+    def another_sampling(self) -> Sampling:
+        """How another answer is chosen: by chance, for a greedy one would be the same again."""
+        wanted = sampling(self.settings)
+        chosen = by_chance(wanted)
+        if chosen != wanted:
+            how = f"sampled at {chosen.temperature}"
+            self.notify(f"A greedy answer would be the same: this one is {how}.", markup=False)
+        return chosen
 
     def action_go_on(self) -> None:
         """Go on with an answer from where it ends, in a new one beside it."""

@@ -12,12 +12,15 @@ from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Static
 
+from urial_tui.chat.answer_trace import trace_of
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.engine.protocol import EngineOptions
+from urial_tui.chat.turns import TurnRecord
+from urial_tui.engine.protocol import EngineOptions, TokenSegment
 from urial_tui.errors import ModelError, UrialError
 from urial_tui.prompting.preamble import Preamble
-from urial_tui.settings import Settings, engine_options
+from urial_tui.settings import Settings, engine_options, sampling
+from urial_tui.tui.answer_start import Start
 from urial_tui.tui.engine_thread import FindModel
 from urial_tui.tui.messages import CompareRequested, SidesRequested
 from urial_tui.tui.screens.engine_screen import MakeEngineThread
@@ -63,6 +66,7 @@ class ChatScreen(SwitchingScreen, XrayScreen):
             "f3", "compare_answer", "Compare this answer, token by token", id="chat.compare_answer"
         ),
         Binding("f9", "sides", "Two answers side by side", id="chat.sides"),
+        Binding("f4", "tokens", "Tokens of the answer, and what else there was", id="chat.tokens"),
     ]
 
     def __init__(
@@ -165,6 +169,43 @@ class ChatScreen(SwitchingScreen, XrayScreen):
         """Have two sides answer the next questions."""
         if not self.refuse_while_busy():
             self.post_message(SidesRequested())
+
+    @work(exclusive=True, group="tokens")
+    async def action_tokens(self) -> None:
+        """Look at an answer token by token; go on from another token where one is chosen."""
+        if self.refuse_while_busy():
+            return
+        answer = self._target_answer()
+        if answer is None:
+            self.notify("There is no answer here to look at.", markup=False)
+            return
+        if self._info is None or not self.ready:
+            self.notify("The model has to be loaded first.", markup=False)
+            return
+        from urial_tui.tui.screens.tokens import TokensScreen
+
+        conversation = self.conversation
+        trace = trace_of(conversation, answer, self._info, sampling(self.settings))
+        branch = await self.app.push_screen_wait(
+            TokensScreen(
+                lambda tell: self.engine.trace(trace.request, tell),
+                self.engine.stop,
+                trace,
+                self._info,
+            )
+        )
+        if branch is None or conversation is not self.conversation or self.refuse_while_busy():
+            return
+        chosen = self.another_sampling() if branch.again else sampling(self.settings)
+        self._answer_again(answer.parent_id, Start(chosen, (TokenSegment(ids=branch.ids),)))
+
+    def _target_answer(self) -> TurnRecord | None:
+        """The answer that keys act on; a question stands for the one that follows it."""
+        turn = self.target()
+        if turn is None or turn.role == "assistant":
+            return turn
+        exchanges = self.conversation.exchanges
+        return next((one.answer for one in exchanges if one.question.id == turn.id), None)
 
     def action_page_transcript(self, direction: int) -> None:
         """Scroll the transcript by a page from within the prompt."""

@@ -30,7 +30,6 @@ from urial_tui.tui.widgets.turn import VERSION, AnswerView, QuestionView
 
 TurnView = QuestionView | AnswerView
 
-
 SHOWN = 16
 """Questions with their answers that are made at first."""
 MORE = 8
@@ -54,8 +53,8 @@ class Turns(Vertical):
         for name, sign, count in (("earlier", "▲", earlier), ("later", "▼", later)):
             line = self.query_one(f"#{name}", Static)
             line.display = count > 0
-            text = f"{sign} {count:,} {name} question{'s' if count != 1 else ''}"
-            line.update(Content.styled(text, "$quiet"))
+            what = f"{name} question{'s' if count != 1 else ''}"
+            line.update(Content.styled(f"{sign} {count:,} {what}", "$quiet"))
 
 
 class Place(NamedTuple):
@@ -88,6 +87,7 @@ class Transcript(VerticalScroll):
         Binding("e", "screen.edit", "Edit the turn", id="transcript.edit"),
         Binding("g", "screen.go_on", "Go on with the answer", id="transcript.go_on"),
         Binding("u", "screen.undo", "Undo", id="transcript.undo"),
+        Binding("t", "screen.tokens", "Tokens of the answer", id="transcript.tokens"),
         Binding("y", "screen.copy_turn", "Copy the turn", id="transcript.copy"),
         Binding("c", "screen.copy_code", "Copy code of the turn", id="transcript.copy_code"),
         Binding("Y", "screen.copy_all", "Copy the conversation", id="transcript.copy_all"),

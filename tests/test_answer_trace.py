@@ -1,0 +1,134 @@
+"""What the engine is asked in order to look at an answer, with a scripted one."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tests.scripted import (
+    INFO,
+    ScriptedEngine,
+    answer,
+    delta,
+    dropped,
+    finished,
+    ids_of,
+    shown,
+)
+from urial_tui.chat.answer_trace import AnswerTrace, trace_of
+from urial_tui.chat.session import Conversation
+from urial_tui.chat.turns import TurnRecord
+from urial_tui.engine.protocol import Sampling, TextSegment, TokenSegment, Turn
+from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.prompting.render import close_text
+
+PRESENT = Sampling(temperature=0.3)
+DRAWN = Sampling(temperature=1.5, seed=7)
+
+
+@pytest.fixture
+def preamble() -> Preamble:
+    return find_preamble("urial-k1")
+
+
+@pytest.fixture
+def script() -> ScriptedEngine:
+    return ScriptedEngine.loaded()
+
+
+@pytest.fixture
+def conversation(preamble: Preamble) -> Conversation:
+    return Conversation.new(None, "tiny", preamble)
+
+
+def say(
+    conversation: Conversation, script: ScriptedEngine, question: str, *steps: object
+) -> TurnRecord:
+    script.enqueue(*steps)  # type: ignore[arg-type]
+    list(conversation.ask(script, question, sampling=DRAWN))
+    assert conversation.leaf is not None
+    return conversation.leaf
+
+
+def traced(conversation: Conversation, turn: TurnRecord) -> AnswerTrace:
+    return trace_of(conversation, turn, INFO, PRESENT)
+
+
+def text(turn: Turn) -> str:
+    return "".join(map(shown, turn))
+
+
+def test_it_stands_behind_what_it_was_written_behind(
+    conversation: Conversation, script: ScriptedEngine
+) -> None:
+    say(conversation, script, "Hi", *answer("One."))
+    second = say(conversation, script, "Well", *answer("Two."))
+    trace = traced(conversation, second)
+    request = script.requests[-1]
+    assert trace.preamble == request.preamble
+    # What were texts then are the same tokens now.
+    assert "".join(map(text, trace.turns)) == request.text
+    assert trace.tokens == (TokenSegment(ids=ids_of("Two.")),)
+    assert (trace.sampling, trace.own_sampling, trace.own_tokens) == (DRAWN, True, True)
+
+
+def test_another_version_than_the_shown_one_has_its_own_path(
+    conversation: Conversation, script: ScriptedEngine
+) -> None:
+    first = say(conversation, script, "Hi", *answer("One."))
+    say(conversation, script, "Well", *answer("Two."))
+    trace = traced(conversation, first)
+    assert len(trace.turns) == 1
+    assert "Hi" in text(trace.turns[0])
+    assert "One." not in text(trace.turns[0])
+
+
+def test_what_had_left_the_context_stays_out(
+    conversation: Conversation, script: ScriptedEngine
+) -> None:
+    say(conversation, script, "Hi", *answer("One."))
+    second = say(conversation, script, "Well", dropped(1), *answer("Two."))
+    assert len(traced(conversation, second).turns) == 1
+
+
+def test_the_ends_that_the_model_wrote_are_tokens_as_well(
+    conversation: Conversation, script: ScriptedEngine, preamble: Preamble
+) -> None:
+    close = close_text(preamble)
+    ids = ids_of("One." + close[:2])
+    into_the_closing = say(
+        conversation, script, "a", delta("One."), finished("One.", ids=ids, tail=close[2:])
+    )
+    assert traced(conversation, into_the_closing).tokens == (TokenSegment(ids=ids),)
+    cut_in_a_token = say(
+        conversation, script, "b", delta("One."), finished("One.", ids=ids[:3], tail="." + close)
+    )
+    assert traced(conversation, cut_in_a_token).tokens == (
+        TokenSegment(ids=ids[:3]),
+        TextSegment(text="."),
+    )
+    by_itself = say(
+        conversation,
+        script,
+        "c",
+        delta("One."),
+        finished("One.", "eos", close=close, stopped_by="<eos>"),
+    )
+    assert traced(conversation, by_itself).tokens == (
+        TokenSegment(ids=ids_of("One.")),
+        TextSegment(text="<eos>", special=True),
+    )
+
+
+def test_where_the_tokens_are_not_known_the_text_stands_for_them(
+    conversation: Conversation, script: ScriptedEngine
+) -> None:
+    written = say(conversation, script, "Hi", *answer("One."))
+    edited = conversation.edit_answer(written.id, "Two")
+    trace = traced(conversation, edited)
+    assert trace.tokens == (TextSegment(text="Two"),)
+    assert (trace.own_tokens, trace.own_sampling, trace.sampling) == (False, False, PRESENT)
+    other = msgspec.structs.replace(INFO, size=INFO.size + 1)
+    trace = trace_of(conversation, written, other, PRESENT)
+    assert trace.tokens == (TextSegment(text="One."),)
+    assert (trace.own_tokens, trace.own_sampling) == (False, True)

@@ -1,0 +1,46 @@
+"""What the model said of the token under the cursor, in figures."""
+
+from __future__ import annotations
+
+import math
+
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from urial_tui.tui.traced_answer import TracedAnswer
+from urial_tui.tui.widgets.token_detail import facts, number, percent
+
+
+class TokenFacts(Widget):
+    """Two lines on the token at `index` of an answer."""
+
+    index: reactive[int] = reactive(-1)
+
+    def __init__(self, answer: TracedAnswer, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._answer = answer
+
+    def render(self) -> Content:
+        """Probability and rank; then how open the place was."""
+        answer = self._answer
+        if not 0 <= self.index < len(answer.tokens):
+            return Content("")
+        width = max(20, self.content_size.width)
+        token = answer.tokens[self.index]
+        place = Content.styled(f"token {self.index + 1:,} of {answer.total:,}", "$quiet")
+        head = Content.assemble(
+            (answer.quoted(token.id), "bold"),
+            (f"  {percent(math.exp(token.logp))}", "bold $secondary"),
+            f"  rank {token.rank:,} of {answer.n_vocab:,}",
+        ).truncate(max(1, width - place.cell_length - 2), ellipsis=True)
+        branching = math.exp(token.entropy)
+        rest = facts(
+            ("surprise", f"{number(-token.logp, 2)} nats"),
+            ("entropy", f"{number(token.entropy, 2)} nats"),
+            ("branching", f"{branching:,.1f}" if branching < 1000 else f"{branching:,.0f}"),
+        )
+        gap = " " * (width - head.cell_length - place.cell_length)
+        return Content("\n").join(
+            [Content.assemble(head, gap, place), rest.truncate(width, ellipsis=True)]
+        )

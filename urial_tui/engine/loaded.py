@@ -30,10 +30,11 @@ from urial_tui.sanitize import sanitize_line
 AUTO_CONTEXT = 8192
 """Tokens of context where the settings leave it to us and the model was trained on more."""
 
-WATCHED_BATCH = 24
-"""Most tokens of an answer that the second slot reads at once while it is written: with the
-demo model on two cores it costs 4.6 ms a token (16: 5.3, 8: 6.9, 1: 14; 64: 4.0), and the
-oldest of them waits for less than half a second."""
+WATCHED_BATCH = 48
+"""Most tokens of an answer that the second slot reads at once while it is written.
+
+With 24 an x-ray costs 1.04 of scoring the answer once, with 48 0.97 (the demo model on one core;
+`python -m benchmarks.xray --threads 1 --tokens 120 --rounds 3`)."""
 
 FORCED_BATCH = 128
 """Tokens of a batch with logits for each: 128 MiB of them at 262,144 tokens of vocabulary.

@@ -30,7 +30,7 @@ from urial_tui.engine.protocol import (
 from urial_tui.engine.scoring import RankScorer
 from urial_tui.errors import EngineError
 
-PATIENCE = 0.5
+PATIENCE = 1.0
 """Seconds after which tokens are read although they fill no batch."""
 
 LEAST = 8

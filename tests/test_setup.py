@@ -24,7 +24,6 @@ from tools import machine, wheel
 from tools.console import Console, SetupError, clock, error_lines
 from tools.environment import Environment, pinned_engine
 from tools.venv import Venv
-from urial_tui.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -547,27 +546,6 @@ def test_engine_is_pinned_to_one_version(tmp_path: Path) -> None:
     loose.write_text('[project]\ndependencies = ["llama-cpp-python>=0.3"]\n')
     with pytest.raises(SetupError, match="does not pin"):
         pinned_engine(loose)
-
-
-def test_every_setting_is_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    settings = Settings()
-    missing = []
-    for section in settings.__struct_fields__:
-        for name in getattr(settings, section).__struct_fields__:
-            default = getattr(getattr(settings, section), name)
-            shown = "none" if default is None else str(default)
-            row = re.compile(rf"^\| `{section}\.{name}` \| `?{re.escape(shown)}`? \|", re.MULTILINE)
-            if not row.search(readme):
-                missing.append(f"| `{section}.{name}` | {shown} |")
-    assert not missing, "the settings table of README.md lacks:\n" + "\n".join(missing)
-
-
-def test_readme_names_no_setting_that_does_not_exist() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    settings = Settings()
-    for section, name in re.findall(r"^\| `(\w+)\.(\w+)` \|", readme, re.MULTILINE):
-        assert hasattr(getattr(settings, section), name), f"{section}.{name}"
 
 
 def test_files_that_the_readme_links_to_exist() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.command import CommandList
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -145,12 +146,14 @@ class TestOpening:
 
     async def test_the_palette_opens_it(self, comparing: Opened) -> None:
         async with comparing(key="") as pilot:
-            commands = {
-                command.title: command
-                for command in pilot.app.get_system_commands(pilot.app.screen)
-            }
-            assert "Compare this answer" in commands
-            commands["Compare"].callback()
+            await pilot.press("ctrl+p")
+            await type_text(pilot, "compare two")
+            offers = pilot.app.screen.query_one(CommandList)
+            first = "Compare two models  F2"
+            await wait_until(
+                pilot, lambda: [str(one.prompt) for one in offers.options[:1]] == [first]
+            )
+            await pilot.press("enter")
             await wait_until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
 
     async def test_an_aligned_partner_on_this_machine_is_proposed(self, comparing: Opened) -> None:

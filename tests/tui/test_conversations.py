@@ -574,7 +574,7 @@ async def test_a_search_that_takes_long_holds_up_no_key(
         await type_text(pilot, "garden")
         await pilot.press("down")
         assert pilot.app.screen.query_one(Input).value == "garden"
-        assert selected(pilot) == "Plan a garden"
+        await wait_until(pilot, lambda: selected(pilot) == "Plan a garden")
         gate.set()
         await wait_until(pilot, lambda: shows(pilot, "1 of 4 found"))
 

@@ -156,18 +156,24 @@ class ConversationsScreen(Screen[Opening | None]):
         """
         await asyncio.sleep(pause)
         words = self.query_one(SearchLine).value
-        with contextlib.suppress(Stopped):
+        while self.is_attached:
             try:
                 found, count = await asyncio.to_thread(self._find, words)
+                break
+            except Stopped:
+                # By one that was begun before and came to the database after this one.
+                continue
             except UrialError as error:
                 self._say(trouble(error))
                 return
-            self.query_one(ConversationList).show(found.hits, conversation_id, otherwise)
-            self._tell_found(words, found, count)
-            self._show_keys()
-            self._listed = words
-            if self._opens:
-                await self.action_open()
+        else:
+            return
+        self.query_one(ConversationList).show(found.hits, conversation_id, otherwise)
+        self._tell_found(words, found, count)
+        self._show_keys()
+        self._listed = words
+        if self._opens:
+            await self.action_open()
 
     def _find(self, words: str) -> tuple[Found, int]:
         """What holds the words, and how many conversations there are."""

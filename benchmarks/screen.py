@@ -345,7 +345,10 @@ def main() -> int:
         writings = []
         for size in SIZES:
             if model is not None:
-                command = [sys.executable, "-m", "urial_tui", "chat", "-m", str(model)]
+                settings = Path(directory, "urial-tui", "settings.toml")
+                settings.parent.mkdir(exist_ok=True)
+                settings.write_text(f"[chat]\nmodel = {json.dumps(str(model))}\n")
+                command = [sys.executable, "-m", "urial_tui"]
                 with running(command, size, environment) as terminal:
                     writings.append(write_answer(terminal, "model", size, options.seconds))
                 continue

@@ -110,6 +110,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return writings and all(opening.passes for opening in self.openings)
 
 
+ENDS = ("ready", "stopped")
+"""What the status line says when an answer is over."""
+
+
 class Terminal:
     """A program in a pseudo-terminal, and what it has written there.
 
@@ -147,6 +151,10 @@ class Terminal:
                 except OSError:
                     raise SystemExit(f"The application ended:\n{self.output[-2000:]!r}") from None
         return True
+
+    def said(self, texts: Sequence[str], start: int) -> bool:
+        """Whether one of the texts appeared behind `start`."""
+        return any(text.encode() in self.output[start:] for text in texts)
 
     def wait_for(self, text: str, start: int = 0, seconds: float = PATIENCE) -> float:
         """Read until a text appears behind `start`; the time at which it did.
@@ -206,7 +214,8 @@ def write_answer(terminal: Terminal, text: str, size: tuple[int, int], seconds: 
     terminal.wait_for("writing", len(terminal.output))
     started, cpu, at = time.perf_counter(), terminal.cpu, len(terminal.output)
     latencies: list[float] = []
-    while time.perf_counter() - started < seconds:
+    # A model may end its answer before the time is over.
+    while time.perf_counter() - started < seconds and not terminal.said(ENDS, at):
         terminal.read_until(lambda: False, draw.uniform(0, 2 * KEYS_EVERY))
         key = next(echoes, None)
         if key is not None:
@@ -218,8 +227,8 @@ def write_answer(terminal: Terminal, text: str, size: tuple[int, int], seconds: 
     took, cpu = time.perf_counter() - started, terminal.cpu - cpu
     output = len(terminal.output) - at
     terminal.type("\x1b")
-    # A recording ends as it was recorded, whoever stops it.
-    terminal.wait_for("stopped" if text == "model" else "ready", at + output)
+    if not terminal.read_until(lambda: terminal.said(ENDS, at), PATIENCE):
+        raise SystemExit("The answer did not end when it was stopped.")
     latencies.sort()
     return Writing(
         text=text,

@@ -29,7 +29,7 @@ from urial_tui.tui.markdown_lines import highlighted, inline, table
 
 FASTEST, SLOWEST = 1 / 12, 0.5
 """Seconds between two drawings of a text that grows."""
-SHARE = 0.04
+SHARE = 0.033
 """Of the time that drawing a text that grows may take."""
 
 NARROWEST = 8

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from urial_tui.benchmark.prompts import NUMBERS, WARM_UP
+from urial_tui.benchmark.prompts import NUMBERS, WARM_UP, pause_s
 from urial_tui.engine.client import Engine
 from urial_tui.engine.protocol import (
     EngineOptions,
@@ -101,6 +101,7 @@ def one(kind: type[E_], events: Iterable[Event]) -> E_:
 class OurEngine(Protocol):
     """The engine, wherever it runs; each call gives all events of the request."""
 
+    def rest(self, model_bytes: int) -> None: ...  # noqa: D102
     def prepare(self, preamble: Turn) -> Sequence[Event]: ...  # noqa: D102
     def generate(  # noqa: D102
         self, preamble: Turn, turns: Sequence[Turn], tokens: int, stops: StopRules, close: str
@@ -112,6 +113,10 @@ class InWorker:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    def rest(self, model_bytes: int) -> None:
+        """Leave it alone for as long as its idle work may take."""
+        time.sleep(pause_s(model_bytes))
 
     def prepare(self, preamble: Turn) -> Sequence[Event]:
         """Pin a preamble."""
@@ -138,6 +143,13 @@ class InProcess:
 
     def __init__(self, loaded: Any) -> None:
         self._loaded = loaded
+
+    def rest(self, model_bytes: int) -> None:
+        """Do what the worker does while it is idle."""
+        weights = self._loaded.model.weights
+        weights.find()
+        while weights.move():
+            pass
 
     def prepare(self, preamble: Turn) -> Sequence[Event]:
         """Pin a preamble."""
@@ -176,6 +188,7 @@ def measure_engine(engine: OurEngine, workload: Workload) -> Measured:
 
     preamble = (TextSegment(text=workload.preamble),)
     answer((), NUMBERS, WARM_UP)
+    engine.rest(Path(workload.model).stat().st_size)
     empty = answer((), NUMBERS, workload.tokens)
     prefilled = answer((), workload.preamble, 1)
     one(PreambleReady, engine.prepare(preamble))

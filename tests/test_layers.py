@@ -2,7 +2,7 @@
 
     cli, tui → chat, compare, evaluate → engine.client → engine.protocol
 
-`prompting`, `models`, `settings`, `paths`, `errors` and `sanitize` may be used by all.
+`prompting`, `models`, `settings`, `memory`, `paths`, `errors` and `sanitize` may be used by all.
 """
 
 from __future__ import annotations
@@ -21,18 +21,28 @@ PACKAGE = "urial_tui"
 MODULES = sorted((ROOT / PACKAGE).rglob("*.py"))
 MAX_LINES = 450
 
-LEAVES = {"errors", "paths", "sanitize", "settings", "prompting", "models", "engine.protocol"}
+LEAVES = {
+    "errors",
+    "memory",
+    "paths",
+    "sanitize",
+    "settings",
+    "prompting",
+    "models",
+    "engine.protocol",
+}
 WORK = {"chat", "compare", "evaluate", "benchmark"}
 RECORDED = {"engine.recording", "engine.replay"}
 MAY_IMPORT = {
     "errors": set[str](),
     "sanitize": set[str](),
+    "memory": set[str](),
     "paths": {"errors"},
     "settings": {"errors", "paths", "sanitize", "engine.protocol"},
     "settings_file": {"errors", "paths", "settings"},
     "prompting": LEAVES,
     "models": LEAVES,
-    "engine": {"errors", "paths", "sanitize", "engine"},
+    "engine": {"errors", "memory", "paths", "sanitize", "engine"},
     "chat": LEAVES | WORK | {"engine.client"},
     # The columns in which the worker's numbers travel.
     "compare": LEAVES | WORK | {"engine.client", "engine.scores"},

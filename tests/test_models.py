@@ -22,14 +22,13 @@ from hypothesis import strategies as st
 from tests import tinygguf
 from urial_tui import paths
 from urial_tui.errors import ModelError, SettingsError
+from urial_tui.memory import MachineMemory, machine_memory
 from urial_tui.models import catalogue as catalogue_module
 from urial_tui.models import demo
 from urial_tui.models.catalogue import CatalogueEntry, find_entry, load_catalogue
 from urial_tui.models.fit import (
-    MachineMemory,
     check_fit,
     context_tokens,
-    machine_memory,
     memory_need,
 )
 from urial_tui.models.gguf_file import MAX_STRINGS

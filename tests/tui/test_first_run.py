@@ -17,8 +17,8 @@ from tests.scripted import ScriptedEngine
 from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
 from urial_tui.engine.protocol import EngineOptions
 from urial_tui.errors import ModelError, UrialError
+from urial_tui.memory import MachineMemory
 from urial_tui.models.catalogue import load_catalogue
-from urial_tui.models.fit import MachineMemory
 from urial_tui.models.registry import ModelStatus, resolve
 from urial_tui.models.summary import summarise
 from urial_tui.tui.screens.first_run import FirstRunScreen

@@ -375,6 +375,6 @@ def test_the_dialog_looks_the_same(
 
 
 def _memory() -> object:
-    from urial_tui.models.fit import MachineMemory
+    from urial_tui.memory import MachineMemory
 
     return MachineMemory(total=8_000_000_000, available=4_000_000_000)

@@ -16,13 +16,14 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from urial_tui.benchmark.prompts import BEGUN, NUMBERS, QUESTION, WARM_UP
+from urial_tui.benchmark.prompts import BEGUN, NUMBERS, QUESTION, WARM_UP, pause_s
 from urial_tui.benchmark.report import (
     DecodeRates,
     FirstToken,
@@ -210,6 +211,7 @@ class Benchmark:
             numbers = (TextSegment(text=NUMBERS),)
             # The first evaluation also maps the weights into the new process.
             self._generate(engine, (), numbers, WARM_UP)
+            time.sleep(pause_s(self._resolved.path.stat().st_size))
             self._add_rate(figures.decode_empty, self._generate(engine, (), numbers, self._tokens))
             text = preamble_text(self._preamble) or _PREFILL_NUMBERS
             prefilled = self._generate(engine, (), (TextSegment(text=text),), 1)

@@ -14,10 +14,9 @@ import importlib.util
 import sys
 import types
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    pass
+from urial_tui.engine.huge_pages import MappedWeights
 
 
 def _import_bindings() -> Any:
@@ -288,6 +287,8 @@ class Model:
         self.gpu_layers = gpu_layers
         self._users = 1
         self.vocab = Vocab(self.handle)
+        self.weights = MappedWeights(path)
+        """What of the file can be moved to huge pages while nothing is evaluated."""
 
     def share(self) -> Model:
         """Count one more user of these weights."""

@@ -77,6 +77,11 @@ class Commands:
             self._cancelled = {other for other in self._cancelled if other > request}
         return command
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there is a next command already."""
+        return not self._queue.empty()
+
     def _read(self) -> None:
         try:
             while (frame := read_frame(self._fd)) is not None:
@@ -107,6 +112,7 @@ class Worker:
         self._flag = flag
         self._slots: dict[Slot, LoadedModel] = {}
         self._request_id = 0
+        self._evaluated = False
 
     def emit(self, event: Event) -> None:
         """Send an event; the process ends quietly when nobody listens any more."""
@@ -121,6 +127,7 @@ class Worker:
         from urial_tui.engine.llama import LoadCancelled
 
         request = getattr(command, "id", 0)
+        self._evaluated |= isinstance(command, PreparePreamble | Generate | Score | Trace)
         try:
             if isinstance(command, LoadModel):
                 self._load(command)
@@ -156,6 +163,15 @@ class Worker:
                     hint="Try again with a smaller context, or load the model again.",
                 )
             )
+
+    def tidy(self) -> bool:
+        """Some milliseconds of what can wait until nobody does; whether there is more of it."""
+        models = {id(loaded.model): loaded.model for loaded in self._slots.values()}.values()
+        if self._evaluated:
+            self._evaluated = False
+            for model in models:
+                model.weights.find()
+        return any(model.weights.move() for model in models)
 
     def close(self) -> None:
         """Free the models."""
@@ -267,6 +283,8 @@ def main() -> None:
     worker = Worker(events_fd, Path(sys.argv[1]), flag)
     worker.emit(Ready(version=VERSION, library=llama.system_info()))
     while True:
+        while not commands.waiting and worker.tidy():
+            pass
         command = commands.next()
         if command is None or isinstance(command, Shutdown):
             break

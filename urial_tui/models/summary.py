@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from urial_tui.engine.protocol import EngineOptions
-from urial_tui.models.fit import MachineMemory, check_fit, machine_memory, memory_need
+from urial_tui.memory import MachineMemory, machine_memory
+from urial_tui.models.fit import check_fit, memory_need
 from urial_tui.models.header import inspect_header
 
 

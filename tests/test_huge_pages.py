@@ -1,0 +1,196 @@
+"""Weights that move to huge pages: the same bytes, only what was read, never too much."""
+
+from __future__ import annotations
+
+import mmap
+import random
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from urial_tui.engine.client import Engine
+from urial_tui.engine.huge_pages import MappedWeights
+from urial_tui.engine.protocol import EngineOptions, Finished, Sampling, TextSegment
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="huge pages are asked for on Linux")
+
+PAGE = 2 << 20
+PAGES = 8
+
+
+class Mapped:
+    """A file in this process, as the library maps one: read-only, shared."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.bytes = random.Random(1).randbytes((PAGES + 1) * PAGE)
+        path.write_bytes(self.bytes)
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
+        self.start, self.end = next(self.still_file())
+
+    def still_file(self) -> Iterator[tuple[int, int]]:
+        """The address ranges that are the file."""
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            if line.endswith(str(self.path)):
+                start, _, end = line.split()[0].partition("-")
+                yield int(start, 16), int(end, 16)
+
+    @property
+    def first_page(self) -> int:
+        """How far into the file the first whole huge page starts."""
+        return -self.start % PAGE
+
+    def is_file(self, page: int) -> bool:
+        """Whether a whole huge page, counted from the first one, still is the file."""
+        place = self.start + self.first_page + page * PAGE
+        return any(start <= place and place + PAGE <= end for start, end in self.still_file())
+
+    def read(self, pages: range) -> None:
+        """Read these huge pages, every byte."""
+        for page in pages:
+            place = self.first_page + page * PAGE
+            assert self._map[place : place + PAGE] == self.bytes[place : place + PAGE]
+
+    def check(self) -> None:
+        """All bytes are what they were, here and in the file."""
+        assert self._map[:] == self.bytes
+        assert self.path.read_bytes() == self.bytes
+
+    def close(self) -> None:
+        """Forget the file."""
+        self._map.close()
+
+
+@pytest.fixture
+def mapped(tmp_path: Path) -> Iterator[Mapped]:
+    mapped = Mapped(tmp_path / "weights.gguf")
+    yield mapped
+    mapped.close()
+
+
+def system(
+    directory: Path, *, enabled: str = "always [madvise] never", free: int = 1 << 40
+) -> Path:
+    """A root with this process' own /proc/self, and the rest as told; `free` in bytes."""
+    pages = directory / "sys/kernel/mm/transparent_hugepage"
+    pages.mkdir(parents=True)
+    (pages / "enabled").write_text(f"{enabled}\n")
+    (pages / "hpage_pmd_size").write_text(f"{PAGE}\n")
+    proc = directory / "proc"
+    proc.mkdir()
+    (proc / "meminfo").write_text(f"MemTotal: {1 << 32} kB\nMemAvailable: {free // 1024} kB\n")
+    (proc / "self").symlink_to("/proc/self")
+    return directory
+
+
+def move_all(weights: MappedWeights) -> int:
+    """Move what was found; the number of steps."""
+    weights.find()
+    steps = 1
+    while weights.move():
+        steps += 1
+    return steps
+
+
+def moved_pages(mapped: Mapped) -> list[int]:
+    return [page for page in range(PAGES) if not mapped.is_file(page)]
+
+
+def test_what_was_read_moves_and_keeps_its_bytes(mapped: Mapped, tmp_path: Path) -> None:
+    weights = MappedWeights(str(mapped.path), system(tmp_path / "root"))
+    mapped.read(range(1, 4))
+    mapped.read(range(5, 6))
+    assert move_all(weights) > 1
+    assert moved_pages(mapped) == [1, 2, 3, 5]
+    mapped.check()
+
+
+def test_what_is_read_later_moves_later(mapped: Mapped, tmp_path: Path) -> None:
+    weights = MappedWeights(str(mapped.path), system(tmp_path / "root"))
+    mapped.read(range(2))
+    move_all(weights)
+    assert moved_pages(mapped) == [0, 1]
+    mapped.read(range(6, 7))
+    move_all(weights)
+    assert moved_pages(mapped) == [0, 1, 6]
+    mapped.check()
+    move_all(weights)
+    assert moved_pages(mapped) == list(range(PAGES))
+    mapped.check()
+
+
+def test_what_was_read_before_does_not_count(mapped: Mapped, tmp_path: Path) -> None:
+    mapped.read(range(PAGES))
+    weights = MappedWeights(str(mapped.path), system(tmp_path / "root"))
+    move_all(weights)
+    assert moved_pages(mapped) == []
+
+
+def test_no_more_than_half_of_the_free_memory(mapped: Mapped, tmp_path: Path) -> None:
+    weights = MappedWeights(str(mapped.path), system(tmp_path / "root", free=7 * PAGE))
+    mapped.read(range(PAGES))
+    move_all(weights)
+    assert moved_pages(mapped) == [0, 1, 2]
+    mapped.check()
+
+
+@pytest.mark.parametrize("enabled", ["always madvise [never]", ""])
+def test_a_system_without_huge_pages_is_left_alone(
+    mapped: Mapped, tmp_path: Path, enabled: str
+) -> None:
+    root = system(tmp_path / "root", enabled=enabled)
+    if not enabled:
+        (root / "sys/kernel/mm/transparent_hugepage/enabled").unlink()
+    weights = MappedWeights(str(mapped.path), root)
+    mapped.read(range(PAGES))
+    move_all(weights)
+    assert moved_pages(mapped) == []
+
+
+def test_a_system_that_hides_what_was_read_is_left_alone(mapped: Mapped, tmp_path: Path) -> None:
+    root = system(tmp_path / "root")
+    weights = MappedWeights(str(mapped.path), root)
+    mapped.read(range(PAGES))
+    (root / "proc/self").unlink()
+    move_all(weights)
+    assert moved_pages(mapped) == []
+
+
+def test_another_file_is_left_alone(mapped: Mapped, tmp_path: Path) -> None:
+    other = tmp_path / "other.gguf"
+    other.write_bytes(mapped.bytes)
+    weights = MappedWeights(str(other), system(tmp_path / "root"))
+    mapped.read(range(PAGES))
+    move_all(weights)
+    assert moved_pages(mapped) == []
+
+
+@pytest.mark.skipif(
+    not MappedWeights("none.gguf").works, reason="this system has no huge pages to give"
+)
+def test_an_idle_worker_moves_its_model_and_goes_on_as_before(
+    demo_model: Path, tmp_path: Path
+) -> None:
+    with Engine(cache_dir=tmp_path / "cache", log_file=tmp_path / "engine.log") as engine:
+        list(engine.load(demo_model, options=EngineOptions(n_ctx=1024)))
+
+        def answer() -> tuple[int, ...]:
+            turn = (TextSegment(text="The months of a year are January, February"),)
+            events = engine.generate(preamble=(), turns=[turn], sampling=Sampling(), max_tokens=24)
+            return next(event.ids for event in events if isinstance(event, Finished))
+
+        def file_pages() -> int:
+            lines = Path(f"/proc/{engine.pid}/smaps").read_text().split("\n")
+            head = [n for n, line in enumerate(lines) if line.endswith(str(demo_model.resolve()))]
+            return sum(int(lines[n + 1].split()[1]) for n in head)
+
+        before, size = answer(), file_pages()
+        deadline = time.monotonic() + 60
+        while file_pages() > size // 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert file_pages() <= size // 2
+        assert answer() == before

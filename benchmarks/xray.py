@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from urial_tui.benchmark.prompts import pause_s
 from urial_tui.chat.shown import preamble_turn
 from urial_tui.compare.contexts import find_context
 from urial_tui.compare.second_side import SecondSide, open_second_side
@@ -168,6 +169,7 @@ def measure(
             pass
         bench = Bench(engine, _opened(engine, side, options), find_preamble("urial-k3"), tokens)
         bench.warm_up()
+        time.sleep(pause_s(main.path.stat().st_size + other.path.stat().st_size))
         found = [bench.round(number) for number in range(rounds)]
     return XrayReport(
         model=model,

@@ -29,8 +29,16 @@ from urial_tui.compare.runner import Comparison
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client import Engine
 from urial_tui.engine.loaded import FORCED_BATCH
-from urial_tui.engine.protocol import EngineOptions, Event, TextSegment
-from urial_tui.errors import UrialError
+from urial_tui.engine.protocol import (
+    EngineOptions,
+    Event,
+    PrefillProgress,
+    Score,
+    Scored,
+    Slot,
+    TextSegment,
+)
+from urial_tui.errors import EngineError, UrialError
 
 ROOT = Path(__file__).resolve().parent.parent
 BOS = 1
@@ -100,6 +108,7 @@ def opened(
     max_tokens: int = 90,
     n_ctx: int = 1024,
     top_k: int = 10,
+    threads: int = 1,
 ) -> Iterator[Comparison]:
     with Engine() as engine:
         comparison = Comparison(
@@ -108,7 +117,7 @@ def opened(
             Side(
                 name="aligned", path=aligned, adapter=adapter, context=find_context(aligned_context)
             ),
-            options=EngineOptions(n_ctx=n_ctx, threads=1),
+            options=EngineOptions(n_ctx=n_ctx, threads=threads),
             max_tokens=max_tokens,
             top_k=top_k,
         )
@@ -291,6 +300,48 @@ def test_the_answer_is_the_greedy_one_of_the_evaluation_that_is_scored(
     # Evaluated in one piece, near ties may fall otherwise: half precision moves logits by 0.01.
     lead = rows.max(axis=1) - rows[np.arange(len(ids)), ids]
     assert lead.max() < 0.1
+
+
+@pytest.mark.parametrize("threads", [2, 3, 4])
+def test_the_number_of_threads_changes_no_digit(
+    pair: tuple[Path, Path, Path | None], threads: int
+) -> None:
+    """With an even number, both sides are evaluated at the same time."""
+    base, aligned, adapter = pair
+    found = []
+    for number in (1, threads):
+        with opened(base, aligned, adapter=adapter, threads=number) as comparison:
+            found.append(given(comparison, "I hope this is the answer to it " * 20, "Hello?"))
+    one, other = found
+    assert len(one.scores) > FORCED_BATCH, "more than one batch"
+    for name in ("ids", "rank", "argmax_base", "argmax_aligned", "top_base_ids"):
+        np.testing.assert_array_equal(getattr(one.scores, name), getattr(other.scores, name))
+    for name in ("kl_aligned_base", "js", "entropy_base", "logp_aligned", "top_aligned_p"):
+        first, second = getattr(one.scores, name), getattr(other.scores, name)
+        np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+def test_two_sides_that_are_evaluated_at_the_same_time_are_stopped(
+    endless_gguf: Path, other_gguf: Path
+) -> None:
+    request = Score(id=0, context=(), answer=TextSegment(text="I hope this is it " * 60))
+    options = EngineOptions(n_ctx=2048, threads=2)
+    with Engine() as engine:
+        sides: dict[Slot, Path] = {"main": endless_gguf, "second": other_gguf}
+        for slot, path in sides.items():
+            list(engine.load(path, options=options, slot=slot))
+        *_, before = engine.score(request)
+        events = engine.score(request)
+        first = next(events)
+        engine.cancel()
+        with pytest.raises(EngineError, match="Stopped"):
+            list(events)
+        *_, after = engine.score(request)
+    assert isinstance(before, Scored)
+    assert isinstance(after, Scored)
+    assert isinstance(first, PrefillProgress)
+    assert 0 < first.done < len(before.ids)
+    assert after.scores == before.scores
 
 
 # -- a model against itself ------------------------------------------------------------

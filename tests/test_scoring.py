@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from urial_tui.engine.scores import PositionScores, ScoringError, SideScores, classify
-from urial_tui.engine.scoring import PairScorer, SideScorer
+from urial_tui.engine.scoring import PairScorer, RankScorer, SideScorer
 from urial_tui.engine.spill import SpillError, SpillReader, SpillWriter, spilled_bytes
 
 Rows = NDArray[np.float32]
@@ -406,6 +406,23 @@ def test_one_side_alone_has_the_numbers_it_has_in_a_pair() -> None:
     assert side.top_ids.tolist() == pair.top_base_ids.tolist()
     np.testing.assert_allclose(side.logp, pair.logp_base, atol=1e-6)
     np.testing.assert_allclose(side.entropy, pair.entropy_base, atol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_ranks_alone_are_those_of_a_side_whatever_the_threads(threads: int) -> None:
+    aligned, _, ids = chunk(9)
+    side = SideScorer(n_vocab=3000).score(aligned, ids)
+    ranks, probabilities = RankScorer(3000, threads).score(aligned, ids.tolist())
+    assert ranks == side.rank.tolist()
+    np.testing.assert_allclose(probabilities, np.exp(side.logp), rtol=2e-6)
+
+
+@pytest.mark.parametrize("row", [0, 8])
+def test_ranks_alone_of_what_is_no_logit_are_refused(row: int) -> None:
+    aligned, _, ids = chunk(9)
+    aligned[row, 5] = math.nan
+    with pytest.raises(ScoringError):
+        RankScorer(3000, threads=3).score(aligned, ids.tolist())
 
 
 @pytest.mark.parametrize("token", [-1, 5])

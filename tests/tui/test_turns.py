@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual.events import Key
 from textual.pilot import Pilot
 
 from tests.scripted import Gate, ScriptedEngine, answer, delta, finished, shown
@@ -64,6 +65,19 @@ class TestVersions:
             assert "One." not in engine.requests[-1].text
             assert prompt(pilot).text == "draft"
             assert not shows(pilot, "Editing")
+
+    async def test_keys_that_come_at_once_are_taken_in_their_order(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        async with opened() as pilot:
+            await converse(pilot, engine, "Hi", "One.")
+            engine.enqueue(*answer("Two."))
+            for key in (*"draft", "f6", *"!x", "backspace", "enter"):
+                typed = key if len(key) == 1 else None
+                pilot.app.post_message(Key("exclamation_mark" if key == "!" else key, typed))
+            await wait_until(pilot, lambda: markdown(pilot) == ["Two."])
+            assert shows(pilot, "Hi!")
+            assert prompt(pilot).text == "draft"
 
     async def test_escape_leaves_editing_with_everything_as_it_was(
         self, opened: Opened, engine: ScriptedEngine

@@ -30,11 +30,11 @@ from urial_tui.sanitize import sanitize_line
 AUTO_CONTEXT = 8192
 """Tokens of context where the settings leave it to us and the model was trained on more."""
 
-WATCHED_BATCH = 48
+WATCHED_BATCH = 96
 """Most tokens of an answer that the second slot reads at once while it is written.
 
-With 24 an x-ray costs 1.04 of scoring the answer once, with 48 0.97 (the demo model on one core;
-`python -m benchmarks.xray --threads 1 --tokens 120 --rounds 3`)."""
+A token costs 4.6 ms in batches of 24, 4.1 in 48, 3.8 in 96 and 3.8 in 128 (the demo model and its
+adapter on two cores), and 1 MiB twice for its logits at 262,144 tokens of vocabulary."""
 
 FORCED_BATCH = 128
 """Tokens of a batch with logits for each: 128 MiB of them at 262,144 tokens of vocabulary.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ _HEAD_TOKENS = 32
 """The peaks of a row that are computed in float64, if no longer top list is asked for."""
 
 Tokens = NDArray[np.integer[Any]]
+L_ = TypeVar("L_")
+"""The scratch memory of one thread."""
 
 
 class PairScorer:
@@ -103,11 +105,14 @@ class RankScorer:
 
     Args:
         n_vocab: Size of the vocabulary.
+        threads: Positions scored at the same time.
     """
 
-    def __init__(self, n_vocab: int) -> None:
-        self._room = np.empty(n_vocab, np.float32)
-        self._larger = np.empty(n_vocab, np.bool_)
+    def __init__(self, n_vocab: int, threads: int = 1) -> None:
+        self._lanes = [
+            (np.empty(n_vocab, np.float32), np.empty(n_vocab, np.bool_))
+            for _ in range(max(threads, 1))
+        ]
 
     def score(self, rows: Floats, ids: Sequence[int]) -> tuple[list[int], list[float]]:
         """Score positions: float32 (n, n_vocab) logits, n forced tokens of the vocabulary.
@@ -119,19 +124,24 @@ class RankScorer:
         Raises:
             ScoringError: A row holds NaN or +inf or only -inf.
         """
-        ranks, probabilities = [], []
-        for row, token in zip(rows, ids, strict=True):
+        ranks, probabilities = [0] * len(ids), [0.0] * len(ids)
+
+        def score(lane: tuple[Floats, NDArray[np.bool_]], at: int) -> None:
+            room, larger = lane
+            row, token = rows[at], ids[at]
             maximum = float(row.max())
             check_maximum(maximum)
-            np.greater(row, row[token], out=self._larger)
-            ranks.append(1 + int(np.count_nonzero(self._larger)))
-            np.subtract(row, np.float32(maximum), out=self._room)
-            np.exp(self._room, out=self._room)
-            probabilities.append(float(self._room[token]) / float(self._room.sum()))
+            np.greater(row, row[token], out=larger)
+            ranks[at] = 1 + int(np.count_nonzero(larger))
+            np.subtract(row, np.float32(maximum), out=room)
+            np.exp(room, out=room)
+            probabilities[at] = float(room[token]) / float(room.sum())
+
+        _on_lanes(self._lanes, len(ids), score)
         return ranks, probabilities
 
 
-def _on_lanes(lanes: list[Lane], n: int, score: Callable[[Lane, int], None]) -> None:
+def _on_lanes(lanes: list[L_], n: int, score: Callable[[L_, int], None]) -> None:
     """Spread positions 0 … n-1 over the lanes, in contiguous stretches."""
 
     def run(number: int) -> None:

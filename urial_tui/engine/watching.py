@@ -33,9 +33,9 @@ from urial_tui.errors import EngineError
 PATIENCE = 1.0
 """Seconds after which tokens are read although they fill no batch."""
 
-LEAST = 8
-"""As many of them, at least: where a token takes so long, fewer would cost far more than
-reading the answer once, when it is done."""
+STRIDE = 8
+"""So many of them, or a multiple: the library multiplies rows by four, and where a token takes
+long, fewer would cost far more than reading the answer once, when it is done."""
 
 Ids = Sequence[int]
 
@@ -91,7 +91,7 @@ class SecondSide(Watcher):
         self._watch: Watch = request.watch
         self._emit = emit
         self._stop_if_asked = stop_if_asked
-        self._scorer = RankScorer(loaded.model.vocab.size)
+        self._scorer = RankScorer(loaded.model.vocab.size, loaded.info.threads)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._branch: Branch | None = None
         self._carry = 0
@@ -124,7 +124,7 @@ class SecondSide(Watcher):
         self._ids.append(token)
         self._ends.append(self._end)
         waiting = len(self._ids)
-        if waiting == WATCHED_BATCH or (waiting >= LEAST and now - self._since >= PATIENCE):
+        if waiting == WATCHED_BATCH or (waiting % STRIDE == 0 and now - self._since >= PATIENCE):
             self._flush()
 
     def drop(self) -> None:

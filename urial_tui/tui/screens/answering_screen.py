@@ -19,7 +19,7 @@ from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.protocol import ModelInfo, Sampling
-from urial_tui.errors import StoreError, UrialError, UsageError
+from urial_tui.errors import StoreError, UsageError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.settings import Settings, sampling
 from urial_tui.tui.answer_start import Start, by_chance
@@ -62,9 +62,9 @@ class AnsweringScreen(EngineScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", "Stop the answer, keep its text", id="chat.stop"),
         Binding("f5", "regenerate", "Answer again", id="chat.regenerate"),
-        # The text area that the prompt is has its own use for these.
-        Binding("f6", "edit", "Edit the question", priority=True, id="chat.edit"),
-        Binding("f7", "go_on", "Go on with the answer", priority=True, id="chat.go_on"),
+        # With priority, for the text area that the prompt is has its own use for these.
+        Binding("f6", "typed('edit')", "Edit the question", priority=True, id="chat.edit"),
+        Binding("f7", "typed('go_on')", "Go on with the answer", priority=True, id="chat.go_on"),
         Binding("alt+left", "sibling(-1)", "Other version before", id="chat.version_before"),
         Binding("alt+right", "sibling(1)", "Other version after", id="chat.version_after"),
         Binding("alt+u", "undo", "Undo", id="chat.undo"),
@@ -102,6 +102,10 @@ class AnsweringScreen(EngineScreen):
         """Whether the user knows that the oldest turns are about to leave the context."""
 
     # -- asking ---------------------------------------------------------------------
+
+    def action_typed(self, action: str) -> None:
+        """Do something once what was typed is in the prompt: a priority key overtakes it."""
+        self.query_one(Prompt).call_later(self.run_action, action)
 
     @on(Prompt.Submitted)
     def submit(self, event: Prompt.Submitted) -> None:
@@ -235,8 +239,8 @@ class AnsweringScreen(EngineScreen):
         if turn.role == "user":
             self.notify("There is no answer here to go on with.", markup=False)
             return
-        prefix = self.conversation.continuation(turn.id, self._info)
-        self._answer_again(turn.parent_id, Start(sampling(self.settings), prefix))
+        start = Start(sampling(self.settings), self.conversation.continuation(turn.id, self._info))
+        self._answer_again(turn.parent_id, start)
 
     @work(exclusive=True, group="ask")
     async def _answer_again(self, question_id: int | None, start: Start) -> None:
@@ -249,8 +253,7 @@ class AnsweringScreen(EngineScreen):
             return
         turn = self.target()
         if turn is not None and self.query_one(Transcript).marked is None:
-            exchange = self.conversation.exchanges[-1]
-            turn = exchange.question
+            turn = self.conversation.exchanges[-1].question
         if turn is None:
             self.notify("There is nothing to edit yet.", markup=False)
             return
@@ -437,13 +440,3 @@ class AnsweringScreen(EngineScreen):
     @work(exclusive=True, group="show")
     async def _show_other(self) -> None:
         await self.show_path()
-
-    @work(exclusive=True, group="history")
-    async def read_history(self) -> None:
-        """Let the prompt recall the questions of all conversations."""
-        if self.store is None:
-            return
-        try:
-            self.query_one(Prompt).earlier = await asyncio.to_thread(self.store.recent_questions)
-        except UrialError as error:
-            self.complain(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -117,7 +118,7 @@ class ChatScreen(SwitchingScreen, XrayScreen):
         self.show_status(model=self.model, preamble=self.preamble.name)
         if self._first_trouble is not None:
             self.complain(self._first_trouble)
-        self.read_history()
+        self._read_history()
         self.engine.start()
         self.load()
 
@@ -223,3 +224,13 @@ class ChatScreen(SwitchingScreen, XrayScreen):
         self.query_one("#too-small", Static).update(
             f"This window is {width} by {height}; urial needs {MIN_WIDTH} by {MIN_HEIGHT}."
         )
+
+    @work(exclusive=True, group="history")
+    async def _read_history(self) -> None:
+        """Let the prompt recall the questions of all conversations."""
+        if self.store is None:
+            return
+        try:
+            self.query_one(Prompt).earlier = await asyncio.to_thread(self.store.recent_questions)
+        except UrialError as error:
+            self.complain(error)

@@ -10,6 +10,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,7 +174,10 @@ class _Run:
                 self._count += 1
             else:
                 self._show(found)
-        self._print(comparison, file, {item.id for item in queries})
+        with ThreadPoolExecutor(1) as helper:
+            # The models' memory is given back meanwhile.
+            helper.submit(self._engine.close)
+            self._print(comparison, file, {item.id for item in queries})
 
     def _queries(self, query: str | None) -> list[Query]:
         from urial_tui.compare.items import Query, read_queries

@@ -4,8 +4,9 @@ The only module that imports `llama_cpp`; `context` and `sampling` wrap the rest
 through `lib`. Every call whose arguments could make the library abort or crash the process
 is checked in these wrappers first (ids, sequence numbers, batch sizes, NULL pointers), so
 that the rest of the worker can be written without fear. One thread makes all calls, but for
-the evaluations that `forcing` makes at the same time, in contexts of their own. What is
-created is freed in the order sampler, context, adapter, model.
+the evaluations that `forcing` makes at the same time, in contexts of their own, and for a
+vocabulary that is read while another model loads. What is created is freed in the order
+sampler, context, adapter, model.
 """
 
 from __future__ import annotations

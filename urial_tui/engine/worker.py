@@ -3,7 +3,8 @@
 It speaks on pipes of its own: fds 0 and 1 are moved away at once and replaced, so that
 whatever native code prints lands in the log file (fd 2). A thread reads commands, because
 `Cancel` has to be seen while native code runs; every native call is made by the main
-thread. When the client goes away, the worker does so too, whatever it is doing.
+thread, but for those that `llama` names. When the client goes away, the worker does so too,
+whatever it is doing.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ from urial_tui.errors import EngineError
 
 if TYPE_CHECKING:
     from urial_tui.engine.context import AbortFlag
+    from urial_tui.engine.llama import Model
     from urial_tui.engine.loaded import LoadedModel
 
 _LAST_BREATH = 2.0
@@ -113,6 +115,8 @@ class Worker:
         self._slots: dict[Slot, LoadedModel] = {}
         self._request_id = 0
         self._evaluated = False
+        self._read: dict[Model, tuple[list[bytes], list[int]]] = {}
+        """A vocabulary that was read before it was asked for."""
 
     def emit(self, event: Event) -> None:
         """Send an event; the process ends quietly when nobody listens any more."""
@@ -178,7 +182,18 @@ class Worker:
         for slot in tuple(self._slots):
             self._unload(slot)
 
+    def _reading(self, model: Model) -> threading.Thread:
+        """Reads a vocabulary: who loads a second side asks for it next, and it takes as long."""
+
+        def read() -> None:
+            self._read[model] = model.vocab.read_all()
+
+        thread = threading.Thread(target=read, name="vocabulary", daemon=True)
+        thread.start()
+        return thread
+
     def _unload(self, slot: Slot) -> None:
+        self._read.clear()
         loaded = self._slots.pop(slot, None)
         if loaded:
             loaded.close()
@@ -204,7 +219,12 @@ class Worker:
 
         self._request_id = command.id
         other = next(iter(self._slots.values()), None)
-        loaded = LoadedModel(command, self._cache_dir, self._flag, progress, notice, other)
+        aside = self._reading(other.model) if other and command.slot == "second" else None
+        try:
+            loaded = LoadedModel(command, self._cache_dir, self._flag, progress, notice, other)
+        finally:
+            if aside:
+                aside.join()
         self._slots[command.slot] = loaded
         self.emit(Loaded(id=command.id, info=loaded.info, load_s=time.perf_counter() - started))
 
@@ -234,7 +254,9 @@ class Worker:
         self.emit(trace(self._model(), command, self.emit))
 
     def _read_vocabulary(self, command: ReadVocabulary) -> None:
-        pieces, types = self._model(command.slot).model.vocab.read_all()
+        model = self._model(command.slot).model
+        read = self._read.pop(model) if model in self._read else model.vocab.read_all()
+        pieces, types = read
         self.emit(VocabularyRead(id=command.id, pieces=tuple(pieces), types=tuple(types)))
 
     def _model(self, slot: Slot = "main") -> LoadedModel:

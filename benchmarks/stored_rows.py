@@ -54,7 +54,7 @@ def divergences(first: Floats, second: Floats) -> NDArray[np.float64]:
     """KL(first || second) of n positions, from float32 (n, n_vocab) logits of both."""
     log_p = kept(first)
     top = second.max(axis=1, keepdims=True)
-    terms = np.exp(log_p) * (log_p - second + (top + _log_sum(second, top)))
+    terms = _expf(log_p) * (log_p - second + (top + _log_sum(second, top)))
     found: NDArray[np.float64] = np.where(log_p > -_DEPTH, terms, 0).sum(axis=1, dtype=np.float64)
     return found
 
@@ -104,6 +104,12 @@ def percentile(ordered: NDArray[np.float32], fraction: float) -> float:
 
 
 def _log_sum(logits: Floats, top: Floats) -> Floats:
-    sums = np.exp(logits - top).sum(axis=1, keepdims=True, dtype=np.float64)
+    sums = _expf(logits - top).sum(axis=1, keepdims=True, dtype=np.float64)
     found: Floats = np.log(sums).astype(np.float32)
+    return found
+
+
+def _expf(x: Floats) -> Floats:
+    """exp() to the last bit, as in C; numpy's own float32 is not always, which shows in a sum."""
+    found: Floats = np.exp(x.astype(np.float64)).astype(np.float32)
     return found

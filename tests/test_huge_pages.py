@@ -133,8 +133,21 @@ def test_what_was_read_before_does_not_count(mapped: Mapped, tmp_path: Path) -> 
 def test_no_more_than_half_of_the_free_memory(mapped: Mapped, tmp_path: Path) -> None:
     weights = MappedWeights(str(mapped.path), system(tmp_path / "root", free=7 * PAGE))
     mapped.read(range(PAGES))
+    for _ in range(2):
+        move_all(weights)
+        assert moved_pages(mapped) == [0, 1, 2]
+    (tmp_path / "root/proc/meminfo").write_text(f"MemAvailable: {100 * PAGE // 1024} kB\n")
     move_all(weights)
     assert moved_pages(mapped) == [0, 1, 2]
+    mapped.check()
+
+
+def test_no_more_than_half_of_what_is_free_by_then(mapped: Mapped, tmp_path: Path) -> None:
+    weights = MappedWeights(str(mapped.path), system(tmp_path / "root"))
+    mapped.read(range(PAGES))
+    (tmp_path / "root/proc/meminfo").write_text(f"MemAvailable: {5 * PAGE // 1024} kB\n")
+    move_all(weights)
+    assert moved_pages(mapped) == [0, 1]
     mapped.check()
 
 

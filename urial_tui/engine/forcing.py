@@ -6,8 +6,8 @@ a model compared with itself in the same context agrees to the last bit.
 
 On a CPU both sides are evaluated at the same time, each by half of the threads: two threads
 that share each product wait for each other and while results are copied, and 8 windows of 511
-tokens took 1.1 times as long that way (two cores; the demo model and its Q8_0). It is the one
-place where a second thread makes native calls; each context is in the hands of one.
+tokens took 1.1 times as long that way (two cores; the demo model and its Q8_0). Each context
+stays in the hands of one thread.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ and while the worker has nothing else to do. The demo model decodes 1.13 times a
 
 What always holds: each address keeps its bytes; the file is not written; only places that
 evaluations read are moved, since a library that has repacked a tensor never reads the
-original again; at most half of the free memory is taken. All calls have to come from the
+original again; at most half of the memory that was free after the load is taken, and never more
+than half of what is free. All calls have to come from the
 thread that makes native calls: nobody may read the weights meanwhile.
 """
 
@@ -55,6 +56,7 @@ class MappedWeights:
         self._hot: list[tuple[int, int]] = []
         if self._page:
             self._libc = _libc()
+            self._left = self._available() // 2
             self._forget()
 
     @property
@@ -66,8 +68,7 @@ class MappedWeights:
         """See what the evaluations up to now have read, for `move`."""
         if not self._page:
             return
-        available = machine_memory(self._root).available or 0
-        left = available // 2 // self._page * self._page
+        left = min(self._left, self._available() // 2) // self._page * self._page
         self._hot = []
         try:
             for start, end in self._read_runs():
@@ -87,9 +88,14 @@ class MappedWeights:
             if not self._replace(start, part):
                 self._hot = []
                 self._page = 0
-            elif part < end:
-                self._hot.append((part, end))
+            else:
+                self._left -= part - start
+                if part < end:
+                    self._hot.append((part, end))
         return bool(self._hot)
+
+    def _available(self) -> int:
+        return machine_memory(self._root).available or 0
 
     def _forget(self) -> None:
         """Start to watch: pages are seen again from the next read on."""

@@ -189,7 +189,7 @@ def test_an_idle_worker_moves_its_model_and_goes_on_as_before(
     demo_model: Path, tmp_path: Path
 ) -> None:
     with Engine(cache_dir=tmp_path / "cache", log_file=tmp_path / "engine.log") as engine:
-        list(engine.load(demo_model, options=EngineOptions(n_ctx=1024)))
+        list(engine.load(demo_model, options=EngineOptions(n_ctx=1024, threads=1)))
 
         def answer() -> tuple[int, ...]:
             turn = (TextSegment(text="The months of a year are January, February"),)

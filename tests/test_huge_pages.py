@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from urial_tui.engine.client import Engine
-from urial_tui.engine.huge_pages import MappedWeights
+from urial_tui.engine.huge_pages import MappedWeights, huge_page_size
 from urial_tui.engine.protocol import EngineOptions, Finished, Sampling, TextSegment
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="huge pages are asked for on Linux")
@@ -173,6 +173,20 @@ def test_a_system_that_hides_what_was_read_is_left_alone(mapped: Mapped, tmp_pat
     assert moved_pages(mapped) == []
 
 
+def test_a_file_smaller_than_a_huge_page_costs_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked(_: MappedWeights) -> Iterator[tuple[int, int]]:
+        raise AssertionError("looked for what is not there")
+
+    monkeypatch.setattr(MappedWeights, "_read_runs", looked)
+    path = tmp_path / "small.gguf"
+    path.write_bytes(b"GGUF" * 1000)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as small:
+        assert move_all(MappedWeights(str(path), system(tmp_path / "root"))) == 1
+        assert small[:4] == b"GGUF"
+
+
 def test_another_file_is_left_alone(mapped: Mapped, tmp_path: Path) -> None:
     other = tmp_path / "other.gguf"
     other.write_bytes(mapped.bytes)
@@ -182,9 +196,7 @@ def test_another_file_is_left_alone(mapped: Mapped, tmp_path: Path) -> None:
     assert moved_pages(mapped) == []
 
 
-@pytest.mark.skipif(
-    not MappedWeights("none.gguf").works, reason="this system has no huge pages to give"
-)
+@pytest.mark.skipif(not huge_page_size(Path("/")), reason="this system has no huge pages to give")
 def test_an_idle_worker_moves_its_model_and_goes_on_as_before(
     demo_model: Path, tmp_path: Path
 ) -> None:

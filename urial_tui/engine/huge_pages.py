@@ -52,17 +52,12 @@ class MappedWeights:
     def __init__(self, path: str, root: Path = Path("/")) -> None:
         self._name = os.fsencode(os.path.realpath(path)).replace(b"\n", b"\\012")
         self._root = root
-        self._page = _huge_page_size(root)
+        self._page = huge_page_size(root)
         self._hot: list[tuple[int, int]] = []
         if self._page:
             self._libc = _libc()
             self._left = self._available() // 2
             self._forget()
-
-    @property
-    def works(self) -> bool:
-        """Whether anything can be moved on this system."""
-        return self._page > 0
 
     def find(self) -> None:
         """See what the evaluations up to now have read, for `move`."""
@@ -100,9 +95,12 @@ class MappedWeights:
     def _forget(self) -> None:
         """Start to watch: pages are seen again from the next read on."""
         try:
-            for start, end in self._mappings():
-                self._libc.madvise(start, end - start, _DONTNEED)
+            whole = list(self._mappings())
         except OSError:
+            whole = []
+        for start, end in whole:
+            self._libc.madvise(start, end - start, _DONTNEED)
+        if not whole:  # a small file, or one that is not mapped
             self._page = 0
 
     def _mappings(self) -> Iterator[tuple[int, int]]:
@@ -156,7 +154,7 @@ class MappedWeights:
         return True
 
 
-def _huge_page_size(root: Path) -> int:
+def huge_page_size(root: Path) -> int:
     """Bytes of a huge page, 0 where the system gives none on request."""
     if sys.platform != "linux":
         return 0

@@ -5,37 +5,27 @@ from __future__ import annotations
 import math
 
 from textual.content import Content
-from textual.reactive import reactive
-from textual.widget import Widget
 
 from urial_tui.engine.protocol import Sampling, Stage, StageEffect, TracedToken
-from urial_tui.tui.traced_answer import TracedAnswer
+from urial_tui.tui.widgets.one_token import OneToken
 from urial_tui.tui.widgets.token_detail import fit, percent
 
 _NAME, _LEFT, _SHARE = 16, 12, 8
 _NOT_BY_CHAIN = "✂ This chain did not write it: it was branched, edited, or decided by rounding."
 
 
-class ChainTable(Widget):
+class ChainTable(OneToken):
     """One line a stage, for the token at `index`: candidates left, the token's probability."""
 
-    index: reactive[int] = reactive(-1)
-
-    def __init__(self, answer: TracedAnswer, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._answer = answer
-
-    def render(self) -> Content:
+    def tell(self, token: TracedToken) -> Content:
         """From the model's own distribution to the choice."""
-        answer = self._answer
-        if not 0 <= self.index < len(answer.tokens):
-            return Content("")
-        token = answer.tokens[self.index]
-        sampling = answer.trace.sampling
+        sampling = self.answer.trace.sampling
         head = f"{'sampler':<{_NAME}}{'left':>{_LEFT}}{'token':>{_SHARE}}"
         lines = [Content.styled(head, "bold $secondary underline")]
         share = percent(math.exp(token.logp))
-        lines.append(Content(f"{'the model':<{_NAME}}{answer.n_vocab:>{_LEFT},}{share:>{_SHARE}}"))
+        lines.append(
+            Content(f"{'the model':<{_NAME}}{self.answer.n_vocab:>{_LEFT},}{share:>{_SHARE}}")
+        )
         for number, (stage, effect) in enumerate(zip(sampling.stages, token.stages, strict=True)):
             lines.append(_line(stage, effect, sampling, number < token.passed))
         lines.append(_end(token, sampling))

@@ -5,29 +5,19 @@ from __future__ import annotations
 import math
 
 from textual.content import Content
-from textual.reactive import reactive
-from textual.widget import Widget
 
-from urial_tui.tui.traced_answer import TracedAnswer
+from urial_tui.engine.protocol import TracedToken
+from urial_tui.tui.widgets.one_token import OneToken
 from urial_tui.tui.widgets.token_detail import facts, number, percent
 
 
-class TokenFacts(Widget):
+class TokenFacts(OneToken):
     """Two lines on the token at `index` of an answer."""
 
-    index: reactive[int] = reactive(-1)
-
-    def __init__(self, answer: TracedAnswer, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._answer = answer
-
-    def render(self) -> Content:
+    def tell(self, token: TracedToken) -> Content:
         """Probability and rank; then how open the place was."""
-        answer = self._answer
-        if not 0 <= self.index < len(answer.tokens):
-            return Content("")
+        answer = self.answer
         width = max(20, self.content_size.width)
-        token = answer.tokens[self.index]
         place = Content.styled(f"token {self.index + 1:,} of {answer.total:,}", "$quiet")
         head = Content.assemble(
             (answer.quoted(token.id), "bold"),

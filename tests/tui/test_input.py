@@ -16,6 +16,7 @@ from tests.tui.conftest import Opened, shows, status, type_text, wait_until
 from tests.tui.terminals import Terminal
 from tests.tui.test_chat_screen import converse, markdown, prompt, transcript
 from tests.tui.test_copying import notices
+from tests.tui.test_turns import again
 from urial_tui import paths
 from urial_tui.chat.store import Store
 from urial_tui.errors import EngineError, SettingsError, UrialError
@@ -371,10 +372,8 @@ class TestMouse:
     ) -> None:
         async with opened() as pilot:
             await converse(pilot, engine, "Hi", "One.")
-            engine.enqueue(*answer("Two."))
-            await pilot.press("f5")
-            await wait_until(pilot, lambda: markdown(pilot) == ["Two."])
-            await wait_until(pilot, lambda: "ready" in status(pilot))
+            await again(pilot, engine, "f5", "Two.")
+            assert markdown(pilot) == ["Two."]
             for sign, text in (("‹", "One."), ("›", "Two.")):
                 author = transcript(pilot).views[1].query_one(".author")
                 at = str(author.render()).index(sign)

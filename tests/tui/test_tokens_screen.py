@@ -13,6 +13,7 @@ from tests.conftest import workers
 from tests.scripted import Gate, ScriptedEngine, answer, prefill, shown
 from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_until
 from tests.tui.test_chat_screen import converse, markdown
+from tests.tui.test_turns import again
 from tests.tui.traces import traced
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
@@ -49,6 +50,15 @@ async def read(pilot: Pilot[None]) -> None:
     """Open the screen and wait until all is read."""
     await open_tokens(pilot)
     await wait_until(pilot, lambda: status(pilot).rstrip().endswith("tokens"))
+
+
+async def read_part(pilot: Pilot[None], engine: ScriptedEngine) -> None:
+    """Open the screen and wait until three of five tokens are read; the rest never comes."""
+    first, _ = traced(WORDS, GREEDY, batch=3)
+    engine.enqueue_trace(first, gate := Gate())
+    await open_tokens(pilot)
+    await wait_until(pilot, gate.reached.is_set)
+    await wait_until(pilot, lambda: "token 3 of 5" in status(pilot))
 
 
 def ids_of(segments: tuple[TextSegment | TokenSegment, ...]) -> tuple[int, ...]:
@@ -123,10 +133,8 @@ class TestLooking:
     ) -> None:
         async with opened() as pilot:
             await converse(pilot, engine, "Hi", "One.")
-            engine.enqueue(*answer("Two."))
-            await pilot.press("f5")
-            await wait_until(pilot, lambda: markdown(pilot) == ["Two."])
-            await wait_until(pilot, lambda: "ready" in status(pilot))
+            await again(pilot, engine, "f5", "Two.")
+            assert markdown(pilot) == ["Two."]
             await open_tokens(pilot)
             await wait_until(pilot, lambda: bool(engine.traces))
             assert engine.traces[0].sampling == engine.requests[-1].sampling
@@ -198,11 +206,7 @@ class TestReading:
     ) -> None:
         async with opened() as pilot:
             await converse(pilot, engine, "Hi", "One two three.")
-            first, _ = traced(WORDS, GREEDY, batch=3)
-            engine.enqueue_trace(first, gate := Gate())
-            await open_tokens(pilot)
-            await wait_until(pilot, gate.reached.is_set)
-            await wait_until(pilot, lambda: "token 3 of 5" in status(pilot))
+            await read_part(pilot, engine)
             await pilot.press("escape")
             await wait_until(pilot, lambda: "stopped at token 3 of 5" in status(pilot))
             await pilot.press("escape")
@@ -318,11 +322,7 @@ class TestBranching:
     ) -> None:
         async with opened() as pilot:
             await converse(pilot, engine, "Hi", "One two three.")
-            first, _ = traced(WORDS, GREEDY, batch=3)
-            engine.enqueue_trace(first, gate := Gate())
-            await open_tokens(pilot)
-            await wait_until(pilot, gate.reached.is_set)
-            await wait_until(pilot, lambda: "token 3 of 5" in status(pilot))
+            await read_part(pilot, engine)
             engine.enqueue(*answer("!"))
             await pilot.press("2")
             await wait_until(pilot, lambda: len(engine.requests) == 2)

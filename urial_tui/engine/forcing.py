@@ -67,7 +67,8 @@ def score(main: LoadedModel, second: LoadedModel | None, request: Score, emit: E
     read = answer if readable else answer[:-1]
     abreast = _fit_abreast(sides)
     pairs: Iterator[tuple[Floats, Floats]]
-    batches = [_batches(side, read, len(answer), n_ctx, 1 + abreast) for side in sides]
+    share = 2 if abreast else 1
+    batches = [_batches(side, read, len(answer), n_ctx, share) for side in sides]
     scores = b""
     replaced = False
     if request.spill:

@@ -16,6 +16,7 @@ thread that makes native calls: nobody may read the weights meanwhile.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import re
 import sys
@@ -30,11 +31,8 @@ STEP = 4 << 20
 _LARGEST_PAGE = 4 << 20
 """Some systems have huge pages of 32 or 512 MiB; they would take whole tensors at a time."""
 
-# Numbers of <sys/mman.h> on Linux, equal on x86-64 and arm64.
-_READ, _READ_WRITE = 1, 3
-_PRIVATE_ANONYMOUS = 0x22
 _MAYMOVE_FIXED = 3
-_DONTNEED, _HUGEPAGE = 4, 14
+"""MREMAP_MAYMOVE | MREMAP_FIXED (<sys/mman.h> on Linux), which `mmap` does not name."""
 _FAILED = ctypes.c_void_p(-1).value
 
 _MAPPING = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) r--s \S+ \S+ \S+ +(.+)")
@@ -99,7 +97,7 @@ class MappedWeights:
         except OSError:
             whole = []
         for start, end in whole:
-            self._libc.madvise(start, end - start, _DONTNEED)
+            self._libc.madvise(start, end - start, mmap.MADV_DONTNEED)
         if not whole:  # a small file, or one that is not mapped
             self._page = 0
 
@@ -136,7 +134,8 @@ class MappedWeights:
         """Put a copy in huge pages in the place of [start, end)."""
         libc, size = self._libc, end - start
         room = size + self._page
-        scratch = libc.mmap(None, room, _READ_WRITE, _PRIVATE_ANONYMOUS, -1, 0)
+        access, kind = mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        scratch = libc.mmap(None, room, access, kind, -1, 0)
         if scratch == _FAILED:
             return False
         copy = -(-scratch // self._page) * self._page
@@ -144,9 +143,9 @@ class MappedWeights:
             libc.munmap(scratch, copy - scratch)
         if scratch + room > copy + size:
             libc.munmap(copy + size, scratch + room - copy - size)
-        libc.madvise(copy, size, _HUGEPAGE)
+        libc.madvise(copy, size, mmap.MADV_HUGEPAGE)
         ctypes.memmove(copy, start, size)
-        libc.mprotect(copy, size, _READ)
+        libc.mprotect(copy, size, mmap.PROT_READ)
         # In one step, and refused before anything is changed where the system's limits forbid it.
         if libc.mremap(copy, size, size, _MAYMOVE_FIXED, start) != start:
             libc.munmap(copy, size)

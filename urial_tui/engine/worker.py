@@ -170,7 +170,7 @@ class Worker:
 
     def tidy(self) -> bool:
         """Some milliseconds of what can wait until nobody does; whether there is more of it."""
-        models = {id(loaded.model): loaded.model for loaded in self._slots.values()}.values()
+        models = {loaded.model for loaded in self._slots.values()}
         if self._evaluated:
             self._evaluated = False
             for model in models:

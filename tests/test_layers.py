@@ -2,7 +2,8 @@
 
     cli, tui → chat, compare, evaluate → engine.client → engine.protocol
 
-`prompting`, `models`, `settings`, `memory`, `paths`, `errors` and `sanitize` may be used by all.
+`prompting`, `models`, `settings`, `memory`, `paths`, `files`, `errors` and `sanitize` may be used
+by all.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ MAX_LINES = 450
 
 LEAVES = {
     "errors",
+    "files",
     "memory",
     "paths",
     "sanitize",
@@ -38,11 +40,12 @@ MAY_IMPORT = {
     "sanitize": set[str](),
     "memory": set[str](),
     "paths": {"errors"},
-    "settings": {"errors", "paths", "sanitize", "engine.protocol"},
-    "settings_file": {"errors", "paths", "settings"},
+    "files": set[str](),
+    "settings": {"errors", "files", "paths", "sanitize", "engine.protocol"},
+    "settings_file": {"errors", "files", "paths", "sanitize", "settings"},
     "prompting": LEAVES,
     "models": LEAVES,
-    "engine": {"errors", "memory", "paths", "sanitize", "engine"},
+    "engine": {"errors", "files", "memory", "paths", "sanitize", "engine"},
     "chat": LEAVES | WORK | {"engine.client"},
     # The columns in which the worker's numbers travel.
     "compare": LEAVES | WORK | {"engine.client", "engine.scores"},

@@ -28,7 +28,7 @@ from urial_tui.compare.items import Query, ScoredItem, document
 from urial_tui.compare.runner import Comparison
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client import Engine
-from urial_tui.engine.loaded import FORCED_BATCH
+from urial_tui.engine.limits import FORCED_BATCH
 from urial_tui.engine.protocol import (
     EngineOptions,
     Event,

@@ -32,6 +32,7 @@ LEAVES = {
     "prompting",
     "models",
     "engine.protocol",
+    "engine.limits",
 }
 WORK = {"chat", "compare", "evaluate", "benchmark"}
 RECORDED = {"engine.recording", "engine.replay"}
@@ -62,7 +63,13 @@ MAY_IMPORT = {
 }
 """For each part of the package, the parts that it may import, beside itself."""
 
-CLIENT_SIDE = ("engine.client", "engine.protocol", "engine.scores", "engine.replay")
+CLIENT_SIDE = (
+    "engine.client",
+    "engine.protocol",
+    "engine.limits",
+    "engine.scores",
+    "engine.replay",
+)
 """Runs in the user's process, and must not pull in what belongs to the worker's."""
 
 NETWORK = {

@@ -21,16 +21,13 @@ from hypothesis import strategies as st
 
 from tests import tinygguf
 from urial_tui import paths
+from urial_tui.engine.limits import context_tokens
 from urial_tui.errors import ModelError, SettingsError
 from urial_tui.memory import MachineMemory, machine_memory
 from urial_tui.models import catalogue as catalogue_module
 from urial_tui.models import demo
 from urial_tui.models.catalogue import CatalogueEntry, find_entry, load_catalogue
-from urial_tui.models.fit import (
-    check_fit,
-    context_tokens,
-    memory_need,
-)
+from urial_tui.models.fit import check_fit, memory_need
 from urial_tui.models.gguf_file import MAX_STRINGS
 from urial_tui.models.header import check_gguf, inspect_header, part_paths, same_tokenizer
 from urial_tui.models.registry import list_models, resolve
@@ -836,6 +833,7 @@ def test_the_context_is_the_engine_s_where_none_is_asked_for() -> None:
     assert context_tokens(0, 2048) == 2048
     assert context_tokens(0, None) == 8192
     assert context_tokens(1000, 2048) == 1024
+    assert context_tokens(4096, 2048) == 2048, "no more than the model was trained on"
 
 
 def test_a_model_that_does_not_fit_is_refused_with_numbers(llama_gguf: Path) -> None:
@@ -846,7 +844,8 @@ def test_a_model_that_does_not_fit_is_refused_with_numbers(llama_gguf: Path) -> 
     assert "smaller model" in caught.value.hint
 
 
-def test_a_context_that_would_fit_is_offered_and_fits(llama_gguf: Path) -> None:
+def test_a_context_that_would_fit_is_offered_and_fits(tmp_path: Path) -> None:
+    llama_gguf = tinygguf.write_llama(tmp_path / "long.gguf", n_ctx_train=2_000_000)
     memory = MachineMemory(total=200_000_000)
     with pytest.raises(ModelError) as caught:
         check_fit(llama_gguf, n_ctx=1_000_000, kv_type="f16", memory=memory)

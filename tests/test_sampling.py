@@ -9,6 +9,7 @@ import pytest
 
 from urial_tui.engine import llama
 from urial_tui.engine.context import Context
+from urial_tui.engine.limits import chat_size
 from urial_tui.engine.protocol import Sampling
 from urial_tui.engine.sampling import Sampler
 
@@ -18,7 +19,7 @@ def evaluated(demo_model: Path) -> Iterator[tuple[llama.Model, Context, list[int
     """The demo model behind a short text, with logits for its last token."""
     llama.initialise()
     model = llama.Model(str(demo_model), gpu_layers=0, progress=lambda _fraction: True)
-    context = Context(model, n_ctx=512, n_batch=512, threads=2, kv_type="f16")
+    context = Context(model, chat_size(512, 512), threads=2, kv_type="f16")
     ids = [*model.vocab.bos, *model.vocab.tokenize("Some animals are: the cat, the dog, the")]
     yield model, context, ids
     context.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from urial_tui.engine.client import Engine
-from urial_tui.engine.loaded import WATCHED_BATCH
+from urial_tui.engine.limits import WATCHED_BATCH
 from urial_tui.engine.protocol import (
     EngineOptions,
     Event,

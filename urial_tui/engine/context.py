@@ -11,14 +11,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from urial_tui.engine.limits import FULL_WINDOWS, ContextSize
 from urial_tui.engine.llama import Adapter, LoadError, Model, first_error, forget_errors, lib
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-MAX_SEQUENCES = 8
-"""Sequences of a context: the pinned preamble and the conversations that fork from it."""
 
 KV_TYPES: dict[str, int] = {"f16": 1, "q8_0": 8, "q4_0": 2}
 """ggml_type numbers (ggml.h)."""
@@ -44,39 +42,33 @@ class Context:
 
     Args:
         model: The model; it has to outlive the context.
-        n_ctx: Tokens of the cache, shared by all sequences; rounded up by the library.
-        n_batch: Most tokens of one call.
+        size: How large it is; the library rounds its tokens up.
         threads: Threads to compute with.
         kv_type: A key of `KV_TYPES`.
         adapter: Changes the model for this context.
-        n_outputs: Most tokens of one call that get logits (each n_vocab floats).
-        n_sequences: How many sequences there are.
     """
 
     def __init__(
         self,
         model: Model,
+        size: ContextSize,
         *,
-        n_ctx: int,
-        n_batch: int,
         threads: int,
         kv_type: str,
         adapter: Adapter | None = None,
-        n_outputs: int = MAX_SEQUENCES,
-        n_sequences: int = MAX_SEQUENCES,
     ) -> None:
         forget_errors()
         params = lib.llama_context_default_params()
-        params.n_ctx = n_ctx
-        params.n_batch = params.n_ubatch = min(n_batch, n_ctx)
-        params.n_seq_max = n_sequences
+        params.n_ctx = size.n_ctx
+        params.n_batch = params.n_ubatch = min(size.n_batch, size.n_ctx)
+        params.n_seq_max = size.n_sequences
         # The logits buffer is reserved for this many rows, not for a whole batch (Gemma:
         # 8 MiB, not 514); fewer than n_seq_max aborts the process.
-        params.n_outputs_max = max(n_outputs, n_sequences)
+        params.n_outputs_max = max(size.n_outputs, size.n_sequences)
         params.n_threads = params.n_threads_batch = threads
         params.flash_attn_type = 1
         params.type_k = params.type_v = KV_TYPES[kv_type]
-        params.swa_full = True
+        params.swa_full = FULL_WINDOWS
         params.kv_unified = True
         params.no_perf = True
         self._model = model
@@ -87,8 +79,8 @@ class Context:
         self.n_batch = int(lib.llama_n_batch(self.handle))
         self.n_vocab = model.vocab.size
         self.kv_type = kv_type
-        self.n_outputs = n_outputs
-        self._n_sequences = n_sequences
+        self.n_outputs = size.n_outputs
+        self._n_sequences = size.n_sequences
         self._memory = lib.llama_get_memory(self.handle)
         if not self._memory:
             lib.llama_free(self.handle)

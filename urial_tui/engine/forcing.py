@@ -21,7 +21,8 @@ from typing import NamedTuple
 import numpy as np
 
 from urial_tui.engine.context import Aborted, Context
-from urial_tui.engine.loaded import FORCED_BATCH, HEAD_BATCH, LoadedModel
+from urial_tui.engine.limits import FORCED_BATCH, HEAD_BATCH
+from urial_tui.engine.loaded import LoadedModel
 from urial_tui.engine.protocol import Event, PrefillProgress, Score, Scored, Turn
 from urial_tui.engine.scores import Floats, PositionScores, SideScores
 from urial_tui.engine.scoring import PairScorer, SideScorer

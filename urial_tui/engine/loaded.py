@@ -10,8 +10,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from urial_tui.engine import llama
-from urial_tui.engine.context import MAX_SEQUENCES, Aborted, AbortFlag, Context, NoSlot
+from urial_tui.engine.context import Aborted, AbortFlag, Context, NoSlot
 from urial_tui.engine.kv import PINNED, Branch, KVCache, prefill
+from urial_tui.engine.limits import (
+    FULL_WINDOWS,
+    MAX_SEQUENCES,
+    ContextSize,
+    batch_size,
+    chat_size,
+    context_tokens,
+    forced_size,
+    watched_size,
+)
 from urial_tui.engine.llama import Adapter, LoadError, Model
 from urial_tui.engine.preamble_store import MIN_TOKENS, PreambleStore, StateKey, fingerprint
 from urial_tui.engine.protocol import (
@@ -26,24 +36,6 @@ from urial_tui.engine.protocol import (
 from urial_tui.engine.threads import ThreadGovernor, physical_cores
 from urial_tui.errors import EngineError
 from urial_tui.sanitize import sanitize_line
-
-AUTO_CONTEXT = 8192
-"""Tokens of context where the settings leave it to us and the model was trained on more."""
-
-WATCHED_BATCH = 96
-"""Most tokens of an answer that the second slot reads at once while it is written.
-
-A token costs 4.6 ms in batches of 24, 4.1 in 48, 3.8 in 96 and 3.8 in 128 (the demo model and its
-adapter on two cores), and 1 MiB twice for its logits at 262,144 tokens of vocabulary."""
-
-FORCED_BATCH = 128
-"""Tokens of a batch with logits for each: 128 MiB of them at 262,144 tokens of vocabulary.
-
-Twice as many are not faster enough (a tenth) for what they take: a model holds its logits
-twice, and a comparison two models."""
-
-HEAD_BATCH = 256
-"""Tokens of a batch in front of those, which needs no logits."""
 
 
 class LoadedModel:
@@ -208,7 +200,7 @@ class LoadedModel:
             library=llama.system_info(),
             kv_type=options.kv_type,
             flash_attention=True,
-            swa_full=True,
+            swa_full=FULL_WINDOWS,
             unified=True,
             n_batch=self.context.n_batch,
             gpu_layers=self.info.gpu_layers,
@@ -261,14 +253,12 @@ class LoadedModel:
         Raises:
             EngineError: It can't be made.
         """
-        n_ctx = -(-n_ctx // 1024) * 1024
-        if self._forced is None or self._forced.n_ctx != n_ctx:
+        size = forced_size(n_ctx)
+        if self._forced is None or self._forced.n_ctx != size.n_ctx:
             if self._forced is not None:
                 self._forced.close()
                 self._forced = None
-            self._forced = self._new_context(
-                n_ctx, n_batch=HEAD_BATCH, n_outputs=FORCED_BATCH, n_sequences=1
-            )
+            self._forced = self._new_context(size)
             self._forced.set_abort_flag(self.flag)
         self._forced.clear()
         return self._forced
@@ -305,42 +295,29 @@ class LoadedModel:
     def _make_context(self, options: EngineOptions, gpu_layers: int) -> Context:
         model = self.model
         trained = model.n_ctx_train
-        n_ctx = options.n_ctx or min(trained or AUTO_CONTEXT, AUTO_CONTEXT)
-        if trained and n_ctx > trained:
+        if trained and options.n_ctx > trained:
             self._notice(
                 f"The model was trained on a context of {trained} tokens, so that is used "
-                f"in place of {n_ctx}."
+                f"in place of {options.n_ctx}."
             )
-            n_ctx = trained
+        sized = watched_size if self._command.slot == "second" else chat_size
         return self._new_context(
-            n_ctx,
-            n_batch=_batch_size(model.parameters, gpu_layers),
-            n_outputs=WATCHED_BATCH if self._command.slot == "second" else MAX_SEQUENCES,
+            sized(context_tokens(options.n_ctx, trained), batch_size(model.parameters, gpu_layers))
         )
 
-    def _new_context(
-        self,
-        n_ctx: int,
-        *,
-        n_batch: int,
-        n_outputs: int,
-        n_sequences: int = MAX_SEQUENCES,
-    ) -> Context:
+    def _new_context(self, size: ContextSize) -> Context:
         options = self._command.options
         try:
             return Context(
                 self.model,
-                n_ctx=n_ctx,
-                n_batch=n_batch,
+                size,
                 threads=options.threads or physical_cores(),
                 kv_type=options.kv_type,
                 adapter=self.adapter,
-                n_outputs=n_outputs,
-                n_sequences=n_sequences,
             )
         except LoadError as error:
             raise EngineError(
-                f"No context of {n_ctx} tokens can be made for the model {self._name}: "
+                f"No context of {size.n_ctx} tokens can be made for the model {self._name}: "
                 f"{_reason(error)}.",
                 "Set a smaller context (engine.context), or choose a smaller model.",
             ) from error
@@ -374,17 +351,6 @@ class LoadedModel:
                 for name, description, kind, memory in llama.devices()
             ),
         )
-
-
-def _batch_size(parameters: int, gpu_layers: int) -> int:
-    """Tokens of a prefill batch: small enough that progress is seen on a big model.
-
-    It depends on the model alone, never on how fast the machine happens to be: other batch
-    shapes round differently, and the same question has to get the same answer.
-    """
-    if gpu_layers or parameters < 1_000_000_000:
-        return 512
-    return 256 if parameters < 4_000_000_000 else 128
 
 
 def _reason(error: LoadError) -> str:

@@ -16,7 +16,8 @@ from collections.abc import Callable, Generator, Sequence
 
 from urial_tui.engine.context import DecodeError, NoSlot
 from urial_tui.engine.kv import Branch, prefill
-from urial_tui.engine.loaded import WATCHED_BATCH, LoadedModel
+from urial_tui.engine.limits import WATCHED_BATCH
+from urial_tui.engine.loaded import LoadedModel
 from urial_tui.engine.protocol import (
     Event,
     Generate,

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import msgspec
 
+from urial_tui.engine.limits import MAX_SEQUENCES, batch_size, context_tokens
 from urial_tui.engine.protocol import KVType
 from urial_tui.errors import ModelError
 from urial_tui.memory import MachineMemory, machine_memory
@@ -32,12 +33,8 @@ from urial_tui.sanitize import sanitize_line
 PROCESS_BYTES = 128_000_000
 """Python and the native library in the worker, with room to spare."""
 
-AUTO_CONTEXT = 8192
-"""Tokens, where the context is left to the engine and the model was trained on more."""
-
 _ELEMENT_BYTES = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
-_BATCH = 512
-_SEQUENCES = 8
+_BATCH = batch_size(0, 0)
 
 
 class MemoryNeed(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +74,7 @@ def memory_need(path: Path, header: Metadata, *, n_ctx: int, kv_type: KVType) ->
         kv_cache=int(n_ctx * _kv_elements(header) * _ELEMENT_BYTES[kv_type]),
         state=_state_bytes(header),
         compute=4
-        * (_BATCH * (4 * embedding + 3 * feed_forward + n_ctx) + 2 * _SEQUENCES * vocabulary),
+        * (_BATCH * (4 * embedding + 3 * feed_forward + n_ctx) + 2 * MAX_SEQUENCES * vocabulary),
     )
 
 
@@ -138,12 +135,6 @@ def check_fit(
     return ""
 
 
-def context_tokens(asked: int, trained: int | None) -> int:
-    """The tokens of a context: `asked`, or the engine's own choice for 0; a multiple of 256."""
-    tokens = asked or min(trained or AUTO_CONTEXT, AUTO_CONTEXT)
-    return -(-tokens // 256) * 256
-
-
 def _layer_values(header: Metadata, key: str, missing: int) -> tuple[int, ...]:
     """A value for each layer; damaged or missing ones count as `missing`."""
     layers = max(0, min(header.number("block_count") or 0, 10_000))
@@ -172,7 +163,9 @@ def _state_bytes(header: Metadata) -> int:
     kernel = header.number("ssm.conv_kernel") or 1
     groups = header.number("ssm.group_count") or 0
     layers = header.number("block_count") or 0
-    return 4 * _SEQUENCES * layers * ((kernel - 1) * (inner + 2 * groups * state) + inner * state)
+    return (
+        4 * MAX_SEQUENCES * layers * ((kernel - 1) * (inner + 2 * groups * state) + inner * state)
+    )
 
 
 def _smaller(need: MemoryNeed, total: int) -> str:

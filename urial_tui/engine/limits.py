@@ -1,0 +1,94 @@
+"""How large the engine's contexts are, by what they are for.
+
+The worker makes its contexts by these numbers and the memory estimate counts with them, so
+they stand here alone. They follow from the model and the request, never from how fast or how
+large the machine happens to be: other batch shapes round differently, and the same question
+has to get the same answer.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+MAX_SEQUENCES = 8
+"""Sequences of a context: the pinned preamble and the conversations that fork from it."""
+
+AUTO_CONTEXT = 8192
+"""Tokens of context where the settings leave it to us and the model was trained on more."""
+
+WATCHED_BATCH = 96
+"""Most tokens of an answer that the second slot reads at once while it is written.
+
+A token costs 4.6 ms in batches of 24, 4.1 in 48, 3.8 in 96 and 3.8 in 128 (the demo model and its
+adapter on two cores), and 1 MiB twice for its logits at 262,144 tokens of vocabulary."""
+
+FORCED_BATCH = 128
+"""Tokens of a batch with logits for each: 128 MiB of them at 262,144 tokens of vocabulary.
+
+Twice as many are not faster enough (a tenth) for what they take: a model holds its logits
+twice, and a comparison two models."""
+
+HEAD_BATCH = 256
+"""Tokens of a batch in front of those, which needs no logits."""
+
+FULL_WINDOWS = True
+"""Whether layers with a sliding window hold the whole context, and can be cut anywhere."""
+
+_STEP = 256
+"""The library rounds a context up to a multiple of this."""
+
+_FORCED_STEP = 1024
+"""A forced context is made anew less often where its size grows in larger steps."""
+
+
+class ContextSize(msgspec.Struct, frozen=True, kw_only=True):
+    """What the buffers of a context follow from, beside the model and the type of its cache.
+
+    `n_ctx`: tokens of the cache, shared by all sequences. `n_batch`: most tokens of one call.
+    `n_outputs`: most tokens of one call that get logits. `n_sequences`: how many there are.
+    """
+
+    n_ctx: int
+    n_batch: int
+    n_outputs: int
+    n_sequences: int
+
+
+def context_tokens(asked: int, trained: int | None) -> int:
+    """Tokens of a chat's context: `asked`, 0 for our choice; at most what was trained on.
+
+    A multiple of 256, as the library rounds up.
+    """
+    tokens = asked or AUTO_CONTEXT
+    return -(-(min(tokens, trained) if trained else tokens) // _STEP) * _STEP
+
+
+def chat_size(n_ctx: int, n_batch: int) -> ContextSize:
+    """The context that writes answers."""
+    return ContextSize(
+        n_ctx=n_ctx, n_batch=n_batch, n_outputs=MAX_SEQUENCES, n_sequences=MAX_SEQUENCES
+    )
+
+
+def watched_size(n_ctx: int, n_batch: int) -> ContextSize:
+    """The context of the second slot, which reads answers along."""
+    return ContextSize(
+        n_ctx=n_ctx, n_batch=n_batch, n_outputs=WATCHED_BATCH, n_sequences=MAX_SEQUENCES
+    )
+
+
+def forced_size(n_ctx: int) -> ContextSize:
+    """The context of a comparison, for at least `n_ctx` tokens of context and text together."""
+    return ContextSize(
+        n_ctx=-(-n_ctx // _FORCED_STEP) * _FORCED_STEP,
+        n_batch=HEAD_BATCH,
+        n_outputs=FORCED_BATCH,
+        n_sequences=1,
+    )
+
+
+def batch_size(parameters: int, gpu_layers: int) -> int:
+    """Tokens of a prefill batch: small enough that progress is seen on a big model."""
+    if gpu_layers or parameters < 1_000_000_000:
+        return 512
+    return 256 if parameters < 4_000_000_000 else 128

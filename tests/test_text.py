@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import tinygguf
+from tools.vocabularies import Vocabulary
 from urial_tui.engine.client import Engine
 from urial_tui.engine.protocol import (
     EngineOptions,
@@ -342,7 +343,7 @@ def test_the_engine_ends_an_answer_where_the_check_of_preambles_does(text: list[
     ],
 )
 def test_the_events_of_an_answer_spell_what_the_model_emitted(
-    write: Callable[..., Path], vocabulary: tinygguf.Vocabulary, seed: int, tmp_path: Path
+    write: Callable[..., Path], vocabulary: Vocabulary, seed: int, tmp_path: Path
 ) -> None:
     path = write(tmp_path / "m.gguf", seed=seed, vocabulary=vocabulary)
     sampling = Sampling(temperature=1.0, top_k=1000, top_p=1.0, min_p=0.0, seed=seed)

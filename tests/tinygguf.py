@@ -12,14 +12,15 @@ every byte, pieces that end inside a character, and control tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from gguf import GGUFWriter, TokenType
+
+from tools.vocabularies import Vocabulary, add_vocabulary, byte_letters
 
 VocabularyKind = Literal["spm", "bpe"]
 
@@ -64,38 +65,6 @@ _HALF_CHARACTERS = (
 """Pieces that begin or end inside a character; byte-level vocabularies hold such."""
 
 
-class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
-    """A tokenizer as GGUF metadata has it; lists are indexed by token id."""
-
-    model: str
-    pre: str
-    tokens: tuple[bytes, ...]
-    types: tuple[int, ...]
-    scores: tuple[float, ...] = ()
-    merges: tuple[str, ...] = ()
-    bos: int
-    eos: int
-    eot: int
-    add_bos: bool
-    add_space_prefix: bool
-
-    def piece(self, token: int) -> bytes:
-        """The bytes that a token puts into an answer; none for a control token."""
-        text = self.tokens[token].decode()
-        kind = self.types[token]
-        if kind == TokenType.BYTE:
-            return bytes([int(text[3:5], 16)])
-        if kind != TokenType.NORMAL:
-            return b""
-        if self.model == "llama":
-            return text.replace("▁", " ").encode()
-        return bytes(_byte_letters().index(letter) for letter in text)
-
-    def spell(self, tokens: Iterable[int]) -> bytes:
-        """The bytes of several tokens in a row."""
-        return b"".join(self.piece(token) for token in tokens)
-
-
 def spm_vocabulary(*, add_space_prefix: bool = True) -> Vocabulary:
     """A SentencePiece vocabulary as Llama 2 has it: byte tokens, and "▁" for a space.
 
@@ -132,7 +101,7 @@ def spm_vocabulary(*, add_space_prefix: bool = True) -> Vocabulary:
 
 def bpe_vocabulary(*, add_bos: bool = False) -> Vocabulary:
     """A byte-level BPE vocabulary as GPT-2 has it: a printable letter stands for each byte."""
-    letters = _byte_letters()
+    letters = byte_letters()
     tokens: dict[str, int] = {"<|endoftext|>": TokenType.CONTROL}
     tokens |= {START_OF_TURN: TokenType.CONTROL, END_OF_TURN: TokenType.CONTROL}
     tokens |= dict.fromkeys(letters, TokenType.NORMAL)
@@ -189,7 +158,7 @@ def write_llama(
     writer = GGUFWriter(path, "llama")
     _add_header(writer, name, n_layer, n_ctx_train, metadata)
     _add_attention(writer, theta=10_000.0)
-    _add_vocabulary(writer, vocabulary, chat_template)
+    add_vocabulary(writer, vocabulary, chat_template)
     weights = _Weights(writer, seed)
     weights.add_embeddings(vocabulary, end_gain=0.0 if endless else END_GAIN)
     for layer in range(n_layer):
@@ -221,7 +190,7 @@ def write_sliding_window(
     _add_attention(writer, theta=1_000_000.0)
     writer.add_sliding_window(window)
     writer.add_sliding_window_pattern(2)
-    _add_vocabulary(writer, vocabulary, chat_template)
+    add_vocabulary(writer, vocabulary, chat_template)
     weights = _Weights(writer, seed)
     # The graph multiplies the embeddings by sqrt(n_embd).
     weights.add_embeddings(vocabulary, scale=N_EMBD**-0.5)
@@ -258,7 +227,7 @@ def write_recurrent(
     writer.add_ssm_inner_size(2 * N_EMBD)
     writer.add_ssm_state_size(D_STATE)
     writer.add_ssm_time_step_rank(DT_RANK)
-    _add_vocabulary(writer, vocabulary, None)
+    add_vocabulary(writer, vocabulary, None)
     weights = _Weights(writer, seed)
     weights.add_embeddings(vocabulary)
     for layer in range(n_layer):
@@ -377,34 +346,9 @@ def _add_attention(writer: GGUFWriter, *, theta: float) -> None:
     writer.add_rope_freq_base(theta)
 
 
-def _add_vocabulary(writer: GGUFWriter, vocabulary: Vocabulary, chat_template: str | None) -> None:
-    writer.add_tokenizer_model(vocabulary.model)
-    writer.add_tokenizer_pre(vocabulary.pre)
-    writer.add_token_list(vocabulary.tokens)
-    writer.add_token_types(vocabulary.types)
-    if vocabulary.scores:
-        writer.add_token_scores(vocabulary.scores)
-    if vocabulary.merges:
-        writer.add_token_merges(vocabulary.merges)
-    writer.add_bos_token_id(vocabulary.bos)
-    writer.add_eos_token_id(vocabulary.eos)
-    writer.add_eot_token_id(vocabulary.eot)
-    writer.add_add_bos_token(vocabulary.add_bos)
-    writer.add_add_space_prefix(vocabulary.add_space_prefix)
-    if chat_template is not None:
-        writer.add_chat_template(chat_template)
-
-
 def _finish(writer: GGUFWriter, path: Path) -> Path:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
     return path
-
-
-def _byte_letters() -> Sequence[str]:
-    """GPT-2's letter for each byte: printable Latin-1 as it is, the others from U+0100 on."""
-    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    others = iter(range(0x100, 0x200))
-    return [chr(byte if byte in printable else next(others)) for byte in range(256)]

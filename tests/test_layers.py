@@ -2,8 +2,8 @@
 
     cli, tui → chat, compare, evaluate → engine.client → engine.protocol
 
-`prompting`, `models`, `settings`, `memory`, `paths`, `files`, `errors` and `sanitize` may be used
-by all.
+`prompting`, `models`, `settings`, `memory`, `paths`, `files`, `errors`, `sanitize` and `wording`
+may be used by all.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ LEAVES = {
     "settings",
     "prompting",
     "models",
+    "wording",
     "engine.protocol",
     "engine.limits",
 }
@@ -40,13 +41,14 @@ MAY_IMPORT = {
     "errors": set[str](),
     "sanitize": set[str](),
     "memory": set[str](),
+    "wording": set[str](),
     "paths": {"errors"},
     "files": set[str](),
     "settings": {"errors", "files", "paths", "sanitize", "engine.protocol"},
     "settings_file": {"errors", "files", "paths", "sanitize", "settings"},
     "prompting": LEAVES,
     "models": LEAVES,
-    "engine": {"errors", "files", "memory", "paths", "sanitize", "engine"},
+    "engine": {"errors", "files", "memory", "paths", "sanitize", "wording", "engine"},
     "chat": LEAVES | WORK | {"engine.client"},
     # The columns in which the worker's numbers travel.
     "compare": LEAVES | WORK | {"engine.client", "engine.scores"},

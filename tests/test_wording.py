@@ -1,0 +1,132 @@
+"""Numbers as people read them: units that agree, grouped digits, no signed zero."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from urial_tui import wording
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0 tokens"), (1, "1 token"), (2, "2 tokens"), (1015, "1,015 tokens")],
+)
+def test_a_unit_agrees_with_its_number(number: int, text: str) -> None:
+    assert wording.amount(number, "token") == text
+
+
+def test_a_plural_may_be_irregular() -> None:
+    assert wording.amount(1, "reply", "replies") == "1 reply"
+    assert wording.amount(2, "reply", "replies") == "2 replies"
+
+
+@pytest.mark.parametrize(
+    ("speed", "text"),
+    [
+        (83.7, "84 tokens/s"),
+        (1.0, "1 token/s"),
+        (0.96, "1 token/s"),
+        (1.04, "1 token/s"),
+        (1.5, "1.5 tokens/s"),
+        (2.0, "2 tokens/s"),
+        (9.96, "10 tokens/s"),
+        (0.42, "0.4 tokens/s"),
+        (0.0, "0 tokens/s"),
+        (12345.0, "12,345 tokens/s"),
+        (math.inf, "∞ tokens/s"),
+    ],
+)
+def test_speeds(speed: float, text: str) -> None:
+    assert wording.rate(speed) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1_000, "1.00 kB"),
+        (9_994, "9.99 kB"),
+        (9_996, "10.0 kB"),
+        (253_113_024, "253 MB"),
+        (999_600_000, "1.00 GB"),
+        (4_920_739_232, "4.92 GB"),
+        (42_520_000_000_000_000_000, "42,520 PB"),
+    ],
+)
+def test_sizes_have_three_digits(count: int, text: str) -> None:
+    assert wording.size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0"), (900, "900"), (135_000_000, "135M"), (7_248_000_000, "7.25B")],
+)
+def test_models_are_called_by_their_parameters(count: int, text: str) -> None:
+    assert wording.parameters(count) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.01234, "0.012"),
+        (0.99949, "0.999"),
+        (9.53, "9.53"),
+        (83.66, "83.7"),
+        (1015.4, "1,015"),
+        (-0.0001, "0.000"),
+        (None, "-"),
+        (math.nan, "-"),
+        (math.inf, "∞"),
+        (-math.inf, "-∞"),
+    ],
+)
+def test_three_digits(value: float | None, text: str) -> None:
+    assert wording.three_digits(value) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.7154, "71.5%"), (-1e-9, "0.0%"), (1.0, "100.0%"), (None, "-"), (math.nan, "-")],
+)
+def test_shares(share: float | None, text: str) -> None:
+    assert wording.percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1.0, "0 s"),
+        (42.4, "42 s"),
+        (99.4, "99 s"),
+        (99.6, "2 min"),
+        (240.0, "4 min"),
+        (3599.0, "1 h 0 min"),
+        (7512.0, "2 h 5 min"),
+    ],
+)
+def test_times_to_wait(seconds: float, text: str) -> None:
+    assert wording.duration(seconds) == text
+
+
+@given(st.floats(), st.integers(0, 6))
+def test_zero_never_has_a_sign(value: float, digits: int) -> None:
+    assert not re.fullmatch(r"-0[.0]*", wording.fixed(value, digits))
+
+
+@given(st.floats(-1e12, 1e12), st.integers(0, 6))
+def test_a_rounded_number_is_near_the_number(value: float, digits: int) -> None:
+    shown = float(wording.fixed(value, digits).replace(",", ""))
+    assert abs(shown - value) <= 0.5 * 10**-digits + abs(value) * 1e-12
+
+
+@given(st.integers(0, 10**18))
+def test_a_size_is_within_half_a_percent(count: int) -> None:
+    text, unit = wording.size(count).split(" ")
+    shown = float(text.replace(",", "")) * 1000 ** ("B", "kB", "MB", "GB", "TB", "PB").index(unit)
+    assert abs(shown - count) <= 0.005 * count

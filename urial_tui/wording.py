@@ -1,0 +1,80 @@
+"""Numbers as people read them, worded the same way on every screen and in every table.
+
+Digits are grouped by commas, a unit agrees with its number, and what rounds to zero has no
+sign. What is not known (None, NaN) is a dash.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+UNKNOWN: Final = "-"
+"""Stands for a value that there is none of."""
+
+_THOUSAND: Final = 1000
+_SIZES: Final = ("B", "kB", "MB", "GB", "TB", "PB")
+_PARAMETERS: Final = ("", "K", "M", "B", "T")
+
+
+def amount(number: int, one: str, more: str | None = None) -> str:
+    """So many of something: 1 token, 1,015 tokens; `more` where the plural needs more than an s."""
+    return f"{number:,} {one if abs(number) == 1 else more or f'{one}s'}"
+
+
+def fixed(value: float | None, digits: int) -> str:
+    """So many digits behind the point: 1,234.50, 0.00, ∞."""
+    if value is None or math.isnan(value):
+        return UNKNOWN
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    # Adding zero takes the sign from what rounding has made -0.0.
+    return f"{round(value, digits) + 0.0:,.{digits}f}"
+
+
+def three_digits(value: float | None) -> str:
+    """Three digits that count, at most three behind the point: 1,234, 83.7, 9.53, 0.012."""
+    if value is None or not math.isfinite(value):
+        return fixed(value, 0)
+    size = abs(value)
+    return fixed(value, 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.9995 else 3)
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share of 1: 12.5%, 0.0%."""
+    text = fixed(None if share is None else 100 * share, digits)
+    return text if text == UNKNOWN else f"{text}%"
+
+
+def rate(tokens_per_second: float) -> str:
+    """A speed: 84 tokens/s, 1.5 tokens/s, 1 token/s."""
+    digits = 1 if tokens_per_second < 9.95 else 0
+    text = fixed(tokens_per_second, digits).removesuffix(".0")
+    return f"{text} {'token' if text == '1' else 'tokens'}/s"
+
+
+def size(count: int) -> str:
+    """Bytes in decimal units, with three digits: 253 MB, 4.92 GB."""
+    return " ".join(_scaled(count, _SIZES))
+
+
+def parameters(count: int) -> str:
+    """A number of parameters as models are called by it: 270M, 7.25B."""
+    return "".join(_scaled(count, _PARAMETERS))
+
+
+def duration(seconds: float) -> str:
+    """A time to wait, in whole units: 40 s, 3 min, 2 h 5 min."""
+    if seconds < 99.5:
+        return f"{max(0.0, seconds):.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours:,} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _scaled(count: int, units: tuple[str, ...]) -> tuple[str, str]:
+    """A number with three digits and its unit, each a thousand times the one before."""
+    value, power = float(count), 0
+    while value >= _THOUSAND - 0.5 and power < len(units) - 1:
+        value, power = value / _THOUSAND, power + 1
+    digits = 0 if not power or value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:,.{digits}f}", units[power]

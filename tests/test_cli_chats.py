@@ -227,6 +227,19 @@ class TestChanging:
         assert document(capfd, "restore")["restored"]["title"] == "one"
         assert document(capfd, "list")["count"] == 1
         assert "no deleted conversation" in refused(capfd, 2, "restore")
+        assert "no deleted conversation" in refused(capfd, 2, "restore", "last")
+
+    def test_a_deleted_one_comes_back_by_its_id_or_as_the_last(
+        self, stored: Stored, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        one, two = stored("one", "two")
+        for each in (one, two):
+            document(capfd, "delete", str(each.record.id))
+        restored = document(capfd, "restore", str(one.record.id))["restored"]
+        assert restored["title"] == "one"
+        assert f"conversation {one.record.id}" in refused(capfd, 2, "restore", str(one.record.id))
+        assert "conversation 5x" in refused(capfd, 2, "restore", "5x")
+        assert document(capfd, "restore", "last")["restored"]["title"] == "two"
 
 
 def test_the_list_is_shown_without_loading_screens_or_engine() -> None:

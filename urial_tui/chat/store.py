@@ -207,12 +207,13 @@ class Store:
                 (time.time(), conversation_id),
             )
 
-    def bring_back(self) -> ConversationRecord | None:
-        """Undo the newest deletion that is left; None when there is none."""
+    def bring_back(self, conversation_id: int | None = None) -> ConversationRecord | None:
+        """Undo a deletion, the newest that is left by default; None when there is no such."""
         with self._transaction() as connection:
             found = connection.execute(
-                "SELECT id FROM conversations WHERE deleted IS NOT NULL"
-                " ORDER BY deleted DESC, id DESC LIMIT 1"
+                "SELECT id FROM conversations WHERE deleted IS NOT NULL AND id = coalesce(?, id)"
+                " ORDER BY deleted DESC, id DESC LIMIT 1",
+                (conversation_id,),
             ).fetchone()
             if found is None:
                 return None

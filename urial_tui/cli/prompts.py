@@ -16,6 +16,7 @@ def list_command(as_json: bool) -> None:
     """Show every preamble; a file that is unsound is listed with what is wrong."""
     from urial_tui.cli.output import Column, print_json, print_table
     from urial_tui.prompting.preamble import list_preambles
+    from urial_tui.sanitize import sanitize_line
 
     entries = list_preambles()
     if as_json:
@@ -37,11 +38,11 @@ def list_command(as_json: bool) -> None:
         print_json({"preambles": documents})
         return
     columns = (
-        Column("NAME"),
+        Column("NAME", shrink=20),
         Column("METHOD", drop=2),
         Column("EXAMPLES", right=True, drop=1),
         Column("ORIGIN", drop=3),
-        Column("TITLE"),
+        Column("TITLE", shrink=30),
     )
     rows = []
     for entry in entries:
@@ -52,15 +53,20 @@ def list_command(as_json: bool) -> None:
                 preamble.method if preamble else "",
                 str(len(preamble.examples)) if preamble else "",
                 entry.origin,
-                preamble.title if preamble else f"can't be used: {entry.error}",
+                preamble.title if preamble else "(can't be used)",
             )
         )
     print_table(columns, rows)
+    for entry in entries:
+        if entry.preamble is None:
+            click.echo(sanitize_line(f"urial: {entry.name} can't be used: {entry.error}"), err=True)
 
 
 @prompts.command("show")
 @click.argument("name")
-@click.option("--query", default="…", help="The query that is put behind the preamble.")
+@click.option(
+    "--query", default="…", show_default=True, help="The query that is put behind the preamble."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(name: str, query: str, as_json: bool) -> None:
     """Print the whole text that a model sees with the preamble NAME (a name or a file)."""

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 def votes(as_json: bool) -> None:
     """Count the votes that were cast side by side (F9 in the chat), pair by pair.
 
-    Blind votes, cast while the names were hidden, are counted apart. P is the two-sided
-    p-value of the exact sign test, ties left out: how likely a split at least as uneven is
-    if both are equally good.
+    Each line has a pair: how often the first and how often the second was better, ties, and
+    votes for neither. Blind votes, cast while the names were hidden, are counted apart. P is
+    the two-sided p-value of the exact sign test, ties left out: how likely a split at least
+    as uneven is if both are equally good.
     """
     from urial_tui.chat.store import Store
     from urial_tui.chat.votes import tally
@@ -34,8 +35,8 @@ def votes(as_json: bool) -> None:
         return
     columns = (
         Column("BETTER", right=True),
-        Column("FIRST"),
-        Column("SECOND"),
+        Column("FIRST", shrink=20, middle=True),
+        Column("SECOND", shrink=20, middle=True),
         Column("TIES", right=True),
         Column("NEITHER", right=True, drop=1),
         Column("BLIND"),
@@ -43,11 +44,11 @@ def votes(as_json: bool) -> None:
     )
     rows = [
         (
-            f"{each.first_better} : {each.second_better}",
+            f"{each.first_better:,} : {each.second_better:,}",
             str(each.first),
             str(each.second),
-            str(each.ties),
-            str(each.neither),
+            f"{each.ties:,}",
+            f"{each.neither:,}",
             "yes" if each.blind else "no",
             f"{each.p_value:.2g}",
         )
@@ -77,8 +78,8 @@ def _vote(vote: Vote) -> dict[str, object]:
 
     return {
         "time": datetime.fromtimestamp(vote.created, UTC).isoformat(timespec="seconds"),
-        "question": vote.question_id,
-        "answers": {"left": vote.left_id, "right": vote.right_id},
+        "question": _id(vote.question_id),
+        "answers": {"left": _id(vote.left_id), "right": _id(vote.right_id)},
         "left": _contestant(vote.left),
         "right": _contestant(vote.right),
         "blind": vote.blind,
@@ -86,6 +87,11 @@ def _vote(vote: Vote) -> dict[str, object]:
         "sampling": to_builtins(vote.sampling),
         "max_tokens": vote.max_tokens,
     }
+
+
+def _id(turn: int | None) -> str | None:
+    """Beyond 2^53, readers of JSON round numbers."""
+    return None if turn is None else str(turn)
 
 
 def _contestant(contestant: Contestant) -> dict[str, str]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Literal
+from urllib.parse import quote
 
 import msgspec
 
@@ -71,6 +72,13 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             return ""
         return f"https://huggingface.co/{self.repository}/blob/main/{self.file}"
 
+    @property
+    def download_url(self) -> str:
+        """The file itself; "" for what comes with the program."""
+        if self.base:
+            return ""
+        return f"https://huggingface.co/{self.repository}/resolve/main/{quote(self.file)}"
+
 
 def load_catalogue(
     shipped: Path | None = None, user: Path | None = None
@@ -103,12 +111,17 @@ def find_entry(name: str, catalogue: Mapping[str, CatalogueEntry]) -> CatalogueE
     Raises:
         ModelError: There is none; the hint names those that are spelled alike.
     """
-    if name in catalogue:
-        return catalogue[name]
+    if name not in catalogue:
+        raise unknown_model(name, catalogue)
+    return catalogue[name]
+
+
+def unknown_model(name: str, catalogue: Mapping[str, CatalogueEntry]) -> ModelError:
+    """That there is no such model, and which are spelled alike."""
     close = difflib.get_close_matches(name.lower(), catalogue, n=3, cutoff=0.6)
     close = [name.lower()] if name.lower() in catalogue else close
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
-    raise ModelError(
+    return ModelError(
         f"There is no model named '{sanitize_line(name)}'.",
         f"{hint}`urial models list` shows those there are; a path to a .gguf file works too.",
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from urial_tui import paths
+from urial_tui import paths, wording
 from urial_tui.errors import ModelError
 from urial_tui.models.catalogue import CatalogueEntry, find_entry, load_catalogue
 from urial_tui.models.demo import Progress, assemble, is_packaged
@@ -43,7 +44,8 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A model of the catalogue, or a file in the models directory that is in none.
 
     `state`: on the disk, in an installed package (put together on first use) or neither.
-    `place`: where the file is or has to be. `size` in bytes, 0 if unknown.
+    `place`: where the file is or has to be. `size` in bytes, 0 if unknown. `download`: the
+    shell command that puts the file there, "" unless it is absent.
     """
 
     name: str
@@ -51,11 +53,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     place: Path
     size: int
     entry: CatalogueEntry | None = None
-
-    @property
-    def pull_command(self) -> str:
-        """The command that fetches it; empty where there is nothing to fetch."""
-        return "" if self.state == "disk" else f"urial models pull {self.name}"
+    download: str = ""
 
 
 def resolve(model: str, *, progress: Progress | None = None) -> ResolvedModel:
@@ -151,8 +149,15 @@ def model_status(
             name=entry.name, state="disk", place=place, size=place.stat().st_size, entry=entry
         )
     except OSError:
-        state: ModelState = "package" if is_packaged(entry) else "absent"
-        return ModelStatus(name=entry.name, state=state, place=place, size=entry.size, entry=entry)
+        packaged = is_packaged(entry)
+        return ModelStatus(
+            name=entry.name,
+            state="package" if packaged else "absent",
+            place=place,
+            size=entry.size,
+            entry=entry,
+            download="" if packaged else _download(entry, place),
+        )
 
 
 def _split(model: str) -> tuple[str, str | None]:
@@ -191,20 +196,20 @@ def _entry_path(entry: CatalogueEntry, progress: Progress | None) -> Path:
     if is_packaged(entry):
         assemble(entry, path, progress)
         return path
-    by_hand = how_to_place(entry)
+    size = f"{wording.size(entry.size)}, " if entry.size else ""
+    package = (
+        f"`pip install {entry.package}` installs it, and this d" if entry.package else "This d"
+    )
     raise ModelError(
         f"The model {entry.name} is not on this machine.",
-        f"Fetch it with `urial models pull {entry.name}`, or {by_hand[0].lower()}{by_hand[1:]}.",
+        f"{package}ownloads it ({size}{sanitize_line(entry.licence)}): {_download(entry, path)}",
     )
 
 
-def how_to_place(entry: CatalogueEntry) -> str:
-    """What brings the file here without `urial models pull`: an order, without a full stop."""
-    place = sanitize_line(str(paths.models_dir() / entry.file_name))
-    by_hand = f"put the file from {entry.source_url} at {place}"
-    if entry.package:
-        return f"Install its package with `pip install {entry.package}`, or {by_hand}"
-    return f"P{by_hand[1:]}"
+def _download(entry: CatalogueEntry, place: Path) -> str:
+    """The command that downloads a file, and goes on with it where it was interrupted."""
+    target = shlex.quote(sanitize_line(str(place)))
+    return f"curl -fL -C - --create-dirs -o {target} {shlex.quote(entry.download_url)}"
 
 
 def _adapter_path(adapter: str) -> Path:

@@ -94,8 +94,8 @@ def detail(model: ModelStatus) -> Content:
         source = sanitize_line(entry.source_url) if entry else ""
         how = Content.assemble(
             "Put its file there by hand (",
-            (sanitize_line(model.pull_command), "bold"),
-            " does not download yet):\nfrom ",
+            (f"urial models show {sanitize_line(model.name)}", "bold"),
+            " has the command):\nfrom ",
             (source, "$secondary"),
             "\nto   ",
             (place, "$secondary"),

@@ -342,7 +342,7 @@ def test_columns_line_up_behind_wide_and_foreign_text(capsys: Captured) -> None:
         ("abcdef", 5, True, "ab…ef"),
         ("abcdef", 4, True, "ab…f"),
         ("中文中文", 6, False, "中文…"),
-        ("中文中文", 7, True, "中…文"),
+        ("中文中文", 7, True, "中文…文"),
         ("abcdef", 1, True, "…"),
     ],
 )

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from urial_tui.chat import export
 from urial_tui.chat.export import (
@@ -115,6 +116,53 @@ def conversations(draw: st.DrawFn) -> WholeConversation:
         turns=len(turns),
     )
     return WholeConversation(record, tuple(turns))
+
+
+OPEN_TEXTS = (
+    st.lists(
+        st.sampled_from(
+            [
+                *(
+                    "```",
+                    "~~~",
+                    "~~~~ py",
+                    "   ```",
+                    "- ```",
+                    "  ```",
+                    "> ~~~",
+                    "    ```",
+                    "`` ` ``",
+                ),
+                *(
+                    "<!-- a",
+                    "-->",
+                    "<pre>",
+                    "</pre>",
+                    "<script>",
+                    "<?php",
+                    "<!A",
+                    "<![CDATA[",
+                    "]]>",
+                ),
+                *(
+                    "</u>",
+                    "<div>",
+                    "text",
+                    "",
+                    "- item",
+                    "1. item",
+                    "## You",
+                    "\\## Assistant",
+                    "---",
+                ),
+                *("<!-- urial-tui: the line above closes what the text left open -->", "\\<!-- b"),
+            ]
+        ),
+        max_size=6,
+    )
+    .map("\n".join)
+    .map(plain)
+)
 
 
 def talk(*texts: str, title: str = "A title", model: str = "tiny") -> WholeConversation:
@@ -290,6 +338,29 @@ class TestMarkdown:
         assert path_of(read) == [
             (role, sanitize(plain(text)).rstrip()) for role, text in path_of(whole)
         ]
+
+    @settings(max_examples=300)
+    @given(st.lists(OPEN_TEXTS, min_size=1, max_size=4))
+    def test_what_a_text_leaves_open_ends_with_it(self, texts: list[str]) -> None:
+        """The texts come back, and a Markdown reader sees the heading of every turn."""
+        whole = talk(*(plain(f"Why?\n{text}") for text in texts))
+        written = to_markdown(whole)
+        assert path_of(from_markdown(written)) == path_of(whole)
+        lines = written.split("\n")
+        shown = [
+            lines[token.map[0]]
+            for token in MarkdownIt("commonmark").parse(written)
+            if token.type == "heading_open" and token.level == 0 and token.map
+        ]
+        headings = ["## You", "## Assistant (tiny)"]
+        assert [line for line in shown if line in headings] == (headings * 4)[: len(texts)]
+
+    def test_a_fence_that_was_left_open_is_closed(self) -> None:
+        written = to_markdown(talk("Why?", "So:\n~~~~py\nx = 1\n~~~", "And?"))
+        assert "x = 1\n~~~\n~~~~\n<!-- urial-tui: " in written
+        # Whoever closes it by hand loses nothing.
+        edited = written.replace("~~~\n~~~~\n", "~~~~\n~~~~\n")
+        assert path_of(from_markdown(edited))[1][1] == "So:\n~~~~py\nx = 1\n~~~~\n~~~~"
 
     @given(conversations())
     def test_no_control_character_is_in_the_file(self, whole: WholeConversation) -> None:

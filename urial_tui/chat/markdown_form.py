@@ -17,8 +17,10 @@
 
 It holds the path where one stands, and of it what can be read: other versions, token ids
 and how answers ended are in the JSON form alone. A line of a text that looks like the
-heading of a turn gets a backslash in front, which Markdown does not show; so texts come
-back as they were, but for blank lines around them and what `sanitize` makes visible.
+heading of a turn gets a backslash in front, which Markdown does not show. What a text leaves
+open, a fence for one, is closed by a line of its own with `_CLOSED` below it, which reading
+takes away. So texts come back as they were, but for blank lines around them and what
+`sanitize` makes visible.
 
 Reading is tolerant, for people edit such files: the head may be missing, and headings of
 turns may be of any level and say "User" instead of "You".
@@ -35,6 +37,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from urial_tui.chat.open_block import closing_line
 from urial_tui.chat.tree import TurnTree
 from urial_tui.chat.turns import (
     ConversationRecord,
@@ -50,6 +53,7 @@ from urial_tui.errors import ExportError
 from urial_tui.sanitize import sanitize, sanitize_line
 
 _FORMAT = "urial-tui 1"
+_CLOSED = "<!-- urial-tui: the line above closes what the text left open -->"
 _LONGEST_HEADING = 400
 _LONGEST_NAME = 200
 _HEADING = re.compile(
@@ -85,9 +89,11 @@ def to_markdown(whole: WholeConversation) -> str:
     if title := sanitize_line(one_line(record.title)):
         lines += ["", _escaped(f"# {title}")]
     for turn in TurnTree(whole.turns, record.leaf).path:
-        text = sanitize(plain(turn.text))
+        text = "\n".join(map(_escaped, sanitize(plain(turn.text)).split("\n")))
         lines += ["", _heading(turn), ""]
-        lines += map(_escaped, text.split("\n")) if text else ()
+        lines += [text] if text else ()
+        if closing := closing_line(text):
+            lines += [closing, _CLOSED]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -142,12 +148,27 @@ def _turn_heading(line: str) -> re.Match[str] | None:
     return _HEADING.fullmatch(line) if len(line.lstrip("\\")) <= _LONGEST_HEADING else None
 
 
+def _is_ours(line: str) -> bool:
+    """A line that means something to reading, or would without its backslashes."""
+    return bool(_turn_heading(line)) or line.lstrip("\\") == _CLOSED
+
+
 def _escaped(line: str) -> str:
-    return f"\\{line}" if _turn_heading(line) else line
+    return f"\\{line}" if _is_ours(line) else line
 
 
 def _unescaped(line: str) -> str:
-    return line[1:] if line.startswith("\\") and _turn_heading(line) else line
+    return line[1:] if line.startswith("\\") and _is_ours(line) else line
+
+
+def _without_closing(lines: Sequence[str]) -> Sequence[str]:
+    """The lines of a text without those that closed what it left open."""
+    end = next((place for place in range(len(lines), 0, -1) if lines[place - 1].strip()), 0)
+    if end < 2 or lines[end - 1].rstrip() != _CLOSED:
+        return lines
+    text, closing = lines[: end - 2], lines[end - 2]
+    # Somebody may have edited what stands above.
+    return text if closing_line("\n".join(text)) == closing else lines[: end - 1]
 
 
 def _head(lines: Sequence[str]) -> tuple[dict[str, str], int]:
@@ -180,7 +201,8 @@ def _parts(lines: Sequence[str], start: int) -> Iterator[_Part]:
     ends = [*(number for number, _ in headings), len(lines)][1:]
     for (number, found), end in zip(headings, ends, strict=True):
         role: Role = "assistant" if found[2].lower() == "assistant" else "user"
-        text = plain("\n".join(map(_unescaped, lines[number + 1 : end])))
+        own = _without_closing(lines[number + 1 : end])
+        text = plain("\n".join(map(_unescaped, own)))
         yield _Part(number + 1, role, one_line(found[3] or ""), text)
 
 

@@ -144,20 +144,26 @@ def test_a_preamble_from_memory_or_disk_gives_the_answer_of_a_fresh_evaluation(
     assert computed.prompt.reused == 0
 
 
+@pytest.mark.parametrize("ahead", [True, False], ids=["read ahead", "not read ahead"])
 def test_a_conversation_that_goes_on_equals_one_fresh_evaluation_of_the_same_ids(
-    model: Path, tmp_path: Path
+    model: Path, tmp_path: Path, ahead: bool
 ) -> None:
     history: list[Turn] = []
     with load(model, tmp_path / "a") as engine:
         for text in QUESTIONS:
             turns = [*history, question(text)]
             answer = ask(engine, turns)
-            if history:
-                new = sum(len(ids) for ids in answer.prompt.turns[-1])
-                tail = sum(len(ids) for ids in answer.prompt.turns[-2][2:])
-                # The last token of an answer was chosen, but never evaluated.
-                assert answer.prompt.prefilled <= new + tail + 1
+            if ahead and history:
+                # Nothing but the question is left to read.
+                assert answer.prompt.prefilled == sum(map(len, answer.prompt.turns[-1]))
+            elif history:
+                # The newest answer was evaluated token by token: it is read again.
+                assert answer.prompt.prefilled == sum(
+                    len(ids) for turn in answer.prompt.turns[-2:] for ids in turn
+                )
             history.append(answer.closed_turn)
+            if ahead:
+                list(engine.prepare(PREAMBLE, turns=history))
     ids = [
         (TokenSegment(ids=tuple(token for segment in turn for token in segment)),)
         for turn in answer.prompt.turns

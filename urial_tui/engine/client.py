@@ -143,9 +143,17 @@ class Engine:
         else:
             self.second_info = info
 
-    def prepare(self, preamble: Turn, slot: Slot = "main") -> Generator[Event, None, None]:
-        """Evaluate and pin a preamble: PrefillProgress*, PreambleReady."""
-        return self._run(PreparePreamble(id=next(self._ids), preamble=preamble, slot=slot))
+    def prepare(
+        self, preamble: Turn, slot: Slot = "main", *, turns: Sequence[Turn] = ()
+    ) -> Generator[Event, None, None]:
+        """Evaluate and pin a preamble: PrefillProgress*, PreambleReady.
+
+        With `turns` the finished turns of a conversation are read ahead of its next question.
+        """
+        command = PreparePreamble(
+            id=next(self._ids), preamble=preamble, turns=tuple(turns), slot=slot
+        )
+        return self._run(command)
 
     def tokenize(self, turns: Sequence[Turn]) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """The token ids of each turn's segments, nested as they came."""

@@ -45,6 +45,9 @@ class Context:
         size: How large it is; the library rounds its tokens up.
         threads: Threads to compute with.
         kv_type: A key of `KV_TYPES`.
+        flash_attention: Compute attention without storing its scores; needed for a `kv_type`
+            other than f16. On a CPU with f16, a token that is evaluated alone then gets other
+            logits from another number of threads, since its cells are split between them.
         adapter: Changes the model for this context.
     """
 
@@ -55,6 +58,7 @@ class Context:
         *,
         threads: int,
         kv_type: str,
+        flash_attention: bool,
         adapter: Adapter | None = None,
     ) -> None:
         forget_errors()
@@ -66,7 +70,7 @@ class Context:
         # 8 MiB, not 514); fewer than n_seq_max aborts the process.
         params.n_outputs_max = max(size.n_outputs, size.n_sequences)
         params.n_threads = params.n_threads_batch = threads
-        params.flash_attn_type = 1
+        params.flash_attn_type = int(flash_attention)
         params.type_k = params.type_v = KV_TYPES[kv_type]
         params.swa_full = FULL_WINDOWS
         params.kv_unified = True
@@ -79,6 +83,7 @@ class Context:
         self.n_batch = int(lib.llama_n_batch(self.handle))
         self.n_vocab = model.vocab.size
         self.kv_type = kv_type
+        self.flash_attention = flash_attention
         self.n_outputs = size.n_outputs
         self._n_sequences = size.n_sequences
         self._memory = lib.llama_get_memory(self.handle)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from urial_tui.engine.context import Aborted, NoSlot
-from urial_tui.engine.kv import Branch, answer_room, fit_turns, prefill
+from urial_tui.engine.kv import Branch, answer_room, fit_turns, runs
 from urial_tui.engine.loaded import LoadedModel
 from urial_tui.engine.protocol import (
     Event,
@@ -20,6 +20,7 @@ from urial_tui.engine.protocol import (
     Generate,
     PreambleReady,
     PrefillProgress,
+    PreparePreamble,
     PromptReady,
     StopReason,
     TextDelta,
@@ -83,6 +84,22 @@ def pin(loaded: LoadedModel, request_id: int, preamble: Turn, emit: Emit) -> Pre
     )
 
 
+def prepare(loaded: LoadedModel, request: PreparePreamble, emit: Emit) -> PreambleReady:
+    """Carry out a PreparePreamble command.
+
+    Raises:
+        Aborted: The abort flag was set; what was read until then is kept.
+        EngineError: The preamble does not fit into the context.
+    """
+    ready = pin(loaded, request.id, request.preamble, emit)
+    flat = [_joined(turn) for turn in _tokenize(loaded, request.turns)]
+    prompt = _Prompt(pinned=len(loaded.cache.pinned), lengths=[len(turn) for turn in flat])
+    tokens = [*loaded.cache.pinned, *(token for turn in flat for token in turn)]
+    if flat and len(tokens) < loaded.context.n_ctx:
+        _read(loaded, request.id, prompt, tokens, emit)
+    return ready
+
+
 def generate(
     loaded: LoadedModel, second: LoadedModel | None, request: Generate, emit: Emit
 ) -> None:
@@ -139,7 +156,7 @@ def _answer(
     emit(ready)
     if ready.source == "computed":
         progress.evaluated += ready.tokens
-    prefix = [token for segment in loaded.tokenize(request.prefix) for token in segment]
+    prefix = _joined(loaded.tokenize(request.prefix))
     answer.begin((token, loaded.model.vocab.piece(token)) for token in prefix)
     sampler.accept(prefix)
     prompt, branch = _evaluate_prompt(loaded, request, ready, prefix, watcher, progress, emit)
@@ -158,8 +175,8 @@ def _evaluate_prompt(
 ) -> tuple[_Prompt, Branch]:
     """Bring the turns into the context, dropping the oldest where they don't fit."""
     cache = loaded.cache
-    turns = [loaded.tokenize(turn, start=not cache.pinned) for turn in request.turns]
-    flat = [[token for segment in turn for token in segment] for turn in turns]
+    turns = _tokenize(loaded, request.turns)
+    flat = [_joined(turn) for turn in turns]
     if not flat or not flat[-1]:
         raise EngineError("There is nothing to answer.", "Type a question first.")
     flat[-1] += prefix
@@ -176,10 +193,9 @@ def _evaluate_prompt(
         everything = [*cache.pinned, *(token for turn in flat for token in turn)]
         cache.shift(everything, len(cache.pinned), fit.tokens)
         emit(TurnsDropped(id=request.id, turns=fit.dropped, tokens=fit.tokens))
+    prompt = _Prompt(pinned=len(cache.pinned), lengths=lengths[fit.dropped :])
     tokens = [*cache.pinned, *(token for turn in flat[fit.dropped :] for token in turn)]
-    branch = cache.place(tokens)
-    reused = len(branch.tokens)
-    _prefill(loaded, request.id, branch, tokens, emit)
+    branch, reused = _read(loaded, request.id, prompt, tokens, emit)
     progress.prompt_done = time.perf_counter()
     progress.evaluated += len(tokens) - reused
     progress.used = len(branch.tokens)
@@ -195,13 +211,15 @@ def _evaluate_prompt(
             used=len(tokens),
         )
     )
-    return _Prompt(pinned=len(cache.pinned), lengths=lengths[fit.dropped :]), branch
+    return prompt, branch
 
 
-def _prefill(
-    loaded: LoadedModel, request_id: int, branch: Branch, tokens: list[int], emit: Emit
-) -> None:
-    """Evaluate what of `tokens` the branch does not hold yet, with logits for the last one."""
+def _read(
+    loaded: LoadedModel, request_id: int, prompt: _Prompt, tokens: list[int], emit: Emit
+) -> tuple[Branch, int]:
+    """Evaluate what of `tokens` is not kept, with logits for the last one: (branch, kept)."""
+    ends = runs(prompt.pinned, prompt.lengths, loaded.context.n_batch)
+    branch = loaded.cache.place(tokens, ends)
     reused = len(branch.tokens)
 
     def report(done: int) -> None:
@@ -212,21 +230,10 @@ def _prefill(
         )
         _stop_if_asked(loaded)
 
-    def evaluate(part: Sequence[int], _position: int) -> None:
-        loaded.evaluate(branch, part)
-
-    # The first part takes as long as any other: what there is to read is told before it.
+    # The first run takes as long as any other: what there is to read is told before it.
     report(reused)
-    chunk = loaded.context.n_batch
-    if loaded.info.memory in ("recurrent", "hybrid"):
-        # This memory can't be cut: keep a copy from which the last token can be evaluated
-        # again, for another answer to the same question.
-        prefill(evaluate, tokens[:-1], reused, chunk, report)
-        loaded.cache.checkpoint(branch)
-        reused_last = len(branch.tokens)
-        prefill(evaluate, tokens, reused_last, chunk, report)
-        return
-    prefill(evaluate, tokens, reused, chunk, report)
+    loaded.read(branch, tokens, ends, report)
+    return branch, reused
 
 
 def _decode(
@@ -306,14 +313,24 @@ def _append(
         raise NoSlot
     count = prompt.lengths.pop(0)
     emit(TurnsDropped(id=request_id, turns=1, tokens=count))
-    cache = loaded.cache
     tokens = list(branch.tokens)
     rest = [*tokens[: prompt.pinned], *tokens[prompt.pinned + count :], token]
-    cache.shift(tokens, prompt.pinned, count)
-    branch = cache.place(rest)
-    _prefill(loaded, request_id, branch, rest, emit)
+    if loaded.cache.shift(tokens, prompt.pinned, count):
+        loaded.evaluate(branch, (token,))
+    else:
+        prompt.lengths[-1] = len(rest) - prompt.pinned - sum(prompt.lengths[:-1])
+        branch, _ = _read(loaded, request_id, prompt, rest, emit)
     watcher.drop()
     return branch
+
+
+def _tokenize(loaded: LoadedModel, turns: Sequence[Turn]) -> list[tuple[tuple[int, ...], ...]]:
+    """The ids of each turn's segments."""
+    return [loaded.tokenize(turn, start=not loaded.cache.pinned) for turn in turns]
+
+
+def _joined(segments: Sequence[Sequence[int]]) -> list[int]:
+    return [token for segment in segments for token in segment]
 
 
 def _stop_if_asked(loaded: LoadedModel) -> None:

@@ -1,26 +1,36 @@
 """Which tokens sit in which sequence of the KV cache.
 
-Sequence 0 holds the pinned preamble and is never trimmed; the other sequences are
-branches: each holds the preamble and the tokens of one conversation (or of one sibling of
-it), forked so that shared tokens share cells. Before an evaluation, `place` finds the
-branch that holds the longest part of the wanted tokens and makes it hold exactly that part;
-what it says is in a sequence is what the native memory holds there, or it is dropped.
+Sequence 0 holds the pinned preamble and is never trimmed. Sequence 1 is the branch: it holds
+the preamble and the tokens of the conversation that is being written, forked so that shared
+tokens share cells. Before an evaluation, `place` makes the branch hold what can be kept of the
+wanted tokens; what it says is in a sequence is what the native memory holds there, or it is
+dropped.
+
+The same tokens have to give the same logits, whatever ran before. Rounding depends on the
+lengths of the batches and on where in the memory the cells lie. So a text is always evaluated
+in the same *runs* (`runs`), of which each one is one batch; only whole runs are kept, never the
+tokens of an answer that were evaluated one by one; and the branch's cells always follow the
+preamble's, for there is no other branch. (Where the oldest turns have left a full context, the
+cells behind them have been moved, and that does not hold.)
 
 What can be trimmed depends on the memory: attention can be cut anywhere; a sliding window
-only while the window before the cut is still there; recurrent memory not at all, so a cut
-there means to fork again from a branch (or the preamble) that is a prefix of what is wanted.
+only while the window before the cut is still there; recurrent memory not at all. There the
+further sequences keep copies of the branch as it was before a run, to go on from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Protocol
 
 from urial_tui.engine.protocol import MemoryKind
 
 PINNED = 0
 """The preamble's sequence."""
+
+_BRANCH = 1
 
 
 class Memory(Protocol):
@@ -41,10 +51,15 @@ class Memory(Protocol):
 
 @dataclass(eq=False)
 class Branch:
-    """A sequence and the tokens that it holds, the preamble's included."""
+    """A sequence and the tokens that it holds, the preamble's included.
+
+    `ends`: where the runs behind the preamble end that were evaluated whole; what follows the
+    last one (the tokens of an answer) was not.
+    """
 
     sequence: int
     tokens: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
     used: int = 0
 
 
@@ -55,19 +70,17 @@ class KVCache:
         memory: The native memory; nothing else may change it.
         kind: What kind of memory it is.
         n_swa: The sliding window in tokens, 0 without one.
-        branches: How many branches may be kept.
+        sequences: How many sequences the memory has, at least 3.
     """
 
-    MIN_FORK = 16
-    """A branch keeps its own tail when a request leaves at least this many of its tokens."""
-
-    def __init__(self, memory: Memory, kind: MemoryKind, n_swa: int, branches: int) -> None:
+    def __init__(self, memory: Memory, kind: MemoryKind, n_swa: int, sequences: int) -> None:
         self._memory = memory
         self._trimmable = kind in ("attention", "sliding-window")
         self._n_swa = n_swa
         self.pinned: tuple[int, ...] = ()
         self._pinned_ready = False
-        self._branches = [Branch(sequence) for sequence in range(1, branches + 1)]
+        self._branch = Branch(_BRANCH)
+        self._checkpoints = [Branch(sequence) for sequence in range(_BRANCH + 1, sequences)]
         self._clock = 0
 
     # -- the preamble ---------------------------------------------------------------
@@ -81,158 +94,141 @@ class KVCache:
         self._memory.clear()
         self.pinned = ()
         self._pinned_ready = False
-        for branch in self._branches:
-            branch.tokens.clear()
-            branch.used = 0
+        for branch in (self._branch, *self._checkpoints):
+            branch.tokens, branch.ends, branch.used = [], [], 0
 
     def pin(self, tokens: Sequence[int]) -> None:
         """Record that sequence 0 now holds exactly `tokens` (evaluated or restored)."""
         self.pinned = tuple(tokens)
         self._pinned_ready = True
 
-    # -- branches -------------------------------------------------------------------
+    # -- the branch -----------------------------------------------------------------
 
-    def place(self, tokens: Sequence[int]) -> Branch:
-        """A branch that holds a prefix of `tokens`, shorter than `tokens`, as long as possible.
+    def place(self, tokens: Sequence[int], ends: Sequence[int]) -> Branch:
+        """The branch, with as many whole runs of `tokens` in it as can be kept.
 
-        `tokens` starts with the pinned preamble. The rest of `tokens` is to be evaluated
-        behind the branch and reported with `extend`.
+        `tokens` starts with the pinned preamble; `ends` (of `runs`) tells where its runs end.
+        The last run is never kept, for its logits are wanted. What the branch lacks is to be
+        evaluated run by run and reported with `extend` and `settle`.
         """
         wanted = list(tokens)
         assert self._pinned_ready
         assert tuple(wanted[: len(self.pinned)]) == self.pinned
-        source, keep = self._longest(wanted)
-        if source is not None:
-            if len(source.tokens) == keep:
-                return self._touch(source)
-            if not self._can_cut(source, keep):
-                source = None
-        if source is None:
-            return self._fork_preamble()
-        if len(source.tokens) - keep >= self.MIN_FORK and keep > len(self.pinned):
-            target = self._take(exclude=source)
-            if target is not None:
-                self._memory.copy(source.sequence, target.sequence, keep)
-                target.tokens = source.tokens[:keep]
-                if self._agrees(target):
-                    self._touch(source)
-                    return self._touch(target)
-                self._drop(target)
-        if self._memory.remove(source.sequence, keep, -1):
-            del source.tokens[keep:]
-            if self._agrees(source):
-                return self._touch(source)
-        self._drop(source)
-        return self._fork_preamble()
+        keep = {branch.sequence: self._keep(branch, wanted, ends) for branch in self._all()}
+        for checkpoint in self._checkpoints:
+            if len(checkpoint.tokens) != keep[checkpoint.sequence]:
+                self._drop(checkpoint)
+        held = keep[_BRANCH]
+        if self._branch.tokens and (held == len(self._branch.tokens) or self._cut(held)):
+            return self._branch
+        self._drop(self._branch)
+        source = max(self._checkpoints, key=lambda other: len(other.tokens), default=None)
+        if source is None or not source.tokens:
+            self._memory.copy(PINNED, _BRANCH, -1)
+            self._branch.tokens = list(self.pinned)
+            return self._branch
+        self._memory.copy(source.sequence, _BRANCH, -1)
+        self._branch.tokens, self._branch.ends = list(source.tokens), list(source.ends)
+        self._touch(source)
+        return self._branch
 
     def checkpoint(self, branch: Branch) -> None:
         """Keep a copy of a branch that can't be cut later (recurrent memory)."""
-        if self._trimmable:
+        if self._trimmable or not branch.ends:
             return
-        target = self._take(exclude=branch)
-        if target is not None:
-            self._memory.copy(branch.sequence, target.sequence, -1)
-            target.tokens = list(branch.tokens)
-            self._touch(target)
-            self._touch(branch)
+        known = next((kept for kept in self._checkpoints if kept.tokens == branch.tokens), None)
+        if known is None:
+            known = min(self._checkpoints, key=lambda kept: kept.used)
+            self._drop(known)
+            self._memory.copy(branch.sequence, known.sequence, -1)
+            known.tokens, known.ends = list(branch.tokens), list(branch.ends)
+        self._touch(known)
 
     def extend(self, branch: Branch, tokens: Sequence[int]) -> None:
         """Record that `tokens` were evaluated at the end of the branch."""
         branch.tokens.extend(tokens)
 
+    def settle(self, branch: Branch) -> None:
+        """Record that what was evaluated last was a whole run, behind whole runs."""
+        branch.ends.append(len(branch.tokens))
+
     def reconcile(self, branch: Branch) -> None:
         """After an aborted evaluation: believe the memory, or drop the branch."""
         held = self._memory.last_position(branch.sequence) + 1
         if self._trimmable and len(self.pinned) <= held <= len(branch.tokens):
-            del branch.tokens[held:]
+            self._forget_behind(held)
         else:
             self._drop(branch)
 
-    def make_room(self, branch: Branch) -> bool:
-        """Drop the least recently used other branch; False when there is none."""
-        others = [other for other in self._branches if other is not branch and other.tokens]
-        if not others:
+    def make_room(self) -> bool:
+        """Drop the least recently used checkpoint; False when there is none."""
+        held = [checkpoint for checkpoint in self._checkpoints if checkpoint.tokens]
+        if not held:
             return False
-        self._drop(min(others, key=lambda other: other.used))
+        self._drop(min(held, key=lambda checkpoint: checkpoint.used))
         return True
 
     def shift(self, tokens: Sequence[int], start: int, count: int) -> bool:
-        """Take `count` tokens at `start` out of the branch that holds most of `tokens`.
+        """Take `count` tokens at `start` out of the branch, where it holds more of `tokens`.
 
         The tokens behind them move up without being evaluated again. Returns False, with
         nothing changed, where the memory or the content does not allow it.
         """
         if not (self._trimmable and self._memory.can_shift) or start < len(self.pinned):
             return False
-        held = [(_common_prefix(branch.tokens, tokens), branch) for branch in self._branches]
-        keep, branch = max(held, key=lambda pair: pair[0])
-        if keep <= start + count:
+        branch = self._branch
+        if _common_prefix(branch.tokens, tokens) <= start + count:
             return False
-        # Moved cells move in every sequence that shares them.
-        for other in self._branches:
-            if other is not branch and other.tokens:
-                self._drop(other)
         if not self._memory.remove(branch.sequence, start, start + count):
             self._drop(branch)
             return False
         self._memory.shift(branch.sequence, start + count, -count)
         del branch.tokens[start : start + count]
+        branch.ends = [end - count for end in branch.ends if end > start + count]
         if not self._agrees(branch):
             self._drop(branch)
             return False
         return True
 
-    def _longest(self, wanted: list[int]) -> tuple[Branch | None, int]:
-        """The branch with the longest usable common prefix, always shorter than `wanted`."""
-        best: Branch | None = None
-        best_keep = len(self.pinned)
-        for branch in self._branches:
-            if not branch.tokens:
-                continue
-            keep = min(_common_prefix(branch.tokens, wanted), len(wanted) - 1)
-            usable = keep == len(branch.tokens) or self._trimmable
-            if usable and (
-                keep > best_keep
-                or (keep == best_keep and best is None and usable and len(branch.tokens) == keep)
-            ):
-                best, best_keep = branch, keep
-        return best, best_keep
+    # -- parts ----------------------------------------------------------------------
 
-    def _can_cut(self, branch: Branch, keep: int) -> bool:
-        """Whether the memory still holds what `keep` tokens attend to."""
+    def _all(self) -> list[Branch]:
+        return [self._branch, *self._checkpoints]
+
+    def _keep(self, branch: Branch, wanted: list[int], ends: Sequence[int]) -> int:
+        """How many tokens of a branch are whole runs of what is wanted, the last one left out."""
+        keep = len(self.pinned) if branch.tokens else 0
+        for own, end in zip(branch.ends, ends, strict=False):
+            if own != end or end >= len(wanted) or branch.tokens[keep:end] != wanted[keep:end]:
+                break
+            keep = end
+        return keep
+
+    def _cut(self, keep: int) -> bool:
+        """Cut the branch behind `keep` tokens; where it can't be, what it holds is unclear."""
+        branch = self._branch
         if not self._trimmable:
             return False
-        if self._n_swa == 0:
-            return True
-        return self._memory.first_position(branch.sequence) <= max(0, keep - self._n_swa)
+        first_needed = max(0, keep - self._n_swa)
+        if self._n_swa and self._memory.first_position(branch.sequence) > first_needed:
+            return False
+        if not self._memory.remove(branch.sequence, keep, -1):
+            return False
+        self._forget_behind(keep)
+        return self._agrees(branch)
 
-    def _fork_preamble(self) -> Branch:
-        branch = self._take(exclude=None)
-        assert branch is not None
-        if self.pinned:
-            self._memory.copy(PINNED, branch.sequence, -1)
-        branch.tokens = list(self.pinned)
-        return self._touch(branch)
-
-    def _take(self, exclude: Branch | None) -> Branch | None:
-        """An empty branch: a free one, or the least recently used."""
-        candidates = [branch for branch in self._branches if branch is not exclude]
-        if not candidates:
-            return None
-        branch = min(candidates, key=lambda candidate: (bool(candidate.tokens), candidate.used))
-        self._drop(branch)
-        return branch
+    def _forget_behind(self, keep: int) -> None:
+        del self._branch.tokens[keep:]
+        self._branch.ends = [end for end in self._branch.ends if end <= keep]
 
     def _drop(self, branch: Branch) -> None:
         # Removing a whole sequence never fails.
         self._memory.remove(branch.sequence, -1, -1)
-        branch.tokens = []
-        branch.used = 0
+        branch.tokens, branch.ends, branch.used = [], [], 0
 
-    def _touch(self, branch: Branch) -> Branch:
+    def _touch(self, branch: Branch) -> None:
         self._clock += 1
         branch.used = self._clock
-        return branch
 
     def _agrees(self, branch: Branch) -> bool:
         return self._memory.last_position(branch.sequence) + 1 == len(branch.tokens)
@@ -275,18 +271,35 @@ def answer_room(space: int, max_tokens: int) -> int:
     return max(1, min(max_tokens, space // 4))
 
 
+def runs(start: int, lengths: Sequence[int], most: int) -> list[int]:
+    """Where the runs of a text end: each turn by itself, in batches of at most `most` tokens.
+
+    Args:
+        start: Tokens in front of the first turn.
+        lengths: Tokens of each turn.
+        most: Longest batch.
+    """
+    edges = [start, *(start + total for total in accumulate(lengths))]
+    return [
+        min(begin + most, end)
+        for first, end in pairwise(edges)
+        for begin in range(first, end, most)
+    ]
+
+
 def prefill(
-    evaluate: Callable[[Sequence[int], int], None],
+    evaluate: Callable[[Sequence[int]], None],
     tokens: Sequence[int],
     start: int,
-    chunk: int,
+    ends: Sequence[int],
     progress: Callable[[int], None],
 ) -> None:
-    """Evaluate tokens[start:] in chunks that begin at `start`; `progress` gets the tokens done."""
-    for begin in range(start, len(tokens), chunk):
-        end = min(begin + chunk, len(tokens))
-        evaluate(tokens[begin:end], begin)
-        progress(end)
+    """Evaluate tokens[start:] run by run; `progress` gets the tokens done."""
+    for end in ends:
+        if end > start:
+            evaluate(tokens[start:end])
+            start = end
+            progress(end)
 
 
 def _common_prefix(left: Sequence[int], right: Sequence[int]) -> int:

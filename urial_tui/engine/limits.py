@@ -87,6 +87,23 @@ def forced_size(n_ctx: int) -> ContextSize:
     )
 
 
+def flash_attention(kv_type: str, n_layer: int, gpu_layers: int) -> bool:
+    """Whether a context that writes answers computes attention without storing its scores.
+
+    On a CPU, and with a cache of f16, llama.cpp splits the cells of a token that is evaluated
+    alone between its threads, so that its logits depend on how many there are (by up to 1.9 behind
+    1,000 tokens of the demo model); and it sums the values in 16 bits. Without flash attention it
+    does neither. A quantised cache can't do without it, and is not split. Batches are not
+    split either: a comparison always has it.
+
+    Args:
+        kv_type: The cache's type.
+        n_layer: Layers of the model.
+        gpu_layers: How many of them are on a GPU, -1 for all.
+    """
+    return kv_type != "f16" or gpu_layers < 0 or gpu_layers > n_layer
+
+
 def batch_size(parameters: int, gpu_layers: int) -> int:
     """Tokens of a prefill batch: small enough that progress is seen on a big model."""
     if gpu_layers or parameters < 1_000_000_000:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from urial_tui.engine import llama
 from urial_tui.engine.context import Aborted, AbortFlag, Context, NoSlot
-from urial_tui.engine.kv import PINNED, Branch, KVCache, prefill
+from urial_tui.engine.kv import PINNED, Branch, KVCache, prefill, runs
 from urial_tui.engine.limits import (
     FULL_WINDOWS,
     MAX_SEQUENCES,
@@ -19,6 +19,7 @@ from urial_tui.engine.limits import (
     batch_size,
     chat_size,
     context_tokens,
+    flash_attention,
     forced_size,
     watched_size,
 )
@@ -92,9 +93,7 @@ class LoadedModel:
             self._free_weights()
             raise
         self.context.set_abort_flag(flag)
-        self.cache = KVCache(
-            self.context, self.model.memory_kind, self.model.n_swa, MAX_SEQUENCES - 1
-        )
+        self.cache = KVCache(self.context, self.model.memory_kind, self.model.n_swa, MAX_SEQUENCES)
         self._store = PreambleStore(cache_dir, options.cache_limit_mb * 1_000_000)
         self._fingerprints = (
             fingerprint(path),
@@ -150,40 +149,55 @@ class LoadedModel:
             )
         self.cache.reset()
         key = self._state_key(tokens)
-        if len(tokens) >= MIN_TOKENS and self._restore(key):
-            self.cache.pin(tokens)
-            return "disk"
-        try:
-            prefill(
-                lambda part, position: self.context.decode(part, position, PINNED),
-                tokens,
-                0,
-                self.context.n_batch,
-                lambda done: progress(done, len(tokens)),
+        kept = len(tokens) >= MIN_TOKENS
+        state = self._store.load(key) if kept else None
+        if state is not None:
+            if self._restore(tokens, state):
+                return "disk"
+            self._store.discard(key)
+        state = self._compute(tokens, progress)
+        if kept:
+            self._save(key, state)
+        # Where the cells lie decides how sums over them are rounded, and a state that was put
+        # back has another layout than one that was evaluated (of a sliding window only the
+        # window is kept). So it is always used as one that was put back.
+        if not self._restore(tokens, state):
+            raise EngineError(
+                "llama.cpp does not take the state of the preamble back.",
+                "Please report this, with the model's name.",
             )
-        except BaseException:
-            self.cache.reset()
-            raise
-        self.cache.pin(tokens)
-        if len(tokens) >= MIN_TOKENS:
-            self._save(key)
         return "computed"
 
-    def _restore(self, key: StateKey) -> bool:
-        state = self._store.load(key)
-        if state is None:
-            return False
-        if self.context.restore_sequence(PINNED, state) and (
-            self.context.last_position(PINNED) + 1 == len(key.tokens)
-        ):
+    def _compute(self, tokens: list[int], progress: Callable[[int, int], None]) -> bytearray:
+        """Evaluate a preamble in the empty memory: its state. The memory is empty again then."""
+        if not tokens:
+            return bytearray()
+        position = 0
+
+        def evaluate(part: Sequence[int]) -> None:
+            nonlocal position
+            self.context.decode(part, position, PINNED)
+            position += len(part)
+
+        ends = runs(0, [len(tokens)], self.context.n_batch)
+        try:
+            prefill(evaluate, tokens, 0, ends, lambda done: progress(done, len(tokens)))
+            return self.context.save_sequence(PINNED)
+        finally:
+            self.cache.reset()
+
+    def _restore(self, tokens: Sequence[int], state: bytearray) -> bool:
+        """Put a state into the empty memory; where it does not fit, the memory is empty again."""
+        fits = not tokens or self.context.restore_sequence(PINNED, state)
+        if fits and self.context.last_position(PINNED) + 1 == len(tokens):
+            self.cache.pin(tokens)
             return True
-        self._store.discard(key)
         self.cache.reset()
         return False
 
-    def _save(self, key: StateKey) -> None:
+    def _save(self, key: StateKey, state: bytearray) -> None:
         try:
-            self._store.save(key, self._name, self.context.save_sequence(PINNED))
+            self._store.save(key, self._name, state)
         except OSError as error:
             self._notice(
                 f"The evaluated preamble can't be kept on disk ({error.strerror or error}), "
@@ -199,7 +213,7 @@ class LoadedModel:
             tokens=tuple(tokens),
             library=llama.system_info(),
             kv_type=options.kv_type,
-            flash_attention=True,
+            flash_attention=self.context.flash_attention,
             swa_full=FULL_WINDOWS,
             unified=True,
             n_batch=self.context.n_batch,
@@ -207,6 +221,29 @@ class LoadedModel:
         )
 
     # -- evaluation -----------------------------------------------------------------
+
+    def read(
+        self,
+        branch: Branch,
+        tokens: Sequence[int],
+        ends: Sequence[int],
+        progress: Callable[[int], None],
+    ) -> None:
+        """Evaluate what a branch lacks of `tokens`, run by run; `progress` gets the tokens done.
+
+        Raises:
+            NoSlot: The context is full.
+            Aborted: The flag was set; the branch says what it holds.
+        """
+
+        def evaluate(part: Sequence[int]) -> None:
+            if len(branch.tokens) + len(part) == len(tokens):
+                # For another answer to the same question, where the memory can't be cut.
+                self.cache.checkpoint(branch)
+            self.evaluate(branch, part)
+            self.cache.settle(branch)
+
+        prefill(evaluate, tokens, len(branch.tokens), ends, progress)
 
     def evaluate(self, branch: Branch, tokens: Sequence[int]) -> None:
         """Evaluate up to one batch at the end of a branch, making room where that is needed.
@@ -231,7 +268,7 @@ class LoadedModel:
             try:
                 decode(tokens, len(branch.tokens), branch.sequence)
             except NoSlot:
-                if not self.cache.make_room(branch):
+                if not self.cache.make_room():
                     raise
             except Aborted:
                 self.cache.reconcile(branch)
@@ -258,7 +295,7 @@ class LoadedModel:
             if self._forced is not None:
                 self._forced.close()
                 self._forced = None
-            self._forced = self._new_context(size)
+            self._forced = self._new_context(size, flash_attention=True)
             self._forced.set_abort_flag(self.flag)
         self._forced.clear()
         return self._forced
@@ -302,10 +339,11 @@ class LoadedModel:
             )
         sized = watched_size if self._command.slot == "second" else chat_size
         return self._new_context(
-            sized(context_tokens(options.n_ctx, trained), batch_size(model.parameters, gpu_layers))
+            sized(context_tokens(options.n_ctx, trained), batch_size(model.parameters, gpu_layers)),
+            flash_attention=flash_attention(options.kv_type, model.n_layer, gpu_layers),
         )
 
-    def _new_context(self, size: ContextSize) -> Context:
+    def _new_context(self, size: ContextSize, *, flash_attention: bool) -> Context:
         options = self._command.options
         try:
             return Context(
@@ -313,6 +351,7 @@ class LoadedModel:
                 size,
                 threads=options.threads or physical_cores(),
                 kv_type=options.kv_type,
+                flash_attention=flash_attention,
                 adapter=self.adapter,
             )
         except LoadError as error:

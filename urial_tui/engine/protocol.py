@@ -74,10 +74,15 @@ class Unload(_Command, frozen=True, kw_only=True, tag="unload"):
 
 
 class PreparePreamble(_Command, frozen=True, kw_only=True, tag="prepare"):
-    """Pin a preamble → PrefillProgress*, PreambleReady. `()` pins just the BOS token, if any."""
+    """Pin a preamble → PrefillProgress*, PreambleReady. `()` pins just the BOS token, if any.
+
+    `turns`: finished turns that the next question will follow. They are read ahead if they fit,
+    so that only the question is left to read then.
+    """
 
     id: int
     preamble: Turn
+    turns: tuple[Turn, ...] = ()
     slot: Slot = "main"
 
 

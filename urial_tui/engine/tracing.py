@@ -15,7 +15,7 @@ import numpy as np
 from urial_tui.engine.chain_trace import ChainTrace
 from urial_tui.engine.context import Aborted, NoSlot
 from urial_tui.engine.generation import pin
-from urial_tui.engine.kv import Branch, prefill
+from urial_tui.engine.kv import Branch, runs
 from urial_tui.engine.llama import Vocab
 from urial_tui.engine.loaded import LoadedModel
 from urial_tui.engine.protocol import (
@@ -48,11 +48,9 @@ def trace(loaded: LoadedModel, request: Trace, emit: Emit) -> Traced:
     answer = _flat(loaded, request.answer)
     if not answer:
         raise EngineError("There is no text in this answer.", "Choose another one.")
-    context, left_out = _context(loaded, request, len(answer))
-    branch = loaded.cache.place(context)
-    _read(loaded, request.id, branch, context[:-1], emit)
-    # Memory that can't be cut keeps its place in front of the answer, for other answers.
-    loaded.cache.checkpoint(branch)
+    turns, left_out = _turns(loaded, request, len(answer))
+    context = [*loaded.cache.pinned, *(token for turn in turns for token in turn)]
+    branch = _read(loaded, request.id, context, [len(turn) for turn in turns], emit)
     reader = _Reader(loaded, request, len(answer))
     try:
         tokens = [context[-1], *answer[:-1]]
@@ -133,8 +131,8 @@ def _piece(vocab: Vocab, token: int) -> Piece:
     return Piece(data=text or name, control=bool(name and not text), ends=vocab.is_eog(token))
 
 
-def _context(loaded: LoadedModel, request: Trace, room: int) -> tuple[list[int], int]:
-    """The ids in front of the answer, and how many turns were left out for its `room`."""
+def _turns(loaded: LoadedModel, request: Trace, room: int) -> tuple[list[list[int]], int]:
+    """The ids of the turns in front of the answer, and how many were left out for its `room`."""
     pinned = loaded.cache.pinned
     turns = [_flat(loaded, turn, start=not pinned) for turn in request.turns]
     n_ctx = loaded.context.n_ctx
@@ -146,10 +144,9 @@ def _context(loaded: LoadedModel, request: Trace, room: int) -> tuple[list[int],
         left_out += 1
     if length > n_ctx:
         raise _too_long(length, n_ctx)
-    context = [*pinned, *(token for turn in turns[left_out:] for token in turn)]
-    if not context:
+    if not (turns and turns[-1]):
         raise EngineError("Nothing stands in front of this answer.", "Choose another one.")
-    return context, left_out
+    return turns[left_out:], left_out
 
 
 def _flat(loaded: LoadedModel, turn: Turn, *, start: bool = False) -> list[int]:
@@ -157,26 +154,24 @@ def _flat(loaded: LoadedModel, turn: Turn, *, start: bool = False) -> list[int]:
 
 
 def _read(
-    loaded: LoadedModel, request_id: int, branch: Branch, tokens: list[int], emit: Emit
-) -> None:
-    """Evaluate what of `tokens` the branch does not hold yet."""
+    loaded: LoadedModel, request_id: int, context: list[int], lengths: list[int], emit: Emit
+) -> Branch:
+    """A branch with all tokens of the context but the last one."""
+    lengths[-1] -= 1
+    ends = runs(len(loaded.cache.pinned), lengths, loaded.context.n_batch)
+    branch = loaded.cache.place(context, ends)
     reused = len(branch.tokens)
 
     def report(done: int) -> None:
         emit(
             PrefillProgress(
-                id=request_id, stage="prompt", done=done, reused=reused, total=len(tokens)
+                id=request_id, stage="prompt", done=done, reused=reused, total=len(context)
             )
         )
         _stop_if_asked(loaded)
 
-    prefill(
-        lambda part, _position: loaded.evaluate(branch, part),
-        tokens,
-        reused,
-        loaded.context.n_batch,
-        report,
-    )
+    loaded.read(branch, context[:-1], ends, report)
+    return branch
 
 
 def _stop_if_asked(loaded: LoadedModel) -> None:

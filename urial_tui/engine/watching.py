@@ -15,9 +15,14 @@ import time
 from collections.abc import Callable, Generator, Sequence
 
 from urial_tui.engine.context import DecodeError, NoSlot
+<<<<<<< HEAD
 from urial_tui.engine.kv import Branch, prefill
 from urial_tui.engine.limits import WATCHED_BATCH
 from urial_tui.engine.loaded import LoadedModel
+=======
+from urial_tui.engine.kv import Branch, runs
+from urial_tui.engine.loaded import WATCHED_BATCH, LoadedModel
+>>>>>>> 350348b (Evaluate the same text in the same runs, from a preamble that was put back)
 from urial_tui.engine.protocol import (
     Event,
     Generate,
@@ -137,8 +142,8 @@ class SecondSide(Watcher):
         start, count = len(cache.pinned), self._lengths.pop(0)
         tokens = [*self._branch.tokens, self._carry]
         with self._going_on_without():
-            cache.shift(tokens, start, count)
-            self._hold([*tokens[:start], *tokens[start + count :]])
+            if not cache.shift(tokens, start, count):
+                self._hold([*tokens[:start], *tokens[start + count :]])
 
     def set_threads(self, threads: int) -> None:
         """As told by `Watcher`."""
@@ -181,7 +186,11 @@ class SecondSide(Watcher):
         loaded = self._loaded
         if len(tokens) >= loaded.context.n_ctx:
             raise NoSlot
-        branch = loaded.cache.place(tokens)
+        start = len(loaded.cache.pinned)
+        *earlier, _ = self._lengths
+        lengths = [*earlier, len(tokens) - 1 - start - sum(earlier)]
+        ends = runs(start, lengths, loaded.context.n_batch)
+        branch = loaded.cache.place(tokens, ends)
         reused = len(branch.tokens)
 
         def report(done: int) -> None:
@@ -192,10 +201,7 @@ class SecondSide(Watcher):
             )
             self._stop_if_asked()
 
-        def evaluate(part: Ids, _position: int) -> None:
-            loaded.evaluate(branch, part)
-
-        prefill(evaluate, tokens[:-1], reused, loaded.context.n_batch, report)
+        loaded.read(branch, tokens[:-1], ends, report)
         self._branch, self._carry = branch, tokens[-1]
 
     # -- the answer -------------------------------------------------------------------

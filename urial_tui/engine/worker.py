@@ -229,10 +229,10 @@ class Worker:
         self.emit(Loaded(id=command.id, info=loaded.info, load_s=time.perf_counter() - started))
 
     def _prepare(self, command: PreparePreamble) -> None:
-        from urial_tui.engine.generation import pin
+        from urial_tui.engine.generation import prepare
 
         self._request_id = command.id
-        self.emit(pin(self._model(command.slot), command.id, command.preamble, self.emit))
+        self.emit(prepare(self._model(command.slot), command, self.emit))
 
     def _generate(self, command: Generate) -> None:
         from urial_tui.engine.generation import generate

@@ -1,0 +1,151 @@
+"""Every row of logits that answers are chosen from, whatever was evaluated before them.
+
+A program of its own, since native code and the tests don't share a process:
+`python -m tests.answer_rows MODEL CACHE RESULT THREADS` writes a JSON object with, by the name of
+a situation, the answer's ids and a hash of each row. The same question under the same name is
+asked by all processes; what ran before it differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from urial_tui.engine import generation, llama
+from urial_tui.engine.context import AbortFlag, Context
+from urial_tui.engine.loaded import LoadedModel
+from urial_tui.engine.protocol import (
+    EngineOptions,
+    Event,
+    Finished,
+    Generate,
+    LoadModel,
+    PreparePreamble,
+    Sampling,
+    TextDelta,
+    TextSegment,
+    TokenSegment,
+    Turn,
+)
+from urial_tui.engine.sampling import Sampler
+from urial_tui.engine.threads import ThreadGovernor
+
+PREAMBLE: Turn = (TextSegment(text="# Query:\nHello world\n\n# Answer:\nhope it helps\n\n" * 24),)
+OTHER: Turn = (TextSegment(text="Something else stands in front of this.\n" * 12),)
+LONG = "Read this to its end. " * 120
+
+
+def question(text: str) -> Turn:
+    return (TextSegment(text=f"# Query:\n{text}\n\n# Answer:\n"),)
+
+
+class Model:
+    """The worker's side of one model, without a worker."""
+
+    def __init__(self, path: str, cache: str, threads: int) -> None:
+        self.flag = AbortFlag()
+        options = EngineOptions(n_ctx=4096, threads=threads)
+        load = LoadModel(id=1, path=path, options=options)
+        self.loaded = LoadedModel(load, Path(cache), self.flag, lambda _: None, lambda _: None)
+        self.rows: list[str] = []
+
+    def ask(
+        self,
+        *turns: Turn,
+        preamble: Turn = PREAMBLE,
+        sampling: Sampling | None = None,
+        most: int = 24,
+        stop_after: int = 0,
+    ) -> dict[str, Any]:
+        """An answer: its ids, its rows, and the turn that it makes."""
+        events: list[Event] = []
+
+        def emit(event: Event) -> None:
+            events.append(event)
+            if stop_after and isinstance(event, TextDelta) and event.generated >= stop_after:
+                self.flag.set()
+
+        self.rows.clear()
+        request = Generate(
+            id=1, preamble=preamble, turns=turns, sampling=sampling or Sampling(temperature=0.0),
+            max_tokens=most,
+        )  # fmt: skip
+        generation.generate(self.loaded, None, request, emit)
+        self.flag.clear()
+        (done,) = [event for event in events if isinstance(event, Finished)]
+        return {"ids": list(done.ids), "rows": list(self.rows)}
+
+    def read_ahead(self, *turns: Turn) -> None:
+        request = PreparePreamble(id=1, preamble=PREAMBLE, turns=turns)
+        generation.prepare(self.loaded, request, lambda _: None)
+
+
+def closed(turn: Turn, answer: dict[str, Any]) -> Turn:
+    return (*turn, TokenSegment(ids=tuple(answer["ids"])), TextSegment(text="\n\n"))
+
+
+def record(model: Model) -> None:
+    """Have each row hashed from which a token is chosen, and the threads changed behind it."""
+    sample = Sampler.sample
+
+    def hashing(sampler: Sampler, context: Context) -> int:
+        model.rows.append(hashlib.sha256(context.logits().tobytes()).hexdigest()[:16])
+        return sample(sampler, context)
+
+    wanted = cycle((1, 2, 3))
+    Sampler.sample = hashing  # type: ignore[method-assign]
+    ThreadGovernor.observe = lambda *_: next(wanted)  # type: ignore[method-assign]
+
+
+def situations(model: Model) -> dict[str, dict[str, Any]]:
+    """The same questions again and again, with other work in between."""
+    one, two, long = question("first of all"), question("and the second? é🙂"), question(LONG)
+    drawn = Sampling(temperature=0.9, seed=7)
+    found = {"one": model.ask(one)}
+    found["one, repeated"] = model.ask(one)
+    found["one, drawn"] = model.ask(one, sampling=drawn)
+    found["long"] = model.ask(long)
+    found["long, repeated"] = model.ask(long)
+    turn = closed(one, found["one"])
+    model.read_ahead(turn)
+    found["two, read ahead"] = model.ask(turn, two)
+    found["one, a turn back"] = model.ask(one)
+    found["two, from another branch"] = model.ask(turn, two)
+    found["two, regenerated"] = model.ask(turn, two)
+    model.ask(turn, long, stop_after=3)
+    found["two, behind a cancelled answer"] = model.ask(turn, two)
+    model.ask(question("of another conversation"), preamble=OTHER)
+    found["one, drawn, another preamble in between"] = model.ask(one, sampling=drawn)
+    found["long, behind others"] = model.ask(long)
+    found["two, from nothing"] = model.ask(turn, two)
+    return found
+
+
+def backwards(model: Model, known: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The last questions first, in a process that starts from the preamble on the disk."""
+    one, two, long = question("first of all"), question("and the second? é🙂"), question(LONG)
+    found = {"two, restored": model.ask(closed(one, known["one"]), two)}
+    found["long, restored"] = model.ask(long)
+    found["one, drawn, restored"] = model.ask(one, sampling=Sampling(temperature=0.9, seed=7))
+    found["one, restored"] = model.ask(one)
+    return found
+
+
+def main(path: str, cache: str, result: str, threads: Sequence[str]) -> None:
+    llama.initialise()
+    file = Path(result)
+    known = json.loads(file.read_text()) if file.exists() else {}
+    model = Model(path, cache, int(threads[0]))
+    record(model)
+    found = backwards(model, known) if known else situations(model)
+    file.write_text(json.dumps({**known, **found}))
+    model.loaded.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4], sys.argv[4:])

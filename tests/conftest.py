@@ -157,6 +157,12 @@ def recurrent_gguf(tiny_models: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def hybrid_gguf(tiny_models: Path) -> Path:
+    """A layer with a recurrent state and one with attention."""
+    return tinygguf.write_hybrid(tiny_models / "tiny-jamba.gguf")
+
+
+@pytest.fixture(scope="session")
 def adapter_gguf(tiny_models: Path) -> Path:
     """A LoRA adapter for `llama_gguf`."""
     return tinygguf.write_adapter(tiny_models / "tiny-adapter.gguf")

@@ -119,7 +119,7 @@ def fresh(path: Path, directory: Path, turns: Sequence[Turn], max_tokens: int = 
         return answer
 
 
-@pytest.fixture(params=["llama_gguf", "sliding_window_gguf", "recurrent_gguf"])
+@pytest.fixture(params=["llama_gguf", "sliding_window_gguf", "recurrent_gguf", "hybrid_gguf"])
 def model(request: pytest.FixtureRequest) -> Path:
     path = request.getfixturevalue(request.param)
     assert isinstance(path, Path)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from urial_tui.engine.kv import PINNED, Branch, KVCache, fit_turns, prefill
+from urial_tui.engine.kv import PINNED, Branch, KVCache, fit_turns, prefill, runs
 from urial_tui.engine.protocol import MemoryKind
 
 WINDOW = 6
@@ -80,25 +81,42 @@ class FakeMemory:
         )
 
 
-def _run(cache: KVCache, memory: FakeMemory, tokens: list[int]) -> Branch:
-    branch = cache.place(tokens)
-    assert branch.tokens == tokens[: len(branch.tokens)]
-    assert len(branch.tokens) < len(tokens)
+MOST = 4
+
+
+def _run(
+    cache: KVCache, memory: FakeMemory, turns: list[list[int]], answer: Sequence[int] = ()
+) -> int:
+    """Read turns, decode an answer token by token; how many tokens were kept from before."""
+    pinned = list(cache.pinned)
+    tokens = [*pinned, *(token for turn in turns for token in turn)]
+    ends = runs(len(pinned), [len(turn) for turn in turns], MOST)
+    branch = cache.place(tokens, ends)
+    kept = len(branch.tokens)
+    assert branch.tokens == tokens[:kept]
+    assert kept < len(tokens)
+    assert kept in (len(pinned), *ends), "only whole runs are kept"
     needed = memory.window or len(tokens)
     assert memory.holds(branch, needed), "a branch says more than its memory holds"
 
-    def evaluate(part: Sequence[int], position: int) -> None:
-        memory.evaluate(branch.sequence, position, part)
+    def evaluate(part: Sequence[int]) -> None:
+        if len(branch.tokens) + len(part) == len(tokens):
+            cache.checkpoint(branch)
+        memory.evaluate(branch.sequence, len(branch.tokens), part)
         cache.extend(branch, part)
+        cache.settle(branch)
 
-    prefill(evaluate, tokens, len(branch.tokens), 4, lambda _done: None)
+    prefill(evaluate, tokens, kept, ends, lambda _done: None)
     assert branch.tokens == tokens
+    for token in answer:
+        memory.evaluate(branch.sequence, len(branch.tokens), [token])
+        cache.extend(branch, [token])
     assert memory.holds(branch, needed)
-    return branch
+    return kept - len(pinned)
 
 
-def _pinned(memory: FakeMemory, preamble: Sequence[int], branches: int = 3) -> KVCache:
-    cache = KVCache(memory, memory.kind, memory.window, branches)
+def _pinned(memory: FakeMemory, preamble: Sequence[int]) -> KVCache:
+    cache = KVCache(memory, memory.kind, memory.window, 8)
     cache.reset()
     memory.evaluate(PINNED, 0, preamble)
     cache.pin(preamble)
@@ -114,94 +132,131 @@ _kinds = st.sampled_from(
         ("hybrid", 0),
     ]
 )
-_tokens = st.lists(st.integers(0, 2), min_size=1, max_size=40)
+_turn = st.lists(st.integers(0, 1), min_size=1, max_size=11)
 
 
 @settings(max_examples=300, deadline=None)
 @given(
     kind=_kinds,
     preamble=st.lists(st.integers(0, 2), max_size=12),
-    steps=st.lists(st.tuples(st.integers(0, 40), _tokens, st.booleans()), max_size=12),
+    steps=st.lists(st.tuples(st.integers(0, 4), _turn, _turn, st.booleans()), max_size=12),
 )
-@example(
-    kind=("attention", 0),
-    preamble=[],
-    steps=[(0, [*[0] * 7, 1, *[0] * 15], False), (0, [0] * 8, True)],
-)
-def test_any_order_of_requests_leaves_sequences_that_hold_what_they_say(
+def test_any_order_of_requests_leaves_a_branch_that_holds_what_it_says(
     kind: tuple[MemoryKind, int],
     preamble: list[int],
-    steps: list[tuple[int, list[int], bool]],
+    steps: list[tuple[int, list[int], list[int], bool]],
 ) -> None:
     memory = FakeMemory(kind[0], window=kind[1])
     cache = _pinned(memory, preamble)
-    history: list[int] = []
-    for keep, more, shift in steps:
-        history = [*history[:keep], *more]
-        branch = _run(cache, memory, [*preamble, *history])
-        cache.checkpoint(branch)
-        if shift and not kind[1] and len(history) > 3:
-            done = cache.shift([*preamble, *history], len(preamble), 2)
+    history: list[list[int]] = []
+    for keep, question, answer, shift in steps:
+        history = history[:keep]
+        _run(cache, memory, [*history, question], answer)
+        history.append([*question, *answer])
+        if shift and not kind[1] and len(history) > 1:
+            _run(cache, memory, history)
+            everything = [*preamble, *(token for turn in history for token in turn)]
+            done = cache.shift(everything, len(preamble), len(history[0]))
             assert done == (kind[0] in ("attention", "sliding-window"))
             if done:
-                del history[:2]
-                branch = cache.place([*preamble, *history, 9])
-                assert branch.tokens == [*preamble, *history], "nothing is evaluated again"
-                assert memory.holds(branch, len(branch.tokens))
+                del history[0]
+                kept = _run(cache, memory, [*history, [9]])
+                assert kept == sum(map(len, history)), "nothing is evaluated again"
 
 
-def test_a_conversation_that_goes_on_evaluates_only_its_new_tokens() -> None:
+@settings(max_examples=200, deadline=None)
+@given(
+    kind=_kinds,
+    before=st.lists(st.tuples(st.integers(0, 3), _turn, _turn), max_size=8),
+    turns=st.lists(_turn, min_size=1, max_size=4),
+)
+def test_what_is_read_is_cut_into_the_same_runs_whatever_was_there(
+    kind: tuple[MemoryKind, int],
+    before: list[tuple[int, list[int], list[int]]],
+    turns: list[list[int]],
+) -> None:
+    def batches(earlier: list[tuple[int, list[int], list[int]]]) -> dict[int, int]:
+        """Of each position, the length of the batch that it was last evaluated in."""
+        memory = FakeMemory(kind[0], window=kind[1])
+        cache = _pinned(memory, [7, 7])
+        seen: dict[int, int] = {}
+        evaluate = memory.evaluate
+
+        def noting(sequence: int, position: int, tokens: Sequence[int]) -> None:
+            for at in range(position, position + len(tokens)):
+                seen[at] = len(tokens)
+            evaluate(sequence, position, tokens)
+
+        memory.evaluate = noting  # type: ignore[method-assign]
+        history: list[list[int]] = []
+        for keep, question, answer in earlier:
+            history = history[:keep]
+            _run(cache, memory, [*history, question], answer)
+            history.append([*question, *answer])
+        _run(cache, memory, turns)
+        return {at: seen[at] for at in range(2, 2 + sum(map(len, turns)))}
+
+    assert batches(before) == batches([])
+
+
+def test_a_conversation_whose_end_was_read_evaluates_only_its_new_turn() -> None:
     memory = FakeMemory("attention")
     cache = _pinned(memory, [7, 7])
-    _run(cache, memory, [7, 7, 1, 2, 3])
-    assert cache.place([7, 7, 1, 2, 3, 4, 5]).tokens == [7, 7, 1, 2, 3]
+    _run(cache, memory, [[1, 2, 3]], answer=[4, 5])
+    _run(cache, memory, [[1, 2, 3, 4, 5]])
+    assert _run(cache, memory, [[1, 2, 3, 4, 5], [6]]) == 5
 
 
-def test_going_back_to_a_sibling_finds_it_untouched() -> None:
+def test_tokens_that_were_decoded_one_by_one_are_read_again() -> None:
+    memory = FakeMemory("attention")
+    cache = _pinned(memory, [7, 7])
+    _run(cache, memory, [[1, 2, 3]], answer=[4, 5])
+    assert _run(cache, memory, [[1, 2, 3, 4, 5], [6]]) == 0
+
+
+def test_the_same_question_keeps_all_but_its_last_run() -> None:
     memory = FakeMemory("attention")
     cache = _pinned(memory, [7])
-    first = [7, 1, *range(100, 140)]
-    second = [7, 1, *range(200, 240)]
-    _run(cache, memory, first)
-    _run(cache, memory, second)
-    assert cache.place([*first, 9]).tokens == first
+    _run(cache, memory, [list(range(10))], answer=[50])
+    assert _run(cache, memory, [list(range(10))]) == 2 * MOST
 
 
-def test_the_pinned_preamble_is_never_trimmed() -> None:
-    memory = FakeMemory("attention")
+@pytest.mark.parametrize("kind", ["attention", "recurrent"])
+def test_another_conversation_leaves_the_preamble_only(kind: MemoryKind) -> None:
+    memory = FakeMemory(kind)
     cache = _pinned(memory, [7, 8, 9])
     for other in range(10):
-        _run(cache, memory, [7, 8, 9, other, other])
+        assert _run(cache, memory, [[other], [other]], answer=[1]) == 0
     assert memory.cells[PINNED] == {0: 7, 1: 8, 2: 9}
+    held = [cells for sequence, cells in memory.cells.items() if sequence != PINNED and cells]
+    assert all(cells[3] == 9 for cells in held), "what is not wanted any more is dropped"
 
 
 def test_a_window_that_is_gone_is_evaluated_again_from_the_preamble() -> None:
     memory = FakeMemory("sliding-window", window=WINDOW)
     cache = _pinned(memory, [7, 7])
-    long = [7, 7, *range(20, 60)]
-    _run(cache, memory, long)
-    branch = cache.place([*long[:20], 99])
-    assert branch.tokens == [7, 7]
+    long = list(range(20, 60))
+    _run(cache, memory, [long])
+    assert _run(cache, memory, [[*long[:20], 99]]) == 0
 
 
 def test_recurrent_memory_answers_the_same_question_again_from_its_checkpoint() -> None:
     memory = FakeMemory("recurrent")
     cache = _pinned(memory, [7])
-    prompt = [7, 1, 2, 3]
-    branch = _run(cache, memory, prompt[:-1])
-    cache.checkpoint(branch)
-    memory.evaluate(branch.sequence, 3, [3, 50, 51])
-    cache.extend(branch, [3, 50, 51])
-    assert cache.place(prompt).tokens == prompt[:-1]
+    _run(cache, memory, [[1, 2, 3], [4, 5]], answer=[50, 51])
+    assert _run(cache, memory, [[1, 2, 3], [4, 5]]) == 3
 
 
 def test_an_aborted_evaluation_leaves_what_the_memory_says() -> None:
     memory = FakeMemory("attention")
     cache = _pinned(memory, [7])
-    branch = _run(cache, memory, [7, 1, 2, 3])
-    memory.remove(branch.sequence, 2, -1)
+    _run(cache, memory, [[1, 2], [3, 4]])
+    branch = cache.place([7, 1, 2, 3, 4, 5], runs(1, [2, 2, 1], MOST))
+    assert branch.tokens == [7, 1, 2, 3, 4]
+    memory.remove(branch.sequence, 4, -1)
     cache.reconcile(branch)
-    assert branch.tokens == [7, 1]
+    assert branch.tokens == [7, 1, 2, 3]
+    assert branch.ends == [3]
 
 
 @settings(max_examples=300, deadline=None)
@@ -229,17 +284,21 @@ def test_only_as_many_turns_are_dropped_as_the_answer_needs_room(
         assert pinned + one_more + reserve > n_ctx
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 100])
-def test_prefill_reports_every_chunk_and_ends_at_the_last_token(chunk: int) -> None:
-    seen: list[int] = []
+@given(start=st.integers(0, 9), lengths=st.lists(st.integers(0, 20)), most=st.integers(1, 9))
+def test_runs_begin_with_each_turn_and_hold_at_most_a_batch(
+    start: int, lengths: list[int], most: int
+) -> None:
+    ends = runs(start, lengths, most)
+    sizes = [end - begin for begin, end in pairwise([start, *ends])]
+    assert all(1 <= size <= most for size in sizes)
+    edges = [start + sum(lengths[: count + 1]) for count in range(len(lengths))]
+    assert {edge for edge in edges if edge > start} <= set(ends)
+    assert len(ends) == sum(-(-length // most) for length in lengths)
+
+
+def test_prefill_evaluates_what_lacks_run_by_run_and_reports_each() -> None:
+    seen: list[list[int]] = []
     reported: list[int] = []
-    prefill(
-        lambda part, position: seen.extend(part) if position == len(seen) + 2 else None,
-        [0, 0, 1, 2, 3, 4, 5],
-        2,
-        chunk,
-        reported.append,
-    )
-    assert seen == [1, 2, 3, 4, 5]
-    assert reported[-1] == 7
-    assert reported == sorted(set(reported))
+    prefill(lambda part: seen.append(list(part)), list(range(8)), 2, [2, 5, 7, 8], reported.append)
+    assert seen == [[2, 3, 4], [5, 6], [7]]
+    assert reported == [5, 7, 8]

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 
-def _answers(model: Path, directory: Path) -> dict[str, dict[str, Any]]:
+def _answers(model: Path, directory: Path, length: int) -> dict[str, dict[str, Any]]:
     result = directory / "rows.json"
     for threads in ("2", "1"):
         done = subprocess.run(
             [
                 sys.executable, "-m", "tests.answer_rows",
-                str(model), str(directory / "cache"), str(result), threads,
+                str(model), str(directory / "cache"), str(result), threads, str(length),
             ],
             capture_output=True,
             text=True,
@@ -29,8 +29,8 @@ def _answers(model: Path, directory: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _check(model: Path, directory: Path) -> None:
-    found = _answers(model, directory)
+def _check(model: Path, directory: Path, length: int) -> None:
+    found = _answers(model, directory, length)
     for name, answer in found.items():
         first = name.removesuffix(", repeated").split(", ")[0]
         if "drawn" in name:
@@ -48,10 +48,10 @@ def _check(model: Path, directory: Path) -> None:
 def test_an_answer_does_not_depend_on_what_ran_before_or_on_the_threads(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    _check(request.getfixturevalue(kind), tmp_path)
+    _check(request.getfixturevalue(kind), tmp_path, 24)
 
 
 def test_an_answer_of_the_demo_model_does_not_depend_on_what_ran_before(
     demo_model: Path, tmp_path: Path
 ) -> None:
-    _check(demo_model, tmp_path)
+    _check(demo_model, tmp_path, 8)

@@ -19,7 +19,7 @@ def evaluated(demo_model: Path) -> Iterator[tuple[llama.Model, Context, list[int
     """The demo model behind a short text, with logits for its last token."""
     llama.initialise()
     model = llama.Model(str(demo_model), gpu_layers=0, progress=lambda _fraction: True)
-    context = Context(model, chat_size(512, 512), threads=2, kv_type="f16")
+    context = Context(model, chat_size(512, 512), threads=2, kv_type="f16", flash_attention=False)
     ids = [*model.vocab.bos, *model.vocab.tokenize("Some animals are: the cat, the dog, the")]
     yield model, context, ids
     context.close()

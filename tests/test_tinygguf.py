@@ -16,7 +16,12 @@ from urial_tui.engine import llama
 
 lib = llama.lib
 
-WRITERS = [tinygguf.write_llama, tinygguf.write_sliding_window, tinygguf.write_recurrent]
+WRITERS = [
+    tinygguf.write_llama,
+    tinygguf.write_sliding_window,
+    tinygguf.write_recurrent,
+    tinygguf.write_hybrid,
+]
 VOCABULARIES = {
     "spm": tinygguf.spm_vocabulary(),
     "spm-no-space": tinygguf.spm_vocabulary(add_space_prefix=False),
@@ -85,7 +90,7 @@ def native() -> Iterator[Callable[[Path], Native]]:
         model.close()
 
 
-@pytest.fixture(params=["llama_gguf", "sliding_window_gguf", "recurrent_gguf"])
+@pytest.fixture(params=["llama_gguf", "sliding_window_gguf", "recurrent_gguf", "hybrid_gguf"])
 def tiny(request: pytest.FixtureRequest, native: Callable[[Path], Native]) -> Native:
     path: Path = request.getfixturevalue(request.param)
     return native(path)
@@ -181,10 +186,14 @@ def test_end_of_text_and_end_of_turn_end_generation(
 
 
 def test_the_window_is_a_window(
-    native: Callable[[Path], Native], sliding_window_gguf: Path, recurrent_gguf: Path
+    native: Callable[[Path], Native],
+    sliding_window_gguf: Path,
+    recurrent_gguf: Path,
+    hybrid_gguf: Path,
 ) -> None:
     assert lib.llama_model_n_swa(native(sliding_window_gguf).model) == tinygguf.WINDOW
     assert lib.llama_model_is_recurrent(native(recurrent_gguf).model)
+    assert lib.llama_model_is_hybrid(native(hybrid_gguf).model)
 
 
 def test_a_poisoned_model_loads_and_computes_no_number(

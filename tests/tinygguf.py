@@ -235,6 +235,40 @@ def write_recurrent(
     return _finish(writer, path)
 
 
+def write_hybrid(
+    path: Path,
+    *,
+    seed: int = 0,
+    vocabulary: Vocabulary | None = None,
+    n_layer: int = 2,
+    n_ctx_train: int = 4096,
+    name: str = "tiny-jamba",
+    metadata: Mapping[str, str] | None = None,
+) -> Path:
+    """Write a jamba-type model: every second layer has attention, the others a state.
+
+    The arguments are those of `write_llama`.
+    """
+    vocabulary = vocabulary or spm_vocabulary()
+    writer = GGUFWriter(path, "jamba")
+    _add_header(writer, name, n_layer, n_ctx_train, metadata)
+    writer.add_feed_forward_length(N_FF)
+    heads = N_EMBD // HEAD
+    writer.add_head_count(heads)
+    writer.add_head_count_kv([0 if layer % 2 == 0 else heads for layer in range(n_layer)])
+    _add_state_space(writer)
+    add_vocabulary(writer, vocabulary, None)
+    weights = _Weights(writer, seed)
+    weights.add_embeddings(vocabulary)
+    for layer in range(n_layer):
+        if layer % 2 == 0:
+            weights.add_state_space(layer, normed=True)
+        else:
+            weights.add_attention(layer, heads, heads)
+        weights.add_feed_forward(layer)
+    return _finish(writer, path)
+
+
 def write_adapter(path: Path, *, seed: int = 0, n_layer: int = 2, rank: int = 4) -> Path:
     """Write a LoRA adapter for `write_llama` with as many layers; it changes every answer."""
     writer = GGUFWriter(path, "llama")
@@ -286,13 +320,13 @@ class _Weights:
         output[[vocabulary.eos, vocabulary.eot]] *= np.float32(end_gain)
         self.add("output.weight", output)
 
-    def add_attention(self, layer: int) -> None:
+    def add_attention(self, layer: int, n_head: int = N_HEAD, n_head_kv: int = N_HEAD_KV) -> None:
         block = f"blk.{layer}"
         self.add_norm(f"{block}.attn_norm")
-        self.add_matrix(f"{block}.attn_q.weight", N_EMBD, N_HEAD * HEAD, gain=SHARPNESS)
-        self.add_matrix(f"{block}.attn_k.weight", N_EMBD, N_HEAD_KV * HEAD, gain=SHARPNESS)
-        self.add_matrix(f"{block}.attn_v.weight", N_EMBD, N_HEAD_KV * HEAD)
-        self.add_matrix(f"{block}.attn_output.weight", N_HEAD * HEAD, N_EMBD, gain=ATTENTION)
+        self.add_matrix(f"{block}.attn_q.weight", N_EMBD, n_head * HEAD, gain=SHARPNESS)
+        self.add_matrix(f"{block}.attn_k.weight", N_EMBD, n_head_kv * HEAD, gain=SHARPNESS)
+        self.add_matrix(f"{block}.attn_v.weight", N_EMBD, n_head_kv * HEAD)
+        self.add_matrix(f"{block}.attn_output.weight", n_head * HEAD, N_EMBD, gain=ATTENTION)
 
     def add_feed_forward(self, layer: int, *, poisoned: bool = False) -> None:
         block = f"blk.{layer}"
@@ -305,8 +339,11 @@ class _Weights:
             down[:, 0] = np.nan
         self.add(name, down)
 
-    def add_state_space(self, layer: int) -> None:
+    def add_state_space(self, layer: int, *, normed: bool = False) -> None:
         block, inner = f"blk.{layer}", 2 * N_EMBD
+        if normed:
+            for part, size in (("dt", DT_RANK), ("b", D_STATE), ("c", D_STATE)):
+                self.add_norm(f"{block}.ssm_{part}_norm", size)
         self.add_norm(f"{block}.attn_norm")
         self.add_matrix(f"{block}.ssm_in.weight", N_EMBD, 2 * inner, gain=2.0)
         self.add_matrix(f"{block}.ssm_conv1d.weight", D_CONV, inner)
@@ -344,6 +381,13 @@ def _add_attention(writer: GGUFWriter, *, theta: float) -> None:
     writer.add_value_length(HEAD)
     writer.add_rope_dimension_count(HEAD)
     writer.add_rope_freq_base(theta)
+
+
+def _add_state_space(writer: GGUFWriter) -> None:
+    writer.add_ssm_conv_kernel(D_CONV)
+    writer.add_ssm_inner_size(2 * N_EMBD)
+    writer.add_ssm_state_size(D_STATE)
+    writer.add_ssm_time_step_rank(DT_RANK)
 
 
 def _finish(writer: GGUFWriter, path: Path) -> Path:

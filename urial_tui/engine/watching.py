@@ -15,14 +15,9 @@ import time
 from collections.abc import Callable, Generator, Sequence
 
 from urial_tui.engine.context import DecodeError, NoSlot
-<<<<<<< HEAD
-from urial_tui.engine.kv import Branch, prefill
+from urial_tui.engine.kv import Branch, runs
 from urial_tui.engine.limits import WATCHED_BATCH
 from urial_tui.engine.loaded import LoadedModel
-=======
-from urial_tui.engine.kv import Branch, runs
-from urial_tui.engine.loaded import WATCHED_BATCH, LoadedModel
->>>>>>> 350348b (Evaluate the same text in the same runs, from a preamble that was put back)
 from urial_tui.engine.protocol import (
     Event,
     Generate,

@@ -26,6 +26,7 @@ from urial_tui.engine.protocol import (
     Loaded,
     LoadModel,
     PreambleReady,
+    PreparePreamble,
     PromptReady,
     Sampling,
     StopRules,
@@ -60,7 +61,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 class SecondTurn(msgspec.Struct, frozen=True, kw_only=True):
     """What the second turn of a conversation made the engine evaluate, in tokens.
 
-    `new`: the tokens between the first answer and the second, which nobody has evaluated.
+    `new`: the tokens of its question; the first turn was read ahead, as the program does.
     """
 
     prefilled: int
@@ -102,7 +103,9 @@ class OurEngine(Protocol):
     """The engine, wherever it runs; each call gives all events of the request."""
 
     def rest(self, model_bytes: int) -> None: ...  # noqa: D102
-    def prepare(self, preamble: Turn) -> Sequence[Event]: ...  # noqa: D102
+    def prepare(  # noqa: D102
+        self, preamble: Turn, turns: Sequence[Turn] = ()
+    ) -> Sequence[Event]: ...
     def generate(  # noqa: D102
         self, preamble: Turn, turns: Sequence[Turn], tokens: int, stops: StopRules, close: str
     ) -> Sequence[Event]: ...
@@ -118,9 +121,9 @@ class InWorker:
         """Leave it alone for as long as its idle work may take."""
         time.sleep(pause_s(model_bytes))
 
-    def prepare(self, preamble: Turn) -> Sequence[Event]:
-        """Pin a preamble."""
-        return list(self._engine.prepare(preamble))
+    def prepare(self, preamble: Turn, turns: Sequence[Turn] = ()) -> Sequence[Event]:
+        """Pin a preamble, and read finished turns behind it."""
+        return list(self._engine.prepare(preamble, turns=turns))
 
     def generate(
         self, preamble: Turn, turns: Sequence[Turn], tokens: int, stops: StopRules, close: str
@@ -151,12 +154,13 @@ class InProcess:
         while weights.move():
             pass
 
-    def prepare(self, preamble: Turn) -> Sequence[Event]:
-        """Pin a preamble."""
-        from urial_tui.engine.generation import pin
+    def prepare(self, preamble: Turn, turns: Sequence[Turn] = ()) -> Sequence[Event]:
+        """Pin a preamble, and read finished turns behind it."""
+        from urial_tui.engine.generation import prepare
 
         events: list[Event] = []
-        events.append(pin(self._loaded, 1, preamble, events.append))
+        request = PreparePreamble(id=1, preamble=preamble, turns=tuple(turns))
+        events.append(prepare(self._loaded, request, events.append))
         return events
 
     def generate(
@@ -216,11 +220,11 @@ def measure_second_turn(engine: OurEngine, workload: Workload, preamble: Turn) -
         TokenSegment(ids=finished.ids),
         TextSegment(text=finished.tail),
     )
+    engine.prepare(preamble, [said])
     events = engine.generate(preamble, [said, second], 1, workload.stops, workload.close)
     prompt = one(PromptReady, events)
     return SecondTurn(
-        prefilled=prompt.prefilled,
-        new=len(prompt.turns[0][-1]) + sum(len(ids) for ids in prompt.turns[-1]),
+        prefilled=prompt.prefilled, new=sum(len(ids) for ids in prompt.turns[-1])
     )
 
 

@@ -96,8 +96,7 @@ class Ratio(msgspec.Struct, frozen=True, kw_only=True):
 class SecondTurns(msgspec.Struct, frozen=True, kw_only=True):
     """What second turns made the worker evaluate.
 
-    `excess`: the most tokens evaluated beyond the new ones. One is due: the last token of
-    the first answer, which is evaluated only when something follows it.
+    `excess`: the most tokens evaluated beyond the new ones.
     """
 
     turns: tuple[SecondTurn, ...]
@@ -151,7 +150,7 @@ def second_turns(rounds: Sequence[Round]) -> SecondTurns:
     found = (round_["worker"].second_turn for round_ in rounds if "worker" in round_)
     turns = tuple(turn for turn in found if turn is not None)
     excess = max((turn.prefilled - turn.new for turn in turns), default=None)
-    return SecondTurns(turns=turns, excess=excess, met=None if excess is None else excess <= 1)
+    return SecondTurns(turns=turns, excess=excess, met=None if excess is None else excess <= 0)
 
 
 def without_short_texts(measured: Measured, tokens: int) -> tuple[Measured, list[str]]:

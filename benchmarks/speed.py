@@ -226,7 +226,7 @@ def report(comparison: Comparison) -> str:
         "",
         "second turn, tokens evaluated of tokens that are new: "
         + (", ".join(f"{turn.prefilled} of {turn.new}" for turn in turns.turns) or "not measured"),
-        f"  wanted: at most one more than the new ones: {_verdict(turns.met)}",
+        f"  wanted: no more than the new ones: {_verdict(turns.met)}",
     ]
     if not comparison.llama_bench:
         lines += ["", "llama-bench was not given, so nothing was compared with it."]

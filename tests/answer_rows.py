@@ -1,9 +1,10 @@
 """Every row of logits that answers are chosen from, whatever was evaluated before them.
 
 A program of its own, since native code and the tests don't share a process:
-`python -m tests.answer_rows MODEL CACHE RESULT THREADS LENGTH` writes a JSON object with, by the name of
-a situation, the answer's ids and a hash of each row. The same question under the same name is
-asked by all processes; what ran before it differs. LENGTH: tokens of the longest answer.
+`python -m tests.answer_rows MODEL CACHE RESULT THREADS LENGTH LINES` writes a JSON object with, by
+the name of a situation, the answer's ids and a hash of each row. The same question under the same
+name is asked by all processes; what ran before it differs. LENGTH: tokens of the longest answer;
+LINES: of the longest question.
 """
 
 from __future__ import annotations
@@ -36,8 +37,6 @@ from urial_tui.engine.threads import ThreadGovernor
 
 PREAMBLE: Turn = (TextSegment(text="# Query:\nHello world\n\n# Answer:\nhope it helps\n\n" * 24),)
 OTHER: Turn = (TextSegment(text="Something else stands in front of this.\n" * 12),)
-LONG = "Read this to its end. " * 120
-"""More than one run."""
 
 
 def question(text: str) -> Turn:
@@ -47,9 +46,10 @@ def question(text: str) -> Turn:
 class Model:
     """The worker's side of one model, without a worker."""
 
-    def __init__(self, path: str, cache: str, threads: int, length: int) -> None:
+    def __init__(self, path: str, cache: str, threads: int, length: int, lines: int) -> None:
         self.flag = AbortFlag()
         self.length = length
+        self.long = question("Read this to its end. " * lines)
         options = EngineOptions(n_ctx=4096, threads=threads)
         load = LoadModel(id=1, path=path, options=options)
         self.loaded = LoadedModel(load, Path(cache), self.flag, lambda _: None, lambda _: None)
@@ -98,13 +98,13 @@ def record(model: Model) -> None:
         return sample(sampler, context)
 
     wanted = cycle((1, 2))
-    Sampler.sample = hashing  # type: ignore[method-assign]
+    Sampler.sample = hashing  # type: ignore[method-assign, assignment]
     ThreadGovernor.observe = lambda *_: next(wanted)  # type: ignore[method-assign]
 
 
 def situations(model: Model) -> dict[str, dict[str, Any]]:
     """The same questions again and again, with other work in between."""
-    one, two, long = question("first of all"), question("and the second? é🙂"), question(LONG)
+    one, two, long = question("first of all"), question("and the second? é🙂"), model.long
     drawn = Sampling(temperature=3.0, seed=7)
     found = {"one": model.ask(one)}
     found["one, repeated"] = model.ask(one)
@@ -127,7 +127,7 @@ def situations(model: Model) -> dict[str, dict[str, Any]]:
 
 def backwards(model: Model, known: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The last questions first, in a process that starts from the preamble on the disk."""
-    one, two, long = question("first of all"), question("and the second? é🙂"), question(LONG)
+    one, two, long = question("first of all"), question("and the second? é🙂"), model.long
     found = {"two, restored": model.ask(closed(one, known["one"]), two)}
     found["long, restored"] = model.ask(long)
     found["one, drawn, restored"] = model.ask(one, sampling=Sampling(temperature=3.0, seed=7))
@@ -135,11 +135,11 @@ def backwards(model: Model, known: dict[str, dict[str, Any]]) -> dict[str, dict[
     return found
 
 
-def main(path: str, cache: str, result: str, threads: str, length: str) -> None:
+def main(path: str, cache: str, result: str, *numbers: str) -> None:
     llama.initialise()
     file = Path(result)
     known = json.loads(file.read_text()) if file.exists() else {}
-    model = Model(path, cache, int(threads), int(length))
+    model = Model(path, cache, *map(int, numbers))
     record(model)
     found = backwards(model, known) if known else situations(model)
     file.write_text(json.dumps({**known, **found}))

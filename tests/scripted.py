@@ -122,6 +122,7 @@ class ScriptedEngine:
         self._answers: list[tuple[Step, ...]] = []
         self._load_scripts: list[tuple[Step, ...]] = []
         self._prepares: list[tuple[Step, ...]] = []
+        self.read_ahead: list[tuple[Turn, ...]] = []
         self.traces: list[Trace] = []
         self._traces: list[tuple[Step, ...]] = []
         self._cancelled = threading.Event()
@@ -185,7 +186,13 @@ class ScriptedEngine:
         pieces = self.pieces.get(slot, tuple(bytes([code]) for code in range(128)))
         return VocabularyRead(id=0, pieces=pieces, types=(1,) * len(pieces))
 
-    def prepare(self, preamble: Turn, slot: Slot = "main") -> Generator[Event, None, None]:
+    def prepare(
+        self, preamble: Turn, slot: Slot = "main", *, turns: Sequence[Turn] = ()
+    ) -> Generator[Event, None, None]:
+        if turns:
+            self.read_ahead.append(tuple(turns))
+            yield PreambleReady(id=0, tokens=512, source="memory", seconds=0.0)
+            return
         script = self._prepares.pop(0) if self._prepares else (prefill("preamble", 512, 512),)
         yield from self._play(script)
         yield PreambleReady(id=0, tokens=512, source="computed", seconds=0.2)

@@ -355,19 +355,28 @@ class Conversation:
 
     # -- what the model is shown ----------------------------------------------------
 
+    def finished_turns(self, info: ModelInfo | None) -> tuple[Turn, ...]:
+        """What a next question will follow, as `answer` will show it to this model."""
+        key = ids_key(self.model_name, info, self.preamble)
+        return tuple(turn_of(past, self.preamble, key) for past in self._past(key))
+
     def _context_of(self, question: TurnRecord, key: str) -> list[Exchange]:
-        """The exchanges to send, the open one last.
+        """The exchanges to send, the open one last."""
+        past = [given for given in self._past(key) if given.question.id != question.id]
+        return [*past, Exchange(question=question)]
+
+    def _past(self, key: str) -> list[Exchange]:
+        """The path's exchanges that are shown.
 
         Exchanges without an answer are left out: shown to a base model, they would be
         examples of how not to answer. What left the context of this very model and format
         stays out; another one may have room for it.
         """
-        past = [exchange for exchange in self.exchanges if exchange.question.id != question.id]
+        past = list(self.exchanges)
         last = next((e.answer for e in reversed(self.exchanges) if e.answer is not None), None)
         if last is not None and last.ids_key == key:
             past = [exchange for exchange in past if exchange.in_context]
-        past = [exchange for exchange in past if exchange.answer and exchange.answer.text]
-        return [*past, Exchange(question=question)]
+        return [exchange for exchange in past if exchange.answer and exchange.answer.text]
 
     def _left_out(self, sent: list[Exchange]) -> bool:
         """Whether something was left out for want of room."""

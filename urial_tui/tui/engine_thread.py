@@ -7,9 +7,10 @@ one runs.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -40,7 +41,7 @@ from urial_tui.engine.protocol import (
     TurnsDropped,
     VocabularyRead,
 )
-from urial_tui.errors import EngineDied, StoreError, UrialError
+from urial_tui.errors import EngineDied, EngineError, StoreError, UrialError
 from urial_tui.models.loading import Loader, LoadFile, load
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.tui.job_thread import JobThread
@@ -73,8 +74,10 @@ class ChatEngine(Answerer, Loader, Protocol):
 
     second_info: ModelInfo | None
 
-    def prepare(self, preamble: Turn, slot: Slot = "main") -> Generator[Event, None, None]:
-        """Pin a preamble."""
+    def prepare(
+        self, preamble: Turn, slot: Slot = "main", *, turns: Sequence[Turn] = ()
+    ) -> Generator[Event, None, None]:
+        """Pin a preamble, and read the turns behind it."""
         ...
 
     def vocabulary(self, slot: Slot) -> VocabularyRead:
@@ -160,6 +163,7 @@ class EngineThread(JobThread[ChatEngine]):
         self._reading_since = 0.0
         self._stopped = threading.Event()
         self._answering = False
+        self._reading_ahead = False
         self._unsaved: list[Conversation] = []
         self._along = ReadingAlong(self._tell, load)
 
@@ -215,6 +219,13 @@ class EngineThread(JobThread[ChatEngine]):
         if self._answering and engine is not None:
             engine.cancel()
 
+    def read_ahead(self, conversation: Conversation) -> None:
+        """Have a conversation read to its end, so that only its next question is left to read.
+
+        Nothing is told of it, and any other job ends it.
+        """
+        self._give(lambda engine: self._read_ahead(engine, conversation))
+
     def open_second(self, find: FindModel, choice: SideChoice, options: EngineOptions) -> None:
         """Load what is to read answers along, beside the model that is loaded.
 
@@ -248,7 +259,34 @@ class EngineThread(JobThread[ChatEngine]):
             self._unsaved[0].save_rest()
             del self._unsaved[0]
 
+    def _give(self, job: Callable[[ChatEngine], None]) -> None:
+        super()._give(job)
+        engine = self._engine
+        if self._reading_ahead and engine is not None:
+            engine.cancel()
+
     # -- in the thread --------------------------------------------------------------
+
+    def _read_ahead(self, engine: ChatEngine, conversation: Conversation) -> None:
+        turns = conversation.finished_turns(engine.info)
+        if engine.info is None or not turns:
+            return
+        self._reading_ahead = True
+        try:
+            with contextlib.closing(
+                engine.prepare(preamble_turn(conversation.preamble), turns=turns)
+            ) as events:
+                for _ in events:
+                    # A job may have come before the request reached the engine.
+                    if self._closing or not self._jobs.empty():
+                        return
+        except EngineDied as error:
+            self._tell(EngineTrouble(error, needs_reload=True))
+        except EngineError:
+            # It was ended by a job, or it can't be read: the next question finds out which.
+            pass
+        finally:
+            self._reading_ahead = False
 
     def _save(self) -> None:
         try:
@@ -337,6 +375,8 @@ class EngineThread(JobThread[ChatEngine]):
             if leaf is not None and leaf.role == "assistant":
                 answer = leaf
             self._tell(AnswerEnded(question, answer))
+        if answer is not None and not self._closing:
+            self._read_ahead(engine, conversation)
 
     def _follow(
         self,

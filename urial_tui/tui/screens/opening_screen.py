@@ -82,6 +82,8 @@ class OpeningScreen(AnsweringScreen):
         )
         self.show_conversation(conversation)
         self._restore(conversation)
+        if self.ready and conversation.record.preamble == self.preamble.name:
+            self.engine.read_ahead(conversation)
 
     def _restore(self, conversation: Conversation) -> None:
         """Use what the conversation was written with, as far as it is here; else say so."""

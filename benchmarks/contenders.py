@@ -223,9 +223,7 @@ def measure_second_turn(engine: OurEngine, workload: Workload, preamble: Turn) -
     engine.prepare(preamble, [said])
     events = engine.generate(preamble, [said, second], 1, workload.stops, workload.close)
     prompt = one(PromptReady, events)
-    return SecondTurn(
-        prefilled=prompt.prefilled, new=sum(len(ids) for ids in prompt.turns[-1])
-    )
+    return SecondTurn(prefilled=prompt.prefilled, new=sum(len(ids) for ids in prompt.turns[-1]))
 
 
 def _options(workload: Workload) -> EngineOptions:

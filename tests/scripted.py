@@ -123,6 +123,7 @@ class ScriptedEngine:
         self._load_scripts: list[tuple[Step, ...]] = []
         self._prepares: list[tuple[Step, ...]] = []
         self.read_ahead: list[tuple[Turn, ...]] = []
+        self._read_aheads: list[tuple[Step, ...]] = []
         self.traces: list[Trace] = []
         self._traces: list[tuple[Step, ...]] = []
         self._cancelled = threading.Event()
@@ -145,6 +146,9 @@ class ScriptedEngine:
 
     def enqueue_prepare(self, *steps: Step) -> None:
         self._prepares.append(steps)
+
+    def enqueue_read_ahead(self, *steps: Step) -> None:
+        self._read_aheads.append(steps)
 
     def enqueue_trace(self, *steps: Step) -> None:
         self._traces.append(steps)
@@ -191,6 +195,8 @@ class ScriptedEngine:
     ) -> Generator[Event, None, None]:
         if turns:
             self.read_ahead.append(tuple(turns))
+            script: tuple[Step, ...] = self._read_aheads.pop(0) if self._read_aheads else ()
+            yield from self._play(script)
             yield PreambleReady(id=0, tokens=512, source="memory", seconds=0.0)
             return
         script = self._prepares.pop(0) if self._prepares else (prefill("preamble", 512, 512),)

@@ -86,6 +86,31 @@ class TestAsking:
             (listed,) = store.conversations()
             assert [turn.text for turn in store.turns(listed.id)] == ["Hello", "Good **day**."]
 
+    async def test_a_finished_turn_is_read_ahead_and_a_question_ends_that(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        gate = Gate()
+        engine.enqueue_read_ahead(prefill("prompt", 0, 900), gate, prefill("prompt", 900, 900))
+        async with opened() as pilot:
+            await converse(pilot, engine, "Hello", "Yes.")
+            await wait_until(pilot, gate.reached.is_set)
+            assert "ready" in status(pilot), "nothing is told of it"
+            (turn,) = engine.read_ahead[0]
+            # The gate stays shut: only the question's cancelling lets it go.
+            await converse(pilot, engine, "And now?", "No.")
+            await wait_until(pilot, lambda: len(engine.read_ahead) == 2)
+        assert engine.requests[1].turns[0] == turn == engine.read_ahead[1][0]
+
+    async def test_a_worker_that_dies_reading_ahead_is_told(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        engine.enqueue_read_ahead(EngineDied("The engine stopped.", "Load the model again."))
+        engine.enqueue(*answer("Yes."))
+        async with opened() as pilot:
+            await ask(pilot, "Hello")
+            await wait_until(pilot, lambda: shows(pilot, "The engine stopped."))
+            assert markdown(pilot) == ["Yes."]
+
     async def test_the_question_is_stored_before_the_answer_starts(
         self, opened: Opened, engine: ScriptedEngine, store: Store
     ) -> None:

@@ -23,8 +23,9 @@ from benchmarks.contenders import Counted, Measured, Workload
 from benchmarks.processes import ContenderFailed, contender, first_tokens, llama_bench
 from benchmarks.results import METRICS, TARGETS, Ratio, Round, SecondTurns, Series
 from urial_tui import __version__
+from urial_tui.benchmark.memory_speed import bytes_per_token, read_speed
 from urial_tui.benchmark.prompts import BEGUN, QUESTION
-from urial_tui.benchmark.report import Machine, busy_warning, load_average
+from urial_tui.benchmark.report import Machine, busy_warning, this_machine
 from urial_tui.engine.threads import physical_cores
 from urial_tui.errors import UrialError
 from urial_tui.models.registry import resolve
@@ -51,6 +52,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     model_bytes: int
+    weight_bytes_per_token: int | None
     preamble: str
     preamble_tokens: int
     tokens: int
@@ -157,7 +159,7 @@ def compare(
             f"The preamble {preamble.name} has no text, so there is nothing to be behind.",
             "Choose another one.",
         )
-    machine = Machine(cores=os.cpu_count() or 1, load_average=load_average())
+    machine = this_machine()
     if warning := busy_warning(machine.load_average, machine.cores):
         say(warning)
     say("counting the preamble's tokens")
@@ -171,11 +173,14 @@ def compare(
         say("llama-bench is not given (--llama-bench PATH), so nothing is compared with it.")
     else:
         contenders["llama-bench"] = lambda: llama_bench(bench, workload, counted)
+    weights = bytes_per_token(model)
+    contenders["memory"] = lambda: memory(workload.threads, weights)
     contenders["start"] = lambda: first_tokens(workload.model, preamble_name)
     found, failures, complete = run_rounds(contenders, rounds, tokens, say)
     return Comparison(
         model=model.name,
         model_bytes=model.stat().st_size,
+        weight_bytes_per_token=weights,
         preamble=preamble.name,
         preamble_tokens=counted.preamble,
         tokens=tokens,
@@ -197,6 +202,13 @@ def compare(
     )
 
 
+def memory(threads: int, weights: int | None) -> Measured:
+    """What the memory gives in this round, and how fast a token's weights can come from it."""
+    speed = read_speed(threads)
+    limit = {} if weights is None else {"decode_limit": speed / weights}
+    return Measured(figures={"memory_read": speed / 1e9, **limit})
+
+
 def _contender(name: str, workload: Workload) -> Callable[[], Measured]:
     return lambda: contender(name, workload, Measured)
 
@@ -206,7 +218,9 @@ def report(comparison: Comparison) -> str:
     lines = [
         f"{comparison.model} behind {comparison.preamble} ({comparison.preamble_tokens} tokens), "
         f"{comparison.tokens} tokens, {comparison.threads} threads, "
-        f"rounds: {comparison.rounds}{'' if comparison.complete else ' (interrupted)'}"
+        f"rounds: {comparison.rounds}{'' if comparison.complete else ' (interrupted)'}",
+        f"{comparison.machine.processor}, {comparison.machine.cores} cores; llama-cpp-python "
+        f"{comparison.versions['llama-cpp-python']}",
     ]
     for metric, title in METRICS.items():
         rows = [

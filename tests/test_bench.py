@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from gguf import GGUFReader
 
 from benchmarks import results, speed
 from benchmarks.contenders import Counted, Measured, SecondTurn, Workload
@@ -30,13 +31,17 @@ from benchmarks.processes import (
 )
 from benchmarks.results import Round, Target
 from tests import tinygguf
+from urial_tui.benchmark import memory_speed
+from urial_tui.benchmark.memory_speed import bytes_per_token, read_speed
 from urial_tui.benchmark.prompts import NUMBERS
 from urial_tui.benchmark.report import busy_warning, spread
 from urial_tui.benchmark.start import read_start
-from urial_tui.cli.bench import clock, number
 from urial_tui.engine.client import Engine
 from urial_tui.engine.protocol import Finished, PreambleReady, TextSegment
 from urial_tui.errors import EngineError, UrialError
+from urial_tui.memory import MachineMemory
+from urial_tui.models.gguf_file import Header
+from urial_tui.processor import processor_name
 from urial_tui.prompting.preamble import load_preamble
 from urial_tui.prompting.render import preamble_text
 
@@ -118,27 +123,6 @@ def test_busy_machine_is_told_and_a_quiet_or_unknown_one_is_not() -> None:
     assert "load average 3.0 on 4 cores" in busy_warning(3.0, 4)
     assert busy_warning(0.2, 4) == ""
     assert busy_warning(None, 4) == ""
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (0.1234, "0.123"),
-        (0.99951, "1.00"),
-        (9.994, "9.99"),
-        (9.996, "10.0"),
-        (99.94, "99.9"),
-        (99.96, "100"),
-        (1234.5, "1234"),
-    ],
-)
-def test_numbers_have_three_digits(value: float, shown: str) -> None:
-    assert number(value) == shown
-
-
-def test_long_waits_are_told_in_minutes() -> None:
-    assert clock(42.4) == "42 s"
-    assert clock(240) == "4 min"
 
 
 def measured(**figures: float) -> Measured:
@@ -384,6 +368,52 @@ def test_start_that_prints_something_else_is_refused(output: bytes) -> None:
         read_start(0, output, b"")
 
 
+# -- the memory ------------------------------------------------------------------------
+
+
+def test_a_token_reads_every_weight_that_takes_part(tmp_path: Path, llama_gguf: Path) -> None:
+    """Beside what the gguf package, written by others, finds in the file."""
+    read = bytes_per_token(llama_gguf)
+    tensors = {tensor.name: tensor.n_bytes for tensor in GGUFReader(llama_gguf).tensors}
+    skipped = tensors["token_embd.weight"] if "output.weight" in tensors else 0
+    assert read == sum(tensors.values()) - int(skipped)
+    (tmp_path / "no.gguf").write_bytes(b"GGUF")
+    assert bytes_per_token(tmp_path / "no.gguf") is None
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_memorys_speed_is_measured_beside_little_memory(threads: int) -> None:
+    assert read_speed(threads, MachineMemory(total=10**9, available=10**7)) > 1e6
+
+
+def header(tensors: dict[str, int], **numbers: int) -> Header:
+    return Header(
+        metadata={"general.architecture": "a"} | {f"a.{key}": n for key, n in numbers.items()},
+        lengths={}, size=0, version=3, tensors=len(tensors), data_start=0, data_size=0,
+        parameters=0, complete=True, tensor_bytes=tensors,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tensors", "numbers", "read"),
+    [
+        ({"token_embd.weight": 100, "blk.0.w": 7}, {}, 107),
+        ({"token_embd.weight": 100, "output.weight": 90, "blk.0.w": 7}, {}, 97),
+        ({"per_layer_token_embd.weight": 50, "token_embd.weight": 100}, {}, 100),
+        (
+            {"token_embd.weight": 10, "blk.0.ffn_up_exps.weight": 80, "blk.0.ffn_gate_inp": 1},
+            {"expert_count": 8, "expert_used_count": 2},
+            31,
+        ),
+    ],
+)
+def test_of_tables_and_experts_only_what_a_token_uses_is_read(
+    tensors: dict[str, int], numbers: dict[str, int], read: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_speed, "inspect_header", lambda path: header(tensors, **numbers))
+    assert bytes_per_token(Path("a.gguf")) == read
+
+
 # -- the commands ----------------------------------------------------------------------
 
 
@@ -409,6 +439,16 @@ def test_bench_measures_everything_in_every_run(
         assert len(figure["values"]) == 2
         assert 0 < figure["low"] <= figure["median"] <= figure["high"]
     assert "Run 1 of 2 is done, about" in done.stderr
+    assert document["machine"]["processor"]
+    assert document["library"].startswith("llama-cpp-python ")
+    memory = document["memory"]
+    for share, rate, read in zip(
+        memory["share"]["values"],
+        document["decode_tokens_per_s"]["empty"]["values"],
+        memory["read_bytes_per_s"]["values"],
+        strict=True,
+    ):
+        assert share == pytest.approx(rate * memory["weight_bytes_per_token"] / read)
 
 
 def figures_of(document: dict[str, Any]) -> dict[str, Any]:
@@ -431,6 +471,8 @@ def test_bench_prints_a_table_and_says_what_it_could_not_measure(
     (prefill,) = [line for line in done.stdout.splitlines() if line.startswith("prefill")]
     assert float(prefill.split()[1]) > 0
     assert "The preamble was not kept on disk" in done.stdout
+    assert processor_name() in done.stdout
+    assert all(len(line) <= 80 for line in done.stdout.split("\n\n")[1].splitlines())
 
 
 def test_speed_of_a_text_that_ended_early_does_not_count(
@@ -559,6 +601,7 @@ def test_speed_compares_all_contenders(
         "bare": rates,
         "llama-class": running,
         "llama-bench": rates,
+        "memory": {"memory_read", "decode_limit"},
         "start": {"first_token_cold", "first_token_disk"},
     }
     for found in document["contenders"].values():

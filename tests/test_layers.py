@@ -31,6 +31,7 @@ LEAVES = {
     "prompting",
     "models",
     "wording",
+    "processor",
     "engine.protocol",
     "engine.limits",
 }
@@ -41,6 +42,7 @@ MAY_IMPORT = {
     "sanitize": set[str](),
     "memory": set[str](),
     "wording": set[str](),
+    "processor": set[str](),
     "paths": {"errors"},
     "files": set[str](),
     "settings": {"errors", "files", "paths", "sanitize", "engine.protocol"},

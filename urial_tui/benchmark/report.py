@@ -6,11 +6,14 @@ sees whether the median means anything.
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import statistics
 from collections.abc import Sequence
 
 import msgspec
+
+from urial_tui.processor import processor_name
 
 BUSY_SHARE = 0.25
 """A load average above this share of the cores means that others compute here too."""
@@ -47,8 +50,22 @@ class FirstToken(msgspec.Struct, frozen=True, kw_only=True):
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """What was measured on. `load_average`: of the minute before; None if unknown."""
 
+    processor: str
     cores: int
     load_average: float | None
+
+
+class MemoryBound(msgspec.Struct, frozen=True, kw_only=True):
+    """Decoding from an empty context beside what the memory gives; see `memory_speed`.
+
+    `weight_bytes_per_token`: what a token reads, None if unknown or not read by this processor.
+    `read_bytes_per_s`: what numpy reads. `share`: of that speed, what the weights were read
+    with while decoding, in the same run.
+    """
+
+    weight_bytes_per_token: int | None
+    read_bytes_per_s: Spread | None
+    share: Spread | None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +80,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     n_ctx: int
     kv_type: str
     machine: Machine
+    library: str
     runs: int
     complete: bool
     tokens: int
@@ -70,7 +88,20 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     prefill_tokens_per_s: Spread | None
     decode_tokens_per_s: DecodeRates
     first_token_s: FirstToken
+    memory: MemoryBound
     notes: tuple[str, ...]
+
+
+def this_machine() -> Machine:
+    """The machine, and how busy it is."""
+    return Machine(
+        processor=processor_name(), cores=os.cpu_count() or 1, load_average=load_average()
+    )
+
+
+def library_version() -> str:
+    """The library that computes, with its version."""
+    return f"llama-cpp-python {importlib.metadata.version('llama-cpp-python')}"
 
 
 def spread(values: Sequence[float]) -> Spread | None:

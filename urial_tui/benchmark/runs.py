@@ -23,14 +23,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from urial_tui.benchmark.memory_speed import bytes_per_token, read_speed
 from urial_tui.benchmark.prompts import BEGUN, NUMBERS, QUESTION, WARM_UP, pause_s
 from urial_tui.benchmark.report import (
     DecodeRates,
     FirstToken,
-    Machine,
+    MemoryBound,
     Report,
-    load_average,
+    library_version,
     spread,
+    this_machine,
 )
 from urial_tui.benchmark.start import Start, ask_command, read_start
 from urial_tui.engine.client import Engine
@@ -70,6 +72,8 @@ class _Figures:
     cold: list[float] = field(default_factory=list)
     disk: list[float] = field(default_factory=list)
     running: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
+    memory_share: list[float] = field(default_factory=list)
 
 
 class Benchmark:
@@ -98,7 +102,8 @@ class Benchmark:
         self._notes: dict[str, None] = {}
         self._info: ModelInfo | None = None
         self._preamble_tokens = 0
-        self._machine = Machine(cores=os.cpu_count() or 1, load_average=load_average())
+        self._weight_bytes: int | None = None
+        self._machine = this_machine()
         self._engine: Engine | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._interrupted = False
@@ -148,6 +153,7 @@ class Benchmark:
             n_ctx=info.n_ctx if info else 0,
             kv_type=self._options.kv_type,
             machine=self._machine,
+            library=library_version(),
             runs=runs,
             complete=complete,
             tokens=self._tokens,
@@ -160,6 +166,11 @@ class Benchmark:
                 cold=spread(figures.cold),
                 disk=spread(figures.disk),
                 running=spread(figures.running),
+            ),
+            memory=MemoryBound(
+                weight_bytes_per_token=self._weight_bytes,
+                read_bytes_per_s=spread(figures.memory),
+                share=spread(figures.memory_share),
             ),
             notes=tuple(self._notes),
         )
@@ -174,7 +185,8 @@ class Benchmark:
             Interrupted: Somebody wants to stop.
         """
         with self._running_engine() as engine:
-            self._load(engine)
+            if self._load(engine).info.gpu_layers == 0:
+                self._weight_bytes = bytes_per_token(self._resolved.path)
             # A preamble that is too long for the context is refused before it is evaluated.
             with contextlib.closing(engine.prepare(self._preamble_turn)) as events:
                 next(events, None)
@@ -204,8 +216,9 @@ class Benchmark:
         shutil.rmtree(self._cache_home, ignore_errors=True)
 
     def measure_running(self) -> None:
-        """Load, prefill, decode and a first token in an engine of its own."""
+        """Load, prefill, decode and a first token in an engine of its own; then the memory."""
         figures = self._figures
+        decoded = len(figures.decode_empty)
         with self._running_engine() as engine:
             figures.load_s.append(self._load(engine).load_s)
             numbers = (TextSegment(text=NUMBERS),)
@@ -223,6 +236,11 @@ class Benchmark:
             finished = self._generate(engine, self._preamble_turn, turn, self._tokens)
             figures.running.append(finished.first_token_s)
             self._add_rate(figures.decode_preamble, finished)
+        # With the engine gone, so that nothing else reads.
+        figures.memory.append(read_speed(self._info.threads if self._info else 1))
+        if self._weight_bytes is not None and len(figures.decode_empty) > decoded:
+            rate = figures.decode_empty[-1]
+            figures.memory_share.append(rate * self._weight_bytes / figures.memory[-1])
 
     # -- how ------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from urial_tui import wording
 from urial_tui.cli.output import Column, ProgressLine, print_json, print_table
 from urial_tui.errors import UrialError
 from urial_tui.sanitize import sanitize_line
@@ -27,10 +28,22 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("-m", "--model", help="A catalogue name or a .gguf file; NAME+ADAPTER adds a LoRA.")
-@click.option("-p", "--preamble", help="The name of a preamble, or a preamble file.")
 @click.option(
-    "--runs", type=click.IntRange(1, 1000), default=5, show_default=True, help="How often."
+    "-m",
+    "--model",
+    help="A catalogue name or a .gguf file; NAME+ADAPTER adds a LoRA.  [default: chat.model]",
+)
+@click.option(
+    "-p",
+    "--preamble",
+    help="The name of a preamble, or a preamble file.  [default: chat.preamble]",
+)
+@click.option(
+    "--runs",
+    type=click.IntRange(1, 1000),
+    default=5,
+    show_default=True,
+    help="How often to measure everything.",
 )
 @click.option(
     "--tokens",
@@ -179,22 +192,19 @@ class _Progress:
             return ""
         means = {name: sum(times) / len(times) for name, times in self._seconds.items()}
         seconds = sum(means[name] for name in left)
-        return f", about {clock(seconds)} left"
-
-
-def clock(seconds: float) -> str:
-    """A time to wait, in words: 40 s, 3 min."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+        return f", about {wording.duration(seconds)} left"
 
 
 def _print_tables(report: Report) -> None:
     """The report for people to read."""
-    runs = "1 run" if report.runs == 1 else f"{report.runs} runs"
     ended = "" if report.complete else " (ended early)"
+    machine = report.machine
     for line in (
         f"{report.model}: {report.description or 'not loaded'}",
-        f"{report.preamble}: {report.preamble_tokens} tokens",
-        f"{runs} of {report.tokens} tokens, {report.threads} threads{ended}",
+        f"{report.preamble}: {wording.amount(report.preamble_tokens, 'token')}",
+        f"{machine.processor}, {wording.amount(machine.cores, 'core')}; {report.library}",
+        f"{wording.amount(report.runs, 'run')} of {wording.amount(report.tokens, 'token')}, "
+        f"{wording.amount(report.threads, 'thread')}{ended}",
     ):
         click.echo(sanitize_line(line))
     click.echo()
@@ -207,6 +217,8 @@ def _print_tables(report: Report) -> None:
         ("first token, new process, preamble on disk", first.disk, "s"),
         ("first token, new process, preamble computed", first.cold, "s"),
         ("load", report.load_s, "s"),
+        ("memory, read by numpy", _scaled(report.memory.read_bytes_per_s, 1e-9), "GB/s"),
+        ("decode's reading of weights, of that", _scaled(report.memory.share, 100), "%"),
     ]
     columns = [
         Column(""),
@@ -220,13 +232,14 @@ def _print_tables(report: Report) -> None:
         click.echo(f"\n{sanitize_line(note)}")
 
 
-def _cells(figure: Spread | None) -> tuple[str, str, str]:
+def _cells(figure: Spread | None) -> tuple[str, ...]:
     if figure is None:
-        return ("-", "-", "-")
-    return (number(figure.median), number(figure.low), number(figure.high))
+        return (wording.UNKNOWN,) * 3
+    return tuple(map(wording.three_digits, (figure.median, figure.low, figure.high)))
 
 
-def number(value: float) -> str:
-    """Three digits that count."""
-    digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2 if value >= 0.9995 else 3
-    return f"{value:.{digits}f}"
+def _scaled(figure: Spread | None, factor: float) -> Spread | None:
+    """The same figure in another unit."""
+    from urial_tui.benchmark.report import spread
+
+    return None if figure is None else spread([factor * value for value in figure.values])

@@ -114,6 +114,7 @@ class Header(Metadata, frozen=True, kw_only=True):
 
     `data_start` and `data_size`: of the tensors, in bytes. `parameters`: elements of all
     tensors. `complete`: every tensor's type is known, so that `data_size` covers them all.
+    `tensor_bytes`: the size of each tensor of a known type by its name.
     """
 
     version: int
@@ -122,6 +123,7 @@ class Header(Metadata, frozen=True, kw_only=True):
     data_size: int
     parameters: int
     complete: bool
+    tensor_bytes: Mapping[str, int]
 
     @property
     def expected_size(self) -> int:
@@ -335,8 +337,9 @@ def read_header(file: BinaryIO) -> Header:
         raise Malformed(f"its alignment is {alignment}")
     data_size = parameters = 0
     complete = True
+    tensor_bytes: dict[str, int] = {}
     for _ in range(tensors):
-        reader.key()
+        name = reader.key()
         dimensions = reader.u32()
         if dimensions > 4:
             raise Malformed(f"a tensor in it has {dimensions} dimensions")
@@ -349,7 +352,8 @@ def read_header(file: BinaryIO) -> Header:
         if block is None:
             complete = False
         else:
-            data_size = max(data_size, offset + elements // block[0] * block[1])
+            tensor_bytes[name] = elements // block[0] * block[1]
+            data_size = max(data_size, offset + tensor_bytes[name])
     return Header(
         version=version,
         tensors=tensors,
@@ -360,4 +364,5 @@ def read_header(file: BinaryIO) -> Header:
         data_size=data_size,
         parameters=parameters,
         complete=complete,
+        tensor_bytes=tensor_bytes,
     )

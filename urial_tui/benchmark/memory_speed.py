@@ -1,0 +1,76 @@
+"""What decoding asks of the memory, beside what the memory gives.
+
+To decode a token of a single sequence, every weight that takes part is read once, so the
+memory's speed bounds the tokens a second. How near decoding comes to that bound says more of
+an engine than its speed, which is mostly the machine's.
+
+The memory's speed is measured by numpy, which reads a large array in as many threads as the
+engine uses and does next to nothing with it. A loop made for this may read somewhat faster.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from urial_tui.errors import ModelError
+from urial_tui.memory import MachineMemory, machine_memory
+from urial_tui.models.gguf_file import Header, Malformed, Truncated, read_header
+from urial_tui.models.header import inspect_header, part_paths
+
+_ARRAY_BYTES = 256_000_000
+"""Far more than any cache holds."""
+_SMALLEST = 16_000_000
+_PASSES = 6
+_LOOKED_UP = ("token_embd.weight", "per_layer_token_embd.weight")
+"""Tensors of which one row a token is read, unless the first is the output layer as well."""
+
+
+def bytes_per_token(path: Path) -> int | None:
+    """Bytes of weights that are read to decode one token; None where a header does not tell.
+
+    Of the experts of a mixture those count that a token uses.
+    """
+    try:
+        first = inspect_header(path)
+        headers = [first, *map(_part, part_paths(path, first.parts)[1:])]
+    except (ModelError, OSError, Truncated, Malformed):
+        return None
+    if not all(header.complete for header in headers):
+        return None
+    tensors = {name: size for header in headers for name, size in header.tensor_bytes.items()}
+    looked_up = _LOOKED_UP if "output.weight" in tensors else _LOOKED_UP[1:]
+    experts = sum(size for name, size in tensors.items() if "_exps." in name)
+    used = first.number("expert_used_count") or 0
+    total = max(first.number("expert_count") or 0, 1)
+    read = sum(tensors.values()) - experts - sum(tensors.get(name, 0) for name in looked_up)
+    return read + experts * min(used, total) // total
+
+
+def read_speed(threads: int, memory: MachineMemory | None = None) -> float:
+    """Bytes a second that numpy reads in so many threads: the best of some passes.
+
+    Args:
+        threads: At least 1.
+        memory: What the machine has, where that is not to be asked; the array takes little of it.
+    """
+    available = (memory or machine_memory()).available
+    size = _ARRAY_BYTES if available is None else min(_ARRAY_BYTES, available // 8)
+    array = np.ones(max(_SMALLEST, size), np.uint8)
+    parts = np.array_split(array, threads)
+    best = float("inf")
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(_PASSES):
+            start = time.perf_counter()
+            # Of all reductions in numpy, the one that computes least per byte.
+            list(pool.map(np.maximum.reduce, parts))
+            best = min(best, time.perf_counter() - start)
+    return len(array) / best
+
+
+def _part(path: Path) -> Header:
+    with path.open("rb") as file:
+        return read_header(file)

@@ -33,6 +33,7 @@ from urial_tui.engine.protocol import (
 )
 from urial_tui.errors import EngineError, UsageError
 from urial_tui.sanitize import sanitize, sanitize_line
+from urial_tui.wording import amount
 
 if TYPE_CHECKING:
     from urial_tui.chat.store import Store
@@ -205,7 +206,7 @@ class _Answer:
                 self._progress(f"Loading the model: {fraction:.0%}")
             case PrefillProgress(stage=stage, done=done, total=total):
                 what = "preamble" if stage == "preamble" else "question"
-                self._progress(f"Reading the {what}: {done} of {total} tokens")
+                self._progress(f"Reading the {what}: {done:,} of {amount(total, 'token')}")
             case Loaded():
                 self.loaded = event
             case PreambleReady():
@@ -215,7 +216,8 @@ class _Answer:
             case Notice(message=message):
                 self.say(message)
             case TurnsDropped(turns=turns):
-                self.say(f"The context is full: the oldest {turns} turns were left out.")
+                oldest = "turn was" if turns == 1 else f"{turns:,} turns were"
+                self.say(f"The context is full: the oldest {oldest} left out.")
             case TextDelta(text=text):
                 self._write(text)
             case Finished():

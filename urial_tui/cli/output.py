@@ -83,10 +83,14 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
         click.echo(_line(columns, kept, row))
 
 
+def in_colour() -> bool:
+    """Whether standard output is a terminal, and NO_COLOR is not set."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
 def bold(text: str) -> str:
-    """In bold on a terminal without NO_COLOR."""
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    return click.style(text, bold=True) if colour else text
+    """In bold where colours are shown."""
+    return click.style(text, bold=True) if in_colour() else text
 
 
 def text_width(text: str) -> int:

@@ -25,7 +25,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from urial_tui.compare.metrics import Item, aggregate, gather
+from urial_tui.compare.metrics import aggregate
+from urial_tui.compare.positions import Item, gather
 from urial_tui.compare.report import write_report
 from urial_tui.engine.scores import CLASS_NAMES, PositionScores
 

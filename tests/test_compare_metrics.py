@@ -12,14 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urial_tui.compare.metrics import (
-    Aggregates,
-    Item,
-    aggregate,
-    bootstrap_shares,
-    gather,
-    percentile,
-)
+from urial_tui.compare.curves import wilson
+from urial_tui.compare.metrics import Aggregates, aggregate, bootstrap_shares, percentile
+from urial_tui.compare.positions import Item, gather
 from urial_tui.engine.scores import PositionScores
 from urial_tui.engine.scoring import PairScorer
 
@@ -259,6 +254,50 @@ def test_curves_take_the_mean_at_each_index_of_all_answers() -> None:
     assert [row.base_rank for row in found] == [5.0, 3.0, 5.0]
     assert [row.p_base for row in found] == [0.5, 1.0, 0.0]
     assert [row.unshifted for row in found] == [0.5, 0.0, 0.0]
+
+
+def test_curves_have_intervals_where_there_are_answers_enough() -> None:
+    kl = [0.0, 1.0, 2.0, 3.0, 4.0, 2.0]
+    items = [item([1 + (number % 2)], kl_aligned_base=[value]) for number, value in enumerate(kl)]
+    (at,) = all_of(*items).by_position
+    error = 1.959964 * np.std(kl, ddof=1) / math.sqrt(len(kl))
+    assert at.kl_aligned_base_interval == pytest.approx((2.0 - error, 2.0 + error))
+    assert at.kl_base_aligned_interval == (0.0, 0.0)
+    assert at.unshifted_interval == wilson(3, 6)
+    (few,) = all_of(*items[:4]).by_position
+    assert few.kl_aligned_base is not None
+    assert few.kl_aligned_base_interval is few.unshifted_interval is None
+
+
+def test_curves_without_a_finite_mean_have_no_interval() -> None:
+    items = [item([1], kl_aligned_base=[value]) for value in (0.0, 1.0, INF, 1.0, 1.0, 1.0)]
+    (at,) = all_of(*items).by_position
+    assert (at.kl_aligned_base, at.kl_aligned_base_interval) == (None, None)
+    assert at.unshifted_interval is not None
+
+
+@pytest.mark.parametrize(
+    ("hits", "count", "expected"),
+    [
+        # Newcombe, Statistics in Medicine 17 (1998), table I, method 3.
+        (81, 263, (0.2553, 0.3662)),
+        (15, 148, (0.0624, 0.1605)),
+        (0, 20, (0.0000, 0.1611)),
+        (1, 29, (0.0061, 0.1718)),
+    ],
+)
+def test_a_share_has_the_score_interval(
+    hits: int, count: int, expected: tuple[float, float]
+) -> None:
+    assert wilson(hits, count) == pytest.approx(expected, abs=6e-5)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_a_share_lies_in_its_interval(share: tuple[int, int]) -> None:
+    hits, count = share
+    low, high = wilson(hits, count)
+    assert 0.0 <= low <= hits / count <= high <= 1.0
+    assert low < high
 
 
 def test_special_tokens_leave_a_gap_in_the_curves() -> None:

@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -141,6 +142,8 @@ def head(**values: Any) -> dict[str, Any]:
         {
             "t": t, "count": 60 - t, "kl_aligned_base": 2 / (t + 1), "kl_base_aligned": 3 / (t + 1),
             "js": 0.1, "base_rank": 30.0 / (t + 1), "p_base": t / 10, "unshifted": 0.5,
+            "kl_aligned_base_interval": [1 / (t + 1), 3 / (t + 1)] if t < 6 else None,
+            "unshifted_interval": [0.4, 0.6] if t < 6 else None,
         }
         for t in range(8)
     ]  # fmt: skip
@@ -155,9 +158,18 @@ def head(**values: Any) -> dict[str, Any]:
         "shifted_tokens": [
             {"token": " Hello", "id": 200, "count": 60, "total": 61, "share": 60 / 61},
             {"token": HOSTILE, "id": 7, "count": 3, "total": 4, "share": 0.75},
+            {"token": " rare", "id": 8, "count": 1, "total": 1, "share": 1.0},
         ],
         "by_group": {
-            "dataset": [summary(value="set-0", items=20), summary(value=None, items=1)]
+            "dataset": [
+                summary(value="set-0", items=20),
+                summary(value=None, items=1, shifted_interval=None),
+            ]
+        },
+        "run": {
+            "program": "urial-tui 1.2.3", "time": "2026-01-31T12:00:00+00:00",
+            "command": f"urial compare --base '{HOSTILE}'", "max_tokens": 1234, "kv_type": "q8_0",
+            "files": {"base": [{"name": "base.gguf", "size": 253113024, "sha256": "c0ffee"}]},
         },
     } | values  # fmt: skip
 
@@ -570,26 +582,106 @@ def test_overview_shows_both_sides_and_the_numbers(page: Page) -> None:
         "base.gguf", "tuned", "zero-shot", "chat", "lora.gguf", "1,000 tokens",
         "50.0 %", "16.7 %", "33.3 %", "48.0–52.0", "62.5 %", "12.50", "0.432", "6.250", "∞",
         "1.250", "4.48", "2.500", "75.0 % shifted", "70.0 % lies on shifted",
-        "␣Hello", "set-0", "(none)",
+        "␣Hello", "set-0", "(none)", "31.0–35.0",
     ):  # fmt: skip
         assert part in text, part
-    assert len(page.all("#curves-body svg")) == 3
+    assert len(page.all("#curves-body svg")) == 4
     assert page.js("document.querySelectorAll('.ring .arc').length") == 3
 
 
+def test_how_it_was_made_is_told(page: Page) -> None:
+    told = [tuple(row.text.split("\n")) for row in page.all("#run-body dl > div")]
+    assert ("Made", "2026-01-31T12:00:00+00:00") in told
+    assert ("Program", "urial-tui 1.2.3") in told
+    assert ("Longest answer", "1,234") in told
+    assert ("KV cache", "q8_0") in told
+    assert ("File, base", "base.gguf, 253,113,024 bytes, sha256 c0ffee") in told
+    assert "‹U+202E›" in dict(row for row in told if len(row) == 2)["Command"]
+
+
 def test_curves_tell_their_values_to_mouse_and_keys(page: Page) -> None:
-    curve = page.one("#curves-body svg")
+    first, curve = page.all("#curves-body svg")[:2]
+    readouts = page.all("#curves-body .readout")
     page.js("document.querySelector('#curves-body').scrollIntoView({block: 'center'})")
-    ActionChains(page.chrome).move_to_element(curve).perform()
-    assert page.text("#curves-body .readout").startswith("position ")
+    ActionChains(page.chrome).move_to_element(first).perform()
+    assert readouts[0].text.startswith("position ")
+    first.send_keys(Keys.HOME)
+    assert readouts[0].text == "position 0: 50.0 % (95 %: 40.0 %–60.0 %) (60 items)"
     curve.send_keys(Keys.HOME)
-    assert page.text("#curves-body .readout") == (
-        "position 0: aligned‖base 2.000 · base‖aligned 3.000 (60 items)"
+    assert readouts[1].text == (
+        "position 0: aligned‖base 2.000 (95 %: 1.000–3.000) · base‖aligned 3.000 (60 items)"
     )
     curve.send_keys(Keys.ARROW_RIGHT)
-    assert page.text("#curves-body .readout").startswith("position 1: aligned‖base 1.000")
+    assert readouts[1].text.startswith("position 1: aligned‖base 1.000")
     page.one("#curves-table summary").click()
-    assert len(page.all("#curves-table tbody tr")) == 8
+    page.until("document.querySelectorAll('#curves-table tbody tr').length === 8")
+
+
+def test_curves_have_bands_and_show_how_many_items_stand_behind_them(page: Page) -> None:
+    bands = page.js(
+        "[...document.querySelectorAll('#curves-body svg')].map(drawing => "
+        "drawing.querySelectorAll('.band').length)"
+    )
+    assert bands == [1, 1, 0, 0]
+    # Six positions there and six back; none where there is no interval.
+    assert page.one("#curves-body .band").get_dom_attribute("d").count("L") == 11
+    assert page.js("document.querySelectorAll('#curves-body .crowd').length") == 4
+    assert "at most 60" in page.text("#curves-note")
+
+
+def test_a_token_that_was_shifted_once_does_not_stand_out(page: Page) -> None:
+    assert "rare" not in page.text("#words-body")
+    assert "1 more were shifted once" in page.text("#words-body")
+    page.one("#words-body button").click()
+    assert "rare" in page.text("#words-body")
+
+
+def pixels(png: bytes) -> tuple[int, int, set[bytes]]:
+    """Width and height of a PNG of eight-bit RGBA without interlacing, and its raw lines."""
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    assert png[24:29] == b"\x08\x06\x00\x00\x00"
+    at, data = 8, b""
+    while at < len(png):
+        length = int.from_bytes(png[at : at + 4], "big")
+        if png[at + 4 : at + 8] == b"IDAT":
+            data += png[at + 8 : at + 8 + length]
+        at += 12 + length
+    width, height = (int.from_bytes(png[place : place + 4], "big") for place in (16, 20))
+    raw, step = zlib.decompress(data), 4 * width + 1
+    return width, height, {raw[start : start + step] for start in range(0, len(raw), step)}
+
+
+def test_figures_are_saved_as_svg_and_png_without_loading_anything(
+    page: Page, tmp_path: Path
+) -> None:
+    page.chrome.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
+    )
+    names = [
+        "token-distribution-shift", "unshifted-tokens", "kl-divergence", "base-rank",
+        "base-probability",
+    ]  # fmt: skip
+    buttons = page.all("button.save")
+    assert len(buttons) == 2 * len(names)
+    for button in buttons:
+        page.chrome.execute_script("arguments[0].click()", button)
+    wanted = {f"{name}.{kind}" for name in names for kind in ("svg", "png")}
+    WebDriverWait(page.chrome, 30, 0.05).until(
+        lambda _: wanted == {path.name for path in tmp_path.iterdir()}
+    )
+    for name in names:
+        source = (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
+        figure = ElementTree.fromstring(source)
+        assert figure.tag == "{http://www.w3.org/2000/svg}svg"
+        words = [text.text for text in figure.iter("{http://www.w3.org/2000/svg}text")]
+        assert name == (words[0] or "").lower().replace(" ", "-")
+        assert words[-1] == "base.gguf → tuned · urial-tui 1.2.3 · 2026-01-31"
+        # Every ink is a colour, or a pattern of the figure itself.
+        assert not re.search(r"var\(|class=|style=|url\((?!&quot;#)", source)
+        width, height, lines = pixels((tmp_path / f"{name}.png").read_bytes())
+        assert width == pytest.approx(3 * float(figure.get("width", "")), abs=1)
+        assert height == pytest.approx(3 * float(figure.get("height", "")), abs=1)
+        assert len(lines) > 50
 
 
 def test_from_the_index_to_a_token_and_its_candidates(page: Page) -> None:

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from urial_tui.errors import UrialError, UsageError
 from urial_tui.sanitize import sanitize_line
+from urial_tui.wording import amount, duration
 
 if TYPE_CHECKING:
     from urial_tui.cli.output import ProgressLine
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _SOURCES = ("queries", "text_file", "conversation")
 """Options that name what is compared on; of these and a query, there is one."""
+_LIMITS = ("max_tokens", "top_k", "window", "skip")
 
 
 @click.command()
@@ -288,9 +291,7 @@ class _Run:
         if path is None:
             directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="urial-"))
             path = Path(directory) / "items.jsonl"
-        about = head(comparison) | {
-            name: self._options[name] for name in ("max_tokens", "top_k", "window", "skip")
-        }
+        about = head(comparison) | {name: self._options[name] for name in _LIMITS}
         file = ItemFile(path, about)
         self._stack.callback(file.close)
         return file
@@ -302,9 +303,9 @@ class _Run:
             case LoadProgress(fraction=fraction):
                 self._progress.show(f"{self._label()}Loading: {fraction:.0%}")
             case TextDelta(generated=generated):
-                self._progress.show(f"{self._label()}Answering: {generated} tokens")
+                self._progress.show(f"{self._label()}Answering: {amount(generated, 'token')}")
             case PrefillProgress(stage="score", done=done, total=total):
-                self._progress.show(f"{self._label()}Scoring: {done} of {total} tokens")
+                self._progress.show(f"{self._label()}Scoring: {done:,} of {amount(total, 'token')}")
             case Notice(message=message):
                 self._progress.clear()
                 click.echo(f"urial: {sanitize_line(message)}", err=True)
@@ -318,11 +319,13 @@ class _Run:
         left = ""
         if self._count:
             pace = (time.monotonic() - self._started) / self._count
-            left = f", about {_duration(pace * (self._total - self._count))} left"
-        return f"Item {min(self._count + 1, self._total)} of {self._total}{left}. "
+            left = f", about {duration(pace * (self._total - self._count))} left"
+        return f"Item {min(self._count + 1, self._total):,} of {self._total:,}{left}. "
 
     def _print(self, comparison: Comparison, file: ItemFile, wanted: set[str]) -> None:
         from urial_tui.compare.document import aggregates, head
+        from urial_tui.compare.provenance import provenance
+        from urial_tui.settings import engine_options, load_settings
 
         def documents() -> Iterator[dict[str, Any]]:
             return (item for item in file.documents() if str(item["id"]) in wanted)
@@ -333,6 +336,12 @@ class _Run:
             special=comparison.special,
             text_of=comparison.text_of,
             group_by=tuple(self._options["group_by"]),
+        )
+        summary["run"] = provenance(
+            {"base": comparison.base, "aligned": comparison.aligned},
+            options=engine_options(load_settings()),
+            limits={name: self._options[name] for name in _LIMITS},
+            command=_command_line(),
         )
         if self._options["html"] is not None:
             from urial_tui.compare.report import write_report
@@ -353,13 +362,28 @@ class _Run:
         print_summary(summary)
 
 
+def _command_line() -> list[str]:
+    """The options that were given, as somebody else would give them."""
+    context = click.get_current_context()
+    words: list[str] = []
+    query: list[str] = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[name]
+        if isinstance(parameter, click.Argument):
+            query = ["--", str(value)] if str(value).startswith("-") else [str(value)]
+        elif isinstance(parameter, click.Option) and parameter.is_flag:
+            words.append(parameter.opts[0])
+        else:
+            values = value if isinstance(value, tuple) else (value,)
+            for one in values:
+                words += [parameter.opts[0], str(one)]
+    return [*context.command_path.split(), *words, *query]
+
+
 def _numbered(pieces: list[str]) -> list[Query]:
     from urial_tui.compare.items import Query
 
     return [Query(id=str(number), text="") for number in range(1, len(pieces) + 1)]
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

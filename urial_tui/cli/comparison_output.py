@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
 
-from urial_tui.cli.output import Column, print_table
+from urial_tui.cli.output import Column, in_colour, print_table, text_width
 from urial_tui.sanitize import sanitize, sanitize_line
+from urial_tui.wording import fixed, percent
 
 _SGR = {"unshifted": "34", "marginal": "33;4", "shifted": "31;1;7", "absent": "35;7"}
 """Blue; brown and underlined; red and reversed: told apart without colour, too."""
+_OFTEN = 2
+"""A token that was shifted fewer times does not stand out."""
+_MOST_SHIFTED = 8
+_INDENT = 26
+_WIDTH = 80 - _INDENT
 
 
 def print_answer(item: Mapping[str, Any]) -> None:
     """The answer with its tokens coloured by class, where that is a terminal."""
-    colour = sys.stdout.isatty()
+    colour = in_colour()
     if not item["positions"]:
         click.echo(sanitize(item["answer"]))
     else:
@@ -55,7 +60,7 @@ def print_summary(found: Mapping[str, Any]) -> None:
             [
                 name,
                 *(_share(part, kind) for kind in ("unshifted", "marginal", "shifted")),
-                str(part["positions"]),
+                f"{part['positions']:,}",
             ]
             for name, part in (("content", summary), ("special", special))
         ],
@@ -70,7 +75,7 @@ def print_summary(found: Mapping[str, Any]) -> None:
             Column("p99", right=True),
         ],
         [
-            [name, *(_number(summary[key][column]) for column in ("mean", "median", "p90", "p99"))]
+            [name, *(fixed(summary[key][column], 4) for column in ("mean", "median", "p90", "p99"))]
             for name, key in (
                 ("KL(aligned‖base)", "kl_aligned_base"),
                 ("KL(base‖aligned)", "kl_base_aligned"),
@@ -80,30 +85,43 @@ def print_summary(found: Mapping[str, Any]) -> None:
     )
     click.echo()
     bits = summary["bits_per_byte"]
-    click.echo(f"same most probable token  {_percent(summary['top1_agreement'])}")
-    click.echo(f"mean base rank            {_number(summary['mean_base_rank'], 2)}")
+    click.echo(f"same most probable token  {percent(summary['top1_agreement'])}")
+    click.echo(f"mean base rank            {fixed(summary['mean_base_rank'], 2)}")
     click.echo(
-        f"bits per byte             base {_number(bits['base'], 3)}, "
-        f"aligned {_number(bits['aligned'], 3)}"
+        f"bits per byte             base {fixed(bits['base'], 3)}, "
+        f"aligned {fixed(bits['aligned'], 3)}"
     )
     tokens = [
         f"{json.dumps(sanitize_line(token['token']), ensure_ascii=False)} "
-        f"{token['count']}/{token['total']}"
-        for token in found["shifted_tokens"][:8]
-        if token["count"]
+        f"{token['count']:,}/{token['total']:,}"
+        for token in found["shifted_tokens"][:_MOST_SHIFTED]
+        if token["count"] >= _OFTEN
     ]
-    if tokens:
-        click.echo(f"most shifted              {', '.join(tokens)}")
+    for at, line in enumerate(_wrapped(tokens, _WIDTH)):
+        click.echo(f"{'' if at else 'most shifted':<{_INDENT}}{line}")
+
+
+def _wrapped(words: Sequence[str], width: int) -> Iterator[str]:
+    """Words with commas between, in lines."""
+    line = ""
+    for at, word in enumerate(words):
+        piece = word if at == len(words) - 1 else f"{word}, "
+        if line and text_width(line + piece.rstrip()) > width:
+            yield line.rstrip()
+            line = ""
+        line += piece
+    if line:
+        yield line
 
 
 def _print_bytes(found: Mapping[str, Any]) -> None:
     click.echo("The vocabularies are different, so there is no divergence between the sides.")
     bits = found["bits_per_byte"]
     click.echo(
-        f"bits per byte     base {_number(bits['base'], 3)}, aligned {_number(bits['aligned'], 3)}"
+        f"bits per byte     base {fixed(bits['base'], 3)}, aligned {fixed(bits['aligned'], 3)}"
     )
     click.echo(
-        f"same next text    {_percent(found['agreement'])} of {found['boundaries']} places "
+        f"same next text    {percent(found['agreement'])} of {found['boundaries']:,} places "
         "where both start a token"
     )
 
@@ -115,13 +133,5 @@ def _side_line(side: Mapping[str, Any]) -> str:
 
 def _share(part: Mapping[str, Any], kind: str) -> str:
     interval = part[f"{kind}_interval"]
-    spread = f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
-    return _percent(part[kind]) + spread
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
-
-
-def _number(value: float | None, digits: int = 4) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    spread = f" ({100 * interval[0]:.1f}–{percent(interval[1])})" if interval else ""
+    return percent(part[kind]) + spread

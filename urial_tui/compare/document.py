@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from urial_tui.compare.items import ScoredItem, TextOf, from_document
-from urial_tui.compare.metrics import Item, aggregate, gather
+from urial_tui.compare.metrics import aggregate
+from urial_tui.compare.positions import Item, gather
 from urial_tui.compare.runner import Comparison
 
 

@@ -19,14 +19,16 @@ beside `infinite` 0 means that there were no positions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from urial_tui.engine.scores import ABSENT, CLASS_NAMES, SHIFTED, PositionScores
+from urial_tui.compare.curves import AtPosition, by_position
+from urial_tui.compare.positions import Positions
+from urial_tui.engine.scores import ABSENT, CLASS_NAMES, SHIFTED
 
 RESAMPLES: Final = 2000
 FIRST_K: Final = (1, 2, 3, 4, 5, 10)
@@ -36,14 +38,6 @@ SHIFTED_TOKENS: Final = 50
 _DRAWS_AT_ONCE = 1_000_000
 _Mask = NDArray[np.bool_]
 Interval = tuple[float, float]
-
-
-class Item(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One scored answer. `n_bytes`: UTF-8 bytes of its content tokens; `fields`: to group by."""
-
-    scores: PositionScores
-    n_bytes: int = 0
-    fields: Mapping[str, str] = {}
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,22 +109,6 @@ class Summary(Shares, frozen=True, kw_only=True):
     first_k_kl: tuple[FirstTokens, ...]
 
 
-class AtPosition(msgspec.Struct, frozen=True, kw_only=True):
-    """Means over the `count` content positions that stand at index `t` (from 0) of an answer.
-
-    `base_rank` leaves out absent tokens. None: infinite, or nothing to take a mean of.
-    """
-
-    t: int
-    count: int
-    kl_aligned_base: float | None
-    kl_base_aligned: float | None
-    js: float | None
-    base_rank: float | None
-    p_base: float | None
-    unshifted: float | None
-
-
 class ShiftedToken(msgspec.Struct, frozen=True, kw_only=True):
     """A token at `count` shifted of its `total` content positions; `share` = count / total."""
 
@@ -155,41 +133,6 @@ class Aggregates(msgspec.Struct, frozen=True, kw_only=True):
     by_position: tuple[AtPosition, ...]
     shifted_tokens: tuple[ShiftedToken, ...]
     by_group: dict[str, tuple[Group, ...]]
-
-
-class Positions(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """All positions of all items in columns of one length n.
-
-    `item`: (n) which item, `t`: (n) the index in its answer, `special`: (n); `n_bytes` and
-    `fields`: by item.
-    """
-
-    scores: PositionScores
-    item: NDArray[np.int32]
-    t: NDArray[np.int32]
-    special: _Mask
-    n_bytes: NDArray[np.int64]
-    fields: tuple[Mapping[str, str], ...]
-
-
-def gather(items: Iterable[Item], special: Collection[int] = ()) -> Positions:
-    """Put items side by side, one after another; `special`: the ids that are no content."""
-    scores, n_bytes, fields = [], [], []
-    for item in items:
-        scores.append(item.scores.without_top())
-        n_bytes.append(item.n_bytes)
-        fields.append(item.fields)
-    lengths = np.array([len(part) for part in scores], np.int64)
-    joined = PositionScores.join(scores)
-    starts = np.cumsum(lengths) - lengths
-    return Positions(
-        scores=joined,
-        item=np.repeat(np.arange(len(scores), dtype=np.int32), lengths),
-        t=(np.arange(len(joined)) - np.repeat(starts, lengths)).astype(np.int32),
-        special=np.isin(joined.ids, np.array(sorted(special), np.int64)),
-        n_bytes=np.array(n_bytes, np.int64),
-        fields=tuple(fields),
-    )
 
 
 def aggregate(
@@ -218,34 +161,6 @@ def aggregate(
         shifted_tokens=shifted_tokens(positions, text_of),
         by_group={field: _groups(positions, field, bootstrap) for field in group_by},
     )
-
-
-def by_position(positions: Positions) -> tuple[AtPosition, ...]:
-    """Means at every index of an answer that any item has content at."""
-    content = ~positions.special
-    scores, t = positions.scores, positions.t[content]
-    count = np.bincount(t)
-    ranked = scores.rank[content] > 0
-    ranked_count = np.bincount(t[ranked], minlength=len(count))
-
-    def means(values: NDArray[Any]) -> list[float | None]:
-        return _ratios(np.bincount(t, values[content].astype(np.float64)), count)
-
-    rank_sums = np.bincount(t[ranked], scores.rank[content][ranked], minlength=len(count))
-    unshifted_count = np.bincount(t[scores.rank[content] == 1], minlength=len(count))
-    columns = zip(
-        range(len(count)),
-        count.tolist(),
-        means(scores.kl_aligned_base),
-        means(scores.kl_base_aligned),
-        means(scores.js),
-        _ratios(rank_sums, ranked_count),
-        means(scores.p_base),
-        _ratios(unshifted_count, ranked_count),
-        strict=True,
-    )
-    names = AtPosition.__struct_fields__
-    return tuple(AtPosition(**dict(zip(names, row, strict=True))) for row in columns if row[1] > 0)
 
 
 def shifted_tokens(
@@ -419,10 +334,3 @@ def _bits(logp: NDArray[np.float32], n_bytes: int) -> float | None:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _ratios(sums: NDArray[Any], counts: NDArray[np.int64]) -> list[float | None]:
-    return [
-        _finite(total / count) if count else None
-        for total, count in zip(sums.tolist(), counts.tolist(), strict=True)
-    ]

@@ -15,9 +15,10 @@ What is read of the document, all of it optional but an item's `positions[].id` 
                       "boundaries", "agreement", "exact"}
     summary           `metrics.Summary`
     special           `metrics.Shares`
-    by_position       list of `metrics.AtPosition`
+    by_position       list of `curves.AtPosition`
     shifted_tokens    list of `metrics.ShiftedToken`
     by_group          {field: list of `metrics.Group`}
+    run               `provenance.provenance`: how it was made
     items             {"id", "query", "answer", "stop_reason", "fields", "contexts", "bytes"
                       (`vocab.ByteAgreement`), "positions"}
     positions         "t", "id", "text" (bytes that are no UTF-8 as \\xNN), "rank", "class",
@@ -58,8 +59,8 @@ from urial_tui.errors import UrialError
 from urial_tui.sanitize import sanitize_line
 
 _SCRIPTS: Final = (
-    "text.js", "numbers.js", "data.js", "elements.js", "charts.js", "overview.js", "items.js",
-    "item.js", "page.js",
+    "text.js", "numbers.js", "data.js", "elements.js", "figure.js", "charts.js", "overview.js",
+    "items.js", "item.js", "page.js",
 )  # fmt: skip
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 

@@ -77,11 +77,30 @@ function logTicks(most) {
   return found.filter((value) => value <= most);
 }
 
+function legendOf(series) {
+  return series.length > 1 ? series.map(({ label }, at) => ({ label, ink: `--c${at}`, dashed: at > 0 })) : [];
+}
+
+// The indices of bands that stand side by side.
+function runsOf(bands) {
+  const runs = [];
+  bands.forEach((band, index) => {
+    if (!band || !band.every(Number.isFinite)) return;
+    if (index && runs.length && runs[runs.length - 1].at(-1) === index - 1) runs[runs.length - 1].push(index);
+    else runs.push([index]);
+  });
+  return runs;
+}
+
 const CHART = { height: 220, left: 48, right: 10, top: 10, bottom: 38 };
 
-// A chart of curves over `x` (rising). `series`: [{label, values, dashed}]; a value may be null.
-// `counts`: how many items stand behind each point. `log`: the y axis starts at 1.
-function lineChart({ title, unit, x, series, counts, format, log = false, most = null }) {
+const FOOT = 0.16;
+const SPARE = 1.25;
+
+// A chart of curves over `x` (rising). `series`: [{label, values, bands}]; a value may be null, a
+// band is [low, high] or null. `counts`: how many items stand behind each point. `log`: the y axis
+// starts at 1. `format` words a value, `mark` a tick.
+function lineChart({ title, unit, x, series, counts, format, mark: tick = (value) => value.toLocaleString("en"), log = false, most = null }) {
   const readout = el("p", { class: "readout", "aria-live": "polite" });
   const drawing = svg("svg", { class: "curves", tabindex: 0, role: "img" });
   const legend = el(
@@ -91,9 +110,20 @@ function lineChart({ title, unit, x, series, counts, format, log = false, most =
       ? series.map(({ label }, at) => [el("span", { class: `line s${at}` }), el("span", {}, label)])
       : null,
   );
-  const figure = el("figure", { class: "chart card" }, el("h3", {}, title), legend, drawing, readout);
-  const values = series.flatMap((one) => one.values).filter((value) => Number.isFinite(value));
-  const top = most ?? Math.max(...values, log ? 10 : 1e-9);
+  const figure = el(
+    "figure",
+    { class: "chart card" },
+    el("div", { class: "chart-head" }, el("h3", {}, title), saveButtons(drawing, { title, unit, legend: legendOf(series) })),
+    legend,
+    drawing,
+    readout,
+  );
+  const bands = (one) => one.bands ?? [];
+  const finite = (numbers) => numbers.filter((value) => Number.isFinite(value));
+  const highest = Math.max(...finite(series.flatMap((one) => one.values)), log ? 10 : 1e-9);
+  const widest = Math.max(...finite(series.flatMap((one) => bands(one).map((band) => band?.[1]))), highest);
+  // A few wide bands must not flatten the curves.
+  const top = most ?? Math.min(widest, SPARE * highest);
   const marks = log ? logTicks(Math.max(top, 10)) : ticks(top);
   const last = Math.max(x[x.length - 1], x[0] + 1);
   const summary = series
@@ -120,7 +150,7 @@ function lineChart({ title, unit, x, series, counts, format, log = false, most =
     for (const mark of marks) {
       drawing.append(
         svg("line", { class: "grid", x1: left, x2: width - right, y1: py(mark), y2: py(mark) }),
-        svg("text", { class: "tick y", x: left - 8, y: py(mark) + 4 }, mark.toLocaleString("en")),
+        svg("text", { class: "tick y", x: left - 8, y: py(mark) + 4 }, tick(mark)),
       );
     }
     const steps = ticks(last - x[0]).map((step) => x[0] + step);
@@ -130,6 +160,20 @@ function lineChart({ title, unit, x, series, counts, format, log = false, most =
     drawing.append(
       svg("text", { class: "axis", x: left + inner / 2, y: height - 4 }, "position (tokens)"),
     );
+    const crowd = Math.max(...counts.map((value) => value ?? 0));
+    if (crowd > 1) {
+      const foot = above + tall;
+      const edge = x.map((value, index) => `L${px(value).toFixed(1)} ${(foot - FOOT * tall * ((counts[index] ?? 0) / crowd)).toFixed(1)}`);
+      drawing.append(svg("path", { class: "crowd", d: `M${px(x[0]).toFixed(1)} ${foot}${edge.join("")}L${px(x[x.length - 1]).toFixed(1)} ${foot}Z` }));
+    }
+    series.forEach((one, number) => {
+      for (const run of runsOf(bands(one))) {
+        const corner = (index, side) => `${px(x[index]).toFixed(1)} ${py(one.bands[index][side]).toFixed(1)}`;
+        const there = run.map((index) => corner(index, 1)).join("L");
+        const back = run.toReversed().map((index) => corner(index, 0)).join("L");
+        drawing.append(svg("path", { class: `band s${number}`, d: `M${there}L${back}Z` }));
+      }
+    });
     series.forEach(({ values }, number) => {
       let path = "";
       let pen = false;
@@ -162,7 +206,10 @@ function lineChart({ title, unit, x, series, counts, format, log = false, most =
         cursor.append(svg("circle", { class: `s${number}`, cx: px(x[at]), cy: py(values[at]), r: 3.5 }));
       }
     });
-    const told = series.map(({ label, values }) => (series.length > 1 ? `${label} ${format(values[at])}` : format(values[at])));
+    const told = series.map(({ label, values, bands }) => {
+      const interval = intervalText(bands?.[at], format);
+      return `${series.length > 1 ? `${label} ` : ""}${format(values[at])}${interval ? ` (95 %: ${interval})` : ""}`;
+    });
     readout.textContent = `position ${x[at]}: ${told.join(" · ")} (${count(counts[at])} ${counts[at] === 1 ? "item" : "items"})`;
   }
 

@@ -17,6 +17,7 @@ function fillOverview(head) {
   fillCurves(head.by_position || []);
   fillWords(head.shifted_tokens || []);
   fillGroups(head.by_group || {});
+  fillRun(head.run || {});
 }
 
 // A file by its name alone, each part of MODEL+ADAPTER.
@@ -84,9 +85,9 @@ function sharesOf(summary) {
   return values.every((value) => value === null) ? null : values.map((value) => value ?? 0);
 }
 
-function intervalText(interval) {
-  if (!Array.isArray(interval)) return "";
-  return `${fixed(100 * interval[0], 1)}–${fixed(100 * interval[1], 1)}`;
+// A 95 % interval without its unit; of shares in percent.
+function intervalText(interval, format = (share) => fixed(100 * share, 1)) {
+  return Array.isArray(interval) ? `${format(interval[0])}–${format(interval[1])}` : "";
 }
 
 function fillShares(summary, special) {
@@ -119,8 +120,18 @@ function fillShares(summary, special) {
   const notes = [`${count(summary.positions)} tokens${summary.items ? ` of ${count(summary.items)} ${summary.items === 1 ? "item" : "items"}` : ""}, special tokens not counted.`];
   if (summary.absent) notes.push(`${count(summary.absent)} more are not in the base model's vocabulary and have no rank.`);
   if (Array.isArray(summary.unshifted_interval)) notes.push("Intervals: 95 %, bootstrap over the items.");
+  const figure = ring(values, label);
   byId("shares-body").append(
-    ring(values, label),
+    el(
+      "div",
+      { class: "ring-side" },
+      figure,
+      saveButtons(figure, {
+        title: "Token distribution shift",
+        unit: `shares of ${count(summary.positions)} tokens`,
+        legend: values.map((value, code) => ({ label: `${CLASSES[code]} ${percent(value)}`, ink: `--c${code}` })),
+      }),
+    ),
     el("div", { class: "share-rows" }, rows),
     el("div", { class: "share-bars" }, bars, el("p", { class: "note" }, notes.join(" ")), specialLine(special)),
   );
@@ -220,36 +231,39 @@ function fillFigures(head, summary) {
 }
 
 function fillCurves(points) {
-  const rank = (point) => given(point.base_rank);
   const most = Math.max(0, ...points.map((point) => point.count ?? 1));
   const drawn = points.filter((point) => (point.count ?? 1) >= FEW * most);
-  const any = drawn.some((point) => [point.kl_aligned_base, point.base_rank, point.p_base].some((value) => given(value) !== null));
+  const any = drawn.some((point) => ["kl_aligned_base", "base_rank", "p_base", "unshifted"].some((key) => given(point[key]) !== null));
   if (drawn.length < 2 || !any) return;
   show("curves");
-  byId("curves-note").textContent =
-    `Means over the items that have a token at a position${drawn.length < points.length ? `; positions that fewer than ${percent(FEW, 0)} of the items reach are only in the table` : ""}.`;
+  const banded = drawn.some((point) => Object.entries(point).some(([key, value]) => key.endsWith("_interval") && value));
+  byId("curves-note").textContent = [
+    `Means over the items that have a token at a position${drawn.length < points.length ? `; positions that fewer than ${percent(FEW, 0)} of the items reach are only in the table` : ""}.`,
+    banded ? "Bands: 95 % intervals, where there are five items or more." : "",
+    most > 1 ? `Grey at the foot: how many items reach the position, at most ${count(most)}.` : "",
+  ].join(" ");
   const x = drawn.map((point) => point.t);
   const counts = drawn.map((point) => point.count ?? null);
+  const curve = (label, key) => ({
+    label,
+    values: drawn.map((point) => given(point[key])),
+    bands: drawn.map((point) => (Array.isArray(point[`${key}_interval`]) ? point[`${key}_interval`].map(given) : null)),
+  });
   const chart = (title, unit, series, options) => {
-    if (series.some(({ values }) => values.some((value) => Number.isFinite(value)))) {
-      byId("curves-body").append(lineChart({ title, unit, x, counts, series, ...options }));
-    }
+    const given = series.filter(({ values }) => values.some((value) => Number.isFinite(value)));
+    if (given.length) byId("curves-body").append(lineChart({ title, unit, x, counts, series: given, ...options }));
   };
-  const values = (key) => drawn.map((point) => given(point[key]));
-  chart(
-    "KL divergence",
-    "nats, mean",
-    [
-      { label: "aligned‖base", values: values("kl_aligned_base") },
-      { label: "base‖aligned", values: values("kl_base_aligned") },
-    ].filter((one) => one.values.some((value) => value !== null)),
-    { format: nats },
-  );
-  chart("Base rank", "mean rank of the token on the base side, logarithmic", [{ label: "rank", values: drawn.map(rank) }], {
+  chart("Unshifted tokens", "share of the tokens that are the base side's first choice", [curve("unshifted", "unshifted")], {
+    format: (value) => percent(value),
+    mark: (value) => `${Math.round(100 * value)} %`,
+    most: 1,
+  });
+  chart("KL divergence", "nats, mean", [curve("aligned‖base", "kl_aligned_base"), curve("base‖aligned", "kl_base_aligned")], { format: nats });
+  chart("Base rank", "mean rank of the token on the base side, logarithmic", [curve("rank", "base_rank")], {
     format: (value) => fixed(value, 1),
     log: true,
   });
-  chart("Base probability", "mean probability of the token on the base side", [{ label: "probability", values: values("p_base") }], {
+  chart("Base probability", "mean probability of the token on the base side", [curve("probability", "p_base")], {
     format: (value) => fixed(value, 3),
     most: 1,
   });
@@ -260,10 +274,11 @@ function fillCurves(points) {
         "div",
         { class: "scroll", tabindex: 0, role: "region", "aria-label": "Values by position" },
         table({
-          head: ["position", "items", "KL(aligned‖base)", "KL(base‖aligned)", "JS", "base rank", "base probability", "unshifted"],
+          head: ["position", "items", "unshifted", "95 %", "KL(aligned‖base)", "95 %", "KL(base‖aligned)", "JS", "base rank", "base probability"],
           rows: points.map((point) => [
-            count(point.t), count(point.count), nats(point.kl_aligned_base), nats(point.kl_base_aligned), nats(point.js),
-            fixed(point.base_rank, 1), fixed(point.p_base, 3), percent(point.unshifted),
+            count(point.t), count(point.count), percent(point.unshifted), intervalText(point.unshifted_interval) || NONE,
+            nats(point.kl_aligned_base), intervalText(point.kl_aligned_base_interval, nats) || NONE,
+            nats(point.kl_base_aligned), nats(point.js), fixed(point.base_rank, 1), fixed(point.p_base, 3),
           ]),
         }),
       ),
@@ -272,30 +287,33 @@ function fillCurves(points) {
 }
 
 const WORDS_AT_FIRST = 15;
+const OFTEN = 2;
 
 function fillWords(words) {
   if (!words.length) return;
   show("words");
-  const most = Math.max(...words.map((word) => word.count));
   const body = byId("words-body");
+  // What was shifted a single time says nothing about the token.
+  const often = words.filter((word) => word.count >= OFTEN);
+  const once = words.length - often.length;
+  const most = Math.max(...words.map((word) => word.count));
   const draw = (shown) => {
-    const made = table({
-      head: ["token", "", "shifted", "of", "share"],
-      className: "words",
-      rows: words.slice(0, shown).map((word) => [
-        { value: el("code", { class: "piece", title: word.id === undefined ? null : `id ${word.id}` }, visible(String(word.token))) },
-        { value: bar(word.count / most, "c2"), class: "wide" },
-        count(word.count),
-        count(word.total),
-        percent(word.share),
-      ]),
-    });
-    body.replaceChildren(made);
-    if (shown < words.length) {
-      body.append(el("button", { type: "button", class: "quiet", onclick: () => draw(words.length) }, `Show all ${words.length}`));
-    }
+    const rows = shown.map((word) => [
+      { value: el("code", { class: "piece", title: word.id === undefined ? null : `id ${word.id}` }, visible(String(word.token))) },
+      { value: bar(word.count / most, "c2"), class: "wide" },
+      count(word.count),
+      count(word.total),
+      percent(word.share),
+    ]);
+    body.replaceChildren();
+    if (rows.length) body.append(table({ head: ["token", "", "shifted", "of", "share"], className: "words", rows }));
+    if (shown.length === words.length) return;
+    const told = once ? `${count(once)} ${often.length ? "more were" : once === 1 ? "token was" : "tokens were"} shifted once. ` : "";
+    body.append(
+      el("p", { class: "note" }, told, el("button", { type: "button", class: "quiet", onclick: () => draw(words) }, `Show all ${count(words.length)}`)),
+    );
   };
-  draw(WORDS_AT_FIRST);
+  draw(often.slice(0, WORDS_AT_FIRST));
 }
 
 function fillGroups(byGroup) {
@@ -307,14 +325,16 @@ function fillGroups(byGroup) {
       table({
         caption: el("bdi", {}, harmless(field)),
         className: "groups",
-        head: ["value", "shares", "shifted", "KL", "items"],
+        head: ["value", "shares", "unshifted", "95 %", "shifted", "95 %", "KL", "items"],
         rows: groups.map((group) => {
           const values = sharesOf(group);
-          const shifted = intervalText(group.shifted_interval);
           return [
             { value: el("bdi", {}, group.value === null ? "(none)" : harmless(String(group.value))) },
             { value: values ? shareBar(values, shareLabel(values)) : NONE, class: "wide" },
-            { value: el("span", { title: shifted ? `95 %: ${shifted} %` : null }, percent(group.shifted)) },
+            percent(group.unshifted),
+            intervalText(group.unshifted_interval) || NONE,
+            percent(group.shifted),
+            intervalText(group.shifted_interval) || NONE,
             divergence(group.kl_aligned_base, nats)[0],
             count(group.items),
           ];
@@ -322,5 +342,39 @@ function fillGroups(byGroup) {
       }),
     );
   }
-  byId("groups-body").append(el("p", { class: "note" }, "KL: mean KL(aligned‖base), nats."));
+  byId("groups-body").append(el("p", { class: "note" }, "KL: mean KL(aligned‖base), nats. Intervals: 95 %, bootstrap over the items of the group; one item has none."));
+}
+
+const RUN_NAMES = {
+  time: "Made",
+  program: "Program",
+  library: "Library",
+  build: "Build",
+  processor: "Processor",
+  command: "Command",
+  max_tokens: "Longest answer",
+  kv_type: "KV cache",
+};
+
+// How the comparison was made; what has no name here is told by its key.
+function fillRun(run) {
+  const rows = [];
+  for (const key of [...new Set([...Object.keys(RUN_NAMES), ...Object.keys(run)])]) {
+    const value = run[key];
+    if (!["string", "number", "boolean"].includes(typeof value) || value === "") continue;
+    const text = typeof value === "number" ? count(value) : harmless(String(value));
+    rows.push([RUN_NAMES[key] ?? harmless(key).replaceAll("_", " "), key === "command" ? el("code", {}, text) : text]);
+  }
+  for (const [side, files] of Object.entries(run.files ?? {})) {
+    for (const { name, size, ...rest } of Array.isArray(files) ? files : []) {
+      const more = Object.entries(rest)
+        .filter(([, value]) => typeof value === "string" && value)
+        .map(([key, value]) => `${harmless(key).replaceAll("_", " ")} ${harmless(value)}`);
+      const told = [harmless(String(name)), given(size) === null ? null : `${count(size)} bytes`, ...more];
+      rows.push([`File, ${harmless(side)}`, told.filter(Boolean).join(", ")]);
+    }
+  }
+  if (!rows.length) return;
+  show("run");
+  byId("run-body").append(el("dl", { class: "run" }, rows.map(([key, value]) => el("div", {}, el("dt", {}, key), el("dd", {}, el("bdi", {}, value))))));
 }

@@ -1,0 +1,99 @@
+"""How a comparison was made, as its document tells it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from urial_tui import __version__
+from urial_tui.compare.contexts import find_context
+from urial_tui.compare.provenance import provenance, without_home
+from urial_tui.compare.sides import Side
+from urial_tui.engine.protocol import EngineOptions
+from urial_tui.processor import processor_name
+
+
+def side(path: Path, adapter: Path | None = None) -> Side:
+    return Side(name="m", path=path, adapter=adapter, context=find_context("raw"))
+
+
+def test_it_tells_files_program_and_limits(tmp_path: Path) -> None:
+    (tmp_path / "a.gguf").write_bytes(b"12345")
+    found = provenance(
+        {"base": side(tmp_path / "a.gguf"), "aligned": side(tmp_path / "a.gguf", tmp_path / "b")},
+        options=EngineOptions(kv_type="q8_0"),
+        limits={"max_tokens": 7},
+        command=["urial", "compare", "a question"],
+    )
+    assert found["program"] == f"urial-tui {__version__}"
+    assert found["library"].startswith("llama-cpp-python 0.")
+    assert found["time"].endswith("+00:00")
+    assert (found["max_tokens"], found["kv_type"]) == (7, "q8_0")
+    assert found["command"] == "urial compare 'a question'"
+    assert found["files"]["base"] == [{"name": "a.gguf", "size": 5}]
+    assert found["files"]["aligned"][1] == {"name": "b", "size": None}
+    assert found["processor"]
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("/home/somebody/models/a.gguf", "~/models/a.gguf"),
+        ("/home/somebody", "~"),
+        ("/home/somebodyelse/a.gguf", "/home/somebodyelse/a.gguf"),
+        ("/home/somebody/a.gguf+/home/somebody/b.gguf", "~/a.gguf+~/b.gguf"),
+        ("--base", "--base"),
+        ("1+1=2", "1+1=2"),
+    ],
+)
+def test_no_path_names_the_person(word: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody/")
+    assert without_home(word) == shown
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="a command tells there")
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("processor\t: 0\nmodel name\t: A  CPU @ 2 GHz\n\nmodel name\t: other\n", "A CPU @ 2 GHz"),
+        ("processor : 0\nHardware\t: BCM2835\n", "BCM2835"),
+        ("Model\t\t: Raspberry Pi 5\n", "Raspberry Pi 5"),
+    ],
+)
+def test_the_processor_has_the_name_that_the_system_gives_it(
+    text: str, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(text)
+    assert processor_name(tmp_path) == name
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="a command tells there")
+def test_a_processor_without_a_name_has_its_architecture(tmp_path: Path) -> None:
+    assert processor_name(tmp_path) == processor_name(tmp_path / "nowhere") != ""
+
+
+def test_the_command_line_comes_back_as_it_was_given() -> None:
+    from click.testing import CliRunner
+
+    from urial_tui.cli import compare as module
+
+    seen: list[list[str]] = []
+    given = shlex.split(
+        "--base ./a.gguf --aligned b --max-tokens 5 --group-by x --group-by y --json 'What is it?'"
+    )
+
+    def run(**_options: object) -> None:
+        seen.append(module._command_line())
+
+    command = module.compare
+    original = command.callback
+    command.callback = run
+    try:
+        assert CliRunner().invoke(command, given, catch_exceptions=False).exit_code == 0
+    finally:
+        command.callback = original
+    assert seen == [["compare", *given]]

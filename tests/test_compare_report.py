@@ -166,6 +166,7 @@ def head(**values: Any) -> dict[str, Any]:
                 summary(value=None, items=1, shifted_interval=None),
             ]
         },
+        "noise": {"positions": 64, "batch": 24, "kl_mean": 0.00421, "kl_max": 0.0613},
         "run": {
             "program": "urial-tui 1.2.3", "time": "2026-01-31T12:00:00+00:00",
             "command": f"urial compare --base '{HOSTILE}'", "max_tokens": 1234, "kv_type": "q8_0",
@@ -583,6 +584,7 @@ def test_overview_shows_both_sides_and_the_numbers(page: Page) -> None:
         "50.0 %", "16.7 %", "33.3 %", "48.0–52.0", "62.5 %", "12.50", "0.432", "6.250", "∞",
         "1.250", "4.48", "2.500", "75.0 % shifted", "70.0 % lies on shifted",
         "␣Hello", "set-0", "(none)", "31.0–35.0",
+        "0.0042 on average and 0.0613 at most",
     ):  # fmt: skip
         assert part in text, part
     assert len(page.all("#curves-body svg")) == 4
@@ -631,7 +633,7 @@ def test_curves_have_bands_and_show_how_many_items_stand_behind_them(page: Page)
 
 def test_a_token_that_was_shifted_once_does_not_stand_out(page: Page) -> None:
     assert "rare" not in page.text("#words-body")
-    assert "1 more were shifted once" in page.text("#words-body")
+    assert "1 more was shifted once" in page.text("#words-body")
     page.one("#words-body button").click()
     assert "rare" in page.text("#words-body")
 

@@ -41,16 +41,16 @@ def test_it_tells_files_program_and_limits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("word", "shown"),
     [
-        ("/home/somebody/models/a.gguf", "~/models/a.gguf"),
-        ("/home/somebody", "~"),
-        ("/home/somebodyelse/a.gguf", "/home/somebodyelse/a.gguf"),
-        ("/home/somebody/a.gguf+/home/somebody/b.gguf", "~/a.gguf+~/b.gguf"),
+        ("/people/somebody/models/a.gguf", "~/models/a.gguf"),
+        ("/people/somebody", "~"),
+        ("/people/somebodyelse/a.gguf", "/people/somebodyelse/a.gguf"),
+        ("/people/somebody/a.gguf+/people/somebody/b.gguf", "~/a.gguf+~/b.gguf"),
         ("--base", "--base"),
         ("1+1=2", "1+1=2"),
     ],
 )
 def test_no_path_names_the_person(word: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/somebody/")
+    monkeypatch.setenv("HOME", "/people/somebody/")
     assert without_home(word) == shown
 
 

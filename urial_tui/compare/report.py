@@ -10,7 +10,8 @@ a mistake in that could run or fetch anything.
 What is read of the document, all of it optional but an item's `positions[].id` and `text`:
 
     base, aligned     {"model", "adapter", "context", …}; what else there is, is listed
-    vocab             {"relation", …}
+    vocab             {"relation", "cutting", …}
+    noise             {"positions", "kl_mean", "kl_max", …}: what rounding alone makes
     bytes             with vocabularies that differ: {"bits_per_byte": {"base", "aligned"},
                       "boundaries", "agreement", "exact"}
     summary           `metrics.Summary`

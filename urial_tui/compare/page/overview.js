@@ -12,7 +12,7 @@ function fillOverview(head) {
   fillVocabulary(head.vocab);
   const summary = head.summary || {};
   fillShares(summary, head.special);
-  fillDivergence(summary);
+  fillDivergence(summary, head.noise);
   fillFigures(head, summary);
   fillCurves(head.by_position || []);
   fillWords(head.shifted_tokens || []);
@@ -76,6 +76,10 @@ function fillVocabulary(vocab = {}) {
     notice.textContent = `${longer}; all others are the same${sizes} and are compared by id.`;
   } else {
     notice.textContent = `Both sides have the same vocabulary${vocab.base_size ? ` (${count(vocab.base_size)} tokens)` : ""}; every number is over all of it.`;
+  }
+  const cutting = Array.isArray(vocab.cutting) ? vocab.cutting.map(({ key }) => harmless(String(key))) : [];
+  if (cutting.length) {
+    notice.textContent += ` The files say different things of how text is cut into tokens (${cutting.join(", ")}), so contexts may differ by that.`;
   }
   notice.hidden = false;
 }
@@ -160,7 +164,7 @@ function divergence(value, digitsOf) {
   );
 }
 
-function fillDivergence(summary) {
+function fillDivergence(summary, noise) {
   const kinds = [
     ["KL(aligned‖base)", summary.kl_aligned_base],
     ["KL(base‖aligned)", summary.kl_base_aligned],
@@ -178,6 +182,16 @@ function fillDivergence(summary) {
   const infinite = kinds.find(([, value]) => value.infinite > 0);
   if (infinite) {
     body.append(el("p", { class: "note" }, `∞: at ${count(infinite[1].infinite)} positions one side excludes a token that the other may write.`));
+  }
+  if (noise && given(noise.kl_mean) !== null) {
+    body.append(
+      el(
+        "p",
+        { class: "note" },
+        `Rounding alone: the aligned model against itself, read in other batches (${count(noise.positions)} positions), ` +
+          `has a KL of ${fixed(noise.kl_mean, 4)} on average and ${fixed(noise.kl_max, 4)} at most. Less than that says nothing.`,
+      ),
+    );
   }
   const first = (summary.first_k_kl || []).filter((one) => given(one.kl_aligned_base) !== null);
   if (first.length) {
@@ -308,7 +322,7 @@ function fillWords(words) {
     body.replaceChildren();
     if (rows.length) body.append(table({ head: ["token", "", "shifted", "of", "share"], className: "words", rows }));
     if (shown.length === words.length) return;
-    const told = once ? `${count(once)} ${often.length ? "more were" : once === 1 ? "token was" : "tokens were"} shifted once. ` : "";
+    const told = once ? `${count(once)} ${often.length ? "more" : once === 1 ? "token" : "tokens"} ${once === 1 ? "was" : "were"} shifted once. ` : "";
     body.append(
       el("p", { class: "note" }, told, el("button", { type: "button", class: "quiet", onclick: () => draw(words) }, `Show all ${count(words.length)}`)),
     );

@@ -41,11 +41,37 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("text", required=False)
-@click.option("-m", "--model", help="A catalogue name or a .gguf file; NAME+ADAPTER adds a LoRA.")
-@click.option("-p", "--preamble", help="The name of a preamble, or a preamble file.")
-@click.option("--max-tokens", type=click.IntRange(1), help="Longest answer, in tokens.")
-@click.option("--temperature", type=click.FloatRange(0, 100), help="0 takes the likeliest token.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 2), help="Makes a draw repeatable.")
+@click.option(
+    "-m",
+    "--model",
+    metavar="MODEL",
+    help="A catalogue name or a .gguf file; MODEL+ADAPTER adds a LoRA.  [default: chat.model]",
+)
+@click.option(
+    "-p",
+    "--preamble",
+    metavar="PREAMBLE",
+    help="The name of a preamble, or a preamble file.  [default: chat.preamble]",
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Longest answer, in tokens.  [default: chat.max_tokens]",
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, 100),
+    metavar="T",
+    help="0 takes the likeliest token each time; more is more varied.  "
+    "[default: sampling.temperature]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 2),
+    metavar="S",
+    help="Makes a draw repeatable, where the temperature is above 0.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--no-store", is_flag=True, help="Leave no conversation behind.")
 @click.pass_context

@@ -31,11 +31,13 @@ if TYPE_CHECKING:
 @click.option(
     "-m",
     "--model",
-    help="A catalogue name or a .gguf file; NAME+ADAPTER adds a LoRA.  [default: chat.model]",
+    metavar="MODEL",
+    help="A catalogue name or a .gguf file; MODEL+ADAPTER adds a LoRA.  [default: chat.model]",
 )
 @click.option(
     "-p",
     "--preamble",
+    metavar="PREAMBLE",
     help="The name of a preamble, or a preamble file.  [default: chat.preamble]",
 )
 @click.option(
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 1000),
     default=5,
     show_default=True,
+    metavar="N",
     help="How often to measure everything.",
 )
 @click.option(
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     type=click.IntRange(2, 100_000),
     default=128,
     show_default=True,
+    metavar="N",
     help="Tokens to generate for a decoding speed.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

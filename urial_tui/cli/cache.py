@@ -21,7 +21,7 @@ def cache() -> None:
 @cache.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_command(as_json: bool) -> None:
-    """Show the evaluated preambles, the most recently used first."""
+    """Show the evaluated preambles, the last used first."""
     from datetime import UTC, datetime
 
     from urial_tui import paths, wording
@@ -92,7 +92,10 @@ def list_command(as_json: bool) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def clear(older_than: float | None, as_json: bool) -> None:
-    """Remove the evaluated preambles; they are evaluated again when they are needed."""
+    """Remove the evaluated preambles.
+
+    One that is needed again is evaluated again.
+    """
     from urial_tui import paths, wording
     from urial_tui.cli.output import print_json
     from urial_tui.engine.preamble_store import PreambleStore

@@ -80,9 +80,10 @@ def list_command(limit: int, as_json: bool) -> None:
 @click.argument("words", nargs=-1, required=True)
 @_AS_JSON
 def search(words: tuple[str, ...], as_json: bool) -> None:
-    """Find conversations that hold all WORDS in one turn or in their title.
+    """Find conversations that hold all WORDS.
 
-    Words are found by how they start; "quoted words" as they are.
+    They stand in one turn, or in the title. Words are found by how they start;
+    "quoted words" as they are.
     """
     from urial_tui.chat.search import Search
     from urial_tui.chat.store import Store
@@ -151,7 +152,7 @@ def show(chat: str, as_json: bool) -> None:
 )
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 def export(chat: str, form: str | None, out: Path | None, force: bool) -> None:
-    """Print a conversation (or all, as JSON), or write it to a file."""
+    """Print a conversation (all: as JSON), or write it to a file."""
     from urial_tui.chat.export import exported, form_of, whole_conversation, write_file
     from urial_tui.chat.store import Store
     from urial_tui.errors import UsageError
@@ -193,9 +194,10 @@ def export(chat: str, form: str | None, out: Path | None, force: bool) -> None:
 )
 @_AS_JSON
 def import_command(files: tuple[Path, ...], as_json: bool) -> None:
-    """Take in conversations from Markdown or JSON files, all or none; "-" is standard input.
+    """Take in conversations from Markdown or JSON files.
 
-    Nothing that is stored changes: each becomes a conversation of its own.
+    "-" is standard input. All are taken, or none. Nothing that is stored changes: each
+    becomes a conversation of its own.
     """
     from urial_tui.chat.store import Store
     from urial_tui.cli.output import print_json
@@ -234,7 +236,7 @@ def rename(chat: str, title: str, as_json: bool) -> None:
 @_CHAT
 @_AS_JSON
 def delete(chat: str, as_json: bool) -> None:
-    """Delete a conversation; for 30 days `urial chats restore` brings it back."""
+    """Delete a conversation; it can be restored for 30 days."""
     from urial_tui.chat.store import Store
     from urial_tui.cli.output import print_json
     from urial_tui.sanitize import sanitize_line
@@ -255,7 +257,10 @@ def delete(chat: str, as_json: bool) -> None:
 @click.argument("chat", metavar="[ID|last]", default="last")
 @_AS_JSON
 def restore(chat: str, as_json: bool) -> None:
-    """Bring back a deleted conversation, by its id; else the one that was deleted last."""
+    """Bring back a deleted conversation.
+
+    "last", or no id, is the one that was deleted last.
+    """
     from urial_tui.chat.store import Store
     from urial_tui.cli.output import print_json
     from urial_tui.errors import UsageError

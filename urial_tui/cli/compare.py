@@ -37,25 +37,37 @@ _LIMITS = ("max_tokens", "top_k", "window", "skip")
 
 @click.command()
 @click.argument("query", required=False)
-@click.option("--base", help="The base side's model: a name or a .gguf file.")
-@click.option("--aligned", help="The aligned side's model; NAME+ADAPTER adds a LoRA.")
+@click.option("--base", metavar="MODEL", help="The base side's model: a name or a .gguf file.")
+@click.option(
+    "--aligned", metavar="MODEL", help="The aligned side's model; NAME+ADAPTER adds a LoRA."
+)
 @click.option(
     "--base-context",
+    metavar="CONTEXT",
     default="zero-shot",
     show_default=True,
     help="zero-shot, same, raw, chat or a preamble.",
 )
 @click.option(
     "--aligned-context",
+    metavar="CONTEXT",
     default=None,
     show_default="chat; the answer's preamble with --conversation",
     help="chat, raw or a preamble.",
 )
-@click.option("--queries", type=click.Path(path_type=Path), help="A list of queries (JSON lines).")
-@click.option("--limit", type=click.IntRange(1), help="Only the first N queries.")
+@click.option(
+    "--queries",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A list of queries: JSON lines or a JSON list.",
+)
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(1), help="With --queries: only the first N."
+)
 @click.option(
     "--text",
     "text_file",
+    metavar="FILE",
     type=click.Path(path_type=Path),
     help="Compare on a given text instead of an answer.",
 )
@@ -72,6 +84,7 @@ _LIMITS = ("max_tokens", "top_k", "window", "skip")
 )
 @click.option(
     "--window",
+    metavar="N",
     type=click.IntRange(16),
     default=2048,
     show_default=True,
@@ -79,6 +92,7 @@ _LIMITS = ("max_tokens", "top_k", "window", "skip")
 )
 @click.option(
     "--skip",
+    metavar="N",
     type=click.IntRange(0),
     default=0,
     show_default=True,
@@ -86,6 +100,7 @@ _LIMITS = ("max_tokens", "top_k", "window", "skip")
 )
 @click.option(
     "--max-tokens",
+    metavar="N",
     type=click.IntRange(1),
     default=300,
     show_default=True,
@@ -93,12 +108,18 @@ _LIMITS = ("max_tokens", "top_k", "window", "skip")
 )
 @click.option(
     "--top-k",
+    metavar="N",
     type=click.IntRange(0, 1000),
     default=10,
     show_default=True,
     help="Length of the lists of most probable tokens.",
 )
-@click.option("--group-by", multiple=True, help="A field of the queries to group by.")
+@click.option(
+    "--group-by",
+    metavar="FIELD",
+    multiple=True,
+    help="A field of the queries to group by; may be given again.",
+)
 @click.option(
     "--memory",
     type=click.Choice(["auto", "both", "one"]),
@@ -107,9 +128,15 @@ _LIMITS = ("max_tokens", "top_k", "window", "skip")
     help="Both models in memory, or one after the other.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--html", type=click.Path(path_type=Path), help="Write a report to this file.")
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write a report, a page for a browser, to this file.",
+)
 @click.option(
     "--out",
+    metavar="FILE",
     type=click.Path(path_type=Path),
     help="Write each item to this file as it is done, and go on from it.",
 )

@@ -26,7 +26,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "ask": ("urial_tui.cli.ask:ask", "Ask one question and print the answer."),
     "compare": ("urial_tui.cli.compare:compare", "Compare two models token by token."),
     "chats": ("urial_tui.cli.chats:chats", "List, search, export and import conversations."),
-    "models": ("urial_tui.cli.models:models", "List the models and fetch them."),
+    "models": ("urial_tui.cli.models:models", "List the models, and tell how to get one."),
     "prompts": ("urial_tui.cli.prompts:prompts", "List and show the preambles."),
     "votes": ("urial_tui.cli.votes:votes", "Count the votes between answers."),
     "bench": ("urial_tui.cli.bench:bench", "Measure this machine's speed."),
@@ -61,15 +61,25 @@ class _LazyGroup(click.Group):
     cls=_LazyGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`urial COMMAND --help` has the options of a command.",
+)
+@click.option("-m", "--model", metavar="MODEL", help="Chat with this model: a name or a file.")
+@click.option(
+    "-p", "--preamble", metavar="PREAMBLE", help="Chat under this preamble: a name or a file."
 )
 @click.version_option(__version__, message="urial %(version)s")
 @click.pass_context
-def urial(context: click.Context) -> None:
+def urial(context: click.Context, model: str | None, preamble: str | None) -> None:
     """Chat with a base language model through an in-context preamble.
 
     Without a command, the terminal application opens.
     """
-    if context.invoked_subcommand is not None:
+    if command := context.invoked_subcommand:
+        if model is not None or preamble is not None:
+            raise UsageError(
+                "--model and --preamble in front of a command are for the application.",
+                f"Give them behind the command: urial {command} ….",
+            )
         return
     if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
         raise UsageError(
@@ -78,7 +88,7 @@ def urial(context: click.Context) -> None:
         )
     from urial_tui.tui.app import run as run_application
 
-    context.exit(run_application())
+    context.exit(run_application(model=model, preamble=preamble))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -65,7 +65,10 @@ def list_command(as_json: bool) -> None:
 @click.argument("name")
 @_AS_JSON
 def show(name: str, as_json: bool) -> None:
-    """Tell all about the model NAME: its licence, its file, and how to get that."""
+    """Tell all about the model NAME, and how to get it.
+
+    NAME is one of `urial models list`.
+    """
     from urial_tui import wording
     from urial_tui.cli.output import print_json
     from urial_tui.models.catalogue import load_catalogue, unknown_model

@@ -13,7 +13,7 @@ def prompts() -> None:
 @prompts.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_command(as_json: bool) -> None:
-    """Show every preamble; a file that is unsound is listed with what is wrong."""
+    """Show every preamble, and what is wrong with a file."""
     from urial_tui.cli.output import Column, print_json, print_table
     from urial_tui.prompting.preamble import list_preambles
     from urial_tui.sanitize import sanitize_line
@@ -65,11 +65,18 @@ def list_command(as_json: bool) -> None:
 @prompts.command("show")
 @click.argument("name")
 @click.option(
-    "--query", default="…", show_default=True, help="The query that is put behind the preamble."
+    "--query",
+    metavar="TEXT",
+    default="…",
+    show_default=True,
+    help="The query that is put behind the preamble.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(name: str, query: str, as_json: bool) -> None:
-    """Print the whole text that a model sees with the preamble NAME (a name or a file)."""
+    """Print what a model sees with the preamble NAME.
+
+    NAME is a name of `urial prompts list`, or a preamble file.
+    """
     from urial_tui.cli.output import print_json
     from urial_tui.prompting.preamble import find_preamble
     from urial_tui.prompting.render import open_turn, preamble_text

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from urial_tui import wording
 from urial_tui.errors import ModelError
 from urial_tui.models.catalogue import CatalogueEntry
 from urial_tui.sanitize import sanitize_line
@@ -60,7 +61,7 @@ def assemble(entry: CatalogueEntry, target: Path, progress: Progress | None = No
     except OSError as error:
         raise ModelError(
             f"The model {entry.name} can't be written to {shown}: {error.strerror or error}.",
-            f"It needs {total / 1e6:.0f} MB in a directory that you may write to.",
+            f"It needs {wording.size(total)} in a directory that you may write to.",
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -111,8 +112,8 @@ def _check_space(directory: Path, needed: int) -> None:
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise ModelError(
-            f"The disk is too full for the model: it needs {needed / 1e6:.0f} MB in "
-            f"{sanitize_line(str(directory))}, where {free / 1e6:.0f} MB are free.",
+            f"The disk is too full for the model: it needs {wording.size(needed)} in "
+            f"{sanitize_line(str(directory))}, where {wording.size(free)} are free.",
             "Make room there and try again.",
         )
 

@@ -191,7 +191,7 @@ def _check_head(path: Path, head: bytes, file: BinaryIO) -> None:
             else "Install a newer urial-tui, or use another file.",
         )
     if tensors > MAX_TENSORS or keys > MAX_KEYS:
-        raise _garbled(path, f"it claims to hold {tensors} tensors and {keys} keys")
+        raise _garbled(path, f"it claims to hold {tensors:,} tensors and {keys:,} keys")
 
 
 def _looks_like(head: bytes) -> str:
@@ -249,7 +249,7 @@ def _cut_off(path: Path, size: int | None = None, expected: int | None = None) -
     if size is None or expected is None:
         what = "it ends inside its header"
     else:
-        what = f"{size} of {expected} bytes are there"
+        what = f"{size:,} of {expected:,} bytes are there"
     return ModelError(
         f"The model file {_shown(path)} is cut off: {what}.",
         "Remove it and fetch the model again.",

@@ -209,6 +209,11 @@ class _Run:
             helper.submit(self._engine.close)
             self._print(comparison, file, {item.id for item in queries})
 
+    def _limits(self) -> tuple[str, ...]:
+        """The options that limit what is compared, of those that mean something here."""
+        text = self._options["text_file"] is not None
+        return ("top_k", "window", "skip") if text else ("top_k", "max_tokens")
+
     def _queries(self, query: str | None) -> list[Query]:
         from urial_tui.compare.items import Query, read_queries
 
@@ -367,7 +372,7 @@ class _Run:
         summary["run"] = provenance(
             {"base": comparison.base, "aligned": comparison.aligned},
             options=engine_options(load_settings()),
-            limits={name: self._options[name] for name in _LIMITS},
+            limits={name: self._options[name] for name in self._limits()},
             command=_command_line(),
         )
         if self._options["html"] is not None:

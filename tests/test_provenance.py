@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from urial_tui import __version__
+from urial_tui.cli.command_line import command_line
+from urial_tui.cli.compare import compare
 from urial_tui.compare.contexts import find_context
 from urial_tui.compare.provenance import provenance, without_home
 from urial_tui.compare.sides import Side
@@ -77,23 +79,10 @@ def test_a_processor_without_a_name_has_its_architecture(tmp_path: Path) -> None
 
 
 def test_the_command_line_comes_back_as_it_was_given() -> None:
-    from click.testing import CliRunner
-
-    from urial_tui.cli import compare as module
-
-    seen: list[list[str]] = []
     given = shlex.split(
         "--base ./a.gguf --aligned b --max-tokens 5 --group-by x --group-by y --json 'What is it?'"
     )
-
-    def run(**_options: object) -> None:
-        seen.append(module._command_line())
-
-    command = module.compare
-    original = command.callback
-    command.callback = run
-    try:
-        assert CliRunner().invoke(command, given, catch_exceptions=False).exit_code == 0
-    finally:
-        command.callback = original
-    assert seen == [["compare", *given]]
+    with compare.make_context("compare", list(given)) as context:
+        assert command_line(context) == ["compare", *given]
+    with compare.make_context("compare", ["--base", "a", "--", "-5 + 3 = ?"]) as context:
+        assert command_line(context) == ["compare", "--base", "a", "--", "-5 + 3 = ?"]

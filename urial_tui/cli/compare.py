@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from urial_tui.errors import UrialError, UsageError
 from urial_tui.sanitize import sanitize_line
@@ -355,6 +354,7 @@ class _Run:
         return f"Item {min(self._count + 1, self._total):,} of {self._total:,}{left}. "
 
     def _print(self, comparison: Comparison, file: ItemFile, wanted: set[str]) -> None:
+        from urial_tui.cli.command_line import command_line
         from urial_tui.compare.document import aggregates, head
         from urial_tui.compare.provenance import provenance
         from urial_tui.settings import engine_options, load_settings
@@ -373,7 +373,7 @@ class _Run:
             {"base": comparison.base, "aligned": comparison.aligned},
             options=engine_options(load_settings()),
             limits={name: self._options[name] for name in self._limits()},
-            command=_command_line(),
+            command=command_line(click.get_current_context()),
         )
         if self._options["html"] is not None:
             from urial_tui.compare.report import write_report
@@ -392,27 +392,6 @@ class _Run:
             for item in documents():
                 print_answer(item)
         print_summary(summary)
-
-
-def _command_line() -> list[str]:
-    """The options that were given, as somebody else would give them."""
-    context = click.get_current_context()
-    words: list[str] = []
-    query: list[str] = []
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
-            continue
-        value = context.params[name]
-        if isinstance(parameter, click.Argument):
-            query = ["--", str(value)] if str(value).startswith("-") else [str(value)]
-        elif isinstance(parameter, click.Option) and parameter.is_flag:
-            words.append(parameter.opts[0])
-        else:
-            values = value if isinstance(value, tuple) else (value,)
-            for one in values:
-                words += [parameter.opts[0], str(one)]
-    return [*context.command_path.split(), *words, *query]
 
 
 def _numbered(pieces: list[str]) -> list[Query]:

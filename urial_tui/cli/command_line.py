@@ -1,0 +1,26 @@
+"""The command line of the running command, as somebody else would type it."""
+
+from __future__ import annotations
+
+import click
+from click.core import ParameterSource
+
+
+def command_line(context: click.Context) -> list[str]:
+    """The words that call the command: those options that were given, then the argument."""
+    words: list[str] = []
+    query: list[str] = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[name]
+        if isinstance(parameter, click.Argument):
+            query = ["--", str(value)] if str(value).startswith("-") else [str(value)]
+        elif isinstance(parameter, click.Option) and parameter.is_flag:
+            words.append(parameter.opts[0])
+        else:
+            values = value if isinstance(value, tuple) else (value,)
+            for one in values:
+                words += [parameter.opts[0], str(one)]
+    return [*context.command_path.split(), *words, *query]

@@ -44,6 +44,7 @@ MAY_IMPORT = {
     "wording": set[str](),
     "processor": set[str](),
     "paths": {"errors"},
+    "mistakes": {"errors", "paths"},
     "files": set[str](),
     "settings": {"errors", "files", "paths", "sanitize", "engine.protocol"},
     "settings_file": {"errors", "files", "paths", "sanitize", "settings"},
@@ -56,11 +57,14 @@ MAY_IMPORT = {
     "evaluate": LEAVES | WORK | {"engine.client"},
     "benchmark": LEAVES | {"engine.client"},
     # Both edges also look after the files of the preamble cache.
-    "cli": LEAVES | WORK | RECORDED | {"engine.client", "engine.preamble_store", "cli", "tui"},
+    "cli": LEAVES
+    | WORK
+    | RECORDED
+    | {"engine.client", "engine.preamble_store", "cli", "mistakes", "tui"},
     "tui": LEAVES
     | WORK
     | RECORDED
-    | {"engine.client", "engine.preamble_store", "settings_file", "tui"},
+    | {"engine.client", "engine.preamble_store", "mistakes", "settings_file", "tui"},
     "__main__": {"cli", "errors", "sanitize"},
     "__init__": set[str](),
 }

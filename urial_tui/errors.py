@@ -57,6 +57,10 @@ class RecordingError(UrialError):
     """A recorded session can't be read."""
 
 
+class InternalError(UrialError):
+    """A mistake in this program; what was being done is given up, and the rest goes on."""
+
+
 class EngineError(UrialError):
     """The engine refused a request; it is still running."""
 

@@ -24,8 +24,8 @@ from urial_tui.engine.protocol import (
 )
 from urial_tui.engine.scores import PositionScores
 from urial_tui.errors import EngineError
+from urial_tui.tui.chat_engine import FindModel
 from urial_tui.tui.comparison_thread import ComparisonThread
-from urial_tui.tui.engine_thread import FindModel
 
 Step = Event | Gate | BaseException
 

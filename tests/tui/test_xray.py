@@ -371,6 +371,22 @@ class TestTrouble:
             await pilot.press("f8")
             await wait_until(pilot, lambda: isinstance(pilot.app.screen, PickSideScreen))
 
+    @pytest.mark.parametrize("mistake", [RecursionError("too deep"), KeyError("secret")])
+    async def test_a_mistake_of_ours_is_a_sentence_too(
+        self, opened: Opened, engine: ScriptedEngine, mistake: Exception
+    ) -> None:
+        async with opened(**opening()) as pilot:
+            await pilot.press(*"draft")
+            engine.enqueue_load(mistake)
+            await pilot.press("f8")
+            await wait_until(pilot, lambda: isinstance(pilot.app.screen, PickSideScreen))
+            await pilot.press("enter", "enter")
+            await wait_until(pilot, lambda: shows(pilot, f"happened: {type(mistake).__name__}"))
+            assert shows(pilot, "draft")
+            await pilot.press("escape")
+            await converse(pilot, engine)
+            assert shows(pilot, "Good day.")
+
     async def test_a_model_that_is_not_there_is_told(self, opened: Opened) -> None:
         def find_one(name: str, progress: Callable[[int, int], None]) -> Found:
             if name != "tiny":

@@ -40,7 +40,7 @@ from urial_tui.engine.protocol import (
     Turn,
     TurnsDropped,
 )
-from urial_tui.errors import EngineDied, EngineError, StoreError, UsageError
+from urial_tui.errors import EngineDied, StoreError, UsageError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.render import close_text
 from urial_tui.prompting.stops import stop_rules
@@ -344,7 +344,7 @@ class Conversation:
         except EngineDied:
             ended = "died"
             raise
-        except EngineError:
+        except Exception:
             ended = "failed"
             raise
         finally:

@@ -11,8 +11,6 @@ import errno
 import importlib
 import os
 import sys
-import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,8 +32,6 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "cache": ("urial_tui.cli.cache:cache", "Look after the evaluated preambles on disk."),
 }
 """Each command's module and attribute, and its line in the help."""
-
-_KEPT_LOGS = 20
 
 
 class _LazyGroup(click.Group):
@@ -155,28 +151,10 @@ def _output_failed(error: OSError) -> int:
 
 def _crashed(error: Exception) -> int:
     """A bug: one sentence for the user, the traceback for the log."""
-    what = f"An internal error happened: {type(error).__name__}: {error}".rstrip(".")
-    try:
-        log = _write_log("".join(traceback.format_exception(error)))
-    except OSError:
-        _tell(f"{what}. Its log could not be written.")
-    else:
-        _tell(f"{what}. Please report it with the log {log}.")
+    from urial_tui.mistakes import explained
+
+    _tell(str(explained(error)))
     return 1
-
-
-def _write_log(text: str) -> Path:
-    from urial_tui import paths
-
-    directory = paths.log_dir()
-    directory.mkdir(parents=True, exist_ok=True)
-    for old in sorted(directory.glob("crash-*.log"))[: -_KEPT_LOGS + 1]:
-        old.unlink(missing_ok=True)
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    path = directory / f"crash-{stamp}-{os.getpid()}.log"
-    version = f"urial-tui {__version__}, Python {sys.version.split()[0]}, {sys.platform}"
-    path.write_text(f"{version}\n\n{text}", encoding="utf-8", errors="backslashreplace")
-    return path
 
 
 def _make_streams_safe() -> None:

@@ -31,6 +31,8 @@ from urial_tui.engine.protocol import (
     TextDelta,
 )
 from urial_tui.errors import EngineDied, UrialError
+from urial_tui.mistakes import explaining
+from urial_tui.tui.chat_engine import FindModel
 from urial_tui.tui.comparison_messages import (
     AnswerWritten,
     Compared,
@@ -41,7 +43,6 @@ from urial_tui.tui.comparison_messages import (
     SideUnpacking,
 )
 from urial_tui.tui.comparison_result import Result, result_of
-from urial_tui.tui.engine_thread import FindModel
 from urial_tui.tui.job_thread import JobThread
 from urial_tui.tui.messages import EngineNotice
 from urial_tui.tui.side_choice import SideChoice, side_of
@@ -180,6 +181,7 @@ class ComparisonThread(JobThread[Engine]):
                 error = caught
         self._tell(ComparisonEnded(error))
 
+    @explaining()
     def _open(
         self, engine: Engine, wanted: tuple[SideChoice, SideChoice, EngineOptions, int]
     ) -> Scorer:
@@ -201,6 +203,7 @@ class ComparisonThread(JobThread[Engine]):
         )
         return side_of(choice, model)
 
+    @explaining()
     def _score(self, engine: Engine, scorer: Scorer, subject: Subject) -> ScoredItem:
         query = Query(id="1", text=subject.query)
         if subject.answer is not None:

@@ -10,13 +10,10 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable, Generator
 
 from textual.message import Message
 
-from urial_tui.chat.answerer import Answerer
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.shown import preamble_turn
 from urial_tui.engine.protocol import (
@@ -25,25 +22,24 @@ from urial_tui.engine.protocol import (
     Finished,
     Loaded,
     LoadProgress,
-    ModelInfo,
     Notice,
     PreambleReady,
     PrefillProgress,
     PromptReady,
     Sampling,
     Shifts,
-    Slot,
     TextDelta,
     Trace,
     Traced,
     TracedTokens,
     Turn,
     TurnsDropped,
-    VocabularyRead,
 )
-from urial_tui.errors import EngineDied, EngineError, StoreError, UrialError
-from urial_tui.models.loading import Loader, LoadFile, load
+from urial_tui.errors import EngineDied, EngineError, InternalError, StoreError, UrialError
+from urial_tui.mistakes import explaining
+from urial_tui.models.loading import LoadFile, load
 from urial_tui.prompting.preamble import Preamble
+from urial_tui.tui.chat_engine import ChatEngine, FindModel
 from urial_tui.tui.job_thread import JobThread
 from urial_tui.tui.messages import (
     AnswerEnded,
@@ -67,74 +63,6 @@ from urial_tui.tui.messages import (
 from urial_tui.tui.reading_along import ReadingAlong
 from urial_tui.tui.side_choice import SideChoice
 from urial_tui.tui.xray_messages import ShiftsTold
-
-
-class ChatEngine(Answerer, Loader, Protocol):
-    """What the application needs of an engine (`engine.client.Engine` has it)."""
-
-    second_info: ModelInfo | None
-
-    def prepare(
-        self, preamble: Turn, slot: Slot = "main", *, turns: Sequence[Turn] = ()
-    ) -> Generator[Event, None, None]:
-        """Pin a preamble, and read the turns behind it."""
-        ...
-
-    def vocabulary(self, slot: Slot) -> VocabularyRead:
-        """All tokens of the model in a slot."""
-        ...
-
-    def unload(self, slot: Slot) -> None:
-        """Free what is loaded in a slot."""
-        ...
-
-    def trace(self, request: Trace) -> Generator[Event, None, None]:
-        """Read an answer again, token by token."""
-        ...
-
-    def watch(self, listener: Callable[[], None]) -> None:
-        """Have `listener` called, in any thread, when a worker has ended."""
-        ...
-
-    def take_death(self) -> EngineDied | None:
-        """Why the worker ended while nothing was asked of it; told once."""
-        ...
-
-    def cancel(self) -> None:
-        """Stop the running request; any thread."""
-        ...
-
-    def close(self) -> None:
-        """End the worker; any thread."""
-        ...
-
-
-class ModelFile(Protocol):
-    """A model that was found on the disk (`models.registry.ResolvedModel`)."""
-
-    @property
-    def name(self) -> str:
-        """What the user calls it."""
-        ...
-
-    @property
-    def path(self) -> Path:
-        """The GGUF file."""
-        ...
-
-    @property
-    def adapter(self) -> Path | None:
-        """A LoRA to put on it."""
-        ...
-
-    @property
-    def chat_template(self) -> str:
-        """Replaces the file's own; "" where it need not."""
-        ...
-
-
-FindModel = Callable[[str, Callable[[int, int], None]], ModelFile]
-"""Looks a model up by its name; reports `done` of `total` bytes where it has to copy."""
 
 
 class EngineThread(JobThread[ChatEngine]):
@@ -273,15 +201,20 @@ class EngineThread(JobThread[ChatEngine]):
             return
         self._reading_ahead = True
         try:
-            with contextlib.closing(
-                engine.prepare(preamble_turn(conversation.preamble), turns=turns)
-            ) as events:
+            with (
+                explaining(),
+                contextlib.closing(
+                    engine.prepare(preamble_turn(conversation.preamble), turns=turns)
+                ) as events,
+            ):
                 for _ in events:
                     # A job may have come before the request reached the engine.
                     if self._closing or not self._jobs.empty():
                         return
         except EngineDied as error:
             self._tell(EngineTrouble(error, needs_reload=True))
+        except InternalError as error:
+            self._tell(EngineTrouble(error, needs_reload=False))
         except EngineError:
             # It was ended by a job, or it can't be read: the next question finds out which.
             pass
@@ -324,6 +257,7 @@ class EngineThread(JobThread[ChatEngine]):
         except UrialError as error:
             self._tell(SwitchFailed(error, kept=before is not None and engine.info is before))
 
+    @explaining()
     def _bring(
         self,
         engine: ChatEngine,
@@ -344,6 +278,7 @@ class EngineThread(JobThread[ChatEngine]):
                 return
         self._prepare(engine, preamble)
 
+    @explaining()
     def _prepare(self, engine: ChatEngine, preamble: Preamble) -> None:
         for event in engine.prepare(preamble_turn(preamble)):
             self._pass_on(event)
@@ -378,6 +313,7 @@ class EngineThread(JobThread[ChatEngine]):
         if answer is not None and not self._closing:
             self._read_ahead(engine, conversation)
 
+    @explaining()
     def _follow(
         self,
         engine: ChatEngine,
@@ -431,16 +367,8 @@ class EngineThread(JobThread[ChatEngine]):
             if stopped.is_set():
                 return
             self._answering = True
-            for event in engine.trace(request):
-                if stopped.is_set():
-                    engine.cancel()
-                match event:
-                    case PrefillProgress():
-                        tell(TraceReading(event.done, event.total))
-                    case TracedTokens():
-                        tell(TokensTraced(event.tokens, event.pieces, event.total))
-                    case Traced():
-                        left_out = event.left_out
+            with explaining():
+                left_out = self._follow_trace(engine, request, tell, stopped)
         except EngineDied as died:
             error = died
             self._tell(EngineTrouble(died, needs_reload=True))
@@ -450,6 +378,26 @@ class EngineThread(JobThread[ChatEngine]):
             self._answering = False
             if not self._closing:
                 tell(TraceEnded(error, left_out))
+
+    @staticmethod
+    def _follow_trace(
+        engine: ChatEngine,
+        request: Trace,
+        tell: Callable[[Message], object],
+        stopped: threading.Event,
+    ) -> int:
+        left_out = 0
+        for event in engine.trace(request):
+            if stopped.is_set():
+                engine.cancel()
+            match event:
+                case PrefillProgress():
+                    tell(TraceReading(event.done, event.total))
+                case TracedTokens():
+                    tell(TokensTraced(event.tokens, event.pieces, event.total))
+                case Traced():
+                    left_out = event.left_out
+        return left_out
 
     def _pass_on(self, event: Event) -> None:
         match event:

@@ -22,6 +22,7 @@ from urial_tui.engine.protocol import (
     Watch,
 )
 from urial_tui.errors import EngineDied, UrialError
+from urial_tui.mistakes import explaining
 from urial_tui.models.loading import LoadFile
 from urial_tui.tui.messages import EngineNotice, EngineTrouble
 from urial_tui.tui.side_choice import SideChoice, side_of
@@ -34,7 +35,7 @@ from urial_tui.tui.xray_messages import (
 
 if TYPE_CHECKING:
     from urial_tui.compare.second_side import SecondSide
-    from urial_tui.tui.engine_thread import ChatEngine, FindModel
+    from urial_tui.tui.chat_engine import ChatEngine, FindModel
 
 Tell = Callable[[Message], None]
 
@@ -87,13 +88,16 @@ class ReadingAlong:
         self._opening = True
         try:
             self._tell(SecondLoading("loading", 0.0))
-            model = find(
-                choice.model,
-                lambda done, total: self._tell(SecondLoading("unpacking", done / max(1, total))),
-            )
-            side = side_of(choice, model)
-            events = open_second_side(engine, side, options, self._load_file)
-            self._second = self._follow(engine, events, unwanted)
+            with explaining():
+                model = find(
+                    choice.model,
+                    lambda done, total: self._tell(
+                        SecondLoading("unpacking", done / max(1, total))
+                    ),
+                )
+                side = side_of(choice, model)
+                events = open_second_side(engine, side, options, self._load_file)
+                self._second = self._follow(engine, events, unwanted)
             self._name = str(choice)
         except UrialError as error:
             self._fail(engine, error, unwanted)
@@ -171,7 +175,8 @@ class Reader:
     def watch(self, exchanges: Sequence[tuple[str, Turn]]) -> Watch | None:
         """What the second side is shown; None, and why, where it can't be shown this."""
         try:
-            watch = self._second.watch(exchanges)
+            with explaining():
+                watch = self._second.watch(exchanges)
         except UrialError as error:
             self._tell(EngineNotice(f"This answer has no x-ray. {error}"))
             return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from urial_tui.tui.engine_thread import ChatEngine
+from urial_tui.tui.chat_engine import ChatEngine
 
 Fits = Callable[[Path], bool]
 """Whether a model fits into the memory beside what is loaded already."""

@@ -27,14 +27,16 @@ from urial_tui.engine.protocol import (
     TextDelta,
 )
 from urial_tui.errors import StoreError, UrialError
+from urial_tui.mistakes import explaining
 from urial_tui.models.fit import fit_together
 from urial_tui.models.loading import LoadFile, load
+from urial_tui.tui.chat_engine import ChatEngine, FindModel
 from urial_tui.tui.choice import Choice
-from urial_tui.tui.engine_thread import ChatEngine, FindModel
 from urial_tui.tui.job_thread import JobThread
 from urial_tui.tui.messages import EngineTrouble
 from urial_tui.tui.side_engines import SideEngines
 from urial_tui.tui.side_messages import SideEnded, SideGrew, SideNotice, SidesEnded, SideWaits
+from urial_tui.wording import amount
 
 FitsWith = Callable[[Path, EngineOptions], bool]
 """Whether a model fits into the memory that is left now."""
@@ -134,6 +136,7 @@ class SidesThread(JobThread[SideEngines]):
             failure = error
         self._tell(SideEnded(question.id, place, _answer_of(conversation, question.id), failure))
 
+    @explaining()
     def _bring(
         self, engines: SideEngines, question: SidesQuestion, place: int
     ) -> ChatEngine | None:
@@ -163,6 +166,7 @@ class SidesThread(JobThread[SideEngines]):
                 return None
         return engine
 
+    @explaining()
     def _write(
         self,
         engine: ChatEngine,
@@ -200,7 +204,7 @@ class SidesThread(JobThread[SideEngines]):
                 self._tell(SideWaits(question_id, place, f"loading {event.fraction:.0%}"))
             case PrefillProgress():
                 what = "reading the preamble" if event.stage == "preamble" else "reading"
-                state = f"{what} {event.done:,}/{event.total:,}"
+                state = f"{what} {event.done:,} of {amount(event.total, 'token')}"
                 self._tell(SideWaits(question_id, place, state))
             case PromptReady():
                 self._tell(SideWaits(question_id, place, "writing"))

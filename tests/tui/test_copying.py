@@ -40,6 +40,8 @@ Done."""
 
 _OSC_52 = re.compile(rb"\x1b\]52;c;([A-Za-z0-9+/=]*)\x07")
 
+SENT = "Sent 4 characters to the terminal's clipboard (OSC 52), which it may ignore."
+
 LOCAL = {"DISPLAY": ":0"}
 REMOTE = LOCAL | {"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}
 
@@ -108,16 +110,46 @@ class TestWays:
         monkeypatch.setattr(clipboard, "_TIMEOUT", 0.2)
         environ = programs("xclip", after="exec /bin/sleep 60") | LOCAL
         told, asked = self.copied("text", environ)
-        assert told == "Copied 4 characters through the terminal (OSC 52)."
+        assert told == SENT
         assert asked == ["text"]
 
     def test_over_ssh_only_the_terminal_is_asked(
         self, programs: FakePrograms, tmp_path: Path
     ) -> None:
         told, asked = self.copied("text", programs("xclip", "xsel", "wl-copy") | REMOTE)
-        assert told == "Copied 4 characters through the terminal (OSC 52)."
+        assert told == SENT
         assert asked == ["text"]
         assert not list(tmp_path.glob("*.input"))
+
+    @pytest.mark.parametrize(
+        "environ",
+        [{"TERM": "xterm-kitty"}, {"TERM": "foot-extra"}, {"WT_SESSION": "8d2"}],
+        ids=lambda environ: next(iter(environ)),
+    )
+    def test_a_terminal_that_is_known_to_take_it_has_it(self, environ: dict[str, str]) -> None:
+        told, asked = self.copied("text", environ)
+        assert told == "Copied 4 characters through the terminal (OSC 52)."
+        assert asked == ["text"]
+
+    @pytest.mark.parametrize(
+        ("environ", "helps"),
+        [
+            ({"VTE_VERSION": "7600", "TERM": "xterm-256color"}, ""),
+            ({"VTE_VERSION": "7600", "WAYLAND_DISPLAY": "wayland-0"}, "wl-clipboard"),
+            ({"VTE_VERSION": "7600"} | LOCAL, "xclip"),
+            ({"VTE_VERSION": "7600"} | REMOTE, ""),
+            ({"STY": "1.pts", "TERM": "screen"}, ""),
+            ({"TERMINAL_EMULATOR": "JetBrains-JediTerm"}, ""),
+        ],
+    )
+    def test_one_that_is_known_to_ignore_it_is_not_asked(
+        self, programs: FakePrograms, environ: dict[str, str], helps: str
+    ) -> None:
+        told, asked = self.copied("text", programs() | environ)
+        assert not asked
+        assert told.startswith(f"Copied 4 characters to {paths.copied_file()}: this terminal")
+        assert (helps or "us.") in told
+        assert paths.copied_file().read_text() == "text"
 
     def test_in_tmux_the_text_goes_through_tmux(
         self, programs: FakePrograms, tmp_path: Path
@@ -200,11 +232,11 @@ class TestKeys:
             await wait_until(pilot, lambda: "ready" in status(pilot) and shows(pilot, "bold"))
             await to_transcript(pilot)
             await pilot.press("y")
-            await wait_until(pilot, lambda: shows(pilot, f"Copied {len(raw)} characters"))
-            assert notices(pilot)[-1].endswith("through the terminal (OSC 52).")
+            await wait_until(pilot, lambda: shows(pilot, f"Sent {len(raw)} characters"))
+            assert notices(pilot)[-1].endswith("(OSC 52), which it may ignore.")
             assert pilot.app.clipboard == raw
             await pilot.press("up", "y")
-            await wait_until(pilot, lambda: shows(pilot, "Copied 5 characters"))
+            await wait_until(pilot, lambda: shows(pilot, "Sent 5 characters"))
             assert pilot.app.clipboard == "Hello"
 
     async def test_alt_y_copies_the_newest_answer_from_the_prompt(
@@ -254,7 +286,7 @@ class TestKeys:
             await converse(pilot, engine, "Two?", "**Second.**")
             await to_transcript(pilot)
             await pilot.press("Y")
-            await wait_until(pilot, lambda: shows(pilot, "Copied the conversation"))
+            await wait_until(pilot, lambda: shows(pilot, "Sent the conversation"))
             copied = from_markdown(pilot.app.clipboard).turns
             assert [turn.text for turn in copied] == ["One?", "First.", "Two?", "**Second.**"]
 

@@ -1,9 +1,10 @@
 """Copying text out of the application, and saying how that was done.
 
 A program that sets the clipboard says whether it did. A terminal that is asked with OSC 52
-does not answer, and some ignore it (tmux by default). So in this order: a program of this
-machine, unless the terminal is on another one; tmux, which keeps the text and passes it on;
-the terminal; a file. A program gets the text on its standard input, never as an argument.
+does not answer, and some ignore it. So in this order: a program of this machine, unless the
+terminal is on another one; tmux, which keeps the text and passes it on; the terminal, unless
+it is known to ignore it; a file. A program gets the text on its standard input, never as an
+argument. Nothing is called copied that may not have arrived.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from urial_tui import paths
 from urial_tui.errors import UrialError
+from urial_tui.wording import amount
 
 TERMINAL_LIMIT = 74_994
 """Bytes. Several terminals take at most 100,000 bytes of OSC 52: 8 for itself, the rest base64."""
@@ -26,8 +28,26 @@ TERMINAL_LIMIT = 74_994
 _TIMEOUT = 2.0
 """Seconds that a program gets."""
 
-_DEAF = {"TERM": "linux", "TERM_PROGRAM": "Apple_Terminal"}
-"""Terminals that are known not to understand OSC 52."""
+_ANYTHING = ""
+_DEAF = (
+    ("VTE_VERSION", _ANYTHING),  # GNOME Terminal, Console, Tilix, Terminator, Xfce's, …
+    ("STY", _ANYTHING),  # GNU Screen around it
+    ("TERMINAL_EMULATOR", "JetBrains"),
+    ("TERM_PROGRAM", "Apple_Terminal"),
+    ("TERM", "linux"),
+)
+"""Terminals that are known to ignore OSC 52: a variable, and how its value starts."""
+_TAKING = (
+    ("TERM", "xterm-kitty"),
+    ("TERM", "xterm-ghostty"),
+    ("TERM", "alacritty"),
+    ("TERM", "foot"),
+    ("TERM", "wezterm"),
+    ("TERM_PROGRAM", "WezTerm"),
+    ("TERM_PROGRAM", "ghostty"),
+    ("WT_SESSION", _ANYTHING),
+)
+"""Terminals that are known to do what OSC 52 asks, as they come."""
 
 
 class _Program(NamedTuple):
@@ -56,27 +76,46 @@ def copy(
     Raises:
         UrialError: There was no way.
     """
-    what = what or f"{len(text):,} character{'s' if len(text) != 1 else ''}"
+    what = what or amount(len(text), "character")
     for program in _programs(environ):
         if _run(program, text, environ):
             return f"Copied {what}{program.how}."
     size = len(text.encode("utf-8", "replace"))
-    deaf = any(environ.get(name) == value for name, value in _DEAF.items())
+    deaf = _is_one_of(_DEAF, environ)
     if size <= TERMINAL_LIMIT and not deaf:
         ask_terminal(text)
-        return f"Copied {what} through the terminal (OSC 52)."
+        if _is_one_of(_TAKING, environ):
+            return f"Copied {what} through the terminal (OSC 52)."
+        return f"Sent {what} to the terminal's clipboard (OSC 52), which it may ignore."
     path = _write(text)
     why = (
-        "this terminal has no clipboard for us"
+        f"this terminal has no clipboard for us{_what_helps(environ)}"
         if deaf
         else f"a terminal takes at most {TERMINAL_LIMIT:,} bytes at once"
     )
     return f"Copied {what} to {path}: {why}."
 
 
+def _is_one_of(known: Iterable[tuple[str, str]], environ: Mapping[str, str]) -> bool:
+    return any(environ.get(name) and environ[name].startswith(start) for name, start in known)
+
+
+def _what_helps(environ: Mapping[str, str]) -> str:
+    """What would let a program set the clipboard, where this machine has one."""
+    if _is_remote(environ):
+        return ""
+    if environ.get("WAYLAND_DISPLAY"):
+        return "; wl-clipboard (wl-copy) would have one"
+    return "; xclip would have one" if environ.get("DISPLAY") else ""
+
+
+def _is_remote(environ: Mapping[str, str]) -> bool:
+    return bool(environ.get("SSH_CONNECTION") or environ.get("SSH_TTY"))
+
+
 def _programs(environ: Mapping[str, str]) -> Iterator[_Program]:
     """What can set a clipboard that the user has at hand."""
-    if not environ.get("SSH_CONNECTION") and not environ.get("SSH_TTY"):
+    if not _is_remote(environ):
         if sys.platform == "darwin":
             yield _Program(("pbcopy",))
         if environ.get("WAYLAND_DISPLAY"):

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from markdown_it.token import Token
 
-from tests.tui.conftest import Opened, wait_until
+from tests.scripted import ScriptedEngine
+from tests.tui.conftest import Opened, screen_text, wait_until
+from tests.tui.test_chat_screen import converse
 from urial_tui.tui.markdown import Block, Document
-from urial_tui.tui.markdown_lines import inline, table
+from urial_tui.tui.markdown_lines import inline, plain_text, table
 from urial_tui.tui.widgets.answer_text import AnswerText
 from urial_tui.tui.widgets.transcript import Transcript
 
@@ -96,6 +98,40 @@ def test_only_the_last_block_is_parsed_again(monkeypatch: pytest.MonkeyPatch) ->
     assert len(document.blocks) == 201
 
 
+SYNTAX_ALONE = {
+    "Fine.\n~~~": "~~~",
+    "Fine.\n```": "```",
+    "Fine.\n~~~python\n~~~": "~~~python",
+    "- one\n  ~~~": "~~~",
+    "Fine.\n</u>": "</u>",
+    "Fine.\n\n</u>": "</u>",
+    "#": "#",
+    ">": "▎",
+    "[](http://example.org)": "http://example.org",
+    "Fine.\n\n[1]: http://a.org\n[2]: http://b.org 'two'": "2: http://b.org 'two'",
+    "[^1]: note": "^1: note",
+    "<!-- said -->": "<!-- said -->",
+}
+"""Answers that end in what Markdown draws nothing for, and what has to be seen of it."""
+
+
+async def test_syntax_alone_is_shown(opened: Opened, engine: ScriptedEngine) -> None:
+    async with opened() as pilot:
+        await converse(pilot, engine, "Hi", "Fine.")
+        view = pilot.app.screen.query_one(AnswerText)
+        for text, seen in SYNTAX_ALONE.items():
+            view.update(text)
+            await wait_until(pilot, lambda seen=seen: seen in screen_text(pilot))  # type: ignore[misc]
+            assert seen in screen_text(pilot).partition("tiny\n")[2], text
+            view.update("")
+            await pilot.pause()
+
+
+def test_a_preview_has_no_signs_of_markdown() -> None:
+    text = "# A *title*\n\nSome **bold** `code`.\n\n- one\n- two\n\n```py\nx = 1\n```\n> [it](http://a.b)\n"
+    assert plain_text(text) == ("A title\n\nSome bold code.\n\n• one\n• two\n\nx = 1\n\n▎ it")
+
+
 class TestLeads:
     def test_lists_in_lists(self) -> None:
         text = "- a\n- b\n  1. c\n  2. d\n\nend"
@@ -110,7 +146,7 @@ class TestLeads:
 
     def test_quotes_have_a_bar_in_front_of_each_line(self) -> None:
         (quoted,) = blocks("> one\n> two")
-        assert (quoted.lead, quoted.indent) == ("▌ ", "▌ ")
+        assert (quoted.lead, quoted.indent) == ("▎ ", "▎ ")
 
     def test_an_item_without_text_is_shown(self) -> None:
         assert lines("- a\n-\n- c") == ["• a", "• ", "• c"]
@@ -125,7 +161,7 @@ class TestGaps:
         assert [block.gap for block in blocks("x\n\n- a\n\n- b\n")] == [None, "", ""]
 
     def test_the_bar_of_a_quote_goes_through_its_gaps(self) -> None:
-        assert [block.gap for block in blocks("> a\n>\n> b")] == [None, "▌"]
+        assert [block.gap for block in blocks("> a\n>\n> b")] == [None, "▎"]
 
 
 class TestInline:

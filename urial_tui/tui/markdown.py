@@ -5,6 +5,9 @@ front of its lines: bullets, numbers and the bars of quotes. Its text is still s
 in it (`emphasis`, links) is for those who draw it. Blocks are plain values, so equal ones are
 drawn once.
 
+What Markdown takes for mere syntax, and would draw nothing for, is shown as it was written: a
+fence without code, a heading without words, a quote of nothing, the definition of a link.
+
 Text that is added can only change the last block of the outermost level that has a whole line.
 So what is behind the start of that block is parsed again, and nothing else; a test holds that
 the blocks of a text do not depend on the pieces in which it came.
@@ -22,7 +25,7 @@ Kind = Literal["paragraph", "heading", "code", "table", "rule"]
 References = dict[str, Any]
 """What a text defines for its links, as the parser keeps it."""
 
-QUOTE = "▌ "
+QUOTE = "▎ "
 BULLETS = "•◦▪"
 
 
@@ -77,7 +80,7 @@ class Document:
         self.source += text
         env: dict[str, Any] = {"references": dict(self.references)}
         tail = self.source[self._open_at :]
-        parts = list(_parts(self._parser.parse(tail, env)))
+        parts = list(_parts(self._parser.parse(tail, env), tail))
         self.references = env["references"]
         # A line that is not at its end may still turn out to belong to the part before it.
         ended = tail.count("\n")
@@ -100,13 +103,28 @@ class _Part(NamedTuple):
     tokens: list[Token]
 
 
-def _parts(tokens: Sequence[Token]) -> Iterator[_Part]:
+def _parts(tokens: Sequence[Token], text: str) -> Iterator[_Part]:
+    """The parts of a text, in its order; lines between them that hold definitions are parts too."""
     part: list[Token] = []
+    end = 0
+    lines = text.split("\n")
     for token in tokens:
         part.append(token)
         if token.level == 0 and token.nesting <= 0:
-            yield _Part(line=(part[0].map or [0])[0], tokens=part)
-            part = []
+            start, after = part[0].map or [end, end]
+            yield from _definitions(lines, end, start)
+            yield _Part(line=start, tokens=part)
+            part, end = [], after
+    yield from _definitions(lines, end, len(lines))
+
+
+def _definitions(lines: Sequence[str], start: int, end: int) -> Iterator[_Part]:
+    """What links refer to, which makes no token: a paragraph of the lines that are not empty."""
+    written = [number for number in range(start, end) if lines[number].strip()]
+    if written:
+        first = written[0]
+        text = Token("inline", "", 0, content="\n".join(lines[number] for number in written))
+        yield _Part(line=first, tokens=[Token("paragraph_open", "p", 1), text])
 
 
 def _offset(text: str, line: int) -> int:
@@ -154,11 +172,12 @@ def _blocks(parts: Sequence[_Part]) -> list[Block]:
                 around[-1].width = len(f"{around[-1].number + _items(tokens, place) - 1}. ")
             case "list_item_open":
                 around.append(_item(around[-1]))
-            case "list_item_close":
+            case "list_item_close" | "blockquote_close":
                 if not around[-1].used:
-                    blocks.append(_placed(Block("paragraph"), around, tight=True))
+                    tight = token.type == "list_item_close"
+                    blocks.append(_placed(Block("paragraph"), around, tight=tight))
                 around.pop()
-            case "blockquote_close" | "bullet_list_close" | "ordered_list_close":
+            case "bullet_list_close" | "ordered_list_close":
                 around.pop()
             case "inline":
                 opening = tokens[place - 1]
@@ -166,13 +185,15 @@ def _blocks(parts: Sequence[_Part]) -> list[Block]:
                     cells.append(token.content)
                 elif opening.type == "heading_open":
                     level = int(opening.tag[1:])
-                    blocks.append(_placed(Block("heading", token.content, level=level), around))
+                    title = token.content or opening.markup
+                    blocks.append(_placed(Block("heading", title, level=level), around))
                 else:
                     block = Block("paragraph", token.content)
                     blocks.append(_placed(block, around, tight=opening.hidden))
             case "fence" | "code_block":
                 language = (token.info.split() or [""])[0]
-                block = Block("code", token.content.rstrip("\n"), language=language)
+                code = token.content.rstrip("\n") or f"{token.markup}{token.info}"
+                block = Block("code", code, language=language)
                 blocks.append(_placed(block, around))
             case "hr":
                 blocks.append(_placed(Block("rule"), around))

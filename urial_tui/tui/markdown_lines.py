@@ -16,7 +16,7 @@ from textual.content import Content, Span
 from textual.highlight import highlight
 from textual.style import Style
 
-from urial_tui.tui.markdown import References, markdown_parser
+from urial_tui.tui.markdown import Document, References, markdown_parser
 
 CODE_STYLE = "$text-warning on $surface"
 COLUMN_GAP = " │ "
@@ -36,21 +36,43 @@ def inline(source: str, references: References) -> Content:
     (whole,) = _PARSER.parseInline(source, {"references": references})
     text: list[str] = []
     spans: list[Span] = []
-    started: list[tuple[str | Style, int]] = []
+    started: list[tuple[Token, int]] = []
     at = 0
     for token in whole.children or ():
         piece = _piece(token)
+        if token.type == "link_close" and started[-1][1] == at:
+            piece = str(started[-1][0].attrGet("href"))  # of a link without words
         text.append(piece)
-        style = _style(token)
         if token.nesting > 0:
-            started.append((style, at))
+            started.append((token, at))
         elif token.nesting < 0:
-            style, start = started.pop()
-            spans.append(Span(start, at, style))
-        elif style:
+            opening, start = started.pop()
+            spans.append(Span(start, at + len(piece), _style(opening)))
+        elif style := _style(token):
             spans.append(Span(at, at + len(piece), style))
         at += len(piece)
     return Content("".join(text), spans=spans)
+
+
+def plain_text(source: str) -> str:
+    """A Markdown text without its signs, as it is drawn: one line for each of its lines."""
+    document = Document(source)
+    lines: list[str] = []
+    for block in document.blocks:
+        lines += [] if block.gap is None else [block.gap]
+        match block.kind:
+            case "code":
+                text = block.text
+            case "table":
+                rows = [[inline(cell, document.references).plain for cell in r] for r in block.rows]
+                text = "\n".join(COLUMN_GAP.join(row) for row in rows)
+            case "rule":
+                text = "───"
+            case _:
+                text = inline(block.text, document.references).plain
+        first, *rest = text.split("\n")
+        lines += [block.lead + first, *(block.indent + line for line in rest)]
+    return "\n".join(lines)
 
 
 def _piece(token: Token) -> str:

@@ -15,11 +15,15 @@ from urial_tui.chat.terms import Term
 from urial_tui.chat.tree import TurnTree
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.sanitize import sanitize, sanitize_line
+from urial_tui.tui.markdown_lines import plain_text
 from urial_tui.tui.widgets.conversation_list import HIT_STYLE
+from urial_tui.wording import amount
 
 _TURNS = 12
 _LENGTH = 2_000
 """Turns and characters of each that are shown; what is beside a list is a glance."""
+_PARSED = 20_000
+"""Characters of an answer up to which it is shown without the signs of Markdown."""
 _LEAD = 300
 """Characters of a turn in front of the first word that was looked for."""
 
@@ -64,7 +68,7 @@ def preview_of(
 def _drawn(preview: Preview) -> Content:
     parts: list[Content] = []
     if preview.before:
-        turns = f"{preview.before:,} turn{'s' if preview.before != 1 else ''}"
+        turns = amount(preview.before, "turn")
         parts.append(Content.styled(f"… {turns} before\n", "$quiet"))
     for turn in preview.turns:
         author, colour = (
@@ -73,7 +77,9 @@ def _drawn(preview: Preview) -> Content:
             else (sanitize_line(turn.model) or "Answer", "$primary")
         )
         parts.append(Content.styled(author, f"bold {colour}"))
-        parts.append(Content.assemble(_text(turn.text, preview.terms), "\n"))
+        answer = turn.role == "assistant" and len(turn.text) <= _PARSED
+        text = plain_text(sanitize(turn.text)) if answer else turn.text
+        parts.append(Content.assemble(_text(text, preview.terms), "\n"))
     return Content("\n").join(parts)
 
 

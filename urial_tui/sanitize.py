@@ -11,20 +11,21 @@ import re
 
 # C0 and C1 controls and DEL; the bidirectional overrides and isolates (CVE-2021-42574)
 # and the line/paragraph separators, which terminals treat in different ways.
-_UNSAFE = re.compile(
+UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufff9-\ufffb]"
 )
-_SURROGATES = re.compile("[\ud800-\udfff]")
+"""Characters that are never drawn as they are."""
+SURROGATES = re.compile("[\ud800-\udfff]")
+"""Undecodable bytes, which can't be written as UTF-8."""
+
+CONTROL_PICTURES = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "\u2421"}
+"""What stands for C0 and DEL: the characters that Unicode has for it, by their code points."""
 
 
 def _picture(match: re.Match[str]) -> str:
     """A visible stand-in: the control pictures block for C0 and DEL, else the code point."""
     code = ord(match.group())
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
-    return f"<U+{code:04X}>"
+    return CONTROL_PICTURES.get(code, f"<U+{code:04X}>")
 
 
 def sanitize(text: str) -> str:
@@ -33,8 +34,8 @@ def sanitize(text: str) -> str:
     A carriage return before a newline is dropped. Lone surrogates (undecodable file
     names) become U+FFFD, so that the result always encodes to UTF-8.
     """
-    text = _SURROGATES.sub("\ufffd", text.replace("\r\n", "\n"))
-    return _UNSAFE.sub(_picture, text)
+    text = SURROGATES.sub("\ufffd", text.replace("\r\n", "\n"))
+    return UNSAFE.sub(_picture, text)
 
 
 def sanitize_line(text: str) -> str:

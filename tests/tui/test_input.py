@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from textual.events import Paste
+from textual.events import Key, Paste
 from textual.pilot import Pilot
+from textual.widgets.text_area import Selection
 
 from tests.scripted import ScriptedEngine, answer
-from tests.tui.conftest import Opened, shows, status, type_text, wait_until
+from tests.tui.conftest import Opened, screen_text, shows, status, type_text, wait_until
 from tests.tui.terminals import Terminal
 from tests.tui.test_chat_screen import converse, markdown, prompt, transcript
 from tests.tui.test_copying import notices
@@ -243,6 +244,124 @@ def editor(tmp_path: Path) -> Path:
     )
     script.chmod(0o755)
     return script
+
+
+async def send(pilot: Pilot[None]) -> None:
+    """Send what is in the prompt, and wait for the end of the answer."""
+    await pilot.press("enter")
+    await wait_until(pilot, lambda: bool(markdown(pilot)) and "ready" in status(pilot))
+
+
+INVISIBLE = "\u200fשלום\u200e \u202eevil\u202c\x1b[31m \x00\x85\u2028 \U00100000\U0010fffd\u200d"
+"""What can't be drawn, and characters like those that stand for it in the prompt."""
+
+
+class TestWhatCanNotBeDrawn:
+    async def test_it_is_shown_as_pictures_and_sent_and_stored_as_it_was(
+        self, opened: Opened, engine: ScriptedEngine, store: Store
+    ) -> None:
+        async with opened() as pilot:
+            await paste(pilot, f"a{INVISIBLE}b")
+            drawn = screen_text(pilot)
+            assert "a�שלום� �evil�␛[31m ␀�� ��" in drawn
+            assert not set(INVISIBLE) & set(drawn) - set("שלום evil[31m\u200d")
+            await send(pilot)
+            assert f"a{INVISIBLE}b\n" in engine.requests[0].text
+            (listed,) = store.conversations()
+            assert store.turns(listed.id)[0].text == f"a{INVISIBLE}b"
+
+    async def test_it_is_edited_recalled_copied_and_cut_as_it_was(self, opened: Opened) -> None:
+        async with opened() as pilot:
+            await paste(pilot, INVISIBLE)
+            await send(pilot)
+            await pilot.press("up")
+            assert prompt(pilot).full_text == INVISIBLE
+            await pilot.press("x", "down", "up")
+            assert prompt(pilot).full_text == f"{INVISIBLE}x"
+            prompt(pilot).clear_text()
+            await pilot.press("f6")
+            await pilot.pause()
+            assert prompt(pilot).full_text == INVISIBLE
+            await pilot.press("ctrl+x")
+            assert prompt(pilot).full_text == ""
+            assert pilot.app.clipboard == INVISIBLE
+            await pilot.press("ctrl+v", "ctrl+v", "ctrl+z", "left", "backspace")
+            assert prompt(pilot).full_text == INVISIBLE[:-2] + INVISIBLE[-1]
+
+    async def test_the_cursor_takes_one_step_over_each(self, opened: Opened) -> None:
+        async with opened() as pilot:
+            await paste(pilot, "\u200f" * 100)
+            assert prompt(pilot).wrapped_document.height == 2
+            await pilot.press("left", "delete")
+            assert prompt(pilot).full_text == "\u200f" * 99
+
+    @pytest.mark.parametrize("character", ["\u200c", "\u200d", "\u200f"])
+    async def test_a_key_for_a_mark_types_it(self, opened: Opened, character: str) -> None:
+        async with opened() as pilot:
+            prompt(pilot).post_message(Key("unknown", character))
+            await pilot.pause()
+            assert prompt(pilot).full_text == character
+
+    async def test_what_was_copied_elsewhere_is_pasted_as_it_is(self, opened: Opened) -> None:
+        async with opened() as pilot:
+            pilot.app.copy_to_clipboard(f"{INVISIBLE}\r\nend")
+            await pilot.press("ctrl+v")
+            assert prompt(pilot).full_text == f"{INVISIBLE}\nend"
+
+
+STATES: dict[str, tuple[str, Selection]] = {
+    "empty": ("", Selection()),
+    "start of a line": ("one line", Selection()),
+    "end of a line": ("one line", Selection.cursor((0, 8))),
+    "empty last line": ("one\n\n", Selection.cursor((2, 0))),
+    "empty line between": ("one\n\ntwo", Selection.cursor((1, 0))),
+    "a selection": ("one\ntwo\nthree", Selection((0, 1), (2, 3))),
+    "all, backwards": ("one\ntwo\n", Selection((2, 0), (0, 0))),
+    "wide": ("日本語👩‍👩‍👧é\t𝄞", Selection.cursor((0, 4))),
+    "wrapped": ("word " * 60, Selection.cursor((0, 150))),
+    "pictures": (INVISIBLE, Selection((0, 2), (0, 9))),
+    "a label": (LONG, Selection.cursor((0, 5))),
+}
+"""A text, and what of it is selected."""
+
+
+class TestEveryKey:
+    async def test_no_key_of_the_prompt_ends_the_application(
+        self, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("EDITOR", "true")
+        async with opened(ready=False) as pilot:
+            bindings = prompt(pilot)._bindings.key_to_bindings
+            actions = {binding.action for bound in bindings.values() for binding in bound}
+            assert len(actions) > 30
+            for text, selection in STATES.values():
+                for action in sorted(actions):
+                    prompt(pilot).put(text)
+                    prompt(pilot).selection = selection
+                    # Twice, undone and done again; then what is left can be typed into.
+                    for step in (action, action, "undo", "redo", "newline", "undo"):
+                        await prompt(pilot).run_action(step)
+                await pilot.press("a")
+
+    @pytest.mark.parametrize(
+        ("text", "key", "left", "copied"),
+        [
+            ("", "ctrl+k", "", None),
+            ("one\n", "ctrl+k", "one\n", None),
+            ("", "ctrl+x", "", None),
+            ("one", "ctrl+x", "", "one"),
+            ("one\n", "ctrl+x", "one\n", None),
+            ("", "ctrl+shift+k", "", None),
+        ],
+    )
+    async def test_deleting_what_is_not_there(
+        self, opened: Opened, text: str, key: str, left: str, copied: str | None
+    ) -> None:
+        async with opened() as pilot:
+            prompt(pilot).put(text)
+            await pilot.press(key)
+            assert prompt(pilot).text == left
+            assert pilot.app.clipboard == (copied or "")
 
 
 class TestEditor:

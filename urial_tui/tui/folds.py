@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from urial_tui.wording import amount
+
 Location = tuple[int, int]
 """Line and column, from 0."""
 
-_LABEL = re.compile(r"\[(?:pasted|long) text \d+: [\d,]+ (?:lines|characters)\]")
+_LABEL = re.compile(r"\[(?:pasted|long) text \d+: [\d,]+ (?:lines|characters?)\]")
 
 
 class Folds:
@@ -25,7 +27,7 @@ class Folds:
     def fold(self, text: str, kind: str) -> str:
         """A label for a text; `kind` is "pasted" or "long"."""
         lines = text.count("\n") + 1
-        size = f"{lines:,} lines" if lines > 1 else f"{len(text):,} characters"
+        size = amount(lines, "line") if lines > 1 else amount(len(text), "character")
         label = f"[{kind} text {len(self._texts) + 1}: {size}]"
         self._texts[label] = text
         return label

@@ -1,11 +1,13 @@
 """Where the user types.
 
 Which of the Enters sends is a matter of keys. A long text that is pasted stands in the prompt
-as one label, and is sent as it was: `text` is what is shown, `full_text` what is meant.
+as one label, a character that can't be drawn as a picture, and both are sent as they were:
+`text` is what is shown, `full_text` what is meant.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -14,17 +16,18 @@ from textual import events
 from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
+from textual.geometry import Offset
 from textual.message import Message
 from textual.widgets import TextArea
-from textual.widgets.text_area import Edit, EditResult
+from textual.widgets.text_area import Edit, EditResult, Location, Selection
 
 from urial_tui.chat.turns import Role
 from urial_tui.errors import UrialError
-from urial_tui.sanitize import sanitize
 from urial_tui.tui.editor import edit_text, editor_command
 from urial_tui.tui.folds import Folds
 from urial_tui.tui.keys import key_name, keys_of
 from urial_tui.tui.recall import Recall
+from urial_tui.tui.stand_ins import StandIns, places
 
 MAX_LINES = 6
 
@@ -73,6 +76,7 @@ class Prompt(TextArea):
         )
         self._recall = Recall()
         self._folds = Folds()
+        self._stand_ins = StandIns()
         self._draft = ""
 
     @property
@@ -87,25 +91,39 @@ class Prompt(TextArea):
     @property
     def full_text(self) -> str:
         """What was typed and pasted, folded or not."""
-        return self._folds.unfold(self.text)
+        return self._meant(self.text)
+
+    @property
+    def _folded_text(self) -> str:
+        """What was typed and pasted, with its labels."""
+        return self._stand_ins.take_out(self.text)
 
     def clear_text(self) -> None:
         """Empty the prompt after its text was taken."""
         self._recall.forget()
         self._folds = Folds()
+        self._stand_ins = StandIns()
         self.text = ""
+
+    def take(self, text: str) -> None:
+        """Take away what was sent; what was typed behind it, or instead of it, stays."""
+        typed = self.full_text
+        if typed.startswith(text):
+            self.clear_text()
+            self.put(typed[len(text) :])
 
     def put(self, text: str) -> None:
         """Replace the text; the cursor goes to its end."""
+        text = _with_newlines(text)
         folded = len(text) > FOLDED_TEXT
         whole = self._folds.unfold(text)
-        self.text = self._folds.fold(whole, "long") if folded else sanitize(text)
+        self.text = self._stand_ins.put_in(self._folds.fold(whole, "long") if folded else text)
         self.move_cursor(self.document.end)
 
     def start_edit(self, text: str, title: str) -> None:
         """Let the user change a text; what was typed comes back with `end_edit`."""
         if not self.has_class("-editing"):
-            self._draft = self.text
+            self._draft = self._folded_text
         self.add_class("-editing")
         self.border_title = title
         self.put(text)
@@ -144,7 +162,7 @@ class Prompt(TextArea):
         return self.wrapped_document.location_to_offset(self.cursor_location).y
 
     def _show_step(self, distance: int) -> bool:
-        text = self._recall.step(distance, self.text)
+        text = self._recall.step(distance, self._folded_text)
         if text is not None:
             self.put(text)
         return text is not None
@@ -172,17 +190,51 @@ class Prompt(TextArea):
 
     def edit(self, edit: Edit) -> EditResult:
         """Change the text, but no label in part."""
-        (top, bottom) = self._folds.around(
-            edit.top, self.document[edit.top[0]], edit.bottom, self.document[edit.bottom[0]]
+        # What deletes a line goes to the start of the next one, which need not be there.
+        top, bottom = min(edit.top, self.document.end), min(edit.bottom, self.document.end)
+        top, bottom = self._folds.around(
+            top, self.document[top[0]], bottom, self.document[bottom[0]]
         )
         edit.from_location, edit.to_location = top, bottom
         return super().edit(edit)
 
+    def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
+        """Scroll to the cursor; in the middle of an undo it may be behind the end of the text."""
+        if self.cursor_location > self.document.end:
+            return Offset()
+        return super().scroll_cursor_visible(center, animate)
+
+    def get_text_range(self, start: Location, end: Location) -> str:
+        """What was typed and pasted in a part of the text; of labels, what they stand for."""
+        return self._meant(super().get_text_range(start, end))
+
+    def action_cut(self) -> None:
+        """Take away what is selected, or else the line, and copy it."""
+        before = self.selection
+        if before.is_empty:
+            row = before.end[0]
+            self.selection = Selection((row, 0), min((row + 1, 0), self.document.end))
+        if self.selected_text:
+            self.app.copy_to_clipboard(self.selected_text)
+            self._delete_via_keyboard(*self.selection)
+        else:
+            self.selection = before
+
+    def action_paste(self) -> None:
+        """Put in what was copied last."""
+        self._put_in(self.app.clipboard)
+
+    def _meant(self, text: str) -> str:
+        return self._folds.unfold(self._stand_ins.take_out(text))
+
     def get_line(self, line_index: int) -> Text:
-        """A line with its labels set off."""
+        """A line with its labels and its pictures set off."""
         line = super().get_line(line_index)
         for start, end in self._folds.spans(line.plain):
             line.stylize("italic underline", start, end)
+        for place in places(line.plain):
+            line.stylize("reverse", place, place + 1)
+        line.plain = self._stand_ins.drawn(line.plain)
         return line
 
     async def _on_key(self, event: events.Key) -> None:
@@ -198,6 +250,9 @@ class Prompt(TextArea):
             self.action_cursor_up()
         elif event.key == "down" and event.key not in keys_of(self, "prompt.later"):
             self.action_cursor_down()
+        elif event.character is not None and unicodedata.category(event.character) == "Cf":
+            # Joiners and direction marks have keys of their own on some keyboards.
+            self._put_in(event.character)
         elif event.key.startswith(("alt+", "ctrl+")):
             # A terminal sends Alt+Y as ESC and "y", which the text area would take for text.
             event.prevent_default()
@@ -208,12 +263,16 @@ class Prompt(TextArea):
         event.prevent_default()
 
     async def _on_paste(self, event: events.Paste) -> None:
-        """Fold what is long; elsewhere, control characters become visible before they are drawn."""
+        """Put in what the terminal pasted."""
         event.prevent_default()
         event.stop()
-        text = event.text.replace("\r\n", "\n").replace("\r", "\n")
+        self._put_in(event.text)
+
+    def _put_in(self, text: str) -> None:
+        """Put a text in place of what is selected; one that is long is folded."""
+        text = _with_newlines(text)
         folded = len(text) > FOLDED_PASTE
-        shown = self._folds.fold(text, "pasted") if folded else sanitize(text)
+        shown = self._stand_ins.put_in(self._folds.fold(text, "pasted") if folded else text)
         if result := self._replace_via_keyboard(shown, *self.selection):
             self.move_cursor(result.end_location)
 
@@ -228,6 +287,10 @@ class Prompt(TextArea):
     def _fit(self) -> None:
         lines = min(MAX_LINES, max(1, self.wrapped_document.height))
         self.styles.height = lines + self.gutter.height
+
+
+def _with_newlines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def edit_title(screen: DOMNode, role: Role) -> str:

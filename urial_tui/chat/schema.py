@@ -110,12 +110,26 @@ def _votes(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _drafts(connection: sqlite3.Connection) -> None:
+    """What is typed and not sent; its conversation need not be stored yet."""
+    connection.execute(
+        """CREATE TABLE drafts (
+            conversation_id INTEGER NOT NULL,
+            place TEXT NOT NULL,
+            text TEXT NOT NULL,
+            changed REAL NOT NULL,
+            PRIMARY KEY (conversation_id, place)
+        )"""
+    )
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _first_schema,
     _deleted_conversations,
     _place_in_conversation,
     _sampling_of_answers,
     _votes,
+    _drafts,
 )
 
 

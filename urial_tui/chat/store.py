@@ -170,6 +170,29 @@ class Store:
                 "UPDATE conversations SET leaf = ? WHERE id = ?", (turn_id, conversation_id)
             )
 
+    # -- drafts ---------------------------------------------------------------------
+
+    def drafts(self) -> list[tuple[int, str, str]]:
+        """What is typed and not sent, the newest first: conversation, place, text."""
+        return self._read(
+            "SELECT conversation_id, place, text FROM drafts ORDER BY changed DESC", ()
+        )
+
+    def keep_draft(self, conversation_id: int, place: str, text: str) -> None:
+        """Store what stands at a place now; "" removes it."""
+        with self._transaction() as connection:
+            if text:
+                connection.execute(
+                    "INSERT OR REPLACE INTO drafts (conversation_id, place, text, changed)"
+                    " VALUES (?, ?, ?, ?)",
+                    (conversation_id, place, _storable(text), time.time()),
+                )
+            else:
+                connection.execute(
+                    "DELETE FROM drafts WHERE conversation_id = ? AND place = ?",
+                    (conversation_id, place),
+                )
+
     # -- votes ----------------------------------------------------------------------
 
     def add_vote(self, vote: Vote) -> None:
@@ -227,6 +250,11 @@ class Store:
         before = (time.time() - older_than,)
         if self._read("SELECT 1 FROM conversations WHERE deleted < ? LIMIT 1", before):
             with self._transaction() as connection:
+                connection.execute(
+                    "DELETE FROM drafts WHERE conversation_id IN"
+                    " (SELECT id FROM conversations WHERE deleted < ?)",
+                    before,
+                )
                 connection.execute("DELETE FROM conversations WHERE deleted < ?", before)
 
     def add(self, conversations: Iterable[WholeConversation]) -> list[ConversationRecord]:

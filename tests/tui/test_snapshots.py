@@ -94,7 +94,7 @@ def test_reading(looks: Looks, engine: ScriptedEngine, size: tuple[int, int]) ->
         await ready(pilot)
         await type_text(pilot, "How do I read a file?")
         await pilot.press("enter")
-        await wait_until(pilot, lambda: "512/1,190" in status(pilot))
+        await wait_until(pilot, lambda: "512 of 1,190 tokens" in status(pilot))
 
     assert looks(size, prepare)
 

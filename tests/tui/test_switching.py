@@ -127,7 +127,9 @@ class TestPreamble:
         async with opened() as pilot:
             engine.enqueue_prepare(prefill("preamble", 100, 1190), gate)
             await choose(pilot, "urial-k3", "#preambles")
-            await wait_until(pilot, lambda: "reading the preamble 100/1,190" in status(pilot))
+            await wait_until(
+                pilot, lambda: "reading the preamble 100 of 1,190 tokens" in status(pilot)
+            )
             await type_text(pilot, "early")
             await pilot.press("enter")
             await wait_until(pilot, lambda: shows(pilot, "waits for the model"))

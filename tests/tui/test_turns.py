@@ -43,8 +43,10 @@ class TestVersions:
         async with opened() as pilot:
             await converse(pilot, engine, "Hi", "One.")
             await again(pilot, engine, "f5", "Two.")
-            assert shows(pilot, "sampled at 0.7")
+            assert shows(pilot, "this one is drawn at temperature 0.7.")
+            assert shows(pilot, "4 tokens · 75 tokens/s · temperature 0.7")
             await again(pilot, engine, "f7", "more.")
+            assert not shows(pilot, "· temperature")
             used = [request.sampling for request in engine.requests]
             assert [sampling.temperature for sampling in used if sampling] == [0.0, 0.7, 0.0]
 

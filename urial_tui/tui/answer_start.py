@@ -20,8 +20,12 @@ class Start(NamedTuple):
     prefix: Turn = ()
 
 
-def by_chance(sampling: Sampling) -> Sampling:
-    """The same sampling, or one that is not greedy."""
+def by_chance(sampling: Sampling) -> tuple[Sampling, str]:
+    """The same sampling, or one that is not greedy and what to say of that ("" where the same)."""
     if sampling.temperature > 0:
-        return sampling
-    return msgspec.structs.replace(sampling, temperature=AGAIN_TEMPERATURE)
+        return sampling, ""
+    why = (
+        "At temperature 0 the answer would be the same again: "
+        f"this one is drawn at temperature {AGAIN_TEMPERATURE:g}."
+    )
+    return msgspec.structs.replace(sampling, temperature=AGAIN_TEMPERATURE), why

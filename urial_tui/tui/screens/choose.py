@@ -28,6 +28,7 @@ from urial_tui.prompting.preamble import PreambleEntry, list_preambles
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.choice import Choice, ListName
 from urial_tui.tui.widgets.model_file import Look, ModelFileField, size
+from urial_tui.wording import amount
 
 Measured = Mapping[tuple[str, str], int]
 """Tokens of preambles that were evaluated, by model and preamble."""
@@ -233,7 +234,7 @@ class ChooseScreen(ModalScreen[Choice | None]):
         count = len(preamble.examples)
         cost = [
             f"{count} example{'' if count == 1 else 's'}",
-            f"{tokens:,} tokens for {_short(self._model)}" if tokens else "",
+            f"{amount(tokens, 'token')} for {_short(self._model)}" if tokens else "",
             "yours" if entry.origin == "user" else "",
         ]
         return Content.assemble(

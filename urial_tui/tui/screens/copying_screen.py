@@ -14,6 +14,7 @@ from urial_tui.tui.code_blocks import CodeBlock, code_blocks
 from urial_tui.tui.messages import CopyRequested
 from urial_tui.tui.screens.opening_screen import OpeningScreen
 from urial_tui.tui.screens.pick_code import PickCodeScreen
+from urial_tui.wording import amount
 
 
 class CopyingScreen(OpeningScreen):
@@ -55,7 +56,7 @@ class CopyingScreen(OpeningScreen):
             return
         record = msgspec.structs.replace(self.conversation.record, leaf=leaf.id)
         text = to_markdown(WholeConversation(record, path))
-        self._copy(text, f"the conversation ({len(text):,} characters)")
+        self._copy(text, f"the conversation ({amount(len(text), 'character')})")
 
     def _copy(self, text: str, what: str = "") -> None:
         if text:

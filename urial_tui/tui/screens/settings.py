@@ -29,6 +29,7 @@ _TITLES = {"chat": "Chat", "engine": "Engine", "sampling": "Sampling", "ui": "Lo
 _WHEN = {
     "chat.model": "from the next start on",
     "chat.preamble": "from the next start on",
+    "chat.enter": "at once",
     "engine": "when the model is loaded again",
     "ui": "at once",
 }

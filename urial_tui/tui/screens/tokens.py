@@ -35,6 +35,7 @@ from urial_tui.tui.widgets.token_facts import TokenFacts
 from urial_tui.tui.widgets.token_strip import TokenStrip
 from urial_tui.tui.widgets.trace_head import TraceHead
 from urial_tui.tui.widgets.traced_strip import TracedStrip
+from urial_tui.wording import amount
 
 NARROW = 100
 """Columns below which the answer and the token stand under each other."""
@@ -92,7 +93,7 @@ class TokensScreen(Screen[Branch | None]):
         """From the top: head, notes, the answer and the token, curves, the keys."""
         yield TraceHead(id="trace-head")
         yield Static(id="trace-notes", markup=False)
-        yield Banner(id="banner", markup=False)
+        yield Banner(id="banner")
         with Container(id="trace-body"):
             yield TracedStrip(id="strip")
             with Container(id="trace-token"):
@@ -109,7 +110,6 @@ class TokensScreen(Screen[Branch | None]):
 
     def on_mount(self) -> None:
         """Have the answer read."""
-        self.query_one(Banner).display = False
         head = self.query_one(TraceHead)
         head.model = self.answer.trace.answer.model
         head.facts = (told(self.answer.trace.sampling),)
@@ -173,7 +173,7 @@ class TokensScreen(Screen[Branch | None]):
     @on(TraceReading)
     def show_reading(self, event: TraceReading) -> None:
         """What stands in front of the answer is read."""
-        self._say(f"reading {event.done:,} of {event.total:,} tokens")
+        self._say(f"reading {event.done:,} of {amount(event.total, 'token')}")
 
     @on(TokensTraced)
     def show_tokens(self, event: TokensTraced) -> None:
@@ -270,4 +270,4 @@ def _nats(value: float) -> str:
 
 
 def _count(tokens: int) -> str:
-    return f"{tokens:,} token{'s' if tokens != 1 else ''}"
+    return amount(tokens, "token")

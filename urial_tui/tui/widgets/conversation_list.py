@@ -25,6 +25,7 @@ from textual.visual import Visual
 from urial_tui.chat.marking import Marked
 from urial_tui.chat.search import Hit, TurnHit
 from urial_tui.sanitize import sanitize_line
+from urial_tui.wording import amount
 
 HIT_STYLE = "bold underline $primary"
 """How the words that were looked for are shown: not by colour alone."""
@@ -203,8 +204,8 @@ def shown(pieces: Marked) -> Content:
 def about(hit: Hit) -> Content:
     """What a conversation was held with, and how long it is."""
     record = hit.conversation
-    turns = f"{record.turns:,} turn{'s' if record.turns != 1 else ''}"
-    holding = f"{hit.count:,} hit{'s' if hit.count != 1 else ''}" if hit.count else ""
+    turns = amount(record.turns, "turn")
+    holding = amount(hit.count, "hit") if hit.count else ""
     parts = (sanitize_line(record.model), sanitize_line(record.preamble), turns, holding)
     return Content.styled(" · ".join(part for part in parts if part), "$quiet")
 

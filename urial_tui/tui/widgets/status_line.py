@@ -9,6 +9,7 @@ from textual.widget import Widget
 
 from urial_tui.engine.protocol import PreambleSource
 from urial_tui.sanitize import sanitize_line
+from urial_tui.wording import amount, rate
 
 _BAR = 10
 _SOURCES: dict[PreambleSource, str] = {
@@ -50,7 +51,7 @@ class StatusLine(Widget):
             (2, self._preamble_cost()),
             (1, self._context_use()),
             (6, self._context_parts()),
-            (3, Content(f"{status.rate:.0f} tokens/s" if status.rate else "")),
+            (3, Content(rate(status.rate) if status.rate else "")),
             (5, Content(f"{status.reused:,} reused" if status.reused else "")),
             (0, self._xray()),
         ]
@@ -76,7 +77,7 @@ class StatusLine(Widget):
         return Content.assemble(
             sanitize_line(status.preamble),
             (
-                f" {status.preamble_tokens:,} tokens {_SOURCES[status.preamble_source]}",
+                f" {amount(status.preamble_tokens, 'token')} {_SOURCES[status.preamble_source]}",
                 "$quiet",
             ),
         )

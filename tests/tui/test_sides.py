@@ -572,7 +572,7 @@ class TestBlind:
             assert [vote.blind for vote in store.votes()] == [True]
 
     async def test_neither_speed_nor_order_tells_the_sides(
-        self, opened: Opened, sides: Sides
+        self, opened: Opened, sides: Sides, store: Store
     ) -> None:
         gate = Gate()
         sides.engines[0].enqueue(delta("Fast and first"), gate)
@@ -583,9 +583,15 @@ class TestBlind:
             await wait_until(pilot, gate.reached.is_set)
             assert screen_text(pilot).count("both answers appear together") == 2
             assert not shows(pilot, "Fast")
+            assert shows(pilot, "Answer 1 of 2 is on its way")
+            assert not shows(pilot, "Which is better?")
+            await pilot.press("a")
+            assert store.votes() == []
             gate.open()
             await answered(pilot)
             assert shows(pilot, "Fast")
+            assert shows(pilot, "Which is better?")
+            assert not shows(pilot, "of 2 is on its way")
             assert not shows(pilot, "tokens")
             await pilot.press("t")
             await answered(pilot, "over")

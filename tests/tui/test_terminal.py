@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,37 @@ Prompt.action_newline = lambda self: self.screen.engine._give(broken)
 """,
 }
 """Python by which Ctrl+J ends the application."""
+
+
+SHELL = """
+import fcntl, os, signal, subprocess, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+make = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+job = subprocess.Popen([sys.executable, "-c", make, *sys.argv[1:]], process_group=0)
+os.tcsetpgrp(0, job.pid)
+print("make is", job.pid, flush=True)
+job.wait()
+os.tcsetpgrp(0, os.getpgrp())
+signal.pause()
+"""
+"""Python that runs a command as a shell with job control runs `make`."""
+
+
+def applications(home: Path) -> list[int]:
+    """Ids of the running applications that were opened in `home`."""
+    found = []
+    for entry in Path("/proc").iterdir() if Path("/proc").is_dir() else ():
+        with contextlib.suppress(OSError):
+            if not entry.name.isdigit():
+                continue
+            _, _, code, *_ = [*(entry / "cmdline").read_bytes().split(b"\0"), b"", b"", b""]
+            if (
+                b"urial_tui.cli.main" in code
+                and str(home).encode() in (entry / "environ").read_bytes()
+            ):
+                found.append(int(entry.name))
+    return found
 
 
 def stored_turns(store: Store) -> list[TurnRecord]:
@@ -111,6 +144,102 @@ class TestLeaving:
         assert workers(home)
         terminal.process.kill()
         terminal.process.wait()
+
+
+BY_MAKE = ("sh", "-c", "trap '' HUP; \"$@\"; exit $?", "make")
+"""Runs a command as `make` does, and does not end with the terminal."""
+
+DEAF = """
+import os, signal, time
+from urial_tui.tui.widgets.prompt import Prompt
+def deaf(self):
+    os.write(1, b"deaf now")
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
+    while True: time.sleep(60)
+Prompt.action_newline = deaf
+from urial_tui.tui import watchdog
+watchdog.PATIENCE = 0.5
+"""
+"""Python by which Ctrl+J has the event loop hear nothing any more."""
+
+
+class TestLosingTheTerminal:
+    """However that happens, nothing of ours goes on, and what was written is stored."""
+
+    @pytest.fixture
+    def writing(self, endless_gguf: Path) -> Iterator[Callable[..., Terminal]]:
+        """Open the application and have it write an answer that does not end by itself."""
+        opened: list[Terminal] = []
+
+        def write(before: str = "", through: tuple[str, ...] = BY_MAKE) -> Terminal:
+            terminal = Terminal(endless_gguf, before, max_tokens=100_000, through=through)
+            opened.append(terminal)
+            terminal.read_until(lambda: b"ready" in terminal.output)
+            terminal.press(b"Go on\r")
+            with Store(paths.database_file()) as store:
+                terminal.read_until(lambda: len(stored_turns(store)) == 2)
+            return terminal
+
+        yield write
+        for terminal in opened:
+            terminal.close()
+
+    @staticmethod
+    def check_all_ended(terminal: Terminal, home: Path) -> None:
+        terminal.process.wait(3 * PATIENCE)
+        deadline = time.monotonic() + PATIENCE
+        while left := [*workers(home), *applications(home)]:
+            assert time.monotonic() < deadline, left
+            time.sleep(0.02)
+        with Store(paths.database_file()) as store:
+            question, answer = stored_turns(store)
+        assert question.text == "Go on"
+        assert answer.text
+
+    @pytest.mark.parametrize("told", [True, False], ids=["SIGHUP", "no signal"])
+    @pytest.mark.parametrize("through", [(), BY_MAKE], ids=["directly", "make"])
+    def test_a_closed_window_ends_it(
+        self,
+        writing: Callable[..., Terminal],
+        home: Path,
+        through: tuple[str, ...],
+        told: bool,
+    ) -> None:
+        terminal = writing(through=through)
+        terminal.hang_up()
+        if told:
+            os.killpg(terminal.process.pid, signal.SIGHUP)
+        self.check_all_ended(terminal, home)
+
+    def test_also_while_the_event_loop_hears_nothing(
+        self, writing: Callable[..., Terminal], home: Path
+    ) -> None:
+        terminal = writing(DEAF)
+        terminal.press(CTRL_J)
+        terminal.read_for(b"deaf now")
+        terminal.hang_up()
+        self.check_all_ended(terminal, home)
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+    def test_a_signal_ends_it_where_nobody_reads_what_it_draws(
+        self, writing: Callable[..., Terminal], home: Path, number: signal.Signals
+    ) -> None:
+        terminal = writing("from urial_tui.tui import watchdog\nwatchdog.PATIENCE = 0.5", ())
+        # The terminal takes a few thousand characters, and then whoever writes waits.
+        time.sleep(1)
+        terminal.process.send_signal(number)
+        self.check_all_ended(terminal, home)
+
+    def test_a_parent_that_dies_takes_it_along(
+        self, writing: Callable[..., Terminal], home: Path
+    ) -> None:
+        """The shell has the terminal again: two programs would share it."""
+        terminal = writing(through=(sys.executable, "-c", SHELL))
+        os.kill(int(terminal.output.split(b"make is ")[1].split()[0]), signal.SIGKILL)
+        terminal.read_until(lambda: not applications(home))
+        terminal.process.kill()
+        self.check_all_ended(terminal, home)
+        assert b"\x1b[?1049l" in terminal.output
 
 
 class TestInput:

@@ -216,7 +216,7 @@ class TestWriting:
             assert shows(pilot, "Good day.")
             await turn_on(pilot)
             assert shows(pilot, "Good day.")
-            await wait_until(pilot, lambda: shows(pilot, "F3 compares"))
+            await wait_until(pilot, lambda: shows(pilot, "compares the one that is there"))
 
     async def test_turned_off_in_mid_answer_it_goes_on_as_markdown(
         self, opened: Opened, engine: ScriptedEngine

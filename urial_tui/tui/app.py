@@ -24,32 +24,42 @@ from textual import on, work
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.driver import Driver
+from textual.events import Event, Key, Paste
 from textual.message import Message
 from textual.screen import Screen
 from textual.worker import WorkerFailed
 
 from urial_tui.chat.store import Store
-from urial_tui.engine.protocol import EngineOptions
 from urial_tui.errors import StoreError, UrialError, UsageError
 from urial_tui.models.loading import LoadFile, load
 from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, load_settings
+from urial_tui.tui.chat_engine import ChatEngine, FindModel
 from urial_tui.tui.configured_app import ConfiguredApp
-from urial_tui.tui.engine_thread import ChatEngine, EngineThread, FindModel, ModelFile
+from urial_tui.tui.engine_thread import EngineThread
+from urial_tui.tui.factories import (
+    MakeComparisonThread,
+    MakeSidesThread,
+    find_model,
+    list_models,
+    make_comparison_thread,
+    make_engine,
+    make_first_run,
+    make_sides_thread,
+)
 from urial_tui.tui.markdown_lines import highlighted
 from urial_tui.tui.messages import CompareRequested, CopyRequested, SidesRequested
 from urial_tui.tui.screens.chat import ChatScreen, MakeFirstRun
+from urial_tui.tui.screens.prompt_screen import PromptScreen
 from urial_tui.tui.screens.settings import SettingsScreen
-from urial_tui.tui.terminal import understand_input
+from urial_tui.tui.terminal import TerminalDriver, understand_input
+from urial_tui.tui.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from urial_tui.tui.comparison_thread import ComparisonThread
     from urial_tui.tui.screens.side_by_side import SideBySideScreen
-    from urial_tui.tui.sides_thread import SidesThread
-
-MakeSidesThread = Callable[[Callable[[Message], object], FindModel], "SidesThread"]
-MakeComparisonThread = Callable[[Callable[[Message], object], FindModel], "ComparisonThread"]
 
 
 def run(model: str | None = None, preamble: str | None = None) -> int:
@@ -98,12 +108,13 @@ def run_in_terminal(app: UrialApp) -> int:
     A mistake of ours that ended it is raised when the terminal is as it was before.
     """
     understand_input()
-    app.ends_on_signals = True
-    try:
-        app.run()
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        app.close_engine()
+    app.in_terminal = True
+    with Watchdog(sys.stdin.fileno(), app.end_soon, app.rescue) as watchdog:
+        app.on_input_lost = partial(watchdog.end, signal.SIGHUP)
+        try:
+            app.run()
+        finally:
+            app.close_engine()
     if app.mistake is not None:
         raise app.mistake
     return app.return_code or 0
@@ -119,51 +130,6 @@ def require_terminal() -> None:
         raise UsageError(
             "The chat needs a terminal.", "In scripts and pipes, use `urial ask` instead."
         )
-
-
-def make_engine() -> ChatEngine:
-    """The real engine; imported when it is needed, for the screen comes first."""
-    from urial_tui.engine.client import Engine
-
-    return Engine()
-
-
-def find_model(name: str, progress: Callable[[int, int], None]) -> ModelFile:
-    """Look a model up in the registry; imported when it is needed."""
-    from urial_tui.models.registry import resolve
-
-    return resolve(name, progress=progress)
-
-
-def make_comparison_thread(
-    post: Callable[[Message], object], find_model: FindModel
-) -> ComparisonThread:
-    """The thread behind the compare screen, on an engine of its own."""
-    from urial_tui.engine.client import Engine
-    from urial_tui.tui.comparison_thread import ComparisonThread
-
-    return ComparisonThread(Engine, post, find_model)
-
-
-def make_sides_thread(post: Callable[[Message], object], find_model: FindModel) -> SidesThread:
-    """The thread behind the side-by-side screen, on engines of its own."""
-    from urial_tui.tui.sides_thread import SidesThread
-
-    return SidesThread(make_engine, post, find_model)
-
-
-def make_first_run(trouble: UrialError, options: EngineOptions) -> Screen[str | None]:
-    """The screen that helps to a model; it is seldom needed."""
-    from urial_tui.tui.screens.first_run import first_run
-
-    return first_run(trouble, options)
-
-
-def list_models() -> Sequence[str]:
-    """Names of the models on this machine, for the compare screen."""
-    from urial_tui.models.registry import list_models as registered
-
-    return [status.name for status in registered() if status.state != "absent"]
 
 
 def commands() -> type[Provider]:
@@ -224,7 +190,9 @@ class UrialApp(ConfiguredApp):
     ) -> None:
         settings = settings or Settings()
         super().__init__(settings)
-        self.ends_on_signals = False
+        self.in_terminal = False
+        self.on_input_lost: Callable[[], None] = lambda: None
+        """Called in the input's thread when nothing can be read any more."""
         self._comparison_factory = comparison_factory
         self._find_model = find_model
         self._list_models = list_models
@@ -249,29 +217,30 @@ class UrialApp(ConfiguredApp):
         """The chat is the screen below all others."""
         return self.chat
 
+    def get_driver_class(self) -> type[Driver]:
+        """The terminal's, which outlives the terminal."""
+        return TerminalDriver
+
     def on_mount(self) -> None:
-        """End properly when the terminal closes or the process is asked to end."""
+        """Tell what is wrong with the looks."""
         self.tell_theme_troubles()
-        if not self.ends_on_signals:
-            return
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            with contextlib.suppress(NotImplementedError, RuntimeError):
-                loop.add_signal_handler(number, self._end_on_signal, number)
-        # Not the loop's own way: an editor that runs meanwhile has to be able to take it over.
-        signal.signal(
-            signal.SIGINT,
-            lambda number, frame: loop.call_soon_threadsafe(self._end_on_signal, number),
-        )
 
     def on_ready(self) -> None:
         """Get out of the way of keys what would hold them up in the middle of an answer."""
-        if self.ends_on_signals:
+        if self.in_terminal:
             # Looking for garbage among all that is there by now takes 80 ms, again and again.
             gc.freeze()
             gc.set_threshold(20_000, 20, 50)
             # So does, once, what colours the language that is asked for most.
             threading.Thread(target=highlighted, args=("", "python"), daemon=True).start()
+
+    async def on_event(self, event: Event) -> None:
+        """Have what is typed arrive in the prompt of a screen that has one."""
+        if isinstance(event, Key | Paste):
+            screen = self.screen_stack[-1] if self.screen_stack else None
+            if isinstance(screen, PromptScreen):
+                screen.lead_to_prompt(event)
+        await super().on_event(event)
 
     async def on_unmount(self) -> None:
         """No worker outlives the application."""
@@ -279,6 +248,7 @@ class UrialApp(ConfiguredApp):
 
     def close_engine(self) -> None:
         """End the running answer, keeping its text, and the workers; safe to call twice."""
+        self.chat.drafts.close()
         self.chat.engine.close()
         if self._comparison is not None:
             self._comparison.close()
@@ -306,17 +276,17 @@ class UrialApp(ConfiguredApp):
         except UrialError as error:
             self.notify(str(error), markup=False)
             return
-        self.push_screen(
-            CompareScreen(
-                make_thread,
-                self._list_models,
-                base=start.base,
-                aligned=start.aligned,
-                settings=self.settings,
-                subject=start.subject,
-                note=start.note,
-            )
+        screen = CompareScreen(
+            make_thread,
+            self._list_models,
+            base=start.base,
+            aligned=start.aligned,
+            settings=self.settings,
+            subject=start.subject,
+            note=start.note,
         )
+        screen.drafts = self.chat.drafts
+        self.push_screen(screen)
 
     def use_settings(self, settings: Settings) -> None:
         """The next answer is sampled so; the next load takes the engine's options."""
@@ -393,8 +363,38 @@ class UrialApp(ConfiguredApp):
         stop = ", Esc stops the answer" if self.chat.answering else ""
         self.notify(f"Ctrl+Q quits{stop}. Ctrl+C copies what is selected.", markup=False)
 
-    def _end_on_signal(self, number: int) -> None:
-        self.exit(return_code=128 + number)
+    # -- the end --------------------------------------------------------------------
+
+    def exit(self, *arguments: Any, **named: Any) -> None:
+        """End, with what was typed until now kept."""
+        self._keep_drafts()
+        super().exit(*arguments, **named)
+
+    def _keep_drafts(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, PromptScreen):
+                # A mistake may have left it half made.
+                with contextlib.suppress(Exception):
+                    screen.keep_draft()
+
+    def end_soon(self, code: int) -> bool:
+        """Have the event loop end the application with an exit code; from any thread.
+
+        Returns:
+            Whether there is an event loop that can be asked.
+        """
+        loop = self._loop
+        if loop is None:
+            return False
+        with contextlib.suppress(RuntimeError):  # it has been closed: the end is near
+            loop.call_soon_threadsafe(partial(self.exit, return_code=code))
+        return True
+
+    def rescue(self) -> None:
+        """Store what there is and end the workers where the event loop no longer does it."""
+        self.close_engine()
+        with contextlib.suppress(StoreError):
+            self.chat.engine.save_rest()
 
     # -- a mistake of ours ----------------------------------------------------------
 
@@ -409,6 +409,7 @@ class UrialApp(ConfiguredApp):
 
         Textual would print a trace, with the values of all variables.
         """
+        self._keep_drafts()
         self._close_messages_no_wait()
 
     def panic(self, *renderables: RenderableType) -> None:

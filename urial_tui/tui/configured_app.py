@@ -10,6 +10,7 @@ from textual import on
 from textual.app import App, InvalidThemeError, SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar
 
 from urial_tui.errors import SettingsError
 from urial_tui.sanitize import sanitize_line
@@ -20,6 +21,7 @@ from urial_tui.tui.screens.help import HelpScreen
 from urial_tui.tui.screens.settings import SettingsScreen
 from urial_tui.tui.theme_files import read_themes
 from urial_tui.tui.themes import DARK, OURS, variables_for
+from urial_tui.tui.widgets.thin_bar import ThinBar
 
 
 class ConfiguredApp(App[None]):
@@ -34,6 +36,7 @@ class ConfiguredApp(App[None]):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
+        ScrollBar.renderer = ThinBar
         self.settings = settings
         self._use_keys()
         self._theme_troubles = self._start_themes(settings.ui.theme)

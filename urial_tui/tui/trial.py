@@ -27,6 +27,8 @@ class Trial:
         self.hidden = hidden
         self.answers: list[TurnRecord | None] = [None, None]
         self.errors: list[UrialError | None] = [None, None]
+        self.over = 0
+        """How many sides are over."""
         self.notices: list[str] = []
         """What the engine said while the names were hidden."""
 

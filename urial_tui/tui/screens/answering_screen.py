@@ -23,7 +23,7 @@ from urial_tui.errors import StoreError, UsageError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.settings import Settings, sampling
 from urial_tui.tui.answer_start import Start, by_chance
-from urial_tui.tui.engine_thread import FindModel
+from urial_tui.tui.chat_engine import FindModel
 from urial_tui.tui.keys import key_name
 from urial_tui.tui.messages import (
     AnswerEnded,
@@ -34,7 +34,6 @@ from urial_tui.tui.messages import (
     TurnsLeft,
 )
 from urial_tui.tui.screens.engine_screen import EngineScreen, MakeEngineThread
-from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.header_line import HeaderLine
 from urial_tui.tui.widgets.prompt import Prompt, edit_title
 from urial_tui.tui.widgets.status_line import StatusLine
@@ -91,6 +90,8 @@ class AnsweringScreen(EngineScreen):
         self._waiting: Start | None = None
         """How the answer starts whose question waits for the engine."""
         self._answer: AnswerView | None = None
+        self._temperature = 0.0
+        """How the answer that is written is drawn; 0 takes the likeliest token each time."""
         self._read = 0
         """Tokens in the context when the answer started."""
         self._growth: AnswerGrew | None = None
@@ -155,11 +156,9 @@ class AnsweringScreen(EngineScreen):
             return
         prompt = self.query_one(Prompt)
         if self._editing is None:
-            prompt.clear_text()
+            prompt.take(text)
         self._stop_editing()
         prompt.earlier = [question.text, *(old for old in prompt.earlier if old != question.text)]
-        if self.ready:
-            self.query_one(Banner).trouble = None
         self.query_one(HeaderLine).title_text = conversation.record.title
         await self._answer_leaf(Start(sampling(self.settings)))
 
@@ -171,6 +170,7 @@ class AnsweringScreen(EngineScreen):
         self._show_transcript(True)
         self._answer = await self.query_one(Transcript).show(self.conversation.exchanges)
         if self.ready:
+            self.settle_trouble()
             self._start_answer(start)
         else:
             self._waiting = start
@@ -179,13 +179,18 @@ class AnsweringScreen(EngineScreen):
 
     def _start_answer(self, start: Start) -> None:
         self._waiting = None
+        self._temperature = start.sampling.temperature
         self.show_status(state="reading")
         self.engine.answer(
             self.conversation, start.sampling, self.settings.chat.max_tokens, start.prefix
         )
 
     def action_stop(self) -> None:
-        """Stop the answer that is written or waits; what is written stays."""
+        """Stop the answer that is written or waits; what is written stays.
+
+        An error that was told has been read.
+        """
+        self.settle_trouble()
         if self._waiting is not None:
             self._waiting = None
             view, self._answer, self._asking = self._answer, None, None
@@ -221,11 +226,9 @@ class AnsweringScreen(EngineScreen):
 
     def another_sampling(self) -> Sampling:
         """How another answer is chosen: by chance, for a greedy one would be the same again."""
-        wanted = sampling(self.settings)
-        chosen = by_chance(wanted)
-        if chosen != wanted:
-            how = f"sampled at {chosen.temperature}"
-            self.notify(f"A greedy answer would be the same: this one is {how}.", markup=False)
+        chosen, why = by_chance(sampling(self.settings))
+        if why:
+            self.notify(why, markup=False)
         return chosen
 
     def action_go_on(self) -> None:
@@ -312,6 +315,8 @@ class AnsweringScreen(EngineScreen):
 
     @work(exclusive=True, group="show")
     async def _show_move(self, versions: tuple[TurnRecord, ...]) -> None:
+        if self.ready:
+            self.settle_trouble()
         await self.show_path()
         shown = {turn.id for turn in self.conversation.path}
         self.query_one(Transcript).mark_turn(
@@ -355,7 +360,8 @@ class AnsweringScreen(EngineScreen):
         """The question has been read."""
         if event.question_id == self._asking:
             self._read = event.used
-            self.show_status(used=event.used, state="writing", rate=0.0, reused=event.reused)
+            how = f" at temperature {self._temperature:g}" if self._temperature else ""
+            self.show_status(used=event.used, state=f"writing{how}", rate=0.0, reused=event.reused)
 
     @on(AnswerGrew)
     def show_growth(self, event: AnswerGrew) -> None:
@@ -432,6 +438,7 @@ class AnsweringScreen(EngineScreen):
         self.conversation = conversation
         self.query_one(HeaderLine).title_text = conversation.record.title
         if self.ready:
+            self.settle_trouble()
             self.show_status(state="ready")
         self._show_other()
         self.engine.save()

@@ -9,11 +9,10 @@ from typing import ClassVar
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.events import Resize
 from textual.screen import Screen
-from textual.widgets import Static
 
 from urial_tui.chat.answer_trace import trace_of
+from urial_tui.chat.drafts import Drafts
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
@@ -22,8 +21,9 @@ from urial_tui.errors import ModelError, UrialError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.settings import Settings, engine_options, sampling
 from urial_tui.tui.answer_start import Start
-from urial_tui.tui.engine_thread import FindModel
+from urial_tui.tui.chat_engine import FindModel
 from urial_tui.tui.messages import CompareRequested, SidesRequested
+from urial_tui.tui.screens.drafting_screen import DraftingScreen
 from urial_tui.tui.screens.engine_screen import MakeEngineThread
 from urial_tui.tui.screens.switching_screen import SwitchingScreen
 from urial_tui.tui.screens.xray_screen import ListModels, XrayScreen
@@ -34,14 +34,11 @@ from urial_tui.tui.widgets.status_line import StatusLine
 from urial_tui.tui.widgets.transcript import Transcript
 from urial_tui.tui.widgets.welcome import Welcome
 
-MIN_WIDTH, MIN_HEIGHT = 40, 10
-"""Columns and rows below which nothing useful fits."""
-
 MakeFirstRun = Callable[[UrialError, EngineOptions], Screen[str | None]]
 """Makes the screen that ends with the model to use, from why there is none."""
 
 
-class ChatScreen(SwitchingScreen, XrayScreen):
+class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen):
     """The first screen.
 
     Args:
@@ -92,23 +89,23 @@ class ChatScreen(SwitchingScreen, XrayScreen):
             store=store,
             settings=settings,
         )
+        self.drafts = Drafts(store)
         self._first_trouble = trouble
         self._first_run = first_run
 
     def compose(self) -> ComposeResult:
         """From the top: header, transcript or welcome, banner, prompt, status."""
-        yield Static(id="too-small", markup=False)
+        yield from super().compose()
         yield HeaderLine(id="header")
         yield Welcome(id="welcome")
         yield Transcript(id="transcript")
-        yield Banner(id="banner", markup=False)
+        yield Banner(id="banner")
         yield Prompt(id="prompt")
         yield StatusLine(id="status")
 
     def on_mount(self) -> None:
         """Show the empty conversation and start loading."""
         self.query_one(Transcript).display = False
-        self.query_one(Banner).display = False
         header = self.query_one(HeaderLine)
         header.model, header.preamble = self.model, self.preamble.name
         header.note = "" if self.store else "not stored"
@@ -137,7 +134,7 @@ class ChatScreen(SwitchingScreen, XrayScreen):
         if self.answering:
             self.refuse_while_busy()
         elif not self.model_coming:
-            self.query_one(Banner).trouble = None
+            self.settle_trouble()
             self.load()
 
     def when_no_model(self, error: ModelError) -> None:
@@ -215,15 +212,6 @@ class ChatScreen(SwitchingScreen, XrayScreen):
             scrolled.scroll_page_up(animate=False)
         else:
             scrolled.scroll_page_down(animate=False)
-
-    def on_resize(self, event: Resize) -> None:
-        """Say so where the window is too small to be of use."""
-        width, height = event.size
-        small = width < MIN_WIDTH or height < MIN_HEIGHT
-        self.set_class(small, "-too-small")
-        self.query_one("#too-small", Static).update(
-            f"This window is {width} by {height}; urial needs {MIN_WIDTH} by {MIN_HEIGHT}."
-        )
 
     @work(exclusive=True, group="history")
     async def _read_history(self) -> None:

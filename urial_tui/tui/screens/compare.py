@@ -18,9 +18,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.events import Resize
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Static
 
+from urial_tui.chat.drafts import Place
 from urial_tui.errors import SettingsError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options
@@ -37,8 +37,8 @@ from urial_tui.tui.comparison_result import Position, Result
 from urial_tui.tui.comparison_thread import ComparisonThread, Subject
 from urial_tui.tui.keys import key_name
 from urial_tui.tui.messages import EngineBug, EngineNotice
-from urial_tui.tui.screens.chat import MIN_HEIGHT, MIN_WIDTH
 from urial_tui.tui.screens.pick_side import PickSideScreen
+from urial_tui.tui.screens.prompt_screen import PromptScreen
 from urial_tui.tui.side_choice import SideChoice, contexts_of_side
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.compared_strip import ComparedStrip
@@ -49,16 +49,20 @@ from urial_tui.tui.widgets.prompt import Prompt
 from urial_tui.tui.widgets.shares import Findings, Shares
 from urial_tui.tui.widgets.sides import Sides
 from urial_tui.tui.widgets.token_detail import TokenDetail, number, percent
+from urial_tui.wording import amount
 
 NARROW = 100
 """Columns below which the answer and the token stand under each other."""
 LOW_NARROW, LOW_WIDE = 40, 32
 """Rows below which the token and the whole answer are shown in turns."""
 
+_PLACE = Place(0, "comparison")
+"""Of what is typed here: it belongs to no conversation."""
+
 _ENDINGS = {"length": ", cut at the length limit", "cancelled": ", stopped early"}
 
 
-class CompareScreen(Screen[None]):
+class CompareScreen(PromptScreen):
     """Opens over the chat; its engine is its own and ends with it.
 
     Two models are loaded beside the chat's: the chat's worker is idle meanwhile, and its
@@ -109,10 +113,10 @@ class CompareScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """From the top: sides, question, answer and token, the whole, the keys."""
-        yield Static(id="too-small", markup=False)
+        yield from super().compose()
         yield Sides(id="sides")
         yield Prompt(placeholder="A question; Enter compares the answer to it", id="query")
-        yield Banner(id="banner", markup=False)
+        yield Banner(id="banner")
         yield Static(introduction(self), id="introduction", markup=False)
         with Container(id="result"):
             yield ComparedStrip(id="strip")
@@ -128,7 +132,6 @@ class CompareScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Start the thread, and the comparison if there is one to make."""
-        self.query_one(Banner).display = False
         self._show_sides()
         self._show_parts()
         self.thread.start()
@@ -139,10 +142,18 @@ class CompareScreen(Screen[None]):
             self._run(self._subject)
             # There is nothing to type: the keys are for the tokens.
             self.query_one(ComparedStrip).focus()
+        else:
+            self.query_one(Prompt).put(self.drafts.of(_PLACE))
 
     async def on_unmount(self) -> None:
         """The worker goes with the screen."""
         await asyncio.to_thread(self.thread.close)
+
+    def draft(self) -> tuple[Place, str]:
+        """A question that was not compared on yet."""
+        typed = self.query_one(Prompt).full_text
+        compared = self._subject is not None and typed == self._subject.query
+        return _PLACE, "" if compared else typed
 
     # -- the user -------------------------------------------------------------------
 
@@ -178,7 +189,7 @@ class CompareScreen(Screen[None]):
             models = await asyncio.to_thread(self._list_models)
             contexts = await asyncio.to_thread(contexts_of_side, same=side == "base")
         except SettingsError as error:
-            self.query_one(Banner).trouble = error
+            self.complain(error)
             return
         chosen = await self.app.push_screen_wait(
             PickSideScreen(side, self._choices[side], models, contexts)
@@ -201,11 +212,6 @@ class CompareScreen(Screen[None]):
     def on_resize(self, event: Resize) -> None:
         """Lay out for this size."""
         width, height = event.size
-        small = width < MIN_WIDTH or height < MIN_HEIGHT
-        self.set_class(small, "-too-small")
-        self.query_one("#too-small", Static).update(
-            f"This window is {width} by {height}; urial needs {MIN_WIDTH} by {MIN_HEIGHT}."
-        )
         narrow = width < NARROW
         self.set_class(narrow, "-narrow")
         self.set_class(height < (LOW_NARROW if narrow else LOW_WIDE), "-low")
@@ -220,8 +226,9 @@ class CompareScreen(Screen[None]):
             return
         self._comparing = True
         self._subject = subject
+        self.drafts.note(*self.draft())
         self.result = None
-        self.query_one(Banner).trouble = None
+        self.settle_trouble()
         self.query_one(Sides).vocabulary = ""
         self.query_one(ComparedStrip).show_text(subject.answer or "")
         self._say("starting")
@@ -248,7 +255,7 @@ class CompareScreen(Screen[None]):
     @on(AnswerWritten)
     def show_answer(self, event: AnswerWritten) -> None:
         """More of the answer, in plain text."""
-        self._say(f"answering: {event.tokens:,} tokens")
+        self._say(f"answering: {amount(event.tokens, 'token')}")
         self.query_one(ComparedStrip).show_text(event.text)
         self._show_parts()
 
@@ -295,7 +302,7 @@ class CompareScreen(Screen[None]):
         elif self.result is not None:
             tokens = len(self.result.positions)
             ending = _ENDINGS.get(self.result.stop_reason, "")
-            self._say(f"{tokens:,} token{'s' if tokens != 1 else ''}{ending}")
+            self._say(f"{amount(tokens, 'token')}{ending}")
         else:
             self._say("stopped, not scored")
         self._show_parts()

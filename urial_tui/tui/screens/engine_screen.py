@@ -12,11 +12,12 @@ import msgspec
 from textual import on
 from textual.screen import Screen
 
-from urial_tui.errors import ModelError, UrialError
+from urial_tui.errors import ModelError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options
-from urial_tui.tui.engine_thread import EngineThread, FindModel
+from urial_tui.tui.chat_engine import FindModel
+from urial_tui.tui.engine_thread import EngineThread
 from urial_tui.tui.keys import key_name
 from urial_tui.tui.messages import (
     EngineBug,
@@ -29,14 +30,15 @@ from urial_tui.tui.messages import (
     PreamblePinned,
     Reading,
 )
-from urial_tui.tui.widgets.banner import Banner
+from urial_tui.tui.screens.prompt_screen import PromptScreen
 from urial_tui.tui.widgets.header_line import HeaderLine
 from urial_tui.tui.widgets.status_line import StatusLine
+from urial_tui.wording import amount
 
 MakeEngineThread = Callable[[Screen[None]], EngineThread]
 
 
-class EngineScreen(Screen[None]):
+class EngineScreen(PromptScreen):
     """Has a header, a banner and a status line, and one model that is loaded or on its way.
 
     Args:
@@ -95,9 +97,11 @@ class EngineScreen(Screen[None]):
     def show_reading(self, event: Reading) -> None:
         """The model reads."""
         what = "reading the preamble" if event.of_preamble else "reading"
-        reused = f", {event.reused:,} reused" if event.reused else ""
+        # What is reused is in the context already; what is left to be read is worth telling.
+        done, total = max(0, event.done - event.reused), event.total - event.reused
         left = f", {event.left:.0f} s left" if event.left >= 1 else ""
-        self.show_status(state=f"{what} {event.done:,}/{event.total:,}{reused}{left}")
+        share = f" {done:,} of {amount(total, 'token')}" if total else ""
+        self.show_status(state=f"{what}{share}{left}")
 
     @on(PreamblePinned)
     def show_preamble(self, event: PreamblePinned) -> None:
@@ -142,7 +146,7 @@ class EngineScreen(Screen[None]):
         """Load another model: a catalogue name or a path."""
         self.model = model
         self.query_one(HeaderLine).model = model
-        self.query_one(Banner).trouble = None
+        self.settle_trouble()
         self.show_status(model=model)
         self.load()
 
@@ -150,12 +154,6 @@ class EngineScreen(Screen[None]):
     def crash(self, event: EngineBug) -> None:
         """A mistake in this program: end with a trace; what was stored is stored."""
         raise event.error
-
-    def complain(self, error: UrialError, key: str = "") -> None:
-        """Tell what went wrong, and which key helps."""
-        banner = self.query_one(Banner)
-        banner.key = key
-        banner.trouble = error
 
     def show_status(self, **changes: object) -> None:
         """Change what the status line says (the fields of `Status`)."""

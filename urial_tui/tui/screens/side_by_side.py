@@ -30,7 +30,6 @@ from urial_tui.tui.side_words import MARKS
 from urial_tui.tui.sides_thread import SidesQuestion
 from urial_tui.tui.trial import Trial
 from urial_tui.tui.widgets.ballot import Ballot
-from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.tui.widgets.prompt import Prompt
 
@@ -120,11 +119,10 @@ class SideBySideScreen(TrialScreen):
             question = await asyncio.to_thread(conversation.add_question, text)
         except (StoreError, UsageError) as error:
             self.show_phase("empty")
-            self.query_one(Banner).trouble = error
+            self.complain(error)
             return
-        self.query_one(Banner).trouble = None
-        prompt = self.query_one(Prompt)
-        prompt.clear_text()
+        self.settle_trouble()
+        self.query_one(Prompt).take(text)
         if self.hidden:
             # What was said before may name a side.
             self.app.clear_notifications()
@@ -167,7 +165,7 @@ class SideBySideScreen(TrialScreen):
             if store is not None:
                 await asyncio.to_thread(store.add_vote, vote)
         except StoreError as error:
-            self.query_one(Banner).trouble = error
+            self.complain(error)
             return
         self.votes.append(vote)
         trial.settle(choice)
@@ -201,7 +199,7 @@ class SideBySideScreen(TrialScreen):
         try:
             make = await asyncio.to_thread(chooser, engine_options(self._settings), self._measured)
         except UrialError as error:
-            self.query_one(Banner).trouble = error
+            self.complain(error)
             return
         chosen = await self.app.push_screen_wait(
             make(f"Side {'AB'[place]}", self.choices[place], "models")
@@ -216,7 +214,9 @@ class SideBySideScreen(TrialScreen):
         if self.phase == "answering":
             self.notify("Both sides are answering; Esc stops them.", markup=False)
             return
+        self.drafts.note(self.draft()[0], "")
         self.conversation = self._new_conversation()
+        self.drafts.note(*self.draft())
         self.trial = None
         self.show_phase("empty")
         self.query_one(Prompt).focus()
@@ -231,7 +231,7 @@ def side_by_side(
     chat: ChatScreen, make_thread: MakeSidesThread, last: SideBySideScreen | None
 ) -> SideBySideScreen:
     """The screen on the chat's conversation, with the sides as the last one was left."""
-    return SideBySideScreen(
+    screen = SideBySideScreen(
         make_thread,
         chat.conversation,
         chat.new_conversation,
@@ -240,3 +240,5 @@ def side_by_side(
         measured=chat.measured,
         blind=last is not None and last.blind,
     )
+    screen.drafts = chat.drafts
+    return screen

@@ -22,7 +22,6 @@ from urial_tui.tui.answer_start import Start
 from urial_tui.tui.choice import Choice, ListName
 from urial_tui.tui.messages import PreamblePinned, SwitchFailed
 from urial_tui.tui.screens.answering_screen import AnsweringScreen
-from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.header_line import HeaderLine
 from urial_tui.tui.widgets.transcript import Transcript
 from urial_tui.tui.widgets.welcome import Welcome
@@ -88,7 +87,7 @@ class SwitchingScreen(AnsweringScreen):
         before = self.choice
         if chosen == before and self.ready:
             return
-        self.query_one(Banner).trouble = None
+        self.settle_trouble()
         self._show_choice(chosen)
         if not self.ready:
             self.load()

@@ -7,6 +7,7 @@ speed, no error and no message of the engine.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from textual import on, work
@@ -14,16 +15,17 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.events import Resize
 from textual.message import Message
-from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import Static
 
+from urial_tui.chat.drafts import Place
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.votes import Vote, tally_of
 from urial_tui.errors import StoreError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.choice import Choice
 from urial_tui.tui.messages import EngineBug, EngineTrouble
-from urial_tui.tui.screens.chat import MIN_HEIGHT, MIN_WIDTH
+from urial_tui.tui.screens.prompt_screen import PromptScreen
 from urial_tui.tui.side_messages import SideEnded, SideGrew, SideNotice, SidesEnded, SideWaits
 from urial_tui.tui.side_words import (
     KEYS,
@@ -41,6 +43,7 @@ from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.tui.widgets.prompt import Prompt
 from urial_tui.tui.widgets.side_view import SideView, how_it_ended
+from urial_tui.wording import amount, rate
 
 NARROW = 78
 """Columns below which the sides stand one above the other."""
@@ -48,10 +51,13 @@ NARROW = 78
 MakeSidesThread = Callable[[Callable[[Message], object]], SidesThread]
 """Makes the thread that posts to a screen."""
 
+WAITING = 5.0
+"""Seconds after which it is told how long the answers take."""
+
 _VIEWS = ("", "-only-left", "-only-right")
 
 
-class TrialScreen(Screen[None]):
+class TrialScreen(PromptScreen):
     """Shows two sides, and follows what their thread tells.
 
     Args:
@@ -77,11 +83,13 @@ class TrialScreen(Screen[None]):
         self.phase: Phase = "empty"
         self.trial: Trial | None = None
         """The question that is on the screen."""
+        self._answering: Timer | None = None
+        self._asked_at = 0.0
         self.votes: list[Vote] = []
 
     def compose(self) -> ComposeResult:
         """From the top: what goes on, the question, the sides, the vote, the prompt, the keys."""
-        yield Static(id="too-small", markup=False)
+        yield from super().compose()
         yield Static(id="sides-header", markup=False)
         yield Static(id="sides-question", markup=False)
         with Container(id="both-sides"):
@@ -89,21 +97,29 @@ class TrialScreen(Screen[None]):
             yield SideView("B", id="right-side")
         yield Static(introduction(), id="sides-introduction", markup=False)
         yield Static(id="sides-tally", markup=False)
-        yield Banner(id="banner", markup=False)
+        yield Banner(id="banner")
         yield Ballot(id="ballot")
         yield Prompt(placeholder="A question for both sides", id="sides-prompt")
         yield HintLine(id="hints")
 
     def on_mount(self) -> None:
         """Start the thread; show what would answer."""
-        self.query_one(Banner).display = False
+        self.query_one(Prompt).put(self.drafts.of(self._place()))
         self.thread.start()
+        self._answering = self.set_interval(1, self._tell_progress, pause=True)
         self.show_phase("empty")
         self._read_votes()
 
     async def on_unmount(self) -> None:
         """The workers go with the screen."""
         await asyncio.to_thread(self.thread.close)
+
+    def draft(self) -> tuple[Place, str]:
+        """A question for both sides."""
+        return self._place(), self.query_one(Prompt).full_text
+
+    def _place(self) -> Place:
+        return Place(self.conversation.record.id, "both sides")
 
     @property
     def hidden(self) -> bool:
@@ -136,8 +152,8 @@ class TrialScreen(Screen[None]):
         if self._trial_of(event.question_id) is None or self.hidden:
             return
         side = self.sides[event.place]
-        rate = f" · {event.rate:.0f} tokens/s" if event.rate else ""
-        side.say(f"writing · {event.generated:,} tokens{rate}")
+        speed = f" · {rate(event.rate)}" if event.rate else ""
+        side.say(f"writing · {amount(event.generated, 'token')}{speed}")
         side.write(event.text)
 
     @on(SideNotice)
@@ -157,6 +173,8 @@ class TrialScreen(Screen[None]):
             return
         trial.answers[event.place] = event.answer
         trial.errors[event.place] = event.error
+        trial.over += 1
+        self._tell_progress()
         if not trial.hidden:
             self.sides[event.place].finish(event.answer)
             self._show_failure(trial)
@@ -189,12 +207,12 @@ class TrialScreen(Screen[None]):
         try:
             await asyncio.to_thread(self.conversation.keep_place)
         except StoreError as error:
-            self.query_one(Banner).trouble = error
+            self.complain(error)
 
     @on(EngineTrouble)
     def show_trouble(self, event: EngineTrouble) -> None:
         """An answer is there but not on the disk."""
-        self.query_one(Banner).trouble = event.error
+        self.complain(event.error)
 
     @on(EngineBug)
     def crash(self, event: EngineBug) -> None:
@@ -232,13 +250,7 @@ class TrialScreen(Screen[None]):
 
     def on_resize(self, event: Resize) -> None:
         """Lay out for this size."""
-        width, height = event.size
-        small = width < MIN_WIDTH or height < MIN_HEIGHT
-        self.set_class(small, "-too-small")
-        self.query_one("#too-small", Static).update(
-            f"This window is {width} by {height}; urial needs {MIN_WIDTH} by {MIN_HEIGHT}."
-        )
-        self.set_class(width < NARROW, "-narrow")
+        self.set_class(event.size.width < NARROW, "-narrow")
 
     # -- what is shown --------------------------------------------------------------
 
@@ -250,7 +262,7 @@ class TrialScreen(Screen[None]):
         try:
             self.votes = await asyncio.to_thread(store.votes)
         except StoreError as error:
-            self.query_one(Banner).trouble = error
+            self.complain(error)
         self.show_tally()
 
     def show_phase(self, phase: Phase, *, marks: tuple[str, str] = ("", "")) -> None:
@@ -264,11 +276,26 @@ class TrialScreen(Screen[None]):
         ballot = self.query_one(Ballot)
         ballot.display = phase in ("answering", "voting")
         ballot.set_class(phase == "voting", "-open")
+        if self._answering is not None:
+            if phase == "answering":
+                self._asked_at = time.monotonic()
+                self._answering.reset()
+                self._answering.resume()
+                self._tell_progress()
+            else:
+                self._answering.pause()
         self.show_names(marks)
         self.show_header()
         self.show_tally()
         hints = self.query_one(HintLine)
         hints.keys, hints.state = (*KEYS[phase], ("F1", "all keys")), STATES[phase]
+
+    def _tell_progress(self) -> None:
+        """Say that something happens, in nothing that tells a side: by which answer, and time."""
+        number = 1 if self.trial is None else min(2, self.trial.over + 1)
+        seconds = time.monotonic() - self._asked_at
+        waiting = f" · {seconds:.0f} s" if seconds >= WAITING else ""
+        self.query_one(Ballot).tell(f"Answer {number} of 2 is on its way{waiting}")
 
     def show_names(self, marks: tuple[str, str] = ("", "")) -> None:
         """Say whose the sides are, and what the vote said."""
@@ -297,6 +324,4 @@ class TrialScreen(Screen[None]):
         """Tell why a side failed, and that the other has not."""
         failed = what_failed(trial.errors)
         if failed is not None:
-            banner = self.query_one(Banner)
-            error, banner.key = failed
-            banner.trouble = error
+            self.complain(*failed)

@@ -1,4 +1,7 @@
-"""Where the user says which of two answers is better: four keys, or the mouse."""
+"""Where the user says which of two answers is better: four keys, or the mouse.
+
+Until both answers are there it asks nothing, and tells how far they are.
+"""
 
 from __future__ import annotations
 
@@ -44,13 +47,18 @@ class Ballot(Horizontal, can_focus=True):
             self.choice = choice
 
     def compose(self) -> ComposeResult:
-        """The question, and a button for each choice."""
-        yield Static("Which is better?", markup=False)
+        """How far the answers are; the question, and a button for each choice."""
+        yield Static(id="ballot-progress", markup=False)
+        yield Static("Which is better?", id="ballot-question", markup=False)
         for choice, label in _BUTTONS:
             button = Button(label, id=f"vote-{choice}", compact=True)
             # The keys are the ballot's: Enter must not vote for what happens to be first.
             button.can_focus = False
             yield button
+
+    def tell(self, progress: str) -> None:
+        """Say how far the answers are."""
+        self.query_one("#ballot-progress", Static).update(progress)
 
     def action_vote(self, choice: Choice) -> None:
         """Pass the vote on."""

@@ -30,8 +30,8 @@ _KEYS = (
 )
 
 
-class Welcome(VerticalScroll):
-    """A friendly first screen."""
+class Welcome(VerticalScroll, can_focus=False):
+    """A friendly first screen; the prompt's keys scroll it."""
 
     model: reactive[str] = reactive("")
     preamble: reactive[str] = reactive("")

@@ -1,0 +1,68 @@
+"""The real parts of the application: engines, threads and screens, imported when they are made.
+
+The first screen is there before any of them is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+from textual.screen import Screen
+
+from urial_tui.engine.protocol import EngineOptions
+from urial_tui.errors import UrialError
+from urial_tui.tui.chat_engine import ChatEngine, FindModel, ModelFile
+
+if TYPE_CHECKING:
+    from urial_tui.tui.comparison_thread import ComparisonThread
+    from urial_tui.tui.sides_thread import SidesThread
+
+MakeSidesThread = Callable[[Callable[[Message], object], FindModel], "SidesThread"]
+MakeComparisonThread = Callable[[Callable[[Message], object], FindModel], "ComparisonThread"]
+
+
+def make_engine() -> ChatEngine:
+    """The real engine; imported when it is needed, for the screen comes first."""
+    from urial_tui.engine.client import Engine
+
+    return Engine()
+
+
+def find_model(name: str, progress: Callable[[int, int], None]) -> ModelFile:
+    """Look a model up in the registry; imported when it is needed."""
+    from urial_tui.models.registry import resolve
+
+    return resolve(name, progress=progress)
+
+
+def make_comparison_thread(
+    post: Callable[[Message], object], find_model: FindModel
+) -> ComparisonThread:
+    """The thread behind the compare screen, on an engine of its own."""
+    from urial_tui.engine.client import Engine
+    from urial_tui.tui.comparison_thread import ComparisonThread
+
+    return ComparisonThread(Engine, post, find_model)
+
+
+def make_sides_thread(post: Callable[[Message], object], find_model: FindModel) -> SidesThread:
+    """The thread behind the side-by-side screen, on engines of its own."""
+    from urial_tui.tui.sides_thread import SidesThread
+
+    return SidesThread(make_engine, post, find_model)
+
+
+def make_first_run(trouble: UrialError, options: EngineOptions) -> Screen[str | None]:
+    """The screen that helps to a model; it is seldom needed."""
+    from urial_tui.tui.screens.first_run import first_run
+
+    return first_run(trouble, options)
+
+
+def list_models() -> Sequence[str]:
+    """Names of the models on this machine, for the compare screen."""
+    from urial_tui.models.registry import list_models as registered
+
+    return [status.name for status in registered() if status.state != "absent"]

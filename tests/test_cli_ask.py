@@ -500,6 +500,45 @@ def test_ctrl_c_ends_the_answer_and_keeps_what_is_there(
         assert [turn.text for turn in answers] in ([], [""])
 
 
+def test_ctrl_c_ends_a_worker_that_stands_still(home: Path, endless_gguf: Path) -> None:
+    # The real wait is longer than a test should be.
+    impatient = (
+        "import sys\nfrom urial_tui.engine import client\n"
+        "client.stop_within = lambda info: 0.5\n"
+        "from urial_tui.__main__ import main\nsys.exit(main())"
+    )
+    command = [sys.executable, "-c", impatient, "ask", "Who?", "-m", str(endless_gguf), *ENDLESS]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(20)
+        (pid,) = workers(home)
+        os.kill(pid, signal.SIGSTOP)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=HANGS)
+        assert process.returncode == 130
+    (line,) = errors.decode().splitlines()
+    assert "did not stop when asked to" in line
+    assert stored()[1].text
+
+
+@pytest.mark.parametrize("moment", ["load", "preamble"])
+def test_a_second_ctrl_c_ends_it_at_once(
+    moment: str, home: Path, deep_gguf: Path, long_preamble: Path
+) -> None:
+    command = ("Who?", "-m", str(deep_gguf), "-p", str(long_preamble), *ENDLESS)
+    with Asking(*command, terminal=True) as asking:
+        asking.read_until(_moments(asking)[moment])
+        (pid,) = workers(home)
+        os.kill(pid, signal.SIGSTOP)
+        os.write(asking.leader, b"\x03")
+        time.sleep(0.2)
+        os.write(asking.leader, b"\x03")
+        assert asking.end() == 130
+    assert "Traceback" not in asking.errors
+
+
 def test_ctrl_c_with_json_prints_what_there_is(endless_gguf: Path) -> None:
     command = ("Who?", "-m", str(endless_gguf), "-p", "zero-shot", *ENDLESS, "--json")
     with Asking(*command) as asking:

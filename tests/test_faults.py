@@ -719,11 +719,11 @@ def test_an_interrupt_in_mid_frame_ends_the_worker_and_not_the_engine(
         load(engine, llama_gguf)
         with monkeypatch.context() as patch:
 
-            def interrupted(fd: int) -> bytes | None:
+            def interrupted(_reader: frames.FrameReader, fd: int, _timeout: float) -> bytes | None:
                 os.read(fd, 2)
                 raise KeyboardInterrupt
 
-            patch.setattr(worker_process, "read_frame", interrupted)
+            patch.setattr(frames.FrameReader, "read", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 answer(engine)
         assert not engine.alive

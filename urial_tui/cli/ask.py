@@ -28,15 +28,20 @@ from urial_tui.engine.protocol import (
     PreambleReady,
     PrefillProgress,
     PromptReady,
+    Silence,
     TextDelta,
     TurnsDropped,
 )
-from urial_tui.errors import EngineError, UsageError
+from urial_tui.errors import EngineDied, EngineError, UsageError
 from urial_tui.sanitize import sanitize, sanitize_line
 from urial_tui.wording import amount
 
 if TYPE_CHECKING:
     from urial_tui.chat.store import Store
+
+
+FIRST_SILENCE = 24.0
+"""Seconds of silence that are told where there is no terminal: the first report is earlier."""
 
 
 @click.command()
@@ -105,9 +110,12 @@ def ask(
                     seed,
                     no_store,
                 )
-            except EngineError:
+            except EngineError as error:
                 if not answer.interrupted:
                     raise
+                if isinstance(error, EngineDied):
+                    answer.end()
+                    answer.say(str(error))
             finally:
                 # An error's sentence starts on a line of its own.
                 answer.end()
@@ -246,6 +254,8 @@ class _Answer:
                 self.say(f"The context is full: the oldest {oldest} left out.")
             case TextDelta(text=text):
                 self._write(text)
+            case Silence():
+                self._silence(event)
             case Finished():
                 self.finished = event
                 if event.stop_reason == "length" and self.show_text and sys.stderr.isatty():
@@ -253,6 +263,15 @@ class _Answer:
                     self.say("The answer was cut at the length limit (--max-tokens).")
             case _:
                 pass
+
+    def _silence(self, event: Silence) -> None:
+        words = event.in_words("Ctrl+C")
+        if event.ends_in is not None:
+            self.say(f"The engine was asked to stop: {words}, or at once with Ctrl+C.")
+        elif self.show_progress:
+            self._progress(f"{words[0].upper()}{words[1:]}")
+        elif event.seconds < FIRST_SILENCE:
+            self.say(f"The engine gives {words}.")
 
     def unpacking(self, done: int, total: int) -> None:
         """A packaged model is put together: bytes done and in all."""

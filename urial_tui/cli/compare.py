@@ -328,7 +328,13 @@ class _Run:
         return file
 
     def _show(self, event: Event) -> None:
-        from urial_tui.engine.protocol import LoadProgress, Notice, PrefillProgress, TextDelta
+        from urial_tui.engine.protocol import (
+            LoadProgress,
+            Notice,
+            PrefillProgress,
+            Silence,
+            TextDelta,
+        )
 
         match event:
             case LoadProgress(fraction=fraction):
@@ -337,6 +343,9 @@ class _Run:
                 self._progress.show(f"{self._label()}Answering: {amount(generated, 'token')}")
             case PrefillProgress(stage="score", done=done, total=total):
                 self._progress.show(f"{self._label()}Scoring: {done:,} of {amount(total, 'token')}")
+            case Silence():
+                words = event.in_words("Ctrl+C")
+                self._progress.show(f"{words[0].upper()}{words[1:]}")
             case Notice(message=message):
                 self._progress.clear()
                 click.echo(f"urial: {sanitize_line(message)}", err=True)

@@ -6,13 +6,12 @@ Part of the native wrapping (see `llama`): what is passed on has been checked.
 from __future__ import annotations
 
 import ctypes
-import platform
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from urial_tui.engine.limits import FULL_WINDOWS, ContextSize
 from urial_tui.engine.llama import Adapter, LoadError, Model, first_error, forget_errors, lib
+from urial_tui.engine.patience import INTERRUPTIBLE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -294,13 +293,7 @@ class AbortFlag:
         self._buffer = ctypes.create_string_buffer(2)
         self.address = ctypes.cast(self._buffer, ctypes.c_void_p)
         self.callback: Any = None
-        machine = platform.machine().lower()
-        if sys.platform in ("linux", "darwin") and machine in (
-            "x86_64",
-            "amd64",
-            "aarch64",
-            "arm64",
-        ):
+        if INTERRUPTIBLE:
             strlen = ctypes.CDLL(None).strlen
             self.callback = ctypes.cast(strlen, lib.ggml_abort_callback)
 

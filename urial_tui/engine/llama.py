@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from urial_tui.engine.huge_pages import MappedWeights
+from urial_tui.engine.worker_log import WARNING
 
 
 def _import_bindings() -> Any:
@@ -44,18 +45,29 @@ lib = _import_bindings()
 _TOKEN_TYPES = ((8, 3), (16, 4), (32, 6), (1, 2), (2, 5))
 """(bit of enum llama_token_attr, GGUF token type); everything else is normal."""
 
+_WARNING, _ERROR, _CONTINUED = 3, 4, 5
+"""Levels of a line of the log (ggml.h, enum ggml_log_level); the last one: of the line before."""
+
 _last_errors: list[str] = []
+_last_warnings: list[str] = []
+_last_level = 0
 
 
 @lib.llama_log_callback  # type: ignore[untyped-decorator]
 def _log(level: int, text: bytes, _user_data: object) -> None:
     """Library output goes to fd 2 (the worker's log file); errors are also kept for messages."""
-    if level in (3, 4, 5):
-        line = text.decode("utf-8", "replace")
-        sys.stderr.write(line)
-        if level == 4:
-            _last_errors.append(line.strip())
-            del _last_errors[:-20]
+    global _last_level
+    if level == _CONTINUED:
+        level, mark = _last_level, ""
+    else:
+        _last_level, mark = level, WARNING if level == _WARNING else ""
+    if level not in (_WARNING, _ERROR):
+        return
+    line = text.decode("utf-8", "replace")
+    sys.stderr.write(mark + line)
+    kept = _last_errors if level == _ERROR else _last_warnings
+    kept.append(line.strip())
+    del kept[:-20]
 
 
 def initialise() -> None:
@@ -65,13 +77,19 @@ def initialise() -> None:
 
 
 def forget_errors() -> None:
-    """Start listening for the errors of the next call."""
+    """Start listening for the errors and warnings of the next call."""
     _last_errors.clear()
+    _last_warnings.clear()
 
 
 def first_error() -> str:
     """The first error that the library reported since `forget_errors`."""
     return _last_errors[0] if _last_errors else "no reason given"
+
+
+def warnings() -> tuple[str, ...]:
+    """What the library warned of since `forget_errors`."""
+    return tuple(_last_warnings)
 
 
 def system_info() -> str:
@@ -322,8 +340,8 @@ class Model:
 
     @property
     def n_ctx_train(self) -> int:
-        """Context length in training, in tokens."""
-        return int(lib.llama_model_n_ctx_train(self.handle))
+        """Context length in training, in tokens; 0 where the file's is none."""
+        return max(0, int(lib.llama_model_n_ctx_train(self.handle)))
 
     @property
     def n_layer(self) -> int:

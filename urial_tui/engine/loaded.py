@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from urial_tui.engine import llama
+from urial_tui.engine import library_warnings, llama
 from urial_tui.engine.context import Aborted, AbortFlag, Context, NoSlot
 from urial_tui.engine.kv import PINNED, Branch, KVCache, prefill, runs
 from urial_tui.engine.limits import (
@@ -37,6 +37,9 @@ from urial_tui.engine.protocol import (
 from urial_tui.engine.threads import ThreadGovernor, physical_cores
 from urial_tui.errors import EngineError
 from urial_tui.sanitize import sanitize_line
+
+LONGEST_REASON = 200
+"""Characters of the library's reason that are quoted."""
 
 
 class LoadedModel:
@@ -79,6 +82,8 @@ class LoadedModel:
                 self.model: Model = other.model.share()
             else:
                 self.model = Model(command.path, gpu_layers=gpu_layers, progress=report)
+                for words in library_warnings.told(llama.warnings()):
+                    notice(words)
         except LoadError as error:
             raise EngineError(
                 f"The model {self._name} can't be loaded: {_reason(error)}.",
@@ -113,9 +118,13 @@ class LoadedModel:
         segments = []
         for segment in turn:
             if isinstance(segment, TextSegment):
-                segments.append(
-                    tuple(vocab.tokenize(segment.text, special=segment.special, start=start))
-                )
+                ids = tuple(vocab.tokenize(segment.text, special=segment.special, start=start))
+                if any(token < 0 for token in ids):
+                    raise EngineError(
+                        f"The tokenizer of the model {self._name} does not fit its vocabulary.",
+                        "The file may be damaged: get it again, or choose another model.",
+                    )
+                segments.append(ids)
             else:
                 if any(not 0 <= token < vocab.size for token in segment.ids):
                     raise EngineError(
@@ -358,7 +367,9 @@ class LoadedModel:
             raise EngineError(
                 f"No context of {size.n_ctx} tokens can be made for the model {self._name}: "
                 f"{_reason(error)}.",
-                "Set a smaller context (engine.context), or choose a smaller model.",
+                'Set engine.kv_type = "f16".'
+                if "cache type" in str(error)
+                else "Set a smaller context (engine.context), or choose a smaller model.",
             ) from error
 
     def _describe(self, gpu_layers: int) -> ModelInfo:
@@ -396,4 +407,7 @@ def _reason(error: LoadError) -> str:
     """The library's reason, without its function name in front and the full stop behind."""
     text = sanitize_line(str(error)).strip().rstrip(".")
     head, colon, rest = text.partition(": ")
-    return rest if colon and " " not in head else text
+    if colon and " " not in head:
+        text = rest
+    # A damaged file's own words may be megabytes long.
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"

@@ -13,7 +13,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from urial_tui.engine.frames import read_frame, write_frame
+from urial_tui.engine.death import Moment, explained_death
+from urial_tui.engine.frames import FrameReader, write_frame
 from urial_tui.engine.protocol import Command
 from urial_tui.engine.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, EngineError
@@ -41,8 +42,8 @@ class Process(Protocol):
         """Send a command."""
         ...
 
-    def read(self) -> bytes | None:
-        """The next event's frame, None at the end."""
+    def read(self, timeout: float) -> bytes | None:
+        """The next event's frame, None at the end; TimeoutError after so many seconds."""
         ...
 
     def finish(self) -> None:
@@ -57,8 +58,8 @@ class Process(Protocol):
         """Let go of it, once it has ended."""
         ...
 
-    def death(self) -> EngineDied:
-        """Why it ended."""
+    def death(self, moment: Moment) -> EngineDied:
+        """Why it ended, at this moment."""
         ...
 
 
@@ -82,6 +83,7 @@ class WorkerProcess:
     def __init__(self, command: Sequence[str], log: WorkerLog, on_end: Callable[[], None]) -> None:
         self.ended = False
         self._log = log
+        self._frames = FrameReader()
         environment = os.environ | {
             # An abort in native code would start a debugger and print to the terminal.
             "GGML_NO_BACKTRACE": "1",
@@ -137,17 +139,19 @@ class WorkerProcess:
             ValueError: `reap` has closed this end.
         """
         assert self._process.stdin is not None
+        self._log.mark()
         write_frame(self._process.stdin.fileno(), command)
 
-    def read(self) -> bytes | None:
+    def read(self, timeout: float) -> bytes | None:
         """The next event's frame; None when the worker has closed its end.
 
         Raises:
+            TimeoutError: None has come in so many seconds.
             ProtocolError: It is no frame.
             OSError, ValueError: `reap` has closed this end.
         """
         assert self._process.stdout is not None
-        return read_frame(self._process.stdout.fileno())
+        return self._frames.read(self._process.stdout.fileno(), timeout)
 
     # -- the end --------------------------------------------------------------------
 
@@ -162,7 +166,7 @@ class WorkerProcess:
             self._process.kill()
 
     def kill(self) -> None:
-        """End the worker at once."""
+        """End the worker at once, whatever it does and also where it was stopped."""
         self._process.kill()
 
     def reap(self) -> None:
@@ -175,11 +179,13 @@ class WorkerProcess:
             self._process.wait(EXIT_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            # One that waits for a disk that does not answer can't even be killed.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(EXIT_TIMEOUT)
 
-    def death(self) -> EngineDied:
+    def death(self, moment: Moment) -> EngineDied:
         """Why it ended, in a sentence; it has been reaped."""
-        return self._log.end_of(self._process.returncode)
+        return explained_death(self._process.returncode, moment, self._log)
 
 
 @contextlib.contextmanager

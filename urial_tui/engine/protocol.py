@@ -19,8 +19,11 @@ import msgspec
 from urial_tui.engine.shift_class import ShiftClass as ShiftClass
 from urial_tui.engine.shift_class import shift_class as shift_class
 from urial_tui.engine.values import Alternative as Alternative
+from urial_tui.engine.values import Device as Device
 from urial_tui.engine.values import EngineOptions as EngineOptions
 from urial_tui.engine.values import KVType as KVType
+from urial_tui.engine.values import MemoryKind as MemoryKind
+from urial_tui.engine.values import ModelInfo as ModelInfo
 from urial_tui.engine.values import Piece as Piece
 from urial_tui.engine.values import Sampling as Sampling
 from urial_tui.engine.values import Segment as Segment
@@ -31,7 +34,6 @@ from urial_tui.engine.values import TextSegment as TextSegment
 from urial_tui.engine.values import TokenSegment as TokenSegment
 from urial_tui.engine.values import TracedToken as TracedToken
 from urial_tui.engine.values import Turn as Turn
-from urial_tui.engine.values import Value as Value
 from urial_tui.engine.values import Watch as Watch
 
 VERSION = 4
@@ -39,7 +41,6 @@ VERSION = 4
 
 StopReason = Literal["eos", "stop", "length", "cancelled"]
 PreambleSource = Literal["memory", "disk", "computed"]
-MemoryKind = Literal["attention", "sliding-window", "recurrent", "hybrid"]
 Slot = Literal["main", "second"]
 """Where a model is loaded: `main` answers and is scored, `second` is what it is scored against
 and what reads an answer along while `main` writes it."""
@@ -219,45 +220,6 @@ class LoadProgress(_Event, frozen=True, kw_only=True, tag="load-progress"):
     fraction: float
 
 
-class Device(Value, frozen=True, kw_only=True):
-    """A compute device that the native library sees. `memory_total` in bytes, 0 if unknown."""
-
-    name: str
-    description: str
-    kind: str
-    memory_total: int = 0
-
-
-class ModelInfo(Value, frozen=True, kw_only=True):
-    """What was loaded. Sizes in bytes; `n_swa` 0 where there is no sliding window.
-
-    `chat_template` is Jinja source from the file: to be rendered in a sandbox only. `bos`
-    and `eos` are the texts of these tokens; `adds_bos`: every context starts with BOS.
-    """
-
-    path: str
-    name: str
-    architecture: str
-    description: str
-    parameters: int
-    size: int
-    n_vocab: int
-    n_ctx: int
-    n_ctx_train: int
-    n_layer: int
-    n_swa: int
-    memory: MemoryKind
-    threads: int
-    gpu_layers: int
-    kv_type: KVType
-    chat_template: str = ""
-    bos: str = ""
-    eos: str = ""
-    adds_bos: bool = False
-    adapter: str | None = None
-    devices: tuple[Device, ...] = ()
-
-
 class Loaded(_Event, frozen=True, kw_only=True, tag="loaded"):
     """Final event of LoadModel."""
 
@@ -431,6 +393,24 @@ class Failed(_Event, frozen=True, kw_only=True, tag="failed"):
     hint: str = ""
 
 
+class Silence(_Event, frozen=True, kw_only=True, tag="silence"):
+    """Nothing has come for `seconds`. The client says so itself; no worker sends it.
+
+    `ends_in`: seconds in which a worker that was asked to stop is ended; None where nobody
+    asked.
+    """
+
+    id: int
+    seconds: float
+    ends_in: float | None = None
+
+    def in_words(self, key: str) -> str:
+        """What to tell the user, who ends the worker with `key`; it starts with a small letter."""
+        if self.ends_in is None:
+            return f"no sign of life for {self.seconds:.0f} s; {key} ends it"
+        return f"it does not stop; ended in {max(1.0, self.ends_in):.0f} s"
+
+
 Event = (
     Ready
     | Notice
@@ -450,4 +430,5 @@ Event = (
     | TracedTokens
     | Traced
     | Failed
+    | Silence
 )

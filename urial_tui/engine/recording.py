@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from urial_tui import __version__
+from urial_tui.engine.death import Moment
 from urial_tui.engine.frames import (
     FRAME_HEAD,
     ProtocolError,
@@ -176,16 +177,16 @@ class RecordedProcess(WorkerProcess):
         self._recorder.add(Sent(at=self._recorder.now, body=encode(command)))
         super().write(command)
 
-    def read(self) -> bytes | None:
+    def read(self, timeout: float) -> bytes | None:
         """The next event's frame, recorded."""
-        frame = super().read()
+        frame = super().read(timeout)
         if frame is not None:
             self._recorder.add(Received(at=self._recorder.now, body=frame))
         return frame
 
-    def death(self) -> EngineDied:
+    def death(self, moment: Moment) -> EngineDied:
         """Why it ended, recorded as it is told."""
-        error = super().death()
+        error = super().death(moment)
         self._recorder.add(Died(at=self._recorder.now, message=error.message, hint=error.hint))
         return error
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from urial_tui.engine.death import Moment
 from urial_tui.engine.frames import ProtocolError, decode_command, decode_event, encode
 from urial_tui.engine.protocol import VERSION, Cancel, Command, Ready, Shutdown
 from urial_tui.engine.recording import Died, Received, Recording, Sent, Started
@@ -162,8 +163,11 @@ class ReplayedWorker:
             if self._exchange is not None:
                 self._replies = deque(_readdressed(self._exchange, command))
 
-    def read(self) -> bytes | None:
-        """The next reply, after its time; None where the recording has no more of them."""
+    def read(self, timeout: float) -> bytes | None:
+        """The next reply, after its time; None where the recording has no more of them.
+
+        No reply takes so long that the client gives up (`timeout`).
+        """
         if self.ended or not self._replies:
             return None
         reply = self._replies.popleft()
@@ -186,7 +190,7 @@ class ReplayedWorker:
     def reap(self) -> None:
         """Nothing is left of it."""
 
-    def death(self) -> EngineDied:
+    def death(self, moment: Moment) -> EngineDied:
         """What was said about it, or that there is no more."""
         died = self._exchange.death if self._exchange else None
         return EngineDied(died.message, died.hint) if died else _ENDED

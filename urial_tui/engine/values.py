@@ -1,6 +1,6 @@
-"""What the client asks the worker with: texts and tokens, and how to run, sample and stop.
+"""What messages are made of: texts and tokens; how to run, sample and stop; what was loaded.
 
-Parts of the commands in `protocol`, which names them, too. Token ids are the history:
+Parts of the commands and events in `protocol`, which names them, too. Token ids are the history:
 `TextSegment`s are tokenised once, by the worker; `TokenSegment`s are used as they are.
 """
 
@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 KVType = Literal["f16", "q8_0", "q4_0"]
+MemoryKind = Literal["attention", "sliding-window", "recurrent", "hybrid"]
 Stage = Literal["penalties", "dry", "top-k", "top-p", "min-p", "temperature", "greedy"]
 """A sampler of the chain. The last one of a chain without `greedy` is followed by a draw."""
 
@@ -164,3 +165,42 @@ class Piece(Value, frozen=True, kw_only=True, array_like=True):
     data: bytes
     control: bool = False
     ends: bool = False
+
+
+class Device(Value, frozen=True, kw_only=True):
+    """A compute device that the native library sees. `memory_total` in bytes, 0 if unknown."""
+
+    name: str
+    description: str
+    kind: str
+    memory_total: int = 0
+
+
+class ModelInfo(Value, frozen=True, kw_only=True):
+    """What was loaded. Sizes in bytes; `n_swa` 0 where there is no sliding window.
+
+    `chat_template` is Jinja source from the file: to be rendered in a sandbox only. `bos`
+    and `eos` are the texts of these tokens; `adds_bos`: every context starts with BOS.
+    """
+
+    path: str
+    name: str
+    architecture: str
+    description: str
+    parameters: int
+    size: int
+    n_vocab: int
+    n_ctx: int
+    n_ctx_train: int
+    n_layer: int
+    n_swa: int
+    memory: MemoryKind
+    threads: int
+    gpu_layers: int
+    kv_type: KVType
+    chat_template: str = ""
+    bos: str = ""
+    eos: str = ""
+    adds_bos: bool = False
+    adapter: str | None = None
+    devices: tuple[Device, ...] = ()

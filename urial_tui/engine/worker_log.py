@@ -1,17 +1,32 @@
-"""What a worker leaves behind: its log file, and the sentence about its end."""
+"""What a worker leaves behind on the disk: its log file, and its last words there.
+
+llama.cpp's warnings stand there with `WARNING` in front, written so by the worker, for they
+tell nothing about an end.
+"""
 
 from __future__ import annotations
 
 import os
-import signal
+import re
 from pathlib import Path
 from typing import IO
 
-from urial_tui.errors import EngineDied
 from urial_tui.sanitize import sanitize_line
+
+WARNING = "warning: "
+"""Starts each line that the library wrote as a warning."""
 
 _KEPT = 8
 """Log files of earlier workers."""
+
+_TAIL = 8192
+"""Bytes of the log that are looked at."""
+
+_LONGEST = 200
+"""Characters that are quoted."""
+
+_DIRECTORIES = re.compile(r"\S*/(?=[^/\s]+:\d+: )")
+"""In front of a source file's name and line: where the library was built."""
 
 
 class WorkerLog:
@@ -19,6 +34,7 @@ class WorkerLog:
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        self._asked_at = 0
 
     def open(self) -> IO[bytes]:
         """The log to append to, or the null device; the oldest logs beside it are removed."""
@@ -28,36 +44,29 @@ class WorkerLog:
             old = sorted(directory.glob("engine-*.log"), key=lambda file: file.stat().st_mtime)
             for file in old[:-_KEPT]:
                 file.unlink(missing_ok=True)
-            return self.file.open("ab")
+            log = self.file.open("ab")
         except OSError:
             return Path(os.devnull).open("ab")
+        self.mark()
+        return log
 
-    def end_of(self, code: int | None) -> EngineDied:
-        """Why a worker with this exit code ended, in a sentence with its last words."""
-        hint = "Load the model again; nothing of the conversation is lost."
-        if code is not None and code < 0:
-            try:
-                name = signal.Signals(-code).name
-            except ValueError:
-                name = f"signal {-code}"
-            cause = f"it was ended by {name}"
-            if -code == signal.SIGKILL:
-                cause += ", as the system does when memory runs out"
-                hint += " A smaller model or context needs less memory."
-        else:
-            cause = f"it exited with code {code}"
-        last = self._last_line()
-        said = f' Its last words: "{last}".' if last else ""
-        return EngineDied(f"The engine stopped: {cause}.{said}", f"{hint} Its log is {self.file}.")
+    def mark(self) -> None:
+        """Something is asked of the worker now; what it said before has nothing to do with it."""
+        try:
+            self._asked_at = self.file.stat().st_size
+        except OSError:
+            self._asked_at = 0
 
-    def _last_line(self) -> str:
+    def last_words(self) -> str:
+        """The last line since `mark` that is no mere warning, to be shown; "" if there is none."""
         try:
             with self.file.open("rb") as log:
-                log.seek(0, os.SEEK_END)
-                log.seek(max(0, log.tell() - 4096))
-                lines = log.read(4096).decode("utf-8", "replace").splitlines()
+                end = log.seek(0, os.SEEK_END)
+                start = max(self._asked_at, end - _TAIL)
+                log.seek(start)
+                lines = log.read(_TAIL).decode("utf-8", "replace").splitlines()
         except OSError:
             return ""
-        return next(
-            (sanitize_line(line.strip())[:200] for line in reversed(lines) if line.strip()), ""
-        )
+        words = (line.strip() for line in reversed(lines) if not line.startswith(WARNING))
+        line = next((line for line in words if line), "")
+        return sanitize_line(_DIRECTORIES.sub("", line))[:_LONGEST]

@@ -28,6 +28,7 @@ from urial_tui.engine.protocol import (
     Notice,
     PrefillProgress,
     PromptReady,
+    Silence,
     TextDelta,
 )
 from urial_tui.errors import EngineDied, UrialError
@@ -44,7 +45,7 @@ from urial_tui.tui.comparison_messages import (
 )
 from urial_tui.tui.comparison_result import Result, result_of
 from urial_tui.tui.job_thread import JobThread
-from urial_tui.tui.messages import EngineNotice
+from urial_tui.tui.messages import EngineNotice, EngineSilent
 from urial_tui.tui.side_choice import SideChoice, side_of
 
 _T = TypeVar("_T")
@@ -265,6 +266,8 @@ class ComparisonThread(JobThread[Engine]):
                 self._tell(Scoring(done, total))
             case Notice(message=message):
                 self._tell(EngineNotice(message))
+            case Silence():
+                self._tell(EngineSilent(event))
             case _:
                 pass
 

@@ -28,6 +28,7 @@ from urial_tui.engine.protocol import (
     PromptReady,
     Sampling,
     Shifts,
+    Silence,
     TextDelta,
     Trace,
     Traced,
@@ -47,6 +48,7 @@ from urial_tui.tui.messages import (
     AnswerStarted,
     EngineNotice,
     EngineReady,
+    EngineSilent,
     EngineTrouble,
     ModelLoaded,
     ModelLoading,
@@ -153,6 +155,11 @@ class EngineThread(JobThread[ChatEngine]):
         Nothing is told of it, and any other job ends it.
         """
         self._give(lambda engine: self._read_ahead(engine, conversation))
+
+    def interrupt(self) -> None:
+        """End whatever the engine does now, loading too; it is gone if it does not obey."""
+        if self._engine is not None:
+            self._engine.cancel()
 
     def open_second(self, find: FindModel, choice: SideChoice, options: EngineOptions) -> None:
         """Load what is to read answers along, beside the model that is loaded.
@@ -379,8 +386,8 @@ class EngineThread(JobThread[ChatEngine]):
             if not self._closing:
                 tell(TraceEnded(error, left_out))
 
-    @staticmethod
     def _follow_trace(
+        self,
         engine: ChatEngine,
         request: Trace,
         tell: Callable[[Message], object],
@@ -395,6 +402,8 @@ class EngineThread(JobThread[ChatEngine]):
                     tell(TraceReading(event.done, event.total))
                 case TracedTokens():
                     tell(TokensTraced(event.tokens, event.pieces, event.total))
+                case Silence():
+                    self._tell(EngineSilent(event))
                 case Traced():
                     left_out = event.left_out
         return left_out
@@ -417,5 +426,7 @@ class EngineThread(JobThread[ChatEngine]):
                 self._tell(PreamblePinned(event.tokens, event.source))
             case Notice():
                 self._tell(EngineNotice(event.message))
+            case Silence():
+                self._tell(EngineSilent(event))
             case _:
                 pass

@@ -12,7 +12,7 @@ from textual.message import Message
 
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.protocol import ModelInfo, Piece, PreambleSource, TracedToken
+from urial_tui.engine.protocol import ModelInfo, Piece, PreambleSource, Silence, TracedToken
 from urial_tui.errors import UrialError
 from urial_tui.prompting.preamble import Preamble
 
@@ -164,6 +164,14 @@ class EngineNotice(EngineMessage):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.text = text
+
+
+class EngineSilent(EngineMessage):
+    """The engine gives no sign of life."""
+
+    def __init__(self, silence: Silence) -> None:
+        super().__init__()
+        self.silence = silence
 
 
 class EngineTrouble(EngineMessage):

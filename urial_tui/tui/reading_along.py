@@ -18,13 +18,14 @@ from urial_tui.engine.protocol import (
     LoadProgress,
     Notice,
     PrefillProgress,
+    Silence,
     Turn,
     Watch,
 )
 from urial_tui.errors import EngineDied, UrialError
 from urial_tui.mistakes import explaining
 from urial_tui.models.loading import LoadFile
-from urial_tui.tui.messages import EngineNotice, EngineTrouble
+from urial_tui.tui.messages import EngineNotice, EngineSilent, EngineTrouble
 from urial_tui.tui.side_choice import SideChoice, side_of
 from urial_tui.tui.xray_messages import (
     AnswerWatched,
@@ -151,6 +152,8 @@ class ReadingAlong:
                     self._tell(SecondLoading("reading the preamble", done / max(1, total)))
                 case Notice(message=message):
                     self._tell(EngineNotice(message))
+                case Silence():
+                    self._tell(EngineSilent(event))
                 case _:
                     pass
 

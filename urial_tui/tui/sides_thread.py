@@ -24,6 +24,7 @@ from urial_tui.engine.protocol import (
     PrefillProgress,
     PromptReady,
     Sampling,
+    Silence,
     TextDelta,
 )
 from urial_tui.errors import StoreError, UrialError
@@ -87,6 +88,8 @@ class SidesThread(JobThread[SideEngines]):
         self._fits = fits
         self._stopped = threading.Event()
         self._writing = False
+        self._silent = False
+        """Whether the engine in use gives no sign of life."""
 
     def answer(self, question: SidesQuestion) -> None:
         """Answer a question on both sides; both answers become siblings."""
@@ -94,10 +97,13 @@ class SidesThread(JobThread[SideEngines]):
         self._give(lambda engines: self._answer(engines, question, stopped))
 
     def stop(self) -> None:
-        """End both answers, be they written or still to come; their text stays."""
+        """End both answers, be they written or still to come; their text stays.
+
+        A model that is being loaded goes on, unless it gives no sign of life.
+        """
         self._stopped.set()
         engines = self._engine
-        if self._writing and engines is not None:
+        if (self._writing or self._silent) and engines is not None:
             engines.cancel()
 
     # -- in the thread --------------------------------------------------------------
@@ -199,6 +205,7 @@ class SidesThread(JobThread[SideEngines]):
             self._writing = False
 
     def _pass_on(self, question_id: int, place: int, event: Event) -> None:
+        self._silent = isinstance(event, Silence)
         match event:
             case LoadProgress():
                 self._tell(SideWaits(question_id, place, f"loading {event.fraction:.0%}"))
@@ -210,6 +217,8 @@ class SidesThread(JobThread[SideEngines]):
                 self._tell(SideWaits(question_id, place, "writing"))
             case Notice():
                 self._tell(SideNotice(question_id, place, event.message))
+            case Silence():
+                self._tell(SideWaits(question_id, place, event.in_words("Esc")))
             case _:
                 pass
 

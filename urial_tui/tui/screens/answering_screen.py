@@ -191,7 +191,10 @@ class AnsweringScreen(EngineScreen):
         An error that was told has been read.
         """
         self.settle_trouble()
-        if self._waiting is not None:
+        if self.silent and not self.answering:
+            self.show_status(state="stopping")
+            self.engine.interrupt()
+        elif self._waiting is not None:
             self._waiting = None
             view, self._answer, self._asking = self._answer, None, None
             if view is not None:

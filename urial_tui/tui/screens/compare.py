@@ -36,7 +36,7 @@ from urial_tui.tui.comparison_messages import (
 from urial_tui.tui.comparison_result import Position, Result
 from urial_tui.tui.comparison_thread import ComparisonThread, Subject
 from urial_tui.tui.keys import key_name
-from urial_tui.tui.messages import EngineBug, EngineNotice
+from urial_tui.tui.messages import EngineBug, EngineNotice, EngineSilent
 from urial_tui.tui.screens.pick_side import PickSideScreen
 from urial_tui.tui.screens.prompt_screen import PromptScreen
 from urial_tui.tui.side_choice import SideChoice, contexts_of_side
@@ -306,6 +306,11 @@ class CompareScreen(PromptScreen):
         else:
             self._say("stopped, not scored")
         self._show_parts()
+
+    @on(EngineSilent)
+    def show_silence(self, event: EngineSilent) -> None:
+        """The engine may hang: say so, and which key ends it."""
+        self._say(event.silence.in_words(key_name(self, "compare.back")))
 
     @on(EngineNotice)
     def show_notice(self, event: EngineNotice) -> None:

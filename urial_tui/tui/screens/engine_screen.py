@@ -6,6 +6,7 @@ changes widgets as the messages of the engine's thread come in, and never waits 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -23,6 +24,7 @@ from urial_tui.tui.messages import (
     EngineBug,
     EngineNotice,
     EngineReady,
+    EngineSilent,
     EngineTrouble,
     ModelLoaded,
     ModelLoading,
@@ -36,6 +38,10 @@ from urial_tui.tui.widgets.status_line import StatusLine
 from urial_tui.wording import amount
 
 MakeEngineThread = Callable[[Screen[None]], EngineThread]
+
+
+SILENCE_HOLDS = 8.0
+"""Seconds that a report of silence counts; the next one comes before they are over."""
 
 
 class EngineScreen(PromptScreen):
@@ -67,6 +73,8 @@ class EngineScreen(PromptScreen):
         """Whether questions can be answered."""
         self.model_coming = False
         self._find_model = find_model
+        self._clock = time.monotonic
+        self._silent_at: float | None = None
 
     def load(self) -> None:
         """Load the model and pin the preamble."""
@@ -127,6 +135,17 @@ class EngineScreen(PromptScreen):
     def show_notice(self, event: EngineNotice) -> None:
         """The engine has something to say."""
         self.notify(sanitize_line(event.text), markup=False)
+
+    @on(EngineSilent)
+    def show_silence(self, event: EngineSilent) -> None:
+        """The engine may hang: say so, and which key ends it."""
+        self._silent_at = self._clock()
+        self.show_status(state=event.silence.in_words(key_name(self, "chat.stop")))
+
+    @property
+    def silent(self) -> bool:
+        """Whether the engine gave no sign of life when that was looked at last."""
+        return self._silent_at is not None and self._clock() - self._silent_at < SILENCE_HOLDS
 
     @on(EngineTrouble)
     def show_trouble(self, event: EngineTrouble) -> None:

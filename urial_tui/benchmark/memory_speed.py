@@ -19,7 +19,8 @@ import numpy as np
 from urial_tui.errors import ModelError
 from urial_tui.memory import MachineMemory, machine_memory
 from urial_tui.models.gguf_file import Header, Malformed, Truncated, read_header
-from urial_tui.models.header import inspect_header, part_paths
+from urial_tui.models.header import inspect_header
+from urial_tui.models.parts import part_paths
 
 _ARRAY_BYTES = 256_000_000
 """Far more than any cache holds."""

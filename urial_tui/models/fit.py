@@ -27,7 +27,7 @@ from urial_tui.engine.protocol import KVType
 from urial_tui.errors import ModelError
 from urial_tui.memory import MachineMemory, machine_memory
 from urial_tui.models.gguf_file import Metadata
-from urial_tui.models.header import check_gguf, part_paths
+from urial_tui.models.header import check_gguf, model_parts
 from urial_tui.sanitize import sanitize_line
 
 PROCESS_BYTES = 128_000_000
@@ -59,12 +59,7 @@ def memory_need(path: Path, header: Metadata, *, n_ctx: int, kv_type: KVType) ->
         ModelError: The file is a part of a model and not the first.
     """
     n_ctx = context_tokens(n_ctx, header.number("context_length"))
-    weights = 0
-    for part in part_paths(path, header.parts):
-        try:
-            weights += part.stat().st_size
-        except OSError:
-            weights += header.size
+    weights = sum(part.size for part in model_parts(path))
     embedding = header.number("embedding_length") or 0
     feed_forward = max(_layer_values(header, "feed_forward_length", 0), default=0)
     vocabulary = header.lengths.get("tokenizer.ggml.tokens", 0)

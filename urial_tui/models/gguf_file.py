@@ -10,6 +10,7 @@ token of the vocabulary, which takes seconds for 262,144 of them; this one takes
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import struct
 from collections.abc import Mapping
@@ -28,6 +29,10 @@ MAX_HEADER_BYTES = 1 << 30
 MAX_KEY_BYTES = 65_535
 MAX_KEPT_BYTES = 65_536
 """Longer strings (chat templates) are skipped; longer arrays too."""
+MAX_KEPT_TOGETHER = 32 << 20
+"""Bytes of all keys and values that are kept."""
+MAX_TENSOR_NAME_BYTES = 63
+"""llama.cpp reads no longer ones (ggml.h, GGML_MAX_NAME)."""
 
 HEAD = struct.Struct("<4sIQQ")
 _U32 = struct.Struct("<I")
@@ -65,6 +70,14 @@ _BLOCKS = {
 """Elements and bytes of a block by tensor type (ggml.h, enum ggml_type)."""
 
 
+class TensorInfo(msgspec.Struct, frozen=True):
+    """A line of the tensor table. Foreign text, and numbers that nothing was compared with yet."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+
+
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     """What the keys of a GGUF file say; without those behind the vocabulary.
 
@@ -99,6 +112,16 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
         value = self.metadata.get(f"{self.architecture}.{key}")
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
+    def each(self, key: str) -> tuple[int, ...]:
+        """The integers of the architecture that a key holds: one, one for each layer, or none."""
+        value = self.metadata.get(f"{self.architecture}.{key}")
+        values = value if isinstance(value, tuple) else (value,)
+        return tuple(v for v in values if isinstance(v, int) and not isinstance(v, bool))
+
+    def most(self, key: str) -> int | None:
+        """The largest of these; None if there is none."""
+        return max(self.each(key), default=None)
+
     def numbers(self, key: str, count: int) -> tuple[int, ...] | None:
         """Like `number`, for a value that is given once or once for each of `count` layers."""
         value = self.metadata.get(f"{self.architecture}.{key}")
@@ -115,6 +138,7 @@ class Header(Metadata, frozen=True, kw_only=True):
     `data_start` and `data_size`: of the tensors, in bytes. `parameters`: elements of all
     tensors. `complete`: every tensor's type is known, so that `data_size` covers them all.
     `tensor_bytes`: the size of each tensor of a known type by its name.
+    `tensor_table`: the tensors.
     """
 
     version: int
@@ -124,6 +148,7 @@ class Header(Metadata, frozen=True, kw_only=True):
     parameters: int
     complete: bool
     tensor_bytes: Mapping[str, int]
+    tensor_table: tuple[TensorInfo, ...] = ()
 
     @property
     def expected_size(self) -> int:
@@ -173,9 +198,9 @@ class _Reader:
     def u64(self) -> int:
         return int(_U64.unpack(self.take(8))[0])
 
-    def key(self) -> str:
+    def key(self, limit: int = MAX_KEY_BYTES) -> str:
         length = self.u64()
-        if length > MAX_KEY_BYTES:
+        if length > limit:
             raise Malformed(f"a name in it is {length} bytes long")
         return self.take(length).decode("utf-8", "replace")
 
@@ -227,8 +252,10 @@ def _metadata(
     """
     metadata: dict[str, Value] = {}
     lengths: dict[str, int] = {}
+    kept = 0
     for _ in range(keys):
         key = reader.key()
+        kept += len(key)
         kind = reader.u32()
         if kind == _ARRAY:
             kind, count = reader.u32(), reader.u64()
@@ -238,14 +265,18 @@ def _metadata(
             values = _array(reader, kind, count)
             if values is not None:
                 metadata[key] = values
+                kept += 8 * len(values)
         elif kind == _STRING:
             length = reader.u64()
             if length > MAX_KEPT_BYTES:
                 reader.skip(length)
             else:
                 metadata[key] = reader.take(length).decode("utf-8", "replace")
+                kept += length
         else:
             metadata[key] = _scalar(reader, kind)
+        if kept > MAX_KEPT_TOGETHER:
+            raise Malformed(f"its keys hold more than {MAX_KEPT_TOGETHER >> 20} MiB")
         if limit and reader.position >= limit:
             break
     return metadata, lengths
@@ -338,15 +369,16 @@ def read_header(file: BinaryIO) -> Header:
     data_size = parameters = 0
     complete = True
     tensor_bytes: dict[str, int] = {}
+    table = []
     for _ in range(tensors):
-        name = reader.key()
+        name = reader.key(MAX_TENSOR_NAME_BYTES)
         dimensions = reader.u32()
         if dimensions > 4:
             raise Malformed(f"a tensor in it has {dimensions} dimensions")
-        elements = 1
-        for _ in range(dimensions):
-            elements *= reader.u64()
+        shape = tuple(reader.u64() for _ in range(dimensions))
         kind, offset = reader.u32(), reader.u64()
+        table.append(TensorInfo(name, shape, kind))
+        elements = math.prod(shape)
         parameters += elements
         block = _BLOCKS.get(kind)
         if block is None:
@@ -365,4 +397,5 @@ def read_header(file: BinaryIO) -> Header:
         parameters=parameters,
         complete=complete,
         tensor_bytes=tensor_bytes,
+        tensor_table=tuple(table),
     )

@@ -7,12 +7,11 @@ is mistaken for one. `inspect_header` walks the whole header (0.1 s for a vocabu
 
 from __future__ import annotations
 
-import stat
-from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from urial_tui.errors import ModelError
+from urial_tui.files import open_regular, reason
 from urial_tui.models.gguf_file import (
     HEAD,
     MAX_KEYS,
@@ -21,16 +20,23 @@ from urial_tui.models.gguf_file import (
     Malformed,
     Metadata,
     Truncated,
-    Value,
     read_header,
     read_start,
     tokenizer_digest,
 )
+from urial_tui.models.kinds import Kind, Refusal, refuse_kind, refuse_tensors
+from urial_tui.models.parts import (
+    Part,
+    found_parts,
+    is_named_like_a_part,
+    is_named_like_a_piece,
+    part_paths,
+)
+from urial_tui.models.shape import unsound
 from urial_tui.sanitize import sanitize_line
 
-Kind = Literal["model", "adapter"]
-
-_NO_LANGUAGE_MODEL = {"clip": "an image encoder", "mmproj": "an image encoder"}
+MAX_FILE = 1 << 46
+"""Bytes: 64 TiB. No file is larger, so a header that says so is damaged."""
 
 
 def check_gguf(path: Path, kind: Kind = "model") -> Metadata:
@@ -48,7 +54,7 @@ def check_gguf(path: Path, kind: Kind = "model") -> Metadata:
             raise _cut_off(path) from error
         except Malformed as error:
             raise _garbled(path, str(error)) from error
-    _check_kind(path, start.metadata, kind)
+    _refuse(path, refuse_kind(start, kind))
     return start
 
 
@@ -58,29 +64,27 @@ def inspect_header(path: Path, kind: Kind = "model") -> Header:
     Raises:
         ModelError: As `check_gguf`; or the header is garbled, or the file is cut off.
     """
-    with _open(path) as file:
-        _check_head(path, file.read(HEAD.size), file)
-        try:
-            header = read_header(file)
-        except Truncated as error:
-            raise _cut_off(path) from error
-        except Malformed as error:
-            raise _garbled(path, str(error)) from error
-    _check_kind(path, header.metadata, kind)
-    if header.expected_size > header.size:
-        raise _cut_off(path, header.size, header.expected_size)
+    header = _whole(path)
+    _refuse(path, refuse_kind(header, kind))
     if header.parts > 1:
         _check_parts(path, header)
-    elif not header.tensors:
+    if header.expected_size > MAX_FILE:
+        raise _garbled(path, f"it claims to be {header.expected_size} bytes long")
+    if header.expected_size > header.size:
+        raise _cut_off(path, header.size, header.expected_size)
+    if kind == "model" and header.parts == 1 and not header.tensors:
         raise ModelError(
             f"The file {_shown(path)} holds no weights, only a vocabulary.",
             "Use the .gguf file of the whole model.",
         )
+    _refuse(path, refuse_tensors(header, kind))
     if kind == "model" and "tokenizer.ggml.tokens" not in header.lengths:
         raise ModelError(
             f"The file {_shown(path)} holds no vocabulary, so it is not a language model.",
             "Use the .gguf file of the language model that it belongs to.",
         )
+    if kind == "model" and (why := unsound(header)):
+        raise _garbled(path, why)
     return header
 
 
@@ -100,62 +104,84 @@ def same_tokenizer(first: Path, second: Path) -> bool:
     return len(digests) == 1
 
 
-def part_paths(path: Path, parts: int) -> list[Path]:
-    """The files of a model in `parts` files, in order; `path` names the first.
+def model_parts(path: Path) -> tuple[Part, ...]:
+    """All files of a model in their order, with their sizes; for most models it is one.
 
-    llama.cpp finds them by their names: NAME-00001-of-00003.gguf and so on.
+    Where a name looks like a part's, the whole header is read: the number of parts often stands
+    behind the vocabulary.
 
     Raises:
-        ModelError: `path` is not named like a first part.
+        ModelError: The file is no model, not the first part, or a part is missing.
     """
-    if parts <= 1:
-        return [path]
-    end = f"-00001-of-{parts:05d}.gguf"
-    if not path.name.endswith(end):
+    header = check_gguf(path)
+    if header.parts == 1 and is_named_like_a_part(path):
+        header = _whole(path)
+    return found_parts(part_paths(path, header.parts))
+
+
+def inspect_adapter(path: Path, model: Metadata) -> Header:
+    """Read the whole header of a LoRA adapter, and whether it was made for models like `model`.
+
+    Raises:
+        ModelError: It is no LoRA, or an incomplete one, or was made for another architecture.
+    """
+    header = inspect_header(path, kind="adapter")
+    if header.architecture != model.architecture:
         raise ModelError(
-            f"The file {_shown(path)} is one of {parts} parts of a model, and not named like "
-            "the first.",
-            f"Load the part whose name ends in {end}; do not rename the parts.",
+            f"The adapter {_shown(path)} was made for models of the architecture "
+            f"'{_word(header.architecture)}', and this model is of '{_word(model.architecture)}'.",
+            "Use an adapter that was made for this model.",
         )
-    stem = path.name.removesuffix(end)
-    return [
-        path.with_name(f"{stem}-{part:05d}-of-{parts:05d}.gguf") for part in range(1, parts + 1)
-    ]
+    return header
+
+
+def _whole(path: Path) -> Header:
+    with _open(path) as file:
+        _check_head(path, file.read(HEAD.size), file)
+        try:
+            return read_header(file)
+        except Truncated as error:
+            raise _cut_off(path) from error
+        except Malformed as error:
+            raise _garbled(path, str(error)) from error
 
 
 def _check_parts(path: Path, header: Header) -> None:
-    missing = [part for part in part_paths(path, header.parts) if not part.is_file()]
-    if missing:
+    if header.size > header.expected_size and _starts_another(path, header):
         raise ModelError(
-            f"The model {_shown(path)} has {header.parts} parts, and {_shown(missing[0])} "
-            "is missing.",
-            "Put all parts into one directory.",
+            f"The file {_shown(path)} holds the parts of a model joined end to end, which "
+            "llama.cpp can't read.",
+            "Get the parts again and keep them as they are, in one directory: only the first is "
+            "loaded.",
         )
+    first, *others = found_parts(part_paths(path, header.parts))
+    assert first.path == path
+    for part in others:
+        other = _whole(part.path)
+        if other.expected_size > other.size:
+            raise _cut_off(part.path, other.size, other.expected_size)
+
+
+def _starts_another(path: Path, header: Header) -> bool:
+    """Whether another GGUF file begins where a file's tensors end."""
+    with _open(path) as file:
+        file.seek(header.expected_size)
+        # Writers pad the last tensor, too.
+        return b"GGUF" in file.read(4096)
 
 
 def _open(path: Path) -> BinaryIO:
     """The file, opened for reading. Only regular files: reading a pipe would hang."""
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise ModelError(
-                f"{_shown(path)} is a directory, not a model file.",
-                "Give the path of a .gguf file.",
-            )
-        if not stat.S_ISREG(mode):
-            raise ModelError(
-                f"{_shown(path)} is not a regular file.", "Give the path of a .gguf file."
-            )
-        return path.open("rb")
+        return open_regular(path)
     except FileNotFoundError as error:
         raise ModelError(
             f"There is no file {_shown(path)}.",
             "Check the path, or choose a model from `urial models list`.",
         ) from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except OSError as error:
         raise ModelError(
-            f"The model file {_shown(path)} can't be read: {reason}.",
+            f"The model file {_shown(path)} can't be read: {reason(error)}.",
             "Check the path and the file's permissions.",
         ) from error
 
@@ -220,29 +246,9 @@ def _looks_like(head: bytes) -> str:
     return ""
 
 
-def _check_kind(path: Path, metadata: Mapping[str, Value], kind: Kind) -> None:
-    said = metadata.get("general.type")
-    architecture = metadata.get("general.architecture")
-    is_adapter = said == "adapter"
-    if kind == "model" and is_adapter:
-        raise ModelError(
-            f"The file {_shown(path)} is a LoRA adapter, not a model.",
-            "Give it after the model it was made for, as MODEL+ADAPTER.",
-        )
-    if kind == "adapter" and not is_adapter and (said or architecture):
-        raise ModelError(
-            f"The file {_shown(path)} is not a LoRA adapter"
-            + (" but a model." if said in (None, "model") else "."),
-            "After the '+' comes the .gguf file of a LoRA adapter.",
-        )
-    other = _NO_LANGUAGE_MODEL.get(str(said)) or _NO_LANGUAGE_MODEL.get(str(architecture))
-    if other is None and isinstance(said, str) and said not in ("model", "adapter"):
-        other = f"of the type '{sanitize_line(said)[:40]}'"
-    if other:
-        raise ModelError(
-            f"The file {_shown(path)} is {other}, not a language model.",
-            "Use the .gguf file of the language model that it belongs to.",
-        )
+def _refuse(path: Path, refusal: Refusal | None) -> None:
+    if refusal is not None:
+        raise ModelError(f"The file {_shown(path)} is {refusal.what}.", refusal.hint)
 
 
 def _cut_off(path: Path, size: int | None = None, expected: int | None = None) -> ModelError:
@@ -252,7 +258,10 @@ def _cut_off(path: Path, size: int | None = None, expected: int | None = None) -
         what = f"{size:,} of {expected:,} bytes are there"
     return ModelError(
         f"The model file {_shown(path)} is cut off: {what}.",
-        "Remove it and fetch the model again.",
+        "Join it with the pieces that it was cut into, in their order (`cat FIRST SECOND > "
+        "MODEL.gguf`)."
+        if is_named_like_a_piece(path)
+        else "Remove it and fetch the model again.",
     )
 
 
@@ -261,6 +270,10 @@ def _garbled(path: Path, why: str) -> ModelError:
         f"The model file {_shown(path)} is damaged: {sanitize_line(why)}.",
         "Remove it and fetch the model again.",
     )
+
+
+def _word(text: str) -> str:
+    return sanitize_line(text)[:40]
 
 
 def _shown(path: Path) -> str:

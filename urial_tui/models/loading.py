@@ -1,7 +1,7 @@
-"""Loading a resolved model, with what is known of its file in front and behind.
+"""Loading a resolved model, once its file was looked at.
 
-The memory it needs is compared with what there is before the worker touches it; and where
-the worker only knows that the library refused a file, the file itself is asked why.
+The whole header is read first, while a worker that was just started gets ready: what is
+damaged, no model that writes, or does not fit is refused before the library sees it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,16 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Protocol
 
-from urial_tui.engine.protocol import EngineOptions, Event, Notice, Slot
-from urial_tui.errors import EngineDied, EngineError
+from urial_tui.engine.protocol import EngineOptions, Event, KVType, Notice, Slot
+from urial_tui.errors import ModelError
 from urial_tui.models.fit import check_fit
-from urial_tui.models.header import inspect_header
+from urial_tui.models.gguf_file import Header
+from urial_tui.models.header import inspect_adapter, inspect_header
+from urial_tui.models.shape import head_sizes
+from urial_tui.sanitize import sanitize_line
+
+KV_BLOCK = 32
+"""Elements of a block of a quantised KV cache (q8_0 and q4_0 alike)."""
 
 
 class Loader(Protocol):
@@ -58,17 +64,28 @@ def load(
     """Load a model: Notice?, then the engine's own events.
 
     Raises:
-        ModelError: It needs more memory than there is, or its file is damaged.
+        ModelError: Its file is damaged or holds no model that writes text, the adapter is not
+            for it, it can't have such a KV cache, or it needs more memory than there is.
         EngineError: The worker refused it for another reason.
         EngineDied: The worker ended.
     """
+    header = inspect_header(path)
+    if adapter is not None:
+        inspect_adapter(adapter, header)
+    _check_kv_type(path, header, options.kv_type)
     warning = check_fit(path, n_ctx=options.n_ctx, kv_type=options.kv_type)
     if warning:
         yield Notice(id=0, message=warning)
-    try:
-        yield from engine.load(path, adapter=adapter, options=options, slot=slot)
-    except EngineDied:
-        raise
-    except EngineError:
-        inspect_header(path)
-        raise
+    yield from engine.load(path, adapter=adapter, options=options, slot=slot)
+
+
+def _check_kv_type(path: Path, header: Header, kv_type: KVType) -> None:
+    """Quantised caches hold blocks of 32 elements, and a head has to be whole blocks."""
+    odd = [size for size in head_sizes(header) if size % KV_BLOCK]
+    if kv_type != "f16" and odd:
+        raise ModelError(
+            f"The model {sanitize_line(path.name)} has attention heads of {odd[0]} elements, "
+            f'which a KV cache of engine.kv_type = "{kv_type}" can\'t hold: it takes multiples '
+            f"of {KV_BLOCK}.",
+            'Set engine.kv_type = "f16" for this model.',
+        )

@@ -1,0 +1,144 @@
+"""What a GGUF file holds, as its header tells: a model that writes text, or something else.
+
+Much that looks like a model can't write: encoders, rerankers, models that fill in a text in
+any order, parts of other models. llama.cpp loads most of them, and what they would answer is
+noise.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from urial_tui.models.gguf_file import Header, Metadata
+from urial_tui.sanitize import sanitize_line
+
+Kind = Literal["model", "adapter"]
+
+_RANK = 4
+"""enum llama_pooling_type: a reranker. Any other but 0 (none) makes one vector of a text."""
+
+_EMBEDS = "an embedding model, which makes vectors of texts and writes none"
+_RANKS = "a reranker, which scores texts and writes none"
+_DIFFUSES = "a diffusion model, which fills in a text in any order and can't continue one"
+_ENCODES = "an encoder-decoder model, which can't continue a text"
+_SPEAKS = "a part of a speech model, not a language model"
+_DRAFTS = "a draft head for another model, not a whole language model"
+_SEES = "an image encoder, not a language model"
+
+_ARCHITECTURES = {
+    **dict.fromkeys(("clip", "mmproj"), _SEES),
+    **dict.fromkeys(
+        (
+            *("bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "eurobert"),
+            *("jina-bert-v2", "jina-bert-v3", "gemma-embedding", "llama-embed", "t5encoder"),
+        ),
+        _EMBEDS,
+    ),
+    "t5": _ENCODES,
+    **dict.fromkeys(("llada", "llada-moe", "dream", "rnd1"), _DIFFUSES),
+    **dict.fromkeys(("wavtokenizer-dec", "qwen3tts", "pockettts"), _SPEAKS),
+    **dict.fromkeys(("eagle3", "dflash", "gemma4-assistant"), _DRAFTS),
+    "controlvector": "a control vector, not a model",
+    "imatrix": "a record of how a model was quantised, not a model",
+}
+
+_LORA_ENDS = (".lora_a", ".lora_b")
+_IGNORED_END = "_norm.weight"
+"""llama.cpp passes over these in an adapter."""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a file is not what was asked for: "The file NAME is " + `what`; and what to do."""
+
+    what: str
+    hint: str
+
+
+def refuse_kind(metadata: Metadata, kind: Kind) -> Refusal | None:
+    """Why a file is not of a kind, as far as the keys at its start tell."""
+    said = metadata.metadata.get("general.type")
+    architecture = metadata.architecture
+    is_adapter = said == "adapter"
+    if kind == "adapter":
+        return _no_adapter(metadata, is_adapter=is_adapter)
+    if is_adapter:
+        return Refusal(
+            "a LoRA adapter, not a model",
+            "Give it after the model it was made for, as MODEL+ADAPTER.",
+        )
+    belongs = "Use the .gguf file of the language model that it belongs to."
+    for word in (str(said), architecture):
+        if word in _ARCHITECTURES:
+            what = _ARCHITECTURES[word]
+            part = what in (_SEES, _SPEAKS, _DRAFTS) or what.endswith("not a model")
+            return Refusal(what, belongs if part else _OTHER)
+    if isinstance(said, str) and said != "model":
+        return Refusal(f"of the type '{sanitize_line(said)[:40]}', not a language model", belongs)
+    return _pooling(metadata)
+
+
+_OTHER = "Choose a model that writes text from left to right."
+
+
+def _pooling(metadata: Metadata) -> Refusal | None:
+    pooling = metadata.number("pooling_type") or 0
+    causal = metadata.metadata.get(f"{metadata.architecture}.attention.causal")
+    labels = f"{metadata.architecture}.classifier.output_labels"
+    if pooling == _RANK or labels in metadata.lengths:
+        return Refusal(_RANKS, _OTHER)
+    if 0 < pooling < _RANK or causal is False:
+        return Refusal(_EMBEDS, _OTHER)
+    if metadata.metadata.get("tokenizer.ggml.model") == "bert":
+        return Refusal(_EMBEDS, _OTHER)
+    return None
+
+
+def refuse_tensors(header: Header, kind: Kind) -> Refusal | None:
+    """Why a file is not of a kind, as its tensors tell."""
+    if kind == "adapter":
+        return _half_adapter(header)
+    names = {tensor.name for tensor in header.tensor_table}
+    if any(name.startswith("cls.") for name in names):
+        return Refusal(_RANKS, _OTHER)
+    return None
+
+
+def _no_adapter(metadata: Metadata, *, is_adapter: bool) -> Refusal | None:
+    other = "After the '+' comes the .gguf file of a LoRA adapter."
+    if metadata.architecture == "controlvector":
+        return Refusal("a control vector, not a LoRA adapter", other)
+    said = metadata.metadata.get("general.type")
+    if not is_adapter and (said or metadata.architecture):
+        what = "not a LoRA adapter" + (" but a model" if said in (None, "model") else "")
+        return Refusal(what, other)
+    method = metadata.metadata.get("adapter.type")
+    if isinstance(method, str) and method != "lora":
+        return Refusal(f"an adapter of the type '{sanitize_line(method)[:40]}', not a LoRA", other)
+    if "adapter.alora.invocation_tokens" in metadata.lengths:
+        return Refusal(
+            "an activated LoRA, which is meant to work behind certain tokens only",
+            "It would change every token here; use an ordinary LoRA adapter.",
+        )
+    return None
+
+
+def _half_adapter(header: Header) -> Refusal | None:
+    again = "Get it again, or convert it again."
+    names = {tensor.name for tensor in header.tensor_table}
+    for name in sorted(names):
+        stem, dot, end = name.rpartition(".")
+        if f"{dot}{end}" in _LORA_ENDS:
+            other = f"{stem}{_LORA_ENDS[end == 'lora_a']}"
+            if other not in names:
+                return Refusal(f"incomplete: {sanitize_line(other)[:80]} is missing", again)
+        elif not name.endswith(_IGNORED_END):
+            return Refusal(
+                f"no LoRA that can be used: it holds {sanitize_line(name)[:80]}, which is no "
+                "half of a pair",
+                again,
+            )
+    if not any(name.endswith(_LORA_ENDS) for name in names):
+        return Refusal("an adapter without weights", again)
+    return None

@@ -442,8 +442,8 @@ class TestMarkdown:
             from_markdown(f"## You\n{line}\n")
 
     def test_bytes_that_are_no_text_are_explained(self) -> None:
-        with pytest.raises(ExportError, match="not text in UTF-8"):
-            imported(b"\xff\xfe")
+        with pytest.raises(ExportError, match=r"not UTF-8 text \(byte 6 can't be\)"):
+            imported(b"## You\xff")
 
     def test_several_conversations_need_json(self) -> None:
         with pytest.raises(UsageError, match="one conversation"):
@@ -498,11 +498,11 @@ class TestFiles:
     def test_what_can_not_be_read_is_explained_with_its_name(self, tmp_path: Path) -> None:
         with pytest.raises(ExportError, match=r"none\.md can't be read"):
             read_file(tmp_path / "none.md")
-        with pytest.raises(ExportError, match="is no file"):
+        with pytest.raises(ExportError, match="it is a directory"):
             read_file(tmp_path)
         fifo = tmp_path / "fifo.md"
         os.mkfifo(fifo)
-        with pytest.raises(ExportError, match="is no file"):
+        with pytest.raises(ExportError, match="it is a pipe"):
             read_file(fifo)
         (tmp_path / "a\x1b.md").write_text("No turns")
         with pytest.raises(ExportError, match=r"a␛\.md: There are no turns"):
@@ -513,7 +513,7 @@ class TestFiles:
     ) -> None:
         monkeypatch.setattr(export, "LARGEST_FILE", 10)
         (tmp_path / "a.md").write_text("## You\n\nWhy?")
-        with pytest.raises(ExportError, match="too large"):
+        with pytest.raises(ExportError, match="longer than 10 bytes"):
             read_file(tmp_path / "a.md")
 
     @given(st.text())

@@ -38,7 +38,7 @@ LEAVES = {
 WORK = {"chat", "compare", "evaluate", "benchmark"}
 RECORDED = {"engine.recording", "engine.replay"}
 MAY_IMPORT = {
-    "errors": set[str](),
+    "errors": {"sanitize"},
     "sanitize": set[str](),
     "memory": set[str](),
     "wording": set[str](),

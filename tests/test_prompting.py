@@ -196,14 +196,14 @@ def test_a_missing_file_is_an_error_with_a_next_step(tmp_path: Path) -> None:
 
 
 def test_a_directory_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PreambleError, match="not a file"):
+    with pytest.raises(PreambleError, match="it is a directory"):
         load_preamble(tmp_path)
 
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     pipe = tmp_path / "mine.toml"
     os.mkfifo(pipe)
-    with pytest.raises(PreambleError, match="not a file"):
+    with pytest.raises(PreambleError, match="it is a pipe"):
         load_preamble(pipe)
 
 

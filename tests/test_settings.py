@@ -221,7 +221,7 @@ class TestFile:
         def refuse(*args: object, **kwargs: object) -> None:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr("tempfile.mkstemp", refuse)
+        monkeypatch.setattr("urial_tui.settings_file.replacing", refuse)
         with pytest.raises(SettingsError, match="can't be written: Permission denied"):
             change(file)
         assert file.read_text(encoding="utf-8") == COMMENTED

@@ -7,6 +7,11 @@ screens) print exactly that; anything else that reaches an edge is a bug.
 
 from __future__ import annotations
 
+from urial_tui.sanitize import shortened
+
+LONGEST = 1000
+"""Characters of a sentence: it may quote a file, whose texts can have any length."""
+
 
 class UrialError(Exception):
     """A failure that is explained to the user.
@@ -14,14 +19,16 @@ class UrialError(Exception):
     Args:
         message: What happened: one sentence, ending with a full stop.
         hint: What to do next: one sentence, ending with a full stop; may be empty.
+
+    Both are shortened to `LONGEST` characters.
     """
 
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)
-        self.message = message
-        self.hint = hint
+        self.message = shortened(message, LONGEST)
+        self.hint = shortened(hint, LONGEST)
+        super().__init__(self.message, self.hint)
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()

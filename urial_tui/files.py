@@ -24,6 +24,8 @@ from typing import BinaryIO, Self
 
 _BLOCK = 1024 * 1024
 _PRIVATE, _SHARED = 0o600, 0o666
+_CAREFUL = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_NUL = "its name holds a NUL character"
 _KINDS = (
     (stat.S_ISDIR, "it is a directory"),
     (stat.S_ISFIFO, "it is a pipe, not a file"),
@@ -56,7 +58,7 @@ def reason(error: Exception) -> str:
 # -- reading ---------------------------------------------------------------------------
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.BufferedReader:
     """A regular file (or a link to one), opened for reading; never waits for one.
 
     Raises:
@@ -67,9 +69,9 @@ def open_regular(path: Path) -> BinaryIO:
         # First without opening: to open a device can do something.
         _check_regular(path.stat().st_mode)
         # What was put in its place meanwhile must not hang either.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | _CAREFUL)
     except ValueError as error:
-        raise Refused("its name holds a NUL character") from error
+        raise Refused(_NUL) from error
     try:
         _check_regular(os.fstat(handle).st_mode)
         return os.fdopen(handle, "rb")
@@ -150,6 +152,11 @@ def is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113  # pathlib's raises for such names
 
 
+def is_directory(path: Path) -> bool:
+    """Whether there is a directory, or a link to one; False for names that can't be."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def is_there(path: Path) -> bool:
     """Whether there is anything of this name; False for names that can't be."""
     return os.path.exists(path)  # noqa: PTH110  # pathlib's raises for such names
@@ -180,6 +187,7 @@ class NewFile:
     """
 
     def __init__(self, path: Path, *, private: bool = True) -> None:
+        self._path = path
         try:
             self._target = Path(os.path.realpath(path))
             mode = _mode_of(self._target)
@@ -190,7 +198,7 @@ class NewFile:
                 _PRIVATE if private else _SHARED,
             )
         except ValueError as error:
-            raise Refused("its name holds a NUL character") from error
+            raise Refused(_NUL) from error
         self.file: BinaryIO = io.BufferedRandom(io.FileIO(handle, "r+b"))
         if mode is not None:
             # Some file systems know no modes.
@@ -223,6 +231,8 @@ class NewFile:
             OSError: It can't be written.
         """
         part = self._finished()
+        if os.path.lexists(self._path):
+            raise FileExistsError(errno.EEXIST, "it is there already")
         try:
             os.link(part, self._target)
         except FileExistsError:
@@ -236,6 +246,15 @@ class NewFile:
             part.unlink()
         self._placed()
 
+    def discard(self) -> None:
+        """Leave nothing behind; what was put in its place stays."""
+        if self._part is not None:
+            with contextlib.suppress(OSError):
+                self.file.close()
+            with contextlib.suppress(OSError):
+                self._part.unlink()
+            self._part = None
+
     def __enter__(self) -> Self:
         return self
 
@@ -245,12 +264,7 @@ class NewFile:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._part is not None:
-            with contextlib.suppress(OSError):
-                self.file.close()
-            with contextlib.suppress(OSError):
-                self._part.unlink()
-            self._part = None
+        self.discard()
 
     def _finished(self) -> Path:
         if self._part is None:
@@ -281,6 +295,27 @@ def replacing(path: Path, *, private: bool = True) -> Iterator[BinaryIO]:
         yield new.file
         new.sync()
         new.put()
+
+
+def open_private(path: Path) -> io.FileIO:
+    """A regular file to read and to append to; a new one is its owner's alone.
+
+    Raises:
+        Refused: Something else is there.
+        OSError: It can't be opened.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+    try:
+        _mode_of(path)
+        handle = os.open(path, flags | _CAREFUL, _PRIVATE)
+    except ValueError as error:
+        raise Refused(_NUL) from error
+    try:
+        _check_regular(os.fstat(handle).st_mode)
+        return io.FileIO(handle, "a+")
+    except BaseException:
+        os.close(handle)
+        raise
 
 
 def make_directory(path: Path) -> None:

@@ -64,7 +64,7 @@ def copied_file() -> Path:
 def recordings_dir() -> Path | None:
     """Where sessions are recorded, for debugging: what URIAL_RECORD names; None: nowhere."""
     directory = os.environ.get("URIAL_RECORD")
-    return Path(directory).expanduser() if directory else None
+    return typed_path(directory) if directory else None
 
 
 def shipped_prompts_dir() -> Path:
@@ -80,6 +80,15 @@ def shipped_catalogue_file() -> Path:
 def shipped_adapters_dir() -> Path:
     """The LoRA adapters that come with the program."""
     return _PACKAGE / "models" / "adapters"
+
+
+def typed_path(text: str) -> Path:
+    """The path that somebody typed; a "~" that stands for nobody's home stays as it is."""
+    path = Path(text)
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def _shipped(name: str) -> Path:

@@ -41,3 +41,26 @@ def sanitize(text: str) -> str:
 def sanitize_line(text: str) -> str:
     """Like `sanitize`, for text that has to stay on one line: newlines and tabs become spaces."""
     return sanitize(re.sub(r"[\r\n\t]+", " ", text))
+
+
+def shortened(text: str, limit: int) -> str:
+    """`text`, or of a longer one the start and the end: at most `limit` characters."""
+    if len(text) <= limit:
+        return text
+    end = limit // 3
+    return f"{text[: limit - end - 1]}…{text[-end:] if end else ''}"
+
+
+def quoted(value: object, limit: int = 80) -> str:
+    """A foreign value as a message quotes it: as Python writes it, on one line, not too long.
+
+    Args:
+        value: What a file or a command line holds.
+        limit: Characters of it, without the quotes.
+    """
+    try:
+        shown = repr(shortened(value, limit)) if isinstance(value, str) else repr(value)
+    except (ValueError, RecursionError):
+        # An integer of thousands of digits, or lists in lists in lists.
+        return f"a {type(value).__name__} that is too large to show"
+    return sanitize_line(shown if isinstance(value, str) else shortened(shown, limit))

@@ -17,6 +17,11 @@ import msgspec
 from urial_tui import paths
 from urial_tui.engine.protocol import EngineOptions, Sampling
 from urial_tui.errors import SettingsError
+from urial_tui.files import read_text, reason
+from urial_tui.sanitize import quoted
+
+MAX_BYTES = 1024 * 1024
+"""Of the settings file; a longer one is most likely another file."""
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -201,15 +206,17 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
             return
         fits = isinstance(value, (int, float) if self.kind is float else self.kind)
         if not fits or isinstance(value, bool) or value == "":
-            raise SettingsError(f"{what} is {value!r}, but has to be {_KINDS[self.kind]}.", hint)
+            raise SettingsError(
+                f"{what} is {quoted(value)}, but has to be {_KINDS[self.kind]}.", hint
+            )
         if self.low is not None and self.high is not None:
             assert isinstance(value, int | float)
             if not self.low <= value <= self.high:
                 between = f"between {self.low} and {self.high}"
-                raise SettingsError(f"{what} is {value}, but has to lie {between}.", hint)
+                raise SettingsError(f"{what} is {quoted(value)}, but has to lie {between}.", hint)
         if self.choices and value not in self.choices:
             listed = ", ".join(self.choices)
-            raise SettingsError(f"{what} is {value!r}, but has to be one of {listed}.", hint)
+            raise SettingsError(f"{what} is {quoted(value)}, but has to be one of {listed}.", hint)
 
 
 _KINDS: dict[type, str] = {str: "text", int: "a whole number", float: "a number"}
@@ -255,12 +262,11 @@ def load_settings(path: Path | None = None) -> Settings:
     path = path or paths.settings_file()
     repair = f"Correct {path}, or move it away to go on with the defaults."
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, MAX_BYTES)
     except FileNotFoundError:
         return Settings()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError(f"The settings can't be read: {reason}.", repair) from error
+    except OSError as error:
+        raise SettingsError(f"The settings can't be read: {reason(error)}.", repair) from error
     return parse_settings(text, repair)
 
 
@@ -274,6 +280,8 @@ def parse_settings(text: str, repair: str = "") -> Settings:
         tree = msgspec.toml.decode(text)
     except (msgspec.DecodeError, ValueError) as error:
         raise SettingsError(f"The settings are not valid TOML: {error}.", repair) from error
+    except RecursionError as error:
+        raise SettingsError("The settings are nested too deeply to be read.", repair) from error
     for setting in described():
         section = tree.get(setting.section)
         if isinstance(section, dict) and setting.name in section:

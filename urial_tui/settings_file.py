@@ -6,9 +6,6 @@ text that it was made from, as a whole or not at all; a link stays a link.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +14,11 @@ import msgspec
 
 from urial_tui import paths
 from urial_tui.errors import SettingsError
-from urial_tui.settings import Setting, Settings, Value, parse_settings
+from urial_tui.files import make_directory, read_text, reason, replacing
+from urial_tui.settings import MAX_BYTES, Setting, Settings, Value, parse_settings
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
-
-_MODE = 0o644
 
 
 class SettingsFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,10 +71,12 @@ class SettingsFile(msgspec.Struct, frozen=True, kw_only=True):
                 "They are read again: look at them, and set it once more.",
             )
         try:
-            _replace(self.path.resolve(), (self.text or "").encode())
+            make_directory(self.path.parent)
+            with replacing(self.path, private=False) as file:
+                file.write((self.text or "").encode())
         except OSError as error:
             raise SettingsError(
-                f"The settings can't be written: {error.strerror or error}.",
+                f"The settings can't be written: {reason(error)}.",
                 f"See to it that {self.path.parent} can be written to.",
             ) from error
 
@@ -97,13 +95,12 @@ def read_settings_file(path: Path | None = None) -> SettingsFile:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_bytes().decode("utf-8")
+        return read_text(path, MAX_BYTES)
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+    except OSError as error:
         raise SettingsError(
-            f"The settings can't be read: {reason}.", f"Look at {path} with an editor."
+            f"The settings can't be read: {reason(error)}.", f"Look at {path} with an editor."
         ) from error
 
 
@@ -136,7 +133,9 @@ def _edited(text: str, setting: Setting, value: Value) -> str:
             section: Any = document[setting.section]
             section[setting.name] = value
         return str(tomlkit.dumps(document))
-    except (TOMLKitError, ValueError, TypeError, AttributeError, KeyError, IndexError):
+    except (
+        TOMLKitError, ValueError, TypeError, AttributeError, LookupError, RecursionError,
+    ):  # fmt: skip
         # What the library can't edit is noticed by the caller: nothing was changed.
         return text
 
@@ -155,32 +154,3 @@ def _add_section(document: TOMLDocument, setting: Setting, value: Value) -> None
     if document.as_string().strip():
         document.add(tomlkit.nl())
     document[setting.section] = table
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Put a file of this content in the place of another, in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mode = path.stat().st_mode & 0o7777 if path.exists() else _MODE & ~_umask()
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

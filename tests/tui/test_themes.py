@@ -177,7 +177,7 @@ class TestFiles:
             ("primary = 'red'\n[variables]\nquiet = '}\\u001b'", "variables.quiet is"),
             ("primary = 'red'\n[variables]\nblock-cursor-text-style = 'x'", "no variable"),
             ("primary = [", "can't be used"),
-            ("#" * 70_000, "no small text file"),
+            ("#" * 70_000, "longer than 64 KiB"),
         ],
     )
     async def test_a_mistake_is_told_and_the_rest_goes_on(
@@ -247,7 +247,7 @@ class TestChoosing:
         def refuse(*args: object, **kwargs: object) -> None:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr("tempfile.mkstemp", refuse)
+        monkeypatch.setattr("urial_tui.settings_file.replacing", refuse)
         async with opened() as pilot:
             await self.choose(pilot)
             await type_text(pilot, "nord")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from urial_tui.errors import StoreError
+from urial_tui.files import make_directory
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process that writes."""
@@ -27,7 +28,7 @@ def connect(path: Path, busy_timeout: float = BUSY_TIMEOUT) -> sqlite3.Connectio
         sqlite3.Error: SQLite refuses.
         OSError: The directory can't be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     # SQLite would make the file readable by everyone; what is in it is private. A file that is
     # there is not opened: closing it would drop all locks that this process has on it.
     with contextlib.suppress(OSError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from urial_tui.chat.markdown_form import from_markdown, to_markdown
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import WholeConversation
 from urial_tui.errors import ExportError, UsageError
+from urial_tui.files import NewFile, decoded, read_bytes, reason
 from urial_tui.sanitize import sanitize_line
 
 Form = Literal["md", "json"]
@@ -65,12 +65,13 @@ def imported(data: bytes) -> tuple[WholeConversation, ...]:
     if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
         return from_json(data.removeprefix(b"\xef\xbb\xbf"))
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
+        text = decoded(data)
+    except OSError as error:
         raise ExportError(
-            "This file is not text in UTF-8.", "Choose a Markdown or JSON file."
+            f"This is no Markdown: {reason(error)}.", "Choose a Markdown or JSON file."
         ) from error
-    return (from_markdown(text),)
+    # JSON in UTF-16 is JSON as well.
+    return from_json(text.encode()) if text.lstrip()[:1] == "{" else (from_markdown(text),)
 
 
 def form_of(path: Path) -> Form:
@@ -84,17 +85,12 @@ def read_file(path: Path) -> tuple[WholeConversation, ...]:
     Raises:
         ExportError: It can't be read, or is not sound; the file is named.
     """
-    if path.exists() and not path.is_file():
-        raise ExportError(f"{_shown(path)} is no file.", "Choose a Markdown or JSON file.")
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
+        data = read_bytes(path, LARGEST_FILE)
     except OSError as error:
         raise ExportError(
-            f"{_shown(path)} can't be read: {error.strerror or error}.", "Check the path."
+            f"{_shown(path)} can't be read: {reason(error)}.", "Choose a Markdown or JSON file."
         ) from error
-    if len(data) > LARGEST_FILE:
-        raise ExportError(f"{_shown(path)} is too large to be an export.", "Check the path.")
     try:
         return imported(data)
     except ExportError as error:
@@ -109,25 +105,19 @@ def write_file(path: Path, text: str, *, replace: bool = False) -> None:
         ExportError: It can't be written.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=".urial-", dir=path.parent)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace:
-            os.replace(name, path)  # noqa: PTH105  # pairs with os.link
-        else:
-            _put(name, path)
+        with NewFile(path) as new:
+            new.file.write(text.encode("utf-8", "replace"))
+            new.sync()
+            if replace:
+                new.put()
+            else:
+                new.put_if_free()
     except FileExistsError:
         raise
     except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
+        raise ExportError(
+            f"{_shown(path)} can't be written: {reason(error)}.", "Choose another place."
+        ) from error
 
 
 def file_name(title: str, form: Form) -> str:
@@ -155,26 +145,6 @@ def proposed_directory() -> Path:
         if os.access(current, os.W_OK):
             return current
     return Path.home()
-
-
-def _put(name: str, path: Path) -> None:
-    """Give a file its place, unless that is taken."""
-    try:
-        os.link(name, path)
-    except FileExistsError:
-        raise
-    except OSError:
-        # File systems without links: the moment in between can't be helped there.
-        if os.path.lexists(path):
-            raise FileExistsError(path) from None
-        os.replace(name, path)  # noqa: PTH105
-
-
-def _unwritable(path: Path, error: OSError) -> ExportError:
-    return ExportError(
-        f"{_shown(path)} can't be written: {error.strerror or error}.",
-        "Choose another place.",
-    )
 
 
 def _shown(path: Path) -> str:

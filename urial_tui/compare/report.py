@@ -30,12 +30,9 @@ What is read of the document, all of it optional but an item's `positions[].id` 
 from __future__ import annotations
 
 import base64
-import contextlib
 import errno
 import hashlib
 import math
-import os
-import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
@@ -57,6 +54,7 @@ from urial_tui.compare.report_data import (
     to_json,
 )
 from urial_tui.errors import UrialError
+from urial_tui.files import reason, replacing
 from urial_tui.sanitize import sanitize_line
 
 _SCRIPTS: Final = (
@@ -83,28 +81,23 @@ def write_report(
     Raises:
         ReportError: The disk is full, the place can't be written to, or an item is malformed.
     """
-    target = Path(os.path.realpath(path))
-    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
+    directory = path.resolve().parent
     try:
-        with tempfile.TemporaryFile(dir=target.parent) as blocks:
-            packed = _Packed(blocks)
+        # A page is made to be handed on, unlike the conversations that it may be made from.
+        with (
+            replacing(path, private=False) as output,
+            tempfile.TemporaryFile(dir=directory) as kept,
+        ):
+            packed = _Packed(kept)
             for item in items:
                 packed.add(item)
-            # Unlike tempfile's, a file opened so has the permissions that the umask asks for.
-            with part.open("xb") as output:
-                for text in _page(document_head, packed):
-                    output.write(text.encode("utf-8", "replace"))
-                output.flush()
-                os.fsync(output.fileno())
-        part.replace(target)
+            for text in _page(document_head, packed):
+                output.write(text.encode("utf-8", "replace"))
     except OSError as error:
         # An iterator of items may fail by itself, with a file of its own.
-        if error.filename is not None and Path(error.filename).parent != target.parent:
+        if error.filename is not None and Path(error.filename).parent != directory:
             raise
         raise _unwritable(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
 
 
 class _Packed:
@@ -240,6 +233,6 @@ def _unwritable(path: Path, error: OSError) -> ReportError:
             "Make it first, or choose another place with --html.",
         )
     return ReportError(
-        f"The report can't be written to {shown}: {error.strerror or error}.",
+        f"The report can't be written to {shown}: {reason(error)}.",
         "Choose another place with --html.",
     )

@@ -16,7 +16,6 @@ import contextlib
 import hashlib
 import os
 import struct
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+
+from urial_tui.files import make_directory, open_regular, replacing
 
 _HEAD = struct.Struct("<8s32sI")
 _MAGIC = b"URIALKV1"
@@ -91,7 +92,7 @@ class PreambleStore:
         """
         path = self._path(key)
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 digest, header, packed = _read_header(file)
                 if header.key != key:
                     raise ValueError("another file's content")
@@ -119,22 +120,12 @@ class PreambleStore:
         """
         if len(state) > self._limit:
             return
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_directory(self.directory)
         self._evict(self._limit - len(state), keep=self._path(key))
         header = msgspec.msgpack.encode(_Header(key=key, model_name=model_name, size=len(state)))
-        handle, name = tempfile.mkstemp(suffix=".part", dir=self.directory)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(_HEAD.pack(_MAGIC, _digest(header, state), len(header)) + header)
-                file.write(state)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path(key))
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
+        with replacing(self._path(key)) as file:
+            file.write(_HEAD.pack(_MAGIC, _digest(header, state), len(header)) + header)
+            file.write(state)
 
     def discard(self, key: StateKey) -> None:
         """Remove a key's file, if it can be."""
@@ -150,7 +141,7 @@ class PreambleStore:
         found = []
         for path in self._files():
             with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError):
-                with path.open("rb") as file:
+                with open_regular(path) as file:
                     _, header, _ = _read_header(file)
                 status = path.stat()
                 found.append(
@@ -247,7 +238,7 @@ def fingerprint(path: Path) -> str:
         OSError: The file can't be read.
     """
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         status = os.fstat(file.fileno())
         digest.update(f"{status.st_size} {status.st_mtime_ns}".encode())
         digest.update(file.read(1 << 20))

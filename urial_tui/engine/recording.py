@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import stat
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -34,6 +33,7 @@ from urial_tui.engine.process import WorkerProcess
 from urial_tui.engine.protocol import VERSION, Command
 from urial_tui.engine.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, EngineError, RecordingError
+from urial_tui.files import make_directory, open_regular, reason
 from urial_tui.sanitize import sanitize_line
 
 FORMAT = 1
@@ -146,12 +146,12 @@ class Recorder:
 
     def _make(self) -> None:
         try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(self.file.parent)
             os.close(os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         except OSError as error:
             raise EngineError(
                 f"The session can't be recorded in {sanitize_line(str(self.file.parent))}: "
-                f"{error.strerror or error}.",
+                f"{reason(error)}.",
                 "Set URIAL_RECORD to a directory that you may write to, or unset it.",
             ) from error
         self._made = True
@@ -223,16 +223,14 @@ def read_recording(path: Path) -> Recording:
     )
     entries: list[Entry] = []
     try:
-        status = path.stat()
-        # Opening a pipe would wait for somebody who writes.
-        if not stat.S_ISREG(status.st_mode) or status.st_size > 2 * LIMIT:
-            raise strange
-        with path.open("rb", buffering=0) as file:
+        with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size > 2 * LIMIT:
+                raise strange
             while (frame := read_frame(file.fileno())) is not None:
                 entries.append(_decoder.decode(frame))
     except OSError as error:
         raise RecordingError(
-            f"The recording {shown} can't be read: {error.strerror or error}.",
+            f"The recording {shown} can't be read: {reason(error)}.",
             "Check the path, and that you may read the file.",
         ) from error
     except (ProtocolError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

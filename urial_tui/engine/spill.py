@@ -14,11 +14,8 @@ by about 1e-4, which is what a good quantisation does.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import struct
-import tempfile
 from pathlib import Path
 from types import TracebackType
 
@@ -26,6 +23,7 @@ import numpy as np
 
 from urial_tui.engine.scores import Floats
 from urial_tui.errors import EngineError
+from urial_tui.files import NewFile, make_directory, open_regular, reason
 
 _MAGIC = b"URIALROW"
 _VERSION = 1
@@ -49,16 +47,13 @@ class SpillWriter:
     """
 
     def __init__(self, path: Path, n_vocab: int) -> None:
-        self._path = path
         self._n_vocab = n_vocab
         self._rows = 0
-        self._temporary: Path | None = None
+        self._new: NewFile | None = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(suffix=".part", dir=path.parent)
-            self._file = io.FileIO(handle, "wb")
-            self._temporary = Path(name)
-            self._write(memoryview(self._header()))
+            make_directory(path.parent)
+            self._new = NewFile(path)
+            self._new.file.write(self._header())
         except OSError as error:
             self._abandon()
             raise _unwritable(error) from error
@@ -72,9 +67,7 @@ class SpillWriter:
         if rows.dtype != np.float32 or rows.ndim != 2 or rows.shape[1] != self._n_vocab:
             raise ValueError(f"rows of {rows.dtype} {rows.shape}")
         try:
-            # A view without elements can't be cast.
-            if rows.size:
-                self._write(np.ascontiguousarray(rows, _DTYPE).data.cast("B"))
+            self._unfinished.file.write(np.ascontiguousarray(rows, _DTYPE).data)
         except OSError as error:
             self._abandon()
             raise _unwritable(error) from error
@@ -86,17 +79,15 @@ class SpillWriter:
         Raises:
             SpillError: The disk fails; nothing is left of the file.
         """
-        if self._temporary is None:
-            raise ValueError("finished or abandoned before")
+        new = self._unfinished
         try:
-            self._file.seek(0)
-            self._write(memoryview(self._header()))
-            self._file.close()
-            self._temporary.replace(self._path)
+            new.file.seek(0)
+            new.file.write(self._header())
+            new.put()
         except OSError as error:
             self._abandon()
             raise _unwritable(error) from error
-        self._temporary = None
+        self._new = None
         return self._rows
 
     def __enter__(self) -> SpillWriter:
@@ -113,17 +104,16 @@ class SpillWriter:
     def _header(self) -> bytes:
         return _HEAD.pack(_MAGIC, _VERSION, self._n_vocab, self._rows)
 
-    def _write(self, data: memoryview) -> None:
-        while data:
-            data = data[self._file.write(data) :]
+    @property
+    def _unfinished(self) -> NewFile:
+        if self._new is None:
+            raise ValueError("finished or abandoned before")
+        return self._new
 
     def _abandon(self) -> None:
-        if self._temporary is not None:
-            with contextlib.suppress(OSError):
-                self._file.close()
-            with contextlib.suppress(OSError):
-                self._temporary.unlink()
-            self._temporary = None
+        if self._new is not None:
+            self._new.discard()
+            self._new = None
 
 
 class SpillReader:
@@ -135,9 +125,9 @@ class SpillReader:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file = io.FileIO(path, "rb")
+            self._file = open_regular(path)
         except OSError as error:
-            raise _unreadable(error.strerror or str(error)) from error
+            raise _unreadable(reason(error)) from error
         try:
             self.n_vocab, self.rows = self._check()
         except BaseException:
@@ -206,7 +196,7 @@ def spilled_bytes(n_vocab: int, rows: int) -> int:
 
 def _unwritable(error: OSError) -> SpillError:
     return SpillError(
-        f"The first model's predictions can't be put aside: {error.strerror or error}.",
+        f"The first model's predictions can't be put aside: {reason(error)}.",
         "Free some disk space, compare fewer tokens, or use models that fit into memory together.",
     )
 

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import IO
 
+from urial_tui.files import make_directory, open_private
 from urial_tui.sanitize import sanitize_line
 
 WARNING = "warning: "
@@ -40,11 +41,11 @@ class WorkerLog:
         """The log to append to, or the null device; the oldest logs beside it are removed."""
         directory = self.file.parent
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            make_directory(directory)
             old = sorted(directory.glob("engine-*.log"), key=lambda file: file.stat().st_mtime)
             for file in old[:-_KEPT]:
                 file.unlink(missing_ok=True)
-            log = self.file.open("ab")
+            log = open_private(self.file)
         except OSError:
             return Path(os.devnull).open("ab")
         self.mark()

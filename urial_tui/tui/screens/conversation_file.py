@@ -18,6 +18,7 @@ from textual.widgets import Input, Static
 
 from urial_tui.chat.export import Form, form_of
 from urial_tui.errors import UrialError
+from urial_tui.files import is_directory
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, typed_path
 
@@ -127,7 +128,7 @@ class ExportScreen(ModalScreen[Path | None]):
 
     @work(exclusive=True, group="file")
     async def _write_file(self, path: Path) -> None:
-        if await asyncio.to_thread(path.is_dir):
+        if await asyncio.to_thread(is_directory, path):
             path /= self._propose(self.form).name
         try:
             written = await asyncio.to_thread(self._write, path, self.form, self._replaces == path)
@@ -225,7 +226,4 @@ def is_export(path: Path) -> bool:
     """Whether a path is offered: a directory, or a file of one of the forms."""
     if path.name.startswith(".") or sanitize_line(path.name) != path.name:
         return False
-    try:
-        return path.suffix.lower() in (".md", ".json") or path.is_dir()
-    except OSError:
-        return False
+    return path.suffix.lower() in (".md", ".json") or is_directory(path)

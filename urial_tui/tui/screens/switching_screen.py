@@ -7,7 +7,6 @@ choice that can't be had leaves what was in use.
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import ClassVar
 
 from textual import on, work
@@ -15,6 +14,7 @@ from textual.binding import Binding, BindingType
 
 from urial_tui import paths
 from urial_tui.errors import PreambleError, UrialError
+from urial_tui.files import is_file
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import described, engine_options
@@ -169,9 +169,9 @@ def _keep(choice: Choice) -> None:
             f"The preamble {name} is not the one that this name stands for.",
             f"Put its file into {paths.user_prompts_dir()}, or set chat.preamble to its path.",
         )
-    path = Path(choice.model).expanduser()
+    path = paths.typed_path(choice.model)
     is_path = path.suffix.lower() == ".gguf" or path.name != choice.model
-    model = str(path.absolute()) if is_path and path.is_file() else choice.model
+    model = str(path.absolute()) if is_path and is_file(path) else choice.model
     changed = before = read_settings_file()
     for setting in described():
         if setting.key in ("chat.model", "chat.preamble"):

@@ -19,6 +19,7 @@ from textual.message import Message
 from textual.widgets import DirectoryTree, Input, Static
 
 from urial_tui.errors import ModelError
+from urial_tui.files import is_directory, is_there
 from urial_tui.models.summary import ModelSummary
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, completion, typed_path
@@ -98,7 +99,7 @@ class ModelFileField(Vertical):
         """End with the file, if it is sound; show a directory in the tree."""
         event.stop()
         path = typed_path(event.value)
-        if path is not None and path.is_dir():
+        if path is not None and is_directory(path):
             tree = self.query_one(ModelTree)
             tree.path = path
             tree.focus()
@@ -114,7 +115,7 @@ class ModelFileField(Vertical):
         if path is None:
             self._say(Content.styled("or pick one below; directories open with Enter", "$quiet"))
             return
-        if await asyncio.to_thread(path.is_dir):
+        if await asyncio.to_thread(is_directory, path):
             self._say(Content.styled("A directory: Enter shows its models below.", "$quiet"))
             return
         if await asyncio.to_thread(_is_start_of_path, path, text):
@@ -144,14 +145,11 @@ def is_offered(path: Path) -> bool:
     """
     if path.name.startswith(".") or sanitize_line(path.name) != path.name:
         return False
-    try:
-        return path.suffix.lower() == ".gguf" or path.is_dir()
-    except OSError:
-        return False
+    return path.suffix.lower() == ".gguf" or is_directory(path)
 
 
 def _is_start_of_path(path: Path, text: str) -> bool:
-    return not path.exists() and completion(text, is_offered) is not None
+    return not is_there(path) and completion(text, is_offered) is not None
 
 
 def described(summary: ModelSummary) -> Content:

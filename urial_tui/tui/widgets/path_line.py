@@ -10,6 +10,8 @@ from pathlib import Path
 from textual.suggester import Suggester
 from textual.widgets import Input
 
+from urial_tui import paths
+from urial_tui.files import is_directory
 from urial_tui.sanitize import sanitize_line
 
 
@@ -42,10 +44,7 @@ def typed_path(text: str) -> Path | None:
     text = text.strip().strip("'\"")
     if not text or "\0" in text:
         return None
-    try:
-        return Path(text).expanduser().absolute()
-    except RuntimeError:
-        return Path(text).absolute()
+    return paths.typed_path(text).absolute()
 
 
 def completion(text: str, offered: Callable[[Path], bool]) -> str | None:
@@ -60,7 +59,7 @@ def completion(text: str, offered: Callable[[Path], bool]) -> str | None:
         return None
     for name in names:
         if name.startswith(start) and offered(directory / name):
-            end = os.sep if (directory / name).is_dir() else ""
+            end = os.sep if is_directory(directory / name) else ""
             found = text.removesuffix(start) + name + end
             if found != text:
                 return found

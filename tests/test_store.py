@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urial_tui.chat import schema, search_index
-from urial_tui.chat import store as store_module
+from urial_tui.chat import rows, schema, search_index
 from urial_tui.chat import turns as turns_module
 from urial_tui.chat.schema import MIGRATIONS
 from urial_tui.chat.store import Store
@@ -135,11 +134,11 @@ class TestReadingBack:
 
 @given(st.lists(st.integers(0, 2**31 - 1)))
 def test_ids_survive_packing(ids: list[int]) -> None:
-    assert store_module._unpack(store_module._pack(ids)) == tuple(ids)
+    assert rows.unpack(rows.pack(ids)) == tuple(ids)
 
 
 def test_ids_are_packed_as_little_endian_int32() -> None:
-    assert store_module._pack((1, 258)) == b"\x01\x00\x00\x00\x02\x01\x00\x00"
+    assert rows.pack((1, 258)) == b"\x01\x00\x00\x00\x02\x01\x00\x00"
 
 
 class TestHistoryIsNotRewritten:

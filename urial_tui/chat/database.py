@@ -1,7 +1,8 @@
 """The database file: how it is connected to, and how its failures are told.
 
-Several processes may share the file (WAL, a busy timeout, short transactions). A failure
-leaves it as it is, and is one sentence with a next step.
+Several processes may share the file (WAL, a busy timeout, short transactions). Where the file
+system has not got what WAL needs, as network drives, a rollback journal does: then a writer
+keeps readers waiting. A failure leaves the file as it is, and is one sentence with a next step.
 """
 
 from __future__ import annotations
@@ -36,6 +37,27 @@ def connect(path: Path, busy_timeout: float = BUSY_TIMEOUT) -> sqlite3.Connectio
     return sqlite3.connect(
         path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
     )
+
+
+def lacks_wal(error: sqlite3.OperationalError) -> bool:
+    """Whether it may be for want of shared memory or locks that an operation failed."""
+    return result_code(error) in (
+        sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
+    )  # fmt: skip
+
+
+def leave_wal(connection: sqlite3.Connection) -> None:
+    """Give the file a rollback journal; a connection that has the file alone needs no memory
+    that others share.
+
+    Raises:
+        sqlite3.Error: SQLite refuses, or another process has the file.
+    """
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute("PRAGMA locking_mode = NORMAL")
+    # Only a look at the file gives up the lock.
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 @contextlib.contextmanager
@@ -97,6 +119,12 @@ def _explanation(error: sqlite3.Error | OSError, path: Path, deed: str) -> Store
         return StoreError(
             f"{file} can't be written: it is read-only.",
             "Give yourself permission to write it and its directory.",
+        )
+    if code in (sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_IOERR):
+        return StoreError(
+            f"{file} can't be {deed}: the file system does not do what SQLite needs ({error}).",
+            "Network drives often can't: set XDG_DATA_HOME to a directory on a local disk. On a "
+            "local one, check the disk.",
         )
     if code == sqlite3.SQLITE_CANTOPEN or isinstance(error, OSError):
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -38,7 +38,8 @@ def whole_conversation(store: Store, conversation_id: int) -> WholeConversation:
         StoreError: It is not there, or the database can't be read.
     """
     record = store.conversation(conversation_id)
-    return WholeConversation(record, tuple(store.turns(conversation_id)))
+    found = store.placed_turns(conversation_id)
+    return WholeConversation(record, tuple(found.turns), found.displaced)
 
 
 def exported(conversations: Sequence[WholeConversation], form: Form) -> str:

@@ -21,6 +21,7 @@ from urial_tui.chat.turns import (
     WholeConversation,
     new_id,
     one_line,
+    possible_time,
     renumbered,
 )
 from urial_tui.engine.protocol import Sampling
@@ -166,7 +167,7 @@ def _read(read: _Conversation) -> WholeConversation:
             parent_id=None if turn.parent is None else int(turn.parent),
             role=turn.role,
             text=turn.text,
-            created=turn.created,
+            created=possible_time(turn.created),
             ids=turn.ids,
             ids_key=turn.ids_key,
             tail=turn.tail,
@@ -184,8 +185,8 @@ def _read(read: _Conversation) -> WholeConversation:
     record = ConversationRecord(
         id=int(read.id),
         title=one_line(read.title),
-        created=read.created,
-        updated=read.updated,
+        created=possible_time(read.created),
+        updated=possible_time(read.updated),
         model=read.model,
         preamble=read.preamble,
         leaf=_known(read.leaf, known),

@@ -47,6 +47,7 @@ from urial_tui.chat.turns import (
     new_id,
     one_line,
     plain,
+    possible_time,
     title_of,
 )
 from urial_tui.errors import ExportError
@@ -239,5 +240,5 @@ def _time_text(seconds: float) -> str:
 def _time(text: str | None, otherwise: float) -> float:
     with contextlib.suppress(ValueError, OverflowError):
         seconds = datetime.fromisoformat(text or "").timestamp()
-        return seconds if seconds >= 0 else otherwise
+        return seconds if seconds == possible_time(seconds) else otherwise
     return otherwise

@@ -133,8 +133,16 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
 )
 
 
-def bring_up_to_date(connection: sqlite3.Connection, path: Path, busy_timeout: float) -> None:
+def bring_up_to_date(
+    connection: sqlite3.Connection, path: Path, busy_timeout: float, *, wal: bool = True
+) -> None:
     """Make or complete the tables and the search index; an up-to-date file is only read.
+
+    Args:
+        connection: To the file, without a transaction.
+        path: The file, to be named.
+        busy_timeout: Seconds to wait for others.
+        wal: Whether a file that is made or completed gets a write-ahead log.
 
     Raises:
         StoreError: The file belongs to another program or was written by a newer version.
@@ -147,7 +155,8 @@ def bring_up_to_date(connection: sqlite3.Connection, path: Path, busy_timeout: f
     connection.execute("COMMIT")
     if complete:
         return
-    _write_ahead(connection, busy_timeout)
+    if wal:
+        _write_ahead(connection, busy_timeout)
     with transaction(connection):
         # Another process may have migrated while this one waited for the lock.
         for number in range(_version_of(connection, path), len(MIGRATIONS)):
@@ -178,6 +187,8 @@ def _write_ahead(connection: sqlite3.Connection, busy_timeout: float) -> None:
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
+            # Whether the file system has what that needs shows only now.
+            connection.execute("PRAGMA user_version").fetchone()
             return
         except sqlite3.OperationalError as error:
             if result_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:

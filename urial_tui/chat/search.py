@@ -24,6 +24,7 @@ import msgspec
 from urial_tui.chat import search_index
 from urial_tui.chat.database import connect, explained
 from urial_tui.chat.marking import Marked, excerpt, marked
+from urial_tui.chat.rows import CONVERSATION, conversation_from
 from urial_tui.chat.terms import Term, terms_of
 from urial_tui.chat.turns import ConversationRecord, Role
 
@@ -34,7 +35,6 @@ MAX_HITS = 5
 _STEPS = 50_000
 """Steps of SQLite's machine between two looks at whether to stop."""
 _WILD = re.compile(r"[\\%_]")
-_COLUMNS = "id, title, created, updated, model, preamble, leaf"
 
 
 class TurnHit(msgspec.Struct, frozen=True):
@@ -166,7 +166,7 @@ def _find(connection: sqlite3.Connection, terms: tuple[Term, ...], *, indexed: b
         ), by_title AS MATERIALIZED (
             SELECT id FROM conversations WHERE {in_titles.sql}
         )
-        SELECT {", ".join(f"c.{name}" for name in _COLUMNS.split(", "))},
+        SELECT {", ".join(f"c.{name}" for name in CONVERSATION.split(", "))},
             (SELECT count(*) FROM turns WHERE conversation_id = c.id),
             coalesce(by_turn.hits, 0), count(*) OVER ()
         FROM conversations AS c LEFT JOIN by_turn USING (id)
@@ -185,13 +185,12 @@ def _find(connection: sqlite3.Connection, terms: tuple[Term, ...], *, indexed: b
     """
     found: dict[int, list[TurnHit]] = {}
     for turn_id, conversation_id, role, text in connection.execute(turns, in_turns.values):
-        hit = TurnHit(turn_id, role, excerpt(text, terms))
+        hit = TurnHit(turn_id, role, excerpt(str(text), terms))
         found.setdefault(conversation_id, []).append(hit)
     hits = tuple(_hit(row, found.get(row[0], []), terms) for row in rows)
     return Found(hits, rows[0][-1] if rows else 0)
 
 
 def _hit(row: tuple[Any, ...], turns: list[TurnHit], terms: tuple[Term, ...]) -> Hit:
-    fields = zip((*_COLUMNS.split(", "), "turns"), row, strict=False)
-    record = ConversationRecord(**dict(fields))
+    record = conversation_from(row)
     return Hit(record, marked(record.title, terms), tuple(turns), row[-2])

@@ -26,6 +26,7 @@ from urial_tui.chat.turns import (
     ConversationRecord,
     TurnRecord,
     TurnStop,
+    damage_of,
     new_id,
     plain,
     title_of,
@@ -78,6 +79,8 @@ class Conversation:
         self.store = store
         self.store_error: StoreError | None = None
         """Why the end of the last answer is not on the disk; None when all is stored."""
+        self.damage = ""
+        """What is to be said of how it was read from the database; mostly nothing."""
         self.tree = TurnTree(turns, record.leaf)
         self._clock = clock
         self._unsaved: dict[int, TurnRecord] = {}
@@ -121,7 +124,9 @@ class Conversation:
             StoreError: It is not there, or the database can't be read.
         """
         record = store.conversation(conversation_id)
-        conversation = cls(record, preamble, store, store.turns(conversation_id))
+        found = store.placed_turns(conversation_id)
+        conversation = cls(record, preamble, store, found.turns)
+        conversation.damage = damage_of(found.displaced)
         conversation.model_name = model_name
         if through is not None:
             conversation.tree.lead_through(through)

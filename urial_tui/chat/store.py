@@ -15,12 +15,9 @@ is on the disk when the method returns. The search has a connection of its own (
 from __future__ import annotations
 
 import contextlib
-import re
 import sqlite3
-import sys
 import threading
 import time
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -30,25 +27,40 @@ import msgspec
 
 from urial_tui import paths
 from urial_tui.chat import vote_rows
-from urial_tui.chat.database import BUSY_TIMEOUT, connect, explained, transaction
+from urial_tui.chat.database import (
+    BUSY_TIMEOUT,
+    connect,
+    explained,
+    lacks_wal,
+    leave_wal,
+    transaction,
+)
+from urial_tui.chat.rows import (
+    CONVERSATION,
+    TURN,
+    Turns,
+    conversation_from,
+    conversation_row,
+    pack,
+    storable,
+    turn_row,
+    turns_from,
+)
 from urial_tui.chat.schema import bring_up_to_date
 from urial_tui.chat.turns import (
     ConversationRecord,
-    Timings,
     TurnRecord,
     WholeConversation,
     one_line,
     renumbered,
 )
 from urial_tui.chat.votes import Vote
-from urial_tui.engine.protocol import Sampling
 from urial_tui.errors import StoreError, UsageError
 
 KEPT_DELETED = 30 * 86_400.0
 """Seconds for which a deleted conversation can be brought back."""
 
-_CONVERSATION = "id, title, created, updated, model, preamble, leaf"
-_INSERT_CONVERSATION = f"INSERT INTO conversations ({_CONVERSATION}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT_CONVERSATION = f"INSERT INTO conversations ({CONVERSATION}) VALUES (?, ?, ?, ?, ?, ?, ?)"
 # What goes on is no longer deleted; the title stays as it was given.
 _UPSERT_CONVERSATION = (
     f"{_INSERT_CONVERSATION} ON CONFLICT (id) DO UPDATE SET updated = excluded.updated,"
@@ -56,17 +68,15 @@ _UPSERT_CONVERSATION = (
 )
 _WRITTEN_LAST = "UPDATE conversations SET leaf = ?, updated = max(updated, ?) WHERE id = ?"
 _READ_CONVERSATIONS = (
-    f"SELECT {_CONVERSATION},"
+    f"SELECT {CONVERSATION},"
     " (SELECT count(*) FROM turns WHERE conversation_id = conversations.id)"
     " FROM conversations"
 )
-_TURN = tuple(TurnRecord.__struct_fields__)
-_INSERT_TURN = f"INSERT INTO turns ({', '.join(_TURN)}) VALUES ({', '.join('?' * len(_TURN))})"
+_INSERT_TURN = f"INSERT INTO turns ({', '.join(TURN)}) VALUES ({', '.join('?' * len(TURN))})"
 # Fields that must not change are set as well, so that the triggers refuse what changes them.
 _UPSERT_ANSWER = f"{_INSERT_TURN} ON CONFLICT (id) DO UPDATE SET " + ", ".join(
-    f"{name} = excluded.{name}" for name in _TURN if name != "id"
+    f"{name} = excluded.{name}" for name in TURN if name != "id"
 )
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class Store:
@@ -97,7 +107,7 @@ class Store:
             f"{_READ_CONVERSATIONS} WHERE deleted IS NULL ORDER BY updated DESC, id DESC LIMIT ?",
             (limit,),
         )
-        return [_conversation_from(row) for row in rows]
+        return [conversation_from(row) for row in rows]
 
     def conversation(self, conversation_id: int) -> ConversationRecord:
         """One conversation; StoreError when there is none of this id, or it is deleted."""
@@ -108,7 +118,7 @@ class Store:
             raise StoreError(
                 "This conversation is no longer in the database.", "Open another from the list."
             )
-        return _conversation_from(rows[0])
+        return conversation_from(rows[0])
 
     def title(self, conversation_id: int) -> str | None:
         """The title as it is now; None for what is deleted or was never stored."""
@@ -123,11 +133,16 @@ class Store:
 
     def turns(self, conversation_id: int) -> list[TurnRecord]:
         """All turns of a conversation, oldest first: a parent always precedes its children."""
-        rows = self._read(
-            f"SELECT {', '.join(_TURN)} FROM turns WHERE conversation_id = ? ORDER BY id",
-            (conversation_id,),
+        return self.placed_turns(conversation_id).turns
+
+    def placed_turns(self, conversation_id: int) -> Turns:
+        """Its turns, and how many had lost their place by damage."""
+        return turns_from(
+            self._read(
+                f"SELECT {', '.join(TURN)} FROM turns WHERE conversation_id = ? ORDER BY id",
+                (conversation_id,),
+            )
         )
-        return [_turn_from(row) for row in rows]
 
     def recent_questions(self, limit: int = 100) -> list[str]:
         """The last questions of all conversations but deleted ones, newest first, each once."""
@@ -144,8 +159,8 @@ class Store:
     def add_question(self, conversation: ConversationRecord, turn: TurnRecord) -> None:
         """Store a user's turn, and its conversation if that is new, in one commit."""
         with self._transaction() as connection:
-            connection.execute(_UPSERT_CONVERSATION, _conversation_row(conversation))
-            connection.execute(_INSERT_TURN, _row_of(turn))
+            connection.execute(_UPSERT_CONVERSATION, conversation_row(conversation))
+            connection.execute(_INSERT_TURN, turn_row(turn))
             connection.execute(_WRITTEN_LAST, (turn.id, conversation.updated, conversation.id))
 
     def set_question_ids(self, turn_id: int, ids: Sequence[int], ids_key: str) -> None:
@@ -154,13 +169,13 @@ class Store:
             connection.execute(
                 "UPDATE turns SET ids = ?, ids_key = ?"
                 " WHERE id = ? AND role = 'user' AND ids IS NULL",
-                (_pack(ids), ids_key, turn_id),
+                (pack(ids), ids_key, turn_id),
             )
 
     def save_answer(self, turn: TurnRecord) -> None:
         """Add an answer, or bring it up to date while its stop reason is not stored yet."""
         with self._transaction() as connection:
-            connection.execute(_UPSERT_ANSWER, _row_of(turn))
+            connection.execute(_UPSERT_ANSWER, turn_row(turn))
             connection.execute(_WRITTEN_LAST, (turn.id, turn.created, turn.conversation_id))
 
     def stand_at(self, conversation_id: int, turn_id: int) -> None:
@@ -213,7 +228,7 @@ class Store:
             UsageError: There is no text.
             StoreError: It could not be stored.
         """
-        title = _storable(one_line(title))
+        title = storable(one_line(title))
         if not title:
             raise UsageError("The title is empty.", "Type one, or leave the old one.")
         with self._transaction() as connection:
@@ -241,7 +256,7 @@ class Store:
             if found is None:
                 return None
             connection.execute("UPDATE conversations SET deleted = NULL WHERE id = ?", found)
-            return _conversation_from(
+            return conversation_from(
                 connection.execute(f"{_READ_CONVERSATIONS} WHERE id = ?", found).fetchone()
             )
 
@@ -290,7 +305,15 @@ class Store:
     def _open(self) -> None:
         connection = connect(self.path, self._busy_timeout)
         try:
-            bring_up_to_date(connection, self.path, self._busy_timeout)
+            try:
+                bring_up_to_date(connection, self.path, self._busy_timeout)
+            except sqlite3.OperationalError as error:
+                if not lacks_wal(error):
+                    raise
+                connection.close()
+                connection = connect(self.path, self._busy_timeout)
+                leave_wal(connection)
+                bring_up_to_date(connection, self.path, self._busy_timeout, wal=False)
             connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
             connection.close()
@@ -327,80 +350,5 @@ def _add(connection: sqlite3.Connection, whole: WholeConversation) -> Conversati
 
 
 def _insert(connection: sqlite3.Connection, whole: WholeConversation) -> None:
-    connection.execute(_INSERT_CONVERSATION, _conversation_row(whole.record))
-    connection.executemany(_INSERT_TURN, map(_row_of, whole.turns))
-
-
-def _conversation_row(record: ConversationRecord) -> tuple[object, ...]:
-    return (
-        record.id,
-        _storable(record.title),
-        record.created,
-        record.updated,
-        _storable(record.model),
-        _storable(record.preamble),
-        record.leaf,
-    )
-
-
-def _conversation_from(row: tuple[Any, ...]) -> ConversationRecord:
-    return ConversationRecord(
-        id=row[0],
-        title=row[1],
-        created=row[2],
-        updated=row[3],
-        model=row[4],
-        preamble=row[5],
-        leaf=row[6],
-        turns=row[7],
-    )
-
-
-def _storable(text: str) -> str:
-    """Lone surrogates (from undecodable command lines) can't be written as UTF-8."""
-    return _SURROGATES.sub("\ufffd", text)
-
-
-def _pack(ids: Sequence[int]) -> bytes:
-    packed = array("i", ids)
-    if sys.byteorder == "big":
-        packed.byteswap()
-    return packed.tobytes()
-
-
-def _unpack(blob: bytes) -> tuple[int, ...]:
-    unpacked = array("i")
-    unpacked.frombytes(blob)
-    if sys.byteorder == "big":
-        unpacked.byteswap()
-    return tuple(unpacked)
-
-
-def _row_of(turn: TurnRecord) -> tuple[object, ...]:
-    values = {name: getattr(turn, name) for name in _TURN}
-    for name in ("text", "tail", "stopped_by", "model", "preamble"):
-        values[name] = _storable(values[name])
-    values["ids"] = None if turn.ids is None else _pack(turn.ids)
-    values["timings"] = msgspec.json.encode(turn.timings).decode()
-    values["sampling"] = (
-        "" if turn.sampling is None else msgspec.json.encode(turn.sampling).decode()
-    )
-    return tuple(values.values())
-
-
-def _turn_from(row: tuple[Any, ...]) -> TurnRecord:
-    values = dict(zip(_TURN, row, strict=True))
-    blob = values["ids"]
-    # A torn or foreign blob or document costs what it holds, never the text.
-    values["ids"] = None
-    if isinstance(blob, bytes) and len(blob) % 4 == 0:
-        values["ids"] = _unpack(blob)
-    try:
-        values["timings"] = msgspec.json.decode(values["timings"], type=Timings)
-    except (msgspec.DecodeError, TypeError):
-        values["timings"] = Timings()
-    try:
-        values["sampling"] = msgspec.json.decode(values["sampling"] or "null", type=Sampling | None)
-    except (msgspec.DecodeError, TypeError):
-        values["sampling"] = None
-    return TurnRecord(**values)
+    connection.execute(_INSERT_CONVERSATION, conversation_row(whole.record))
+    connection.executemany(_INSERT_TURN, map(turn_row, whole.turns))

@@ -26,6 +26,9 @@ TITLE_LENGTH = 60
 MAX_TITLE_LENGTH = 200
 """Of titles that are given."""
 
+LATEST = 253_402_127_999.0
+"""Seconds since 1970 at the end of 9999-12-29: two days later, some zones are in the year 10000."""
+
 _LAST_ID = 0
 _ID_LOCK = threading.Lock()
 
@@ -41,6 +44,13 @@ def new_id(after: int = 0) -> int:
         made = (time.time_ns() // 1_000_000 << 20) | secrets.randbits(20)
         _LAST_ID = max(made, _LAST_ID + 1, after + 1)
         return _LAST_ID
+
+
+def possible_time(value: object) -> float:
+    """Seconds since 1970 of which every zone can make a date; what can't be is moved there."""
+    if not isinstance(value, int | float) or value != value:
+        return 0.0
+    return float(min(max(value, 0), LATEST))
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -110,6 +120,28 @@ class WholeConversation(msgspec.Struct, frozen=True):
 
     record: ConversationRecord
     turns: tuple[TurnRecord, ...]
+    displaced: int = 0
+    """Turns that had lost their place when it was read; see `rows`."""
+
+    @property
+    def damage(self) -> str:
+        """What is to be said of them; "" where there are none."""
+        return damage_of(self.displaced)
+
+
+def damage_of(displaced: int) -> str:
+    """The sentence on turns that had lost their place in the database; "" for none."""
+    if not displaced:
+        return ""
+    turns = (
+        "1 turn of this conversation has"
+        if displaced == 1
+        else (f"{displaced:,} turns of this conversation have")
+    )
+    return (
+        f"The database is damaged: {turns} lost the turn before. "
+        "Questions without one stand at the beginning, answers are left out."
+    )
 
 
 def renumbered(whole: WholeConversation) -> WholeConversation:

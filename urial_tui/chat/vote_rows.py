@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from urial_tui.chat.turns import possible_time
 from urial_tui.chat.votes import Contestant, Vote
 from urial_tui.engine.protocol import Sampling
 
@@ -49,7 +50,7 @@ def vote_from(row: tuple[Any, ...]) -> Vote:
         read = Sampling()
     return Vote(
         id=vote_id,
-        created=created,
+        created=possible_time(created),
         question_id=question,
         left_id=left,
         right_id=right,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from urial_tui.cli.numbers import TOKENS, Real
 from urial_tui.cli.process import seconds_since_start
 from urial_tui.engine.client import Engine
 from urial_tui.engine.protocol import (
@@ -46,6 +47,7 @@ FIRST_SILENCE = 24.0
 
 @click.command()
 @click.argument("text", required=False)
+@click.argument("rest", nargs=-1, metavar="[-]")
 @click.option(
     "-m",
     "--model",
@@ -60,13 +62,13 @@ FIRST_SILENCE = 24.0
 )
 @click.option(
     "--max-tokens",
-    type=click.IntRange(1),
+    type=TOKENS,
     metavar="N",
     help="Longest answer, in tokens.  [default: chat.max_tokens]",
 )
 @click.option(
     "--temperature",
-    type=click.FloatRange(0, 100),
+    type=Real(0, 100),
     metavar="T",
     help="0 takes the likeliest token each time; more is more varied.  "
     "[default: sampling.temperature]",
@@ -83,6 +85,7 @@ FIRST_SILENCE = 24.0
 def ask(
     context: click.Context,
     text: str | None,
+    rest: tuple[str, ...],
     model: str | None,
     preamble: str | None,
     max_tokens: int | None,
@@ -91,11 +94,15 @@ def ask(
     as_json: bool,
     no_store: bool,
 ) -> None:
-    """Answer TEXT, or standard input where TEXT is "-" or missing."""
+    """Answer TEXT, or standard input where TEXT is "-" or missing.
+
+    A file or a pipe on standard input is added behind TEXT; `< /dev/null` leaves it out, and a "-"
+    behind TEXT waits for it.
+    """
     # The worker needs as long to start as this process needs to read its files.
     with Engine() as engine:
         engine.start()
-        question = _question(text)
+        question = _question(text, rest)
         answer = _Answer(show_text=not as_json, show_progress=sys.stderr.isatty())
         with _interrupt(engine, answer):
             try:
@@ -179,23 +186,28 @@ def _open_store() -> Store:
     return Store()
 
 
-def _question(text: str | None) -> str:
-    if text is None or text == "-":
-        # A shell's `<&-` leaves no standard input at all.
-        if sys.stdin is None or (text is None and sys.stdin.isatty()):
-            raise UsageError(
-                "There is no question.", 'Say it as an argument: urial ask "…", or pipe it in.'
-            )
-        try:
-            text = sys.stdin.buffer.read().decode("utf-8", "replace")
-        except OSError as error:
-            raise UsageError(
-                f"Standard input can't be read: {error.strerror}.",
-                'Say the question as an argument: urial ask "…".',
-            ) from error
-    if not text.strip():
+def _question(text: str | None, rest: tuple[str, ...]) -> str:
+    """What is asked: TEXT, and behind an empty line what is on standard input."""
+    from urial_tui.cli.standard_input import is_terminal, read_all, read_beside
+
+    if rest not in ((), ("-",)):
+        raise UsageError("The question has to be one argument.", 'Put it in quotes: urial ask "…".')
+    if text == "-":
+        text = None
+    if text is None and not rest and (sys.stdin is None or is_terminal()):
+        raise UsageError(
+            "There is no question.", 'Say it as an argument: urial ask "…", or pipe it in.'
+        )
+    added = read_all() if rest or text is None else read_beside()
+    if text is not None and added.strip():
+        click.echo(
+            f"urial: Standard input is added to the question ({len(added):,} characters).",
+            err=True,
+        )
+    question = "\n\n".join(part for part in (text, added) if part and part.strip())
+    if not question:
         raise UsageError("The question is empty.", 'Say it as an argument: urial ask "…".')
-    return text
+    return question
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from urial_tui.cli.numbers import Real
+
 if TYPE_CHECKING:
     from urial_tui.errors import UrialError
 
@@ -86,7 +88,7 @@ def list_command(as_json: bool) -> None:
 @cache.command("clear")
 @click.option(
     "--older-than",
-    type=click.FloatRange(0, 100_000),
+    type=Real(0, 100_000),
     metavar="DAYS",
     help="Only what was not used for so long.",
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from urial_tui import wording
+from urial_tui.cli.numbers import COUNT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ def chats() -> None:
 @chats.command("list")
 @click.option(
     "--limit",
-    type=click.IntRange(1),
+    type=COUNT,
     default=_LISTED,
     show_default=True,
     metavar="N",
@@ -125,6 +126,7 @@ def show(chat: str, as_json: bool) -> None:
 
     with Store() as store:
         whole = whole_conversation(store, find_conversation(store, chat))
+    _tell_damage(whole)
     path = TurnTree(whole.turns, whole.record.leaf).path
     if as_json:
         print_json(_document(whole.record) | {"path": [_turn_document(turn) for turn in path]})
@@ -166,9 +168,10 @@ def export(chat: str, form: str | None, out: Path | None, force: bool) -> None:
             ids = [find_conversation(store, chat)]
         if chat == "all" and not ids:
             raise _nothing_stored()
-        text = exported(
-            [whole_conversation(store, one) for one in ids], "json" if chosen == "json" else "md"
-        )
+        wholes = [whole_conversation(store, one) for one in ids]
+    for whole in wholes:
+        _tell_damage(whole)
+    text = exported(wholes, "json" if chosen == "json" else "md")
     if out is None:
         # UTF-8 whatever the locale says, so that the same file comes of -o and of a pipe.
         sys.stdout.flush()
@@ -303,6 +306,11 @@ def _id(chat: str) -> int:
     return int(chat) if typed and int(chat) < 2**63 else 0
 
 
+def _tell_damage(whole: WholeConversation) -> None:
+    if whole.damage:
+        click.echo(f"urial: {whole.damage}", err=True)
+
+
 def _conversations(count: int) -> str:
     return wording.amount(count, "conversation")
 
@@ -314,9 +322,20 @@ def _nothing_stored() -> Exception:
 
 
 def _read(file: Path) -> Sequence[WholeConversation]:
-    from urial_tui.chat.export import imported, read_file
+    from urial_tui.chat.export import LARGEST_FILE, imported, read_file
+    from urial_tui.errors import UrialError, UsageError
+    from urial_tui.files import read_stream, reason
 
-    return imported(sys.stdin.buffer.read()) if str(file) == "-" else read_file(file)
+    if str(file) != "-":
+        return read_file(file)
+    if sys.stdin is None:
+        raise UsageError("There is no standard input.", "Name a file.")
+    try:
+        return imported(read_stream(sys.stdin.buffer, LARGEST_FILE))
+    except OSError as error:
+        raise UrialError(
+            f"Standard input can't be read: {reason(error)}.", "Name a file."
+        ) from error
 
 
 def _document(record: ConversationRecord) -> dict[str, object]:

@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from urial_tui.cli.numbers import COUNT, TOKENS
 from urial_tui.errors import UrialError, UsageError
+from urial_tui.files import is_same, is_there
+from urial_tui.paths import typed_path
 from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import amount, duration
 
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from urial_tui.engine.client import Engine
     from urial_tui.engine.protocol import EngineOptions, Event
 
+_READ = ("queries", "text_file", "base", "aligned", "base_context", "aligned_context")
+_WRITTEN = ("html", "out")
+"""Options that may name a file."""
 _SOURCES = ("queries", "text_file", "conversation")
 """Options that name what is compared on; of these and a query, there is one."""
 _LIMITS = ("max_tokens", "top_k", "window", "skip")
@@ -60,9 +66,7 @@ _LIMITS = ("max_tokens", "top_k", "window", "skip")
     type=click.Path(path_type=Path),
     help="A list of queries: JSON lines or a JSON list.",
 )
-@click.option(
-    "--limit", metavar="N", type=click.IntRange(1), help="With --queries: only the first N."
-)
+@click.option("--limit", metavar="N", type=COUNT, help="With --queries: only the first N.")
 @click.option(
     "--text",
     "text_file",
@@ -77,14 +81,14 @@ _LIMITS = ("max_tokens", "top_k", "window", "skip")
 )
 @click.option(
     "--answer",
-    type=click.IntRange(1),
+    type=COUNT,
     metavar="N",
     help="With --conversation: the N-th answer instead of the newest.",
 )
 @click.option(
     "--window",
     metavar="N",
-    type=click.IntRange(16),
+    type=click.IntRange(16, 1_000_000),
     default=2048,
     show_default=True,
     help="With --text: tokens that are evaluated together.",
@@ -92,7 +96,7 @@ _LIMITS = ("max_tokens", "top_k", "window", "skip")
 @click.option(
     "--skip",
     metavar="N",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 1_000_000),
     default=0,
     show_default=True,
     help="With --text: tokens at the start of each window that are only read.",
@@ -100,7 +104,7 @@ _LIMITS = ("max_tokens", "top_k", "window", "skip")
 @click.option(
     "--max-tokens",
     metavar="N",
-    type=click.IntRange(1),
+    type=TOKENS,
     default=300,
     show_default=True,
     help="Longest answer, in tokens.",
@@ -173,6 +177,7 @@ class _Run:
         from urial_tui.compare.items import ScoredItem, document
         from urial_tui.compare.sides import Task
 
+        self._check_outputs()
         queries = self._queries(query)
         stored = self._stored_answer()
         comparison = self._open()
@@ -213,8 +218,25 @@ class _Run:
         text = self._options["text_file"] is not None
         return ("top_k", "window", "skip") if text else ("top_k", "max_tokens")
 
+    def _check_outputs(self) -> None:
+        """Nothing is written over what is read, by whatever name."""
+        written = [(f"--{name}", self._options[name]) for name in _WRITTEN if self._options[name]]
+        files = list(written)
+        for name in _READ:
+            option = f"--{name.removesuffix('_file').replace('_', '-')}"
+            value = str(self._options[name] or "")
+            parts = (value, *value.split("+"))
+            files += [(option, path) for path in map(typed_path, parts) if is_there(path)]
+        for output, path in written:
+            for option, other in files:
+                if option != output and is_same(path, other):
+                    raise UsageError(
+                        f"{option} and {output} name the same file, {sanitize_line(str(path))}.",
+                        f"Name another file with {output}.",
+                    )
+
     def _queries(self, query: str | None) -> list[Query]:
-        from urial_tui.compare.items import Query, read_queries
+        from urial_tui.compare.items import Query
 
         sources = [query, *(self._options[name] for name in _SOURCES)]
         if sum(source is not None for source in sources) != 1:
@@ -224,8 +246,16 @@ class _Run:
                 "See `urial compare --help`.",
             )
         if self._options["queries"] is not None:
-            return read_queries(self._options["queries"], self._options["limit"])
+            return self._listed(self._options["queries"])
         return [Query(id="1", text=query)] if query is not None else []
+
+    def _listed(self, path: Path) -> list[Query]:
+        from urial_tui.compare.queries import read_queries
+
+        read = read_queries(path, self._options["limit"])
+        for note in read.notes:
+            click.echo(f"urial: {sanitize_line(note)}", err=True)
+        return list(read.queries)
 
     def _stored_answer(self) -> StoredAnswer | None:
         """The answer of a conversation, where that is compared on; it fills in the sides."""

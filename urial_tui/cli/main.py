@@ -9,16 +9,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from urial_tui import __version__
-from urial_tui.errors import UrialError, UsageError
-from urial_tui.sanitize import sanitize_line
+from urial_tui.errors import LONGEST, UrialError, UsageError
+from urial_tui.sanitize import sanitize_line, shortened
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _COMMANDS: dict[str, tuple[str, str]] = {
     "ask": ("urial_tui.cli.ask:ask", "Ask one question and print the answer."),
@@ -112,9 +117,14 @@ def _guarded(arguments: Sequence[str] | None) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else error.format_message(), err=True)
         return error.exit_code
+    except click.NoSuchOption as error:
+        command = error.ctx.command if error.ctx else urial
+        takes_text = any(isinstance(parameter, click.Argument) for parameter in command.params)
+        hint = " Text that starts with a dash goes behind `--`." if takes_text else ""
+        _tell(f"{error.format_message()}{hint} See `{_path(error)} --help`.")
+        return error.exit_code
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "urial"
-        _tell(f"{error.format_message()} See `{command} --help`.")
+        _tell(f"{error.format_message()} See `{_path(error)} --help`.")
         return error.exit_code
     except click.ClickException as error:
         _tell(error.format_message())
@@ -135,9 +145,14 @@ def _guarded(arguments: Sequence[str] | None) -> int:
         return _crashed(error)
 
 
+def _path(error: click.UsageError) -> str:
+    return error.ctx.command_path if error.ctx else "urial"
+
+
 def _tell(message: str) -> None:
+    # Not everything comes from an `UrialError`: a command line can have any length as well.
     with contextlib.suppress(OSError):
-        click.echo(f"urial: {sanitize_line(message)}", err=True)
+        click.echo(f"urial: {sanitize_line(shortened(message, 2 * LONGEST))}", err=True)
 
 
 def _output_failed(error: OSError) -> int:
@@ -157,8 +172,23 @@ def _crashed(error: Exception) -> int:
     return 1
 
 
+class _BestEffort(io.FileIO):
+    """Standard error; what can't be written there is lost, for nothing may fail because of it."""
+
+    def write(self, data: ReadableBuffer) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
 def _make_streams_safe() -> None:
-    """Streams that are closed or can't encode a character must not end the program."""
+    """Streams that are closed, full or can't encode a character must not end the program."""
+    if sys.stderr is not None and sys.stderr is sys.__stderr__:
+        raw = _BestEffort(sys.stderr.fileno(), "w", closefd=False)
+        sys.stderr = io.TextIOWrapper(
+            io.BufferedWriter(raw), encoding=sys.stderr.encoding, line_buffering=True
+        )
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

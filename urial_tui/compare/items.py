@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,8 @@ import numpy as np
 
 from urial_tui.compare.vocab import ByteAgreement
 from urial_tui.engine.scores import CLASS_NAMES, PositionScores
-from urial_tui.errors import UrialError, UsageError
+from urial_tui.errors import UrialError
 from urial_tui.sanitize import sanitize_line
-
-MAX_QUERIES_BYTES = 256 * 1024 * 1024
-_TEXT_KEYS = ("query", "instruction", "prompt", "question")
 
 
 class CompareError(UrialError):
@@ -267,70 +264,6 @@ class ItemFile:
                 break
             whole += len(line)
         return whole
-
-
-def read_queries(path: Path, limit: int | None = None) -> list[Query]:
-    """Questions from JSON lines or a JSON list; the text is under one of `_TEXT_KEYS`.
-
-    Raises:
-        CompareError: The file can't be read, or an entry has no question.
-        UsageError: There is none.
-    """
-    shown = sanitize_line(str(path))
-    try:
-        if path.stat().st_size > MAX_QUERIES_BYTES:
-            raise CompareError(f"The file {shown} is too large for a list of questions.")
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise CompareError(
-            f"The questions in {shown} can't be read: {error.strerror or error}.",
-            "Check the file's name.",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise CompareError(f"The file {shown} is not UTF-8 text.", "Convert it.") from error
-    queries = [
-        _query(value, number, shown) for number, value in enumerate(_values(text, shown), start=1)
-    ]
-    if limit is not None:
-        queries = queries[:limit]
-    if not queries:
-        raise UsageError(f"There is no question in {shown}.", "Name another file.")
-    ids = [query.id for query in queries]
-    if len(set(ids)) < len(ids):
-        queries = [
-            msgspec.structs.replace(query, id=str(number))
-            for number, query in enumerate(queries, start=1)
-        ]
-    return queries
-
-
-def _values(text: str, shown: str) -> Iterable[Any]:
-    try:
-        if text.lstrip().startswith("["):
-            return list(json.loads(text))
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (ValueError, RecursionError) as error:
-        raise CompareError(
-            f"The file {shown} is neither JSON lines nor a JSON list: {error}.",
-            'Each line has to look like {"id": "1", "query": "..."}.',
-        ) from error
-
-
-def _query(value: Any, number: int, shown: str) -> Query:
-    if isinstance(value, str):
-        value = {"query": value}
-    key = next((key for key in _TEXT_KEYS if isinstance(value, dict) and key in value), None)
-    if key is None or not isinstance(value[key], str):
-        raise CompareError(
-            f"Entry {number} of {shown} has no question.",
-            f"It needs one of the keys {', '.join(_TEXT_KEYS)}.",
-        )
-    fields = {
-        name: str(field)
-        for name, field in value.items()
-        if name not in (key, "id", "output") and isinstance(field, str | int | float | bool)
-    }
-    return Query(id=str(value.get("id", number)), text=value[key], fields=fields)
 
 
 def _numbers(values: Any) -> list[float | None]:

@@ -81,6 +81,8 @@ class OpeningScreen(AnsweringScreen):
             turn_id,
         )
         self.show_conversation(conversation)
+        if conversation.damage:
+            self.notify(conversation.damage, severity="warning", timeout=15, markup=False)
         self._restore(conversation)
         if self.ready and conversation.record.preamble == self.preamble.name:
             self.engine.read_ahead(conversation)

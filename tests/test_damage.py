@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from urial_tui import paths
-from urial_tui.chat import database
 from urial_tui.chat import store as store_module
 from urial_tui.chat.export import imported, whole_conversation
+from urial_tui.chat.schema import bring_up_to_date
 from urial_tui.chat.search import Search
 from urial_tui.chat.store import Store
 from urial_tui.chat.tree import TurnTree
@@ -230,10 +230,11 @@ def without_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections go through a layer of SQLite that can't share memory, as on network drives."""
 
     def connect(path: Path, **options: Any) -> sqlite3.Connection:
-        return real(f"{path.as_uri()}?vfs=unix-dotfile", uri=True, **options)
+        made: sqlite3.Connection = real(f"{path.as_uri()}?vfs=unix-dotfile", uri=True, **options)
+        return made
 
-    real = sqlite3.connect
-    monkeypatch.setattr(database.sqlite3, "connect", connect)
+    real: Callable[..., sqlite3.Connection] = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", connect)
 
 
 def journal(path: Path) -> str:
@@ -286,7 +287,7 @@ def test_what_can_not_be_helped_is_one_sentence_that_names_a_way(
 
 def failing(code: int, name: str, times: int = 9) -> Callable[..., None]:
     """What brings a file up to date, but fails at first."""
-    real = store_module.bring_up_to_date
+    real = bring_up_to_date
     left = [times]
 
     def fail(*arguments: Any, **options: Any) -> None:

@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "wording": set[str](),
     "processor": set[str](),
     "paths": {"errors"},
-    "mistakes": {"errors", "paths"},
+    "mistakes": {"errors", "files", "paths"},
     "files": set[str](),
     "settings": {"errors", "files", "paths", "sanitize", "engine.protocol"},
     "settings_file": {"errors", "files", "paths", "sanitize", "settings"},

@@ -43,7 +43,7 @@ def give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Give:
 
 def question(*arguments: str) -> str:
     text, *rest = arguments or (None,)
-    return ask._question(text, tuple(rest))  # type: ignore[arg-type]
+    return ask._question(text, tuple(rest))
 
 
 def test_a_file_stands_behind_the_text_and_that_is_said(

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from urial_tui import __version__, paths
 from urial_tui.errors import InternalError, UrialError
+from urial_tui.files import make_directory, open_private
 
 _KEPT_LOGS = 20
 _MOST = 200
@@ -51,13 +52,13 @@ def explaining() -> Iterator[None]:
 
 def _write_log(text: str) -> Path:
     directory = paths.log_dir()
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     for old in sorted(directory.glob("crash-*.log"))[: -_KEPT_LOGS + 1]:
         old.unlink(missing_ok=True)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     path = directory / f"crash-{stamp}-{os.getpid()}.log"
     version = f"urial-tui {__version__}, Python {sys.version.split()[0]}, {sys.platform}"
     # Later mistakes of the same second are added.
-    with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
-        log.write(f"{version}\n\n{text}")
+    with open_private(path) as log:
+        log.write(f"{version}\n\n{text}".encode("utf-8", "backslashreplace"))
     return path

@@ -200,7 +200,7 @@ class Store:
                 connection.execute(
                     "INSERT OR REPLACE INTO drafts (conversation_id, place, text, changed)"
                     " VALUES (?, ?, ?, ?)",
-                    (conversation_id, place, _storable(text), time.time()),
+                    (conversation_id, place, storable(text), time.time()),
                 )
             else:
                 connection.execute(

@@ -184,10 +184,11 @@ class _BestEffort(io.FileIO):
 
 def _make_streams_safe() -> None:
     """Streams that are closed, full or can't encode a character must not end the program."""
-    if sys.stderr is not None and sys.stderr is sys.__stderr__:
-        raw = _BestEffort(sys.stderr.fileno(), "w", closefd=False)
+    errors = sys.__stderr__
+    if errors is not None and sys.stderr is errors:
+        raw = _BestEffort(errors.fileno(), "w", closefd=False)
         sys.stderr = io.TextIOWrapper(
-            io.BufferedWriter(raw), encoding=sys.stderr.encoding, line_buffering=True
+            io.BufferedWriter(raw), encoding=errors.encoding, line_buffering=True
         )
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

@@ -15,10 +15,10 @@ class Real(click.FloatRange):
     """A range of real numbers; "nan" is between no two of them, but is compared as if it were."""
 
     def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """The number that was written."""
-        number: float = super().convert(value, param, ctx)
+        number: float = super().convert(value, param, ctx)  # type: ignore[arg-type]  # takes text as well
         if math.isnan(number):
             self.fail(f"{value!r} is not a number.", param, ctx)
         return number

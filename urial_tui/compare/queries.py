@@ -220,8 +220,9 @@ def _text_of(content: Any) -> str | None:
         return content
     if not isinstance(content, list) or not content:
         return None
-    texts = [part.get("text") if isinstance(part, dict) else None for part in content]
-    return "\n".join(texts) if all(isinstance(text, str) for text in texts) else None
+    texts = [part.get("text") for part in content if isinstance(part, dict)]
+    said = [text for text in texts if isinstance(text, str)]
+    return "\n".join(said) if len(said) == len(content) else None
 
 
 def _told_apart(queries: Sequence[Query]) -> tuple[list[Query], list[tuple[str, str]]]:

@@ -35,7 +35,7 @@ from urial_tui.errors import StoreError, UrialError, UsageError
 from urial_tui.models.loading import LoadFile, load
 from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.sanitize import sanitize_line
-from urial_tui.settings import Settings, load_settings
+from urial_tui.settings import Settings
 from urial_tui.tui.chat_engine import ChatEngine, FindModel
 from urial_tui.tui.configured_app import ConfiguredApp
 from urial_tui.tui.engine_thread import EngineThread
@@ -54,6 +54,7 @@ from urial_tui.tui.messages import CompareRequested, CopyRequested, SidesRequest
 from urial_tui.tui.screens.chat import ChatScreen, MakeFirstRun
 from urial_tui.tui.screens.prompt_screen import PromptScreen
 from urial_tui.tui.screens.settings import SettingsScreen
+from urial_tui.tui.starting_point import starting_point
 from urial_tui.tui.terminal import TerminalDriver, understand_input
 from urial_tui.tui.watchdog import Watchdog
 
@@ -71,13 +72,11 @@ def run(model: str | None = None, preamble: str | None = None) -> int:
 
     Raises:
         UsageError: There is no terminal.
-        SettingsError: The settings are unsound.
         PreambleError: There is no such preamble, or it is unsound.
         StoreError: At the end, something of the conversations could not be written.
     """
     require_terminal()
-    settings = load_settings()
-    chosen = find_preamble(preamble or settings.chat.preamble)
+    start = starting_point(preamble)
     store: Store | None = None
     trouble: UrialError | None = None
     try:
@@ -86,12 +85,13 @@ def run(model: str | None = None, preamble: str | None = None) -> int:
     except StoreError as error:
         trouble = error
     app = UrialApp(
-        settings=settings,
+        settings=start.settings,
         store=store,
-        preamble=chosen,
-        model=model or settings.chat.model,
+        preamble=start.preamble,
+        model=model or start.settings.chat.model,
         trouble=trouble,
     )
+    app.troubles += start.troubles
     try:
         try:
             return run_in_terminal(app)
@@ -222,8 +222,8 @@ class UrialApp(ConfiguredApp):
         return TerminalDriver
 
     def on_mount(self) -> None:
-        """Tell what is wrong with the looks."""
-        self.tell_theme_troubles()
+        """Tell what is wrong with the user's files."""
+        self.tell_troubles()
 
     def on_ready(self) -> None:
         """Get out of the way of keys what would hold them up in the middle of an answer."""

@@ -12,7 +12,7 @@ from textual.binding import Binding
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 
-from urial_tui.errors import SettingsError
+from urial_tui.errors import SettingsError, UrialError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, described
 from urial_tui.settings_file import read_settings_file
@@ -39,14 +39,16 @@ class ConfiguredApp(App[None]):
         ScrollBar.renderer = ThinBar
         self.settings = settings
         self._use_keys()
-        self._theme_troubles = self._start_themes(settings.ui.theme)
+        self.troubles: list[UrialError] = self._start_themes(settings.ui.theme)
+        """What is wrong with the user's files, to be told when there is a screen."""
 
     def _use_keys(self) -> None:
         self.set_keymap(keymap(self.settings.keys, ENTER_KEYS[self.settings.chat.enter]))
 
-    def _start_themes(self, chosen: str) -> list[SettingsError]:
+    def _start_themes(self, chosen: str) -> list[UrialError]:
         """Take the chosen theme; what is wrong with it and the user's own is no reason to end."""
-        own, troubles = read_themes()
+        own, found = read_themes()
+        troubles: list[UrialError] = [*found]
         for theme in (*OURS, *own):
             self.register_theme(theme)
         self.theme = DARK.name
@@ -61,9 +63,9 @@ class ConfiguredApp(App[None]):
             )
         return troubles
 
-    def tell_theme_troubles(self) -> None:
-        """Tell what is wrong with the user's themes."""
-        for trouble in self._theme_troubles:
+    def tell_troubles(self) -> None:
+        """Tell what is wrong with the user's files."""
+        for trouble in self.troubles:
             self.notify(sanitize_line(str(trouble)), severity="error", timeout=15, markup=False)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:

@@ -22,6 +22,7 @@ PACKAGE = "urial_tui"
 MODULES = sorted((ROOT / PACKAGE).rglob("*.py"))
 
 LEAVES = {
+    "control_groups",
     "errors",
     "files",
     "memory",
@@ -40,7 +41,8 @@ RECORDED = {"engine.recording", "engine.replay"}
 MAY_IMPORT = {
     "errors": {"sanitize"},
     "sanitize": set[str](),
-    "memory": set[str](),
+    "control_groups": set[str](),
+    "memory": {"control_groups"},
     "wording": set[str](),
     "processor": set[str](),
     "paths": {"errors"},
@@ -50,7 +52,10 @@ MAY_IMPORT = {
     "settings_file": {"errors", "files", "paths", "sanitize", "settings"},
     "prompting": LEAVES,
     "models": LEAVES,
-    "engine": {"errors", "files", "memory", "paths", "sanitize", "wording", "engine"},
+    "engine": {
+        *{"control_groups", "errors", "files", "memory", "paths", "sanitize", "wording"},
+        "engine",
+    },
     "chat": LEAVES | WORK | {"engine.client"},
     # The columns in which the worker's numbers travel.
     "compare": LEAVES | WORK | {"engine.client", "engine.scores"},

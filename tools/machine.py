@@ -6,6 +6,7 @@ None. Checks are collected, so that a person sees everything that is missing at 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import platform
@@ -18,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tools.console import SetupError
+from urial_tui import control_groups
 from urial_tui.sanitize import sanitize_line
 
 GIB = 1 << 30
@@ -30,18 +32,18 @@ _X86_FEATURES = re.compile(
 
 
 def cores() -> int:
-    """The logical cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """The logical cores that this process may use; a container's quota counts."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quota = control_groups.cpu_quota()
+    return max(1, min(usable or 1, int(quota) if quota is not None else 1 << 20))
 
 
 def memory_bytes() -> int:
-    """The memory of the machine; 0 if it can't be told."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        return 0
+    """The memory of the machine, or of its container if that has less; 0 if it can't be told."""
+    limits = [limit for limit, _ in control_groups.memory_limits()]
+    with contextlib.suppress(ValueError, OSError):
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(limits, default=0)
 
 
 def compile_jobs(environ: Mapping[str, str]) -> int:
@@ -97,16 +99,13 @@ def venv_problem() -> SetupError | None:
     )
 
 
+_COMPILERS = {"C": ("CC", ("cc", "gcc", "clang")), "C++": ("CXX", ("c++", "g++", "clang++"))}
+"""The variable that names a language's compiler, and where CMake looks for one without it."""
+
+
 def compiler_problem(environ: Mapping[str, str]) -> SetupError | None:
     """Compile and link a line of C and of C++: a compiler on the PATH may be a stub."""
-    missing = [
-        language
-        for language, variable, names in (
-            ("C", "CC", ("cc", "gcc", "clang")),
-            ("C++", "CXX", ("c++", "g++", "clang++")),
-        )
-        if not _compiles(language, environ.get(variable, "").split(), names)
-    ]
+    missing = [language for language in _COMPILERS if compiler(language, environ) is None]
     if not missing:
         return None
     return SetupError(
@@ -116,7 +115,10 @@ def compiler_problem(environ: Mapping[str, str]) -> SetupError | None:
     )
 
 
-def _compiles(language: str, chosen: list[str], names: tuple[str, ...]) -> bool:
+def compiler(language: str, environ: Mapping[str, str]) -> list[str] | None:
+    """The command of the compiler that CMake will take for "C" or "C++"; None if none works."""
+    variable, names = _COMPILERS[language]
+    chosen = environ.get(variable, "").split()
     source = "#include <string>\nint main() { return std::string().size(); }\n"
     if language == "C":
         source = "#include <math.h>\nint main(void) { return 0; }\n"
@@ -131,8 +133,17 @@ def _compiles(language: str, chosen: list[str], names: tuple[str, ...]) -> bool:
             except OSError:
                 continue
             if done.returncode == 0:
-                return True
-    return False
+                return command
+    return None
+
+
+def compiler_version(environ: Mapping[str, str]) -> str:
+    """The name and version that the C++ compiler gives itself, "" where there is none."""
+    command = compiler("C++", environ)
+    if command is None:
+        return ""
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
+    return done.stdout.partition("\n")[0]
 
 
 def disk_problems(needs: Iterable[tuple[Path, int]]) -> list[SetupError]:

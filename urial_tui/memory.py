@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-_UNLIMITED = 1 << 60
-"""Above this a control group's limit means none."""
+from urial_tui import control_groups
 
 
 class MachineMemory(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,54 +37,15 @@ def machine_memory(root: Path = Path("/")) -> MachineMemory:
 
 
 def _linux_memory(root: Path) -> MachineMemory:
-    info = _table(root / "proc/meminfo")
+    info = control_groups.table(root / "proc/meminfo")
     total = _times_1024(info.get("MemTotal"))
     available = _times_1024(info.get("MemAvailable"))
-    for group in _control_groups(root):
-        limit = _number(group / "memory.max")
-        if limit is None or limit >= _UNLIMITED:
-            continue
+    for limit, used in control_groups.memory_limits(root):
         total = limit if total is None else min(total, limit)
-        used = _number(group / "memory.current")
         if used is not None:
-            # Pages of files are given back when memory runs short.
-            cached = _table(group / "memory.stat")
-            used -= cached.get("inactive_file", 0) + cached.get("active_file", 0)
             free = max(0, limit - max(0, used))
             available = free if available is None else min(available, free)
     return MachineMemory(total=total, available=available)
-
-
-def _control_groups(root: Path) -> list[Path]:
-    """The directories of this process' control group (version 2) and of those above it."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text(errors="replace").splitlines()
-    except OSError:
-        return []
-    name = next((line[3:] for line in lines if line.startswith("0::")), None)
-    if name is None:
-        return []
-    base = root / "sys/fs/cgroup"
-    parts = [part for part in name.split("/") if part not in ("", "..")]
-    return [base.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1)]
-
-
-def _table(path: Path) -> Mapping[str, int]:
-    """The numbers of a file with lines of "key number" or "key: number kB"."""
-    try:
-        lines = path.read_text(errors="replace").splitlines()
-    except OSError:
-        return {}
-    fields = (line.replace(":", " ").split() for line in lines)
-    return {part[0]: int(part[1]) for part in fields if len(part) > 1 and part[1].isdecimal()}
-
-
-def _number(path: Path) -> int | None:
-    try:
-        text = path.read_text(errors="replace").strip()
-    except OSError:
-        return None
-    return int(text) if text.isdecimal() else None
 
 
 def _times_1024(kibibytes: int | None) -> int | None:

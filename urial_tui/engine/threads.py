@@ -11,6 +11,8 @@ import os
 import sys
 from pathlib import Path
 
+from urial_tui.control_groups import cpu_quota
+
 _CPU = Path("/sys/devices/system/cpu")
 
 
@@ -24,8 +26,8 @@ def physical_cores() -> int:
         return max(1, (os.cpu_count() or 2) // 2)
     fast = usable & _cpu_list(Path("/sys/devices/cpu_core/cpus"))
     cores = {_core_of(cpu) for cpu in (fast or usable)}
-    quota = _cgroup_quota()
-    return max(1, min(len(cores), quota) if quota else len(cores))
+    quota = cpu_quota()
+    return max(1, len(cores) if quota is None else min(len(cores), int(quota)))
 
 
 def _core_of(cpu: int) -> tuple[str, str]:
@@ -51,15 +53,6 @@ def _cpu_list(file: Path) -> set[int]:
     except (OSError, ValueError):
         return set()
     return cpus
-
-
-def _cgroup_quota() -> int:
-    """Whole CPUs that a container's quota grants, 0 where there is none."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return 0 if quota == "max" else max(1, int(quota) // int(period))
-    except (OSError, ValueError):
-        return 0
 
 
 def _darwin_cores() -> int:

@@ -30,7 +30,7 @@ def explained(error: Exception) -> InternalError:
     message = f"An internal error happened: {what}."
     try:
         log = _write_log("".join(traceback.format_exception(error)))
-    except OSError:
+    except (OSError, UrialError):
         return InternalError(message, "Its log could not be written.")
     return InternalError(message, f"Please report it with the log {log}.")
 

@@ -2,15 +2,20 @@
 
 User directories follow the platform's conventions (platformdirs); on Linux that is
 the XDG specification, on macOS ~/Library. Each function returns a path and creates
-nothing: who writes creates the directory.
+nothing: who writes creates the directory. A user without a home directory (a container's
+number without an account) can name the directories in variables; where none is named,
+an `UrialError` says so.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
+
+from urial_tui.errors import UrialError
 
 APP = "urial-tui"
 _PACKAGE = Path(__file__).resolve().parent
@@ -18,47 +23,47 @@ _PACKAGE = Path(__file__).resolve().parent
 
 def settings_file() -> Path:
     """The user's settings (TOML)."""
-    return platformdirs.user_config_path(APP) / "settings.toml"
+    return _of_user(platformdirs.user_config_path) / "settings.toml"
 
 
 def user_prompts_dir() -> Path:
     """Preambles of the user; one with a shipped name replaces the shipped one."""
-    return platformdirs.user_config_path(APP) / "prompts"
+    return _of_user(platformdirs.user_config_path) / "prompts"
 
 
 def user_themes_dir() -> Path:
     """Themes of the user; one with the name of another theme replaces it."""
-    return platformdirs.user_config_path(APP) / "themes"
+    return _of_user(platformdirs.user_config_path) / "themes"
 
 
 def user_catalogue_file() -> Path:
     """Catalogue entries of the user; one with a shipped name replaces the shipped one."""
-    return platformdirs.user_config_path(APP) / "models.toml"
+    return _of_user(platformdirs.user_config_path) / "models.toml"
 
 
 def models_dir() -> Path:
     """Where model files live: put a .gguf here and it is found by its catalogue name."""
-    return platformdirs.user_data_path(APP) / "models"
+    return _of_user(platformdirs.user_data_path) / "models"
 
 
 def database_file() -> Path:
     """Conversations (SQLite)."""
-    return platformdirs.user_data_path(APP) / "conversations.db"
+    return _of_user(platformdirs.user_data_path) / "conversations.db"
 
 
 def preamble_cache_dir() -> Path:
     """Evaluated preambles (KV state files)."""
-    return platformdirs.user_cache_path(APP) / "preambles"
+    return _of_user(platformdirs.user_cache_path) / "preambles"
 
 
 def log_dir() -> Path:
     """Log files of the worker processes."""
-    return platformdirs.user_log_path(APP)
+    return _of_user(platformdirs.user_log_path)
 
 
 def copied_file() -> Path:
     """What was copied where no clipboard could take it."""
-    return platformdirs.user_state_path(APP) / "copied.txt"
+    return _of_user(platformdirs.user_state_path) / "copied.txt"
 
 
 def recordings_dir() -> Path | None:
@@ -89,6 +94,27 @@ def typed_path(text: str) -> Path:
         return path.expanduser()
     except RuntimeError:
         return path
+
+
+def home() -> Path:
+    """The home directory, to start looking from; the root where there is none."""
+    found = typed_path("~")
+    return found if found.is_absolute() else Path("/")
+
+
+def _of_user(directory: Callable[[str], Path]) -> Path:
+    try:
+        found = directory(APP)
+    except RuntimeError:
+        found = Path("~")
+    # Older versions of platformdirs leave what they can't replace.
+    if found.parts[:1] == ("~",):
+        raise UrialError(
+            "This user has no home directory.",
+            "Set HOME to a directory that can be written to, or name directories in "
+            "XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_CACHE_HOME and XDG_STATE_HOME.",
+        )
+    return found
 
 
 def _shipped(name: str) -> Path:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from urial_tui import paths
 from urial_tui.chat.json_form import from_json, to_json
 from urial_tui.chat.markdown_form import from_markdown, to_markdown
 from urial_tui.chat.store import Store
@@ -145,7 +146,7 @@ def proposed_directory() -> Path:
         current = Path.cwd()
         if os.access(current, os.W_OK):
             return current
-    return Path.home()
+    return paths.home()
 
 
 def _shown(path: Path) -> str:

@@ -12,10 +12,9 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from urial_tui import __version__
+from urial_tui import __version__, paths
 from urial_tui.compare.sides import Side
 from urial_tui.engine.protocol import EngineOptions
 from urial_tui.processor import processor_name
@@ -50,7 +49,7 @@ def provenance(
 
 def without_home(text: str) -> str:
     """A word of a command line with `~` in place of the home directory."""
-    home = os.path.normpath(Path.home())
+    home = os.path.normpath(paths.home())
     if home == os.sep:
         return text
     return "+".join(

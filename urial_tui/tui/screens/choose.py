@@ -290,7 +290,7 @@ def chooser(
     models = [status for status in list_models() if status.state != "absent"]
     preambles = list_preambles()
     directory = paths.models_dir()
-    start = directory if directory.is_dir() else Path.home()
+    start = directory if directory.is_dir() else paths.home()
 
     def make(title: str, choice: Choice, focus: ListName) -> ChooseScreen:
         return ChooseScreen(

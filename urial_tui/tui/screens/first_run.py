@@ -138,7 +138,7 @@ def first_run(trouble: UrialError, options: EngineOptions) -> FirstRunScreen:
         trouble,
         models=list_models,
         look=lambda path: summarise(path, options),
-        start=directory if directory.is_dir() else Path.home(),
+        start=directory if directory.is_dir() else paths.home(),
     )
 
 

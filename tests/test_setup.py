@@ -22,7 +22,7 @@ import pytest
 
 from tools import machine, wheel
 from tools.console import Console, SetupError, clock, error_lines
-from tools.environment import Environment, pinned_engine
+from tools.environment import Environment, pinned_engine, program_requirements
 from tools.venv import Venv
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -540,12 +540,11 @@ def test_set_up_refuses_a_foreign_directory_in_one_sentence(tmp_path: Path) -> N
 # -- what the project says of itself ---------------------------------------------------
 
 
-def test_engine_is_pinned_to_one_version(tmp_path: Path) -> None:
-    assert re.fullmatch(r"\d+\.\d+\.\d+", pinned_engine(ROOT / "pyproject.toml"))
-    loose = tmp_path / "pyproject.toml"
-    loose.write_text('[project]\ndependencies = ["llama-cpp-python>=0.3"]\n')
+def test_engine_is_pinned_to_one_version() -> None:
+    requirements = program_requirements(ROOT / "pyproject.toml")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", pinned_engine(requirements))
     with pytest.raises(SetupError, match="does not pin"):
-        pinned_engine(loose)
+        pinned_engine(["llama-cpp-python>=0.3"])
 
 
 def test_files_that_the_readme_links_to_exist() -> None:

@@ -7,6 +7,7 @@ command and everything it started are stopped, and nothing goes on compiling uns
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -86,6 +87,7 @@ def run_logged(
     cwd: Path | None = None,
     on_line: Callable[[str], None] = lambda line: None,
     on_tick: Callable[[], None] = lambda: None,
+    limit_s: float = math.inf,
 ) -> int:
     """Run a command with its output in `log`; its exit code (negative: the signal).
 
@@ -93,7 +95,9 @@ def run_logged(
 
     Raises:
         SetupError: The command can't be started or the log can't be written.
+        TimeoutError: It ran longer than `limit_s` and was stopped.
     """
+    deadline = time.monotonic() + limit_s
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
@@ -122,6 +126,8 @@ def run_logged(
                     on_line(line.decode("utf-8", "replace"))
                 if ended:
                     return process.returncode
+                if time.monotonic() > deadline:
+                    raise TimeoutError
                 on_tick()
                 time.sleep(_TICK_S)
     finally:

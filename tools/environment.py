@@ -1,7 +1,8 @@
 """The environment of a checkout: `.venv`, with the engine, the program and the demo model.
 
 A stamp in it tells what it was made from. While that still holds, setting up again does
-nothing, at once. The engine stays as it was built until another build is asked for.
+nothing, at once. The engine stays as it was built until another build is asked for; it is
+tested again when its files or the CPU are others than those it passed with.
 """
 
 from __future__ import annotations
@@ -16,21 +17,22 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tools import machine, wheel
 from tools.console import Console, SetupError, interruptible
+from tools.engine import WHEEL_VARIABLE, Engine
 from tools.venv import Venv
 from urial_tui.sanitize import sanitize_line
 
 ROOT = Path(__file__).resolve().parent.parent
 
-_LAYOUT = 1
+_LAYOUT = 2
 """Raised when what a set-up leaves behind changes, so that older environments are renewed."""
 
-_ENGINE_VARIABLES = {"cmake_args": "CMAKE_ARGS", "wheel": "URIAL_LLAMA_WHEEL"}
+_ENGINE_VARIABLES = {"cmake_args": "CMAKE_ARGS", "wheel": WHEEL_VARIABLE}
 
 # Measured on Linux, rounded up.
 _VENV_BYTES = 700_000_000
@@ -55,6 +57,7 @@ class Environment:
             made.get("inputs") == self._inputs(extras)
             and (self.venv.path / "bin" / "urial").exists()
             and self.venv.exists
+            and made.get("tested") == self._engine_identity()
             and not self._other_engine_wanted(made)
         )
 
@@ -64,20 +67,28 @@ class Environment:
         Raises:
             SetupError: Something is missing or failed.
         """
-        version = pinned_engine(self.root / "pyproject.toml")
+        requirements = program_requirements(self.root / "pyproject.toml")
+        version = pinned_engine(requirements)
+        engine = Engine(self.venv, self.root, self.environ, self.console, version)
         made = self._made_from()
         self._discard(made)
-        keep = self._keeps_engine(made, version)
-        self._check(version, compiles=not keep, extras=extras)
+        keep = self._keeps_engine(made, engine)
+        self._check(engine, new=not keep, extras=extras)
         # From here on the environment differs from what the stamp says.
         self._stamp.unlink(missing_ok=True)
         if not self.venv.exists:
             release = ".".join(str(part) for part in sys.version_info[:3])
             self.console.say(f"Making the environment .venv with Python {release}.")
             self.venv.make()
-        if not keep:
-            self._install_engine(version)
-            made = {key: self.environ.get(name, "") for key, name in _ENGINE_VARIABLES.items()}
+        if not keep or made.get("tested") != self._engine_identity():
+            self._install_requirements(requirements)
+            if keep and (fault := engine.fault()):
+                self.console.say(f"The engine in .venv {fault}: another one is installed.")
+                keep = False
+                self._check(engine, new=True, extras=extras)
+            if not keep:
+                engine.install()
+                made = {key: self.environ.get(name, "") for key, name in _ENGINE_VARIABLES.items()}
         self._install_program(extras)
         if "demo" in extras.split(","):
             self._ready_demo()
@@ -100,11 +111,15 @@ class Environment:
         return made if isinstance(made, dict) else {}
 
     def record(self, extras: str, made: Mapping[str, str]) -> None:
-        """Stamp the environment as made of what is there now; `made` has the engine's options."""
+        """Stamp the environment as made of what is there now, and its engine as tested.
+
+        `made` has the engine's options.
+        """
         stamp = {
             "inputs": self._inputs(extras),
             "root": str(self.root),
             "host": _host(),
+            "tested": self._engine_identity(),
             **{key: made.get(key, "") for key in _ENGINE_VARIABLES},
         }
         partial = self._stamp.with_suffix(".partial")
@@ -122,20 +137,20 @@ class Environment:
             for key, name in _ENGINE_VARIABLES.items()
         )
 
-    def _keeps_engine(self, made: Mapping[str, str], version: str) -> bool:
+    def _keeps_engine(self, made: Mapping[str, str], engine: Engine) -> bool:
         """Whether the environment's own engine is to stay, also one that was put in by hand."""
         return (
             self.venv.exists
             and not self._other_engine_wanted(made)
             and made.get("host", _host()) == _host()
-            and self._engine_version() == version
+            and engine.is_there
         )
 
-    def _engine_version(self) -> str | None:
-        """The version of the engine in the environment; None if it does not load here."""
-        return self.venv.answer(
-            "import llama_cpp; llama_cpp.llama_backend_init(); print(llama_cpp.__version__)"
-        )
+    def _engine_identity(self) -> str:
+        """What changes with the engine's files and with the CPU; nothing is read or started."""
+        libraries = sorted(self.venv.path.glob("lib*/python*/site-packages/llama_cpp/lib/*"))
+        files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in libraries]
+        return hashlib.sha256(json.dumps([files, _host()]).encode()).hexdigest()
 
     # -- making it --------------------------------------------------------------------
 
@@ -147,8 +162,8 @@ class Environment:
             self.console.say(why)
             self.venv.remove()
 
-    def _check(self, version: str, *, compiles: bool, extras: str) -> None:
-        """Raise everything that is missing, at once."""
+    def _check(self, engine: Engine, *, new: bool, extras: str) -> None:
+        """Raise everything that is missing, at once. `new`: another engine is needed."""
         problems: list[SetupError | None] = []
         no_compiler: SetupError | None = None
         needs: list[tuple[Path, int]] = []
@@ -157,8 +172,7 @@ class Environment:
             needs.append((self.venv.path, _VENV_BYTES))
             if "demo" in extras.split(","):
                 needs.append((_data_home(self.environ), _MODEL_BYTES))
-        given = self.environ.get("URIAL_LLAMA_WHEEL")
-        if compiles and not given and wheel.cached_wheel(self._wheel_dir(version)) is None:
+        if new and engine.needs_compiler:
             no_compiler = machine.compiler_problem(self.environ)
             needs.append((Path(tempfile.gettempdir()), _BUILD_BYTES))
         problems += machine.disk_problems(needs)
@@ -172,85 +186,19 @@ class Environment:
             listed = "".join(f"\n  - {problem}" for problem in found)
             raise SetupError(f"{len(found)} things are missing:{listed}")
 
-    def _wheel_dir(self, version: str) -> Path:
-        cache = wheel.cache_dir(self.environ, self.root / ".cache" / "wheels")
-        return cache / wheel.wheel_key(version, self.environ)
-
-    def _install_engine(self, version: str) -> None:
-        """From a wheel that is given, or was built before, or is on an index; else compile."""
-        if given := self.environ.get("URIAL_LLAMA_WHEEL"):
-            self.console.say(f"Installing the engine from {sanitize_line(given)}.")
-            self._install_wheel(given)
-            self._expect_engine(version, given)
-            return
-        folder = self._wheel_dir(version)
-        if built := wheel.cached_wheel(folder):
-            self.console.say(f"Installing {wheel.PACKAGE} {version}, built here before.")
-            if self._wheel_works(built, version):
-                return
-            self.console.say("That build does not work any more: it is made anew.")
-            built.unlink()
-        if not self.environ.get("CMAKE_ARGS") and self._install_prebuilt(version):
-            return
-        if problem := machine.compiler_problem(self.environ):
-            raise problem
-        for line in wheel.announcement(self.environ):
-            self.console.say(line)
-        built = wheel.build_wheel(
-            [str(self.venv.python), "-m", "pip"],
-            version,
-            folder,
-            environ=self.venv.environ,
-            console=self.console,
-        )
-        self._install_wheel(str(built))
-        self._expect_engine(version, str(built))
-
-    def _install_prebuilt(self, version: str) -> bool:
-        """Whether one of the user's package indexes had a wheel, and it works here."""
-        self.console.progress("Looking for a prebuilt wheel of the engine.")
-        with tempfile.TemporaryDirectory(prefix="urial-wheel-") as folder:
-            found = wheel.fetch_prebuilt(
-                [str(self.venv.python), "-m", "pip"],
-                version,
-                Path(folder),
-                environ=self.venv.environ,
-            )
-            if found is None:
-                return False
-            self.console.say(f"Installing {sanitize_line(found.name)}, a prebuilt wheel.")
-            if self._wheel_works(found, version):
-                return True
-        self.console.say("The prebuilt wheel does not work on this machine.")
-        return False
-
-    def _wheel_works(self, path: Path, version: str) -> bool:
-        try:
-            self._install_wheel(str(path))
-        except SetupError:
-            return False
-        return self._engine_version() == version
-
-    def _install_wheel(self, source: str) -> None:
-        failure = f"The engine could not be installed from {sanitize_line(source)}."
-        # Two builds of one version are the same to pip, so the old one has to go first.
-        self.venv.pip("uninstall", "--yes", wheel.PACKAGE, failure=failure)
-        options = ("--only-binary", ":all:", "--progress-bar=off")
-        self.venv.pip("install", *options, source, failure=failure, cwd=self.root)
-
-    def _expect_engine(self, version: str, source: str) -> None:
-        found = self._engine_version()
-        if found == version:
-            return
-        what = f"is version {sanitize_line(found)}" if found else "does not load on this machine"
-        raise SetupError(
-            f"The wheel {sanitize_line(source)} {what}; version {version} is needed.",
-            f"Get a wheel of {wheel.PACKAGE} {version} for this machine, or unset "
-            "URIAL_LLAMA_WHEEL to compile one.",
+    def _install_requirements(self, requirements: Sequence[str]) -> None:
+        """What the engine's self-test needs, before there is an engine."""
+        self.console.say("Installing what the program depends on.")
+        self.venv.pip(
+            "install",
+            "--progress-bar=off",
+            *(name for name in requirements if not name.startswith(wheel.PACKAGE)),
+            failure="What the program depends on could not be installed.",
+            cwd=self.root,
         )
 
     def _install_program(self, extras: str) -> None:
-        self.console.say("Installing the program and what it depends on.")
+        self.console.say("Installing the program.")
         self.venv.pip(
             "install",
             "--progress-bar=off",
@@ -297,18 +245,23 @@ except UrialError as error:
 """
 
 
-def pinned_engine(pyproject: Path) -> str:
+def program_requirements(pyproject: Path) -> list[str]:
+    """What the program depends on, the optional parts apart."""
+    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
+    return list(project["dependencies"])
+
+
+def pinned_engine(requirements: Sequence[str]) -> str:
     """The one version of the engine that the program is written against.
 
     Raises:
-        SetupError: pyproject.toml pins none.
+        SetupError: The requirements pin none.
     """
-    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-    for requirement in project["dependencies"]:
+    for requirement in requirements:
         if match := re.fullmatch(rf"{wheel.PACKAGE}==([\w.]+)", requirement):
             return match[1]
     raise SetupError(
-        f"{sanitize_line(str(pyproject))} does not pin {wheel.PACKAGE} to one version.",
+        f"pyproject.toml does not pin {wheel.PACKAGE} to one version.",
         "Name it in the dependencies as ==VERSION.",
     )
 

@@ -14,7 +14,15 @@ from tools.console import Console, SetupError, error_lines, run_logged
 from urial_tui.sanitize import sanitize_line
 
 _MISLEADING = frozenset(
-    {"PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "__PYVENV_LAUNCHER__"}
+    {
+        "PYTHONHOME",
+        "PYTHONPATH",
+        "PYTHONSAFEPATH",
+        "PIP_TARGET",
+        "PIP_PREFIX",
+        "PIP_ROOT",
+        "__PYVENV_LAUNCHER__",
+    }
 )
 """What makes a child Python look or install elsewhere than in its own environment."""
 

@@ -85,6 +85,23 @@ def cached_wheel(folder: Path) -> Path | None:
     return next(iter(sorted(folder.glob("*.whl"))), None)
 
 
+def failed_before(folder: Path, compiler: str) -> bool:
+    """Whether this compiler's build for this key is known to fail the self-test."""
+    try:
+        return _mark(folder).read_text(encoding="utf-8").partition("\n")[0] == compiler
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def remember_failure(folder: Path, compiler: str, fault: str) -> None:
+    """Spare a later set-up the minutes that compiling this build with this compiler costs."""
+    _mark(folder).write_text(f"{compiler}\n{fault}\n", encoding="utf-8")
+
+
+def _mark(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.failed")
+
+
 def fetch_prebuilt(
     pip: Sequence[str], version: str, folder: Path, *, environ: Mapping[str, str]
 ) -> Path | None:

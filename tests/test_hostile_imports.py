@@ -148,7 +148,7 @@ TAKEN_MARKDOWN: dict[str, bytes] = {
     "a title of a megabyte": b"# " + b"t " * 500_000 + SAID,
     "a title that turns around": "# a\u202eb\u2066c\n".encode() + SAID,
     "100,000 backslashes": b"\\" * 100_000 + b"## You\n" + SAID,
-    "a heading of 390 brackets": b"## Assistant (" + b"(" * 380 + b")\n" + SAID,
+    "a heading of 390 brackets": SAID + b"\n## Assistant (" + b"(" * 380 + b")\n\nSo.\n",
     "1,000 turns": (SAID + b"\n## Assistant\n\nSo.\n") * 500,
 }
 REFUSED = {**{f"JSON: {k}": v for k, v in REFUSED_JSON.items()}, **REFUSED_MARKDOWN}

@@ -62,5 +62,5 @@ def quoted(value: object, limit: int = 80) -> str:
         shown = repr(shortened(value, limit)) if isinstance(value, str) else repr(value)
     except (ValueError, RecursionError):
         # An integer of thousands of digits, or lists in lists in lists.
-        return f"a {type(value).__name__} that is too large to show"
+        return f"a {'number' if isinstance(value, int) else 'value'} that is too large to show"
     return sanitize_line(shown if isinstance(value, str) else shortened(shown, limit))

@@ -240,3 +240,32 @@ def test_a_full_place_for_errors_changes_no_exit_code(arguments: tuple[str, ...]
         )
     assert done.returncode == expected.returncode in (0, 1, 2)
     assert done.stdout == expected.stdout
+
+
+# -- files that are named twice --------------------------------------------------------
+
+
+@pytest.mark.parametrize("output", ["--html", "--out"])
+@pytest.mark.parametrize("name", ["here", "hard", "soft", "round"])
+@pytest.mark.parametrize("option", ["--queries", "--text", "--base", "--aligned-context"])
+def test_a_comparison_writes_over_nothing_that_it_reads(
+    output: str, name: str, option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read = tmp_path / "list.jsonl"
+    read.write_text('{"query": "Why?"}')
+    (tmp_path / "hard").hardlink_to(read)
+    (tmp_path / "soft").symlink_to(read)
+    names = {"here": read, "round": tmp_path / ".." / tmp_path.name / read.name}
+    written = names.get(name, tmp_path / name)
+    assert main.run(("compare", option, str(read), output, str(written))) == 2
+    assert f"{option} and {output} name the same file" in capsys.readouterr().err
+    assert read.read_text() == '{"query": "Why?"}'
+
+
+def test_both_outputs_of_a_comparison_are_two_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = str(tmp_path / "new")
+    assert main.run(("compare", "Why?", "--html", new, "--out", new)) == 2
+    assert "name the same file" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()

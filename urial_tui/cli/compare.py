@@ -18,8 +18,6 @@ import click
 
 from urial_tui.cli.numbers import COUNT, TOKENS
 from urial_tui.errors import UrialError, UsageError
-from urial_tui.files import is_same, is_there
-from urial_tui.paths import typed_path
 from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import amount, duration
 
@@ -32,9 +30,6 @@ if TYPE_CHECKING:
     from urial_tui.engine.client import Engine
     from urial_tui.engine.protocol import EngineOptions, Event
 
-_READ = ("queries", "text_file", "base", "aligned", "base_context", "aligned_context")
-_WRITTEN = ("html", "out")
-"""Options that may name a file."""
 _SOURCES = ("queries", "text_file", "conversation")
 """Options that name what is compared on; of these and a query, there is one."""
 _LIMITS = ("max_tokens", "top_k", "window", "skip")
@@ -149,8 +144,10 @@ def compare(**options: Any) -> None:
     Or on the answers to a list (--queries), a text (--text) or an answer that is stored
     (--conversation). --base and --aligned are needed but for the last.
     """
+    from urial_tui.cli.named_files import check_written
     from urial_tui.engine.client import Engine
 
+    check_written(options)
     with contextlib.ExitStack() as stack:
         engine = stack.enter_context(Engine())
         engine.start()
@@ -177,7 +174,6 @@ class _Run:
         from urial_tui.compare.items import ScoredItem, document
         from urial_tui.compare.sides import Task
 
-        self._check_outputs()
         queries = self._queries(query)
         stored = self._stored_answer()
         comparison = self._open()
@@ -217,23 +213,6 @@ class _Run:
         """The options that limit what is compared, of those that mean something here."""
         text = self._options["text_file"] is not None
         return ("top_k", "window", "skip") if text else ("top_k", "max_tokens")
-
-    def _check_outputs(self) -> None:
-        """Nothing is written over what is read, by whatever name."""
-        written = [(f"--{name}", self._options[name]) for name in _WRITTEN if self._options[name]]
-        files = list(written)
-        for name in _READ:
-            option = f"--{name.removesuffix('_file').replace('_', '-')}"
-            value = str(self._options[name] or "")
-            parts = (value, *value.split("+"))
-            files += [(option, path) for path in map(typed_path, parts) if is_there(path)]
-        for output, path in written:
-            for option, other in files:
-                if option != output and is_same(path, other):
-                    raise UsageError(
-                        f"{option} and {output} name the same file, {sanitize_line(str(path))}.",
-                        f"Name another file with {output}.",
-                    )
 
     def _queries(self, query: str | None) -> list[Query]:
         from urial_tui.compare.items import Query

@@ -1,0 +1,37 @@
+"""The files that a comparison's options name: nothing is written over what is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from urial_tui.errors import UsageError
+from urial_tui.files import is_same, is_there
+from urial_tui.paths import typed_path
+from urial_tui.sanitize import sanitize_line
+
+_READ = ("queries", "text_file", "base", "aligned", "base_context", "aligned_context")
+_WRITTEN = ("html", "out")
+
+
+def check_written(options: Mapping[str, Any]) -> None:
+    """Refuse to write to a file that is read, or twice to one, by whatever names.
+
+    Raises:
+        UsageError: Two options name one file.
+    """
+    written = [(f"--{name}", options[name]) for name in _WRITTEN if options[name]]
+    named = list(written)
+    for name in _READ:
+        option = f"--{name.removesuffix('_file').replace('_', '-')}"
+        value = str(options[name] or "")
+        # A model may have an adapter behind it.
+        parts = {value, *value.split("+")}
+        named += [(option, path) for path in map(typed_path, parts) if is_there(path)]
+    for output, path in written:
+        for option, other in named:
+            if option != output and is_same(path, other):
+                raise UsageError(
+                    f"{option} and {output} name the same file, {sanitize_line(str(path))}.",
+                    f"Name another file with {output}.",
+                )

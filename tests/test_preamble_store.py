@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from urial_tui.engine.preamble_store import PreambleStore, StateKey, fingerprint
+from urial_tui.engine.preamble_store import PreambleStore, StateKey
 
 
 def _key(**changes: object) -> StateKey:
@@ -125,20 +125,3 @@ def test_clear_frees_states_and_unfinished_files(store: PreambleStore) -> None:
     assert store.clear() > 150
     assert list(store.directory.iterdir()) == []
     assert PreambleStore(store.directory / "missing", 1).clear() == 0
-
-
-def test_a_fingerprint_follows_the_content(tmp_path: Path) -> None:
-    path = tmp_path / "model.gguf"
-    content = bytearray(os.urandom(3 << 20))
-    path.write_bytes(content)
-    os.utime(path, (1e9, 1e9))
-    before = fingerprint(path)
-    assert fingerprint(path) == before
-    content[100] ^= 1
-    path.write_bytes(content)
-    os.utime(path, (1e9, 1e9))
-    assert fingerprint(path) != before, "metadata"
-    content[100] ^= 1
-    path.write_bytes(content)
-    os.utime(path, (1e9 + 1, 1e9 + 1))
-    assert fingerprint(path) != before, "replaced"

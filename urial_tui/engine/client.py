@@ -136,9 +136,14 @@ class Engine:
         )
         return self._run(command)
 
-    def tokenize(self, turns: Sequence[Turn]) -> tuple[tuple[tuple[int, ...], ...], ...]:
-        """The token ids of each turn's segments, nested as they came."""
-        for event in self._run(Tokenize(id=next(self._ids), turns=tuple(turns))):
+    def tokenize(
+        self, turns: Sequence[Turn], *, start: bool = False
+    ) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """The token ids of each turn's segments, nested as they came.
+
+        `start`: each turn stands at the start of a context, and BOS is its first segment.
+        """
+        for event in self._run(Tokenize(id=next(self._ids), turns=tuple(turns), start=start)):
             if isinstance(event, Tokenized):
                 return event.turns
         raise AssertionError("unreachable: a request ends with its final event")

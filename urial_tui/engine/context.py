@@ -129,22 +129,26 @@ class Context:
         finally:
             self._batch.logits[last] = 0
 
-    def decode_all(self, tokens: Sequence[int], position: int, sequence: int) -> None:
-        """Evaluate up to `n_outputs` tokens of one sequence, with logits for each.
+    def decode_all(
+        self, tokens: Sequence[int], position: int, sequence: int, silent: int = 0
+    ) -> None:
+        """Evaluate tokens of one sequence, with logits for all but the first `silent` ones.
+
+        Up to `n_outputs` tokens get logits.
 
         Raises:
             NoSlot, Aborted, DecodeError: As `decode`.
         """
-        count = len(tokens)
-        if count > self.n_outputs:
-            raise DecodeError(f"{count} outputs")
+        heard = range(silent, len(tokens))
+        if len(heard) > self.n_outputs:
+            raise DecodeError(f"{len(heard)} outputs")
         self._fill(tokens, position, sequence)
-        for index in range(count):
+        for index in heard:
             self._batch.logits[index] = 1
         try:
-            self._run(count)
+            self._run(len(heard))
         finally:
-            for index in range(count):
+            for index in heard:
                 self._batch.logits[index] = 0
 
     def _fill(self, tokens: Sequence[int], position: int, sequence: int) -> None:
@@ -193,7 +197,7 @@ class Context:
         return self._row
 
     def all_logits(self) -> npt.NDArray[np.float32]:
-        """Logits of `decode_all`: shape (tokens, n_vocab), a view that the next decode changes."""
+        """Logits of `decode_all`: shape (rows, n_vocab), a view that the next decode changes."""
         import numpy as np
 
         pointer = lib.llama_get_logits(self.handle) if self._rows else None

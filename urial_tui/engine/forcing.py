@@ -12,18 +12,29 @@ stays in the hands of one thread.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from urial_tui.engine.batch_threads import BatchThreads
 from urial_tui.engine.context import Aborted, Context
-from urial_tui.engine.limits import FORCED_BATCH, HEAD_BATCH
+from urial_tui.engine.forced_batches import Cuts, cut_text
+from urial_tui.engine.limits import FORCED_BATCH
 from urial_tui.engine.loaded import LoadedModel
-from urial_tui.engine.protocol import Event, PrefillProgress, Score, Scored, Turn
+from urial_tui.engine.protocol import (
+    Event,
+    PrefillProgress,
+    Score,
+    Scored,
+    TokenSegment,
+    Turn,
+)
 from urial_tui.engine.scores import Floats, PositionScores, SideScores
 from urial_tui.engine.scoring import PairScorer, SideScorer
 from urial_tui.engine.spill import SpillReader, SpillWriter
@@ -55,7 +66,7 @@ def score(main: LoadedModel, second: LoadedModel | None, request: Score, emit: E
         sides.append(_Side(second, ids))
     answer = _answer_ids(main, request)
     # Without BOS and context the first token follows nothing: no model says anything of it.
-    unscored = 0 if all(side.context for side in sides) else 1
+    unscored = 0 if all(side.context for side in sides) and not request.bare else 1
     if unscored:
         sides = [_Side(side.loaded, (*side.context, answer[0])) for side in sides]
         answer = answer[1:]
@@ -63,13 +74,22 @@ def score(main: LoadedModel, second: LoadedModel | None, request: Score, emit: E
     for side in sides:
         _check_length(side, n_ctx)
         _check_ids(side, answer)
-    report = _Progress(request.id, len(answer), main, emit)
-    readable = all(answer[-1] < side.loaded.model.vocab.size for side in sides)
+    if not answer:
+        raise _nothing()
+    ids = request.scored or answer
+    report = _Progress(request.id, len(ids), main, emit)
+    sizes = [side.loaded.model.vocab.size for side in sides]
+    # The last token is read for the sake of the batch's shape, if both sides have it.
+    readable = answer[-1] < min(request.other_vocab or sizes[0], *sizes)
     read = answer if readable else answer[:-1]
     abreast = _fit_abreast(sides)
-    pairs: Iterator[tuple[Floats, Floats]]
-    share = 2 if abreast else 1
-    batches = [_batches(side, read, len(answer), n_ctx, share) for side in sides]
+    # Where a GPU computes, the processors tell nothing.
+    alone = not abreast and not main.info.gpu_layers
+    threads = main.batch_threads(share=2 if abreast else 1)
+    most = max(3, min(request.batch or FORCED_BATCH, FORCED_BATCH))
+    batches = [
+        _batches(side, read, len(answer), n_ctx, most, threads, measured=alone) for side in sides
+    ]
     scores = b""
     replaced = False
     if request.spill:
@@ -78,14 +98,14 @@ def score(main: LoadedModel, second: LoadedModel | None, request: Score, emit: E
         scores = _score_alone(main, request, batches[0], answer, report)
     elif request.against:
         with SpillReader(Path(request.against)) as rows:
-            pairs = zip(batches[0], _stored(rows, len(answer)), strict=True)
-            found = _score_pair(main, rows.n_vocab, request, pairs, answer, report)
-            scores, answer, replaced = found
+            pairs = _beside_stored(batches[0], rows, len(ids))
+            scores, answer, replaced = _score_pair(main, rows.n_vocab, request, pairs, ids, report)
     else:
         assert second is not None
-        pairs = _abreast(*batches) if abreast else zip(*batches, strict=True)
-        found = _score_pair(main, second.model.vocab.size, request, pairs, answer, report)
-        scores, answer, replaced = found
+        own, other = batches
+        pairs = _abreast(own, other, threads) if abreast else zip(own, other, strict=True)
+        n_other = second.model.vocab.size
+        scores, answer, replaced = _score_pair(main, n_other, request, pairs, answer, report)
     return Scored(
         id=request.id,
         scores=scores,
@@ -116,8 +136,9 @@ def _score_pair(
         threads=main.info.threads,
     )
     parts = []
-    for start, (own, other) in zip(_starts(answer), pairs, strict=True):
-        ids = np.asarray(answer[start : start + FORCED_BATCH], np.int64)
+    start = 0
+    for own, other in pairs:
+        ids = np.asarray(answer[start : start + len(own)], np.int64)
         aligned, base = (other, own) if base_first else (own, other)
         scored = scorer.score(aligned, base, ids)
         differs = np.flatnonzero(scored.argmax_aligned != ids)
@@ -129,6 +150,7 @@ def _score_pair(
             answer = (*answer[:start], *(int(token) for token in ids))
             return PositionScores.join(parts).to_bytes(), answer, True
         parts.append(scored)
+        start += len(ids)
         report.add(len(ids))
     return PositionScores.join(parts).to_bytes(), answer, False
 
@@ -144,9 +166,11 @@ def _score_alone(
         n_vocab=main.model.vocab.size, top_k=request.top_k, threads=main.info.threads
     )
     parts = []
-    for start, rows in zip(_starts(answer), batches, strict=True):
-        ids = np.asarray(answer[start : start + FORCED_BATCH], np.int64)
+    start = 0
+    for rows in batches:
+        ids = np.asarray(answer[start : start + len(rows)], np.int64)
         parts.append(scorer.score(rows, ids))
+        start += len(ids)
         report.add(len(ids))
     return SideScores.join(parts).to_bytes()
 
@@ -160,7 +184,8 @@ def _spill(
 ) -> tuple[tuple[int, ...], bool]:
     """The ids whose rows are on disk now, and whether the last one took another's place."""
     with SpillWriter(Path(request.spill), main.model.vocab.size) as writer:
-        for start, rows in zip(_starts(answer), batches, strict=True):
+        start = 0
+        for rows in batches:
             best = rows.argmax(axis=1)
             differs = np.flatnonzero(best != answer[start : start + len(rows)])
             if request.greedy and differs.size:
@@ -169,21 +194,28 @@ def _spill(
                 writer.finish()
                 return (*answer[: start + cut], int(best[cut])), True
             writer.append(rows)
+            start += len(rows)
             report.add(len(rows))
         writer.finish()
     return answer, False
 
 
-def _stored(rows: SpillReader, positions: int) -> Iterator[Floats]:
-    """The rows of a file, a batch at a time; each a passing view."""
-    if rows.rows != positions:
+def _beside_stored(
+    own: Iterator[Floats], stored: SpillReader, positions: int
+) -> Iterator[tuple[Floats, Floats]]:
+    """Rows of a batch and those of a file, which may end before the text does."""
+    if stored.rows != positions:
         raise EngineError(
-            f"{rows.rows} distributions are on disk for {positions} tokens.",
+            f"{stored.rows} distributions are on disk for {positions} tokens.",
             "Start the comparison again.",
         )
-    room = np.empty((FORCED_BATCH, rows.n_vocab), np.float32)
-    for start in range(0, positions, FORCED_BATCH):
-        yield rows.read(start, room)
+    room = np.empty((FORCED_BATCH, stored.n_vocab), np.float32)
+    start = 0
+    while start < positions:
+        rows = next(own)
+        other = stored.read(start, room[: len(rows)])
+        yield rows[: len(other)], other
+        start += len(other)
 
 
 def _fit_abreast(sides: Sequence[_Side]) -> bool:
@@ -195,13 +227,16 @@ def _fit_abreast(sides: Sequence[_Side]) -> bool:
     )
 
 
-def _abreast(own: Iterator[Floats], other: Iterator[Floats]) -> Iterator[tuple[Floats, Floats]]:
+def _abreast(
+    own: Iterator[Floats], other: Iterator[Floats], threads: BatchThreads
+) -> Iterator[tuple[Floats, Floats]]:
     """Both sides' batches, each pair evaluated at the same time."""
     with ThreadPoolExecutor(1) as helper:
         while True:
-            theirs = helper.submit(next, other, None)
-            rows = next(own, None)
-            other_rows = theirs.result()
+            with threads.measured(evaluations=2):
+                theirs = helper.submit(next, other, None)
+                rows = next(own, None)
+                other_rows = theirs.result()
             if rows is None or other_rows is None:
                 assert rows is other_rows, "one side has more batches"
                 return
@@ -209,34 +244,56 @@ def _abreast(own: Iterator[Floats], other: Iterator[Floats]) -> Iterator[tuple[F
 
 
 def _batches(
-    side: _Side, answer: Sequence[int], count: int, n_ctx: int, share: int
+    side: _Side,
+    answer: Sequence[int],
+    count: int,
+    n_ctx: int,
+    most: int,
+    threads: BatchThreads,
+    *,
+    measured: bool,
 ) -> Iterator[Floats]:
     """Logits before each of `count` answer tokens, (n, n_vocab) at a time; each a passing view.
 
     `answer`: all of them, or all but the last. The last one's own logits are not used, but
     kernels take rows by four: a text that fills whole batches is then read in whole ones,
-    and rounds as it does elsewhere. `share`: how many evaluations the threads are shared by.
+    and rounds as it does elsewhere. `most`: positions of a batch. `measured`: `threads` follow
+    from how these batches fare; else somebody measures several together.
     """
     context = side.loaded.forced_context(n_ctx)
-    context.set_threads(side.loaded.info.threads // share)
-    return _evaluated(context, side.context, answer, count)
+    tokens = (*side.context, *answer)
+    n_head = len(side.context) - 1
+    cuts = cut_text(n_head, len(tokens) - n_head, count, most)
+
+    @contextlib.contextmanager
+    def evaluating() -> Iterator[None]:
+        context.set_threads(threads.threads)
+        with threads.measured() if measured else contextlib.nullcontext():
+            yield
+
+    return _evaluated(context, tokens, cuts, evaluating)
 
 
 def _evaluated(
-    context: Context, given: Sequence[int], answer: Sequence[int], count: int
+    context: Context,
+    tokens: Sequence[int],
+    cuts: Cuts,
+    evaluating: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[Floats]:
-    head = given[:-1]
-    for start in range(0, len(head), HEAD_BATCH):
-        context.decode(head[start : start + HEAD_BATCH], start, 0)
-    tokens = (*given, *answer)
-    for start in range(0, count, FORCED_BATCH):
-        position = len(head) + start
-        context.decode_all(tokens[position : position + FORCED_BATCH], position, 0)
-        yield context.all_logits()[: count - start]
-
-
-def _starts(answer: Sequence[int]) -> range:
-    return range(0, len(answer), FORCED_BATCH)
+    position = 0
+    for length in cuts.head:
+        with evaluating():
+            context.decode(tokens[position : position + length], position, 0)
+        position += length
+    silent = cuts.silent
+    for number, rows in enumerate(cuts.rows, start=1):
+        spare = cuts.spare if number == len(cuts.rows) else 0
+        length = silent + rows
+        with evaluating():
+            context.decode_all(tokens[position : position + length + spare], position, 0, silent)
+        yield context.all_logits()[:rows]
+        position += length
+        silent = 0
 
 
 def _context_ids(loaded: LoadedModel, turn: Turn) -> tuple[int, ...]:
@@ -245,10 +302,19 @@ def _context_ids(loaded: LoadedModel, turn: Turn) -> tuple[int, ...]:
 
 
 def _answer_ids(main: LoadedModel, request: Score) -> tuple[int, ...]:
-    (ids,) = main.tokenize((request.answer,), start=not request.context)
+    if request.against and isinstance(request.answer, TokenSegment):
+        # The other side's tokens, of which the last one may be unknown here.
+        ids = request.answer.ids
+    else:
+        # Without the space that a vocabulary may put in front of a text: it is no part of it.
+        (ids,) = main.tokenize((request.answer,))
     if not ids:
-        raise EngineError("There is no text to score.", "Choose a text of at least one token.")
+        raise _nothing()
     return ids
+
+
+def _nothing() -> EngineError:
+    return EngineError("There is no text to score.", "Choose a text of at least one token.")
 
 
 def _check_length(side: _Side, n_ctx: int) -> None:

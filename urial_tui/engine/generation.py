@@ -92,7 +92,7 @@ def prepare(loaded: LoadedModel, request: PreparePreamble, emit: Emit) -> Preamb
         EngineError: The preamble does not fit into the context.
     """
     ready = pin(loaded, request.id, request.preamble, emit)
-    flat = [_joined(turn) for turn in _tokenize(loaded, request.turns)]
+    flat = [_joined(turn) for turn in loaded.tokenize_turns(request.turns)]
     prompt = _Prompt(pinned=len(loaded.cache.pinned), lengths=[len(turn) for turn in flat])
     tokens = [*loaded.cache.pinned, *(token for turn in flat for token in turn)]
     if flat and len(tokens) < loaded.context.n_ctx:
@@ -175,7 +175,7 @@ def _evaluate_prompt(
 ) -> tuple[_Prompt, Branch]:
     """Bring the turns into the context, dropping the oldest where they don't fit."""
     cache = loaded.cache
-    turns = _tokenize(loaded, request.turns)
+    turns = loaded.tokenize_turns(request.turns)
     flat = [_joined(turn) for turn in turns]
     if not flat or not flat[-1]:
         raise EngineError("There is nothing to answer.", "Type a question first.")
@@ -322,11 +322,6 @@ def _append(
         branch, _ = _read(loaded, request_id, prompt, rest, emit)
     watcher.drop()
     return branch
-
-
-def _tokenize(loaded: LoadedModel, turns: Sequence[Turn]) -> list[tuple[tuple[int, ...], ...]]:
-    """The ids of each turn's segments."""
-    return [loaded.tokenize(turn, start=not loaded.cache.pinned) for turn in turns]
 
 
 def _joined(segments: Sequence[Sequence[int]]) -> list[int]:

@@ -16,6 +16,7 @@ import importlib.util
 import sys
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 from urial_tui.engine.huge_pages import MappedWeights
@@ -95,6 +96,17 @@ def warnings() -> tuple[str, ...]:
 def system_info() -> str:
     """What the library was built for (instruction sets, back ends)."""
     return str(lib.llama_print_system_info().decode("utf-8", "replace"))
+
+
+def library_files() -> list[Path]:
+    """The native library's files; what they hold is one build of it."""
+    try:
+        beside = Path(lib._lib._name).resolve().parent.iterdir()
+        named = [path for path in beside if "ggml" in path.name or "llama" in path.name]
+    except (AttributeError, OSError):
+        return []
+    # Most have several names.
+    return sorted({path.resolve() for path in named if path.is_file()})
 
 
 def supports_gpu_offload() -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from urial_tui.engine import library_warnings, llama
+from urial_tui.engine.batch_threads import BatchThreads
+from urial_tui.engine.content import Contents, Reading
 from urial_tui.engine.context import Aborted, AbortFlag, Context, NoSlot
 from urial_tui.engine.kv import PINNED, Branch, KVCache, prefill, runs
 from urial_tui.engine.limits import (
@@ -24,7 +26,7 @@ from urial_tui.engine.limits import (
     watched_size,
 )
 from urial_tui.engine.llama import Adapter, LoadError, Model
-from urial_tui.engine.preamble_store import MIN_TOKENS, PreambleStore, StateKey, fingerprint
+from urial_tui.engine.preamble_store import MIN_TOKENS, PreambleStore, StateKey
 from urial_tui.engine.protocol import (
     Device,
     EngineOptions,
@@ -58,7 +60,9 @@ class LoadedModel:
         progress: Callable[[float], None],
         notice: Callable[[str], None],
         other: LoadedModel | None = None,
+        contents: Contents | None = None,
     ) -> None:
+        contents = contents or Contents(cache_dir)
         self.flag = flag
         self._notice = notice
         self._command = command
@@ -77,6 +81,10 @@ class LoadedModel:
             return not flag.is_set
 
         self._forced: Context | None = None
+        self._batch_threads: dict[int, BatchThreads] = {}
+        self.adapter: Adapter | None = None
+        # The pages that are hashed are those that are loaded.
+        readings = [Reading(contents, Path(file)) for file in (path, command.adapter) if file]
         try:
             if other and (other.model.path, other.model.gpu_layers) == (command.path, gpu_layers):
                 self.model: Model = other.model.share()
@@ -84,27 +92,31 @@ class LoadedModel:
                 self.model = Model(command.path, gpu_layers=gpu_layers, progress=report)
                 for words in library_warnings.told(llama.warnings()):
                     notice(words)
-        except LoadError as error:
+            try:
+                self.adapter = self._load_adapter()
+                self.context = self._make_context(options, gpu_layers)
+            except BaseException:
+                self._free_weights()
+                raise
+        except BaseException as error:
+            for reading in readings:
+                reading.stop()
+            if not isinstance(error, LoadError):
+                raise
             raise EngineError(
                 f"The model {self._name} can't be loaded: {_reason(error)}.",
                 "The file may be damaged or made for a newer llama.cpp: "
                 "get it again, or choose another one.",
             ) from error
-        self.adapter: Adapter | None = None
-        try:
-            self.adapter = self._load_adapter()
-            self.context = self._make_context(options, gpu_layers)
-        except BaseException:
-            self._free_weights()
-            raise
         self.context.set_abort_flag(flag)
         self.cache = KVCache(self.context, self.model.memory_kind, self.model.n_swa, MAX_SEQUENCES)
         self._store = PreambleStore(cache_dir, options.cache_limit_mb * 1_000_000)
-        self._fingerprints = (
-            fingerprint(path),
-            fingerprint(Path(command.adapter)) if command.adapter else "",
-        )
-        self.info = self._describe(gpu_layers)
+        content, adapter_content, *_ = [*(reading.result() for reading in readings), ""]
+        if other and self.model is other.model:
+            # The file of this name may be another one by now.
+            content = other.info.content
+        library = f"{llama.system_info()} {contents.together(llama.library_files())}"
+        self.info: ModelInfo = self._describe(gpu_layers, content, adapter_content, library)
 
     # -- text -----------------------------------------------------------------------
 
@@ -134,6 +146,14 @@ class LoadedModel:
                 segments.append(segment.ids)
             start = False
         return tuple(segments)
+
+    def tokenize_turns(self, turns: Sequence[Turn]) -> list[tuple[tuple[int, ...], ...]]:
+        """Ids of each turn's segments, behind the pinned preamble.
+
+        Where that is nothing but BOS, the first turn is a text's start.
+        """
+        bare = len(self.cache.pinned) <= len(self.model.vocab.bos)
+        return [self.tokenize(turn, start=bare and not number) for number, turn in enumerate(turns)]
 
     # -- the preamble ---------------------------------------------------------------
 
@@ -216,11 +236,11 @@ class LoadedModel:
     def _state_key(self, tokens: Sequence[int]) -> StateKey:
         options = self._command.options
         return StateKey(
-            model=self._fingerprints[0],
-            adapter=self._fingerprints[1],
+            model=self.info.content,
+            adapter=self.info.adapter_content,
             adapter_scale=self._command.adapter_scale if self._command.adapter else 0.0,
             tokens=tuple(tokens),
-            library=llama.system_info(),
+            library=self.info.library,
             kv_type=options.kv_type,
             flash_attention=self.context.flash_attention,
             swa_full=FULL_WINDOWS,
@@ -289,6 +309,12 @@ class LoadedModel:
     def thread_governor(self) -> ThreadGovernor:
         """A governor that starts from the configured number of threads."""
         return ThreadGovernor(self.info.threads)
+
+    def batch_threads(self, share: int) -> BatchThreads:
+        """The threads for forced batches, of which `share` are evaluated at the same time."""
+        if share not in self._batch_threads:
+            self._batch_threads[share] = BatchThreads(self.info.threads // share)
+        return self._batch_threads[share]
 
     def forced_context(self, n_ctx: int) -> Context:
         """An empty context of at least `n_ctx` tokens that gives logits for every token.
@@ -372,7 +398,9 @@ class LoadedModel:
                 else "Set a smaller context (engine.context), or choose a smaller model.",
             ) from error
 
-    def _describe(self, gpu_layers: int) -> ModelInfo:
+    def _describe(
+        self, gpu_layers: int, content: str, adapter_content: str, library: str
+    ) -> ModelInfo:
         model = self.model
         options = self._command.options
         return ModelInfo(
@@ -396,6 +424,9 @@ class LoadedModel:
             eos=model.vocab.eos_text,
             adds_bos=bool(model.vocab.bos),
             adapter=self._command.adapter,
+            content=content,
+            adapter_content=adapter_content,
+            library=library,
             devices=tuple(
                 Device(name=name, description=description, kind=kind, memory_total=memory)
                 for name, description, kind, memory in llama.devices()

@@ -17,13 +17,13 @@ import hashlib
 import os
 import struct
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
+from urial_tui.engine.protocol import NUMERICS
 from urial_tui.files import make_directory, open_regular, replacing
 
 _HEAD = struct.Struct("<8s32sI")
@@ -35,7 +35,10 @@ MIN_TOKENS = 32
 
 
 class StateKey(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a state depends on. Two equal keys mean interchangeable states."""
+    """Everything that a state depends on. Two equal keys mean interchangeable states.
+
+    `model`, `adapter`: digests of their content; `library`: of the build.
+    """
 
     model: str
     adapter: str
@@ -48,6 +51,7 @@ class StateKey(msgspec.Struct, frozen=True, kw_only=True):
     unified: bool
     n_batch: int
     gpu_layers: int
+    numerics: int = NUMERICS
 
     def digest(self) -> str:
         """A file name for this key."""
@@ -225,28 +229,3 @@ def _read_header(file: BinaryIO) -> tuple[bytes, _Header, bytes]:
     if len(packed) != length:
         raise ValueError("too short")
     return digest, msgspec.msgpack.decode(packed, type=_Header), packed
-
-
-def fingerprint(path: Path) -> str:
-    """Tells one file's content from another's without reading all of it.
-
-    Covers size, modification time, the first MiB (metadata) and 64 blocks of 4 KiB spread
-    over the rest: quantisations and fine-tunes of one model differ all over, and a file
-    that was replaced has another time.
-
-    Raises:
-        OSError: The file can't be read.
-    """
-    digest = hashlib.sha256()
-    with open_regular(path) as file:
-        status = os.fstat(file.fileno())
-        digest.update(f"{status.st_size} {status.st_mtime_ns}".encode())
-        digest.update(file.read(1 << 20))
-        for block in _spread(status.st_size):
-            file.seek(block)
-            digest.update(file.read(4096))
-    return digest.hexdigest()
-
-
-def _spread(size: int) -> Sequence[int]:
-    return [size * index // 64 for index in range(64)] if size > 1 << 20 else ()

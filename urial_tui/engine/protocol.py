@@ -18,6 +18,7 @@ import msgspec
 
 from urial_tui.engine.shift_class import ShiftClass as ShiftClass
 from urial_tui.engine.shift_class import shift_class as shift_class
+from urial_tui.engine.values import NUMERICS as NUMERICS
 from urial_tui.engine.values import Alternative as Alternative
 from urial_tui.engine.values import Device as Device
 from urial_tui.engine.values import EngineOptions as EngineOptions
@@ -88,10 +89,14 @@ class PreparePreamble(_Command, frozen=True, kw_only=True, tag="prepare"):
 
 
 class Tokenize(_Command, frozen=True, kw_only=True, tag="tokenize"):
-    """Turn segments into ids → Tokenized. Nothing is evaluated."""
+    """Turn segments into ids → Tokenized. Nothing is evaluated.
+
+    `start`: each turn stands at the start of a context, BOS is its first segment.
+    """
 
     id: int
     turns: tuple[Turn, ...]
+    start: bool = False
 
 
 class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
@@ -129,8 +134,12 @@ class Score(_Command, frozen=True, kw_only=True, tag="score"):
     where the vocabulary wants one); with `same_ids` the second side gets the first one's ids.
     `answer`: ids, or text to tokenise. The main side is the aligned one, unless
     `main_is_base`. `alone`: the side of `slot` only, as `SideScores`. `spill`: the main side only,
-    its rows into this file. `against`: the other side's rows come from such a file. `n_ctx`:
-    make room for at least so many tokens, for both sides of a comparison need equal contexts.
+    its rows into this file. `against`: the other side's rows come from such a file; `scored` are
+    the tokens that it is of, if not all of the answer, which is evaluated whole all the same, so
+    that both sides are read in batches of one shape. Where the other side is read by itself,
+    `other_vocab` is its number of tokens, `bare` says that nothing stands in front of its answer,
+    whose first token is then not scored, and `n_ctx` how many tokens it needs room for: both
+    sides need equal contexts. `batch`: positions of a batch, 0 for as many as are fast.
     `top_k`: length of the top lists. `greedy`: the answer was decoded greedily by the aligned
     side, one token at a time; where rounding makes another token the most probable one in
     this evaluation, that one takes its place and the answer ends there, to be decoded on.
@@ -145,9 +154,13 @@ class Score(_Command, frozen=True, kw_only=True, tag="score"):
     slot: Slot = "main"
     spill: str = ""
     against: str = ""
+    scored: tuple[int, ...] = ()
     main_is_base: bool = False
     greedy: bool = False
+    bare: bool = False
+    other_vocab: int = 0
     n_ctx: int = 0
+    batch: int = 0
     top_k: int = 10
 
 

@@ -134,7 +134,10 @@ def _piece(vocab: Vocab, token: int) -> Piece:
 def _turns(loaded: LoadedModel, request: Trace, room: int) -> tuple[list[list[int]], int]:
     """The ids of the turns in front of the answer, and how many were left out for its `room`."""
     pinned = loaded.cache.pinned
-    turns = [_flat(loaded, turn, start=not pinned) for turn in request.turns]
+    turns = [
+        [token for segment in turn for token in segment]
+        for turn in loaded.tokenize_turns(request.turns)
+    ]
     n_ctx = loaded.context.n_ctx
     # The last token of the answer is not evaluated.
     length = len(pinned) + sum(map(len, turns)) + room - 1
@@ -149,8 +152,8 @@ def _turns(loaded: LoadedModel, request: Trace, room: int) -> tuple[list[list[in
     return turns[left_out:], left_out
 
 
-def _flat(loaded: LoadedModel, turn: Turn, *, start: bool = False) -> list[int]:
-    return [token for segment in loaded.tokenize(turn, start=start) for token in segment]
+def _flat(loaded: LoadedModel, turn: Turn) -> list[int]:
+    return [token for segment in loaded.tokenize(turn) for token in segment]
 
 
 def _read(

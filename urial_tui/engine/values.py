@@ -10,6 +10,11 @@ from typing import Literal
 
 import msgspec
 
+NUMERICS = 1
+"""Raised with every change after which the same question, files and options may give another
+digit or token: how a context is rendered or tokenised, how text is cut into batches, how a token
+is chosen, what is computed from logits. What was kept under another number is computed anew."""
+
 KVType = Literal["f16", "q8_0", "q4_0"]
 MemoryKind = Literal["attention", "sliding-window", "recurrent", "hybrid"]
 Stage = Literal["penalties", "dry", "top-k", "top-p", "min-p", "temperature", "greedy"]
@@ -181,6 +186,8 @@ class ModelInfo(Value, frozen=True, kw_only=True):
 
     `chat_template` is Jinja source from the file: to be rendered in a sandbox only. `bos`
     and `eos` are the texts of these tokens; `adds_bos`: every context starts with BOS.
+    `content`, `adapter_content`: SHA-256 of the model's file (or over those of its parts) and of
+    the adapter's, "" without one. `library`: what tells one build of llama.cpp from another.
     """
 
     path: str
@@ -203,4 +210,7 @@ class ModelInfo(Value, frozen=True, kw_only=True):
     eos: str = ""
     adds_bos: bool = False
     adapter: str | None = None
+    content: str = ""
+    adapter_content: str = ""
+    library: str = ""
     devices: tuple[Device, ...] = ()

@@ -109,8 +109,8 @@ class SecondSide(Watcher):
         vocab = self._main.model.vocab
         self._start = self._end = sum(self._characters(vocab.piece(token)) for token in prefix)
         with self._going_on_without():
-            own = turns if self._watch.same_ids else self._own_turns(len(turns), prefix)
             self._pin(pinned)
+            own = turns if self._watch.same_ids else self._own_turns(len(turns), prefix)
             self._lengths = [len(turn) for turn in own]
             self._hold([*self._loaded.cache.pinned, *(token for turn in own for token in turn)])
 
@@ -153,10 +153,10 @@ class SecondSide(Watcher):
     def _own_turns(self, count: int, prefix: Ids) -> list[list[int]]:
         if len(self._watch.turns) < count:
             raise EngineError("The second side was given other turns.")
-        turns: list[list[int]] = []
-        for turn in self._watch.turns[len(self._watch.turns) - count :]:
-            segments = self._loaded.tokenize(turn)
-            turns.append([token for segment in segments for token in segment])
+        turns = [
+            [token for segment in turn for token in segment]
+            for turn in self._loaded.tokenize_turns(self._watch.turns)
+        ][len(self._watch.turns) - count :]
         turns[-1] += prefix
         return turns
 

@@ -19,6 +19,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from urial_tui.engine.content import Contents
 from urial_tui.engine.frames import ProtocolError, decode_command, read_frame, write_frame
 from urial_tui.engine.protocol import (
     VERSION,
@@ -111,6 +112,7 @@ class Worker:
     def __init__(self, events: int, cache_dir: Path, flag: AbortFlag) -> None:
         self._events = events
         self._cache_dir = cache_dir
+        self._contents = Contents(cache_dir)
         self._flag = flag
         self._slots: dict[Slot, LoadedModel] = {}
         self._request_id = 0
@@ -141,7 +143,10 @@ class Worker:
                 self._generate(command)
             elif isinstance(command, Tokenize):
                 loaded = self._model()
-                turns = tuple(loaded.tokenize(turn) for turn in command.turns)
+                head = (loaded.model.vocab.bos,) if command.start else ()
+                turns = tuple(
+                    (*head, *loaded.tokenize(turn, start=command.start)) for turn in command.turns
+                )
                 self.emit(Tokenized(id=request, turns=turns))
             elif isinstance(command, Score):
                 self._score(command)
@@ -221,7 +226,9 @@ class Worker:
         other = next(iter(self._slots.values()), None)
         aside = self._reading(other.model) if other and command.slot == "second" else None
         try:
-            loaded = LoadedModel(command, self._cache_dir, self._flag, progress, notice, other)
+            loaded = LoadedModel(
+                command, self._cache_dir, self._flag, progress, notice, other, self._contents
+            )
         finally:
             if aside:
                 aside.join()

@@ -175,7 +175,12 @@ class ScriptedEngine:
         yield from self._play(script)
         if slot == "second" and self._cancelled.is_set():
             raise EngineError("Stopped.")
-        info = msgspec.structs.replace(self._loadable, path=str(path))
+        info = msgspec.structs.replace(
+            self._loadable,
+            path=str(path),
+            content=f"what is in {path}",
+            adapter_content=f"what is in {adapter}" if adapter else "",
+        )
         if slot == "second":
             self.second_info = info
         else:

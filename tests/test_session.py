@@ -195,7 +195,7 @@ class TestTokenIdsAreTheHistory:
         self, conversation: Conversation, script: ScriptedEngine, preamble: Preamble
     ) -> None:
         say(conversation, script, "One", "First.")
-        conversation.model_name = "other"
+        script.info = msgspec.structs.replace(INFO, content="other")
         say(conversation, script, "Two", "Second.")
         first = script.requests[1].turns[0]
         assert first == (
@@ -207,7 +207,7 @@ class TestTokenIdsAreTheHistory:
         self, conversation: Conversation, script: ScriptedEngine
     ) -> None:
         say(conversation, script, "One", "First.")
-        script.info = msgspec.structs.replace(INFO, n_vocab=99)
+        script.info = msgspec.structs.replace(INFO, adapter_content="other")
         say(conversation, script, "Two", "Second.")
         assert all(isinstance(part, TextSegment) for part in script.requests[1].turns[0])
 
@@ -226,9 +226,17 @@ class TestTokenIdsAreTheHistory:
         self, conversation: Conversation, script: ScriptedEngine, preamble: Preamble
     ) -> None:
         say(conversation, script, "One", "First.")
+        script.info = msgspec.structs.replace(INFO, content="other")
+        say(conversation, script, "Two", "Second.")
+        assert stored(conversation)[0].ids_key == ids_key(INFO, preamble)
+
+    def test_another_name_of_the_same_file_keeps_the_ids(
+        self, conversation: Conversation, script: ScriptedEngine
+    ) -> None:
+        say(conversation, script, "One", "First.")
         conversation.model_name = "other"
         say(conversation, script, "Two", "Second.")
-        assert stored(conversation)[0].ids_key == ids_key("tiny", INFO, preamble)
+        assert any(isinstance(part, TokenSegment) for part in script.requests[1].turns[0])
 
     def test_exchanges_without_an_answer_are_not_shown_to_the_model(
         self, conversation: Conversation, script: ScriptedEngine
@@ -427,7 +435,7 @@ class TestFullContext:
         assert reopened.dropped == 2
 
     def test_another_model_may_have_room(self, long: Conversation, script: ScriptedEngine) -> None:
-        long.model_name = "bigger"
+        script.info = msgspec.structs.replace(INFO, content="bigger")
         say(long, script, "Question 5", "Answer 5.")
         assert "Question 1" in script.requests[-1].text
         assert long.dropped == 0

@@ -67,7 +67,7 @@ def trace_of(
         present: The sampling of the settings.
     """
     preamble = conversation.preamble
-    key = ids_key(conversation.model_name, info, preamble)
+    key = ids_key(info, preamble)
     *past, last = conversation.tree.exchanges_to(answer.id)
     sent = [exchange for exchange in past if exchange.in_context and _has_answer(exchange)]
     turns = [turn_of(exchange, preamble, key) for exchange in sent]

@@ -258,7 +258,7 @@ class Conversation:
 
     def continuation(self, turn_id: int, info: ModelInfo | None) -> Turn:
         """An answer as it stands, as the `prefix` of one that goes on from there."""
-        key = ids_key(self.model_name, info, self.preamble)
+        key = ids_key(info, self.preamble)
         return continuation(self.tree[turn_id], self.preamble, key)
 
     def answer(
@@ -286,7 +286,7 @@ class Conversation:
         question = next((turn for turn in reversed(self.path) if turn.role == "user"), None)
         if question is None:
             raise UsageError("There is nothing to answer yet.", "Ask something first.")
-        key = ids_key(self.model_name, engine.info, self.preamble)
+        key = ids_key(engine.info, self.preamble)
         exchanges = self._context_of(question, key)
         turns = tuple(turn_of(exchange, self.preamble, key) for exchange in exchanges)
         close = close_text(self.preamble)
@@ -362,7 +362,7 @@ class Conversation:
 
     def finished_turns(self, info: ModelInfo | None) -> tuple[Turn, ...]:
         """What a next question will follow, as `answer` will show it to this model."""
-        key = ids_key(self.model_name, info, self.preamble)
+        key = ids_key(info, self.preamble)
         return tuple(turn_of(past, self.preamble, key) for past in self._past(key))
 
     def _context_of(self, question: TurnRecord, key: str) -> list[Exchange]:

@@ -21,16 +21,14 @@ def preamble_turn(preamble: Preamble) -> Turn:
     return (TextSegment(text=text),) if text else ()
 
 
-def ids_key(model_name: str, info: ModelInfo | None, preamble: Preamble) -> str:
-    """What token ids of a turn belong to: the model's vocabulary and the turns' format.
+def ids_key(info: ModelInfo | None, preamble: Preamble) -> str:
+    """What token ids of a turn belong to: the model's content and the turns' format.
 
-    Two preambles of one format share it. Two files of one name do not, unless they agree
-    in architecture, vocabulary size, file size and adapter.
+    Two preambles of one format share it, and so do two names of one file. Two files of one name
+    do not.
     """
-    model = (
-        (info.architecture, info.n_vocab, info.size, info.adapter or "") if info is not None else ()
-    )
-    parts = (model_name, *model, open_turn(preamble, "?"), close_text(preamble))
+    model = (info.content, info.adapter_content) if info is not None else ()
+    parts = (*model, open_turn(preamble, "?"), close_text(preamble))
     return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "replace")).hexdigest()[:16]
 
 

@@ -29,7 +29,7 @@ from urial_tui.models import demo
 from urial_tui.models.catalogue import CatalogueEntry, find_entry, load_catalogue
 from urial_tui.models.fit import check_fit, memory_need
 from urial_tui.models.gguf_file import MAX_STRINGS
-from urial_tui.models.header import check_gguf, inspect_header, same_tokenizer
+from urial_tui.models.header import check_gguf, compare_tokenizers, inspect_header
 from urial_tui.models.parts import part_paths
 from urial_tui.models.registry import list_models, resolve
 
@@ -555,15 +555,35 @@ def test_files_with_the_same_tokenizer_are_told_from_others(
 ) -> None:
     requantised = tinygguf.write_llama(tmp_path / "other-weights.gguf", seed=9)
     assert requantised.read_bytes() != llama_gguf.read_bytes()
-    assert same_tokenizer(llama_gguf, requantised)
+    assert compare_tokenizers(llama_gguf, requantised).same
     spm = tinygguf.spm_vocabulary()
     words = msgspec.structs.replace(spm, tokens=(*spm.tokens[:-1], b"another"))
     renamed = tinygguf.write_llama(tmp_path / "other-words.gguf", vocabulary=words)
-    assert not same_tokenizer(llama_gguf, renamed)
+    found = compare_tokenizers(llama_gguf, renamed)
+    assert not found.same
+    assert found.cutting == ()
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(llama_gguf.read_bytes()[:2000])
-    assert not same_tokenizer(cut, cut)
-    assert not same_tokenizer(llama_gguf, tmp_path / "nowhere.gguf")
+    for missing in (cut, tmp_path / "nowhere.gguf"):
+        found = compare_tokenizers(llama_gguf, missing)
+        assert (found.same, found.cutting) == (False, None)
+
+
+def test_that_equal_tokens_are_cut_by_other_rules_is_found(
+    llama_gguf: Path, tmp_path: Path
+) -> None:
+    spm = tinygguf.spm_vocabulary()
+    changed = msgspec.structs.replace(
+        spm, pre="llama-bpe", add_space_prefix=False, scores=(*spm.scores[:-1], -1e9)
+    )
+    path = tinygguf.write_llama(tmp_path / "cut-otherwise.gguf", vocabulary=changed)
+    cutting = compare_tokenizers(llama_gguf, path).cutting
+    assert cutting is not None
+    found = {one.key: (one.base, one.aligned) for one in cutting}
+    assert found["pre"] == ("default", "llama-bpe")
+    assert found["add_space_prefix"] == ("True", "False")
+    assert set(found) == {"pre", "add_space_prefix", "scores"}
+    assert all(value and value.startswith("sha256:") for value in found["scores"])
 
 
 def test_the_header_agrees_with_the_gguf_library(llama_gguf: Path) -> None:

@@ -41,6 +41,9 @@ _WINDOW = 4 * 1024 * 1024
 _PEEK = 128 * 1024
 _MANY = 1000
 """Elements of an array that is most likely a vocabulary."""
+_TOKENIZER = "tokenizer.ggml."
+_SHORT = 100
+"""Bytes of a text that is told as it is."""
 _STRING, _ARRAY = 8, 9
 _SCALARS = {
     0: struct.Struct("<B"),
@@ -319,10 +322,11 @@ def read_start(file: BinaryIO) -> Metadata:
     return Metadata(metadata=metadata, lengths=lengths, size=reader.size)
 
 
-def tokenizer_digest(file: BinaryIO) -> str:
-    """SHA-256 over all that a tokenizer is made of, as it stands in a checked file.
+def tokenizer_values(file: BinaryIO) -> dict[str, str]:
+    """All that a tokenizer is made of, as it stands in a checked file, by key.
 
-    Equal digests mean equal vocabularies; different ones mean nothing.
+    Keys come without "tokenizer.ggml."; values as text, long ones and lists as a SHA-256.
+    Two files with equal values hold the same tokenizer.
 
     Raises:
         Truncated, Malformed: As `read_header`.
@@ -330,26 +334,37 @@ def tokenizer_digest(file: BinaryIO) -> str:
     file.seek(0)
     keys = HEAD.unpack(file.read(HEAD.size))[3]
     reader = _Reader(file, HEAD.size)
+    values: dict[str, str] = {}
     spans = []
     for _ in range(keys):
-        start = reader.position
         key = reader.key()
-        kind = reader.u32()
+        own, kind = key.startswith(_TOKENIZER), reader.u32()
+        start = reader.position
         if kind == _ARRAY:
             kind, count = reader.u32(), reader.u64()
             _array(reader, kind, count)
         elif kind == _STRING:
-            reader.skip(reader.u64())
+            length = reader.u64()
+            if own and length <= _SHORT:
+                values[key.removeprefix(_TOKENIZER)] = reader.take(length).decode(
+                    "utf-8", "replace"
+                )
+                continue
+            reader.skip(length)
         else:
-            _scalar(reader, kind)
-        if key.startswith("tokenizer.ggml."):
-            spans.append((start, reader.position))
-    digest = hashlib.sha256()
-    for start, end in spans:
+            value = _scalar(reader, kind)
+            if own:
+                values[key.removeprefix(_TOKENIZER)] = str(value)
+            continue
+        if own:
+            spans.append((key.removeprefix(_TOKENIZER), start, reader.position))
+    for key, start, end in spans:
+        digest = hashlib.sha256()
         file.seek(start)
         for at in range(start, end, _WINDOW):
             digest.update(file.read(min(_WINDOW, end - at)))
-    return digest.hexdigest()
+        values[key] = f"sha256:{digest.hexdigest()}"
+    return values
 
 
 def read_header(file: BinaryIO) -> Header:

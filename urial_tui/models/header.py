@@ -10,6 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
+
 from urial_tui.errors import ModelError
 from urial_tui.files import open_regular, reason
 from urial_tui.models.gguf_file import (
@@ -22,7 +24,7 @@ from urial_tui.models.gguf_file import (
     Truncated,
     read_header,
     read_start,
-    tokenizer_digest,
+    tokenizer_values,
 )
 from urial_tui.models.kinds import Kind, Refusal, refuse_kind, refuse_tensors
 from urial_tui.models.parts import (
@@ -37,6 +39,8 @@ from urial_tui.sanitize import sanitize_line
 
 MAX_FILE = 1 << 46
 """Bytes: 64 TiB. No file is larger, so a header that says so is damaged."""
+_NAMES = ("tokens", "token_type")
+"""Keys of a tokenizer that say what tokens there are, not where text is cut."""
 
 
 def check_gguf(path: Path, kind: Kind = "model") -> Metadata:
@@ -88,20 +92,51 @@ def inspect_header(path: Path, kind: Kind = "model") -> Header:
     return header
 
 
-def same_tokenizer(first: Path, second: Path) -> bool:
-    """Whether two files certainly hold the same tokenizer; False also where one is unreadable.
+class CutBy(msgspec.Struct, frozen=True, kw_only=True):
+    """A key of two tokenizers that says how text is cut, and says different things.
+
+    `base`, `aligned`: the values, of lists only their SHA-256; None where the file has no such key.
+    """
+
+    key: str
+    base: str | None
+    aligned: str | None
+
+
+class TokenizerRelation(msgspec.Struct, frozen=True, kw_only=True):
+    """How two files' tokenizers relate.
+
+    `same`: they agree in every key. `cutting`: the keys beside the tokens themselves and their ids
+    in which they differ; None where a file can't be read.
+    """
+
+    same: bool
+    cutting: tuple[CutBy, ...] | None
+
+
+def compare_tokenizers(base: Path, aligned: Path) -> TokenizerRelation:
+    """What two files say of how text is cut into tokens.
 
     It walks both headers: 0.2 s each for a vocabulary of 262,144.
     """
-    digests = set()
-    for path in (first, second):
+    if base == aligned:
+        return TokenizerRelation(same=True, cutting=())
+    found = []
+    for path in (base, aligned):
         try:
             with _open(path) as file:
                 _check_head(path, file.read(HEAD.size), file)
-                digests.add(tokenizer_digest(file))
+                found.append(tokenizer_values(file))
         except (ModelError, OSError, Truncated, Malformed):
-            return False
-    return len(digests) == 1
+            return TokenizerRelation(same=False, cutting=None)
+    ours, theirs = found
+    differing = [
+        CutBy(key=key, base=ours.get(key), aligned=theirs.get(key))
+        for key in sorted(ours.keys() | theirs.keys())
+        if ours.get(key) != theirs.get(key)
+    ]
+    cutting = [one for one in differing if one.key not in _NAMES and not one.key.endswith("_id")]
+    return TokenizerRelation(same=not differing, cutting=tuple(cutting))
 
 
 def model_parts(path: Path) -> tuple[Part, ...]:

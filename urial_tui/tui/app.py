@@ -271,7 +271,7 @@ class UrialApp(ConfiguredApp):
             start = (
                 for_model(event.model, event.preamble)
                 if event.conversation is None
-                else for_conversation(event.conversation)
+                else for_conversation(event.conversation, event.second)
             )
         except UrialError as error:
             self.notify(str(error), markup=False)

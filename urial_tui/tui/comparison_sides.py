@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from urial_tui.chat.session import Conversation
-from urial_tui.errors import SettingsError, UsageError
+from urial_tui.errors import PreambleError, SettingsError, UsageError
 from urial_tui.models.catalogue import load_catalogue
 from urial_tui.models.registry import list_models
-from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.tui.comparison_thread import Subject
 from urial_tui.tui.side_choice import SideChoice
 
@@ -25,8 +25,11 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-def for_conversation(conversation: Conversation) -> Start:
-    """The newest answer of a conversation, against its model without the preamble.
+def for_conversation(conversation: Conversation, second: SideChoice | None = None) -> Start:
+    """The newest answer of a conversation, with the side that wrote it as the aligned one.
+
+    `second`: what its tokens are ranked on in the chat, and so the base side. Without it that is
+    the base model of an aligned one, or else the model that wrote it, in a barer context.
 
     Raises:
         UsageError: There is none.
@@ -42,7 +45,7 @@ def for_conversation(conversation: Conversation) -> Start:
     same = answer.preamble == preamble.name
     note = "The turns before this question are left out of the comparison."
     return Start(
-        base=SideChoice(model=answer.model, context=BASE_CONTEXT),
+        base=second or _base_side(answer.model, answer.preamble),
         aligned=SideChoice(
             model=answer.model, context=answer.preamble, preamble=preamble if same else None
         ),
@@ -50,20 +53,27 @@ def for_conversation(conversation: Conversation) -> Start:
             query=exchange.question.text,
             answer=answer.text,
             ids=answer.ids or (),
-            model=answer.model,
+            ids_key=answer.ids_key,
+            preamble=preamble if same else _preamble(answer.preamble),
         ),
         note="" if exchange is exchanges[0] else note,
     )
 
 
 def for_model(model: str, preamble: Preamble) -> Start:
-    """A model and its aligned partner, or else itself under the preamble."""
-    base = SideChoice(model=model, context=BASE_CONTEXT)
+    """A model and its counterpart, each on its own side; else itself with and without the
+    preamble.
+    """
     partner = _partner(model)
     if partner:
+        base = SideChoice(model=model, context=BASE_CONTEXT)
         return Start(base=base, aligned=SideChoice(model=partner, context="chat"))
+    if _base(model):
+        base = SideChoice(model=_base(model), context=BASE_CONTEXT)
+        return Start(base=base, aligned=SideChoice(model=model, context="chat"))
     return Start(
-        base=base, aligned=SideChoice(model=model, context=preamble.name, preamble=preamble)
+        base=_base_side(model, preamble.name),
+        aligned=SideChoice(model=model, context=preamble.name, preamble=preamble),
     )
 
 
@@ -74,8 +84,23 @@ def second_for(model: str, preamble: Preamble) -> SideChoice:
     partner = _partner(model)
     if partner:
         return SideChoice(model=partner, context="chat")
-    context = "raw" if preamble.name == BASE_CONTEXT else BASE_CONTEXT
-    return SideChoice(model=_base(model) or model, context=context)
+    return _base_side(model, preamble.name)
+
+
+def _base_side(model: str, context: str) -> SideChoice:
+    """The base model of an aligned one, or else the model itself in a barer context than this."""
+    base = _base(model)
+    if base:
+        return SideChoice(model=base, context=BASE_CONTEXT)
+    return SideChoice(model=model, context="raw" if context == BASE_CONTEXT else BASE_CONTEXT)
+
+
+def _preamble(name: str) -> Preamble | None:
+    """The preamble of a name, if there is one."""
+    try:
+        return find_preamble(name)
+    except PreambleError:
+        return None
 
 
 def _base(model: str) -> str:

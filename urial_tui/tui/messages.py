@@ -15,6 +15,7 @@ from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.protocol import ModelInfo, Piece, PreambleSource, Silence, TracedToken
 from urial_tui.errors import UrialError
 from urial_tui.prompting.preamble import Preamble
+from urial_tui.tui.side_choice import SideChoice
 
 
 class EngineMessage(Message, bubble=False):
@@ -201,15 +202,23 @@ class EngineBug(EngineMessage):
 
 
 class CompareRequested(Message):
-    """Open the compare screen with a model; on the newest answer of a conversation, if given."""
+    """Open the compare screen with a model; on the newest answer of a conversation, if given.
+
+    `second`: what the conversation's tokens are ranked on while they are written.
+    """
 
     def __init__(
-        self, model: str, preamble: Preamble, conversation: Conversation | None = None
+        self,
+        model: str,
+        preamble: Preamble,
+        conversation: Conversation | None = None,
+        second: SideChoice | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.preamble = preamble
         self.conversation = conversation
+        self.second = second
 
 
 class CopyRequested(Message):

@@ -159,9 +159,13 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen):
             self.post_message(CompareRequested(self.model, self.preamble))
 
     def action_compare_answer(self) -> None:
-        """Compare the newest answer with what the model says without the preamble."""
+        """Compare the newest answer with what the second side, if any, says of it; else with what
+        the model says without the preamble.
+        """
         if not self.refuse_while_busy():
-            self.post_message(CompareRequested(self.model, self.preamble, self.conversation))
+            self.post_message(
+                CompareRequested(self.model, self.preamble, self.conversation, self._second)
+            )
 
     def action_sides(self) -> None:
         """Have two sides answer the next questions."""

@@ -25,13 +25,12 @@ from urial_tui import paths
 from urial_tui.compare.contexts import find_context
 from urial_tui.compare.document import aggregates
 from urial_tui.compare.items import Query, ScoredItem, document
-from urial_tui.compare.runner import Comparison
+from urial_tui.compare.runner import Comparison, Step
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client import Engine
 from urial_tui.engine.limits import FORCED_BATCH
 from urial_tui.engine.protocol import (
     EngineOptions,
-    Event,
     PrefillProgress,
     Score,
     Scored,
@@ -126,11 +125,11 @@ def opened(
         yield comparison
 
 
-def finish(steps: Generator[Event, None, ScoredItem]) -> ScoredItem:
+def finish(steps: Generator[Step, None, ScoredItem]) -> ScoredItem:
     """Run to the end; the item that is returned there."""
     found: list[ScoredItem] = []
 
-    def through() -> Iterator[Event]:
+    def through() -> Iterator[Step]:
         found.append((yield from steps))
 
     for _ in through():

@@ -11,6 +11,7 @@ from textual.message import Message
 
 from tests.scripted import INFO, Gate
 from urial_tui.compare.items import ContextText, Query, ScoredItem
+from urial_tui.compare.runner import Rechosen
 from urial_tui.compare.sides import Side
 from urial_tui.compare.vocab import ByteAgreement, VocabRelation
 from urial_tui.engine.client import Engine
@@ -27,7 +28,7 @@ from urial_tui.errors import EngineError
 from urial_tui.tui.chat_engine import FindModel
 from urial_tui.tui.comparison_thread import ComparisonThread
 
-Step = Event | Gate | BaseException
+Step = Event | Rechosen | Gate | BaseException
 
 END = 0
 """The id of the token that ends answers."""
@@ -63,6 +64,7 @@ class Script:
         self.writing: list[Step] = []
         self.scoring: list[Step] = []
         self.agreement: ByteAgreement | None = None
+        self.rechosen = 0
         self.relation = VocabRelation(relation="identical", base_size=100, aligned_size=100)
         self.opened: list[tuple[Side, Side, EngineOptions, int]] = []
         self.queries: list[str] = []
@@ -77,7 +79,7 @@ class Script:
 
         return ComparisonThread(lambda: cast(Engine, self.engine), post, find, make)
 
-    def play(self, steps: list[Step]) -> Iterator[Event]:
+    def play(self, steps: list[Step]) -> Iterator[Event | Rechosen]:
         self.engine.busy = True
         try:
             for step in steps:
@@ -101,21 +103,24 @@ class ScriptedComparison:
         self.base = base
         self.aligned = aligned
         self.relation = script.relation
+        self.aligned_info = INFO
         self.special = frozenset({END})
         self._script = script
         self._texts = ["<end_of_turn>", *dict.fromkeys(text for text, _ in script.answer if text)]
 
     def open(self) -> Iterator[Event]:
-        yield from self._script.play(self._script.opening)
+        for step in self._script.play(self._script.opening):
+            assert not isinstance(step, Rechosen)
+            yield step
 
-    def answer(self, query: Query) -> Generator[Event, None, ScoredItem]:
+    def answer(self, query: Query) -> Generator[Event | Rechosen, None, ScoredItem]:
         self._script.queries.append(query.text)
         yield from self._script.play(self._script.writing)
         return (yield from self._scored(query, "eos"))
 
     def given(
         self, query: Query, text: str, skip: int = 0, ids: tuple[int, ...] = ()
-    ) -> Generator[Event, None, ScoredItem]:
+    ) -> Generator[Event | Rechosen, None, ScoredItem]:
         self._script.queries.append(query.text)
         self._script.given.append(text)
         return (yield from self._scored(query, "given"))
@@ -123,7 +128,7 @@ class ScriptedComparison:
     def text_of(self, token: int) -> str:
         return self._texts[token] if token < len(self._texts) else f" other{token}"
 
-    def _scored(self, query: Query, reason: str) -> Generator[Event, None, ScoredItem]:
+    def _scored(self, query: Query, reason: str) -> Generator[Event | Rechosen, None, ScoredItem]:
         yield from self._script.play(self._script.scoring)
         answer = [] if self._script.agreement else self._script.answer
         ids = [self._texts.index(text) if text else END for text, _ in answer]
@@ -138,6 +143,7 @@ class ScriptedComparison:
             scores=scores(ids, [rank for _, rank in answer]),
             n_bytes=10,
             bytes=self._script.agreement,
+            rechosen=None if reason == "given" else self._script.rechosen,
         )
 
 

@@ -27,6 +27,7 @@ from tests.tui.conftest import (
     wait_until,
 )
 from urial_tui.chat.store import Store
+from urial_tui.compare.runner import Rechosen
 from urial_tui.compare.vocab import ByteAgreement, VocabRelation
 from urial_tui.engine.client import Engine
 from urial_tui.errors import EngineDied, EngineError, ModelError
@@ -237,6 +238,40 @@ class TestRunning:
             await done(pilot)
             assert script.given == ["Only this much"]
             assert "stopped early" in status(pilot)
+
+    async def test_that_the_streamed_answer_changes_is_said_before_it_does(
+        self, comparing: Opened, script: Script
+    ) -> None:
+        gates = [Gate(), Gate()]
+        chosen = Rechosen(at=2, written=" was", chosen=" is", text="So it is", ids=(1, 2, 3))
+        script.writing = [*written("So it was not"), chosen, gates[0], *written("So it is so")]
+        script.scoring = [gates[1]]
+        script.rechosen = 1
+        async with comparing() as pilot:
+            await type_text(pilot, "How?")
+            await pilot.press("enter")
+            await wait_until(pilot, lambda: shows(pilot, "Token 3 becomes ·is"))
+            assert shows(pilot, "So it was not")
+            gates[0].open()
+            await wait_until(pilot, gates[1].reached.is_set)
+            await wait_until(pilot, lambda: shows(pilot, "So it is so"))
+            assert "answering: 7 tokens" in status(pilot), "three, and four more"
+            gates[1].open()
+            await done(pilot)
+            assert "1 rechosen" in status(pilot)
+
+    async def test_stopped_behind_a_rechosen_token_what_is_valid_is_scored(
+        self, comparing: Opened, script: Script
+    ) -> None:
+        chosen = Rechosen(at=2, written=" was", chosen=" is", text="So it is", ids=(1, 2, 3))
+        script.writing = [*written("So it was not"), chosen, *written("So it is so"), Gate()]
+        async with comparing() as pilot:
+            await type_text(pilot, "How?")
+            await pilot.press("enter")
+            await wait_until(pilot, lambda: shows(pilot, "So it is so"))
+            await pilot.press("escape")
+            await done(pilot)
+            assert script.given == ["So it is so"]
 
     async def test_stopped_while_it_is_scored_the_text_stays(
         self, comparing: Opened, script: Script

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,22 +17,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from urial_tui.cli.numbers import COUNT, TOKENS
-from urial_tui.errors import UrialError, UsageError
+from urial_tui.errors import UsageError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import amount, duration
 
 if TYPE_CHECKING:
     from urial_tui.cli.output import ProgressLine
     from urial_tui.cli.stored_answer import StoredAnswer
-    from urial_tui.compare.items import ItemFile, Query
-    from urial_tui.compare.runner import Comparison
-    from urial_tui.compare.sides import Side
+    from urial_tui.compare.item_file import ItemFile
+    from urial_tui.compare.items import Query
+    from urial_tui.compare.runner import Comparison, Step
+    from urial_tui.compare.sides import Side, Task
     from urial_tui.engine.client import Engine
-    from urial_tui.engine.protocol import EngineOptions, Event
+    from urial_tui.engine.protocol import EngineOptions
 
 _SOURCES = ("queries", "text_file", "conversation")
 """Options that name what is compared on; of these and a query, there is one."""
-_LIMITS = ("max_tokens", "top_k", "window", "skip")
 
 
 @click.command()
@@ -67,7 +67,7 @@ _LIMITS = ("max_tokens", "top_k", "window", "skip")
     "text_file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Compare on a given text instead of an answer.",
+    help="Compare on a given text instead of an answer; - reads standard input.",
 )
 @click.option(
     "--conversation",
@@ -176,38 +176,38 @@ class _Run:
 
         queries = self._queries(query)
         stored = self._stored_answer()
-        comparison = self._open()
         text = self._text()
+        comparison = self._open()
         pieces: list[str] | None = None
         if text is not None:
             pieces = comparison.windows(text, self._options["window"])
             queries = _numbered(pieces)
         if stored is not None:
-            queries = [stored.task(self._options["aligned"]).query]
-        file = self._file(comparison)
-        done = file.done()
-        tasks = [
-            Task(
-                query=item,
-                text=None if pieces is None else pieces[number],
-                skip=self._options["skip"],
-            )
-            if stored is None
-            else stored.task(self._options["aligned"])
-            for number, item in enumerate(queries)
-            if item.id not in done
-        ]
-        self._total, self._count, self._started = len(tasks), 0, time.monotonic()
-        for found in comparison.run(tasks):
+            tasks = [stored.task(comparison.aligned_info)]
+        elif pieces is not None:
+            skip = self._options["skip"]
+            tasks = [
+                Task(query=item, text=text, skip=skip)
+                for item, text in zip(queries, pieces, strict=True)
+            ]
+        else:
+            tasks = [Task(query=item) for item in queries]
+        file = self._file(comparison, tasks)
+        waiting = [task for task in tasks if not file.holds(task)]
+        comparison.noise_wanted = not any(item["noise"] for item in file.documents(tasks))
+        by_id = {task.query.id: task for task in waiting}
+        self._total, self._count, self._started = len(waiting), 0, time.monotonic()
+        for found in comparison.run(waiting):
             if isinstance(found, ScoredItem):
-                file.append(document(found, comparison.text_of, comparison.special))
+                item = document(found, comparison.text_of, comparison.special)
+                file.append(by_id[found.id], item)
                 self._count += 1
             else:
                 self._show(found)
         with ThreadPoolExecutor(1) as helper:
             # The models' memory is given back meanwhile.
             helper.submit(self._engine.close)
-            self._print(comparison, file, {item.id for item in queries})
+            self._print(comparison, file, tasks)
 
     def _limits(self) -> tuple[str, ...]:
         """The options that limit what is compared, of those that mean something here."""
@@ -250,8 +250,7 @@ class _Run:
             if options["aligned_context"] is None and options["aligned"] == answer.model:
                 options["aligned_context"] = answer.preamble
             if not stored.is_first:
-                self._progress.clear()
-                click.echo("urial: The turns before this question are left out.", err=True)
+                self._say("The turns before this question are left out.")
         elif options["answer"] is not None:
             raise UsageError("--answer goes with --conversation.", "See `urial compare --help`.")
         for name in ("base", "aligned"):
@@ -264,17 +263,9 @@ class _Run:
         path = self._options["text_file"]
         if path is None:
             return None
-        try:
-            text: str = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise UrialError(
-                f"The text {sanitize_line(str(path))} can't be read: {reason}.",
-                "Name another file.",
-            ) from error
-        if not text:
-            raise UsageError(f"The file {sanitize_line(str(path))} is empty.", "Name another file.")
-        return text
+        from urial_tui.cli.compared_text import read_compared_text
+
+        return read_compared_text(path, self._say)
 
     def _open(self) -> Comparison:
         from urial_tui.compare.one_by_one import OneByOne
@@ -323,20 +314,45 @@ class _Run:
     def _unpacking(self, done: int, total: int) -> None:
         self._progress.show(f"Unpacking the model: {done / max(total, 1):.0%}")
 
-    def _file(self, comparison: Comparison) -> ItemFile:
+    def _file(self, comparison: Comparison, tasks: Sequence[Task]) -> ItemFile:
+        """Where items are kept; what is used of a file that is there, and what is not, is said."""
+        from urial_tui.cli.comparison_output import reuse_line
         from urial_tui.compare.document import head
-        from urial_tui.compare.items import ItemFile
+        from urial_tui.compare.item_file import ItemFile
 
         path = self._options["out"]
         if path is None:
             directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="urial-"))
             path = Path(directory) / "items.jsonl"
-        about = head(comparison) | {name: self._options[name] for name in _LIMITS}
-        file = ItemFile(path, about)
+        file = ItemFile(path, head(comparison), self._terms(comparison))
         self._stack.callback(file.close)
+        if self._options["out"] is None:
+            return file
+        if file.lock_trouble:
+            self._say(
+                f"The file {sanitize_line(str(path))} can't be locked ({file.lock_trouble}): "
+                "don't let another comparison write to it meanwhile."
+            )
+        if said := reuse_line(file, tasks, path):
+            self._say(said)
         return file
 
-    def _show(self, event: Event) -> None:
+    def _terms(self, comparison: Comparison) -> dict[str, Any]:
+        from urial_tui.compare.run_terms import run_terms
+
+        limits = {name: self._options[name] for name in self._limits()}
+        if self._options["text_file"] is not None:
+            return run_terms(comparison, "a text", **limits)
+        if self._options["conversation"] is not None:
+            return run_terms(comparison, "a stored answer", top_k=self._options["top_k"])
+        return run_terms(comparison, "answers", **limits)
+
+    def _say(self, message: str) -> None:
+        """A sentence on standard error."""
+        self._progress.clear()
+        click.echo(f"urial: {message}", err=True)
+
+    def _show(self, event: Step) -> None:
         from urial_tui.engine.protocol import (
             LoadProgress,
             Notice,
@@ -356,8 +372,7 @@ class _Run:
                 words = event.in_words("Ctrl+C")
                 self._progress.show(f"{words[0].upper()}{words[1:]}")
             case Notice(message=message):
-                self._progress.clear()
-                click.echo(f"urial: {sanitize_line(message)}", err=True)
+                self._say(sanitize_line(message))
             case _:
                 pass
 
@@ -371,18 +386,15 @@ class _Run:
             left = f", about {duration(pace * (self._total - self._count))} left"
         return f"Item {min(self._count + 1, self._total):,} of {self._total:,}{left}. "
 
-    def _print(self, comparison: Comparison, file: ItemFile, wanted: set[str]) -> None:
+    def _print(self, comparison: Comparison, file: ItemFile, tasks: Sequence[Task]) -> None:
         from urial_tui.cli.command_line import command_line
         from urial_tui.compare.document import aggregates, head
         from urial_tui.compare.provenance import provenance
         from urial_tui.settings import engine_options, load_settings
 
-        def documents() -> Iterator[dict[str, Any]]:
-            return (item for item in file.documents() if str(item["id"]) in wanted)
-
         self._progress.show("Adding up")
         summary = head(comparison) | aggregates(
-            documents(),
+            file.documents(tasks),
             special=comparison.special,
             text_of=comparison.text_of,
             group_by=tuple(self._options["group_by"]),
@@ -397,17 +409,17 @@ class _Run:
             from urial_tui.compare.report import write_report
 
             self._progress.show("Writing the report")
-            write_report(self._options["html"], summary, documents())
+            write_report(self._options["html"], summary, file.documents(tasks))
         self._progress.clear()
         from urial_tui.cli.comparison_output import print_answer, print_summary
 
         if self._options["as_json"]:
             from urial_tui.cli.output import print_json
 
-            print_json(summary | {"items": list(documents())})
+            print_json(summary | {"items": list(file.documents(tasks))})
             return
-        if len(wanted) == 1:
-            for item in documents():
+        if len(tasks) == 1:
+            for item in file.documents(tasks):
                 print_answer(item)
         print_summary(summary)
 

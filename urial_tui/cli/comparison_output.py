@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from urial_tui.cli.output import Column, in_colour, print_table, text_width
 from urial_tui.sanitize import sanitize, sanitize_line
 from urial_tui.wording import fixed, percent
+
+if TYPE_CHECKING:
+    from urial_tui.compare.item_file import ItemFile
+    from urial_tui.compare.sides import Task
 
 _SGR = {"unshifted": "34", "marginal": "33;4", "shifted": "31;1;7", "absent": "35;7"}
 """Blue; brown and underlined; red and reversed: told apart without colour, too."""
@@ -34,7 +39,26 @@ def print_answer(item: Mapping[str, Any]) -> None:
                 text = f"\x1b[{_SGR[position['class']]}m{text}\x1b[0m"
             shown.append(text)
         click.echo("".join(shown), color=colour)
+    if item["rechosen"]:
+        click.echo(
+            f"\n{item['rechosen']} of these tokens took the place of nearly as probable ones when "
+            "the answer was scored (see docs/compare.md)."
+        )
     click.echo()
+
+
+def reuse_line(file: ItemFile, tasks: Sequence[Task], path: Path) -> str:
+    """How many items a file gives and how many are computed anew, and why; "" for a new file."""
+    reused, changed = sum(map(file.holds, tasks)), file.changed(tasks)
+    if not reused and not changed:
+        return ""
+    ids = ", ".join(sanitize_line(item)[:40] for item in changed[:5])
+    more = ", …" if len(changed) > 5 else ""
+    why = f", {len(changed)} of them since they have changed ({ids}{more})" if changed else ""
+    return (
+        f"{reused} of {len(tasks)} items are taken from {sanitize_line(str(path))}, "
+        f"{len(tasks) - reused} computed anew{why}."
+    )
 
 
 def print_summary(found: Mapping[str, Any]) -> None:
@@ -43,6 +67,11 @@ def print_summary(found: Mapping[str, Any]) -> None:
     click.echo(f"base     {_side_line(base)}")
     click.echo(f"aligned  {_side_line(aligned)}")
     click.echo(f"vocabulary: {vocab['relation']}")
+    if vocab["cutting"]:
+        click.echo(
+            "The files say different things of how text is cut into tokens, so contexts may differ "
+            f"by that: {', '.join(map(_cutting, vocab['cutting']))}."
+        )
     click.echo()
     if found["bytes"] is not None:
         _print_bytes(found["bytes"])
@@ -83,6 +112,14 @@ def print_summary(found: Mapping[str, Any]) -> None:
             )
         ],
     )
+    if found["noise"] is not None:
+        noise = found["noise"]
+        click.echo(
+            f"Rounding alone makes a KL of {fixed(noise['kl_mean'], 4)} on average, at most "
+            f"{fixed(noise['kl_max'], 4)}:\n"
+            "the aligned model against itself, read in other batches "
+            f"({noise['positions']} positions)."
+        )
     click.echo()
     bits = summary["bits_per_byte"]
     click.echo(f"same most probable token  {percent(summary['top1_agreement'])}")
@@ -129,6 +166,15 @@ def _print_bytes(found: Mapping[str, Any]) -> None:
 def _side_line(side: Mapping[str, Any]) -> str:
     adapter = f" with {side['adapter']}" if side["adapter"] else ""
     return sanitize_line(f"{side['model']}{adapter}, context {side['context']}")
+
+
+def _cutting(found: Mapping[str, Any]) -> str:
+    """A key of two tokenizers, with its values where these are short."""
+    values = [found[side] for side in ("base", "aligned")]
+    if any(value and value.startswith("sha256:") for value in values):
+        return sanitize_line(found["key"])
+    base, aligned = (value if value is not None else "none" for value in values)
+    return sanitize_line(f"{found['key']} ({base} and {aligned})")
 
 
 def _share(part: Mapping[str, Any], kind: str) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 
+from urial_tui.chat.shown import ids_key
 from urial_tui.chat.store import Store
 from urial_tui.chat.tree import TurnTree
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.cli.chats import find_conversation
 from urial_tui.compare.items import Query
 from urial_tui.compare.sides import Task
-from urial_tui.errors import UsageError
+from urial_tui.engine.protocol import ModelInfo
+from urial_tui.errors import PreambleError, UsageError
+from urial_tui.prompting.preamble import find_preamble
 
 
 class StoredAnswer:
@@ -46,14 +49,21 @@ class StoredAnswer:
         self.answer: TurnRecord = pairs[number - 1][1]
         self.is_first = self.question.parent_id is None
 
-    def task(self, model: str) -> Task:
+    def task(self, model: ModelInfo) -> Task:
         """To be scored with this model as the aligned side: by its tokens where they are its own.
 
-        Of another model's answer the text is tokenised anew.
+        Of another model's answer, be it one of the same name, the text is tokenised anew.
         """
         answer = self.answer
         return Task(
             query=Query(id=str(answer.id), text=self.question.text),
             text=answer.text,
-            ids=(answer.ids or ()) if answer.model == model else (),
+            ids=(answer.ids or ()) if self._is_by(model) else (),
         )
+
+    def _is_by(self, model: ModelInfo) -> bool:
+        try:
+            preamble = find_preamble(self.answer.preamble)
+        except PreambleError:
+            return False
+        return self.answer.ids_key == ids_key(model, preamble)

@@ -33,6 +33,11 @@ class Shown(NamedTuple):
     preamble: Turn
     turns: tuple[Turn, ...]
 
+    @property
+    def context(self) -> Turn:
+        """All of it as one: the segments that stand in front of the answer."""
+        return (*self.preamble, *(segment for turn in self.turns for segment in turn))
+
 
 def render_conversation(
     context: Context, exchanges: Sequence[Exchanged], model: ModelInfo

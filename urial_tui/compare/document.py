@@ -37,12 +37,16 @@ def aggregates(
 ) -> dict[str, Any]:
     """`summary`, `special`, `by_position`, `shifted_tokens` and `by_group` of the items.
 
-    Where vocabularies differ, `bytes` holds what is comparable; the rest has no positions.
+    `noise` is that of the first item that it was measured on. Where vocabularies differ, `bytes`
+    holds what is comparable; the rest has no positions.
     """
     agreements: list[Mapping[str, Any]] = []
+    noise: list[Mapping[str, Any]] = []
 
     def items() -> Iterator[Item]:
         for document in documents:
+            if document["noise"] is not None:
+                noise.append(document["noise"])
             if document["bytes"] is not None:
                 agreements.append(document["bytes"])
             yield _item(from_document(document))
@@ -52,6 +56,7 @@ def aggregates(
         aggregate(positions, text_of=text_of, group_by=group_by)
     )
     found["bytes"] = _by_bytes(agreements) if agreements else None
+    found["noise"] = noise[0] if noise else None
     return found
 
 

@@ -1,25 +1,22 @@
-"""The unit of a comparison: one answer, scored; and the file that a run grows line by line.
+"""The unit of a comparison: one answer, scored; and the questions that are answered.
 
-An item is written as one JSON line as soon as it is done, so an interrupted run loses at
-most the item it was at. Everything that is computed from an item is computed from what its
-line holds: a run that was interrupted and resumed says what an uninterrupted one says.
+Everything that is computed from an item is computed from what its document holds: a run that
+was interrupted and resumed says what an uninterrupted one says.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from urial_tui.compare.noise import Noise
 from urial_tui.compare.vocab import ByteAgreement
 from urial_tui.engine.scores import CLASS_NAMES, PositionScores
 from urial_tui.errors import UrialError
-from urial_tui.sanitize import sanitize_line
 
 
 class CompareError(UrialError):
@@ -45,8 +42,9 @@ class ScoredItem(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One scored answer.
 
     `scores` is empty where the vocabularies differ; then `bytes` holds what is comparable.
-    `n_bytes`: UTF-8 bytes of the content tokens. `stop_reason`: how the answer ended;
-    "given" for a text that was not generated.
+    `n_bytes`: UTF-8 bytes of the content tokens. `rechosen`: how many tokens of the answer are not
+    those that decoding chose, None for a given text. `noise`: the floor, where it was measured on
+    this answer. `stop_reason`: how the answer ended; "given" for a text that was not generated.
     """
 
     id: str
@@ -59,6 +57,8 @@ class ScoredItem(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     n_bytes: int
     fields: Mapping[str, str] = {}
     bytes: ByteAgreement | None = None
+    rechosen: int | None = None
+    noise: Noise | None = None
 
 
 TextOf = Callable[[int], str]
@@ -113,6 +113,8 @@ def document(item: ScoredItem, text_of: TextOf, special: Collection[int] = ()) -
         "stop_reason": item.stop_reason,
         "fields": dict(item.fields),
         "n_bytes": item.n_bytes,
+        "rechosen": item.rechosen,
+        "noise": msgspec.to_builtins(item.noise),
         "contexts": {
             "base": msgspec.to_builtins(item.base_context),
             "aligned": msgspec.to_builtins(item.aligned_context),
@@ -149,6 +151,8 @@ def from_document(data: Mapping[str, Any]) -> ScoredItem:
         stop_reason=data["stop_reason"],
         fields=data["fields"],
         n_bytes=data["n_bytes"],
+        rechosen=data["rechosen"],
+        noise=msgspec.convert(data["noise"], Noise | None),
         base_context=msgspec.convert(contexts["base"], ContextText),
         aligned_context=msgspec.convert(contexts["aligned"], ContextText),
         bytes=None if agreement is None else msgspec.convert(agreement, ByteAgreement),
@@ -172,98 +176,6 @@ def from_document(data: Mapping[str, Any]) -> ScoredItem:
             top_aligned_p=top("top_aligned", 2, np.float32),
         ),
     )
-
-
-class ItemFile:
-    """A run's JSON lines: a head that says what is compared, then one line an item.
-
-    Args:
-        path: Made when it is not there.
-        head: What the run compares. A file with another head is refused, not mixed.
-
-    Raises:
-        CompareError: The file can't be read or written, or is of another comparison.
-    """
-
-    def __init__(self, path: Path, head: Mapping[str, Any]) -> None:
-        self._path = path
-        self._shown = sanitize_line(str(path))
-        try:
-            self._file = path.open("a+b")
-            self._file.seek(0)
-            whole = self._check(head)
-            self._file.truncate(whole)
-            self._file.seek(whole)
-            if not whole:
-                self._write({"compare": dict(head)})
-        except OSError as error:
-            raise CompareError(
-                f"The file {self._shown} can't be used: {error.strerror or error}.",
-                "Name another file with --out.",
-            ) from error
-
-    def documents(self) -> Iterator[dict[str, Any]]:
-        """The documents of the items in the file, in its order."""
-        with self._path.open("rb") as file:
-            next(file, None)
-            for line in file:
-                yield json.loads(line)
-
-    def done(self) -> set[str]:
-        """Ids of the items in the file."""
-        return {str(item["id"]) for item in self.documents()}
-
-    def append(self, item: Mapping[str, Any]) -> None:
-        """Add an item; it is on its way to the disk when this returns.
-
-        Raises:
-            CompareError: It can't be written.
-        """
-        try:
-            self._write(item)
-        except OSError as error:
-            raise CompareError(
-                f"The result can't be written to {self._shown}: {error.strerror or error}.",
-                "Free some space and give the same command again: it goes on where it stopped.",
-            ) from error
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def _write(self, value: Mapping[str, Any]) -> None:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        self._file.write(text.encode("utf-8", "replace") + b"\n")
-        self._file.flush()
-
-    def _check(self, head: Mapping[str, Any]) -> int:
-        """The length of the whole lines; a last line that was cut off is written again."""
-        first = self._file.readline()
-        if not first:
-            return 0
-        try:
-            found = json.loads(first)["compare"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise CompareError(
-                f"The file {self._shown} holds something else than a comparison.",
-                "Name another file with --out.",
-            ) from error
-        if found != json.loads(json.dumps(dict(head))):
-            raise CompareError(
-                f"The file {self._shown} holds another comparison "
-                "(other models, contexts or settings).",
-                "Name another file with --out, or give the same options as before.",
-            )
-        whole = len(first)
-        for line in self._file:
-            try:
-                json.loads(line)
-            except ValueError:
-                break
-            if not line.endswith(b"\n"):
-                break
-            whole += len(line)
-        return whole
 
 
 def _numbers(values: Any) -> list[float | None]:

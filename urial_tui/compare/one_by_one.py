@@ -14,14 +14,17 @@ from pathlib import Path
 
 import msgspec
 
-from urial_tui.compare.contexts import answer_rules, render
+from urial_tui.compare.contexts import answer_rules
 from urial_tui.compare.items import ScoredItem
-from urial_tui.compare.runner import Comparison, scored, tokens
+from urial_tui.compare.noise import Noise
+from urial_tui.compare.requests import scored, tokens
+from urial_tui.compare.runner import Comparison, Step
 from urial_tui.compare.sides import Task
-from urial_tui.compare.vocab import compare_vocabularies
+from urial_tui.compare.vocabularies import Vocabularies
 from urial_tui.engine.protocol import Event, Score, TokenSegment, Turn
 from urial_tui.engine.scores import PositionScores
 from urial_tui.errors import UsageError
+from urial_tui.models.header import compare_tokenizers
 
 SPILL_BYTES = 4_000_000_000
 """Disk space for one batch of items, unless another is granted."""
@@ -30,20 +33,33 @@ _FLOAT = 4
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows on disk: `written` stands between the context and the forced `ids`."""
+    """Rows on disk: `written` stands between the context and the forced `ids`.
+
+    `evaluated`: the tokens that were read for them: `ids`, or more where these were cut. `bare`:
+    the first of those has no row, for nothing stands in front of it on one of the sides.
+    """
 
     file: Path
     written: tuple[int, ...]
+    evaluated: tuple[int, ...]
     ids: tuple[int, ...]
+    bare: bool
 
 
 class _Spilled(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer whose aligned half is done. `context`: the aligned side's ids, BOS included."""
+    """An answer whose aligned half is done.
+
+    `shown`: what the aligned side was shown, BOS included. `context`: that, and the tokens behind
+    it that are not scored.
+    """
 
     task: Task
+    shown: tuple[int, ...]
     context: tuple[int, ...]
     parts: tuple[_Part, ...]
     stop_reason: str
+    rechosen: int | None
+    noise: Noise | None
 
 
 class OneByOne(Comparison):
@@ -63,10 +79,10 @@ class OneByOne(Comparison):
             EngineError, UsageError: As `Comparison.open`; also for different vocabularies.
         """
         yield from self._swap("base")
-        self._base_vocab = self._read_vocabulary("main")
+        base_vocab = self._read_vocabulary("main")
         yield from self._swap("aligned")
-        self._vocab = self._read_vocabulary("main")
-        self.relation = compare_vocabularies(self._base_vocab, self._vocab)
+        cutting = compare_tokenizers(self.base.path, self.aligned.path).cutting
+        self._read = Vocabularies(base_vocab, self._read_vocabulary("main"), cutting)
         if not self.relation.by_id:
             raise UsageError(
                 "Two models with different vocabularies can be compared only with both in memory.",
@@ -74,7 +90,7 @@ class OneByOne(Comparison):
             )
         self._check_contexts()
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Event | ScoredItem]:
+    def run(self, tasks: Iterable[Task]) -> Iterator[Step | ScoredItem]:
         """Carry out tasks, as many at a time as the disk space allows."""
         waiting = list(tasks)
         with tempfile.TemporaryDirectory(prefix="urial-rows-") as name:
@@ -100,9 +116,11 @@ class OneByOne(Comparison):
             yield from self._load_side(side, "main")
             self._in_memory = which
 
-    def _spill(self, task: Task, directory: Path) -> Generator[Event, None, _Spilled]:
+    def _spill(self, task: Task, directory: Path) -> Generator[Step, None, _Spilled]:
         query = task.query
-        context = render(self.aligned.context, query.text, self._info(self.aligned))
+        shown = self._shown(self.aligned, query.text)
+        context = shown.context
+        n_base = self._base_length(query.text, context)
         stops, close = answer_rules(self.aligned.context)
         parts: list[_Part] = []
         given = () if task.text is None else self._ids_behind(context, task.text, task.ids)
@@ -110,19 +128,17 @@ class OneByOne(Comparison):
         accepted = given[:skip]
         context_ids: tuple[int, ...] = ()
         reason = "given"
+        rechosen = 0
         while True:
             if task.text is None:
-                done = yield from self._generate(
-                    (*context, *tokens(accepted)), len(accepted), stops=stops, close=close
-                )
+                done = yield from self._generate(shown, accepted, stops=stops, close=close)
                 end = () if done.end_token is None else (done.end_token,)
-                ids = self._readable((*done.ids, *end))
+                ids = self._vocab.readable((*done.ids, *end))[len(accepted) :]
                 reason = done.stop_reason
-                answer = TokenSegment(ids=ids)
                 if not ids:
                     break
             else:
-                answer = TokenSegment(ids=given[skip:])
+                ids = given[skip:]
             self._files += 1
             file = directory / f"{self._files}.rows"
             result = yield from scored(
@@ -130,30 +146,50 @@ class OneByOne(Comparison):
                 Score(
                     id=0,
                     context=(*context, *tokens(accepted)),
-                    answer=answer,
+                    answer=TokenSegment(ids=ids),
                     spill=str(file),
                     greedy=task.text is None,
+                    bare=n_base + len(accepted) == 0,
+                    other_vocab=self.relation.base_size,
+                    n_ctx=n_base + len(accepted) + len(ids),
                 ),
             )
-            parts.append(_Part(file=file, written=accepted, ids=result.ids))
+            parts.append(
+                _Part(
+                    file=file,
+                    written=accepted,
+                    evaluated=ids,
+                    ids=result.ids,
+                    bare=bool(result.unscored),
+                )
+            )
             context_ids = context_ids or result.context
             accepted = (*accepted, *result.ids)
-            if not result.replaced or len(accepted) >= self._max_tokens:
+            if not result.replaced:
                 break
-            if self._is_end(accepted[-1]) or accepted[-1] >= self.relation.base_size:
+            rechosen += 1
+            yield self._rechosen(accepted, ids[len(result.ids) - 1])
+            if len(accepted) >= self._max_tokens:
                 break
-        if accepted and self._is_end(accepted[-1]):
+            if self._vocab.ends_at(accepted[-1]):
+                break
+        if accepted and accepted[-1] in self.special:
             reason = "eos"
+        context_ids = context_ids or self._ids_of(context)
+        noise = yield from self._measure(context_ids, (t for part in parts for t in part.ids))
         return _Spilled(
             task=task,
-            context=context_ids or self._ids_of(context),
+            shown=self._ids_of(context),
+            context=context_ids,
+            noise=noise,
             parts=tuple(parts),
             stop_reason=reason,
+            rechosen=rechosen if task.text is None else None,
         )
 
     def _against(self, spilled: _Spilled) -> Generator[Event, None, ScoredItem]:
         query = spilled.task.query
-        base = self._base_turn(query.text, spilled.context)
+        base = self._base_turn(query.text, spilled.shown)
         parts: list[PositionScores] = []
         context_ids: tuple[int, ...] = ()
         ids: tuple[int, ...] = ()
@@ -163,9 +199,12 @@ class OneByOne(Comparison):
                 Score(
                     id=0,
                     context=(*base, *tokens(part.written)),
-                    answer=TokenSegment(ids=part.ids),
+                    answer=TokenSegment(ids=part.evaluated),
                     against=str(part.file),
+                    scored=part.ids,
                     main_is_base=True,
+                    bare=part.bare,
+                    n_ctx=len(spilled.context) + len(part.written) + len(part.evaluated),
                     top_k=self._top_k,
                 ),
             )
@@ -175,11 +214,21 @@ class OneByOne(Comparison):
             part.file.unlink(missing_ok=True)
         contexts = (context_ids or self._ids_of(base), spilled.context)
         scores = PositionScores.join(parts)
-        return self._item(query, ids, scores, contexts, spilled.stop_reason)
+        item = self._item(
+            query, ids, scores, contexts, spilled.stop_reason, rechosen=spilled.rechosen
+        )
+        return msgspec.structs.replace(item, noise=spilled.noise)
+
+    def _base_length(self, query: str, aligned: Turn) -> int:
+        """Tokens in front of the answer on the base side, as the aligned side counts them: the
+        tokens are the same, and the sides' contexts need equal room.
+        """
+        same = self.base.context.is_same
+        return len(self._ids_of(aligned if same else self._shown(self.base, query).context))
 
     def _base_turn(self, query: str, aligned_ids: tuple[int, ...]) -> Turn:
         info = self._info(self.base)
         if not self.base.context.is_same:
-            return render(self.base.context, query, info)
+            return self._shown(self.base, query).context
         # BOS is added again.
         return tokens(aligned_ids[1:] if info.adds_bos else aligned_ids)

@@ -30,14 +30,13 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def read_text(found: Scored, vocab: VocabInfo | None, text: str) -> Reading:
+def read_text(found: Scored, vocab: VocabInfo, text: str) -> Reading:
     """A side's reading of a text, by its bytes.
 
     SentencePiece vocabularies put a space in front of a text that stands behind nothing but
     BOS: it belongs to the token, not to the text. A token that follows nothing at all is a
     part of the text that nothing is said of.
     """
-    assert vocab is not None
     scores = SideScores.from_bytes(found.scores)
     silent = found.context[-1:] if found.unscored else ()
     pieces = [vocab.piece(token) for token in (*silent, *found.ids)]

@@ -16,19 +16,16 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
-import numpy as np
 
-from urial_tui.compare.contexts import answer_rules, render
-from urial_tui.compare.items import ContextText, Query, ScoredItem
+from urial_tui.compare.contexts import answer_rules
+from urial_tui.compare.conversations import Exchanged, Shown, render_conversation
+from urial_tui.compare.items import Query, ScoredItem
+from urial_tui.compare.noise import Noise, measure_noise
 from urial_tui.compare.reading import common_start, read_text, whole_characters
+from urial_tui.compare.requests import scored, tokens
 from urial_tui.compare.sides import Side, Task
-from urial_tui.compare.vocab import (
-    TokenisedText,
-    VocabInfo,
-    VocabRelation,
-    compare_bytes,
-    compare_vocabularies,
-)
+from urial_tui.compare.vocab import TokenisedText, VocabInfo, VocabRelation, compare_bytes
+from urial_tui.compare.vocabularies import Vocabularies, unread_context
 from urial_tui.engine.client import Engine
 from urial_tui.engine.protocol import (
     EngineOptions,
@@ -46,12 +43,28 @@ from urial_tui.engine.protocol import (
 )
 from urial_tui.engine.scores import PositionScores
 from urial_tui.errors import EngineError, UsageError
-from urial_tui.models.header import same_tokenizer
+from urial_tui.models.header import compare_tokenizers
 from urial_tui.models.loading import load
 
 GREEDY = Sampling(temperature=0.0)
-_CONTROL = 3
-"""GGUF token type of control tokens."""
+
+
+class Rechosen(msgspec.Struct, frozen=True, kw_only=True):
+    """Scoring found another token most probable than decoding did: the answer goes on from it.
+
+    `at`: its index in the answer. `written`, `chosen`: the texts of the one that was streamed and
+    of the one that took its place. `text`, `ids`: the answer up to there, with the latter.
+    """
+
+    at: int
+    written: str
+    chosen: str
+    text: str
+    ids: tuple[int, ...]
+
+
+Step = Event | Rechosen
+"""What is told while a comparison runs."""
 
 
 class Comparison:
@@ -85,16 +98,15 @@ class Comparison:
             )
         self.base = base
         self.aligned = aligned
-        self.relation = VocabRelation(relation="identical", base_size=0, aligned_size=0)
+        self.noise_wanted = True
+        """Whether `run` still has to measure the noise floor, on the first item that serves."""
         self._engine = engine
         self._options = options
         self._max_tokens = max_tokens
         self._top_k = top_k
         self._base_info: ModelInfo | None = None
         self._aligned_info: ModelInfo | None = None
-        self._vocab: VocabInfo | None = None
-        self._base_vocab: VocabInfo | None = None
-        self._texts: dict[int, str] = {}
+        self._read: Vocabularies | None = None
 
     def open(self) -> Iterator[Event]:
         """Load both sides and compare their vocabularies.
@@ -105,16 +117,14 @@ class Comparison:
         """
         with ThreadPoolExecutor(1) as pool:
             # Looked at while the models load: a vocabulary takes as long to read as a model.
-            alike = pool.submit(same_tokenizer, self.base.path, self.aligned.path)
+            alike = pool.submit(compare_tokenizers, self.base.path, self.aligned.path)
             yield from self._load_side(self.aligned, "main")
             yield from self._load_side(self.base, "second")
-        self._vocab = self._read_vocabulary("main")
+        vocab = base_vocab = self._read_vocabulary("main")
         sizes = {info.n_vocab for info in (self._base_info, self._aligned_info) if info}
-        if alike.result() and len(sizes) == 1:
-            self._base_vocab = self._vocab
-        else:
-            self._base_vocab = self._read_vocabulary("second")
-        self.relation = compare_vocabularies(self._base_vocab, self._vocab)
+        if not (alike.result().same and len(sizes) == 1):
+            base_vocab = self._read_vocabulary("second")
+        self._read = Vocabularies(base_vocab, vocab, alike.result().cutting)
         if self.base.context.is_same and not self.relation.by_id:
             raise UsageError(
                 "The base side can't take the aligned side's tokens: "
@@ -127,29 +137,31 @@ class Comparison:
         """A template that can't be rendered is better known before the first answer."""
         for side, info in ((self.aligned, self._aligned_info), (self.base, self._base_info)):
             if info is not None and not side.context.is_same:
-                render(side.context, "?", info)
+                self._shown(side, "?")
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Event | ScoredItem]:
-        """Carry out tasks: the engine's events, and each item when it is done."""
+    def run(self, tasks: Iterable[Task]) -> Iterator[Step | ScoredItem]:
+        """Carry out tasks: their steps, and each item when it is done."""
         for task in tasks:
             if task.text is None:
-                yield (yield from self.answer(task.query))
+                item = yield from self.answer(task.query)
             else:
-                yield (yield from self.given(task.query, task.text, task.skip, task.ids))
+                item = yield from self.given(task.query, task.text, task.skip, task.ids)
+            noise = yield from self._measure(item.aligned_context.ids, item.scores.ids.tolist())
+            yield msgspec.structs.replace(item, noise=noise)
 
-    def answer(self, query: Query) -> Generator[Event, None, ScoredItem]:
+    def answer(self, query: Query) -> Generator[Step, None, ScoredItem]:
         """The aligned side's greedy answer to a query, scored on both sides."""
-        context = render(self.aligned.context, query.text, self._info(self.aligned))
+        shown = self._shown(self.aligned, query.text)
+        context = shown.context
         stops, close = answer_rules(self.aligned.context)
         accepted: tuple[int, ...] = ()
+        rechosen = 0
         parts: list[PositionScores] = []
         contexts: tuple[tuple[int, ...], tuple[int, ...]] | None = None
         while True:
-            done = yield from self._generate(
-                (*context, *tokens(accepted)), len(accepted), stops=stops, close=close
-            )
+            done = yield from self._generate(shown, accepted, stops=stops, close=close)
             end = () if done.end_token is None else (done.end_token,)
-            ids = self._readable((*accepted, *done.ids, *end))
+            ids = self._vocab.readable((*done.ids, *end))
             if not ids[len(accepted) :] or not self.relation.by_id:
                 break
             scored = yield from self._score_pair(
@@ -158,25 +170,29 @@ class Comparison:
             contexts = contexts or (scored.second_context, scored.context)
             parts.append(PositionScores.from_bytes(scored.scores))
             accepted = (*accepted, *scored.ids)
-            if not scored.replaced or len(accepted) >= self._max_tokens:
+            if not scored.replaced:
                 break
-            if self._is_end(accepted[-1]) or accepted[-1] >= self.relation.base_size:
+            rechosen += 1
+            yield self._rechosen(accepted, ids[len(accepted) - 1])
+            if len(accepted) >= self._max_tokens:
+                break
+            if self._vocab.ends_at(accepted[-1]):
                 break
         if not self.relation.by_id:
-            text_ids = self._as_text(ids)
-            text = self._spelled(text_ids).decode("utf-8")
+            text_ids = self._vocab.as_text(ids)
+            text = self._vocab.spelled(text_ids).decode("utf-8")
             return (yield from self._by_bytes(query, context, text, text_ids, done.stop_reason))
         if contexts is None:
             same = self.base.context.is_same
-            base = context if same else render(self.base.context, query.text, self._info(self.base))
+            base = context if same else self._shown(self.base, query.text).context
             contexts = (self._ids_of(base), self._ids_of(context))
         scores = PositionScores.join(parts)
-        reason = "eos" if accepted and self._is_end(accepted[-1]) else done.stop_reason
-        return self._item(query, accepted, scores, contexts, reason)
+        reason = "eos" if accepted and accepted[-1] in self.special else done.stop_reason
+        return self._item(query, accepted, scores, contexts, reason, rechosen=rechosen)
 
     def given(
         self, query: Query, text: str, skip: int = 0, ids: tuple[int, ...] = ()
-    ) -> Generator[Event, None, ScoredItem]:
+    ) -> Generator[Step, None, ScoredItem]:
         """A given text as the answer to a query, scored on both sides.
 
         Its first `skip` tokens, but never all, stand in both contexts and are not scored.
@@ -185,7 +201,7 @@ class Comparison:
         Raises:
             EngineError: The text is empty, or too long for a model.
         """
-        context = render(self.aligned.context, query.text, self._info(self.aligned))
+        context = self._shown(self.aligned, query.text).context
         ids = self._ids_behind(context, text, ids)
         if not self.relation.by_id:
             return (yield from self._by_bytes(query, context, text, ids, "given"))
@@ -201,26 +217,54 @@ class Comparison:
         pieces: list[str] = []
         rest = b""
         for start in range(0, len(ids), window):
-            data = rest + b"".join(self._piece(token) for token in ids[start : start + window])
+            data = rest + self._vocab.spelled(ids[start : start + window])
             piece, rest = whole_characters(data)
             pieces.append(piece)
         if rest and pieces:
             pieces[-1] += rest.decode("utf-8", "replace")
         return pieces
 
+    def sample(self, side: Side) -> tuple[Shown, StopRules, str]:
+        """What a side is shown of a question, and what ends its answer: all of its context."""
+        return (self._shown(side, "?"), *answer_rules(side.context))
+
     def text_of(self, token: int) -> str:
         """A token's text; bytes that are no UTF-8 as \\xNN."""
-        text = self._texts.get(token)
-        if text is None:
-            text = self._texts[token] = self._piece(token).decode("utf-8", "backslashreplace")
-        return text
+        return self._vocab.text_of(token)
+
+    @property
+    def base_info(self) -> ModelInfo:
+        """The base side's model, once it was loaded."""
+        assert self._base_info is not None, "the comparison is not open"
+        return self._base_info
+
+    @property
+    def aligned_info(self) -> ModelInfo:
+        """The aligned side's model, once it was loaded."""
+        assert self._aligned_info is not None, "the comparison is not open"
+        return self._aligned_info
+
+    @property
+    def relation(self) -> VocabRelation:
+        """What the two vocabularies have in common."""
+        return self._vocab.relation
 
     @property
     def special(self) -> frozenset[int]:
         """Ids of the tokens that are no content: control tokens."""
-        assert self._vocab is not None
-        types = np.frombuffer(self._vocab.types, np.uint8)
-        return frozenset(np.flatnonzero(types == _CONTROL).tolist())
+        return self._vocab.special
+
+    def _measure(
+        self, context: tuple[int, ...], ids: Iterable[int]
+    ) -> Generator[Event, None, Noise | None]:
+        """The noise floor on an answer behind a context of the aligned side, if still wanted."""
+        if not self.noise_wanted:
+            return None
+        # BOS is added again.
+        head = context[1:] if self.aligned_info.adds_bos else context
+        noise = yield from measure_noise(self._engine, tokens(head), tuple(ids))
+        self.noise_wanted = noise is None
+        return noise
 
     # -- steps ----------------------------------------------------------------------
 
@@ -241,22 +285,31 @@ class Comparison:
         read = self._engine.vocabulary(slot)
         return VocabInfo.of(read.pieces, read.types)
 
+    @property
+    def _vocab(self) -> Vocabularies:
+        assert self._read is not None, "the comparison is not open"
+        return self._read
+
     def _info(self, side: Side) -> ModelInfo:
-        info = self._aligned_info if side is self.aligned else self._base_info
-        assert info is not None, "the comparison is not open"
-        return info
+        return self.aligned_info if side is self.aligned else self.base_info
+
+    def _shown(self, side: Side, query: str) -> Shown:
+        """What a side is shown of a question, as in a chat."""
+        return render_conversation(side.context, [Exchanged(query)], self._info(side))
 
     def _generate(
-        self, turn: Turn, written: int, *, stops: StopRules, close: str
+        self, shown: Shown, written: tuple[int, ...], *, stops: StopRules, close: str
     ) -> Generator[Event, None, Finished]:
+        """The answer as a chat would write it, from `written` on; its ids start with these."""
         finished: Finished | None = None
         for event in self._engine.generate(
-            preamble=(),
-            turns=[turn],
+            preamble=shown.preamble,
+            turns=shown.turns,
+            prefix=tokens(written),
             sampling=GREEDY,
             stops=stops,
             close=close,
-            max_tokens=max(1, self._max_tokens - written),
+            max_tokens=max(1, self._max_tokens - len(written)),
         ):
             if isinstance(event, Finished):
                 finished = event
@@ -272,7 +325,7 @@ class Comparison:
 
     def _within(self, ids: Sequence[int], text: str) -> tuple[int, ...]:
         """The ids that lie inside the text."""
-        return self._first_bytes(tuple(ids), len(text.encode("utf-8", "replace")))
+        return self._vocab.first_bytes(tuple(ids), len(text.encode("utf-8", "replace")))
 
     def _score_pair(
         self,
@@ -284,7 +337,7 @@ class Comparison:
         greedy: bool = False,
     ) -> Generator[Event, None, Scored]:
         same = self.base.context.is_same
-        base = () if same else render(self.base.context, query, self._info(self.base))
+        base = () if same else self._shown(self.base, query).context
         return (
             yield from scored(
                 self._engine,
@@ -307,25 +360,26 @@ class Comparison:
         sound = max(ids, default=0) < self.relation.aligned_size
         # Control tokens among them are not in the text.
         content = [token for token in ids if sound and token not in self.special]
-        spelled = self._spelled(content).decode("utf-8", "replace")
+        spelled = self._vocab.spelled(content).decode("utf-8", "replace")
         if spelled and text.startswith(spelled):
             rest = text[len(spelled) :]
             return (*ids, *self._ids_behind((*context, *tokens(ids)), rest)) if rest else ids
         return self._engine.tokenize([(*context, TextSegment(text=text))])[0][-1]
 
     def _ids_of(self, turn: Turn) -> tuple[int, ...]:
-        (segments,) = self._engine.tokenize([turn])
+        """A context's ids, BOS included."""
+        (segments,) = self._engine.tokenize([turn], start=True)
         return tuple(token for segment in segments for token in segment)
 
     def _by_bytes(
         self, query: Query, context: Turn, text: str, ids: tuple[int, ...], stop_reason: str
-    ) -> Generator[Event, None, ScoredItem]:
+    ) -> Generator[Step, None, ScoredItem]:
         """What two sides with different vocabularies say about one text.
 
         `ids`: the text as the aligned side reads or wrote it; none for an answer without text.
         """
-        base_turn = render(self.base.context, query.text, self._info(self.base))
-        contexts = (_unread(base_turn), _unread(context))
+        base_turn = self._shown(self.base, query.text).context
+        contexts = (unread_context(base_turn), unread_context(context))
         base = aligned = TokenisedText(ends=(), logp=(), argmax=())
         if ids:
             request = Score(id=0, context=(), answer=TextSegment(text=text), alone=True, top_k=0)
@@ -336,14 +390,11 @@ class Comparison:
             found_b = yield from scored(
                 self._engine, msgspec.structs.replace(request, context=base_turn, slot="second")
             )
-            reading_b = read_text(found_b, self._base_vocab, text)
-            reading_a = read_text(found_a, self._vocab, text)
+            reading_b = read_text(found_b, self._vocab.base, text)
+            reading_a = read_text(found_a, self._vocab.aligned, text)
             start = common_start(reading_b, reading_a)
             base, aligned = reading_b.from_byte(start), reading_a.from_byte(start)
-            contexts = (
-                ContextText(text=_spell(found_b.context, self._base_vocab), ids=found_b.context),
-                ContextText(text=_spell(found_a.context, self._vocab), ids=found_a.context),
-            )
+            contexts = self._vocab.contexts(found_b.context, found_a.context)
         agreement = compare_bytes(base, aligned)
         return ScoredItem(
             id=query.id,
@@ -365,80 +416,30 @@ class Comparison:
         scores: PositionScores,
         contexts: tuple[tuple[int, ...], tuple[int, ...]],
         stop_reason: str,
+        *,
+        rechosen: int | None = None,
     ) -> ScoredItem:
-        special = self.special
-        content = b"".join(self._piece(token) for token in ids if token not in special)
+        content = self._vocab.spelled(token for token in ids if token not in self.special)
+        base_context, aligned_context = self._vocab.contexts(*contexts)
         return ScoredItem(
             id=query.id,
             query=query.text,
             answer=content.decode("utf-8", "replace"),
             stop_reason=stop_reason,
-            base_context=ContextText(text=_spell(contexts[0], self._base_vocab), ids=contexts[0]),
-            aligned_context=ContextText(text=_spell(contexts[1], self._vocab), ids=contexts[1]),
+            base_context=base_context,
+            aligned_context=aligned_context,
             scores=scores,
             n_bytes=len(content),
             fields=query.fields,
+            rechosen=rechosen,
         )
 
-    def _readable(self, ids: tuple[int, ...]) -> tuple[int, ...]:
-        """The ids up to one that the base side lacks: it can't read on from there."""
-        if not self.relation.by_id:
-            return ids
-        size = self.relation.base_size
-        end = next((at for at, token in enumerate(ids, start=1) if token >= size), len(ids))
-        return ids[:end]
-
-    def _as_text(self, ids: tuple[int, ...]) -> tuple[int, ...]:
-        """The longest beginning whose tokens are together valid UTF-8; control tokens let go."""
-        text_ids = tuple(token for token in ids if token not in self.special)
-        while text_ids:
-            data = self._spelled(text_ids)
-            try:
-                data.decode("utf-8")
-            except UnicodeDecodeError as error:
-                text_ids = self._first_bytes(text_ids, error.start)
-            else:
-                break
-        return text_ids
-
-    def _first_bytes(self, ids: tuple[int, ...], limit: int) -> tuple[int, ...]:
-        """The ids that lie within the first `limit` bytes."""
-        ends = np.cumsum([len(self._piece(token)) for token in ids])
-        return ids[: int(np.searchsorted(ends, limit, side="right"))]
-
-    def _spelled(self, ids: Iterable[int]) -> bytes:
-        return b"".join(self._piece(token) for token in ids)
-
-    def _piece(self, token: int) -> bytes:
-        longer = self._vocab if self.relation.longer != "base" else self._base_vocab
-        assert longer is not None
-        return longer.piece(token)
-
-    def _is_end(self, token: int) -> bool:
-        return token in self.special
-
-
-def scored(engine: Engine, request: Score) -> Generator[Event, None, Scored]:
-    """Carry out a Score request; its final event is the return value."""
-    for event in engine.score(request):
-        if isinstance(event, Scored):
-            return event
-        yield event
-    raise AssertionError("unreachable: a request ends with its final event")
-
-
-def tokens(ids: tuple[int, ...]) -> Turn:
-    """Ids as segments of a turn."""
-    return (TokenSegment(ids=ids),) if ids else ()
-
-
-def _spell(ids: Iterable[int], vocab: VocabInfo | None) -> str:
-    assert vocab is not None
-    return b"".join(vocab.piece(token) for token in ids).decode("utf-8", "replace")
-
-
-def _unread(turn: Turn) -> ContextText:
-    """A context that no model was shown."""
-    return ContextText(
-        text="".join(part.text for part in turn if isinstance(part, TextSegment)), ids=()
-    )
+    def _rechosen(self, accepted: tuple[int, ...], written: int) -> Rechosen:
+        """The last accepted token took the place of the `written` one."""
+        return Rechosen(
+            at=len(accepted) - 1,
+            written=self.text_of(written),
+            chosen=self.text_of(accepted[-1]),
+            text="".join(map(self.text_of, accepted)),
+            ids=accepted,
+        )

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from urial_tui.errors import EngineError
+from urial_tui.models.header import CutBy
 
 Relation = Literal["identical", "prefix", "different"]
 Longer = Literal["", "base", "aligned"]
@@ -119,6 +120,9 @@ class VocabRelation(msgspec.Struct, frozen=True, kw_only=True):
     changed_ids     the first of them
     first_difference   the first id that means another text ("different" only)
     shared_pieces   pieces that both have, at whatever ids ("different" only)
+    cutting         what the files say differently of how text is cut into these tokens: contexts
+                    may then be cut otherwise on one side, which is no effect of alignment. None
+                    where that is not known
     """
 
     relation: Relation
@@ -132,6 +136,7 @@ class VocabRelation(msgspec.Struct, frozen=True, kw_only=True):
     changed_ids: tuple[Entry, ...] = ()
     first_difference: Entry | None = None
     shared_pieces: int = 0
+    cutting: tuple[CutBy, ...] | None = None
 
     @property
     def by_id(self) -> bool:
@@ -149,6 +154,7 @@ class VocabRelation(msgspec.Struct, frozen=True, kw_only=True):
             return values
 
         values = msgspec.structs.asdict(self)
+        values["cutting"] = msgspec.to_builtins(self.cutting)
         values["changed_ids"] = [entry(found) for found in self.changed_ids]
         if self.first_difference is not None:
             values["first_difference"] = entry(self.first_difference)

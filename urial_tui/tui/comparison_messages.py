@@ -39,6 +39,17 @@ class AnswerWritten(EngineMessage):
         self.tokens = tokens
 
 
+class TokenRechosen(EngineMessage):
+    """Scoring put another token in the place of the one that was written, at index `at` of the
+    answer, which is written anew from there."""
+
+    def __init__(self, at: int, written: str, chosen: str) -> None:
+        super().__init__()
+        self.at = at
+        self.written = written
+        self.chosen = chosen
+
+
 class Scoring(EngineMessage):
     """Both sides are evaluated: `done` of `total` tokens."""
 

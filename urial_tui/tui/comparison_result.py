@@ -95,15 +95,19 @@ class Bytes(msgspec.Struct, frozen=True, kw_only=True):
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One compared answer.
 
+    `rechosen`: tokens that scoring put in the place of written ones; None for a given text.
+    `cut_alike`: whether both files say the same of how text is cut into tokens, as far as is known.
     `bytes` is set, and there are no positions, where the vocabularies are different.
     """
 
     base: SideName
     aligned: SideName
     relation: str
+    cut_alike: bool
     query: str
     answer: str
     stop_reason: str
+    rechosen: int | None
     positions: tuple[Position, ...]
     summary: Summary
     special_shares: Shares
@@ -122,9 +126,11 @@ def result_of(item: Mapping[str, Any], whole: Mapping[str, Any]) -> Result:
         base=msgspec.convert(whole["base"], SideName),
         aligned=msgspec.convert(whole["aligned"], SideName),
         relation=whole["vocab"]["relation"],
+        cut_alike=not whole["vocab"]["cutting"],
         query=item["query"],
         answer=item["answer"],
         stop_reason=item["stop_reason"],
+        rechosen=item["rechosen"],
         positions=msgspec.convert(item["positions"], tuple[Position, ...]),
         summary=msgspec.convert(whole["summary"], Summary),
         special_shares=msgspec.convert(whole["special"], Shares),

@@ -14,9 +14,10 @@ from typing import Protocol, TypeVar
 import msgspec
 from textual.message import Message
 
+from urial_tui.chat.shown import ids_key
 from urial_tui.compare.document import aggregates
 from urial_tui.compare.items import Query, ScoredItem, document
-from urial_tui.compare.runner import Comparison
+from urial_tui.compare.runner import Comparison, Rechosen, Step
 from urial_tui.compare.sides import Side
 from urial_tui.compare.vocab import VocabRelation
 from urial_tui.engine.client import Engine
@@ -25,6 +26,7 @@ from urial_tui.engine.protocol import (
     Event,
     Loaded,
     LoadProgress,
+    ModelInfo,
     Notice,
     PrefillProgress,
     PromptReady,
@@ -33,6 +35,7 @@ from urial_tui.engine.protocol import (
 )
 from urial_tui.errors import EngineDied, UrialError
 from urial_tui.mistakes import explaining
+from urial_tui.prompting.preamble import Preamble
 from urial_tui.tui.chat_engine import FindModel
 from urial_tui.tui.comparison_messages import (
     AnswerWritten,
@@ -42,6 +45,7 @@ from urial_tui.tui.comparison_messages import (
     SideKind,
     SideLoading,
     SideUnpacking,
+    TokenRechosen,
 )
 from urial_tui.tui.comparison_result import Result, result_of
 from urial_tui.tui.job_thread import JobThread
@@ -54,14 +58,21 @@ _T = TypeVar("_T")
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """What is compared on: the answer to a question, or a given one.
 
-    `ids`: the tokens that wrote the given answer, as far as they are known, and the model
-    whose they are; they are used while the aligned side is that model.
+    `ids`: the tokens that wrote the given answer, as far as they are known, `ids_key` whose they
+    are, and `preamble` under which it was written; they are used while the aligned side is the
+    model that wrote them.
     """
 
     query: str
     answer: str | None = None
     ids: tuple[int, ...] = ()
-    model: str = ""
+    ids_key: str = ""
+    preamble: Preamble | None = None
+
+    def ids_of(self, model: ModelInfo) -> tuple[int, ...]:
+        """The tokens that wrote the answer, if this model wrote it."""
+        own = self.preamble is not None and self.ids_key == ids_key(model, self.preamble)
+        return self.ids if own else ()
 
 
 class Scorer(Protocol):
@@ -69,19 +80,28 @@ class Scorer(Protocol):
 
     base: Side
     aligned: Side
-    relation: VocabRelation
+
+    @property
+    def relation(self) -> VocabRelation:
+        """What the two vocabularies have in common."""
+        ...
+
+    @property
+    def aligned_info(self) -> ModelInfo:
+        """The aligned side's model, once it is loaded."""
+        ...
 
     def open(self) -> Iterator[Event]:
         """Load both sides."""
         ...
 
-    def answer(self, query: Query) -> Generator[Event, None, ScoredItem]:
+    def answer(self, query: Query) -> Generator[Step, None, ScoredItem]:
         """Have a question answered and scored."""
         ...
 
     def given(
         self, query: Query, text: str, skip: int = 0, ids: tuple[int, ...] = ()
-    ) -> Generator[Event, None, ScoredItem]:
+    ) -> Generator[Step, None, ScoredItem]:
         """Score a given answer."""
         ...
 
@@ -134,8 +154,11 @@ class ComparisonThread(JobThread[Engine]):
         """Set where that found no request to cancel."""
         self._text = ""
         self._ids: tuple[int, ...] = ()
+        self._ahead = 0
+        """How many of the answer's tokens were scored before it was written on."""
         self._writing = False
-        self._segments = 0
+        self._again = False
+        """Whether the next text starts the answer anew."""
         self._loaded = 0
 
     def compare(
@@ -208,13 +231,12 @@ class ComparisonThread(JobThread[Engine]):
     def _score(self, engine: Engine, scorer: Scorer, subject: Subject) -> ScoredItem:
         query = Query(id="1", text=subject.query)
         if subject.answer is not None:
-            ids = subject.ids if subject.model == scorer.aligned.name else ()
+            ids = subject.ids_of(scorer.aligned_info)
             return self._follow(engine, scorer.given(query, subject.answer, ids=ids))
-        self._text, self._ids = "", ()
-        self._segments = 0
-        self._writing = True
+        self._text, self._ids, self._ahead = "", (), 0
+        self._writing, self._again = True, False
         try:
-            return self._follow(engine, scorer.answer(query), scorer.text_of)
+            return self._follow(engine, scorer.answer(query))
         except EngineDied:
             raise
         except UrialError:
@@ -226,10 +248,7 @@ class ComparisonThread(JobThread[Engine]):
             return msgspec.structs.replace(item, stop_reason="cancelled")
 
     def _follow(
-        self,
-        engine: Engine,
-        events: Generator[Event, None, _T],
-        text_of: Callable[[int], str] | None = None,
+        self, engine: Engine, events: Generator[Event, None, _T] | Generator[Step, None, _T]
     ) -> _T:
         while True:
             try:
@@ -237,30 +256,30 @@ class ComparisonThread(JobThread[Engine]):
             except StopIteration as end:
                 value: _T = end.value
                 return value
-            self._show(event, text_of)
+            self._show(event)
             # These come in the middle of a request, so that there is one to cancel.
             midway = isinstance(event, LoadProgress | PrefillProgress | PromptReady | TextDelta)
             if midway and self._late.is_set():
                 self._late.clear()
                 engine.cancel()
 
-    def _show(self, event: Event, text_of: Callable[[int], str] | None) -> None:
+    def _show(self, event: Step) -> None:
         match event:
             case LoadProgress(fraction=fraction):
                 self._tell(SideLoading("base" if self._loaded else "aligned", fraction))
             case Loaded():
                 self._loaded += 1
-            case PromptReady(turns=(segments,)) if text_of is not None:
-                # Where scoring took another token than decoding, the answer is written on
-                # behind what was scored, which then stands in the context as its last segment.
-                self._writing = True
-                self._segments = self._segments or len(segments)
-                written = segments[-1] if len(segments) > self._segments else ()
-                self._text, self._ids = "".join(map(text_of, written)), tuple(written)
+            case Rechosen(at=at, written=written, chosen=chosen, text=text, ids=ids):
+                # What is written on starts with these tokens.
+                self._text, self._ids, self._ahead = text, ids, len(ids)
+                self._writing = self._again = True
+                self._tell(TokenRechosen(at, written, chosen))
             case TextDelta(text=text, ids=ids, generated=generated):
+                if self._again:
+                    self._text, self._ids, self._again = "", (), False
                 self._text += text
                 self._ids += ids
-                self._tell(AnswerWritten(self._text, generated))
+                self._tell(AnswerWritten(self._text, self._ahead + generated))
             case PrefillProgress(stage="score", done=done, total=total):
                 self._writing = False
                 self._tell(Scoring(done, total))

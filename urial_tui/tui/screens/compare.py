@@ -32,6 +32,7 @@ from urial_tui.tui.comparison_messages import (
     SideKind,
     SideLoading,
     SideUnpacking,
+    TokenRechosen,
 )
 from urial_tui.tui.comparison_result import Position, Result
 from urial_tui.tui.comparison_thread import ComparisonThread, Subject
@@ -40,6 +41,7 @@ from urial_tui.tui.messages import EngineBug, EngineNotice, EngineSilent
 from urial_tui.tui.screens.pick_side import PickSideScreen
 from urial_tui.tui.screens.prompt_screen import PromptScreen
 from urial_tui.tui.side_choice import SideChoice, contexts_of_side
+from urial_tui.tui.token_text import quoted
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.compared_strip import ComparedStrip
 from urial_tui.tui.widgets.comparison_introduction import introduction
@@ -259,6 +261,16 @@ class CompareScreen(PromptScreen):
         self.query_one(ComparedStrip).show_text(event.text)
         self._show_parts()
 
+    @on(TokenRechosen)
+    def show_rechosen(self, event: TokenRechosen) -> None:
+        """The text on the screen is about to change: say which token, and why."""
+        self.notify(
+            f"Token {event.at + 1:,} becomes {quoted(event.chosen)} in place of "
+            f"{quoted(event.written)}, a near tie that rounds otherwise as it is scored; "
+            "it is written anew from there.",
+            markup=False,
+        )
+
     @on(Scoring)
     def show_scoring(self, event: Scoring) -> None:
         """Both sides read the answer."""
@@ -268,7 +280,9 @@ class CompareScreen(PromptScreen):
     def show_result(self, event: Compared) -> None:
         """The answer in colours, the cursor on its first token."""
         self.result = result = event.result
-        self.query_one(Sides).vocabulary = result.relation
+        self.query_one(Sides).vocabulary = (
+            result.relation if result.cut_alike else f"{result.relation}, cut differently"
+        )
         strip = self.query_one(ComparedStrip)
         if result.positions:
             strip.show_positions(result.positions)
@@ -302,6 +316,8 @@ class CompareScreen(PromptScreen):
         elif self.result is not None:
             tokens = len(self.result.positions)
             ending = _ENDINGS.get(self.result.stop_reason, "")
+            if self.result.rechosen:
+                ending += f", {self.result.rechosen:,} rechosen"
             self._say(f"{amount(tokens, 'token')}{ending}")
         else:
             self._say("stopped, not scored")

@@ -71,6 +71,8 @@ class Findings(Widget):
             ("median", number(summary.kl_aligned_base.median)),
             ("same first choice", percent(summary.top1_agreement)),
         ]
+        if result.rechosen:
+            facts.append(("chosen anew by scoring", f"{result.rechosen:,}"))
         if special.positions:
             unshifted = round((special.unshifted or 0.0) * (special.positions - special.absent))
             facts.append(("special tokens unshifted", f"{unshifted} of {special.positions}"))

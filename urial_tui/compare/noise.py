@@ -1,0 +1,87 @@
+"""How far rounding alone moves the numbers of a comparison.
+
+Batches of another length round differently, and two files of one model use different kernels, so
+a small divergence may mean nothing. The floor is measured, not assumed: the aligned model reads
+some positions twice, once as they are scored and once in shorter batches, and is compared with
+itself.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import msgspec
+
+from urial_tui.compare.requests import scored
+from urial_tui.engine.client import Engine
+from urial_tui.engine.protocol import Event, Score, TokenSegment, Turn
+from urial_tui.engine.scores import PositionScores
+from urial_tui.errors import EngineDied, EngineError
+
+MOST, LEAST = 64, 8
+"""Positions that are read twice; of fewer than `LEAST` nothing is measured."""
+
+BATCH = 24
+"""Positions of a batch at the second reading."""
+
+
+class Noise(msgspec.Struct, frozen=True, kw_only=True):
+    """The floor, in nats: `kl` and `js` between two readings of `positions` by one model.
+
+    `batch`: positions of a batch at the second reading. `top1_agreement`: share of the positions
+    at which both readings have the same most probable token.
+    """
+
+    positions: int
+    batch: int
+    kl_mean: float
+    kl_max: float
+    js_mean: float
+    js_max: float
+    top1_agreement: float
+
+
+def measure_noise(
+    engine: Engine, context: Turn, ids: tuple[int, ...]
+) -> Generator[Event, None, Noise | None]:
+    """The floor of the model in the slot `main`.
+
+    Args:
+        engine: With a model loaded.
+        context: What stands in front, without BOS.
+        ids: The text; its first `MOST` tokens are read.
+
+    Returns:
+        None for a text that is too short, or where it can't be read twice: the disk may have no
+        room for the rows.
+
+    Raises:
+        EngineDied: The worker ended.
+    """
+    if len(ids) < LEAST:
+        return None
+    answer = TokenSegment(ids=ids[:MOST])
+    with tempfile.TemporaryDirectory(prefix="urial-noise-") as directory:
+        rows = str(Path(directory, "rows"))
+        request = Score(id=0, context=context, answer=answer, top_k=0)
+        try:
+            yield from scored(engine, msgspec.structs.replace(request, spill=rows))
+            found = yield from scored(
+                engine, msgspec.structs.replace(request, against=rows, batch=BATCH)
+            )
+        except EngineDied:
+            raise
+        except EngineError:
+            return None
+    scores = PositionScores.from_bytes(found.scores)
+    return Noise(
+        positions=len(scores),
+        batch=BATCH,
+        kl_mean=float(scores.kl_aligned_base.mean(dtype="f8")),
+        kl_max=float(scores.kl_aligned_base.max()),
+        js_mean=float(scores.js.mean(dtype="f8")),
+        js_max=float(scores.js.max()),
+        top1_agreement=float((scores.argmax_base == scores.argmax_aligned).mean()),
+    )

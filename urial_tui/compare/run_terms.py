@@ -1,0 +1,100 @@
+"""What every item of a run depends on, by content; and how two runs differ, in words.
+
+A result may be reused only where all of this is the same. Names are not among it: a file that
+was renamed is the same model, and one that was replaced under its name is another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from urial_tui.compare.runner import Comparison
+from urial_tui.compare.sides import Side
+from urial_tui.engine.protocol import NUMERICS, ModelInfo
+
+Subject = Literal["answers", "a text", "a stored answer"]
+"""What a run compares on."""
+
+_WORDS = {
+    "numerics": "the program computed otherwise then",
+    "library": "llama.cpp is another build",
+    "subject": "it is about {found}, not about {wanted}",
+    "base.content": "the base side's model has another content",
+    "aligned.content": "the aligned side's model has another content",
+    "base.adapter": "the base side's adapter is another one",
+    "aligned.adapter": "the aligned side's adapter is another one",
+    "base.context": "the base side's context is another one",
+    "aligned.context": "the aligned side's context is another one",
+    "kv_type": "the cache was of the type {found}, and is of {wanted} now (engine.kv_type)",
+    "n_ctx": "the context had {found} tokens, and has {wanted} now (engine.context)",
+    "gpu_layers": "{found} layers were on a GPU, and {wanted} are now",
+    "max_tokens": "--max-tokens was {found}, and is {wanted} now",
+    "top_k": "--top-k was {found}, and is {wanted} now",
+    "window": "--window was {found}, and is {wanted} now",
+    "skip": "--skip was {found}, and is {wanted} now",
+}
+"""By term: how it differs, `found` in the file and `wanted` now."""
+
+
+def run_terms(comparison: Comparison, subject: Subject, **limits: int) -> dict[str, Any]:
+    """The terms of a run, as plain values.
+
+    Args:
+        comparison: Open.
+        subject: What it is about.
+        limits: The options that shape an item of this kind, by name.
+    """
+    info = comparison.aligned_info
+    return {
+        "numerics": NUMERICS,
+        "library": info.library,
+        "subject": subject,
+        "base": _side(comparison, comparison.base, comparison.base_info),
+        "aligned": _side(comparison, comparison.aligned, info),
+        "kv_type": info.kv_type,
+        "n_ctx": info.n_ctx,
+        "gpu_layers": info.gpu_layers,
+        **limits,
+    }
+
+
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """In words, how the terms of a file differ from those of a run; none: they are the same.
+
+    `found` is whatever stands in a file.
+    """
+    there, here = _flat(found), _flat(wanted)
+    words = []
+    for name in dict.fromkeys((*here, *there)):
+        if there.get(name) != here.get(name):
+            phrase = _WORDS.get(name, "a newer version of the program wrote it")
+            words.append(phrase.format(found=_shown(there.get(name)), wanted=here.get(name)))
+    # A file of another kind has other limits, which say no more.
+    return words[:1] if there.get("subject") != here.get("subject") else words
+
+
+def _side(comparison: Comparison, side: Side, info: ModelInfo) -> dict[str, str]:
+    """A side by content: what it shows of a question stands for preamble or template."""
+    shown: object = side.context.name
+    if not side.context.is_same:
+        shown = comparison.sample(side)
+    context = hashlib.sha256(msgspec.json.encode(shown)).hexdigest()
+    return {"content": info.content, "adapter": info.adapter_content, "context": context}
+
+
+def _flat(terms: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in terms.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{part}": inner for part, inner in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _shown(value: object) -> str:
+    return str(value)[:40]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 import sys
 from pathlib import Path
@@ -13,30 +14,32 @@ from urial_tui.cli.command_line import command_line
 from urial_tui.cli.compare import compare
 from urial_tui.compare.contexts import find_context
 from urial_tui.compare.provenance import provenance, without_home
+from urial_tui.compare.runner import Comparison
 from urial_tui.compare.sides import Side
+from urial_tui.engine.client import Engine
 from urial_tui.engine.protocol import EngineOptions
 from urial_tui.processor import processor_name
 
 
-def side(path: Path, adapter: Path | None = None) -> Side:
-    return Side(name="m", path=path, adapter=adapter, context=find_context("raw"))
-
-
-def test_it_tells_files_program_and_limits(tmp_path: Path) -> None:
-    (tmp_path / "a.gguf").write_bytes(b"12345")
-    found = provenance(
-        {"base": side(tmp_path / "a.gguf"), "aligned": side(tmp_path / "a.gguf", tmp_path / "b")},
-        options=EngineOptions(kv_type="q8_0"),
-        limits={"max_tokens": 7},
-        command=["urial", "compare", "a question"],
-    )
+def test_it_tells_files_program_and_limits(llama_gguf: Path) -> None:
+    base, aligned = (Side(name="m", path=llama_gguf, context=find_context("raw")) for _ in range(2))
+    with Engine() as engine:
+        comparison = Comparison(
+            engine, base, aligned, options=EngineOptions(kv_type="q8_0", threads=1, n_ctx=512)
+        )
+        for _ in comparison.open():
+            pass
+        found = provenance(comparison, limits={"max_tokens": 7}, command=["urial", "a question"])
     assert found["program"] == f"urial-tui {__version__}"
     assert found["library"].startswith("llama-cpp-python 0.")
+    assert found["build"]
     assert found["time"].endswith("+00:00")
     assert (found["max_tokens"], found["kv_type"]) == (7, "q8_0")
-    assert found["command"] == "urial compare 'a question'"
-    assert found["files"]["base"] == [{"name": "a.gguf", "size": 5}]
-    assert found["files"]["aligned"][1] == {"name": "b", "size": None}
+    assert found["command"] == "urial 'a question'"
+    (file,) = found["files"]["base"]
+    assert (file["name"], file["size"]) == (llama_gguf.name, llama_gguf.stat().st_size)
+    assert file["sha256"] == hashlib.sha256(llama_gguf.read_bytes()).hexdigest()
+    assert found["files"]["aligned"] == [file]
     assert found["processor"]
 
 

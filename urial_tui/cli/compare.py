@@ -390,7 +390,6 @@ class _Run:
         from urial_tui.cli.command_line import command_line
         from urial_tui.compare.document import aggregates, head
         from urial_tui.compare.provenance import provenance
-        from urial_tui.settings import engine_options, load_settings
 
         self._progress.show("Adding up")
         summary = head(comparison) | aggregates(
@@ -400,8 +399,7 @@ class _Run:
             group_by=tuple(self._options["group_by"]),
         )
         summary["run"] = provenance(
-            {"base": comparison.base, "aligned": comparison.aligned},
-            options=engine_options(load_settings()),
+            comparison,
             limits={name: self._options[name] for name in self._limits()},
             command=command_line(click.get_current_context()),
         )

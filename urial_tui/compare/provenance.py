@@ -15,35 +15,36 @@ from datetime import UTC, datetime
 from typing import Any
 
 from urial_tui import __version__, paths
+from urial_tui.compare.runner import Comparison
 from urial_tui.compare.sides import Side
-from urial_tui.engine.protocol import EngineOptions
+from urial_tui.engine.protocol import ModelInfo
 from urial_tui.processor import processor_name
 
 
 def provenance(
-    sides: Mapping[str, Side],
-    *,
-    options: EngineOptions,
-    limits: Mapping[str, int],
-    command: Sequence[str],
+    comparison: Comparison, *, limits: Mapping[str, int], command: Sequence[str]
 ) -> dict[str, Any]:
     """The key `run` of the document.
 
     Args:
-        sides: By name, base and aligned.
-        options: How both were loaded.
+        comparison: Open.
         limits: `max_tokens` and the like, by their name.
         command: The command line, without what a shell took from it.
     """
+    info = comparison.aligned_info
     return {
         "program": f"urial-tui {__version__}",
         "library": f"llama-cpp-python {importlib.metadata.version('llama-cpp-python')}",
+        "build": info.library,
         "processor": processor_name(),
         "time": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds"),
         "command": shlex.join(map(without_home, command)),
         **limits,
-        "kv_type": options.kv_type,
-        "files": {name: _files(side) for name, side in sides.items()},
+        "kv_type": info.kv_type,
+        "files": {
+            "base": _files(comparison.base, comparison.base_info),
+            "aligned": _files(comparison.aligned, info),
+        },
     }
 
 
@@ -58,14 +59,14 @@ def without_home(text: str) -> str:
     )
 
 
-def _files(side: Side) -> list[dict[str, Any]]:
-    """The names and sizes (bytes, None where that can't be told) of a side's files."""
+def _files(side: Side, info: ModelInfo) -> list[dict[str, Any]]:
+    """The model and its adapter: names, sizes (bytes, None where unknown) and SHA-256."""
     found = []
-    for path in (side.path, side.adapter):
+    for path, content in ((side.path, info.content), (side.adapter, info.adapter_content)):
         if path is not None:
             try:
                 size = path.stat().st_size
             except OSError:
                 size = None
-            found.append({"name": path.name, "size": size})
+            found.append({"name": path.name, "size": size, "sha256": content or None})
     return found

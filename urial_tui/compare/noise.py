@@ -23,8 +23,8 @@ from urial_tui.errors import EngineDied, EngineError
 MOST, LEAST = 64, 8
 """Positions that are read twice; of fewer than `LEAST` nothing is measured."""
 
-BATCH = 24
-"""Positions of a batch at the second reading."""
+BATCH = 3
+"""Positions of a batch at the second reading: kernels that take rows by four take another path."""
 
 
 class Noise(msgspec.Struct, frozen=True, kw_only=True):

@@ -95,7 +95,9 @@ def test_only_absent_tokens_have_no_shares() -> None:
 def test_intervals_come_from_drawing_whole_items() -> None:
     """Two items of one class each: a draw holds one of them, the other, or both."""
     counts = np.array([[10, 0, 0], [0, 10, 0]])
-    assert bootstrap_shares(counts) == [(0.0, 1.0), (0.0, 1.0), (0.0, 0.0)]
+    first, second, never = bootstrap_shares(counts) or []
+    assert first == second == (0.0, 1.0)
+    assert never == wilson(0, len(counts))
 
 
 def test_long_items_weigh_by_their_positions() -> None:
@@ -114,8 +116,14 @@ def test_an_interval_is_that_of_a_binomial_share() -> None:
     assert intervals[2] == pytest.approx((0.25 - half, 0.25 + half), abs=0.006)
 
 
-def test_items_that_agree_leave_no_doubt() -> None:
-    assert bootstrap_shares(np.array([[3, 1, 0]] * 5)) == [(0.75, 0.75), (0.25, 0.25), (0.0, 0.0)]
+def test_what_was_never_seen_may_be_there_all_the_same() -> None:
+    """0 of 10 items: up to 28 %, by Wilson's score; and so for all of 10."""
+    first, second, never = bootstrap_shares(np.array([[3, 1, 0]] * 10)) or []
+    assert first == (0.75, 0.75)
+    assert second == (0.25, 0.25)
+    assert never == pytest.approx((0.0, 0.2775), abs=1e-4)
+    always, _, _ = bootstrap_shares(np.array([[4, 0, 0]] * 10)) or []
+    assert always == pytest.approx((0.7225, 1.0), abs=1e-4)
 
 
 def test_one_item_has_no_interval() -> None:

@@ -9,7 +9,9 @@ Percentiles interpolate linearly between order statistics (numpy's default, and 
 llama.cpp's perplexity tool): of n sorted values, q lies at index q (n - 1). Intervals are
 95 % percentile bootstrap intervals: items are drawn with replacement, whole, because the
 positions of an answer depend on each other; a share is the drawn items' positions of that
-class over all their positions. One item says nothing about other items: no interval.
+class over all their positions. A class that none or all of the positions have is the same in
+every draw; its interval is Wilson's score with the items as the count (Journal of the American
+Statistical Association 22, 1927). One item says nothing about other items: no interval.
 
 A divergence is infinite where one side excludes a token that the other may emit. JSON has
 no infinity: such a number is null, and `infinite` beside it counts the positions; a null
@@ -26,7 +28,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from urial_tui.compare.curves import AtPosition, by_position
+from urial_tui.compare.curves import AtPosition, by_position, wilson
 from urial_tui.compare.positions import Positions
 from urial_tui.engine.scores import ABSENT, CLASS_NAMES, SHIFTED
 
@@ -200,13 +202,17 @@ def bootstrap_shares(
 ) -> list[Interval] | None:
     """95 % intervals of each column's share of the sum of all columns.
 
+    Where a class has none or all of the positions, every draw agrees, and the bootstrap would be
+    certain. There it is Wilson's score interval with the items as the count: the positions of one
+    item may depend on each other wholly.
+
     Args:
         counts: (items, classes) positions; items without positions say nothing.
         resamples: Draws of as many items as there are, with replacement.
         seed: Of the draws.
 
     Returns:
-        (2.5th, 97.5th percentile) a class; None for fewer than two items.
+        (low, high) a class; None for fewer than two items.
     """
     counts = counts[counts.sum(axis=1) > 0]
     n = len(counts)
@@ -222,7 +228,14 @@ def bootstrap_shares(
     total = np.concatenate(sums).astype(np.float64)
     shares = total / total.sum(axis=1, keepdims=True)
     low, high = np.percentile(shares, (2.5, 97.5), axis=0)
-    return list(zip(low.tolist(), high.tolist(), strict=True))
+    totals = counts.sum(axis=0)
+    sure = (totals == 0) | (totals == totals.sum())
+    return [
+        wilson(n if total else 0, n) if certain else (lowest, highest)
+        for lowest, highest, total, certain in zip(
+            low.tolist(), high.tolist(), totals.tolist(), sure.tolist(), strict=True
+        )
+    ]
 
 
 # -- a set of positions --------------------------------------------------------------------

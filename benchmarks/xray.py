@@ -25,7 +25,6 @@ import msgspec
 
 from urial_tui.benchmark.prompts import pause_s
 from urial_tui.chat.shown import preamble_turn
-from urial_tui.compare.contexts import find_context
 from urial_tui.compare.second_side import SecondSide, open_second_side
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client import Engine
@@ -44,8 +43,11 @@ from urial_tui.engine.threads import physical_cores
 from urial_tui.errors import UrialError
 from urial_tui.models.loading import load
 from urial_tui.models.registry import resolve
+from urial_tui.prompting.context import find_context
+from urial_tui.prompting.conversation import Exchanged
 from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.prompting.render import open_turn
+from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.sanitize import sanitize_line
 
 TARGET = 1.0
@@ -94,7 +96,7 @@ class Bench:
         self._second = second
         self._preamble = preamble
         self._tokens = tokens
-        self._watch = second.watch([(QUESTION, ())])
+        self._watch = second.watch([Exchanged(QUESTION)])
 
     def answer(self, watch: Watch | None) -> Answered:
         """The greedy answer to the question."""
@@ -164,10 +166,15 @@ def measure(
         chat_template=other.chat_template,
         context=find_context(context),
     )
-    with tempfile.TemporaryDirectory() as cache, Engine(cache_dir=Path(cache)) as engine:
+    with (
+        tempfile.TemporaryDirectory() as cache,
+        TemplateRenderer() as templates,
+        Engine(cache_dir=Path(cache)) as engine,
+    ):
         for _ in load(engine, main.path, adapter=main.adapter, options=options):
             pass
-        bench = Bench(engine, _opened(engine, side, options), find_preamble("urial-k3"), tokens)
+        opened = _opened(engine, side, options, templates)
+        bench = Bench(engine, opened, find_preamble("urial-k3"), tokens)
         bench.warm_up()
         time.sleep(pause_s(main.path.stat().st_size + other.path.stat().st_size))
         found = [bench.round(number) for number in range(rounds)]
@@ -183,8 +190,10 @@ def measure(
     )
 
 
-def _opened(engine: Engine, side: Side, options: EngineOptions) -> SecondSide:
-    opening = open_second_side(engine, side, options)
+def _opened(
+    engine: Engine, side: Side, options: EngineOptions, templates: TemplateRenderer
+) -> SecondSide:
+    opening = open_second_side(engine, side, options, templates)
     while True:
         try:
             next(opening)

@@ -23,10 +23,12 @@ from tests import tinygguf
 from urial_tui import paths
 from urial_tui.engine.client import Engine
 from urial_tui.engine.protocol import EngineOptions
+from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 DEMO_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 
 _WORKER = "urial_tui.engine.worker"
+TEMPLATE_WORKER = "urial_tui.prompting.templates.worker"
 _EXIT_GRACE = 10.0
 """Seconds in which a worker whose client was killed has to notice and go."""
 
@@ -92,12 +94,12 @@ def no_worker_left(home: Path) -> Iterator[None]:
         pytest.fail(f"worker processes left running: {sorted(left)}")
 
 
-def workers(home: Path) -> list[int]:
+def workers(home: Path, program: str = _WORKER) -> list[int]:
     """Ids of the running workers that this process started or that were started in `home`."""
     return [
         pid
         for pid, parent, command in _processes()
-        if _WORKER in command and (parent == os.getpid() or str(home) in command)
+        if program in command and (parent == os.getpid() or str(home) in command)
     ]
 
 
@@ -121,6 +123,16 @@ def _processes() -> Iterator[tuple[int, int, str]]:
                 # The name, in parentheses, may hold anything; the state and the parent follow it.
                 fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
                 yield int(entry.name), int(fields[1]), command
+
+
+# -- chat templates --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def templates() -> Iterator[TemplateRenderer]:
+    """Renders chat templates, in one process for all tests."""
+    with TemplateRenderer(limit=60.0) as renderer:
+        yield renderer
 
 
 # -- models ----------------------------------------------------------------------------

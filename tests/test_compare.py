@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from tests import tinygguf
 from urial_tui import paths
-from urial_tui.compare.contexts import find_context
 from urial_tui.compare.document import aggregates
 from urial_tui.compare.items import Query, ScoredItem, document
 from urial_tui.compare.runner import Comparison, Step
@@ -38,6 +37,8 @@ from urial_tui.engine.protocol import (
     TextSegment,
 )
 from urial_tui.errors import EngineError, UrialError
+from urial_tui.prompting.context import find_context
+from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 ROOT = Path(__file__).resolve().parent.parent
 BOS = 1
@@ -109,7 +110,7 @@ def opened(
     top_k: int = 10,
     threads: int = 1,
 ) -> Iterator[Comparison]:
-    with Engine() as engine:
+    with Engine() as engine, TemplateRenderer() as templates:
         comparison = Comparison(
             engine,
             Side(name="base", path=base, context=find_context(base_context)),
@@ -117,6 +118,7 @@ def opened(
                 name="aligned", path=aligned, adapter=adapter, context=find_context(aligned_context)
             ),
             options=EngineOptions(n_ctx=n_ctx, threads=threads),
+            templates=templates,
             max_tokens=max_tokens,
             top_k=top_k,
         )

@@ -12,7 +12,6 @@ from tests.test_compare import longer_gguf as longer_gguf
 from tests.test_compare import other_gguf as other_gguf
 from tests.test_compare import other_sliding_window_gguf as other_sliding_window_gguf
 from urial_tui.chat.shown import preamble_turn
-from urial_tui.compare.contexts import find_context
 from urial_tui.compare.items import Query, ScoredItem
 from urial_tui.compare.one_by_one import OneByOne
 from urial_tui.compare.runner import Comparison, Rechosen
@@ -20,9 +19,11 @@ from urial_tui.compare.sides import Side, Task
 from urial_tui.engine.client import Engine
 from urial_tui.engine.limits import FORCED_BATCH
 from urial_tui.engine.protocol import EngineOptions, Finished, Sampling, TextSegment
+from urial_tui.prompting.context import find_context
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.prompting.render import close_text, open_turn
 from urial_tui.prompting.stops import stop_rules
+from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 TASKS = (
     Task(query=Query(id="1", text="Hello, can you help me with this list of code?")),
@@ -89,12 +90,13 @@ def compared(
     max_tokens: int = 90,
     threads: int = 1,
 ) -> list[ScoredItem]:
-    with Engine() as engine:
+    with Engine() as engine, TemplateRenderer() as templates:
         comparison = kind(
             engine,
             Side(name="base", path=base, context=find_context(contexts[0])),
             Side(name="aligned", path=aligned, adapter=adapter, context=find_context(contexts[1])),
             options=EngineOptions(n_ctx=1024, threads=threads),
+            templates=templates,
             max_tokens=max_tokens,
         )
         for _ in comparison.open():
@@ -155,9 +157,11 @@ def test_the_streamed_answer_is_the_chats(pairs: Pairs, name: str) -> None:
     chosen = find_preamble(preamble)
     options = EngineOptions(n_ctx=2048, threads=1)
     streamed: list[Finished] = []
-    with Engine() as engine:
+    with Engine() as engine, TemplateRenderer() as templates:
         side = Side(name="a", path=aligned, adapter=adapter, context=find_context(preamble))
-        comparison = Comparison(engine, side, side, options=options, max_tokens=room)
+        comparison = Comparison(
+            engine, side, side, options=options, templates=templates, max_tokens=room
+        )
         for _ in comparison.open():
             pass
         for event in comparison.answer(Query(id="1", text=question)):

@@ -50,7 +50,8 @@ MAY_IMPORT = {
     "files": set[str](),
     "settings": {"errors", "files", "paths", "sanitize", "engine.protocol"},
     "settings_file": {"errors", "files", "paths", "sanitize", "settings"},
-    "prompting": LEAVES,
+    # Chat templates run in a process of their own, which speaks the same frames.
+    "prompting": LEAVES | {"engine.frames"},
     "models": LEAVES,
     "engine": {
         *{"control_groups", "errors", "files", "memory", "paths", "sanitize", "wording"},

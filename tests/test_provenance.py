@@ -12,13 +12,13 @@ import pytest
 from urial_tui import __version__
 from urial_tui.cli.command_line import command_line
 from urial_tui.cli.compare import compare
-from urial_tui.compare.contexts import find_context
 from urial_tui.compare.provenance import provenance, without_home
 from urial_tui.compare.runner import Comparison
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client import Engine
 from urial_tui.engine.protocol import EngineOptions
 from urial_tui.processor import processor_name
+from urial_tui.prompting.context import find_context
 
 
 def test_it_tells_files_program_and_limits(llama_gguf: Path) -> None:

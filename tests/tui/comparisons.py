@@ -25,6 +25,7 @@ from urial_tui.engine.protocol import (
 )
 from urial_tui.engine.scores import PositionScores
 from urial_tui.errors import EngineError
+from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.tui.chat_engine import FindModel
 from urial_tui.tui.comparison_thread import ComparisonThread
 
@@ -72,7 +73,12 @@ class Script:
 
     def thread(self, post: Callable[[Message], object], find: FindModel) -> ComparisonThread:
         def make(
-            engine: Engine, base: Side, aligned: Side, options: EngineOptions, max_tokens: int
+            engine: Engine,
+            base: Side,
+            aligned: Side,
+            options: EngineOptions,
+            max_tokens: int,
+            templates: TemplateRenderer,
         ) -> ScriptedComparison:
             self.opened.append((base, aligned, options, max_tokens))
             return ScriptedComparison(self, base, aligned)

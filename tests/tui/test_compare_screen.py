@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from textual.command import CommandList
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests import tinygguf
-from tests.conftest import workers
+from tests.conftest import TEMPLATE_WORKER, workers
+from tests.hostile_templates import REFUSED, SLOW
 from tests.scripted import Gate, ScriptedEngine, answer
 from tests.tui.comparisons import Script, loading, scoring, written
 from tests.tui.conftest import (
@@ -607,6 +609,46 @@ class TestRealWorker:
             await type_text(pilot, "Hello")
             await pilot.press("enter")
             await wait_until(pilot, lambda: shows(pilot, "has no chat template"))
+
+    @pytest.mark.parametrize("name", ["a macro that calls itself", "doubled text", "an open block"])
+    async def test_a_hostile_template_is_told_in_a_sentence(
+        self, comparing: Opened, real: dict[str, Any], home: Path, name: str
+    ) -> None:
+        real["find_model"] = with_template(real["find_model"], REFUSED[name])
+        async with comparing(**real) as pilot:
+            await choose_chat(pilot)
+            await wait_until(pilot, lambda: shows(pilot, "The chat template of"))
+
+    async def test_a_template_without_end_can_be_ended(
+        self, comparing: Opened, real: dict[str, Any], home: Path
+    ) -> None:
+        real["find_model"] = with_template(real["find_model"], SLOW["nested ranges"])
+        async with comparing(**real) as pilot:
+            before = workers(home, TEMPLATE_WORKER)
+            await choose_chat(pilot)
+            await wait_until(pilot, lambda: workers(home, TEMPLATE_WORKER) != before)
+            await pilot.press("escape")
+            await wait_until(pilot, lambda: "stopped, not scored" in status(pilot))
+            assert isinstance(pilot.app.screen, CompareScreen)
+
+
+def with_template(find: Callable[..., Found], template: str) -> Callable[..., Found]:
+    """Finds the same models, with this chat template."""
+
+    def find_one(name: str, progress: object) -> Found:
+        return msgspec.structs.replace(find(name, progress), chat_template=template)
+
+    return find_one
+
+
+async def choose_chat(pilot: Pilot[None]) -> None:
+    """Ask a question of the aligned side under its chat template."""
+    await pilot.press("f3")
+    await wait_until(pilot, lambda: shows(pilot, "The aligned side"))
+    await pilot.press("enter", "home", "down", "enter")
+    await wait_until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+    await type_text(pilot, "Hello")
+    await pilot.press("enter")
 
 
 def answered(store: Store) -> bool:

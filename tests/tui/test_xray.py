@@ -12,6 +12,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.conftest import workers
+from tests.hostile_templates import REFUSED, SLOW
 from tests.scripted import Gate, ScriptedEngine, delta, finished, prefill
 from tests.tui.conftest import (
     Found,
@@ -35,6 +36,8 @@ from urial_tui.tui.widgets.answer_text import AnswerText
 from urial_tui.tui.widgets.transcript import Transcript
 from urial_tui.tui.widgets.xray_text import XrayText
 
+HOSTILE = ("a macro that calls itself", "multiplied text", "an open block", "a long complaint")
+LOOP = SLOW["nested ranges"]
 TEXT = "Good **day**."
 TOKENS = (("Good", 1), (" **", 2), ("day", 7), ("**.", 1))
 
@@ -79,6 +82,18 @@ async def converse(pilot: Pilot[None], engine: ScriptedEngine) -> None:
     asked = len(engine.requests)
     await ask(pilot)
     await wait_until(pilot, lambda: len(engine.requests) > asked and "ready" in status(pilot))
+
+
+def templated(template: str) -> Callable[[str, Callable[[int, int], None]], Found]:
+    """Finds models that have this chat template."""
+    return lambda name, progress: Found(name=name, chat_template=template)
+
+
+async def choose_chat(pilot: Pilot[None]) -> None:
+    """Take the model itself under its chat template."""
+    await pilot.press("f8")
+    await wait_until(pilot, lambda: isinstance(pilot.app.screen, PickSideScreen))
+    await pilot.press("enter", "home", "down", "enter")
 
 
 def xray(pilot: Pilot[None]) -> XrayText:
@@ -411,6 +426,46 @@ class TestTrouble:
             await wait_until(pilot, lambda: isinstance(pilot.app.screen, PickSideScreen))
             await pilot.press("down", "enter", "enter")
             await wait_until(pilot, lambda: shows(pilot, "✖ other has other tokens than"))
+
+    @pytest.mark.parametrize("name", HOSTILE)
+    async def test_a_hostile_chat_template_is_a_sentence_and_the_chat_goes_on(
+        self, opened: Opened, engine: ScriptedEngine, name: str
+    ) -> None:
+        async with opened(**opening(find_model=templated(REFUSED[name]))) as pilot:
+            await choose_chat(pilot)
+            await wait_until(pilot, lambda: shows(pilot, "✖ The chat template of"))
+            assert shows(pilot, "Choose another context for it")
+            assert "x-ray" not in status(pilot)
+            await converse(pilot, engine)
+            assert shows(pilot, "Good day.")
+
+    async def test_a_chat_template_without_end_can_be_ended(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        async with opened(**opening(find_model=templated(LOOP))) as pilot:
+            await choose_chat(pilot)
+            await wait_until(pilot, lambda: "x-ray loading" in status(pilot))
+            await pilot.press("escape")
+            await wait_until(pilot, lambda: "x-ray" not in status(pilot))
+            await wait_until(pilot, lambda: engine.second_info is None)
+            assert not shows(pilot, "✖")
+            await converse(pilot, engine)
+            assert engine.requests[-1].watch is None
+
+    async def test_a_chat_template_that_fails_later_leaves_the_answer_alone(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        later = (
+            "{% for m in messages %}{{ m.content }}{% if m.content == 'Hello' %}{{ 1 // 0 }}"
+            + ("{% endif %}{% endfor %}")
+        )
+        async with opened(**opening(find_model=templated(later))) as pilot:
+            await choose_chat(pilot)
+            await wait_until(pilot, lambda: "x-ray tiny (chat)" in status(pilot))
+            engine.enqueue(delta(TEXT), finished(TEXT))
+            await ask(pilot)
+            await wait_until(pilot, lambda: shows(pilot, "This answer has no x-ray."))
+            await wait_until(pilot, lambda: shows(pilot, "Good day."))
 
     async def test_what_the_second_side_can_not_read_on_is_told_and_the_answer_goes_on(
         self, opened: Opened, engine: ScriptedEngine

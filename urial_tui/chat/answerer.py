@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from typing import Protocol
 
 from urial_tui.engine.protocol import Event, ModelInfo, Sampling, StopRules, Turn, Watch
+from urial_tui.prompting.conversation import Exchanged
 
 
 class Answerer(Protocol):
@@ -32,6 +33,6 @@ class Answerer(Protocol):
 class Reader(Protocol):
     """What reads an answer along (`compare.second_side.SecondSide` does)."""
 
-    def watch(self, exchanges: Sequence[tuple[str, Turn]]) -> Watch | None:
+    def watch(self, exchanges: Sequence[Exchanged]) -> Watch | None:
         """What it is shown of questions with their answers, the last one open; None: nothing."""
         ...

@@ -11,6 +11,7 @@ import hashlib
 from urial_tui.chat.tree import Exchange
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.protocol import ModelInfo, TextSegment, TokenSegment, Turn
+from urial_tui.prompting.conversation import Exchanged
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.render import close_text, open_turn, preamble_text
 
@@ -59,7 +60,9 @@ def continuation(answer: TurnRecord, preamble: Preamble, key: str) -> Turn:
     return (*ids, TextSegment(text=pending)) if pending else ids
 
 
-def without_format(exchange: Exchange, preamble: Preamble, key: str) -> tuple[str, Turn]:
-    """A question and its answer, to be shown in another format: text, and the answer's tokens."""
-    answer = exchange.answer
-    return exchange.question.text, () if answer is None else continuation(answer, preamble, key)
+def without_format(exchange: Exchange, preamble: Preamble, key: str) -> Exchanged:
+    """A question and its answer, to be shown in another format."""
+    question, answer = exchange.question, exchange.answer
+    if answer is None:
+        return Exchanged(question.text)
+    return Exchanged(question.text, answer.text, continuation(answer, preamble, key))

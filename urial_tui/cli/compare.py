@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from urial_tui.compare.sides import Side, Task
     from urial_tui.engine.client import Engine
     from urial_tui.engine.protocol import EngineOptions
+    from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 _SOURCES = ("queries", "text_file", "conversation")
 """Options that name what is compared on; of these and a query, there is one."""
@@ -146,23 +147,30 @@ def compare(**options: Any) -> None:
     """
     from urial_tui.cli.named_files import check_written
     from urial_tui.engine.client import Engine
+    from urial_tui.prompting.templates.renderer import TemplateRenderer
 
     check_written(options)
     with contextlib.ExitStack() as stack:
+        templates = stack.enter_context(TemplateRenderer())
         engine = stack.enter_context(Engine())
         engine.start()
-        _Run(engine, stack, options).run(options["query"])
+        _Run(engine, templates, stack, options).run(options["query"])
 
 
 class _Run:
     """One invocation: its comparison, its items, its output."""
 
     def __init__(
-        self, engine: Engine, stack: contextlib.ExitStack, options: dict[str, Any]
+        self,
+        engine: Engine,
+        templates: TemplateRenderer,
+        stack: contextlib.ExitStack,
+        options: dict[str, Any],
     ) -> None:
         from urial_tui.cli.output import ProgressLine
 
         self._engine = engine
+        self._templates = templates
         self._stack = stack
         self._options = options
         self._total = self._count = 0
@@ -281,6 +289,7 @@ class _Run:
             base,
             aligned,
             options=options,
+            templates=self._templates,
             max_tokens=self._options["max_tokens"],
             top_k=self._options["top_k"],
         )
@@ -298,9 +307,9 @@ class _Run:
         return not fit_together(paths, n_ctx=options.n_ctx, kv_type=options.kv_type)
 
     def _side(self, name: str) -> Side:
-        from urial_tui.compare.contexts import find_context
         from urial_tui.compare.sides import Side
         from urial_tui.models.registry import resolve
+        from urial_tui.prompting.context import find_context
 
         model = resolve(self._options[name], progress=self._unpacking)
         return Side(

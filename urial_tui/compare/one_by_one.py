@@ -14,7 +14,6 @@ from pathlib import Path
 
 import msgspec
 
-from urial_tui.compare.contexts import answer_rules
 from urial_tui.compare.items import ScoredItem
 from urial_tui.compare.noise import Noise
 from urial_tui.compare.requests import scored, tokens
@@ -25,6 +24,7 @@ from urial_tui.engine.protocol import Event, Score, TokenSegment, Turn
 from urial_tui.engine.scores import PositionScores
 from urial_tui.errors import UsageError
 from urial_tui.models.header import compare_tokenizers
+from urial_tui.prompting.context import answer_rules
 
 SPILL_BYTES = 4_000_000_000
 """Disk space for one batch of items, unless another is granted."""

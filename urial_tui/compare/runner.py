@@ -17,8 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from urial_tui.compare.contexts import answer_rules
-from urial_tui.compare.conversations import Exchanged, Shown, render_conversation
 from urial_tui.compare.items import Query, ScoredItem
 from urial_tui.compare.noise import Noise, measure_noise
 from urial_tui.compare.reading import common_start, read_text, whole_characters
@@ -45,6 +43,9 @@ from urial_tui.engine.scores import PositionScores
 from urial_tui.errors import EngineError, UsageError
 from urial_tui.models.header import compare_tokenizers
 from urial_tui.models.loading import load
+from urial_tui.prompting.context import answer_rules
+from urial_tui.prompting.conversation import Exchanged, Shown, render_conversation
+from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 GREEDY = Sampling(temperature=0.0)
 
@@ -78,6 +79,7 @@ class Comparison:
         base: The base side. Its context may be `same`: the aligned side's token ids.
         aligned: The aligned side.
         options: For both models; both contexts are made alike.
+        templates: Renders chat templates.
         max_tokens: Longest answer.
         top_k: Length of the top lists.
     """
@@ -89,6 +91,7 @@ class Comparison:
         aligned: Side,
         *,
         options: EngineOptions,
+        templates: TemplateRenderer,
         max_tokens: int = 300,
         top_k: int = 10,
     ) -> None:
@@ -102,6 +105,7 @@ class Comparison:
         """Whether `run` still has to measure the noise floor, on the first item that serves."""
         self._engine = engine
         self._options = options
+        self._templates = templates
         self._max_tokens = max_tokens
         self._top_k = top_k
         self._base_info: ModelInfo | None = None
@@ -274,8 +278,7 @@ class Comparison:
         )
         info = self._engine.info if slot == "main" else self._engine.second_info
         assert info is not None
-        if side.chat_template:
-            info = msgspec.structs.replace(info, chat_template=side.chat_template)
+        info = side.told(info)
         if side is self.aligned:
             self._aligned_info = info
         else:
@@ -295,7 +298,9 @@ class Comparison:
 
     def _shown(self, side: Side, query: str) -> Shown:
         """What a side is shown of a question, as in a chat."""
-        return render_conversation(side.context, [Exchanged(query)], self._info(side))
+        return render_conversation(
+            side.context, [Exchanged(query)], self._info(side), self._templates
+        )
 
     def _generate(
         self, shown: Shown, written: tuple[int, ...], *, stops: StopRules, close: str

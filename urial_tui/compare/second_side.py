@@ -11,8 +11,6 @@ from typing import Protocol
 
 import msgspec
 
-from urial_tui.compare.contexts import Context
-from urial_tui.compare.conversations import Exchanged, render_conversation
 from urial_tui.compare.sides import Side
 from urial_tui.compare.vocab import VocabInfo, compare_vocabularies
 from urial_tui.engine.protocol import (
@@ -26,6 +24,9 @@ from urial_tui.engine.protocol import (
 )
 from urial_tui.errors import EngineError, ModelError
 from urial_tui.models.loading import Loader, LoadFile, load
+from urial_tui.prompting.context import Context
+from urial_tui.prompting.conversation import Exchanged, render_conversation
+from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 
 class TwoSlots(Loader, Protocol):
@@ -49,8 +50,9 @@ class SecondSide(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     context: Context
     model: ModelInfo
+    templates: TemplateRenderer
 
-    def watch(self, exchanges: Sequence[tuple[str, Turn]]) -> Watch:
+    def watch(self, exchanges: Sequence[Exchanged]) -> Watch:
         """What it is shown of questions with their answers, while the last one is answered.
 
         Raises:
@@ -58,13 +60,16 @@ class SecondSide(msgspec.Struct, frozen=True, kw_only=True):
         """
         if self.context.is_same:
             return Watch(same_ids=True)
-        given = [Exchanged(query, answer) for query, answer in exchanges]
-        shown = render_conversation(self.context, given, self.model)
+        shown = render_conversation(self.context, exchanges, self.model, self.templates)
         return Watch(preamble=shown.preamble, turns=shown.turns)
 
 
 def open_second_side(
-    engine: TwoSlots, side: Side, options: EngineOptions, load_file: LoadFile = load
+    engine: TwoSlots,
+    side: Side,
+    options: EngineOptions,
+    templates: TemplateRenderer,
+    load_file: LoadFile = load,
 ) -> Generator[Event, None, SecondSide]:
     """Load a side beside the model that is loaded, and pin its preamble: the engine's events.
 
@@ -77,12 +82,12 @@ def open_second_side(
     main, info = engine.info, engine.second_info
     if main is None or info is None:
         raise EngineError("No model is loaded.", "Load a model first.")
-    if side.chat_template:
-        info = msgspec.structs.replace(info, chat_template=side.chat_template)
     if info.path != main.path:
         _require_same_tokens(engine, side.name)
-    second = SecondSide(name=side.name, context=side.context, model=info)
-    preamble = second.watch([("?", ())]).preamble
+    second = SecondSide(
+        name=side.name, context=side.context, model=side.told(info), templates=templates
+    )
+    preamble = second.watch([Exchanged("?")]).preamble
     if preamble:
         yield from engine.prepare(preamble, slot="second")
     return second

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from urial_tui.compare.contexts import Context
 from urial_tui.compare.items import Query
+from urial_tui.engine.protocol import ModelInfo
+from urial_tui.prompting.context import Context
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,11 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
             "adapter": self.adapter.name if self.adapter else None,
             "context": self.context.name,
         }
+
+    def told(self, info: ModelInfo) -> ModelInfo:
+        """What was loaded, with the chat template that this side has."""
+        template = self.chat_template or info.chat_template
+        return msgspec.structs.replace(info, chat_template=template)
 
     @property
     def weights(self) -> tuple[Path, Path | None]:

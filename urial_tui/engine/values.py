@@ -184,7 +184,7 @@ class Device(Value, frozen=True, kw_only=True):
 class ModelInfo(Value, frozen=True, kw_only=True):
     """What was loaded. Sizes in bytes; `n_swa` 0 where there is no sliding window.
 
-    `chat_template` is Jinja source from the file: to be rendered in a sandbox only. `bos`
+    `chat_template` is Jinja source from the file, for `prompting.templates` alone. `bos`
     and `eos` are the texts of these tokens; `adds_bos`: every context starts with BOS.
     `content`, `adapter_content`: SHA-256 of the model's file (or over those of its parts) and of
     the adapter's, "" without one. `library`: what tells one build of llama.cpp from another.

@@ -36,6 +36,7 @@ from urial_tui.engine.protocol import (
 from urial_tui.errors import EngineDied, UrialError
 from urial_tui.mistakes import explaining
 from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.tui.chat_engine import FindModel
 from urial_tui.tui.comparison_messages import (
     AnswerWritten,
@@ -115,15 +116,23 @@ class Scorer(Protocol):
         ...
 
 
-MakeScorer = Callable[[Engine, Side, Side, EngineOptions, int], Scorer]
-"""(engine, base, aligned, options, longest answer in tokens) to a comparison, not open yet."""
+MakeScorer = Callable[[Engine, Side, Side, EngineOptions, int, TemplateRenderer], Scorer]
+"""(engine, base, aligned, options, longest answer in tokens, what renders chat templates) to a
+comparison, not open yet."""
 
 
 def make_comparison(
-    engine: Engine, base: Side, aligned: Side, options: EngineOptions, max_tokens: int
+    engine: Engine,
+    base: Side,
+    aligned: Side,
+    options: EngineOptions,
+    max_tokens: int,
+    templates: TemplateRenderer,
 ) -> Scorer:
     """The real one."""
-    return Comparison(engine, base, aligned, options=options, max_tokens=max_tokens)
+    return Comparison(
+        engine, base, aligned, options=options, templates=templates, max_tokens=max_tokens
+    )
 
 
 class ComparisonThread(JobThread[Engine]):
@@ -146,6 +155,7 @@ class ComparisonThread(JobThread[Engine]):
         super().__init__(make_engine, post, "comparison")
         self._find_model = find_model
         self._make_scorer = make_scorer
+        self._templates = TemplateRenderer()
         self._scorer: Scorer | None = None
         self._opened: tuple[SideChoice, SideChoice, EngineOptions, int] | None = None
         self._asked = False
@@ -177,11 +187,17 @@ class ComparisonThread(JobThread[Engine]):
     def stop(self) -> None:
         """Score what there is of the answer, or end; see the module's docstring."""
         self._asked = True
+        self._templates.cancel()
         engine = self._engine
         if engine is not None and engine.busy:
             engine.cancel()
         else:
             self._late.set()
+
+    def close(self) -> None:
+        """End the running comparison and its processes; safe to call twice."""
+        super().close()
+        self._templates.close()
 
     # -- in the thread --------------------------------------------------------------
 
@@ -215,7 +231,12 @@ class ComparisonThread(JobThread[Engine]):
         self._loaded = 0
         base, aligned, options, max_tokens = wanted
         scorer = self._make_scorer(
-            engine, self._side("base", base), self._side("aligned", aligned), options, max_tokens
+            engine,
+            self._side("base", base),
+            self._side("aligned", aligned),
+            options,
+            max_tokens,
+            self._templates,
         )
         self._follow(engine, _returning(scorer.open()))
         self._scorer, self._opened = scorer, wanted

@@ -145,6 +145,7 @@ class EngineThread(JobThread[ChatEngine]):
     def stop(self) -> None:
         """End the newest answer or trace, be it running or still to come; what is there stays."""
         self._stopped.set()
+        self._along.stop()
         engine = self._engine
         if self._answering and engine is not None:
             engine.cancel()
@@ -160,6 +161,11 @@ class EngineThread(JobThread[ChatEngine]):
         """End whatever the engine does now, loading too; it is gone if it does not obey."""
         if self._engine is not None:
             self._engine.cancel()
+
+    def close(self) -> None:
+        """End the running job and its processes; safe to call twice."""
+        super().close()
+        self._along.end()
 
     def open_second(self, find: FindModel, choice: SideChoice, options: EngineOptions) -> None:
         """Load what is to read answers along, beside the model that is loaded.

@@ -19,12 +19,13 @@ from urial_tui.engine.protocol import (
     Notice,
     PrefillProgress,
     Silence,
-    Turn,
     Watch,
 )
 from urial_tui.errors import EngineDied, UrialError
 from urial_tui.mistakes import explaining
 from urial_tui.models.loading import LoadFile
+from urial_tui.prompting.conversation import Exchanged
+from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.tui.messages import EngineNotice, EngineSilent, EngineTrouble
 from urial_tui.tui.side_choice import SideChoice, side_of
 from urial_tui.tui.xray_messages import (
@@ -52,6 +53,7 @@ class ReadingAlong:
     def __init__(self, tell: Tell, load_file: LoadFile) -> None:
         self._tell = tell
         self._load_file = load_file
+        self._templates = TemplateRenderer()
         self._second: SecondSide | None = None
         self._name = ""
         self._unwanted = threading.Event()
@@ -66,8 +68,17 @@ class ReadingAlong:
     def unwant(self, engine: ChatEngine | None) -> None:
         """Ask for none, and end the loading of one; any thread."""
         self._unwanted.set()
+        self._templates.cancel()
         if self._opening and engine is not None:
             engine.cancel()
+
+    def stop(self) -> None:
+        """Give up what an answer's reading waits for, if it does; any thread."""
+        self._templates.cancel()
+
+    def end(self) -> None:
+        """End what belongs to this; any thread."""
+        self._templates.close()
 
     # -- in the engine's thread -------------------------------------------------------
 
@@ -97,7 +108,7 @@ class ReadingAlong:
                     ),
                 )
                 side = side_of(choice, model)
-                events = open_second_side(engine, side, options, self._load_file)
+                events = open_second_side(engine, side, options, self._templates, self._load_file)
                 self._second = self._follow(engine, events, unwanted)
             self._name = str(choice)
         except UrialError as error:
@@ -175,7 +186,7 @@ class Reader:
         self._question = question
         self._tell = tell
 
-    def watch(self, exchanges: Sequence[tuple[str, Turn]]) -> Watch | None:
+    def watch(self, exchanges: Sequence[Exchanged]) -> Watch | None:
         """What the second side is shown; None, and why, where it can't be shown this."""
         try:
             with explaining():

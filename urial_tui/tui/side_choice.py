@@ -41,8 +41,8 @@ def side_of(choice: SideChoice, model: ModelFile) -> Side:
         PreambleError: There is no such preamble.
     """
     # These bring numpy along, which nobody should wait for who only chats.
-    from urial_tui.compare.contexts import Context, find_context
     from urial_tui.compare.sides import Side
+    from urial_tui.prompting.context import Context, find_context
 
     context = (
         find_context(choice.context)

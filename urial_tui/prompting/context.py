@@ -1,0 +1,76 @@
+"""What a side is shown in front of the compared text.
+
+A context turns questions into segments: `chat` renders the model's own template, a preamble
+(zero-shot included) its text and its open turns, `raw` nothing but the questions. `same` is no
+context of its own: the side gets the other side's token ids. The choice changes every
+number of a comparison, so each result carries the contexts that it was made with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from urial_tui.engine.protocol import StopRules, TextSegment, Turn
+from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.prompting.render import close_text
+from urial_tui.prompting.stops import stop_rules
+from urial_tui.prompting.templates.protocol import TEMPLATE, Piece
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """A side's context. `name` is what the user chose; `preamble` is set for preambles."""
+
+    name: str
+    preamble: Preamble | None = None
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the side takes the other side's token ids."""
+        return self.name == "same"
+
+
+def find_context(name: str) -> Context:
+    """The context of a name: chat, raw, same, or a preamble's name or file.
+
+    Raises:
+        PreambleError: There is no such preamble.
+    """
+    if name in ("chat", "raw", "same"):
+        return Context(name=name)
+    preamble = find_preamble(name)
+    return Context(name=preamble.name, preamble=preamble)
+
+
+def answer_rules(context: Context) -> tuple[StopRules, str]:
+    """(stop rules, text that closes an answer) of a context; a chat ends with its own token."""
+    if context.preamble is None:
+        return StopRules(), ""
+    return stop_rules(context.preamble), close_text(context.preamble)
+
+
+def segments(pieces: Iterable[Piece]) -> Turn:
+    """A rendered chat as the engine takes it.
+
+    What anybody typed or a model wrote is text, even where it looks like a control token; only
+    what the template wrote itself is read for those. The template's spaces in front of a text,
+    and its line ends behind one, go with the text: tokenisers put them together, so that a cut
+    there would make other tokens of the same context.
+    """
+    cut: list[Piece] = []
+    for piece in pieces:
+        owner, text = piece
+        if cut and (cut[-1].owner == TEMPLATE) != (owner == TEMPLATE):
+            before = cut[-1].text
+            if owner == TEMPLATE:
+                stay = len(text) - len(text.lstrip())
+                moved = text[: text.rfind("\n", 0, stay) + 1]
+                cut[-1] = Piece(cut[-1].owner, before + moved)
+                text = text[len(moved) :]
+            else:
+                kept = before.rstrip(" ")
+                cut[-1] = Piece(TEMPLATE, kept)
+                text = before[len(kept) :] + text
+        cut.append(Piece(owner, text))
+    return tuple(TextSegment(text=text, special=owner == TEMPLATE) for owner, text in cut if text)

@@ -1,0 +1,150 @@
+"""A whole conversation in a side's context: a preamble, and turns behind it.
+
+A turn is a question and its answer; the last one is open, and ends where its answer starts. The
+turns are cut so that the oldest may leave the context and what stays is still a conversation of
+the same form. What a user typed is text, even where it looks like a control token; an answer
+is given as segments, so that its own tokens can stand in where it stands unchanged.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from urial_tui.engine.protocol import ModelInfo, Segment, TextSegment, Turn
+from urial_tui.errors import UsageError
+from urial_tui.prompting.context import Context, segments
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.render import close_text, open_turn, preamble_text
+from urial_tui.prompting.templates.protocol import TEMPLATE, Piece
+from urial_tui.prompting.templates.renderer import TemplateRenderer, refused
+
+
+class Exchanged(NamedTuple):
+    """A question and its answer, as text and as segments; none where it is still to be written.
+
+    The last one's answer is what it starts with, if anything.
+    """
+
+    query: str
+    text: str = ""
+    answer: Turn = ()
+
+
+class Shown(NamedTuple):
+    """What a side is shown: a preamble (without BOS) and the turns behind it."""
+
+    preamble: Turn
+    turns: tuple[Turn, ...]
+
+    @property
+    def context(self) -> Turn:
+        """All of it as one: the segments that stand in front of the answer."""
+        return (*self.preamble, *(segment for turn in self.turns for segment in turn))
+
+
+def render_conversation(
+    context: Context, exchanges: Sequence[Exchanged], model: ModelInfo, templates: TemplateRenderer
+) -> Shown:
+    """A conversation in a context; the last exchange is the open one.
+
+    Raises:
+        ModelError: The model has no chat template, or it can't be rendered.
+        UsageError: `same` has no segments of its own.
+    """
+    if context.is_same:
+        raise UsageError("The context `same` needs another side to copy.", "Choose another one.")
+    if context.preamble is not None:
+        return _in_format(context.preamble, exchanges)
+    if context.name == "raw":
+        turns = tuple((*_text(exchange.query), *exchange.answer) for exchange in exchanges)
+        return Shown((), turns)
+    return _in_chat(exchanges, model, templates)
+
+
+def _in_format(preamble: Preamble, exchanges: Sequence[Exchanged]) -> Shown:
+    *closed, last = exchanges
+    close = close_text(preamble)
+    turns = [
+        (*_text(open_turn(preamble, exchange.query)), *exchange.answer, *_text(close))
+        for exchange in closed
+    ]
+    return Shown(_text(preamble_text(preamble)), (*turns, _text(open_turn(preamble, last.query))))
+
+
+def _in_chat(
+    exchanges: Sequence[Exchanged], model: ModelInfo, templates: TemplateRenderer
+) -> Shown:
+    contents = [content for query, text, _ in exchanges for content in (query, text)][:-1]
+    pieces = templates.render(model, contents)
+    if not any(content.strip() for content in contents):
+        # Nothing shows where the question is, so nothing of it can be cut.
+        return Shown((), (segments(pieces),))
+    preamble, *turns = _cut(pieces, _starts(pieces, contents, model), _opening(model, templates))
+    written = {
+        2 * number + 1: (text, answer) for number, (_, text, answer) in enumerate(exchanges[:-1])
+    }
+    shown = [_with_tokens(turn, written) for turn in turns]
+    shown[-1] = (*shown[-1], *exchanges[-1].answer)
+    return Shown(segments(preamble), tuple(shown))
+
+
+def _starts(pieces: Sequence[Piece], contents: Sequence[str], model: ModelInfo) -> list[int]:
+    """Where the questions start among the pieces."""
+    order = [piece.owner for piece in pieces]
+    there = set(order)
+    for owner, content in enumerate(contents):
+        if owner not in there and (content.strip() or owner % 2 == 0):
+            raise refused(model, "leaves a part of the conversation out")
+    starts = [order.index(owner) for owner in range(0, len(contents), 2)]
+    turns = [owner // 2 for owner in order if owner != TEMPLATE]
+    if turns != sorted(turns):
+        raise refused(model, "puts the conversation into another order")
+    return starts
+
+
+def _cut(pieces: Sequence[Piece], starts: Sequence[int], opening: str) -> list[list[Piece]]:
+    """The pieces of a preamble and of each turn, which starts with what opens a question."""
+    parts: list[list[Piece]] = []
+    head: list[Piece] = []
+    for start, end in itertools.pairwise((0, *starts, len(pieces))):
+        part = [*head, *pieces[start:end]]
+        head = []
+        if end < len(pieces) and opening and part and part[-1].owner == TEMPLATE:
+            text = part[-1].text
+            if text.endswith(opening):
+                part[-1] = Piece(TEMPLATE, text.removesuffix(opening))
+                head = [Piece(TEMPLATE, opening)]
+        parts.append(part)
+    return parts
+
+
+def _opening(model: ModelInfo, templates: TemplateRenderer) -> str:
+    """What a template puts in front of each question, the first one and the others alike."""
+    contents = ("1", "2", "3")
+    pieces = templates.render(model, contents)
+    first, later = (
+        pieces[start - 1].text if start and pieces[start - 1].owner == TEMPLATE else ""
+        for start in _starts(pieces, contents, model)
+    )
+    pairs = zip(reversed(first), reversed(later), strict=False)
+    same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return first[len(first) - same :]
+
+
+def _with_tokens(pieces: Sequence[Piece], written: Mapping[int, tuple[str, Turn]]) -> Turn:
+    """A turn in which an answer that stands unchanged is what it was written as."""
+    turn: list[Segment] = []
+    for is_answer, group in itertools.groupby(pieces, lambda piece: piece.owner in written):
+        if not is_answer:
+            turn += segments(group)
+            continue
+        for piece in group:
+            text, answer = written[piece.owner]
+            turn += answer if piece.text == text else segments([piece])
+    return tuple(turn)
+
+
+def _text(text: str) -> Turn:
+    return (TextSegment(text=text),) if text else ()

@@ -19,14 +19,14 @@ from urial_tui.engine.client import Engine
 from urial_tui.engine.protocol import EngineOptions
 from urial_tui.processor import processor_name
 from urial_tui.prompting.context import find_context
+from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 
 def test_it_tells_files_program_and_limits(llama_gguf: Path) -> None:
     base, aligned = (Side(name="m", path=llama_gguf, context=find_context("raw")) for _ in range(2))
-    with Engine() as engine:
-        comparison = Comparison(
-            engine, base, aligned, options=EngineOptions(kv_type="q8_0", threads=1, n_ctx=512)
-        )
+    options = EngineOptions(kv_type="q8_0", threads=1, n_ctx=512)
+    with Engine() as engine, TemplateRenderer() as templates:
+        comparison = Comparison(engine, base, aligned, options=options, templates=templates)
         for _ in comparison.open():
             pass
         found = provenance(comparison, limits={"max_tokens": 7}, command=["urial", "a question"])

@@ -250,7 +250,7 @@ def _decode(
     """Choose tokens and evaluate them until something ends the answer."""
     vocab = loaded.model.vocab
     context = loaded.context
-    governor = loaded.thread_governor()
+    governor = loaded.governor
     threads = governor.threads
     next_emit = 0.0
     clock = time.perf_counter

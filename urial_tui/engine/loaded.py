@@ -82,6 +82,7 @@ class LoadedModel:
 
         self._forced: Context | None = None
         self._batch_threads: dict[int, BatchThreads] = {}
+        self.governor = ThreadGovernor(command.options.threads or physical_cores())
         self.adapter: Adapter | None = None
         # The pages that are hashed are those that are loaded.
         readings = [Reading(contents, Path(file)) for file in (path, command.adapter) if file]
@@ -305,10 +306,6 @@ class LoadedModel:
             else:
                 self.cache.extend(branch, tokens)
                 return
-
-    def thread_governor(self) -> ThreadGovernor:
-        """A governor that starts from the configured number of threads."""
-        return ThreadGovernor(self.info.threads)
 
     def batch_threads(self, share: int) -> BatchThreads:
         """The threads for forced batches, of which `share` are evaluated at the same time."""

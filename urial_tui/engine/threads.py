@@ -78,7 +78,9 @@ class ThreadGovernor:
 
     Feed it each token's time. When the mean of a window is `SLOW` times the best mean seen,
     half the threads are tried for a window; the better number is kept, and the full number
-    is tried again after `RETRY` seconds. Results don't depend on the number of threads.
+    is tried again after `RETRY` seconds. It belongs to a context for as long as that lives, since
+    what is fast is known only from before. Results don't depend on the number of threads
+    (`limits.flash_attention`).
     """
 
     WINDOW = 16

@@ -128,7 +128,7 @@ def test_where_the_tokens_are_not_known_the_text_stands_for_them(
     trace = traced(conversation, edited)
     assert trace.tokens == (TextSegment(text="Two"),)
     assert (trace.own_tokens, trace.own_sampling, trace.sampling) == (False, False, PRESENT)
-    other = msgspec.structs.replace(INFO, size=INFO.size + 1)
+    other = msgspec.structs.replace(INFO, content="another file of the name")
     trace = trace_of(conversation, written, other, PRESENT)
     assert trace.tokens == (TextSegment(text="One."),)
     assert (trace.own_tokens, trace.own_sampling) == (False, True)

@@ -14,6 +14,7 @@ by about 1e-4, which is what a good quantisation does.
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 from pathlib import Path
@@ -125,7 +126,10 @@ class SpillReader:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file = open_regular(path)
+            # Rows are read once, each in a piece: a buffer would copy them, and go on giving what
+            # the file has lost.
+            with open_regular(path) as opened:
+                self._file = io.FileIO(os.dup(opened.fileno()), "rb")
         except OSError as error:
             raise _unreadable(reason(error)) from error
         try:

@@ -27,6 +27,11 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     question_place: Place = (1, 1)
     answer_place: Place = (1, 1)
 
+    @property
+    def tokens(self) -> int:
+        """How many tokens both take, as far as that is known."""
+        return sum(len(turn.ids or ()) for turn in (self.question, self.answer) if turn)
+
 
 class TurnTree:
     """Turns by their ids, and the current leaf.

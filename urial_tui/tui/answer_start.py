@@ -19,6 +19,12 @@ class Start(NamedTuple):
     sampling: Sampling
     prefix: Turn = ()
 
+    @property
+    def doing(self) -> str:
+        """What to say while it is written: also how it is drawn, where that is not greedily."""
+        temperature = self.sampling.temperature
+        return f"writing at temperature {temperature:g}" if temperature else "writing"
+
 
 def by_chance(sampling: Sampling) -> tuple[Sampling, str]:
     """The same sampling, or one that is not greedy and what to say of that ("" where the same)."""

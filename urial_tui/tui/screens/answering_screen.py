@@ -90,8 +90,8 @@ class AnsweringScreen(EngineScreen):
         self._waiting: Start | None = None
         """How the answer starts whose question waits for the engine."""
         self._answer: AnswerView | None = None
-        self._temperature = 0.0
-        """How the answer that is written is drawn; 0 takes the likeliest token each time."""
+        self._doing = "writing"
+        """What to say while the answer is written."""
         self._read = 0
         """Tokens in the context when the answer started."""
         self._growth: AnswerGrew | None = None
@@ -179,7 +179,7 @@ class AnsweringScreen(EngineScreen):
 
     def _start_answer(self, start: Start) -> None:
         self._waiting = None
-        self._temperature = start.sampling.temperature
+        self._doing = start.doing
         self.show_status(state="reading")
         self.engine.answer(
             self.conversation, start.sampling, self.settings.chat.max_tokens, start.prefix
@@ -363,8 +363,7 @@ class AnsweringScreen(EngineScreen):
         """The question has been read."""
         if event.question_id == self._asking:
             self._read = event.used
-            how = f" at temperature {self._temperature:g}" if self._temperature else ""
-            self.show_status(used=event.used, state=f"writing{how}", rate=0.0, reused=event.reused)
+            self.show_status(used=event.used, state=self._doing, rate=0.0, reused=event.reused)
 
     @on(AnswerGrew)
     def show_growth(self, event: AnswerGrew) -> None:
@@ -417,9 +416,7 @@ class AnsweringScreen(EngineScreen):
         exchanges = self.conversation.exchanges
         if event.question_id != self._asking or len(exchanges) < 2:
             return
-        last = exchanges[-1]
-        length = sum(len(turn.ids or ()) for turn in (last.question, last.answer) if turn)
-        full = event.room < length
+        full = event.room < exchanges[-1].tokens
         if full and not self._warned:
             self.notify(
                 "The context is nearly full: with one of the next questions the oldest turns "

@@ -5,10 +5,12 @@ Part of the native wrapping (see `llama`): what is passed on has been checked.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from urial_tui.engine.batch_progress import BatchProgress
 from urial_tui.engine.limits import FULL_WINDOWS, ContextSize
 from urial_tui.engine.llama import Adapter, LoadError, Model, first_error, forget_errors, lib
 from urial_tui.engine.patience import INTERRUPTIBLE
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
 KV_TYPES: dict[str, int] = {"f16": 1, "q8_0": 8, "q4_0": 2}
 """ggml_type numbers (ggml.h)."""
+
+
+_NEVER = lib.ggml_abort_callback()
+"""No abort callback."""
 
 
 class NoSlot(Exception):
@@ -93,6 +99,9 @@ class Context:
         for index in range(self.n_batch):
             self._batch.n_seq_id[index] = 1
             self._batch.logits[index] = 0
+        self._layers = model.n_layer
+        self._flag: AbortFlag | None = None
+        self._progress: BatchProgress | None = None
         self._rows = 0
         self._row: npt.NDArray[np.float32] | None = None
         self._row_address = 0
@@ -167,7 +176,11 @@ class Context:
 
     def _run(self, rows: int) -> None:
         self._rows = 0
+        if self._progress is not None:
+            self._progress.begin()
         status = lib.llama_decode(self.handle, self._batch)
+        if self._progress is not None:
+            self._progress.end(whole=status == 0)
         if status == 0:
             self._rows = rows
         elif status == 1:
@@ -211,8 +224,29 @@ class Context:
 
     def set_abort_flag(self, flag: AbortFlag) -> None:
         """Let `flag` stop a running `decode` where the platform allows it."""
-        if flag.callback is not None:
-            lib.llama_set_abort_callback(self.handle, flag.callback, flag.address)
+        self._flag = flag
+        self._progress = BatchProgress(flag, self._layers)
+        self._poll = lib.ggml_abort_callback(self._progress.poll)
+        lib.llama_set_abort_callback(self.handle, flag.callback or _NEVER, flag.address)
+
+    @contextlib.contextmanager
+    def telling(self, listener: Callable[[int], None]) -> Generator[None, None, None]:
+        """While this lasts, tell now and then how many tokens of a running batch are done.
+
+        What `listener` raises ends the evaluation and is raised by `decode`. The flag has to be set
+        before.
+        """
+        assert self._flag is not None
+        assert self._progress is not None
+        self._progress.listen(lambda share: listener(int(share * self._batch.n_tokens)))
+        lib.llama_set_abort_callback(self.handle, self._poll, None)
+        try:
+            yield
+        finally:
+            self._progress.listen(None)
+            lib.llama_set_abort_callback(
+                self.handle, self._flag.callback or _NEVER, self._flag.address
+            )
 
     # -- memory (see kv.py for when each may be called) -------------------------------
 

@@ -79,6 +79,7 @@ class KVCache:
         self._n_swa = n_swa
         self.pinned: tuple[int, ...] = ()
         self._pinned_ready = False
+        self._begun: tuple[int, ...] = ()
         self._branch = Branch(_BRANCH)
         self._checkpoints = [Branch(sequence) for sequence in range(_BRANCH + 1, sequences)]
         self._clock = 0
@@ -92,10 +93,25 @@ class KVCache:
     def reset(self) -> None:
         """Forget everything and empty the memory."""
         self._memory.clear()
-        self.pinned = ()
+        self.pinned = self._begun = ()
         self._pinned_ready = False
         for branch in (self._branch, *self._checkpoints):
             branch.tokens, branch.ends, branch.used = [], [], 0
+
+    def leave(self, tokens: Sequence[int]) -> None:
+        """An evaluation of a preamble was stopped behind `tokens`, its whole runs; keep those."""
+        self._begun = tuple(tokens)
+        whole = self._trimmable and self._memory.remove(PINNED, len(tokens), -1)
+        if not (whole and self._memory.last_position(PINNED) + 1 == len(tokens)):
+            self.reset()
+
+    def begun(self, tokens: Sequence[int]) -> int:
+        """How many of `tokens` are there from an evaluation that was stopped; 0: nothing is."""
+        held = len(self._begun)
+        if not held or self._begun != tuple(tokens[:held]):
+            self.reset()
+            return 0
+        return held
 
     def pin(self, tokens: Sequence[int]) -> None:
         """Record that sequence 0 now holds exactly `tokens` (evaluated or restored)."""

@@ -177,11 +177,11 @@ class LoadedModel:
                 f"The preamble has {len(tokens)} tokens, but the context holds only {n_ctx}.",
                 "Choose a shorter preamble, or raise the context setting.",
             )
-        self.cache.reset()
         key = self._state_key(tokens)
         kept = len(tokens) >= MIN_TOKENS
         state = self._store.load(key) if kept else None
         if state is not None:
+            self.cache.reset()
             if self._restore(tokens, state):
                 return "disk"
             self._store.discard(key)
@@ -199,10 +199,13 @@ class LoadedModel:
         return "computed"
 
     def _compute(self, tokens: list[int], progress: Callable[[int, int], None]) -> bytearray:
-        """Evaluate a preamble in the empty memory: its state. The memory is empty again then."""
+        """Evaluate a preamble, or the rest of one that was begun: its state.
+
+        The memory is empty then. Where it was stopped, it holds the runs that were done.
+        """
+        position = self.cache.begun(tokens)
         if not tokens:
             return bytearray()
-        position = 0
 
         def evaluate(part: Sequence[int]) -> None:
             nonlocal position
@@ -211,10 +214,17 @@ class LoadedModel:
 
         ends = runs(0, [len(tokens)], self.context.n_batch)
         try:
-            prefill(evaluate, tokens, 0, ends, lambda done: progress(done, len(tokens)))
-            return self.context.save_sequence(PINNED)
-        finally:
+            with self.context.telling(lambda done: progress(position + done, len(tokens))):
+                prefill(evaluate, tokens, position, ends, lambda done: progress(done, len(tokens)))
+            state = self.context.save_sequence(PINNED)
+        except Aborted:
+            self.cache.leave(tokens[:position])
+            raise
+        except BaseException:
             self.cache.reset()
+            raise
+        self.cache.reset()
+        return state
 
     def _restore(self, tokens: Sequence[int], state: bytearray) -> bool:
         """Put a state into the empty memory; where it does not fit, the memory is empty again."""
@@ -273,7 +283,8 @@ class LoadedModel:
             self.evaluate(branch, part)
             self.cache.settle(branch)
 
-        prefill(evaluate, tokens, len(branch.tokens), ends, progress)
+        with self.context.telling(lambda done: progress(len(branch.tokens) + done)):
+            prefill(evaluate, tokens, len(branch.tokens), ends, progress)
 
     def evaluate(self, branch: Branch, tokens: Sequence[int]) -> None:
         """Evaluate up to one batch at the end of a branch, making room where that is needed.

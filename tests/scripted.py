@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from urial_tui.engine.protocol import (
+    Device,
     EngineOptions,
     Event,
     Finished,
@@ -152,6 +153,13 @@ class ScriptedEngine:
 
     def enqueue_trace(self, *steps: Step) -> None:
         self._traces.append(steps)
+
+    pid = None
+    cards: tuple[Device, ...] = ()
+
+    def devices(self) -> tuple[Device, ...]:
+        self.alive = True
+        return self.cards
 
     def start(self) -> None:
         self.alive = True

@@ -16,9 +16,9 @@ from tests.test_faults import QUESTION, assert_sentence
 from urial_tui.engine.client import Engine
 from urial_tui.engine.protocol import EngineOptions, Notice
 from urial_tui.errors import EngineError, ModelError
-from urial_tui.models.fit import memory_need
 from urial_tui.models.header import check_gguf, inspect_header, model_parts
 from urial_tui.models.loading import load
+from urial_tui.models.memory_need import memory_need
 
 OPTIONS = EngineOptions(n_ctx=512, threads=1)
 U16, U32, I32, F32, BOOL, STRING = 2, 4, 5, 6, 7, 8
@@ -342,7 +342,7 @@ def test_a_model_in_parts_is_loaded_and_counted_whole(parts: list[Path], engine:
     found = model_parts(parts[0])
     assert [part.path for part in found] == parts
     assert [part.size for part in found] == [path.stat().st_size for path in parts]
-    need = memory_need(parts[0], check_gguf(parts[0]), n_ctx=256, kv_type="f16")
+    need = memory_need(parts[0], check_gguf(parts[0]), OPTIONS)
     assert need.weights == sum(path.stat().st_size for path in parts)
 
 

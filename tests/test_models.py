@@ -21,15 +21,15 @@ from hypothesis import strategies as st
 
 from tests import tinygguf
 from urial_tui import paths
-from urial_tui.engine.limits import context_tokens
+from urial_tui.engine.protocol import EngineOptions
 from urial_tui.errors import ModelError, SettingsError
-from urial_tui.memory import MachineMemory, machine_memory
 from urial_tui.models import catalogue as catalogue_module
 from urial_tui.models import demo
 from urial_tui.models.catalogue import CatalogueEntry, find_entry, load_catalogue
-from urial_tui.models.fit import check_fit, memory_need
+from urial_tui.models.fit import check_fit
 from urial_tui.models.gguf_file import MAX_STRINGS
 from urial_tui.models.header import check_gguf, compare_tokenizers, inspect_header
+from urial_tui.models.memory_need import memory_need
 from urial_tui.models.parts import part_paths
 from urial_tui.models.registry import list_models, resolve
 
@@ -743,7 +743,7 @@ def test_parts_of_a_split_model_have_to_be_together(tmp_path: Path) -> None:
     second.write_bytes(gguf([], [("t", (200,), 0, 0)], data=bytes(800)))
     assert inspect_header(first).parts == 2
     assert part_paths(first, 2) == [first, second]
-    need = memory_need(first, inspect_header(first), n_ctx=256, kv_type="f16")
+    need = memory_need(first, inspect_header(first), EngineOptions(n_ctx=256))
     assert need.weights == len(content) + second.stat().st_size
     renamed = tmp_path / "big.gguf"
     renamed.write_bytes(content)
@@ -795,7 +795,7 @@ def test_damaged_headers_give_a_sentence_or_a_header(
         with contextlib.suppress(ModelError):
             check(path)
     with contextlib.suppress(ModelError):
-        check_fit(path, n_ctx=0, kv_type="f16")
+        check_fit(path, EngineOptions(n_ctx=0))
     if not edits and end == len(SEED):
         assert inspect_header(path).parameters == 260
 
@@ -811,128 +811,3 @@ def test_random_bytes_behind_the_magic_give_a_sentence(
     path.write_bytes(struct.pack("<4sIQQ", b"GGUF", 3, tensors, keys) + tail)
     with pytest.raises(ModelError):
         inspect_header(path)
-
-
-# -- memory ----------------------------------------------------------------------------
-
-
-def test_the_kv_cache_of_the_demo_model_is_as_large_as_llama_cpp_makes_it(
-    demo_model: Path,
-) -> None:
-    # llama.cpp 0.3.36's log at 4096 cells: 12 + 60 MiB in f16, 6.375 + 31.875 MiB in q8_0.
-    header = check_gguf(demo_model)
-    assert memory_need(demo_model, header, n_ctx=4096, kv_type="f16").kv_cache == 72 << 20
-    assert memory_need(demo_model, header, n_ctx=4096, kv_type="q8_0").kv_cache == 38.25 * (1 << 20)
-
-
-def test_the_need_grows_with_the_context_alone_where_there_is_attention(
-    llama_gguf: Path, recurrent_gguf: Path
-) -> None:
-    def kv(path: Path, n_ctx: int) -> int:
-        return memory_need(path, check_gguf(path), n_ctx=n_ctx, kv_type="f16").kv_cache
-
-    # 2 layers, 2 KV heads, 32 elements for keys and for values, 2 bytes each.
-    assert kv(llama_gguf, 512) == 512 * 2 * 2 * (32 + 32) * 2
-    assert kv(llama_gguf, 1024) == 2 * kv(llama_gguf, 512)
-    assert kv(recurrent_gguf, 1024) == 0
-    need = memory_need(recurrent_gguf, check_gguf(recurrent_gguf), n_ctx=512, kv_type="f16")
-    assert need.state > 0
-
-
-def test_layers_may_differ(tmp_path: Path) -> None:
-    keys = [
-        ARCHITECTURE,
-        ("llama.block_count", 4, struct.pack("<I", 3)),
-        ("llama.embedding_length", 4, struct.pack("<I", 64)),
-        ("llama.attention.head_count", 4, struct.pack("<I", 4)),
-        ("llama.attention.head_count_kv", 9, struct.pack("<IQ3I", 4, 3, 0, 2, 4)),
-    ]
-    path = tmp_path / "x.gguf"
-    path.write_bytes(gguf(keys))
-    need = memory_need(path, check_gguf(path), n_ctx=256, kv_type="f16")
-    assert need.kv_cache == 256 * 6 * (16 + 16) * 2
-
-
-def test_the_context_is_the_engine_s_where_none_is_asked_for() -> None:
-    assert context_tokens(0, 32_768) == 8192
-    assert context_tokens(0, 2048) == 2048
-    assert context_tokens(0, None) == 8192
-    assert context_tokens(1000, 2048) == 1024
-    assert context_tokens(4096, 2048) == 2048, "no more than the model was trained on"
-
-
-def test_a_model_that_does_not_fit_is_refused_with_numbers(llama_gguf: Path) -> None:
-    with pytest.raises(ModelError) as caught:
-        check_fit(llama_gguf, n_ctx=4096, kv_type="f16", memory=MachineMemory(total=50_000_000))
-    assert "0.1 GB" in caught.value.message
-    assert "4096 tokens" in caught.value.message
-    assert "smaller model" in caught.value.hint
-
-
-def test_a_context_that_would_fit_is_offered_and_fits(tmp_path: Path) -> None:
-    llama_gguf = tinygguf.write_llama(tmp_path / "long.gguf", n_ctx_train=2_000_000)
-    memory = MachineMemory(total=200_000_000)
-    with pytest.raises(ModelError) as caught:
-        check_fit(llama_gguf, n_ctx=1_000_000, kv_type="f16", memory=memory)
-    words = caught.value.hint.split()
-    offered = int(words[words.index("to") + 1])
-    assert check_fit(llama_gguf, n_ctx=offered, kv_type="f16", memory=memory) == ""
-    with pytest.raises(ModelError):
-        check_fit(llama_gguf, n_ctx=offered + 512, kv_type="f16", memory=memory)
-
-
-def test_less_free_memory_than_needed_is_only_a_warning(llama_gguf: Path) -> None:
-    memory = MachineMemory(total=10**12, available=10_000_000)
-    warning = check_fit(llama_gguf, n_ctx=4096, kv_type="f16", memory=memory)
-    assert "may be slow" in warning
-    assert check_fit(llama_gguf, n_ctx=4096, kv_type="f16", memory=MachineMemory()) == ""
-    assert (
-        check_fit(llama_gguf, n_ctx=4096, kv_type="f16", memory=memory, device_memory=10**10) == ""
-    )
-
-
-def write_tree(root: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-
-
-MEMINFO = "MemTotal:       1000000 kB\nMemFree:        100 kB\nMemAvailable:   600000 kB\n"
-
-
-def test_memory_is_the_machine_s(tmp_path: Path) -> None:
-    write_tree(tmp_path, {"proc/meminfo": MEMINFO})
-    assert machine_memory(tmp_path) == MachineMemory(total=1_024_000_000, available=614_400_000)
-
-
-def test_memory_is_the_control_group_s_where_that_is_less(tmp_path: Path) -> None:
-    write_tree(
-        tmp_path,
-        {
-            "proc/meminfo": MEMINFO,
-            "proc/self/cgroup": "0::/a/b\n",
-            "sys/fs/cgroup/a/b/memory.max": "max\n",
-            "sys/fs/cgroup/a/memory.max": "400000000\n",
-            "sys/fs/cgroup/a/memory.current": "300000000\n",
-            "sys/fs/cgroup/a/memory.stat": "inactive_file 100000000\nactive_file 50000000\n",
-        },
-    )
-    assert machine_memory(tmp_path) == MachineMemory(total=400_000_000, available=250_000_000)
-
-
-def test_memory_is_unknown_where_the_files_are_damaged(tmp_path: Path) -> None:
-    write_tree(
-        tmp_path,
-        {
-            "proc/meminfo": "MemTotal: lots\n",
-            "proc/self/cgroup": "1:name=x:/\n",
-            "sys/fs/cgroup/memory.max": "many\n",
-        },
-    )
-    assert machine_memory(tmp_path) == MachineMemory()
-
-
-def test_this_machine_s_memory_is_known() -> None:
-    memory = machine_memory()
-    assert memory.total is not None
-    assert memory.total > 100_000_000

@@ -36,6 +36,46 @@ def machine_memory(root: Path = Path("/")) -> MachineMemory:
         return MachineMemory()
 
 
+def memory_now(*, leaving: int | None = None, root: Path = Path("/")) -> MachineMemory:
+    """What there is beside the workers that this process has started.
+
+    Files that they have mapped are read for every token, and the system calls those pages
+    available all the same: they count as taken here.
+
+    Args:
+        leaving: The id of a worker whose models are given back first; nothing of it counts.
+        root: Where /proc and /sys are, for tests.
+    """
+    memory = machine_memory(root)
+    available = memory.available
+    if available is None:
+        return memory
+    for pid in _children(root):
+        table = control_groups.table(root / f"proc/{pid}/smaps_rollup")
+        if pid == leaving:
+            available += 1024 * table.get("Pss_Anon", 0)
+        else:
+            available -= 1024 * table.get("Pss_File", 0)
+    total = available if memory.total is None else memory.total
+    return MachineMemory(total=memory.total, available=max(0, min(available, total)))
+
+
+def resident_anonymous(root: Path = Path("/")) -> int:
+    """Bytes of memory that this process has for itself, 0 where the system does not say."""
+    return 1024 * control_groups.table(root / "proc/self/status").get("RssAnon", 0)
+
+
+def _children(root: Path) -> list[int]:
+    """Ids of the processes that this one has started and that still run."""
+    found = []
+    for path in (root / "proc/self/task").glob("*/children"):
+        try:
+            found += [int(word) for word in path.read_text().split() if word.isdecimal()]
+        except OSError:
+            continue
+    return found
+
+
 def _linux_memory(root: Path) -> MachineMemory:
     info = control_groups.table(root / "proc/meminfo")
     total = _times_1024(info.get("MemTotal"))

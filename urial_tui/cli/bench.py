@@ -85,7 +85,7 @@ def bench(
         progress=lambda done, total: progress.show(f"Unpacking the model: {done / total:.0%}"),
     )
     for warning in (
-        check_fit(resolved.path, n_ctx=options.n_ctx, kv_type=options.kv_type),
+        check_fit(resolved.path, options),
         busy_warning(load_average(), os.cpu_count() or 1),
     ):
         if warning:

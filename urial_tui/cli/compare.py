@@ -303,8 +303,7 @@ class _Run:
 
         if self._options["memory"] != "auto":
             return bool(self._options["memory"] == "one")
-        paths = {base.path, aligned.path}
-        return not fit_together(paths, n_ctx=options.n_ctx, kv_type=options.kv_type)
+        return not fit_together([(aligned.path, "aligned"), (base.path, "base")], options)
 
     def _side(self, name: str) -> Side:
         from urial_tui.compare.sides import Side

@@ -274,7 +274,12 @@ class Comparison:
 
     def _load_side(self, side: Side, slot: Slot) -> Iterator[Event]:
         yield from load(
-            self._engine, side.path, adapter=side.adapter, options=self._options, slot=slot
+            self._engine,
+            side.path,
+            adapter=side.adapter,
+            options=self._options,
+            slot=slot,
+            purpose="aligned" if side is self.aligned else "base",
         )
         info = self._engine.info if slot == "main" else self._engine.second_info
         assert info is not None

@@ -24,6 +24,7 @@ from urial_tui.engine.connection import Connection, Request
 from urial_tui.engine.patience import stop_within
 from urial_tui.engine.process import Launch, WorkerProcess
 from urial_tui.engine.protocol import (
+    Device,
     EngineOptions,
     Event,
     Generate,
@@ -225,6 +226,15 @@ class Engine:
             EngineError: The process can't be started.
         """
         self._line.start()
+
+    def devices(self) -> tuple[Device, ...]:
+        """What the worker computes on; it is started where it does not run.
+
+        Raises:
+            EngineError: It can't be started, or another request runs.
+            EngineDied: It ended.
+        """
+        return self._line.devices()
 
     def watch(self, listener: Callable[[], None]) -> None:
         """Have `listener` called at the end of each worker that is started from now on.

@@ -20,6 +20,7 @@ from urial_tui.engine.protocol import (
     VERSION,
     Cancel,
     Command,
+    Device,
     Event,
     Failed,
     Finished,
@@ -86,6 +87,7 @@ class Connection:
         self._process: Process | None = None
         self._on_end: Callable[[], None] = lambda: None
         self._ready = False
+        self._devices: tuple[Device, ...] = ()
         self._loads = Loads()
         self._current: Request | None = None
         self._patience = Patience(0.0)
@@ -121,6 +123,23 @@ class Connection:
             return
         self._discard()
         self._process = self._launch(self._on_end)
+
+    def devices(self) -> tuple[Device, ...]:
+        """What the worker computes on, as it said when it was up; it is started if need be.
+
+        Raises:
+            EngineError: It can't be started, or a request runs.
+            EngineDied: It ended.
+        """
+        self.start()
+        if not self._request.acquire(blocking=False):
+            raise EngineError("The engine is busy with another request.", "Wait, or stop it first.")
+        try:
+            for _ in self._await_ready():
+                pass
+        finally:
+            self._request.release()
+        return self._devices
 
     def watch(self, listener: Callable[[], None]) -> None:
         """Have `listener` called, in a thread of its own, at the end of workers still to start."""
@@ -265,6 +284,7 @@ class Connection:
                 "Install urial-tui again.",
             )
         self._ready = True
+        self._devices = event.devices
 
     # -- the line -------------------------------------------------------------------
 

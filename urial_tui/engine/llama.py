@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from urial_tui.engine.huge_pages import MappedWeights
+from urial_tui.engine.protocol import Device
 from urial_tui.engine.worker_log import WARNING
 
 
@@ -114,8 +115,8 @@ def supports_gpu_offload() -> bool:
     return bool(lib.llama_supports_gpu_offload())
 
 
-def devices() -> list[tuple[str, str, str, int]]:
-    """(name, description, kind, total memory in bytes) of each device the library sees."""
+def devices() -> tuple[Device, ...]:
+    """The devices that the library sees."""
     try:
         from ctypes import c_char_p, c_int, c_size_t, c_void_p
 
@@ -140,16 +141,20 @@ def devices() -> list[tuple[str, str, str, int]]:
             free, total = c_size_t(0), c_size_t(0)
             ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
             found.append(
-                (
-                    (ggml.ggml_backend_dev_name(device) or b"").decode("utf-8", "replace"),
-                    (ggml.ggml_backend_dev_description(device) or b"").decode("utf-8", "replace"),
-                    kinds.get(ggml.ggml_backend_dev_type(device), "other"),
-                    int(total.value),
+                Device(
+                    name=_text(ggml.ggml_backend_dev_name(device)),
+                    description=_text(ggml.ggml_backend_dev_description(device)),
+                    kind=kinds.get(ggml.ggml_backend_dev_type(device), "other"),
+                    memory_total=int(total.value),
                 )
             )
     except (AttributeError, OSError, ImportError, FileNotFoundError):
-        return []
-    return found
+        return ()
+    return tuple(found)
+
+
+def _text(given: bytes | None) -> str:
+    return (given or b"").decode("utf-8", "replace")
 
 
 class LoadError(Exception):

@@ -28,7 +28,6 @@ from urial_tui.engine.limits import (
 from urial_tui.engine.llama import Adapter, LoadError, Model
 from urial_tui.engine.preamble_store import MIN_TOKENS, PreambleStore, StateKey
 from urial_tui.engine.protocol import (
-    Device,
     EngineOptions,
     LoadModel,
     ModelInfo,
@@ -435,10 +434,7 @@ class LoadedModel:
             content=content,
             adapter_content=adapter_content,
             library=library,
-            devices=tuple(
-                Device(name=name, description=description, kind=kind, memory_total=memory)
-                for name, description, kind, memory in llama.devices()
-            ),
+            devices=llama.devices(),
         )
 
 

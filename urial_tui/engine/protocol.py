@@ -217,6 +217,7 @@ class Ready(_Event, frozen=True, kw_only=True, tag="ready"):
 
     version: int
     library: str
+    devices: tuple[Device, ...] = ()
 
 
 class Notice(_Event, frozen=True, kw_only=True, tag="notice"):

@@ -310,7 +310,7 @@ def main() -> None:
     flag = AbortFlag()
     commands = Commands(commands_fd, flag)
     worker = Worker(events_fd, Path(sys.argv[1]), flag)
-    worker.emit(Ready(version=VERSION, library=llama.system_info()))
+    worker.emit(Ready(version=VERSION, library=llama.system_info(), devices=llama.devices()))
     while True:
         while not commands.waiting and worker.tidy():
             pass

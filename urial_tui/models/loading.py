@@ -6,15 +6,25 @@ damaged, no model that writes, or does not fit is refused before the library see
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from urial_tui.engine.protocol import EngineOptions, Event, KVType, Notice, Slot
+from urial_tui.engine.protocol import (
+    Device,
+    EngineOptions,
+    Event,
+    KVType,
+    ModelInfo,
+    Notice,
+    Slot,
+)
 from urial_tui.errors import ModelError
+from urial_tui.memory import memory_now
 from urial_tui.models.fit import check_fit
 from urial_tui.models.gguf_file import Header
 from urial_tui.models.header import inspect_adapter, inspect_header
+from urial_tui.models.memory_need import Purpose
 from urial_tui.models.shape import head_sizes
 from urial_tui.sanitize import sanitize_line
 
@@ -24,6 +34,17 @@ KV_BLOCK = 32
 
 class Loader(Protocol):
     """What loads a model (`engine.client.Engine` does)."""
+
+    second_info: ModelInfo | None
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, None when there is none."""
+        ...
+
+    def devices(self) -> Sequence[Device]:
+        """What the engine computes on; starts the worker where it does not run."""
+        ...
 
     def load(
         self,
@@ -60,8 +81,17 @@ def load(
     adapter: Path | None = None,
     options: EngineOptions,
     slot: Slot = "main",
+    purpose: Purpose | None = None,
 ) -> Generator[Event, None, None]:
     """Load a model: Notice?, then the engine's own events.
+
+    Args:
+        engine: Loads it.
+        path: The model file.
+        adapter: A LoRA adapter for it.
+        options: How it is loaded.
+        slot: Where to.
+        purpose: What for; by default to write answers, or in the second slot to read along.
 
     Raises:
         ModelError: Its file is damaged or holds no model that writes text, the adapter is not
@@ -73,10 +103,27 @@ def load(
     if adapter is not None:
         inspect_adapter(adapter, header)
     _check_kv_type(path, header, options.kv_type)
-    warning = check_fit(path, n_ctx=options.n_ctx, kv_type=options.kv_type)
+    purpose = purpose or ("chat" if slot == "main" else "watched")
+    warning = _check(engine, path, options, slot, purpose)
     if warning:
         yield Notice(id=0, message=warning)
     yield from engine.load(path, adapter=adapter, options=options, slot=slot)
+
+
+def _check(engine: Loader, path: Path, options: EngineOptions, slot: Slot, purpose: Purpose) -> str:
+    """As `check_fit`, which is told of graphics cards only where they could make a difference."""
+    # What the slot holds is given back before another model is loaded.
+    alone = slot == "main" and engine.second_info is None
+    memory = memory_now(leaving=engine.pid if alone else None)
+    try:
+        warning = check_fit(path, options, purpose, memory=memory, devices=())
+    except ModelError:
+        if not options.gpu_layers:
+            raise
+    else:
+        if not warning or not options.gpu_layers:
+            return warning
+    return check_fit(path, options, purpose, memory=memory, devices=engine.devices())
 
 
 def _check_kv_type(path: Path, header: Header, kv_type: KVType) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 
 from urial_tui.engine.protocol import EngineOptions
-from urial_tui.memory import MachineMemory, machine_memory
-from urial_tui.models.fit import check_fit, memory_need
+from urial_tui.memory import MachineMemory, memory_now
+from urial_tui.models.fit import check_fit
 from urial_tui.models.header import inspect_header
+from urial_tui.models.memory_need import memory_need
 
 
 class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,9 +44,9 @@ def summarise(
         ModelError: It is no model, is damaged, or does not fit into this machine.
     """
     header = inspect_header(path)
-    memory = memory or machine_memory()
-    warning = check_fit(path, n_ctx=options.n_ctx, kv_type=options.kv_type, memory=memory)
-    need = memory_need(path, header, n_ctx=options.n_ctx, kv_type=options.kv_type)
+    memory = memory or memory_now()
+    warning = check_fit(path, options, memory=memory)
+    need = memory_need(path, header, msgspec.structs.replace(options, gpu_layers=0))
     return ModelSummary(
         path=path,
         name=header.name or path.name,

@@ -56,7 +56,7 @@ class SidesQuestion(msgspec.Struct, frozen=True, kw_only=True):
 
 def fits_now(path: Path, options: EngineOptions) -> bool:
     """Whether the machine has room for one more model."""
-    return fit_together([path], n_ctx=options.n_ctx, kv_type=options.kv_type)
+    return fit_together([(path, "chat")], options)
 
 
 class SidesThread(JobThread[SideEngines]):

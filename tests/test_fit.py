@@ -1,0 +1,394 @@
+"""What models need of memory, what there is, and whether the one fits into the other."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests import tinygguf
+from tests.scripted import ScriptedEngine
+from tests.test_models import ARCHITECTURE, gguf
+from tools.synthetic import SHAPES, write_model
+from urial_tui.engine import llama
+from urial_tui.engine.client import Engine
+from urial_tui.engine.context import Context
+from urial_tui.engine.limits import (
+    ContextSize,
+    chat_size,
+    context_tokens,
+    forced_size,
+    watched_size,
+)
+from urial_tui.engine.protocol import Device, EngineOptions, KVType, TextSegment
+from urial_tui.errors import ModelError
+from urial_tui.memory import MachineMemory, machine_memory, memory_now
+from urial_tui.models import loading
+from urial_tui.models.fit import check_fit, fit_together, need_of
+from urial_tui.models.header import check_gguf
+from urial_tui.models.memory_need import buffers, memory_need
+
+GB = 1_000_000_000
+CARD = Device(name="CUDA0", description="A card", kind="gpu", memory_total=24 * GB)
+CPU = Device(name="CPU", description="A processor", kind="cpu", memory_total=16 * GB)
+SHARED = Device(name="Vulkan0", description="A laptop's", kind="integrated-gpu", memory_total=GB)
+SMALL = EngineOptions(n_ctx=256, gpu_layers=0)
+
+
+# -- what a model needs ------------------------------------------------------------------
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """What the native library says, while a test runs."""
+    lines: list[str] = []
+
+    @llama.lib.llama_log_callback  # type: ignore[untyped-decorator]
+    def listen(_level: int, text: bytes, _user_data: object) -> None:
+        lines.append(text.decode("utf-8", "replace"))
+
+    llama.initialise()
+    llama.lib.llama_log_set(listen, None)
+    yield lines
+    llama.initialise()
+
+
+@pytest.fixture(scope="module")
+def gguf_of(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A tiny model of each kind of memory, and two with the matrices of real ones."""
+    directory = tmp_path_factory.mktemp("kinds")
+    return {
+        "attention": tinygguf.write_llama(directory / "attention.gguf"),
+        "sliding-window": tinygguf.write_sliding_window(directory / "sliding-window.gguf"),
+        "recurrent": tinygguf.write_recurrent(directory / "recurrent.gguf"),
+        "llama-tiny": write_model(directory / "llama-tiny.gguf", SHAPES["llama-tiny"]),
+        "gemma-tiny": write_model(directory / "gemma-tiny.gguf", SHAPES["gemma-tiny"]),
+    }
+
+
+@pytest.mark.parametrize(("kv_type", "flash"), [("f16", False), ("f16", True), ("q8_0", True)])
+@pytest.mark.parametrize(
+    "size",
+    [chat_size(4096, 512), chat_size(2048, 64), watched_size(2048, 256), forced_size(2000)],
+    ids=["chat", "small-batches", "watched", "forced"],
+)
+@pytest.mark.parametrize(
+    "kind", ["attention", "sliding-window", "recurrent", "llama-tiny", "gemma-tiny"]
+)
+def test_the_estimate_is_what_llama_cpp_allocates(
+    gguf_of: dict[str, Path],
+    said: list[str],
+    kind: str,
+    size: ContextSize,
+    kv_type: KVType,
+    flash: bool,
+) -> None:
+    path = gguf_of[kind]
+    model = llama.Model(str(path), gpu_layers=0, progress=lambda _fraction: True)
+    said.clear()
+    Context(model, size, threads=1, kv_type=kv_type, flash_attention=flash).close()
+    model.close()
+    mebibytes = {"KV": 0.0, "RS": 0.0, "compute": 0.0}
+    for name, number in re.findall(r"(KV|RS|compute) buffer size = +([\d.]+) MiB", "".join(said)):
+        mebibytes[name] += float(number)
+    kv_cache, state, compute, _ = buffers(size, check_gguf(path), kv_type, flash=flash)
+    assert mebibytes["compute"] > 0
+    # The library prints two digits and aligns each tensor.
+    assert kv_cache / 2**20 == pytest.approx(mebibytes["KV"], abs=0.02)
+    assert state / 2**20 == pytest.approx(mebibytes["RS"], abs=0.02)
+    # What else is in it differs by some rows from one architecture and cache type to the next.
+    assert 0.95 * mebibytes["compute"] - 0.25 <= compute / 2**20 <= 1.6 * mebibytes["compute"]
+
+
+def test_a_worker_takes_what_was_estimated(gguf_of: dict[str, Path]) -> None:
+    path, options = gguf_of["llama-tiny"], EngineOptions(n_ctx=32_768, threads=1, gpu_layers=0)
+    need = need_of(path, options)
+    assert need.kv_cache > 30_000_000
+    with Engine() as engine:
+        for _ in engine.load(path, options=options):
+            pass
+        for _ in engine.prepare((TextSegment(text="Here is a text of some length. " * 20),)):
+            pass
+        assert engine.pid is not None
+        status = Path(f"/proc/{engine.pid}/status")
+        if not status.exists():
+            pytest.skip("this system has no /proc")
+        table = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        anonymous = int(table["RssAnon"].split()[0]) * 1024
+    # Untouched pages of the mask are not resident, all of the cache is (it is cleared).
+    assert need.kv_cache < anonymous < need.total
+
+
+def test_the_kv_cache_of_the_demo_model_is_as_large_as_llama_cpp_makes_it(
+    demo_model: Path,
+) -> None:
+    # llama.cpp 0.3.36's log at 4096 cells: 12 + 60 MiB in f16, 6.375 + 31.875 MiB in q8_0.
+    assert need_of(demo_model, EngineOptions(n_ctx=4096)).kv_cache == 72 << 20
+    quantised = need_of(demo_model, EngineOptions(n_ctx=4096, kv_type="q8_0"))
+    assert quantised.kv_cache == 38.25 * (1 << 20)
+
+
+def test_the_need_grows_with_the_context_alone_where_there_is_attention(
+    llama_gguf: Path, recurrent_gguf: Path
+) -> None:
+    def kv(path: Path, n_ctx: int) -> int:
+        return need_of(path, EngineOptions(n_ctx=n_ctx)).kv_cache
+
+    # 2 layers, 2 KV heads, 32 elements for keys and for values, 2 bytes each.
+    assert kv(llama_gguf, 512) == 512 * 2 * 2 * (32 + 32) * 2
+    assert kv(llama_gguf, 1024) == 2 * kv(llama_gguf, 512)
+    assert kv(recurrent_gguf, 1024) == 0
+    assert need_of(recurrent_gguf, EngineOptions(n_ctx=512)).state > 0
+
+
+def test_layers_may_differ(tmp_path: Path) -> None:
+    keys = [
+        ARCHITECTURE,
+        ("llama.block_count", 4, (3).to_bytes(4, "little")),
+        ("llama.embedding_length", 4, (64).to_bytes(4, "little")),
+        ("llama.attention.head_count", 4, (4).to_bytes(4, "little")),
+        (
+            "llama.attention.head_count_kv",
+            9,
+            (5 - 1).to_bytes(4, "little")
+            + (3).to_bytes(8, "little")
+            + b"".join(heads.to_bytes(4, "little") for heads in (0, 2, 4)),
+        ),
+    ]
+    path = tmp_path / "x.gguf"
+    path.write_bytes(gguf(keys))
+    assert memory_need(path, check_gguf(path), SMALL).kv_cache == 256 * 6 * (16 + 16) * 2
+
+
+def test_every_purpose_adds_what_its_contexts_take(gguf_of: dict[str, Path]) -> None:
+    path = gguf_of["llama-tiny"]
+    chat, watched, aligned, base = (
+        need_of(path, EngineOptions(n_ctx=1024), purpose)
+        for purpose in ("chat", "watched", "aligned", "base")
+    )
+    row = 4 * SHAPES["llama-tiny"].vocabulary
+    assert chat.logits == 8 * row
+    assert watched.logits == 96 * row
+    assert aligned.logits == (8 + 128) * row
+    assert base.logits == (96 + 128) * row
+    assert chat.kv_cache == watched.kv_cache
+    assert aligned.kv_cache == base.kv_cache == chat.kv_cache * (1024 + 3072) // 1024
+    assert {need.weights for need in (chat, watched, aligned, base)} == {path.stat().st_size}
+
+
+def test_a_comparison_at_a_large_vocabulary_counts_its_logits(demo_model: Path) -> None:
+    options = EngineOptions(n_ctx=4096)
+    compared = [need_of(demo_model, options, purpose) for purpose in ("aligned", "base")]
+    beside = sum(need.compute + need.logits for need in compared)
+    chat = need_of(demo_model, options)
+    assert beside - 2 * (chat.compute + chat.logits) > 4 * 128 * 262_144 * 4
+
+
+def test_the_context_is_the_engine_s_where_none_is_asked_for() -> None:
+    assert context_tokens(0, 32_768) == 8192
+    assert context_tokens(0, 2048) == 2048
+    assert context_tokens(0, None) == 8192
+    assert context_tokens(1000, 2048) == 1024
+    assert context_tokens(4096, 2048) == 2048, "no more than the model was trained on"
+
+
+# -- whether it fits ---------------------------------------------------------------------
+
+
+def test_a_model_that_does_not_fit_is_refused_with_numbers(llama_gguf: Path) -> None:
+    with pytest.raises(ModelError) as caught:
+        check_fit(
+            llama_gguf,
+            EngineOptions(n_ctx=4096),
+            memory=MachineMemory(total=50_000_000),
+            devices=(),
+        )
+    assert "this machine has 50.0 MB" in caught.value.message
+    assert "4096 tokens" in caught.value.message
+    assert "smaller model" in caught.value.hint
+
+
+def test_a_context_that_would_fit_is_offered_and_fits(tmp_path: Path) -> None:
+    path = tinygguf.write_llama(tmp_path / "long.gguf", n_ctx_train=2_000_000)
+    memory = MachineMemory(total=200_000_000)
+
+    def check(n_ctx: int) -> str:
+        return check_fit(path, EngineOptions(n_ctx=n_ctx), memory=memory, devices=())
+
+    with pytest.raises(ModelError) as caught:
+        check(1_000_000)
+    words = caught.value.hint.split()
+    offered = int(words[words.index("to") + 1])
+    assert check(offered) == ""
+    with pytest.raises(ModelError):
+        check(offered + 512)
+
+
+def test_less_free_memory_than_needed_is_only_a_warning(llama_gguf: Path) -> None:
+    options = EngineOptions(n_ctx=4096)
+    memory = MachineMemory(total=10**12, available=10_000_000)
+    assert "may be slow" in check_fit(llama_gguf, options, memory=memory, devices=())
+    assert check_fit(llama_gguf, options, memory=MachineMemory(), devices=()) == ""
+
+
+def test_two_models_fit_together_where_the_sum_does(llama_gguf: Path, tmp_path: Path) -> None:
+    other = tinygguf.write_llama(tmp_path / "other.gguf", seed=1)
+    needs = [need_of(path, SMALL) for path in (llama_gguf, other)]
+    both = sum(need.weights + need.buffers for need in needs) + 128_000_000
+
+    def fit(path: Path, available: int) -> bool:
+        memory = MachineMemory(total=10**12, available=available)
+        return fit_together([(llama_gguf, "chat"), (path, "chat")], SMALL, memory=memory)
+
+    assert fit(other, both)
+    assert not fit(other, both - 1)
+    # The same file has its weights in memory once, and a context for each of its two uses.
+    assert fit(llama_gguf, both - needs[0].weights)
+    assert not fit(llama_gguf, both - needs[0].weights - 1)
+
+
+# -- graphics cards ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A file of 20 GB of which only the start was written."""
+    path = tmp_path / "large.gguf"
+    tinygguf.write_llama(path)
+    os.truncate(path, 20 * GB)
+    return path
+
+
+HOST = MachineMemory(total=16 * GB, available=12 * GB)
+
+
+def test_a_file_larger_than_the_machine_s_memory_fits_a_graphics_card(large: Path) -> None:
+    assert check_fit(large, EngineOptions(), memory=HOST, devices=(CPU, CARD)) == ""
+    for devices in ((), (CPU,), (CPU, SHARED)):
+        with pytest.raises(ModelError, match=r"needs 20\.1 GB of memory"):
+            check_fit(large, EngineOptions(), memory=HOST, devices=devices)
+
+
+def test_a_card_is_of_no_use_to_a_model_that_is_kept_from_it(large: Path) -> None:
+    with pytest.raises(ModelError, match="does not fit"):
+        check_fit(large, EngineOptions(gpu_layers=0), memory=HOST, devices=(CARD,))
+    # A third of the layers leaves the machine with 13 GB: it fits, though other programs wait.
+    third = EngineOptions(gpu_layers=1)
+    assert "may be slow" in check_fit(large, third, memory=HOST, devices=(CARD,))
+
+
+def test_what_a_card_can_not_hold_is_said_with_the_layers_that_it_can(large: Path) -> None:
+    small = msgspec.structs.replace(CARD, memory_total=8 * GB)
+    with pytest.raises(ModelError) as caught:
+        check_fit(large, EngineOptions(), memory=HOST, devices=(small,))
+    assert "graphics card" in caught.value.message
+    assert caught.value.hint.startswith("Set engine.gpu_layers to 1 or less")
+    fewer = EngineOptions(gpu_layers=1)
+    assert "may be slow" in check_fit(large, fewer, memory=HOST, devices=(small,))
+
+
+def test_nothing_is_refused_before_the_cards_are_known(large: Path) -> None:
+    assert "graphics card" in check_fit(large, EngineOptions(), memory=HOST, devices=None)
+    with pytest.raises(ModelError):
+        check_fit(large, EngineOptions(gpu_layers=0), memory=HOST, devices=None)
+
+
+def test_loading_asks_the_engine_for_its_cards(
+    large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "memory_now", lambda leaving=None: HOST)
+    with pytest.raises(ModelError, match="does not fit"):
+        list(loading.load(ScriptedEngine(), large, options=EngineOptions()))
+    engine = ScriptedEngine()
+    engine.cards = (CPU, CARD)
+    list(loading.load(engine, large, options=EngineOptions()))
+    assert engine.loads == [large]
+
+
+def test_a_worker_tells_what_it_computes_on() -> None:
+    with Engine() as engine:
+        assert "cpu" in {device.kind for device in engine.devices()}
+
+
+# -- what there is -----------------------------------------------------------------------
+
+
+def write_tree(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+MEMINFO = "MemTotal:       1000000 kB\nMemFree:        100 kB\nMemAvailable:   600000 kB\n"
+
+
+def test_memory_is_the_machine_s(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"proc/meminfo": MEMINFO})
+    assert machine_memory(tmp_path) == MachineMemory(total=1_024_000_000, available=614_400_000)
+
+
+def test_memory_is_the_control_group_s_where_that_is_less(tmp_path: Path) -> None:
+    write_tree(
+        tmp_path,
+        {
+            "proc/meminfo": MEMINFO,
+            "proc/self/cgroup": "0::/a/b\n",
+            "sys/fs/cgroup/a/b/memory.max": "max\n",
+            "sys/fs/cgroup/a/memory.max": "400000000\n",
+            "sys/fs/cgroup/a/memory.current": "300000000\n",
+            "sys/fs/cgroup/a/memory.stat": "inactive_file 100000000\nactive_file 50000000\n",
+        },
+    )
+    assert machine_memory(tmp_path) == MachineMemory(total=400_000_000, available=250_000_000)
+
+
+def test_memory_is_unknown_where_the_files_are_damaged(tmp_path: Path) -> None:
+    write_tree(
+        tmp_path,
+        {
+            "proc/meminfo": "MemTotal: lots\n",
+            "proc/self/cgroup": "1:name=x:/\n",
+            "sys/fs/cgroup/memory.max": "many\n",
+        },
+    )
+    assert machine_memory(tmp_path) == MachineMemory()
+
+
+def test_this_machine_s_memory_is_known() -> None:
+    memory = machine_memory()
+    assert memory.total is not None
+    assert memory.total > 100_000_000
+
+
+def test_mapped_files_of_the_program_s_workers_are_not_free(tmp_path: Path) -> None:
+    write_tree(
+        tmp_path,
+        {
+            "proc/meminfo": MEMINFO,
+            "proc/self/task/1/children": "11 12 ",
+            "proc/self/task/2/children": "13",
+            "proc/11/smaps_rollup": "Pss_Anon:   5000 kB\nPss_File:  100000 kB\n",
+            "proc/12/smaps_rollup": "Pss_Anon:   7000 kB\nPss_File:  200000 kB\n",
+        },
+    )
+    assert memory_now(root=tmp_path).available == 1024 * (600_000 - 100_000 - 200_000)
+    # What a worker gives back before it loads another model is free.
+    assert memory_now(leaving=12, root=tmp_path).available == 1024 * (600_000 - 100_000 + 7000)
+
+
+def test_a_worker_s_weights_count_as_taken(llama_gguf: Path) -> None:
+    with Engine() as engine:
+        for _ in engine.load(llama_gguf, options=SMALL):
+            pass
+        if not Path(f"/proc/{engine.pid}/smaps_rollup").exists():
+            pytest.skip("this system has no /proc")
+        beside = memory_now().available
+        without = memory_now(leaving=engine.pid).available
+    assert beside is not None
+    assert without is not None
+    # Its libraries alone are more than this.
+    assert without - beside > 20_000_000

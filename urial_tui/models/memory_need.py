@@ -1,0 +1,228 @@
+"""What a model's file needs in memory with the contexts that it is loaded for.
+
+An upper estimate in bytes, from the header alone; llama.cpp's own buffers are compared with it
+in the tests. For every context as `engine.limits` sizes it (one unified cache, flash attention):
+
+- weights: the size of the file or files. What the library copies into buffers of its own
+  (repacked for the processor, or on a graphics card) it never reads in the file again, so the
+  system can have the file's pages back: they count once;
+- KV cache: tokens · Σ over layers of KV heads · (key size + value size) · bytes an
+  element; f16 takes 2, q8_0 34/32, q4_0 18/32 (src/llama-kv-cache.cpp);
+- recurrent state: sequences · layers · ((kernel - 1) · (inner + 2 · groups · state) +
+  inner · state) · 4 bytes (llama_hparams::n_embd_r and n_embd_s, Mamba's form);
+- compute: an attention mask of batch · tokens · 2 bytes (twice that without flash attention,
+  and twice with sliding windows), and the largest of three moments that share their place: a
+  batch's way through a layer, batch · (4 · embedding + 3 · feed-forward + 8 · inner) · 4 bytes; the
+  scores of attention where they are stored, batch · (tokens · heads + 3 · embedding + 3 · heads ·
+  key size) · 4 bytes; and the logits of its outputs with what they are made from, (outputs ·
+  vocabulary + 3 · batch · embedding) · 4 bytes;
+- logits: outputs · vocabulary · 4 bytes, where they are handed out;
+- saved: a copy of the preamble's part of the cache, while it is written to disk or read;
+- the process itself: `PROCESS_BYTES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from urial_tui.engine.limits import (
+    COMPARED_TOKENS,
+    ContextSize,
+    batch_size,
+    chat_size,
+    context_tokens,
+    flash_attention,
+    forced_size,
+    watched_size,
+)
+from urial_tui.engine.protocol import EngineOptions, KVType
+from urial_tui.models.gguf_file import Metadata
+from urial_tui.models.header import model_parts
+
+Purpose = Literal["chat", "watched", "aligned", "base"]
+"""What a model is loaded for: to write answers; to read them along; to be a comparison's
+aligned side, which writes and is read again; to be its base side, which is read."""
+
+PREAMBLE_TOKENS = 1792
+"""Tokens of a preamble, as counted for its copy: the longest one that comes with the program."""
+
+PROCESS_BYTES = 128_000_000
+"""Python and the native library in the worker, with room to spare."""
+
+_ELEMENT_BYTES: dict[KVType, float] = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
+
+
+class MemoryNeed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model needs, in bytes. `n_ctx`: the tokens of the context that answers.
+
+    `per_token`: what each of them takes. `layers`: how many it has; each takes an equal part
+    of the weights and of the caches.
+    """
+
+    n_ctx: int
+    per_token: float
+    layers: int
+    weights: int
+    kv_cache: int
+    state: int
+    compute: int
+    logits: int
+    saved: int
+
+    @property
+    def buffers(self) -> int:
+        """What is allocated beside the weights."""
+        return self.kv_cache + self.state + self.compute + self.logits + self.saved
+
+    @property
+    def total(self) -> int:
+        """Everything together."""
+        return self.weights + self.buffers + PROCESS_BYTES
+
+
+def memory_need(
+    path: Path, header: Metadata, options: EngineOptions, purpose: Purpose = "chat"
+) -> MemoryNeed:
+    """The estimate for a model file, loaded with `options`.
+
+    `options.gpu_layers` is taken at its word: 0 where there is no graphics card.
+
+    Raises:
+        ModelError: The file is a part of a model and not the first, or a part is missing.
+    """
+    weights = sum(part.size for part in model_parts(path))
+    contexts = contexts_of(purpose, weights, header.number("context_length"), options)
+    flash = flash_attention(options.kv_type, _layers(header), options.gpu_layers)
+    # A comparison's contexts have flash attention always.
+    parts = [
+        buffers(size, header, options.kv_type, flash=flash or size is not contexts[0])
+        for size in contexts
+    ]
+    kv_cache, state, compute, logits = (sum(column) for column in zip(*parts, strict=True))
+    return MemoryNeed(
+        n_ctx=contexts[0].n_ctx,
+        per_token=_cell(header, options.kv_type)
+        + _scored(header, flash=flash) * contexts[0].n_batch,
+        layers=_layers(header),
+        weights=weights,
+        kv_cache=kv_cache,
+        state=state,
+        compute=compute,
+        logits=logits,
+        saved=int(min(PREAMBLE_TOKENS, contexts[0].n_ctx) * _cell(header, options.kv_type)),
+    )
+
+
+def contexts_of(
+    purpose: Purpose, weights: int, trained: int | None, options: EngineOptions
+) -> Sequence[ContextSize]:
+    """The contexts that the worker makes over a model of `weights` bytes; the chat's first."""
+    n_ctx = context_tokens(options.n_ctx, trained)
+    # No type takes more than 4 bytes a parameter; fewer parameters mean larger batches.
+    n_batch = batch_size(weights // 4, options.gpu_layers)
+    sized = chat_size if purpose in ("chat", "aligned") else watched_size
+    contexts = [sized(n_ctx, n_batch)]
+    if purpose in ("aligned", "base"):
+        contexts.append(forced_size(min(COMPARED_TOKENS, trained or COMPARED_TOKENS)))
+    return contexts
+
+
+def buffers(
+    size: ContextSize, header: Metadata, kv_type: KVType, *, flash: bool
+) -> tuple[int, int, int, int]:
+    """(KV cache, recurrent state, compute, logits) of a context, in bytes.
+
+    `flash`: whether it has flash attention, so that no scores are stored.
+    """
+    vocabulary = header.lengths.get("tokenizer.ggml.tokens", 0)
+    embedding = header.number("embedding_length") or 0
+    batch = min(size.n_batch, size.n_ctx)
+    layer = batch * (
+        4 * embedding + 3 * _feed_forward(header) + 8 * (header.number("ssm.inner_size") or 0)
+    )
+    queries = _heads(header) * _head_sizes(header)[0]
+    scores = 0 if flash else batch * (size.n_ctx * _heads(header) + 3 * (embedding + queries))
+    rows = size.n_outputs * vocabulary
+    logits = rows + 3 * batch * embedding
+    return (
+        int(size.n_ctx * _cell(header, kv_type)),
+        _state_bytes(header, size.n_sequences),
+        _masks(header, flash=flash) * batch * size.n_ctx + 4 * max(layer, scores, logits),
+        4 * rows,
+    )
+
+
+def _cell(header: Metadata, kv_type: KVType) -> float:
+    """Bytes of keys and values of one token."""
+    return _kv_elements(header) * _ELEMENT_BYTES[kv_type]
+
+
+def _masks(header: Metadata, *, flash: bool) -> int:
+    """Bytes of attention masks for a token of a batch and one of the context."""
+    if not _kv_elements(header):
+        return 0
+    return (2 if flash else 4) * (2 if header.number("attention.sliding_window") else 1)
+
+
+def _scored(header: Metadata, *, flash: bool) -> int:
+    """Bytes of masks and stored scores, likewise."""
+    return _masks(header, flash=flash) + (0 if flash else 4 * _heads(header))
+
+
+def _layers(header: Metadata) -> int:
+    return max(0, min(header.number("block_count") or 0, 10_000))
+
+
+def _layer_values(header: Metadata, key: str, missing: int) -> tuple[int, ...]:
+    """A value for each layer; damaged or missing ones count as `missing`."""
+    layers = _layers(header)
+    values = header.numbers(key, layers)
+    return (missing,) * layers if values is None else tuple(max(0, value) for value in values)
+
+
+def _feed_forward(header: Metadata) -> int:
+    """Elements between the matrices of the widest layer, of all experts that a token uses."""
+    dense = max(_layer_values(header, "feed_forward_length", 0), default=0)
+    each = header.number("expert_feed_forward_length") or (
+        dense if header.number("expert_count") else 0
+    )
+    shared = header.number("expert_shared_feed_forward_length") or 0
+    return max(dense, each * (header.number("expert_used_count") or 0) + shared)
+
+
+def _heads(header: Metadata) -> int:
+    return max(_layer_values(header, "attention.head_count", 0), default=0)
+
+
+def _head_sizes(header: Metadata) -> tuple[int, int]:
+    """Elements of a head's key and of its value, in the layers where they are longest."""
+    heads = _heads(header)
+    missing = (header.number("embedding_length") or 0) // heads if heads else 0
+    found = []
+    for key in ("attention.key_length", "attention.value_length"):
+        given = (header.number(key), header.number(f"{key}_swa"))
+        found.append(max((size for size in given if size), default=missing))
+    return found[0], found[1]
+
+
+def _kv_elements(header: Metadata) -> int:
+    """Elements of keys and values that one token takes, over all layers."""
+    heads = _heads(header)
+    if not heads:
+        return 0
+    return sum(_head_sizes(header)) * sum(_layer_values(header, "attention.head_count_kv", heads))
+
+
+def _state_bytes(header: Metadata, sequences: int) -> int:
+    inner = header.number("ssm.inner_size")
+    state = header.number("ssm.state_size")
+    if not inner or not state:
+        return 0
+    kernel = header.number("ssm.conv_kernel") or 1
+    groups = header.number("ssm.group_count") or 0
+    layers = header.number("block_count") or 0
+    return 4 * sequences * layers * ((kernel - 1) * (inner + 2 * groups * state) + inner * state)

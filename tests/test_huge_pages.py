@@ -20,6 +20,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="huge pages are 
 
 PAGE = 2 << 20
 PAGES = 8
+SIZE = (PAGES + 1) * PAGE
+OWN = 3 * PAGE
+"""What the worker has in memory beside the file."""
 
 
 class Mapped:
@@ -27,7 +30,7 @@ class Mapped:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.bytes = random.Random(1).randbytes((PAGES + 1) * PAGE)
+        self.bytes = random.Random(1).randbytes(SIZE)
         path.write_bytes(self.bytes)
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
@@ -84,7 +87,11 @@ def system(
     proc = directory / "proc"
     proc.mkdir()
     (proc / "meminfo").write_text(f"MemTotal: {1 << 32} kB\nMemAvailable: {free // 1024} kB\n")
-    (proc / "self").symlink_to("/proc/self")
+    own = proc / "self"
+    own.mkdir()
+    for name in ("maps", "pagemap", "cgroup", "mountinfo"):
+        (own / name).symlink_to(f"/proc/self/{name}")
+    (own / "status").write_text(f"RssAnon: {OWN // 1024} kB\n")
     return directory
 
 
@@ -131,8 +138,9 @@ def test_what_was_read_before_does_not_count(mapped: Mapped, tmp_path: Path) -> 
     assert moved_pages(mapped) == []
 
 
-def test_no_more_than_half_of_the_free_memory(mapped: Mapped, tmp_path: Path) -> None:
-    weights = MappedWeights(str(mapped.path), system(tmp_path / "root", free=7 * PAGE))
+def test_a_second_worker_of_the_same_size_still_fits(mapped: Mapped, tmp_path: Path) -> None:
+    free = SIZE + OWN + 3 * PAGE + PAGE // 2
+    weights = MappedWeights(str(mapped.path), system(tmp_path / "root", free=free))
     mapped.read(range(PAGES))
     for _ in range(2):
         move_all(weights)
@@ -143,10 +151,13 @@ def test_no_more_than_half_of_the_free_memory(mapped: Mapped, tmp_path: Path) ->
     mapped.check()
 
 
-def test_no_more_than_half_of_what_is_free_by_then(mapped: Mapped, tmp_path: Path) -> None:
+def test_a_second_worker_still_fits_into_what_is_free_by_then(
+    mapped: Mapped, tmp_path: Path
+) -> None:
     weights = MappedWeights(str(mapped.path), system(tmp_path / "root"))
     mapped.read(range(PAGES))
-    (tmp_path / "root/proc/meminfo").write_text(f"MemAvailable: {5 * PAGE // 1024} kB\n")
+    free = SIZE + OWN + 2 * PAGE
+    (tmp_path / "root/proc/meminfo").write_text(f"MemAvailable: {free // 1024} kB\n")
     move_all(weights)
     assert moved_pages(mapped) == [0, 1]
     mapped.check()
@@ -169,7 +180,7 @@ def test_a_system_that_hides_what_was_read_is_left_alone(mapped: Mapped, tmp_pat
     root = system(tmp_path / "root")
     weights = MappedWeights(str(mapped.path), root)
     mapped.read(range(PAGES))
-    (root / "proc/self").unlink()
+    (root / "proc/self").rename(root / "proc/hidden")
     move_all(weights)
     assert moved_pages(mapped) == []
 

@@ -8,8 +8,8 @@ and while the worker has nothing else to do. The demo model decodes 1.13 times a
 
 What always holds: each address keeps its bytes; the file is not written; only places that
 evaluations read are moved, since a library that has repacked a tensor never reads the
-original again; at most half of the memory that was free after the load is taken, and never more
-than half of what is free. All calls have to come from the
+original again; so much of the memory that was free after the load, and of what is free by then,
+is left that a second worker of this size fits beside this one. All calls have to come from the
 thread that makes native calls: nobody may read the weights meanwhile.
 """
 
@@ -23,7 +23,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from urial_tui.memory import machine_memory
+from urial_tui.memory import machine_memory, resident_anonymous
 
 STEP = 4 << 20
 """Most bytes that are moved at once: some milliseconds, which a command may have to wait."""
@@ -54,14 +54,15 @@ class MappedWeights:
         self._hot: list[tuple[int, int]] = []
         if self._page:
             self._libc = _libc()
-            self._left = self._available() // 2
+            self._second = Path(path).stat().st_size + resident_anonymous(root)
+            self._left = self._spare()
             self._forget()
 
     def find(self) -> None:
         """See what the evaluations up to now have read, for `move`."""
         if not self._page:
             return
-        left = min(self._left, self._available() // 2) // self._page * self._page
+        left = min(self._left, self._spare()) // self._page * self._page
         self._hot = []
         try:
             for start, end in self._read_runs():
@@ -87,8 +88,9 @@ class MappedWeights:
                     self._hot.append((part, end))
         return bool(self._hot)
 
-    def _available(self) -> int:
-        return machine_memory(self._root).available or 0
+    def _spare(self) -> int:
+        """Bytes that can be taken while a second worker of this size would still fit."""
+        return max(0, (machine_memory(self._root).available or 0) - self._second)
 
     def _forget(self) -> None:
         """Start to watch: pages are seen again from the next read on."""

@@ -101,9 +101,15 @@ def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     assert {entry.model for entry in store.entries()} == {"0.gguf", "1.gguf", "3.gguf"}
 
 
-def test_a_state_above_the_limit_is_not_kept(tmp_path: Path) -> None:
+def test_a_state_above_the_limit_is_not_kept_and_says_so(tmp_path: Path) -> None:
     store = PreambleStore(tmp_path / "none", 10)
-    store.save(_key(), "tiny.gguf", b"x" * 11)
+    with pytest.raises(OSError, match=r"it has 11 B and engine\.cache_limit_mb allows 10 B"):
+        store.save(_key(), "tiny.gguf", b"x" * 11)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_limit_of_nothing_keeps_nothing(tmp_path: Path) -> None:
+    PreambleStore(tmp_path / "none", 0).save(_key(), "tiny.gguf", b"x")
     assert not (tmp_path / "none").exists()
 
 

@@ -81,7 +81,7 @@ class EngineSettings(_Section, frozen=True, kw_only=True):
             0,
             100_000_000,
         ),
-    ] = 2048
+    ] = 4096
 
 
 class SamplingSettings(_Section, frozen=True, kw_only=True):

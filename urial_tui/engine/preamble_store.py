@@ -13,6 +13,7 @@ header (msgpack), the state.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import struct
@@ -23,6 +24,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from urial_tui import wording
 from urial_tui.engine.protocol import NUMERICS
 from urial_tui.files import make_directory, open_regular, replacing
 
@@ -82,7 +84,8 @@ class PreambleStore:
 
     Args:
         directory: Where they are; made when the first one is written.
-        limit_bytes: The least recently used files go when all of them exceed this.
+        limit_bytes: The least recently used files go when all of them exceed this; 0: none is
+            kept.
     """
 
     def __init__(self, directory: Path, limit_bytes: int) -> None:
@@ -120,9 +123,16 @@ class PreambleStore:
         """Write a state atomically and make room for it.
 
         Raises:
-            OSError: It can't be written; nothing is left behind.
+            OSError: It can't be written, or is larger than all files may be together
+                (EFBIG); nothing is left behind.
         """
-        if len(state) > self._limit:
+        if len(state) > self._limit > 0:
+            raise OSError(
+                errno.EFBIG,
+                f"it has {wording.size(len(state))} and engine.cache_limit_mb allows "
+                f"{wording.size(self._limit)}",
+            )
+        if not self._limit:
             return
         make_directory(self.directory)
         self._evict(self._limit - len(state), keep=self._path(key))

@@ -119,7 +119,7 @@ class EngineOptions(Value, frozen=True, kw_only=True):
     threads: int = 0
     gpu_layers: int = -1
     kv_type: KVType = "f16"
-    cache_limit_mb: int = 2048
+    cache_limit_mb: int = 4096
 
 
 class StageEffect(Value, frozen=True, kw_only=True, array_like=True):

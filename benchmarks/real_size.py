@@ -25,7 +25,6 @@ import msgspec
 
 from tools.synthetic import SHAPES, write_model
 from urial_tui import wording
-from urial_tui.compare.contexts import find_context
 from urial_tui.compare.items import Query
 from urial_tui.compare.one_by_one import OneByOne
 from urial_tui.compare.runner import Comparison
@@ -42,6 +41,8 @@ from urial_tui.engine.protocol import (
 from urial_tui.errors import EngineError, UrialError
 from urial_tui.models.fit import need_of
 from urial_tui.models.memory_need import PROCESS_BYTES
+from urial_tui.prompting.context import find_context
+from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 _WORDS = "the rivers carry stones and sand from the hills to the sea and every bend is a story "
 _SAMPLE = 0.1
@@ -229,9 +230,10 @@ def compare(
     started = time.perf_counter()
     with (
         Engine(cache_dir=directory / "cache", log_file=directory / "engine.log") as engine,
+        TemplateRenderer() as templates,
         Watched(lambda: engine.pid).run() as seen,
     ):
-        comparison = kind(engine, base, aligned, options=options)
+        comparison = kind(engine, base, aligned, templates=templates, options=options)
         drain(comparison.open(), object)
         query = Query(id="1", text="Tell me of the rivers.")
         drain(comparison.run([Task(query=query, text=text_of(tokens))]), object)

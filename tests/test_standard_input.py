@@ -160,6 +160,14 @@ def test_no_standard_input_at_all_is_nothing_beside_a_text(
             question(*arguments)
 
 
+def test_an_input_that_is_to_be_written_to_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path(os.devnull).open("w") as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        assert question("Why?") == "Why?"
+        with pytest.raises(UsageError, match="no standard input"):
+            question("Why?", "-")
+
+
 # -- arguments -------------------------------------------------------------------------
 
 

@@ -10,6 +10,8 @@ command ends. With "-" it waits for as long as it takes.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import select
 import sys
 from typing import BinaryIO
@@ -35,7 +37,7 @@ def read_all() -> str:
     """
     stream = _stream()
     if stream is None:
-        raise UsageError("There is no standard input.", "Give the text as an argument.")
+        raise UsageError("There is no standard input.", 'Say it as an argument: urial ask "…".')
     return _text(stream)
 
 
@@ -72,8 +74,14 @@ def is_terminal() -> bool:
 
 
 def _stream() -> BinaryIO | None:
-    """None where a shell's `<&-` leaves no standard input at all."""
-    return None if sys.stdin is None or sys.stdin.closed else sys.stdin.buffer
+    """None where there is no standard input at all (`<&-`), or it is one to write to (`0>`)."""
+    if sys.stdin is None or sys.stdin.closed:
+        return None
+    try:
+        for_writing = fcntl.fcntl(sys.stdin, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
+    except (OSError, ValueError):
+        for_writing = False
+    return None if for_writing else sys.stdin.buffer
 
 
 def _speaks(stream: BinaryIO, seconds: float) -> bool:

@@ -68,7 +68,7 @@ async def test_a_load_without_a_sign_of_life_says_so_and_esc_ends_it(
         raise ENDED
 
     engine.enqueue_load(Silence(id=0, seconds=21.0), end)
-    async with opened() as pilot:
+    async with opened(ready=False) as pilot:
         await wait_until(pilot, lambda: "no sign of life for 21 s; Esc ends it" in status(pilot))
         await pilot.press("escape")
         await wait_until(pilot, lambda: shows(pilot, "it did not stop"))
@@ -80,7 +80,7 @@ async def test_a_load_without_a_sign_of_life_says_so_and_esc_ends_it(
 async def test_esc_does_not_end_a_load_that_goes_on(opened: Opened, engine: ScriptedEngine) -> None:
     gate = Gate()
     engine.enqueue_load(gate)
-    async with opened() as pilot:
+    async with opened(ready=False) as pilot:
         await wait_until(pilot, lambda: "loading" in status(pilot))
         await pilot.press("escape")
         await pilot.pause()

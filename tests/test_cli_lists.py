@@ -646,7 +646,7 @@ def test_the_cache_is_listed_and_cleared(capsys: Captured) -> None:
     store_preambles()
     document = documents(capsys, "cache", "list")
     assert document["directory"] == str(paths.preamble_cache_dir())
-    assert document["limit"] == 2_048_000_000
+    assert document["limit"] == 4_096_000_000
     assert document["size"] == sum(entry["size"] for entry in document["preambles"]) > 2000
     assert [entry["tokens"] for entry in document["preambles"]] == [200, 100]
     assert set(document["preambles"][0]) == {"path", "model", "tokens", "size", "used"}

@@ -29,6 +29,7 @@ from urial_tui.chat.markdown_form import from_markdown, to_markdown
 from urial_tui.chat.store import Store
 from urial_tui.chat.tree import TurnTree
 from urial_tui.chat.turns import (
+    LATEST,
     ConversationRecord,
     Timings,
     TurnRecord,
@@ -70,7 +71,7 @@ TEXTS = st.one_of(
     ),
 )
 NAMES = st.text(st.characters(codec="utf-8"), max_size=30)
-TIMES = st.floats(0, 253_402_300_799, allow_nan=False)
+TIMES = st.floats(0, LATEST, allow_nan=False)
 COUNTS = st.integers(0, 2**53 - 1)
 
 

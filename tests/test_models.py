@@ -716,7 +716,7 @@ def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
         check_gguf(tmp_path / "nothing.gguf")
     pipe = tmp_path / "pipe.gguf"
     os.mkfifo(pipe)
-    with pytest.raises(ModelError, match="not a regular file"):
+    with pytest.raises(ModelError, match="it is a pipe, not a file"):
         check_gguf(pipe)
     loop = tmp_path / "loop.gguf"
     loop.symlink_to(loop)

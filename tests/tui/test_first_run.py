@@ -192,7 +192,7 @@ async def test_a_file_is_looked_at_before_it_is_taken(
         assert machine.asked == ["gemma-3-270m", str(good.absolute())]
 
 
-async def test_a_file_that_does_not_fit_is_refused_with_its_need(
+async def test_a_file_that_does_not_fit_is_told_with_its_need(
     opened: Opened, missing: dict[str, object], machine: Machine, llama_gguf: Path
 ) -> None:
     machine.memory = MachineMemory(total=100_000_000, available=50_000_000)
@@ -201,9 +201,8 @@ async def test_a_file_that_does_not_fit_is_refused_with_its_need(
         await pilot.press("f3")
         line = pilot.app.screen.query_one("#file-path", Input)
         line.value = str(llama_gguf)
-        await wait_until(pilot, lambda: shows(pilot, "does not fit"))
-        await pilot.press("enter")
-        await pilot.pause()
+        # A graphics card may hold it, which is known only once the engine runs.
+        await wait_until(pilot, lambda: shows(pilot, "more than the 100 MB of this machine"))
         assert isinstance(pilot.app.screen, FirstRunScreen)
 
 

@@ -90,7 +90,7 @@ class TestAWindowOnTheTurns:
 
             def look() -> None:
                 seen.update(
-                    line.strip(" █▁▂▃▄▅▆▇")
+                    line.strip(" █▁▂▃▄▅▆▇▎")
                     for line in screen_text(pilot).splitlines()
                     if "Question" in line
                 )

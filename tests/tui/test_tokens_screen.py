@@ -304,7 +304,7 @@ class TestBranching:
             used = engine.requests[-1].sampling
             assert used is not None
             assert used.temperature == 0.7
-            assert shows(pilot, "sampled at 0.7")
+            assert shows(pilot, "drawn at temperature 0.7")
 
     async def test_a_token_that_ends_answers_is_not_gone_on_from(
         self, opened: Opened, engine: ScriptedEngine

@@ -363,7 +363,7 @@ def test_the_dialog_looks_the_same(
     key: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("urial_tui.models.fit.machine_memory", lambda: _memory(), raising=True)
+    monkeypatch.setattr("urial_tui.models.fit.memory_now", lambda **_: _memory())
     monkeypatch.setattr("urial_tui.models.registry.is_packaged", lambda entry: entry.package != "")
 
     async def prepare(pilot: Pilot[Any]) -> None:

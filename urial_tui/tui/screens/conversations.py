@@ -154,8 +154,9 @@ class ConversationsScreen(Screen[Opening | None]):
             otherwise: The place of the row that is selected if not.
             pause: Seconds to wait for more to be typed.
         """
+        search = self.query_one(SearchLine)
         await asyncio.sleep(pause)
-        words = self.query_one(SearchLine).value
+        words = search.value
         while self.is_attached:
             try:
                 found, count = await asyncio.to_thread(self._find, words)
@@ -222,13 +223,14 @@ class ConversationsScreen(Screen[Opening | None]):
 
     @work(exclusive=True, group="preview")
     async def _preview(self, row: Row | None) -> None:
-        pane = self.query_one(ConversationPreview)
+        # The screen may be on its way out after the pause, and its children gone.
+        pane, search = self.query_one(ConversationPreview), self.query_one(SearchLine)
         if row is None:
             pane.show(None)
             return
         # Whoever holds a key down is not shown all that passes by.
         await asyncio.sleep(PAUSE)
-        terms = terms_of(self.query_one(SearchLine).value)
+        terms = terms_of(search.value)
         record, turn = row.hit.conversation, row.turn
         with contextlib.suppress(UrialError):
             turns = await asyncio.to_thread(self._store.turns, record.id)

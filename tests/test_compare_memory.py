@@ -25,6 +25,8 @@ from urial_tui.prompting.render import close_text, open_turn
 from urial_tui.prompting.stops import stop_rules
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 
+pytestmark = pytest.mark.timeout(600)
+
 TASKS = (
     Task(query=Query(id="1", text="Hello, can you help me with this list of code?")),
     Task(query=Query(id="2", text="please")),

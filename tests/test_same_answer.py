@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.timeout(600)
+
 
 def _answers(model: Path, directory: Path, length: int, lines: int) -> dict[str, dict[str, Any]]:
     result = directory / "rows.json"

@@ -18,6 +18,8 @@ from urial_tui.tui.widgets.answer_text import AnswerText
 from urial_tui.tui.widgets.transcript import MORE, MOST, SHOWN, Transcript
 from urial_tui.tui.widgets.turn import QuestionView
 
+pytestmark = pytest.mark.timeout(600)
+
 EXCHANGES = 150
 
 

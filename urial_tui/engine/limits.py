@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 
 MAX_SEQUENCES = 8
-"""Sequences of a context: the pinned preamble and the conversations that fork from it."""
+"""Sequences of a context: the pinned preamble, the branch, and its checkpoints (see `kv`)."""
 
 AUTO_CONTEXT = 8192
 """Tokens of context where the settings leave it to us and the model was trained on more."""
@@ -123,8 +123,8 @@ def flash_attention(kv_type: str, n_layer: int, gpu_layers: int) -> bool:
 def batch_size(parameters: int, gpu_layers: int) -> int:
     """Tokens of a prefill batch: smaller on a big model, so that it can be stopped soon.
 
-    An evaluation looks at its flag between two matrices. The largest one of a 7B model, 14,336
-    by 4,096, takes two busy cores 0.3 s with 128 tokens; half of them take a tenth longer a token.
+    An evaluation looks at its flag between two matrices. That of the largest one of a 7B model,
+    14,336 by 4,096, with 128 tokens was reckoned at 0.3 s on two slow cores, not measured.
     """
     if gpu_layers:
         return _BATCHES[0][1]

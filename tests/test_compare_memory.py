@@ -191,7 +191,7 @@ def test_the_streamed_answer_is_the_chats(pairs: Pairs, name: str) -> None:
     assert streamed[0].text == asked.text
 
 
-@pytest.mark.parametrize("contexts", [("zero-shot", "urial-k1"), ("raw", "raw")])
+@pytest.mark.parametrize("contexts", [("zero-shot", "urial-k0"), ("raw", "raw")])
 def test_the_demo_model_too(demo_model: Path, contexts: tuple[str, str]) -> None:
     tasks = (
         Task(query=Query(id="1", text="Name three rivers.")),

@@ -20,7 +20,7 @@ from urial_tui.tui.widgets.turn import QuestionView
 
 pytestmark = pytest.mark.timeout(600)
 
-EXCHANGES = 150
+EXCHANGES = 66
 
 
 def turn(conversation: int, parent: int | None, text: str) -> TurnRecord:
@@ -40,13 +40,13 @@ def turn(conversation: int, parent: int | None, text: str) -> TurnRecord:
 
 @pytest.fixture
 def turns(store: Store) -> list[TurnRecord]:
-    """A stored conversation of which every third answer is longer than the view."""
+    """A stored conversation of which every sixth answer is longer than the view."""
     record = ConversationRecord(
         id=new_id(), title="Long", created=0.0, updated=0.0, model="tiny", preamble="urial-k1"
     )
     made: list[TurnRecord] = []
     for number in range(EXCHANGES):
-        lines = "".join(f"\n\nline {line}" for line in range(20 if number % 3 == 0 else 2))
+        lines = "".join(f"\n\nline {line}" for line in range(20 if number % 6 == 0 else 2))
         for text in (f"Question {number}:", f"Answer {number}.{lines}"):
             made.append(turn(record.id, made[-1].id if made else None, text))
     store.add([WholeConversation(record, tuple(made))])
@@ -94,7 +94,10 @@ class TestAWindowOnTheTurns:
             def look() -> None:
                 seen.update(re.findall(r"Question \d+:", screen_text(pilot)))
 
-            for key, last in (("pageup", "Question 0:"), ("pagedown", "Question 149:")):
+            for key, last in (
+                ("pageup", "Question 0:"),
+                ("pagedown", f"Question {EXCHANGES - 1}:"),
+            ):
                 seen.clear()
                 await still(pilot)
                 while not shows(pilot, last):
@@ -113,7 +116,7 @@ class TestAWindowOnTheTurns:
             await open_long(pilot)
             view = transcript(pilot)
             made = set()
-            for lines in itertools.chain([-19] * 100, [19] * 100):
+            for lines in itertools.chain([-19] * 42, [19] * 42):
                 before = {
                     seen: seen.region.y
                     for seen in view.views
@@ -127,7 +130,8 @@ class TestAWindowOnTheTurns:
                     moved = {seen.region.y - y for seen, y in before.items()}
                     assert moved <= {-lines}
                 made.add((view._first, view._end))
-            assert len(made) > 6
+            assert len(made) > 5
+            assert {end for _, end in made} > {EXCHANGES}
 
     async def test_home_and_end_lead_to_the_first_and_the_newest(self, opened: Opened) -> None:
         async with opened() as pilot:
@@ -138,7 +142,7 @@ class TestAWindowOnTheTurns:
             await still(pilot)
             assert len(transcript(pilot).views) <= 2 * (SHOWN + 2 * MORE)
             await pilot.press("end")
-            await wait_until(pilot, lambda: shows(pilot, "Question 149:"))
+            await wait_until(pilot, lambda: shows(pilot, f"Question {EXCHANGES - 1}:"))
 
     async def test_a_turn_of_the_middle_is_revealed(
         self, opened: Opened, turns: list[TurnRecord]
@@ -147,10 +151,10 @@ class TestAWindowOnTheTurns:
             await open_long(pilot)
             view = transcript(pilot)
             view.focus()
-            assert await view.reveal(turns[140].id)
-            await wait_until(pilot, lambda: shows(pilot, "Question 70:"))
+            assert await view.reveal(turns[60].id)
+            await wait_until(pilot, lambda: shows(pilot, "Question 30:"))
             assert view.marked is not None
-            assert view.marked.turn_id == turns[140].id
+            assert view.marked.turn_id == turns[60].id
             assert not await view.reveal(12345)
 
     async def test_the_keys_of_a_turn_go_on_beyond_what_was_made(self, opened: Opened) -> None:
@@ -158,7 +162,7 @@ class TestAWindowOnTheTurns:
             await open_long(pilot)
             view = transcript(pilot)
             await pilot.press("shift+tab")
-            while view._first > EXCHANGES - SHOWN - 3 * MORE:
+            while view._first > EXCHANGES - SHOWN - MORE:
                 await pilot.press("up")
                 await still(pilot)
             assert view.marked is not None

@@ -105,7 +105,7 @@ class TestLeaving:
         with Store(paths.database_file()) as store:
             terminal.read_until(lambda: bool(stored_turns(store)))
             terminal.process.send_signal(number)
-            assert terminal.wait() == 128 + number
+            assert terminal.wait() == 128 + number, terminal.left_behind
             terminal.check_restored()
             assert stored_turns(store)[0].text == "Kept"
 

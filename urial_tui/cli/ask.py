@@ -99,33 +99,32 @@ def ask(
     A file or a pipe on standard input is added behind TEXT; `< /dev/null` leaves it out, and a "-"
     behind TEXT waits for it.
     """
-    # The worker needs as long to start as this process needs to read its files.
-    with Engine() as engine:
+    answer = _Answer(show_text=not as_json, show_progress=sys.stderr.isatty())
+    with Engine() as engine, _interrupt(engine, answer):
+        # The worker needs as long to start as this process needs to read its files.
         engine.start()
         question = _question(text, rest)
-        answer = _Answer(show_text=not as_json, show_progress=sys.stderr.isatty())
-        with _interrupt(engine, answer):
-            try:
-                _run(
-                    engine,
-                    answer,
-                    question,
-                    model,
-                    preamble,
-                    max_tokens,
-                    temperature,
-                    seed,
-                    no_store,
-                )
-            except EngineError as error:
-                if not answer.interrupted:
-                    raise
-                if isinstance(error, EngineDied):
-                    answer.end()
-                    answer.say(str(error))
-            finally:
-                # An error's sentence starts on a line of its own.
+        try:
+            _run(
+                engine,
+                answer,
+                question,
+                model,
+                preamble,
+                max_tokens,
+                temperature,
+                seed,
+                no_store,
+            )
+        except EngineError as error:
+            if not answer.interrupted:
+                raise
+            if isinstance(error, EngineDied):
                 answer.end()
+                answer.say(str(error))
+        finally:
+            # An error's sentence starts on a line of its own.
+            answer.end()
     if as_json and answer.finished is not None:
         from urial_tui.cli.output import print_json
 
@@ -216,6 +215,8 @@ def _interrupt(engine: Engine, answer: _Answer) -> Iterator[None]:
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         if answer.interrupted or not engine.busy:
+            # Python drops what is raised in a callback of its own; the next event looks again.
+            answer.over = True
             raise KeyboardInterrupt
         answer.interrupted = True
         engine.cancel()
@@ -234,6 +235,8 @@ class _Answer:
     show_text: bool
     show_progress: bool
     interrupted: bool = False
+    over: bool = False
+    """The program was interrupted, not an answer."""
     model: str = ""
     preamble: str = ""
     asked_at: float = 0.0
@@ -246,7 +249,13 @@ class _Answer:
     _progress_at: float = field(default=0.0, init=False)
 
     def take(self, event: Event) -> None:
-        """Show an event, or remember it for the document."""
+        """Show an event, or remember it for the document.
+
+        Raises:
+            KeyboardInterrupt: The program was interrupted.
+        """
+        if self.over:
+            raise KeyboardInterrupt
         match event:
             case LoadProgress(fraction=fraction):
                 self._progress(f"Loading the model: {fraction:.0%}")

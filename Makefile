@@ -27,7 +27,7 @@ chat: environment ## open the terminal app (ARGS="..." for its options)
 	@$(VENV)/urial $(ARGS)
 
 test: environment ## run the tests (ARGS="..." for pytest's options)
-	@$(RUN) pytest -n 2 --dist worksteal $(ARGS)
+	@$(RUN) pytest -n 3 --dist worksteal $(ARGS)
 
 lint: environment ## check format, style and types
 	$(RUN) ruff format --check .

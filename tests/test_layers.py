@@ -44,6 +44,7 @@ MAY_IMPORT = {
     "control_groups": set[str](),
     "memory": {"control_groups"},
     "wording": set[str](),
+    "interrupts": set[str](),
     "processor": set[str](),
     "paths": {"errors"},
     "mistakes": {"errors", "files", "paths"},
@@ -66,12 +67,12 @@ MAY_IMPORT = {
     "cli": LEAVES
     | WORK
     | RECORDED
-    | {"engine.client", "engine.preamble_store", "cli", "mistakes", "tui"},
+    | {"engine.client", "engine.preamble_store", "cli", "mistakes", "interrupts", "tui"},
     "tui": LEAVES
     | WORK
     | RECORDED
     | {"engine.client", "engine.preamble_store", "mistakes", "settings_file", "tui"},
-    "__main__": {"cli", "errors", "sanitize"},
+    "__main__": {"cli", "interrupts"},
     "__init__": set[str](),
 }
 """For each part of the package, the parts that it may import, beside itself."""

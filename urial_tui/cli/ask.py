@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from urial_tui import interrupts
 from urial_tui.cli.numbers import TOKENS, Real
 from urial_tui.cli.process import seconds_since_start
 from urial_tui.engine.client import Engine
@@ -223,6 +224,7 @@ def _interrupt(engine: Engine, answer: _Answer) -> Iterator[None]:
 
     before = signal.signal(signal.SIGINT, interrupt)
     try:
+        interrupts.check()
         yield
     finally:
         signal.signal(signal.SIGINT, before)

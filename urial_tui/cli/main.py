@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from urial_tui import __version__
+from urial_tui import __version__, interrupts
 from urial_tui.errors import LONGEST, UrialError, UsageError
 from urial_tui.sanitize import sanitize_line, shortened
 
@@ -50,6 +50,7 @@ class _LazyGroup(click.Group):
             return None
         module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
         command = getattr(importlib.import_module(module), attribute)
+        interrupts.check()
         assert isinstance(command, click.Command)
         return command
 
@@ -131,7 +132,7 @@ def _guarded(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         _tell("Interrupted.")
-        return 130
+        return interrupts.EXIT_CODE
     except BrokenPipeError:
         # Whoever read the output has seen enough.
         _discard_output()

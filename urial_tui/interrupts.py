@@ -1,0 +1,47 @@
+"""Ctrl-C that is not lost.
+
+Python raises `KeyboardInterrupt` wherever it happens to be, and drops it where that is a callback
+of its own, as in the locks of its imports. So it is remembered as well, and looked at once more
+behind what imports much. A process that ignores Ctrl-C, as in the background of a shell, goes on
+ignoring it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+from typing import NoReturn
+
+EXIT_CODE = 130
+"""What a program exits with that was interrupted."""
+
+_seen = False
+
+
+def end_at_once() -> None:
+    """Have Ctrl-C end the process without an exception: nothing has been begun yet."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+
+
+def remember() -> None:
+    """Have Ctrl-C raise `KeyboardInterrupt`, and `check` too from then on."""
+    if signal.getsignal(signal.SIGINT) is _leave:
+        signal.signal(signal.SIGINT, _raise)
+
+
+def check() -> None:
+    """Raise `KeyboardInterrupt` if there was a Ctrl-C."""
+    if _seen:
+        raise KeyboardInterrupt
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+    os._exit(EXIT_CODE)
+
+
+def _raise(_signal: int, _frame: FrameType | None) -> NoReturn:
+    global _seen
+    _seen = True
+    raise KeyboardInterrupt

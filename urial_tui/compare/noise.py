@@ -20,7 +20,7 @@ from urial_tui.engine.protocol import Event, Score, TokenSegment, Turn
 from urial_tui.engine.scores import PositionScores
 from urial_tui.errors import EngineDied, EngineError
 
-MOST, LEAST = 64, 8
+MOST, LEAST = 32, 8
 """Positions that are read twice; of fewer than `LEAST` nothing is measured."""
 
 BATCH = 3

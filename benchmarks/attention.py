@@ -1,0 +1,113 @@
+"""Flash attention or not, by how much is in the cache: `python -m benchmarks.attention --help`.
+
+Contexts of each kind evaluate the same tokens in one process, in turns of a few tokens whose order
+rotates, so that what else the machine does meets all of them. What is told is the speed beside
+the context with flash attention and a cache of f16: the median of the ratios of all turns. For
+which kind the engine chooses, and why, see `engine.limits.flash_attention`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+
+from benchmarks.real_size import cpu_name
+from urial_tui.engine import llama
+from urial_tui.engine.context import Context, DecodeError
+from urial_tui.engine.limits import chat_size
+from urial_tui.engine.threads import physical_cores
+from urial_tui.errors import UrialError
+from urial_tui.models.registry import resolve
+from urial_tui.sanitize import sanitize_line
+
+KINDS = {"f16, flash": ("f16", True), "f16": ("f16", False), "q8_0, flash": ("q8_0", True)}
+BATCH = 512
+TURN = 6
+"""Tokens of a turn."""
+
+
+class Timed:
+    """A context, and how long its turns took."""
+
+    def __init__(self, model: llama.Model, kind: str, n_ctx: int) -> None:
+        kv_type, flash = KINDS[kind]
+        size = chat_size(n_ctx, BATCH)
+        self.kind = kind
+        self.prefill = 0.0
+        self.turns: list[float] = []
+        self._n_vocab = model.vocab.size
+        self._position = 0
+        self.context = Context(
+            model, size, threads=physical_cores(), kv_type=kv_type, flash_attention=flash
+        )
+
+    def evaluate(self, count: int) -> float:
+        """Evaluate `count` tokens at once: seconds."""
+        places = range(self._position, self._position + count)
+        tokens = [(7 + place * 131) % min(30_000, self._n_vocab) for place in places]
+        started = time.perf_counter()
+        self.context.decode(tokens, self._position, 0)
+        self.context.logits()
+        self._position += count
+        return time.perf_counter() - started
+
+
+def measure(model: llama.Model, depth: int, turns: int) -> list[Timed]:
+    """All kinds of contexts, behind `depth` tokens."""
+    n_ctx = depth + turns * TURN + BATCH
+    found = [Timed(model, kind, n_ctx) for kind in KINDS]
+    done = 0
+    while done < depth:
+        count = min(BATCH, depth - done)
+        for timed in found:
+            timed.prefill += timed.evaluate(count)
+        done += count
+    for number in range(turns):
+        first = number % len(found)
+        for timed in (*found[first:], *found[:first]):
+            timed.turns.append(sum(timed.evaluate(1) for _ in range(TURN)))
+    for timed in found:
+        timed.context.close()
+    return found
+
+
+def report(depth: int, found: Sequence[Timed]) -> str:
+    """A line for each kind."""
+    reference = found[0]
+    lines = []
+    for timed in found:
+        pairs = zip(reference.turns, timed.turns, strict=True)
+        decode = statistics.median(of_reference / own for of_reference, own in pairs)
+        token = 1000 * statistics.median(timed.turns) / TURN
+        prefill = f"{reference.prefill / timed.prefill:7.2f}" if depth else f"{'-':>7}"
+        lines.append(f"{depth:7,}  {timed.kind:12}{token:10.1f}{decode:9.2f}{prefill:>9}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Measure and print; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.attention", description=__doc__)
+    parser.add_argument("--model", required=True, help="a .gguf file, or a catalogue name")
+    parser.add_argument("--depths", type=int, nargs="+", default=[0, 1000, 3500])
+    parser.add_argument("--turns", type=int, default=20, help=f"of {TURN} tokens")
+    chosen = parser.parse_args()
+    try:
+        path = resolve(chosen.model).path
+        llama.initialise()
+        model = llama.Model(str(path), gpu_layers=0, progress=lambda _fraction: True)
+        print(f"{sanitize_line(path.name)}, {physical_cores()} threads, {cpu_name()}")
+        print(f"{'behind':>7}  {'cache':12}{'ms/token':>10}{'decode':>9}{'prefill':>9}")
+        for depth in chosen.depths:
+            print(report(depth, measure(model, depth, max(1, chosen.turns))), flush=True)
+        model.close()
+    except (UrialError, llama.LoadError, DecodeError) as error:
+        print(f"attention: {sanitize_line(str(error))}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

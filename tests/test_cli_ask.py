@@ -441,7 +441,9 @@ def test_on_a_terminal_only_the_line_of_progress_is_redrawn_and_it_goes(
 
 _START = """
 import os, sys
+from urial_tui import interrupts
 from urial_tui.__main__ import main
+interrupts.end_at_once()
 sys.stderr.write("up\\n")
 sys.stderr.flush()
 sys.exit(main())

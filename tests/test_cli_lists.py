@@ -678,3 +678,33 @@ def test_what_can_t_be_removed_is_told(capsys: Captured) -> None:
     message = capsys.readouterr().err
     assert "can't be reached" in message
     assert "folder.kv" in message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("ask", "Why?", "-m", ""),
+        ("ask", "Why?", "-p", " "),
+        ("bench", "-m", ""),
+        ("-m", ""),
+        ("compare", "Why?", "--base", "", "--aligned", "x"),
+        ("compare", "Why?", "--base", "x", "--aligned", "x", "--base-context", ""),
+    ],
+)
+def test_a_name_that_is_empty_is_no_default(capsys: Captured, line: tuple[str, ...]) -> None:
+    assert cli.run(line) == 2
+    assert "it is empty." in capsys.readouterr().err
+
+
+def test_an_empty_query_is_nothing_to_compare_on(capsys: Captured) -> None:
+    assert cli.run(("compare", " ", "--base", "x", "--aligned", "x")) == 2
+    assert "The query is empty." in capsys.readouterr().err
+
+
+def test_the_path_of_a_file_is_no_model_of_the_catalogue(
+    capsys: Captured, llama_gguf: Path
+) -> None:
+    assert cli.run(("models", "show", str(llama_gguf))) == 2
+    assert "is a file's path" in capsys.readouterr().err
+    assert cli.run(("models", "show", "nobody")) == 1
+    assert "works too" not in capsys.readouterr().err

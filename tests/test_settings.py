@@ -246,3 +246,18 @@ class TestFile:
         with pytest.raises(SettingsError, match="UTF-8"):
             change(file)
         assert file.read_bytes() == b"\xff"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("chat = 3", "The setting chat has to be a table, [chat] with its settings below."),
+        ("[chat]\nmodle = 'x'", "There is no setting chat.modle. Did you mean chat.model?"),
+        ("[caht]\nmodel = 'x'", "There is no setting caht. Did you mean chat?"),
+        ("[keys]\n'chat.stop' = 5", 'The setting keys.chat.stop has to be a text, such as "f5".'),
+    ],
+)
+def test_what_is_no_setting_is_named_in_plain_words(text: str, said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(text, "Correct it.")
+    assert caught.value.message == said

@@ -277,3 +277,15 @@ def test_both_outputs_of_a_comparison_are_two_files(
     assert main.run(("compare", "Why?", "--html", new, "--out", new)) == 2
     assert "name the same file" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("output", ["--html", "--out"])
+@pytest.mark.parametrize(
+    ("name", "trouble"), [("here", "it is a directory"), ("no/file", "there is no such directory")]
+)
+def test_where_a_comparison_can_not_be_written_is_told_before_it(
+    output: str, name: str, trouble: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "here").mkdir()
+    assert main.run(("compare", "Why?", output, str(tmp_path / name))) == 2
+    assert f"{trouble}. Choose another place with {output}." in capsys.readouterr().err

@@ -8,9 +8,11 @@ ignored is worse than one that is refused.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import functools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,7 +20,7 @@ from urial_tui import paths
 from urial_tui.engine.protocol import EngineOptions, Sampling
 from urial_tui.errors import SettingsError
 from urial_tui.files import read_text, reason
-from urial_tui.sanitize import quoted
+from urial_tui.sanitize import quoted, sanitize_line, shortened
 
 MAX_BYTES = 1024 * 1024
 """Of the settings file; a longer one is most likely another file."""
@@ -286,10 +288,39 @@ def parse_settings(text: str, repair: str = "") -> Settings:
         section = tree.get(setting.section)
         if isinstance(section, dict) and setting.name in section:
             setting.check(section[setting.name], repair)
+    _check_names(tree, repair)
     try:
         return msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(f"The settings hold a mistake: {error}.", repair) from error
+
+
+def _check_names(tree: Mapping[str, Any], repair: str) -> None:
+    """Refuse tables and settings that there are none of, and keys that are no text."""
+    tables: dict[str, list[str]] = {"keys": []}
+    for setting in described():
+        tables.setdefault(setting.section, []).append(setting.name)
+    for section, found in tree.items():
+        if section not in tables:
+            raise _unknown(section, tables, repair)
+        if not isinstance(found, dict):
+            raise SettingsError(
+                f"The setting {section} has to be a table, [{section}] with its settings below.",
+                repair,
+            )
+        for name, value in found.items():
+            key = shortened(sanitize_line(f"{section}.{name}"), 80)
+            if section != "keys" and name not in tables[section]:
+                known = [f"{section}.{other}" for other in tables[section]]
+                raise _unknown(f"{section}.{name}", known, repair)
+            if section == "keys" and not isinstance(value, str):
+                raise SettingsError(f'The setting {key} has to be a text, such as "f5".', repair)
+
+
+def _unknown(key: str, known: Iterable[str], repair: str) -> SettingsError:
+    close = difflib.get_close_matches(key, known, n=1)
+    meant = f" Did you mean {close[0]}?" if close else ""
+    return SettingsError(f"There is no setting {shortened(sanitize_line(key), 80)}.{meant}", repair)
 
 
 def engine_options(settings: Settings) -> EngineOptions:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from urial_tui import interrupts
+from urial_tui.cli.names import NAME
 from urial_tui.cli.numbers import TOKENS, Real
 from urial_tui.cli.process import seconds_since_start
 from urial_tui.engine.client import Engine
@@ -52,12 +53,14 @@ FIRST_SILENCE = 24.0
 @click.option(
     "-m",
     "--model",
+    type=NAME,
     metavar="MODEL",
     help="A catalogue name or a .gguf file; MODEL+ADAPTER adds a LoRA.  [default: chat.model]",
 )
 @click.option(
     "-p",
     "--preamble",
+    type=NAME,
     metavar="PREAMBLE",
     help="The name of a preamble, or a preamble file.  [default: chat.preamble]",
 )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from urial_tui import wording
+from urial_tui.cli.names import NAME
 from urial_tui.cli.output import Column, ProgressLine, print_json, print_table
 from urial_tui.errors import UrialError
 from urial_tui.sanitize import sanitize_line
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
 @click.option(
     "-m",
     "--model",
+    type=NAME,
     metavar="MODEL",
     help="A catalogue name or a .gguf file; MODEL+ADAPTER adds a LoRA.  [default: chat.model]",
 )
 @click.option(
     "-p",
     "--preamble",
+    type=NAME,
     metavar="PREAMBLE",
     help="The name of a preamble, or a preamble file.  [default: chat.preamble]",
 )

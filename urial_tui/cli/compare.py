@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from urial_tui.cli.names import NAME
 from urial_tui.cli.numbers import COUNT, TOKENS
 from urial_tui.errors import UsageError
 from urial_tui.sanitize import sanitize_line
@@ -38,12 +39,18 @@ _SOURCES = ("queries", "text_file", "conversation")
 
 @click.command()
 @click.argument("query", required=False)
-@click.option("--base", metavar="MODEL", help="The base side's model: a name or a .gguf file.")
 @click.option(
-    "--aligned", metavar="MODEL", help="The aligned side's model; NAME+ADAPTER adds a LoRA."
+    "--base", type=NAME, metavar="MODEL", help="The base side's model: a name or a .gguf file."
+)
+@click.option(
+    "--aligned",
+    type=NAME,
+    metavar="MODEL",
+    help="The aligned side's model; NAME+ADAPTER adds a LoRA.",
 )
 @click.option(
     "--base-context",
+    type=NAME,
     metavar="CONTEXT",
     default="zero-shot",
     show_default=True,
@@ -51,6 +58,7 @@ _SOURCES = ("queries", "text_file", "conversation")
 )
 @click.option(
     "--aligned-context",
+    type=NAME,
     metavar="CONTEXT",
     default=None,
     show_default="chat; the answer's preamble with --conversation",
@@ -232,6 +240,8 @@ class _Run:
                 "--conversation.",
                 "See `urial compare --help`.",
             )
+        if query is not None and not query.strip():
+            raise UsageError("The query is empty.", 'Say it in quotes: urial compare … "…".')
         if self._options["queries"] is not None:
             return self._listed(self._options["queries"])
         return [Query(id="1", text=query)] if query is not None else []
@@ -411,12 +421,15 @@ class _Run:
             limits={name: self._options[name] for name in self._limits()},
             command=command_line(click.get_current_context()),
         )
+        self._progress.clear()
+        self._print_out(summary, file, tasks)
         if self._options["html"] is not None:
             from urial_tui.compare.report import write_report
 
             self._progress.show("Writing the report")
             write_report(self._options["html"], summary, file.documents(tasks))
-        self._progress.clear()
+
+    def _print_out(self, summary: dict[str, Any], file: ItemFile, tasks: Sequence[Task]) -> None:
         from urial_tui.cli.comparison_output import print_answer, print_summary
 
         if self._options["as_json"]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 from urial_tui import __version__, interrupts
+from urial_tui.cli.names import NAME
 from urial_tui.errors import LONGEST, UrialError, UsageError
 from urial_tui.sanitize import sanitize_line, shortened
 
@@ -65,9 +66,15 @@ class _LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="`urial COMMAND --help` has the options of a command.",
 )
-@click.option("-m", "--model", metavar="MODEL", help="Chat with this model: a name or a file.")
 @click.option(
-    "-p", "--preamble", metavar="PREAMBLE", help="Chat under this preamble: a name or a file."
+    "-m", "--model", type=NAME, metavar="MODEL", help="Chat with this model: a name or a file."
+)
+@click.option(
+    "-p",
+    "--preamble",
+    type=NAME,
+    metavar="PREAMBLE",
+    help="Chat under this preamble: a name or a file.",
 )
 @click.version_option(__version__, message="urial %(version)s")
 @click.pass_context

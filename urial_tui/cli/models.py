@@ -71,13 +71,22 @@ def show(name: str, as_json: bool) -> None:
     """
     from urial_tui import wording
     from urial_tui.cli.output import print_json
+    from urial_tui.errors import UsageError
+    from urial_tui.files import is_there
     from urial_tui.models.catalogue import load_catalogue, unknown_model
     from urial_tui.models.registry import list_models
+    from urial_tui.paths import typed_path
     from urial_tui.sanitize import sanitize_line
 
     catalogue = load_catalogue()
     found = {one.name: one for one in list_models(catalogue)}
     if name not in found:
+        if is_there(typed_path(name)):
+            raise UsageError(
+                f"{sanitize_line(name)} is a file's path, and this tells about the models of the "
+                "catalogue.",
+                "`urial models list` shows those; `urial ask -m FILE` uses a file.",
+            )
         raise unknown_model(name, catalogue)
     model = found[name]
     if as_json:

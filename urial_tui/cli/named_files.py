@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from urial_tui.errors import UsageError
@@ -18,9 +20,11 @@ def check_written(options: Mapping[str, Any]) -> None:
     """Refuse to write to a file that is read, or twice to one, by whatever names.
 
     Raises:
-        UsageError: Two options name one file.
+        UsageError: Two options name one file, or nothing can be written to what one names.
     """
     written = [(f"--{name}", options[name]) for name in _WRITTEN if options[name]]
+    for output, path in written:
+        _check_place(output, path)
     named = list(written)
     for name in _READ:
         option = f"--{name.removesuffix('_file').replace('_', '-')}"
@@ -35,3 +39,20 @@ def check_written(options: Mapping[str, Any]) -> None:
                     f"{option} and {output} name the same file, {sanitize_line(str(path))}.",
                     f"Name another file with {output}.",
                 )
+
+
+def _check_place(output: str, path: Path) -> None:
+    """What is told after hours of computing could have been told before them."""
+    directory = path.absolute().parent
+    if path.is_dir():
+        trouble = "it is a directory"
+    elif not directory.is_dir():
+        trouble = "there is no such directory"
+    elif not os.access(directory, os.W_OK):
+        trouble = "its directory can't be written to"
+    else:
+        return
+    raise UsageError(
+        f"{output} can't be written to {sanitize_line(str(path))}: {trouble}.",
+        f"Choose another place with {output}.",
+    )

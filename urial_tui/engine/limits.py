@@ -110,8 +110,8 @@ def flash_attention(kv_type: str, n_layer: int, gpu_layers: int) -> bool:
     alone between its threads, so that its logits depend on how many there are (by up to 1.9 behind
     1,000 tokens of the demo model); and it sums the values in 16 bits. Without flash attention it
     does neither, at 0.93 of the speed on the demo model and 0.93 to 1.17 on a Llama of 1B shape
-    (docs/decisions/0023-the-same-question-the-same-answer.md). A quantised cache can't do without it, and is not split. Batches are not
-    split either: a comparison always has it.
+    (docs/decisions/0023-the-same-question-the-same-answer.md). A quantised cache can't do without
+    it, and is not split. Batches are not split either: a comparison always has it.
 
     Args:
         kv_type: The cache's type.

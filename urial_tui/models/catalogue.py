@@ -113,18 +113,20 @@ def find_entry(name: str, catalogue: Mapping[str, CatalogueEntry]) -> CatalogueE
         ModelError: There is none; the hint names those that are spelled alike.
     """
     if name not in catalogue:
-        raise unknown_model(name, catalogue)
+        raise unknown_model(name, catalogue, "; a path to a .gguf file works too")
     return catalogue[name]
 
 
-def unknown_model(name: str, catalogue: Mapping[str, CatalogueEntry]) -> ModelError:
-    """That there is no such model, and which are spelled alike."""
+def unknown_model(
+    name: str, catalogue: Mapping[str, CatalogueEntry], beside: str = ""
+) -> ModelError:
+    """That there is no such model, and which are spelled alike; `beside`: what does as well."""
     close = difflib.get_close_matches(name.lower(), catalogue, n=3, cutoff=0.6)
     close = [name.lower()] if name.lower() in catalogue else close
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
     return ModelError(
         f"There is no model named '{sanitize_line(name)}'.",
-        f"{hint}`urial models list` shows those there are; a path to a .gguf file works too.",
+        f"{hint}`urial models list` shows those there are{beside}.",
     )
 
 

@@ -14,7 +14,6 @@ from textual.pilot import Pilot
 
 from tests.conftest import workers
 from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
-from urial_tui.chat.store import Store
 from urial_tui.engine.client import Engine
 from urial_tui.engine.protocol import TextSegment, TokenSegment
 from urial_tui.engine.recording import read_recording
@@ -133,12 +132,13 @@ def test_questions_are_read_without_the_format_around_them() -> None:
     assert question_of([], preamble) == "(asked again)"
 
 
-def test_without_a_terminal_a_replay_says_so(store: Store, tmp_path: Path) -> None:
+async def test_without_a_terminal_a_replay_says_so(session: tuple[Path, list[str]]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "urial_tui", "replay", str(tmp_path / "any")],
+        [sys.executable, "-m", "urial_tui", "replay", str(session[0])],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        check=False,
     )
     assert done.returncode == 2
-    assert "needs a terminal" in done.stderr
+    assert "A replay needs a terminal. `urial replay --json FILE` prints" in done.stderr

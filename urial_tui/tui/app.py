@@ -120,16 +120,16 @@ def run_in_terminal(app: UrialApp) -> int:
     return app.return_code or 0
 
 
-def require_terminal() -> None:
-    """Refuse to start where nothing can be shown.
+def require_terminal(
+    what: str = "The chat", instead: str = "In scripts and pipes, use `urial ask` instead."
+) -> None:
+    """Refuse to start `what` where nothing can be shown; `instead` is what to do then.
 
     Raises:
         UsageError: Standard input or output is no terminal, or a dumb one.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
-        raise UsageError(
-            "The chat needs a terminal.", "In scripts and pipes, use `urial ask` instead."
-        )
+        raise UsageError(f"{what} needs a terminal.", instead)
 
 
 def commands() -> type[Provider]:
@@ -164,6 +164,7 @@ class UrialApp(ConfiguredApp):
     TITLE = "urial"
     CSS_PATH = "urial.tcss"
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {commands}
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-roomy")]  # noqa: RUF012  # as Textual types it
     BINDING_GROUP_TITLE = "Everywhere"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", priority=True, id="app.quit"),

@@ -117,8 +117,9 @@ def run(path: Path, *, fast: bool) -> int:
         RecordingError: The file is no recording of this version.
         SettingsError: The settings are unsound.
     """
-    require_terminal()
-    replay = Replay(read_recording(path), pace=0.0 if fast else 1.0)
+    recording = read_recording(path)
+    require_terminal("A replay", "`urial replay --json FILE` prints what is in the recording.")
+    replay = Replay(recording, pace=0.0 if fast else 1.0)
     return run_in_terminal(ReplayApp(replay, preamble_of(replay), load_settings()))
 
 

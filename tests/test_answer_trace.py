@@ -132,3 +132,14 @@ def test_where_the_tokens_are_not_known_the_text_stands_for_them(
     trace = trace_of(conversation, written, other, PRESENT)
     assert trace.tokens == (TextSegment(text="One."),)
     assert (trace.own_tokens, trace.own_sampling) == (False, True)
+
+
+def test_an_answer_that_was_gone_on_from_is_told_from_one_that_was_written_at_once(
+    conversation: Conversation, script: ScriptedEngine
+) -> None:
+    written = say(conversation, script, "Hi", *answer("One."))
+    assert not traced(conversation, written).gone_on
+    longer = msgspec.structs.replace(written, generated=2)
+    assert traced(conversation, longer).gone_on
+    unknown = msgspec.structs.replace(written, generated=0)
+    assert not traced(conversation, unknown).gone_on

@@ -85,7 +85,7 @@ class TestLooking:
             await wait_until(pilot, lambda: shows(pilot, "token 3 of 5"))
             assert shows(pilot, "2.0%  rank 6")
             assert shows(pilot, "2 lowered")
-            assert shows(pilot, "This chain did not write it")
+            assert shows(pilot, "Not by this chain")
 
     async def test_n_goes_to_the_improbable_tokens(
         self, opened: Opened, engine: ScriptedEngine

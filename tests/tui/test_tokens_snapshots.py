@@ -72,7 +72,7 @@ def test_a_token_that_the_chain_would_not_write(
     async def prepare(pilot: Pilot[None]) -> None:
         await read(pilot)
         await pilot.press("n", "n", "enter")
-        await wait_until(pilot, lambda: shows(pilot, "This chain did not write it"))
+        await wait_until(pilot, lambda: shows(pilot, "Not by this chain"))
 
     assert looks(size, prepare, Settings())
 

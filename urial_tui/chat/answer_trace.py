@@ -41,6 +41,15 @@ class AnswerTrace(msgspec.Struct, frozen=True, kw_only=True):
     own_sampling: bool
 
     @property
+    def gone_on(self) -> bool:
+        """Whether its first tokens stood there before the last ones were written.
+
+        They may have been chosen in another way. A stop string takes tokens away again, so that
+        an answer may look written at once that went on for no more than these.
+        """
+        return self.own_tokens and len(self.answer.ids or ()) > self.answer.generated > 0
+
+    @property
     def request(self) -> Trace:
         """The engine's command; its id is set where it is sent."""
         return Trace(

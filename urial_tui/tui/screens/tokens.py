@@ -244,6 +244,11 @@ class TokensScreen(Screen[Branch | None]):
             )
         if not trace.own_sampling:
             notes.append("How it was sampled is not known: the chain is that of the settings.")
+        if trace.gone_on:
+            notes.append(
+                "Its first tokens stood there before it was gone on from, and may have been chosen "
+                "in another way."
+            )
         if left_out:
             turns = "turn has" if left_out == 1 else f"{left_out} turns have"
             notes.append(f"The context is too small: the oldest {turns} no room in front of it.")

@@ -11,7 +11,7 @@ from urial_tui.tui.widgets.one_token import OneToken
 from urial_tui.tui.widgets.token_detail import fit, percent
 
 _NAME, _LEFT, _SHARE = 16, 12, 8
-_NOT_BY_CHAIN = "✂ This chain did not write it: it was branched, edited, or decided by rounding."
+_NOT_BY_CHAIN = "✂ Not by this chain: it was branched, gone on from, edited, or rounded."
 
 
 class ChainTable(OneToken):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from click.types import StringParamType
 
 
-class Name(click.ParamType[str]):
+class Name(StringParamType):
     """A text that is not empty: `-m "$UNSET"` is a mistake, and not the default."""
-
-    name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The text as it is; a click error where it is empty."""

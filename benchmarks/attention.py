@@ -14,13 +14,14 @@ import sys
 import time
 from collections.abc import Sequence
 
-from benchmarks.real_size import cpu_name
+from benchmarks.results import order
 from urial_tui.engine import llama
 from urial_tui.engine.context import Context, DecodeError
 from urial_tui.engine.limits import chat_size
 from urial_tui.engine.threads import physical_cores
 from urial_tui.errors import UrialError
 from urial_tui.models.registry import resolve
+from urial_tui.processor import processor_name
 from urial_tui.sanitize import sanitize_line
 
 KINDS = {"f16, flash": ("f16", True), "f16": ("f16", False), "q8_0, flash": ("q8_0", True)}
@@ -66,8 +67,7 @@ def measure(model: llama.Model, depth: int, turns: int) -> list[Timed]:
             timed.prefill += timed.evaluate(count)
         done += count
     for number in range(turns):
-        first = number % len(found)
-        for timed in (*found[first:], *found[:first]):
+        for timed in order(found, number):
             timed.turns.append(sum(timed.evaluate(1) for _ in range(TURN)))
     for timed in found:
         timed.context.close()
@@ -98,7 +98,7 @@ def main() -> int:
         path = resolve(chosen.model).path
         llama.initialise()
         model = llama.Model(str(path), gpu_layers=0, progress=lambda _fraction: True)
-        print(f"{sanitize_line(path.name)}, {physical_cores()} threads, {cpu_name()}")
+        print(f"{sanitize_line(path.name)}, {physical_cores()} threads, {processor_name()}")
         print(f"{'behind':>7}  {'cache':12}{'ms/token':>10}{'decode':>9}{'prefill':>9}")
         for depth in chosen.depths:
             print(report(depth, measure(model, depth, max(1, chosen.turns))), flush=True)

@@ -41,6 +41,7 @@ from urial_tui.engine.protocol import (
 from urial_tui.errors import EngineError, UrialError
 from urial_tui.models.fit import need_of
 from urial_tui.models.memory_need import PROCESS_BYTES
+from urial_tui.processor import processor_name
 from urial_tui.prompting.context import find_context
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 
@@ -318,19 +319,10 @@ def main() -> int:
                 return 1
         rows.append(row)
         print(table(rows), end="\n\n", flush=True)
-    print(f"{cpu_name()}, {os.cpu_count()} threads")
+    print(f"{processor_name()}, {os.cpu_count()} threads")
     if arguments.json:
         arguments.json.write_bytes(msgspec.json.encode(rows))
     return 0
-
-
-def cpu_name() -> str:
-    """The processor's model, as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return "unknown processor"
-    return next((line.partition(":")[2].strip() for line in lines if "model name" in line), "?")
 
 
 if __name__ == "__main__":

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from benchmarks.contenders import Measured, SecondTurn
 
+T = TypeVar("T")
 Round = Mapping[str, Measured]
 """What each contender found in one round; one that failed is missing."""
 
@@ -166,7 +168,7 @@ def without_short_texts(measured: Measured, tokens: int) -> tuple[Measured, list
     return msgspec.structs.replace(measured, figures=kept), short
 
 
-def order(contenders: Sequence[str], round_number: int) -> list[str]:
+def order(contenders: Sequence[T], round_number: int) -> list[T]:
     """The contenders in the order of a round: each goes first, second, … equally often."""
     start = round_number % len(contenders)
     return [*contenders[start:], *contenders[:start]]

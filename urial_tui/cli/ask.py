@@ -134,7 +134,7 @@ def ask(
 
         print_json(answer.document())
     if answer.interrupted:
-        context.exit(130)
+        context.exit(interrupts.EXIT_CODE)
 
 
 def _run(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from urial_tui import wording
+from urial_tui import interrupts, wording
 from urial_tui.cli.names import NAME
 from urial_tui.cli.output import Column, ProgressLine, print_json, print_table
 from urial_tui.errors import UrialError
@@ -115,7 +115,7 @@ def bench(
     if failure is not None:
         raise failure
     if not report.complete:
-        context.exit(130)
+        context.exit(interrupts.EXIT_CODE)
 
 
 def _measure(benchmark: Benchmark, runs: int, progress: _Progress) -> None:

@@ -40,6 +40,21 @@ def urial(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*URIAL, *arguments], **options)
 
 
+def all_written(leader: int) -> str:
+    """What was written to a terminal, once nobody holds its other end any more."""
+    output = b""
+    while True:
+        try:
+            block = os.read(leader, 65_536)
+        except OSError:  # Linux: the other end is closed
+            break
+        if not block:
+            break
+        output += block
+    os.close(leader)
+    return output.decode()
+
+
 def on_terminal(*arguments: str, columns: int, **environment: str) -> str:
     """What `urial` writes to a terminal so wide."""
     leader, follower = pty.openpty()
@@ -52,18 +67,9 @@ def on_terminal(*arguments: str, columns: int, **environment: str) -> str:
         env=os.environ | {"TERM": "xterm-256color"} | environment,
     )
     os.close(follower)
-    output = b""
-    while True:
-        try:
-            block = os.read(leader, 65_536)
-        except OSError:  # Linux: the other end is closed
-            break
-        if not block:
-            break
-        output += block
-    os.close(leader)
+    output = all_written(leader)
     assert process.wait() == 0
-    return output.decode().replace("\r\n", "\n")
+    return output.replace("\r\n", "\n")
 
 
 def add_command(
@@ -427,8 +433,7 @@ def test_progress_is_cut_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(sys, "stderr", terminal)
         with ProgressLine() as line:
             line.show("何" * 50)
-        assert os.read(leader, 4096).decode() == f"\r\x1b[K{'何' * 19}…\r\x1b[K"
-    os.close(leader)
+    assert all_written(leader) == f"\r\x1b[K{'何' * 19}…\r\x1b[K"
 
 
 def test_progress_without_a_terminal_is_a_line_now_and_then(

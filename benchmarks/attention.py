@@ -3,7 +3,7 @@
 Contexts of each kind evaluate the same tokens in one process, in turns of a few tokens whose order
 rotates, so that what else the machine does meets all of them. What is told is the speed beside
 the context with flash attention and a cache of f16: the median of the ratios of all turns. For
-which kind the engine chooses, and why, see `engine.limits.flash_attention`.
+which kind the engine chooses, and why, see `engine.wire.limits.flash_attention`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.results import order
-from urial_tui.engine import llama
-from urial_tui.engine.context import Context, DecodeError
-from urial_tui.engine.limits import chat_size
-from urial_tui.engine.threads import physical_cores
+from urial_tui.engine.native import llama
+from urial_tui.engine.native.context import Context, DecodeError
+from urial_tui.engine.native.threads import physical_cores
+from urial_tui.engine.wire.limits import chat_size
 from urial_tui.errors import UrialError
 from urial_tui.models.registry import resolve
 from urial_tui.processor import processor_name

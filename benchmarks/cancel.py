@@ -21,8 +21,9 @@ from pathlib import Path
 
 import msgspec
 
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.native.threads import physical_cores
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Finished,
@@ -31,7 +32,6 @@ from urial_tui.engine.protocol import (
     TextDelta,
     TextSegment,
 )
-from urial_tui.engine.threads import physical_cores
 from urial_tui.errors import UrialError
 from urial_tui.models.registry import resolve
 from urial_tui.sanitize import sanitize_line

@@ -17,8 +17,8 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from urial_tui.benchmark.prompts import NUMBERS, WARM_UP, pause_s
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Finished,
@@ -156,7 +156,7 @@ class InProcess:
 
     def prepare(self, preamble: Turn, turns: Sequence[Turn] = ()) -> Sequence[Event]:
         """Pin a preamble, and read finished turns behind it."""
-        from urial_tui.engine.generation import prepare
+        from urial_tui.engine.worker.generation import prepare
 
         events: list[Event] = []
         request = PreparePreamble(id=1, preamble=preamble, turns=tuple(turns))
@@ -167,7 +167,7 @@ class InProcess:
         self, preamble: Turn, turns: Sequence[Turn], tokens: int, stops: StopRules, close: str
     ) -> Sequence[Event]:
         """Answer the last turn, greedily."""
-        from urial_tui.engine.generation import generate
+        from urial_tui.engine.worker.generation import generate
 
         events: list[Event] = []
         request = Generate(
@@ -241,9 +241,9 @@ def worker(workload: Workload) -> Measured:
 
 def in_process(workload: Workload) -> Measured:
     """Our decode loop without the worker."""
-    from urial_tui.engine import llama
-    from urial_tui.engine.context import AbortFlag
-    from urial_tui.engine.loaded import LoadedModel
+    from urial_tui.engine.native import llama
+    from urial_tui.engine.native.context import AbortFlag
+    from urial_tui.engine.worker.loaded import LoadedModel
 
     llama.initialise()
     with tempfile.TemporaryDirectory(prefix="urial-bench-") as name:
@@ -259,7 +259,7 @@ def in_process(workload: Workload) -> Measured:
 
 def count_tokens(workload: Workload) -> Counted:
     """How long the preamble and the prompts are in the model's own tokens."""
-    from urial_tui.engine import llama
+    from urial_tui.engine.native import llama
 
     llama.initialise()
     model = llama.Model(workload.model, gpu_layers=0, progress=lambda _fraction: True)

@@ -28,7 +28,7 @@ import numpy as np
 from urial_tui.compare.metrics import aggregate
 from urial_tui.compare.positions import Item, gather
 from urial_tui.compare.report import write_report
-from urial_tui.engine.scores import CLASS_NAMES, PositionScores
+from urial_tui.engine.wire.scores import CLASS_NAMES, PositionScores
 
 VOCABULARY = 262_144
 TOP = 10

@@ -29,8 +29,8 @@ from urial_tui.compare.items import Query
 from urial_tui.compare.one_by_one import OneByOne
 from urial_tui.compare.runner import Comparison
 from urial_tui.compare.sides import Side, Task
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Finished,
     Loaded,

@@ -35,7 +35,7 @@ import msgspec
 from benchmarks.screen_app import CHARACTERS, TEXTS, written
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import ConversationRecord, TurnRecord, WholeConversation, new_id
-from urial_tui.engine.threads import physical_cores
+from urial_tui.engine.native.threads import physical_cores
 from urial_tui.models.registry import resolve
 
 SIZES = ((80, 24), (120, 40))

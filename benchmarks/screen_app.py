@@ -1,6 +1,6 @@
 """The application as `benchmarks.screen` runs it: on a recording of a made-up answer.
 
-What is played is a session as `engine.recording` keeps it, so everything above the line to
+What is played is a session as `engine.client.recording` keeps it, so everything above the line to
 the worker is what a user has: the client, its thread, the store and the screens. The events
 come as the worker sends them: some text every `EMIT_EVERY` seconds.
 """
@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from urial_tui.chat.store import Store
-from urial_tui.engine.client import Engine
-from urial_tui.engine.frames import encode
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.recording import Head, Received, Recording, Sent, Started
+from urial_tui.engine.client.replay import Replay
+from urial_tui.engine.wire.frames import encode
+from urial_tui.engine.wire.protocol import (
     Event,
     Finished,
     Generate,
@@ -27,14 +29,13 @@ from urial_tui.engine.protocol import (
     PromptReady,
     TextDelta,
 )
-from urial_tui.engine.recording import Head, Received, Recording, Sent, Started
-from urial_tui.engine.replay import Replay
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.tui.app import UrialApp, run_in_terminal
 from urial_tui.tui.replay import RecordedModel, load_recorded
 
 EMIT_EVERY = 0.04
-"""Seconds between two text events: that of `engine.generation`, which takes long to import."""
+"""Seconds between two text events, as `engine.worker.generation` has it; that takes long to
+import."""
 CHARACTERS = 4
 """A token's, about: English text with some code."""
 

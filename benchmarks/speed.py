@@ -26,7 +26,7 @@ from urial_tui import __version__
 from urial_tui.benchmark.memory_speed import bytes_per_token, read_speed
 from urial_tui.benchmark.prompts import BEGUN, QUESTION
 from urial_tui.benchmark.report import Machine, busy_warning, this_machine
-from urial_tui.engine.threads import physical_cores
+from urial_tui.engine.native.threads import physical_cores
 from urial_tui.errors import UrialError
 from urial_tui.models.registry import resolve
 from urial_tui.prompting.preamble import Preamble, find_preamble

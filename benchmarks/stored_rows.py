@@ -18,10 +18,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import EngineOptions, Score, TextSegment, TokenSegment, Turn
-from urial_tui.engine.scores import Floats
-from urial_tui.engine.spill import SpillReader
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import EngineOptions, Score, TextSegment, TokenSegment, Turn
+from urial_tui.engine.wire.scores import Floats
+from urial_tui.engine.worker.spill import SpillReader
 
 _STEPS = np.float32(65535)
 _DEPTH = np.float32(16)

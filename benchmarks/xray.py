@@ -27,8 +27,9 @@ from urial_tui.benchmark.prompts import pause_s
 from urial_tui.chat.shown import preamble_turn
 from urial_tui.compare.second_side import SecondSide, open_second_side
 from urial_tui.compare.sides import Side
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.native.threads import physical_cores
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Finished,
     Score,
@@ -39,7 +40,6 @@ from urial_tui.engine.protocol import (
     Turn,
     Watch,
 )
-from urial_tui.engine.threads import physical_cores
 from urial_tui.errors import UrialError
 from urial_tui.models.loading import load
 from urial_tui.models.registry import resolve

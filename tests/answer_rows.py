@@ -16,10 +16,10 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from urial_tui.engine import generation, llama
-from urial_tui.engine.context import AbortFlag, Context
-from urial_tui.engine.loaded import LoadedModel
-from urial_tui.engine.protocol import (
+from urial_tui.engine.native import llama
+from urial_tui.engine.native.context import AbortFlag, Context
+from urial_tui.engine.native.threads import ThreadGovernor
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Finished,
@@ -32,8 +32,9 @@ from urial_tui.engine.protocol import (
     TokenSegment,
     Turn,
 )
-from urial_tui.engine.sampling import Sampler
-from urial_tui.engine.threads import ThreadGovernor
+from urial_tui.engine.worker import generation
+from urial_tui.engine.worker.loaded import LoadedModel
+from urial_tui.engine.worker.sampling import Sampler
 
 PREAMBLE: Turn = (TextSegment(text="# Query:\nHello world\n\n# Answer:\nhope it helps\n\n" * 24),)
 OTHER: Turn = (TextSegment(text="Something else stands in front of this.\n" * 12),)

@@ -21,13 +21,13 @@ import pytest
 
 from tests import tinygguf
 from urial_tui import paths
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import EngineOptions
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import EngineOptions
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 DEMO_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 
-_WORKER = "urial_tui.engine.worker"
+_WORKER = "urial_tui.engine.worker.main"
 TEMPLATE_WORKER = "urial_tui.prompting.templates.worker"
 _EXIT_GRACE = 10.0
 """Seconds in which a worker whose client was killed has to notice and go."""

@@ -25,8 +25,8 @@ import msgspec
 
 from tests import tinygguf
 from tests.mutations import Gguf, mutated
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import EngineOptions, KVType, TextSegment
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import EngineOptions, KVType, TextSegment
 from urial_tui.errors import EngineDied, ModelError, UrialError
 from urial_tui.models.loading import load
 
@@ -42,7 +42,7 @@ _PROGRAM = (
     sys.executable,
     "-P",
     "-c",
-    "# urial_tui.engine.worker\nimport resource\n"
+    "# urial_tui.engine.worker.main\nimport resource\n"
     f"resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))\n"
     "from urial_tui.engine import worker\nworker.main()",
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from urial_tui.engine.protocol import (
+from urial_tui.engine.wire.protocol import (
     Device,
     EngineOptions,
     Event,

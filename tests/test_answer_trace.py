@@ -18,7 +18,7 @@ from tests.scripted import (
 from urial_tui.chat.answer_trace import AnswerTrace, trace_of
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.protocol import Sampling, TextSegment, TokenSegment, Turn
+from urial_tui.engine.wire.protocol import Sampling, TextSegment, TokenSegment, Turn
 from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.prompting.render import close_text
 

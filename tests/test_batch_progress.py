@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from tests import tinygguf
-from urial_tui.engine import batch_progress, llama
-from urial_tui.engine.batch_progress import BatchProgress
-from urial_tui.engine.client import Engine
-from urial_tui.engine.context import Aborted, AbortFlag, Context
-from urial_tui.engine.limits import batch_size, chat_size
-from urial_tui.engine.protocol import EngineOptions, Finished, PrefillProgress, TextSegment
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.native import batch_progress, llama
+from urial_tui.engine.native.batch_progress import BatchProgress
+from urial_tui.engine.native.context import Aborted, AbortFlag, Context
+from urial_tui.engine.wire.limits import batch_size, chat_size
+from urial_tui.engine.wire.protocol import EngineOptions, Finished, PrefillProgress, TextSegment
 from urial_tui.errors import EngineError
 
 IDS = [(7 * index) % 200 + 5 for index in range(256)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urial_tui.engine.batch_threads import RETRY, BatchThreads
+from urial_tui.engine.worker.batch_threads import RETRY, BatchThreads
 
 
 class Machine:

@@ -36,8 +36,8 @@ from urial_tui.benchmark.memory_speed import bytes_per_token, read_speed
 from urial_tui.benchmark.prompts import NUMBERS
 from urial_tui.benchmark.report import busy_warning, spread
 from urial_tui.benchmark.start import read_start
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import Finished, PreambleReady, TextSegment
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import Finished, PreambleReady, TextSegment
 from urial_tui.errors import EngineError, UrialError
 from urial_tui.memory import MachineMemory
 from urial_tui.models.gguf_file import Header

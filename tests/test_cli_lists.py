@@ -27,7 +27,7 @@ from urial_tui.chat.votes import Contestant, Vote
 from urial_tui.cli import main as cli
 from urial_tui.cli.output import Column, ProgressLine, cut, print_json, print_table, text_width
 from urial_tui.engine.preamble_store import PreambleStore, StateKey
-from urial_tui.engine.protocol import Sampling
+from urial_tui.engine.wire.protocol import Sampling
 from urial_tui.errors import ModelError, UsageError
 
 Captured = pytest.CaptureFixture[str]

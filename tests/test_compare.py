@@ -26,9 +26,9 @@ from urial_tui.compare.document import aggregates
 from urial_tui.compare.items import Query, ScoredItem, document
 from urial_tui.compare.runner import Comparison, Step
 from urial_tui.compare.sides import Side
-from urial_tui.engine.client import Engine
-from urial_tui.engine.limits import FORCED_BATCH
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.limits import FORCED_BATCH
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     PrefillProgress,
     Score,

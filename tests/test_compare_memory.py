@@ -16,9 +16,9 @@ from urial_tui.compare.items import Query, ScoredItem
 from urial_tui.compare.one_by_one import OneByOne
 from urial_tui.compare.runner import Comparison, Rechosen
 from urial_tui.compare.sides import Side, Task
-from urial_tui.engine.client import Engine
-from urial_tui.engine.limits import FORCED_BATCH
-from urial_tui.engine.protocol import EngineOptions, Finished, Sampling, TextSegment
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.limits import FORCED_BATCH
+from urial_tui.engine.wire.protocol import EngineOptions, Finished, Sampling, TextSegment
 from urial_tui.prompting.context import find_context
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.prompting.render import close_text, open_turn

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from urial_tui.compare.curves import wilson
 from urial_tui.compare.metrics import Aggregates, aggregate, bootstrap_shares, percentile
 from urial_tui.compare.positions import Item, gather
-from urial_tui.engine.scores import PositionScores
-from urial_tui.engine.scoring import PairScorer
+from urial_tui.engine.wire.scores import PositionScores
+from urial_tui.engine.worker.scoring import PairScorer
 
 EOS = 99
 INF = math.inf

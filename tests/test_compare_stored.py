@@ -10,8 +10,8 @@ from tests.test_compare import compare, document_of
 from urial_tui import paths
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import EngineOptions, Sampling
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import EngineOptions, Sampling
 from urial_tui.prompting.preamble import find_preamble
 
 WARM = Sampling(temperature=1.5, seed=3)

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests import tinygguf
-from urial_tui.engine import content
-from urial_tui.engine.client import Engine
-from urial_tui.engine.content import Contents, Reading, Stopped, part_files
-from urial_tui.engine.protocol import EngineOptions, ModelInfo, PreambleReady, TextSegment
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import EngineOptions, ModelInfo, PreambleReady, TextSegment
+from urial_tui.engine.worker import content
+from urial_tui.engine.worker.content import Contents, Reading, Stopped, part_files
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
         found, count = count, 0
         return found
 
-    monkeypatch.setattr("urial_tui.engine.content.hashlib.sha256", counted)
+    monkeypatch.setattr("urial_tui.engine.worker.content.hashlib.sha256", counted)
     return since
 
 

@@ -9,7 +9,7 @@ import pytest
 from tools import machine
 from urial_tui import control_groups
 from urial_tui.control_groups import cpu_quota
-from urial_tui.engine import threads
+from urial_tui.engine.native import threads
 from urial_tui.memory import MachineMemory, machine_memory
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Finished,

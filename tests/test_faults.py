@@ -23,10 +23,10 @@ import pytest
 from tests import tinygguf
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.engine import frames, protocol
-from urial_tui.engine import process as worker_process
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client import process as worker_process
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire import frames, protocol
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Finished,
@@ -59,7 +59,7 @@ SIGNALS = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT]
 def worker(setup: str) -> tuple[str, ...]:
     """The command line of the real worker, after `setup` has run in its process."""
     serve = "from urial_tui.engine import worker\nworker.main()"
-    return (sys.executable, "-P", "-c", f"# urial_tui.engine.worker\n{setup}\n{serve}")
+    return (sys.executable, "-P", "-c", f"# urial_tui.engine.worker.main\n{setup}\n{serve}")
 
 
 LITTLE_MEMORY = worker(
@@ -565,8 +565,8 @@ def test_a_worker_that_stands_still_is_ended(
 _CLIENT = """
 import os, sys
 from pathlib import Path
-from urial_tui.engine.client import Engine
-from urial_tui.engine import protocol
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire import protocol
 moment, path, cache, text = sys.argv[1:]
 engine = Engine(cache_dir=Path(cache))
 def run(events):
@@ -631,9 +631,9 @@ def _stand_in(body: str) -> tuple[str, ...]:
     """A peer that is no worker of this version."""
     imports = (
         "import os, struct, sys, time\n"
-        "from urial_tui.engine.protocol import *\nfrom urial_tui.engine.frames import *"
+        "from urial_tui.engine.wire.protocol import *\nfrom urial_tui.engine.wire.frames import *"
     )
-    return (sys.executable, "-P", "-c", f"# urial_tui.engine.worker\n{imports}\n{body}")
+    return (sys.executable, "-P", "-c", f"# urial_tui.engine.worker.main\n{imports}\n{body}")
 
 
 READY = "write_frame(1, Ready(version=VERSION, library=''))\n"

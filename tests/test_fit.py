@@ -14,17 +14,17 @@ from tests import tinygguf
 from tests.scripted import ScriptedEngine
 from tests.test_models import ARCHITECTURE, gguf
 from tools.synthetic import SHAPES, write_model
-from urial_tui.engine import llama
-from urial_tui.engine.client import Engine
-from urial_tui.engine.context import Context
-from urial_tui.engine.limits import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.native import llama
+from urial_tui.engine.native.context import Context
+from urial_tui.engine.wire.limits import (
     ContextSize,
     chat_size,
     context_tokens,
     forced_size,
     watched_size,
 )
-from urial_tui.engine.protocol import Device, EngineOptions, KVType, TextSegment
+from urial_tui.engine.wire.protocol import Device, EngineOptions, KVType, TextSegment
 from urial_tui.errors import ModelError
 from urial_tui.memory import MachineMemory, machine_memory, memory_now
 from urial_tui.models import loading

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urial_tui.engine.forced_batches import cut_text
-from urial_tui.engine.limits import FORCED_BATCH, HEAD_BATCH
+from urial_tui.engine.wire.limits import FORCED_BATCH, HEAD_BATCH
+from urial_tui.engine.worker.forced_batches import cut_text
 
 
 @given(

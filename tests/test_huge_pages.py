@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests import tinygguf
-from urial_tui.engine.client import Engine
-from urial_tui.engine.huge_pages import MappedWeights, huge_page_size
-from urial_tui.engine.protocol import EngineOptions, Finished, Sampling, TextSegment
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.native.huge_pages import MappedWeights, huge_page_size
+from urial_tui.engine.wire.protocol import EngineOptions, Finished, Sampling, TextSegment
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="huge pages are asked for on Linux")
 

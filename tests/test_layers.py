@@ -1,6 +1,6 @@
 """The lines between the layers, held by reading the source: nothing here is imported.
 
-    cli, tui → chat, compare, evaluate → engine.client → engine.protocol
+    cli, tui → chat, compare, evaluate → engine.client → engine.wire
 
 `prompting`, `models`, `settings`, `memory`, `paths`, `files`, `errors`, `sanitize` and `wording`
 may be used by all.
@@ -33,11 +33,11 @@ LEAVES = {
     "models",
     "wording",
     "processor",
-    "engine.protocol",
-    "engine.limits",
+    "engine.wire.protocol",
+    "engine.wire.limits",
 }
 WORK = {"chat", "compare", "evaluate", "benchmark"}
-RECORDED = {"engine.recording", "engine.replay"}
+RECORDED = {"engine.client.recording", "engine.client.replay"}
 MAY_IMPORT = {
     "errors": {"sanitize"},
     "sanitize": set[str](),
@@ -49,41 +49,35 @@ MAY_IMPORT = {
     "paths": {"errors"},
     "mistakes": {"errors", "files", "paths"},
     "files": set[str](),
-    "settings": {"errors", "files", "paths", "sanitize", "engine.protocol"},
+    "settings": {"errors", "files", "paths", "sanitize", "engine.wire.protocol"},
     "settings_file": {"errors", "files", "paths", "sanitize", "settings"},
     # Chat templates run in a process of their own, which speaks the same frames.
-    "prompting": LEAVES | {"engine.frames"},
+    "prompting": LEAVES | {"engine.wire.frames"},
     "models": LEAVES,
     "engine": {
         *{"control_groups", "errors", "files", "memory", "paths", "sanitize", "wording"},
         "engine",
     },
-    "chat": LEAVES | WORK | {"engine.client"},
+    "chat": LEAVES | WORK | {"engine.client.engine"},
     # The columns in which the worker's numbers travel.
-    "compare": LEAVES | WORK | {"engine.client", "engine.scores"},
-    "evaluate": LEAVES | WORK | {"engine.client"},
-    "benchmark": LEAVES | {"engine.client"},
+    "compare": LEAVES | WORK | {"engine.client.engine", "engine.wire.scores"},
+    "evaluate": LEAVES | WORK | {"engine.client.engine"},
+    "benchmark": LEAVES | {"engine.client.engine"},
     # Both edges also look after the files of the preamble cache.
     "cli": LEAVES
     | WORK
     | RECORDED
-    | {"engine.client", "engine.preamble_store", "cli", "mistakes", "interrupts", "tui"},
+    | {"engine.client.engine", "engine.preamble_store", "cli", "mistakes", "interrupts", "tui"},
     "tui": LEAVES
     | WORK
     | RECORDED
-    | {"engine.client", "engine.preamble_store", "mistakes", "settings_file", "tui"},
+    | {"engine.client.engine", "engine.preamble_store", "mistakes", "settings_file", "tui"},
     "__main__": {"cli", "interrupts"},
     "__init__": set[str](),
 }
 """For each part of the package, the parts that it may import, beside itself."""
 
-CLIENT_SIDE = (
-    "engine.client",
-    "engine.protocol",
-    "engine.limits",
-    "engine.scores",
-    "engine.replay",
-)
+CLIENT_SIDE = ("engine.client", "engine.wire")
 """Runs in the user's process, and must not pull in what belongs to the worker's."""
 
 NETWORK = {
@@ -202,13 +196,13 @@ def test_names_below_a_part_belong_to_it_and_longer_names_do_not() -> None:
 # -- the lines -------------------------------------------------------------------------
 
 
-def test_only_the_engines_llama_module_imports_llama_cpp() -> None:
+def test_only_the_native_room_imports_llama_cpp() -> None:
     report(
-        "llama_cpp belongs to engine/llama.py",
+        "llama_cpp belongs to engine/native/",
         (
             found.place
             for path in MODULES
-            if module_name(path) != "engine.llama"
+            if not within(module_name(path), {"engine.native"})
             for found in imports(path)
             if within(found.name, {"llama_cpp"})
         ),
@@ -260,21 +254,42 @@ def test_dependencies_point_one_way() -> None:
     report("imports against the direction of the layers", wrong)
 
 
+def test_the_rooms_of_the_engine_have_their_doors() -> None:
+    doors = {
+        "engine.wire": {"engine.wire"},
+        "engine.client": {"engine.client", "engine.wire"},
+        "engine.native": {"engine.native", "engine.wire"},
+        "engine.worker": {"engine.worker", "engine.native", "engine.wire", "engine.preamble_store"},
+    }
+    wrong = []
+    for path in MODULES:
+        room = ".".join(module_name(path).split(".")[:2])
+        wrong += [
+            f"{found.place}: {room} imports {found.name}"
+            for found in own_modules(path)
+            if room in doors
+            and within(found.name, {"engine"})
+            and found.name != "engine"
+            and not within(found.name, doors[room])
+        ]
+    report("rooms of the engine without a door between them", wrong)
+
+
 def test_the_users_process_never_reaches_the_native_library() -> None:
     uses = {module_name(path): {found.name for found in own_modules(path)} for path in MODULES}
     wrong = []
     for start in uses:
-        if within(start, {"engine"}) and start not in CLIENT_SIDE:
+        if within(start, {"engine"}) and not within(start, CLIENT_SIDE):
             continue
         seen, todo = set[str](), [(start, start)]
         while todo:
             name, trail = todo.pop()
-            if name == "engine.llama":
+            if within(name, {"engine.native"}):
                 wrong.append(trail)
             if name not in seen:
                 seen.add(name)
                 todo += [(next_, f"{trail} → {next_}") for next_ in sorted(uses.get(name, set()))]
-    report("these lead to engine.llama outside the worker", wrong)
+    report("these lead to engine.native outside the worker", wrong)
 
 
 def test_the_tui_is_loaded_only_when_it_is_opened() -> None:

@@ -15,8 +15,8 @@ from urial_tui.cli.compare import compare
 from urial_tui.compare.provenance import provenance, without_home
 from urial_tui.compare.runner import Comparison
 from urial_tui.compare.sides import Side
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import EngineOptions
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import EngineOptions
 from urial_tui.processor import processor_name
 from urial_tui.prompting.context import find_context
 from urial_tui.prompting.templates.renderer import TemplateRenderer

@@ -19,8 +19,8 @@ from tests.test_faults import OPTIONS, SIGNALS, assert_sentence
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import Sampling, TextDelta
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import Sampling, TextDelta
 from urial_tui.errors import EngineDied
 from urial_tui.prompting.preamble import find_preamble
 

@@ -13,20 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.test_faults import LONG, OPTIONS, PREAMBLE, QUESTION, WANDER, assert_sentence
-from urial_tui.engine import recording as recording_module
-from urial_tui.engine.client import Engine
-from urial_tui.engine.frames import MAX_FRAME, encode, write_frame
-from urial_tui.engine.protocol import (
-    VERSION,
-    Event,
-    Finished,
-    LoadModel,
-    LoadProgress,
-    PreparePreamble,
-    Ready,
-    TextDelta,
-)
-from urial_tui.engine.recording import (
+from urial_tui.engine.client import recording as recording_module
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.recording import (
     FORMAT,
     Cut,
     Died,
@@ -37,7 +26,18 @@ from urial_tui.engine.recording import (
     Started,
     read_recording,
 )
-from urial_tui.engine.replay import Replay
+from urial_tui.engine.client.replay import Replay
+from urial_tui.engine.wire.frames import MAX_FRAME, encode, write_frame
+from urial_tui.engine.wire.protocol import (
+    VERSION,
+    Event,
+    Finished,
+    LoadModel,
+    LoadProgress,
+    PreparePreamble,
+    Ready,
+    TextDelta,
+)
 from urial_tui.errors import EngineDied, EngineError, RecordingError
 
 READY = encode(Ready(version=VERSION, library=""))

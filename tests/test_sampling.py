@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from urial_tui.engine import llama
-from urial_tui.engine.context import Context
-from urial_tui.engine.limits import chat_size
-from urial_tui.engine.protocol import Sampling
-from urial_tui.engine.sampling import Sampler
+from urial_tui.engine.native import llama
+from urial_tui.engine.native.context import Context
+from urial_tui.engine.wire.limits import chat_size
+from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.engine.worker.sampling import Sampler
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_the_tokens_are_those_of_the_native_chain_over_the_whole_row(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     picked = _write(evaluated, sampling)
-    monkeypatch.setattr("urial_tui.engine.sampling._WORTH", 10**9)
+    monkeypatch.setattr("urial_tui.engine.worker.sampling._WORTH", 10**9)
     assert picked == _write(evaluated, sampling)
     assert len(picked) == 40
 

@@ -15,9 +15,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from urial_tui.engine.scores import PositionScores, ScoringError, SideScores, classify
-from urial_tui.engine.scoring import PairScorer, RankScorer, SideScorer
-from urial_tui.engine.spill import SpillError, SpillReader, SpillWriter, spilled_bytes
+from urial_tui.engine.wire.scores import PositionScores, ScoringError, SideScores, classify
+from urial_tui.engine.worker.scoring import PairScorer, RankScorer, SideScorer
+from urial_tui.engine.worker.spill import SpillError, SpillReader, SpillWriter, spilled_bytes
 
 Rows = NDArray[np.float32]
 LN2 = math.log(2.0)

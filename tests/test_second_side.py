@@ -13,8 +13,8 @@ from tests.scripted import INFO, shown
 from urial_tui.chat.session import Conversation
 from urial_tui.compare.second_side import SecondSide, open_second_side
 from urial_tui.compare.sides import Side
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Finished,

@@ -13,7 +13,7 @@ from urial_tui.engine.self_test.model import TYPES, TinyModel
 
 DAMAGED = """
 import sys
-from urial_tui.engine import llama
+from urial_tui.engine.native import llama
 from urial_tui.engine.self_test.model import TinyModel
 from urial_tui.engine.self_test.trial import Trial
 llama.initialise()

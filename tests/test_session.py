@@ -26,8 +26,8 @@ from urial_tui.chat.session import Conversation
 from urial_tui.chat.shown import ids_key, preamble_turn
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord, title_of
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Finished,

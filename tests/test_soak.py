@@ -17,8 +17,8 @@ import pytest
 from tests.conftest import workers
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import EngineOptions, PromptReady, Sampling, TextDelta
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import EngineOptions, PromptReady, Sampling, TextDelta
 from urial_tui.prompting.preamble import find_preamble
 
 TURNS = 1000

@@ -21,7 +21,7 @@ from tests.scripted import ScriptedEngine, answer, delta
 from tests.test_faults import assert_sentence
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.engine.protocol import Finished
+from urial_tui.engine.wire.protocol import Finished
 from urial_tui.errors import StoreError
 from urial_tui.prompting.preamble import find_preamble
 

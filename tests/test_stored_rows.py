@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.stored_rows import divergences, kept, percentile
-from urial_tui.engine.scores import Floats
+from urial_tui.engine.wire.scores import Floats
 
 
 def log_softmax(logits: Floats) -> NDArray[np.float64]:

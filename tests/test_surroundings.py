@@ -40,7 +40,7 @@ def test_no_setting_of_the_surroundings_is_left(home: Path) -> None:
 @pytest.mark.parametrize("kind", ["child", "orphan"])
 def test_a_worker_left_behind_is_seen(home: Path, kind: str) -> None:
     # The names on the command line are all that tells a worker.
-    sleep = [sys.executable, "-c", "input()", "urial_tui.engine.worker"]
+    sleep = [sys.executable, "-c", "input()", "urial_tui.engine.worker.main"]
     if kind == "orphan":
         launch = "import subprocess, sys; subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)"
         sleep = [sys.executable, "-c", launch, *sleep, str(home)]

@@ -12,9 +12,9 @@ from gguf import GGMLQuantizationType, quants
 from tools.quantised import Quantisation, random_blocks
 from tools.synthetic import SHAPES, FileType, write_model
 from tools.vocabularies import bpe_vocabulary, spm_vocabulary
-from urial_tui.engine import llama
-from urial_tui.engine.context import Context
-from urial_tui.engine.limits import chat_size
+from urial_tui.engine.native import llama
+from urial_tui.engine.native.context import Context
+from urial_tui.engine.wire.limits import chat_size
 from urial_tui.models.header import inspect_header
 
 TEXT = "Hello there, here is some ordinary text: it names three rivers, and what they carry."

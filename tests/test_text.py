@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from tests import tinygguf
 from tools.vocabularies import Vocabulary
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Finished,
     Sampling,
@@ -28,7 +28,7 @@ from urial_tui.engine.protocol import (
     TextDelta,
     TextSegment,
 )
-from urial_tui.engine.text import AnswerText, Delta
+from urial_tui.engine.worker.text import AnswerText, Delta
 from urial_tui.prompting.stops import answer_end
 
 FENCE = "```"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urial_tui.engine.threads import ThreadGovernor, physical_cores
+from urial_tui.engine.native.threads import ThreadGovernor, physical_cores
 
 
 def _feed(governor: ThreadGovernor, seconds: float, now: float) -> int:

@@ -12,7 +12,7 @@ import pytest
 from gguf import GGUFReader
 
 from tests import tinygguf
-from urial_tui.engine import llama
+from urial_tui.engine.native import llama
 
 lib = llama.lib
 

@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from urial_tui.engine import llama
-from urial_tui.engine.chain_trace import ChainTrace
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.recording import read_recording
+from urial_tui.engine.client.replay import Replay
+from urial_tui.engine.native import llama
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Finished,
@@ -36,10 +37,9 @@ from urial_tui.engine.protocol import (
     TracedTokens,
     Turn,
 )
-from urial_tui.engine.recording import read_recording
-from urial_tui.engine.replay import Replay
-from urial_tui.engine.sampling import Candidates, SamplerChain
-from urial_tui.engine.scores import SideScores
+from urial_tui.engine.wire.scores import SideScores
+from urial_tui.engine.worker.chain_trace import ChainTrace
+from urial_tui.engine.worker.sampling import Candidates, SamplerChain
 from urial_tui.errors import EngineError
 
 Row = NDArray[np.float32]

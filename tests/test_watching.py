@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from urial_tui.engine.client import Engine
-from urial_tui.engine.limits import WATCHED_BATCH
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.limits import WATCHED_BATCH
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Finished,
@@ -29,7 +29,7 @@ from urial_tui.engine.protocol import (
     TurnsDropped,
     Watch,
 )
-from urial_tui.engine.scores import SideScores
+from urial_tui.engine.wire.scores import SideScores
 from urial_tui.errors import EngineError
 
 GREEDY = Sampling(temperature=0.0)

@@ -31,12 +31,14 @@ from tests.test_faults import (
 )
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.engine import client, connection, patience
-from urial_tui.engine.client import Engine
-from urial_tui.engine.death import Moment, explained_death
-from urial_tui.engine.frames import FrameReader, ProtocolError, write_frame
-from urial_tui.engine.protocol import Cancel, Event, Silence, TextDelta, TextSegment
-from urial_tui.engine.worker_log import WARNING, WorkerLog
+from urial_tui.engine.client import connection
+from urial_tui.engine.client import engine as client
+from urial_tui.engine.client.death import Moment, explained_death
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire import patience
+from urial_tui.engine.wire.frames import FrameReader, ProtocolError, write_frame
+from urial_tui.engine.wire.protocol import Cancel, Event, Silence, TextDelta, TextSegment
+from urial_tui.engine.wire.worker_log import WARNING, WorkerLog
 from urial_tui.errors import EngineDied, EngineError
 from urial_tui.prompting.preamble import find_preamble
 

@@ -14,8 +14,8 @@ from urial_tui.compare.items import ContextText, Query, ScoredItem
 from urial_tui.compare.runner import Rechosen
 from urial_tui.compare.sides import Side
 from urial_tui.compare.vocab import ByteAgreement, VocabRelation
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Loaded,
@@ -23,7 +23,7 @@ from urial_tui.engine.protocol import (
     PrefillProgress,
     TextDelta,
 )
-from urial_tui.engine.scores import PositionScores
+from urial_tui.engine.wire.scores import PositionScores
 from urial_tui.errors import EngineError
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.tui.chat_engine import FindModel

@@ -28,7 +28,7 @@ from tests.tui.conftest import (
 )
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.engine.protocol import EngineOptions, LoadProgress, Notice
+from urial_tui.engine.wire.protocol import EngineOptions, LoadProgress, Notice
 from urial_tui.errors import EngineDied, EngineError, ModelError, StoreError
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.settings import ChatSettings, SamplingSettings, Settings

@@ -31,7 +31,7 @@ from tests.tui.conftest import (
 from urial_tui.chat.store import Store
 from urial_tui.compare.runner import Rechosen
 from urial_tui.compare.vocab import ByteAgreement, VocabRelation
-from urial_tui.engine.client import Engine
+from urial_tui.engine.client.engine import Engine
 from urial_tui.errors import EngineDied, EngineError, ModelError
 from urial_tui.models.registry import list_models
 from urial_tui.prompting.preamble import find_preamble

@@ -13,7 +13,7 @@ from tests.conftest import workers
 from tests.scripted import ScriptedEngine
 from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
 from urial_tui.chat.store import Store
-from urial_tui.engine.client import Engine
+from urial_tui.engine.client.engine import Engine
 from urial_tui.errors import EngineDied
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, Settings

@@ -15,7 +15,7 @@ from textual.widgets import DataTable, Input
 from tests import tinygguf
 from tests.scripted import ScriptedEngine
 from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
-from urial_tui.engine.protocol import EngineOptions
+from urial_tui.engine.wire.protocol import EngineOptions
 from urial_tui.errors import ModelError, UrialError
 from urial_tui.memory import MachineMemory
 from urial_tui.models.catalogue import load_catalogue

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from textual.content import Content
 
-from urial_tui.engine.protocol import Shifts, shift_class
+from urial_tui.engine.wire.protocol import Shifts, shift_class
 from urial_tui.sanitize import sanitize
 from urial_tui.tui.reading import Reading
 from urial_tui.tui.widgets.xray_text import STYLES, coloured, shares_line

@@ -14,10 +14,10 @@ from textual.pilot import Pilot
 
 from tests.conftest import workers
 from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import TextSegment, TokenSegment
-from urial_tui.engine.recording import read_recording
-from urial_tui.engine.replay import Replay
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.recording import read_recording
+from urial_tui.engine.client.replay import Replay
+from urial_tui.engine.wire.protocol import TextSegment, TokenSegment
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.prompting.render import open_turn
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings

@@ -25,8 +25,8 @@ from tests.tui.sides import Sides, answered, ask, open_sides, phase, screen, tex
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import Notice
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import Notice
 from urial_tui.errors import EngineDied, ModelError
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings

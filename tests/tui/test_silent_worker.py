@@ -13,9 +13,9 @@ from tests.conftest import workers
 from tests.scripted import Gate, ScriptedEngine
 from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_until
 from urial_tui.chat.store import Store
-from urial_tui.engine import client
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import Silence
+from urial_tui.engine.client import engine as client
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import Silence
 from urial_tui.errors import EngineDied
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings

@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 from tests.scripted import Gate, ScriptedEngine, answer, delta, prefill
 from tests.tui.conftest import raising, shows, status, type_text, wait_until
-from urial_tui.engine.protocol import LoadProgress
+from urial_tui.engine.wire.protocol import LoadProgress
 from urial_tui.errors import EngineDied, ModelError
 from urial_tui.tui.app import UrialApp
 from urial_tui.tui.widgets.prompt import Prompt

@@ -14,8 +14,8 @@ from tests.scripted import Gate, ScriptedEngine, answer, prefill
 from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
 from urial_tui import paths
 from urial_tui.chat.store import Store
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import LoadProgress
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import LoadProgress
 from urial_tui.errors import EngineDied, EngineError, ModelError
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.settings import (

@@ -25,8 +25,8 @@ from tests.tui.conftest import (
     wait_until,
 )
 from urial_tui.chat.store import Store
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import LoadProgress, Notice, Shifts
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import LoadProgress, Notice, Shifts
 from urial_tui.errors import EngineDied, EngineError, ModelError
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings

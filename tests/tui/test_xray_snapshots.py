@@ -12,7 +12,7 @@ from tests.scripted import Gate, ScriptedEngine, delta, finished
 from tests.tui.conftest import Found, shows, status, type_text, wait_until
 from tests.tui.test_compare_snapshots import TEXT, tokens
 from tests.tui.test_reading import told
-from urial_tui.engine.protocol import LoadProgress
+from urial_tui.engine.wire.protocol import LoadProgress
 from urial_tui.tui.app import UrialApp
 from urial_tui.tui.screens.pick_side import PickSideScreen
 from urial_tui.tui.widgets.prompt import Prompt

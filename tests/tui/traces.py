@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from urial_tui.engine.protocol import (
+from urial_tui.engine.wire.protocol import (
     Alternative,
     Piece,
     Sampling,

@@ -35,8 +35,8 @@ from urial_tui.benchmark.report import (
     this_machine,
 )
 from urial_tui.benchmark.start import Start, ask_command, read_start
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Finished,

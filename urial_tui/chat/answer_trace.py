@@ -12,7 +12,7 @@ from urial_tui.chat.session import Conversation
 from urial_tui.chat.shown import ids_key, preamble_turn, turn_of
 from urial_tui.chat.tree import Exchange
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.protocol import (
+from urial_tui.engine.wire.protocol import (
     ModelInfo,
     Sampling,
     Segment,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Protocol
 
-from urial_tui.engine.protocol import Event, ModelInfo, Sampling, StopRules, Turn, Watch
+from urial_tui.engine.wire.protocol import Event, ModelInfo, Sampling, StopRules, Turn, Watch
 from urial_tui.prompting.conversation import Exchanged
 
 
 class Answerer(Protocol):
-    """What a conversation needs of an engine (`engine.client.Engine` has it)."""
+    """What a conversation needs of an engine (`engine.client.engine.Engine` has it)."""
 
     info: ModelInfo | None
 

@@ -25,7 +25,7 @@ from urial_tui.chat.turns import (
     TurnStop,
     possible_time,
 )
-from urial_tui.engine.protocol import Sampling
+from urial_tui.engine.wire.protocol import Sampling
 
 CONVERSATION = "id, title, created, updated, model, preamble, leaf"
 TURN = tuple(TurnRecord.__struct_fields__)

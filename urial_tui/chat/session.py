@@ -31,7 +31,7 @@ from urial_tui.chat.turns import (
     plain,
     title_of,
 )
-from urial_tui.engine.protocol import (
+from urial_tui.engine.wire.protocol import (
     Event,
     Finished,
     ModelInfo,

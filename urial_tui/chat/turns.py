@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from urial_tui.engine.protocol import Sampling
+from urial_tui.engine.wire.protocol import Sampling
 
 Role = Literal["user", "assistant"]
 TurnStop = Literal["eos", "stop", "length", "cancelled", "failed", "died", "edited"]

@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from urial_tui.engine.protocol import Sampling
+from urial_tui.engine.wire.protocol import Sampling
 
 Choice = Literal["left", "right", "tie", "neither"]
 """Which answer is better, as they stood on the screen; `neither`: both are bad."""

@@ -21,8 +21,8 @@ from urial_tui import interrupts
 from urial_tui.cli.names import NAME
 from urial_tui.cli.numbers import TOKENS, Real
 from urial_tui.cli.process import seconds_since_start
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import (
     Event,
     Finished,
     Loaded,

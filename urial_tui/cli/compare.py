@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from urial_tui.compare.items import Query
     from urial_tui.compare.runner import Comparison, Step
     from urial_tui.compare.sides import Side, Task
-    from urial_tui.engine.client import Engine
-    from urial_tui.engine.protocol import EngineOptions
+    from urial_tui.engine.client.engine import Engine
+    from urial_tui.engine.wire.protocol import EngineOptions
     from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 _SOURCES = ("queries", "text_file", "conversation")
@@ -154,7 +154,7 @@ def compare(**options: Any) -> None:
     (--conversation). --base and --aligned are needed but for the last.
     """
     from urial_tui.cli.named_files import check_written
-    from urial_tui.engine.client import Engine
+    from urial_tui.engine.client.engine import Engine
     from urial_tui.prompting.templates.renderer import TemplateRenderer
 
     check_written(options)
@@ -371,7 +371,7 @@ class _Run:
         click.echo(f"urial: {message}", err=True)
 
     def _show(self, event: Step) -> None:
-        from urial_tui.engine.protocol import (
+        from urial_tui.engine.wire.protocol import (
             LoadProgress,
             Notice,
             PrefillProgress,

@@ -20,7 +20,7 @@ def replay(context: click.Context, file: Path, fast: bool, as_json: bool) -> Non
     """
     if as_json:
         from urial_tui.cli.output import print_json
-        from urial_tui.engine.recording import document, read_recording
+        from urial_tui.engine.client.recording import document, read_recording
 
         recording = read_recording(file)
         for entry in (recording.head, *recording.entries):

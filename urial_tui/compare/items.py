@@ -15,7 +15,7 @@ import numpy as np
 
 from urial_tui.compare.noise import Noise
 from urial_tui.compare.vocab import ByteAgreement
-from urial_tui.engine.scores import CLASS_NAMES, PositionScores
+from urial_tui.engine.wire.scores import CLASS_NAMES, PositionScores
 from urial_tui.errors import UrialError
 
 

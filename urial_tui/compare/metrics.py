@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from urial_tui.compare.curves import AtPosition, by_position, wilson
 from urial_tui.compare.positions import Positions
-from urial_tui.engine.scores import ABSENT, CLASS_NAMES, SHIFTED
+from urial_tui.engine.wire.scores import ABSENT, CLASS_NAMES, SHIFTED
 
 RESAMPLES: Final = 2000
 FIRST_K: Final = (1, 2, 3, 4, 5, 10)

@@ -15,9 +15,9 @@ from pathlib import Path
 import msgspec
 
 from urial_tui.compare.requests import scored
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import Event, Score, TokenSegment, Turn
-from urial_tui.engine.scores import PositionScores
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import Event, Score, TokenSegment, Turn
+from urial_tui.engine.wire.scores import PositionScores
 from urial_tui.errors import EngineDied, EngineError
 
 MOST, LEAST = 32, 8

@@ -20,8 +20,8 @@ from urial_tui.compare.requests import scored, tokens
 from urial_tui.compare.runner import Comparison, Step
 from urial_tui.compare.sides import Task
 from urial_tui.compare.vocabularies import Vocabularies
-from urial_tui.engine.protocol import Event, Score, TokenSegment, Turn
-from urial_tui.engine.scores import PositionScores
+from urial_tui.engine.wire.protocol import Event, Score, TokenSegment, Turn
+from urial_tui.engine.wire.scores import PositionScores
 from urial_tui.errors import UsageError
 from urial_tui.models.header import compare_tokenizers
 from urial_tui.prompting.context import answer_rules

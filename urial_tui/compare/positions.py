@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from urial_tui.engine.scores import PositionScores
+from urial_tui.engine.wire.scores import PositionScores
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, eq=False):

@@ -17,7 +17,7 @@ from typing import Any
 from urial_tui import __version__, paths
 from urial_tui.compare.runner import Comparison
 from urial_tui.compare.sides import Side
-from urial_tui.engine.protocol import ModelInfo
+from urial_tui.engine.wire.protocol import ModelInfo
 from urial_tui.processor import processor_name
 
 

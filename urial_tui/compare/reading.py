@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 
 from urial_tui.compare.vocab import TokenisedText, VocabInfo, VocabularyError
-from urial_tui.engine.protocol import Scored
-from urial_tui.engine.scores import SideScores
+from urial_tui.engine.wire.protocol import Scored
+from urial_tui.engine.wire.scores import SideScores
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):

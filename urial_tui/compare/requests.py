@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import Event, Score, Scored, TokenSegment, Turn
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import Event, Score, Scored, TokenSegment, Turn
 
 
 def scored(engine: Engine, request: Score) -> Generator[Event, None, Scored]:

@@ -14,7 +14,7 @@ import msgspec
 
 from urial_tui.compare.runner import Comparison
 from urial_tui.compare.sides import Side
-from urial_tui.engine.protocol import NUMERICS, ModelInfo
+from urial_tui.engine.wire.protocol import NUMERICS, ModelInfo
 
 Subject = Literal["answers", "a text", "a stored answer"]
 """What a run compares on."""

@@ -24,8 +24,8 @@ from urial_tui.compare.requests import scored, tokens
 from urial_tui.compare.sides import Side, Task
 from urial_tui.compare.vocab import TokenisedText, VocabInfo, VocabRelation, compare_bytes
 from urial_tui.compare.vocabularies import Vocabularies, unread_context
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Finished,
@@ -39,7 +39,7 @@ from urial_tui.engine.protocol import (
     TokenSegment,
     Turn,
 )
-from urial_tui.engine.scores import PositionScores
+from urial_tui.engine.wire.scores import PositionScores
 from urial_tui.errors import EngineError, UsageError
 from urial_tui.models.header import compare_tokenizers
 from urial_tui.models.loading import load

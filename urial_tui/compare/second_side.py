@@ -13,7 +13,7 @@ import msgspec
 
 from urial_tui.compare.sides import Side
 from urial_tui.compare.vocab import VocabInfo, compare_vocabularies
-from urial_tui.engine.protocol import (
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     ModelInfo,
@@ -30,7 +30,7 @@ from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 
 class TwoSlots(Loader, Protocol):
-    """What a second side needs of an engine (`engine.client.Engine` has it)."""
+    """What a second side needs of an engine (`engine.client.engine.Engine` has it)."""
 
     info: ModelInfo | None
     second_info: ModelInfo | None

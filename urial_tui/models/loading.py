@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from urial_tui.engine.protocol import (
+from urial_tui.engine.wire.protocol import (
     Device,
     EngineOptions,
     Event,
@@ -33,7 +33,7 @@ KV_BLOCK = 32
 
 
 class Loader(Protocol):
-    """What loads a model (`engine.client.Engine` does)."""
+    """What loads a model (`engine.client.engine.Engine` does)."""
 
     second_info: ModelInfo | None
 

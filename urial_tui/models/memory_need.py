@@ -1,7 +1,8 @@
 """What a model's file needs in memory with the contexts that it is loaded for.
 
 An upper estimate in bytes, from the header alone; llama.cpp's own buffers are compared with it
-in the tests. For every context as `engine.limits` sizes it (one unified cache, flash attention):
+in the tests. For every context as `engine.wire.limits` sizes it (one unified cache, flash
+attention):
 
 - weights: the size of the file or files. What the library copies into buffers of its own
   (repacked for the processor, or on a graphics card) it never reads in the file again, so the
@@ -29,7 +30,7 @@ from typing import Literal
 
 import msgspec
 
-from urial_tui.engine.limits import (
+from urial_tui.engine.wire.limits import (
     COMPARED_TOKENS,
     ContextSize,
     batch_size,
@@ -39,7 +40,7 @@ from urial_tui.engine.limits import (
     forced_size,
     watched_size,
 )
-from urial_tui.engine.protocol import EngineOptions, KVType
+from urial_tui.engine.wire.protocol import EngineOptions, KVType
 from urial_tui.models.gguf_file import Metadata
 from urial_tui.models.header import model_parts
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from urial_tui.engine.protocol import StopRules, TextSegment, Turn
+from urial_tui.engine.wire.protocol import StopRules, TextSegment, Turn
 from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.prompting.render import close_text
 from urial_tui.prompting.stops import stop_rules

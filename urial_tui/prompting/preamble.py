@@ -42,7 +42,7 @@ class PromptFormat(_Table, frozen=True, kw_only=True):
 
     `system`, `query` and `answer` are templates around `{system}`, `{query}` and
     `{answer}`. An answer ends before any string of `stop`, and at a line that holds only
-    `fence` (see `engine.protocol.StopRules`); one of the two is given.
+    `fence` (see `engine.wire.protocol.StopRules`); one of the two is given.
     """
 
     query: str

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from urial_tui.engine.protocol import StopRules
+from urial_tui.engine.wire.protocol import StopRules
 
 if TYPE_CHECKING:
     from urial_tui.prompting.preamble import Preamble, PromptFormat

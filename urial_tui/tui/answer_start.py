@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from urial_tui.engine.protocol import Sampling, Turn
+from urial_tui.engine.wire.protocol import Sampling, Turn
 
 AGAIN_TEMPERATURE = 0.7
 """Another answer to a question is sampled with this where the settings are greedy: a greedy one

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Protocol
 
 from urial_tui.chat.answerer import Answerer
-from urial_tui.engine.protocol import Event, ModelInfo, Slot, Trace, Turn, VocabularyRead
+from urial_tui.engine.wire.protocol import Event, ModelInfo, Slot, Trace, Turn, VocabularyRead
 from urial_tui.errors import EngineDied
 from urial_tui.models.loading import Loader
 
 
 class ChatEngine(Answerer, Loader, Protocol):
-    """What the application needs of an engine (`engine.client.Engine` has it)."""
+    """What the application needs of an engine (`engine.client.engine.Engine` has it)."""
 
     second_info: ModelInfo | None
 

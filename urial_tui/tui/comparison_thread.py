@@ -20,8 +20,8 @@ from urial_tui.compare.items import Query, ScoredItem, document
 from urial_tui.compare.runner import Comparison, Rechosen, Step
 from urial_tui.compare.sides import Side
 from urial_tui.compare.vocab import VocabRelation
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Loaded,

@@ -16,7 +16,7 @@ from textual.message import Message
 
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.shown import preamble_turn
-from urial_tui.engine.protocol import (
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Finished,

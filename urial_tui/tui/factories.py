@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 from textual.screen import Screen
 
-from urial_tui.engine.protocol import EngineOptions
+from urial_tui.engine.wire.protocol import EngineOptions
 from urial_tui.errors import UrialError
 from urial_tui.tui.chat_engine import ChatEngine, FindModel, ModelFile
 
@@ -25,7 +25,7 @@ MakeComparisonThread = Callable[[Callable[[Message], object], FindModel], "Compa
 
 def make_engine() -> ChatEngine:
     """The real engine; imported when it is needed, for the screen comes first."""
-    from urial_tui.engine.client import Engine
+    from urial_tui.engine.client.engine import Engine
 
     return Engine()
 
@@ -41,7 +41,7 @@ def make_comparison_thread(
     post: Callable[[Message], object], find_model: FindModel
 ) -> ComparisonThread:
     """The thread behind the compare screen, on an engine of its own."""
-    from urial_tui.engine.client import Engine
+    from urial_tui.engine.client.engine import Engine
     from urial_tui.tui.comparison_thread import ComparisonThread
 
     return ComparisonThread(Engine, post, find_model)

@@ -20,7 +20,7 @@ JOIN_TIMEOUT = 2.0
 
 
 class Stoppable(Protocol):
-    """What ending a job and a worker takes (`engine.client.Engine` has it)."""
+    """What ending a job and a worker takes (`engine.client.engine.Engine` has it)."""
 
     def cancel(self) -> None:
         """Stop the running request; any thread."""

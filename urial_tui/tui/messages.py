@@ -12,7 +12,7 @@ from textual.message import Message
 
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.protocol import ModelInfo, Piece, PreambleSource, Silence, TracedToken
+from urial_tui.engine.wire.protocol import ModelInfo, Piece, PreambleSource, Silence, TracedToken
 from urial_tui.errors import UrialError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.tui.side_choice import SideChoice

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from urial_tui.engine.protocol import ShiftClass, Shifts, shift_class
+from urial_tui.engine.wire.protocol import ShiftClass, Shifts, shift_class
 
 
 class Stretch(NamedTuple):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from urial_tui.engine.protocol import (
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     LoadProgress,

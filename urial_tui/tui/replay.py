@@ -14,8 +14,10 @@ from pathlib import Path
 import msgspec
 from textual import work
 
-from urial_tui.engine.client import Engine
-from urial_tui.engine.protocol import (
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.recording import read_recording
+from urial_tui.engine.client.replay import Exchange, Replay
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Generate,
@@ -25,8 +27,6 @@ from urial_tui.engine.protocol import (
     TextSegment,
     Turn,
 )
-from urial_tui.engine.recording import read_recording
-from urial_tui.engine.replay import Exchange, Replay
 from urial_tui.models.loading import Loader
 from urial_tui.prompting.preamble import Preamble, find_preamble, list_preambles
 from urial_tui.prompting.render import open_turn, preamble_text

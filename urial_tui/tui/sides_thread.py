@@ -16,7 +16,7 @@ from textual.message import Message
 
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.protocol import (
+from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     LoadProgress,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urial_tui.engine.protocol import Shifts
+from urial_tui.engine.wire.protocol import Shifts
 from urial_tui.errors import UrialError
 from urial_tui.tui.messages import EngineMessage
 

@@ -6,12 +6,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from urial_tui.engine import llama
-from urial_tui.engine.context import DecodeError, NoSlot
+from urial_tui.engine.native import llama
+from urial_tui.engine.native.context import DecodeError, NoSlot
+from urial_tui.engine.native.threads import physical_cores
 from urial_tui.engine.self_test import WRONG
 from urial_tui.engine.self_test.model import TYPES, TinyModel
 from urial_tui.engine.self_test.trial import Trial
-from urial_tui.engine.threads import physical_cores
 
 
 def main() -> int:

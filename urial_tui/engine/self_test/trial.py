@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from urial_tui.engine import llama
-from urial_tui.engine.context import Context
-from urial_tui.engine.limits import ContextSize
+from urial_tui.engine.native import llama
+from urial_tui.engine.native.context import Context
 from urial_tui.engine.self_test import reference
 from urial_tui.engine.self_test.model import N_CTX, N_VOCAB, TinyModel, Values
+from urial_tui.engine.wire.limits import ContextSize
 
 MEAN_LIMIT = 0.06
 LARGEST_LIMIT = 0.4

@@ -10,7 +10,7 @@ import threading
 
 import msgspec
 
-from urial_tui.engine.frames import ProtocolError, read_frame, write_frame
+from urial_tui.engine.wire.frames import ProtocolError, read_frame, write_frame
 from urial_tui.errors import ModelError
 from urial_tui.prompting.templates.protocol import Ready, Render, Reply, decode_reply
 

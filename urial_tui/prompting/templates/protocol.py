@@ -1,4 +1,4 @@
-"""What the renderer and its worker say to each other, in the frames of `engine.frames`."""
+"""What the renderer and its worker say to each other, in the frames of `engine.wire.frames`."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import os
 import queue
 import threading
 
-from urial_tui.engine.frames import ProtocolError, read_frame, write_frame
+from urial_tui.engine.wire.frames import ProtocolError, read_frame, write_frame
 from urial_tui.prompting.templates.protocol import (
     Failed,
     Piece,

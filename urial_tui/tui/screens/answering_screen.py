@@ -18,7 +18,7 @@ from textual.timer import Timer
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.protocol import ModelInfo, Sampling
+from urial_tui.engine.wire.protocol import ModelInfo, Sampling
 from urial_tui.errors import StoreError, UsageError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.settings import Settings, sampling

@@ -16,7 +16,7 @@ from urial_tui.chat.drafts import Drafts
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.protocol import EngineOptions, TokenSegment
+from urial_tui.engine.wire.protocol import EngineOptions, TokenSegment
 from urial_tui.errors import ModelError, UrialError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.settings import Settings, engine_options, sampling

@@ -22,7 +22,7 @@ from textual.screen import Screen
 from textual.widgets import OptionList, Static
 
 from urial_tui.chat.answer_trace import AnswerTrace
-from urial_tui.engine.protocol import ModelInfo, Sampling
+from urial_tui.engine.wire.protocol import ModelInfo, Sampling
 from urial_tui.tui.messages import TokensTraced, TraceEnded, TraceReading
 from urial_tui.tui.traced_answer import TracedAnswer
 from urial_tui.tui.widgets.alternatives import DIGITS, Alternatives, AlternativesHeading

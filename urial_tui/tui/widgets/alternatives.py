@@ -11,7 +11,7 @@ from textual.widget import Widget
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from urial_tui.engine.protocol import Alternative, Stage
+from urial_tui.engine.wire.protocol import Alternative, Stage
 from urial_tui.tui.traced_answer import TracedAnswer
 from urial_tui.tui.widgets.token_detail import bar, fit, percent
 

@@ -6,7 +6,7 @@ import math
 
 from textual.content import Content
 
-from urial_tui.engine.protocol import Sampling, Stage, StageEffect, TracedToken
+from urial_tui.engine.wire.protocol import Sampling, Stage, StageEffect, TracedToken
 from urial_tui.tui.widgets.one_token import OneToken
 from urial_tui.tui.widgets.token_detail import fit, percent
 

@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
-from urial_tui.engine.protocol import ShiftClass
+from urial_tui.engine.wire.protocol import ShiftClass
 from urial_tui.sanitize import sanitize, sanitize_line
 from urial_tui.tui.reading import Reading
 

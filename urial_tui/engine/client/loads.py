@@ -1,0 +1,100 @@
+"""What the client knows of the models that it had loaded: which have worked, and which have not.
+
+A model has worked once something was evaluated with it. One whose load or first evaluation
+ended a worker is remembered by its file and options for as long as the client lives.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from urial_tui.engine.client.death import Moment
+from urial_tui.engine.wire.protocol import (
+    Command,
+    Event,
+    Generate,
+    Loaded,
+    LoadModel,
+    PreambleReady,
+    PrefillProgress,
+    PreparePreamble,
+    Score,
+    Scored,
+    Slot,
+    TextDelta,
+    Trace,
+    Traced,
+    Unload,
+)
+from urial_tui.sanitize import sanitize_line
+
+_EVALUATIONS = (PreparePreamble, Generate, Score, Trace)
+
+
+class Loads:
+    """The loads of one engine's workers, as they are told."""
+
+    def __init__(self) -> None:
+        self._untried: dict[Slot, LoadModel] = {}
+        """Loaded, and nothing evaluated yet."""
+        self._fatal: set[bytes] = set()
+
+    def saw(self, command: Command, event: Event) -> None:
+        """Learn from an event that answers a command."""
+        if isinstance(command, LoadModel) and isinstance(event, Loaded):
+            self._untried[command.slot] = command
+        elif _has_evaluated(event):
+            self._untried.clear()
+        elif isinstance(command, Unload):
+            self._untried.pop(command.slot, None)
+
+    def ended(self, command: Command | None, silent_for: float = 0.0) -> Moment:
+        """The moment at which a worker ended, while it carried out `command`; it is remembered."""
+        untried, self._untried = self._untried, {}
+        load: LoadModel | None = None
+        if isinstance(command, LoadModel):
+            load = command
+        elif isinstance(command, _EVALUATIONS):
+            load = untried.get(getattr(command, "slot", "main")) or next(
+                iter(untried.values()), None
+            )
+        if load is None:
+            return Moment(silent_for=silent_for)
+        key = _key(load)
+        before = key in self._fatal
+        self._fatal.add(key)
+        return Moment(
+            doing="loading" if load is command else "first evaluation",
+            model=sanitize_line(Path(load.path).name)[:80],
+            before=before,
+            silent_for=silent_for,
+        )
+
+
+def _has_evaluated(event: Event) -> bool:
+    match event:
+        case PrefillProgress(done=done, reused=reused):
+            return done > reused
+        case PreambleReady(source=source):
+            return source == "computed"
+        case TextDelta(generated=generated):
+            return generated > 0
+        case Scored() | Traced():
+            return True
+        case _:
+            return False
+
+
+def _key(load: LoadModel) -> bytes:
+    """The files by place, size and time, and the options."""
+    files = []
+    for path in (load.path, load.adapter):
+        if path is not None:
+            try:
+                status = Path(path).stat()
+                files.append((path, status.st_size, status.st_mtime_ns))
+            except (OSError, ValueError):
+                files.append((path, -1, -1))
+    return msgspec.msgpack.encode((files, load.adapter_scale, load.options))

@@ -1,0 +1,143 @@
+"""Messages on a pipe: a 4-byte little-endian length, then one msgpack-encoded message."""
+
+from __future__ import annotations
+
+import os
+import select
+import struct
+import time
+from typing import TypeVar
+
+import msgspec
+
+from urial_tui.engine.wire.protocol import Command, Event
+
+MAX_FRAME = 256 * 1024 * 1024
+"""Bytes. A longer frame is refused, for its length is not to be believed."""
+
+encode = msgspec.msgpack.Encoder().encode
+_commands: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
+_events: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
+_Message = TypeVar("_Message")
+_LENGTH = struct.Struct("<I")
+
+_PART = 1 << 20
+
+FRAME_HEAD = _LENGTH.size
+"""Bytes of a frame beside its message."""
+
+
+class ProtocolError(Exception):
+    """A frame that no peer of this version sends."""
+
+
+def decode_command(body: bytes) -> Command:
+    """A frame's body as a command.
+
+    Raises:
+        ProtocolError: It is none.
+    """
+    return _decoded(_commands, body)
+
+
+def decode_event(body: bytes) -> Event:
+    """A frame's body as an event.
+
+    Raises:
+        ProtocolError: It is none.
+    """
+    return _decoded(_events, body)
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[_Message], body: bytes) -> _Message:
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(str(error)) from error
+
+
+def write_frame(fd: int, message: msgspec.Struct) -> None:
+    """Write one message to a file descriptor, whole.
+
+    Raises:
+        OSError: The other end is closed.
+    """
+    body = encode(message)
+    view = memoryview(_LENGTH.pack(len(body)) + body)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def read_frame(fd: int) -> bytes | None:
+    """Read one frame's body; None when the other end is closed (also in mid-frame).
+
+    Raises:
+        ProtocolError: The frame claims to be longer than `MAX_FRAME`.
+    """
+    head = _read_exactly(fd, _LENGTH.size)
+    if head is None:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    if length > MAX_FRAME:
+        raise ProtocolError(f"frame of {length} bytes")
+    return _read_exactly(fd, length)
+
+
+def _read_exactly(fd: int, count: int) -> bytes | None:
+    parts: list[bytes] = []
+    while count:
+        part = os.read(fd, min(count, _PART))
+        if not part:
+            return None
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+class FrameReader:
+    """The frames of one pipe, for who does not want to wait for ever.
+
+    What has come of a frame stays when the wait for its rest is given up.
+    """
+
+    def __init__(self) -> None:
+        self._read = bytearray()
+
+    def read(self, fd: int, timeout: float) -> bytes | None:
+        """The next frame's body; None when the other end is closed (also in mid-frame).
+
+        Args:
+            fd: The pipe, the same at each call.
+            timeout: Seconds to wait for it.
+
+        Raises:
+            TimeoutError: It is not there yet.
+            ProtocolError: The frame claims to be longer than `MAX_FRAME`.
+        """
+        end = time.monotonic() + timeout
+        while True:
+            missing = self._missing()
+            if missing <= 0:
+                return self._take()
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
+                raise TimeoutError
+            part = os.read(fd, min(missing, _PART))
+            if not part:
+                return None
+            self._read += part
+
+    def _missing(self) -> int:
+        """Bytes that are known to come before the frame is whole."""
+        if len(self._read) < _LENGTH.size:
+            return _LENGTH.size - len(self._read)
+        (length,) = _LENGTH.unpack_from(self._read)
+        if length > MAX_FRAME:
+            raise ProtocolError(f"frame of {length} bytes")
+        return int(_LENGTH.size + length - len(self._read))
+
+    def _take(self) -> bytes:
+        body = bytes(memoryview(self._read)[_LENGTH.size :])
+        self._read = bytearray()
+        return body

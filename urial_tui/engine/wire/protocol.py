@@ -1,0 +1,448 @@
+"""The words that the client and the worker exchange.
+
+`Command`s go from the client to the worker, `Event`s back (`frames` says how). Every command
+but `Cancel` and `Shutdown` is answered by any number of progress events and exactly one
+final event (`Loaded`, `Unloaded`, `PreambleReady`, `Tokenized`, `VocabularyRead`, `Scored`,
+`Traced`, `Finished` or `Failed`) that carries its `id`. The worker handles one command at a
+time; `Cancel` is seen at once.
+
+Token ids are the history: text is tokenised once, by the worker, and the ids come back
+to be stored. What commands are made of is in `values`, and is named from here.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from urial_tui.engine.wire.shift_class import ShiftClass as ShiftClass
+from urial_tui.engine.wire.shift_class import shift_class as shift_class
+from urial_tui.engine.wire.values import NUMERICS as NUMERICS
+from urial_tui.engine.wire.values import Alternative as Alternative
+from urial_tui.engine.wire.values import Device as Device
+from urial_tui.engine.wire.values import EngineOptions as EngineOptions
+from urial_tui.engine.wire.values import KVType as KVType
+from urial_tui.engine.wire.values import MemoryKind as MemoryKind
+from urial_tui.engine.wire.values import ModelInfo as ModelInfo
+from urial_tui.engine.wire.values import Piece as Piece
+from urial_tui.engine.wire.values import Sampling as Sampling
+from urial_tui.engine.wire.values import Segment as Segment
+from urial_tui.engine.wire.values import Stage as Stage
+from urial_tui.engine.wire.values import StageEffect as StageEffect
+from urial_tui.engine.wire.values import StopRules as StopRules
+from urial_tui.engine.wire.values import TextSegment as TextSegment
+from urial_tui.engine.wire.values import TokenSegment as TokenSegment
+from urial_tui.engine.wire.values import TracedToken as TracedToken
+from urial_tui.engine.wire.values import Turn as Turn
+from urial_tui.engine.wire.values import Watch as Watch
+
+VERSION = 4
+"""Raised with every change that an older peer would misread."""
+
+StopReason = Literal["eos", "stop", "length", "cancelled"]
+PreambleSource = Literal["memory", "disk", "computed"]
+Slot = Literal["main", "second"]
+"""Where a model is loaded: `main` answers and is scored, `second` is what it is scored against
+and what reads an answer along while `main` writes it."""
+
+
+# -- commands -----------------------------------------------------------------------
+
+
+class _Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="cmd"):
+    """A message from the client to the worker."""
+
+
+class LoadModel(_Command, frozen=True, kw_only=True, tag="load"):
+    """Load a GGUF file (freeing the slot's one before) → LoadProgress*, Loaded.
+
+    Two slots with the same file share its weights.
+    """
+
+    id: int
+    path: str
+    slot: Slot = "main"
+    adapter: str | None = None
+    adapter_scale: float = 1.0
+    options: EngineOptions = EngineOptions()
+
+
+class Unload(_Command, frozen=True, kw_only=True, tag="unload"):
+    """Free a slot → Unloaded."""
+
+    id: int
+    slot: Slot
+
+
+class PreparePreamble(_Command, frozen=True, kw_only=True, tag="prepare"):
+    """Pin a preamble → PrefillProgress*, PreambleReady. `()` pins just the BOS token, if any.
+
+    `turns`: finished turns that the next question will follow. They are read ahead if they fit,
+    so that only the question is left to read then.
+    """
+
+    id: int
+    preamble: Turn
+    turns: tuple[Turn, ...] = ()
+    slot: Slot = "main"
+
+
+class Tokenize(_Command, frozen=True, kw_only=True, tag="tokenize"):
+    """Turn segments into ids → Tokenized. Nothing is evaluated.
+
+    `start`: each turn stands at the start of a context, BOS is its first segment.
+    """
+
+    id: int
+    turns: tuple[Turn, ...]
+    start: bool = False
+
+
+class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
+    """Answer the last turn → PrefillProgress*, PromptReady, (TextDelta | Shifts)*, Finished.
+
+    `turns`: the conversation behind the preamble, oldest first; the last one is open: its
+    segments end where the answer starts. `prefix`: what the answer starts with, to be gone on
+    from; it is handed out as text of the answer, but does not count as generated.
+    `close`: the text that the format puts after an answer, before the next turn. `watch`: the
+    second slot reads the answer along, and tells what it would have written (`Shifts`).
+    """
+
+    id: int
+    preamble: Turn
+    turns: tuple[Turn, ...]
+    sampling: Sampling = Sampling()
+    stops: StopRules = StopRules()
+    close: str = ""
+    max_tokens: int = 512
+    prefix: Turn = ()
+    watch: Watch | None = None
+
+
+class ReadVocabulary(_Command, frozen=True, kw_only=True, tag="vocabulary"):
+    """Read a slot's vocabulary → VocabularyRead."""
+
+    id: int
+    slot: Slot
+
+
+class Score(_Command, frozen=True, kw_only=True, tag="score"):
+    """Force an answer and reduce the distributions at each of its tokens → Scored.
+
+    `context` and `second_context` stand in front of the answer on each side (BOS is added
+    where the vocabulary wants one); with `same_ids` the second side gets the first one's ids.
+    `answer`: ids, or text to tokenise. The main side is the aligned one, unless
+    `main_is_base`. `alone`: the side of `slot` only, as `SideScores`. `spill`: the main side only,
+    its rows into this file. `against`: the other side's rows come from such a file; `scored` are
+    the tokens that it is of, if not all of the answer, which is evaluated whole all the same, so
+    that both sides are read in batches of one shape. Where the other side is read by itself,
+    `other_vocab` is its number of tokens, `bare` says that nothing stands in front of its answer,
+    whose first token is then not scored, and `n_ctx` how many tokens it needs room for: both
+    sides need equal contexts. `batch`: positions of a batch, 0 for as many as are fast.
+    `top_k`: length of the top lists. `greedy`: the answer was decoded greedily by the aligned
+    side, one token at a time; where rounding makes another token the most probable one in
+    this evaluation, that one takes its place and the answer ends there, to be decoded on.
+    """
+
+    id: int
+    context: Turn
+    answer: Segment
+    second_context: Turn = ()
+    same_ids: bool = False
+    alone: bool = False
+    slot: Slot = "main"
+    spill: str = ""
+    against: str = ""
+    scored: tuple[int, ...] = ()
+    main_is_base: bool = False
+    greedy: bool = False
+    bare: bool = False
+    other_vocab: int = 0
+    n_ctx: int = 0
+    batch: int = 0
+    top_k: int = 10
+
+
+class Trace(_Command, frozen=True, kw_only=True, tag="trace"):
+    """Read an answer again, and tell at each token what else there was
+    → PrefillProgress*, TracedTokens*, Traced.
+
+    `preamble`, `turns`: what stands in front of it, as in `Generate`; the oldest turns are left
+    out where all have no room. `answer`: its tokens, or text to tokenise. `sampling`: the chain
+    whose work is told, over this answer's tokens. `top_k`: length of the lists, at least 1.
+    """
+
+    id: int
+    preamble: Turn
+    turns: tuple[Turn, ...]
+    answer: Turn
+    sampling: Sampling = Sampling()
+    top_k: int = 10
+
+
+class Cancel(_Command, frozen=True, kw_only=True, tag="cancel"):
+    """Stop the request `id`; it still ends with its own final event."""
+
+    id: int
+
+
+class Shutdown(_Command, frozen=True, kw_only=True, tag="shutdown"):
+    """Free everything and exit."""
+
+
+Command = (
+    LoadModel
+    | Unload
+    | PreparePreamble
+    | Tokenize
+    | Generate
+    | ReadVocabulary
+    | Score
+    | Trace
+    | Cancel
+    | Shutdown
+)
+
+
+# -- events -------------------------------------------------------------------------
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="ev"):
+    """A message from the worker to the client."""
+
+
+class Ready(_Event, frozen=True, kw_only=True, tag="ready"):
+    """The worker is up and has loaded the native library."""
+
+    version: int
+    library: str
+    devices: tuple[Device, ...] = ()
+
+
+class Notice(_Event, frozen=True, kw_only=True, tag="notice"):
+    """Something the user should know that stops nothing: one or two sentences."""
+
+    id: int
+    message: str
+
+
+class LoadProgress(_Event, frozen=True, kw_only=True, tag="load-progress"):
+    """`fraction`: 0 to 1."""
+
+    id: int
+    fraction: float
+
+
+class Loaded(_Event, frozen=True, kw_only=True, tag="loaded"):
+    """Final event of LoadModel."""
+
+    id: int
+    info: ModelInfo
+    load_s: float
+
+
+class PrefillProgress(_Event, frozen=True, kw_only=True, tag="prefill"):
+    """Tokens of this evaluation: `done` of `total`, of which `reused` were not evaluated again."""
+
+    id: int
+    stage: Literal["preamble", "prompt", "score"]
+    done: int
+    reused: int
+    total: int
+
+
+class PreambleReady(_Event, frozen=True, kw_only=True, tag="preamble-ready"):
+    """Final event of PreparePreamble; also sent once by Generate, before PromptReady."""
+
+    id: int
+    tokens: int
+    source: PreambleSource
+    seconds: float
+
+
+class Tokenized(_Event, frozen=True, kw_only=True, tag="tokenized"):
+    """Final event of Tokenize: the ids of each turn's segments, in the same nesting."""
+
+    id: int
+    turns: tuple[tuple[tuple[int, ...], ...], ...]
+
+
+class TurnsDropped(_Event, frozen=True, kw_only=True, tag="dropped"):
+    """The context is full: the `turns` oldest turns (`tokens` tokens) left it, for good."""
+
+    id: int
+    turns: int
+    tokens: int
+
+
+class PromptReady(_Event, frozen=True, kw_only=True, tag="prompt-ready"):
+    """The prompt is evaluated. `turns`: ids of the segments, nested as in Generate.turns.
+
+    `reused` tokens (preamble included) were taken from the cache, `prefilled` evaluated.
+    """
+
+    id: int
+    turns: tuple[tuple[tuple[int, ...], ...], ...]
+    reused: int
+    prefilled: int
+    used: int
+
+
+class TextDelta(_Event, frozen=True, kw_only=True, tag="text"):
+    """More of the answer.
+
+    `ids`: the tokens that the text so far completes. Where a token's bytes are shown only
+    in part, `pending` is the text shown beyond the last id. So at any moment the ids of all
+    deltas, followed by the last `pending`, spell exactly the text of all deltas.
+    """
+
+    id: int
+    text: str
+    ids: tuple[int, ...] = ()
+    pending: str = ""
+    generated: int = 0
+
+
+class Shifts(_Event, frozen=True, kw_only=True, tag="shifts"):
+    """What the second slot says of the next written tokens, the answer's `prefix` left out.
+
+    `ranks`: 1 + number of tokens that it finds more probable; 0 where its vocabulary lacks the
+    token, and nothing follows. `probabilities`: of the written tokens. `start`, `ends`: where
+    the text of the first one starts and that of each one ends, in characters of the answer, its
+    `prefix` included. A token that ends within a character ends before it, so several tokens
+    may end at one place; a stop string may have cut the answer's text before the last ones.
+    """
+
+    id: int
+    start: int
+    ends: tuple[int, ...]
+    ranks: tuple[int, ...]
+    probabilities: tuple[float, ...]
+
+
+class Finished(_Event, frozen=True, kw_only=True, tag="finished"):
+    """Final event of Generate.
+
+    `ids`: the answer's tokens as they stay in the history; `tail`: the text that follows
+    them before the next turn (the format's `close`, less what the model wrote of it itself).
+    `ids` + tokens of `tail` spell `text` + `close`. `stopped_by`: the stop string or the
+    end-of-generation token that ended the answer, as text; `end_token`: that token, which is
+    not among `ids`. `room`: tokens that another question may have before the oldest turn has to
+    leave the context; negative where any will make it leave. Times in seconds.
+    """
+
+    id: int
+    stop_reason: StopReason
+    text: str
+    ids: tuple[int, ...]
+    tail: str
+    generated: int
+    used: int
+    stopped_by: str = ""
+    end_token: int | None = None
+    room: int = 0
+    prompt_s: float = 0.0
+    first_token_s: float = 0.0
+    decode_s: float = 0.0
+    prefill_tokens_per_s: float = 0.0
+    decode_tokens_per_s: float = 0.0
+
+
+class Unloaded(_Event, frozen=True, kw_only=True, tag="unloaded"):
+    """Final event of Unload."""
+
+    id: int
+
+
+class VocabularyRead(_Event, frozen=True, kw_only=True, tag="vocabulary-read"):
+    """Final event of ReadVocabulary: bytes and GGUF token type of every token."""
+
+    id: int
+    pieces: tuple[bytes, ...]
+    types: tuple[int, ...]
+
+
+class Scored(_Event, frozen=True, kw_only=True, tag="scored"):
+    """Final event of Score.
+
+    `scores`: `PositionScores` (or `SideScores`) as bytes, one row for each of `ids`; empty
+    for a spill. `unscored`: how many tokens of the answer came before the first row: 1 where
+    nothing at all stood in front of it. `replaced`: the last of `ids` is not the one that was
+    asked for (see `Score.greedy`).
+    """
+
+    id: int
+    scores: bytes
+    context: tuple[int, ...]
+    second_context: tuple[int, ...]
+    ids: tuple[int, ...]
+    unscored: int = 0
+    replaced: bool = False
+    seconds: float = 0.0
+
+
+class TracedTokens(_Event, frozen=True, kw_only=True, tag="traced-tokens"):
+    """The next tokens of the answer, of `total`; `pieces` of ids that were not named before."""
+
+    id: int
+    total: int
+    tokens: tuple[TracedToken, ...]
+    pieces: dict[int, Piece]
+
+
+class Traced(_Event, frozen=True, kw_only=True, tag="traced"):
+    """Final event of Trace. `left_out`: how many of the oldest turns had no room."""
+
+    id: int
+    left_out: int = 0
+    seconds: float = 0.0
+
+
+class Failed(_Event, frozen=True, kw_only=True, tag="failed"):
+    """Final event of any command that could not be carried out."""
+
+    id: int
+    message: str
+    hint: str = ""
+
+
+class Silence(_Event, frozen=True, kw_only=True, tag="silence"):
+    """Nothing has come for `seconds`. The client says so itself; no worker sends it.
+
+    `ends_in`: seconds in which a worker that was asked to stop is ended; None where nobody
+    asked.
+    """
+
+    id: int
+    seconds: float
+    ends_in: float | None = None
+
+    def in_words(self, key: str) -> str:
+        """What to tell the user, who ends the worker with `key`; it starts with a small letter."""
+        if self.ends_in is None:
+            return f"no sign of life for {self.seconds:.0f} s; {key} ends it"
+        return f"it does not stop; ended in {max(1.0, self.ends_in):.0f} s"
+
+
+Event = (
+    Ready
+    | Notice
+    | LoadProgress
+    | Loaded
+    | PrefillProgress
+    | PreambleReady
+    | Tokenized
+    | TurnsDropped
+    | PromptReady
+    | TextDelta
+    | Shifts
+    | Finished
+    | Unloaded
+    | VocabularyRead
+    | Scored
+    | TracedTokens
+    | Traced
+    | Failed
+    | Silence
+)

@@ -1,0 +1,1 @@
+"""The worker process: models in memory, and the answers that are written with them."""

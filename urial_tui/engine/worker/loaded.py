@@ -1,0 +1,448 @@
+"""A loaded model, ready to evaluate: model, context, KV cache and the preambles on disk.
+
+It exists only in the worker process. What was loaded is freed in the order that the
+native library needs; a failed load leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from urial_tui.engine.native import library_warnings, llama
+from urial_tui.engine.native.context import Aborted, AbortFlag, Context, NoSlot
+from urial_tui.engine.native.llama import Adapter, LoadError, Model
+from urial_tui.engine.native.threads import ThreadGovernor, physical_cores
+from urial_tui.engine.preamble_store import MIN_TOKENS, PreambleStore, StateKey
+from urial_tui.engine.wire.limits import (
+    FULL_WINDOWS,
+    MAX_SEQUENCES,
+    ContextSize,
+    batch_size,
+    chat_size,
+    context_tokens,
+    flash_attention,
+    forced_size,
+    watched_size,
+)
+from urial_tui.engine.wire.protocol import (
+    EngineOptions,
+    LoadModel,
+    ModelInfo,
+    PreambleSource,
+    TextSegment,
+    Turn,
+)
+from urial_tui.engine.worker.batch_threads import BatchThreads
+from urial_tui.engine.worker.content import Contents, Reading
+from urial_tui.engine.worker.kv import PINNED, Branch, KVCache, prefill, runs
+from urial_tui.errors import EngineError
+from urial_tui.sanitize import sanitize_line
+
+LONGEST_REASON = 200
+"""Characters of the library's reason that are quoted."""
+
+
+class LoadedModel:
+    """The model of one LoadModel command.
+
+    Raises:
+        EngineError: The model, its context or its adapter can't be made.
+        llama.LoadCancelled: The flag was set while it loaded.
+    """
+
+    def __init__(
+        self,
+        command: LoadModel,
+        cache_dir: Path,
+        flag: AbortFlag,
+        progress: Callable[[float], None],
+        notice: Callable[[str], None],
+        other: LoadedModel | None = None,
+        contents: Contents | None = None,
+    ) -> None:
+        contents = contents or Contents(cache_dir)
+        self.flag = flag
+        self._notice = notice
+        self._command = command
+        options = command.options
+        path = Path(command.path)
+        self._name = sanitize_line(path.name)
+        if not path.is_file():
+            raise EngineError(
+                f"The model file {self._name} is not there.",
+                f"Looked at {sanitize_line(str(path))}.",
+            )
+        gpu_layers = options.gpu_layers if llama.supports_gpu_offload() else 0
+
+        def report(fraction: float) -> bool:
+            progress(fraction)
+            return not flag.is_set
+
+        self._forced: Context | None = None
+        self._batch_threads: dict[int, BatchThreads] = {}
+        self.governor = ThreadGovernor(command.options.threads or physical_cores())
+        self.adapter: Adapter | None = None
+        # The pages that are hashed are those that are loaded.
+        readings = [Reading(contents, Path(file)) for file in (path, command.adapter) if file]
+        try:
+            if other and (other.model.path, other.model.gpu_layers) == (command.path, gpu_layers):
+                self.model: Model = other.model.share()
+            else:
+                self.model = Model(command.path, gpu_layers=gpu_layers, progress=report)
+                for words in library_warnings.told(llama.warnings()):
+                    notice(words)
+            try:
+                self.adapter = self._load_adapter()
+                self.context = self._make_context(options, gpu_layers)
+            except BaseException:
+                self._free_weights()
+                raise
+        except BaseException as error:
+            for reading in readings:
+                reading.stop()
+            if not isinstance(error, LoadError):
+                raise
+            raise EngineError(
+                f"The model {self._name} can't be loaded: {_reason(error)}.",
+                "The file may be damaged or made for a newer llama.cpp: "
+                "get it again, or choose another one.",
+            ) from error
+        self.context.set_abort_flag(flag)
+        self.cache = KVCache(self.context, self.model.memory_kind, self.model.n_swa, MAX_SEQUENCES)
+        self._store = PreambleStore(cache_dir, options.cache_limit_mb * 1_000_000)
+        content, adapter_content, *_ = [*(reading.result() for reading in readings), ""]
+        if other and self.model is other.model:
+            # The file of this name may be another one by now.
+            content = other.info.content
+        library = f"{llama.system_info()} {contents.together(llama.library_files())}"
+        self.info: ModelInfo = self._describe(gpu_layers, content, adapter_content, library)
+
+    # -- text -----------------------------------------------------------------------
+
+    def tokenize(self, turn: Turn, *, start: bool = False) -> tuple[tuple[int, ...], ...]:
+        """Ids of each segment; `start`: nothing but BOS stands in front of the first one.
+
+        Raises:
+            EngineError: A stored id is not in this model's vocabulary.
+        """
+        vocab = self.model.vocab
+        segments = []
+        for segment in turn:
+            if isinstance(segment, TextSegment):
+                ids = tuple(vocab.tokenize(segment.text, special=segment.special, start=start))
+                if any(token < 0 for token in ids):
+                    raise EngineError(
+                        f"The tokenizer of the model {self._name} does not fit its vocabulary.",
+                        "The file may be damaged: get it again, or choose another model.",
+                    )
+                segments.append(ids)
+            else:
+                if any(not 0 <= token < vocab.size for token in segment.ids):
+                    raise EngineError(
+                        "The conversation holds tokens of another model.",
+                        "Start a new conversation, or load the model that it was written with.",
+                    )
+                segments.append(segment.ids)
+            start = False
+        return tuple(segments)
+
+    def tokenize_turns(self, turns: Sequence[Turn]) -> list[tuple[tuple[int, ...], ...]]:
+        """Ids of each turn's segments, behind the pinned preamble.
+
+        Where that is nothing but BOS, the first turn is a text's start.
+        """
+        bare = len(self.cache.pinned) <= len(self.model.vocab.bos)
+        return [self.tokenize(turn, start=bare and not number) for number, turn in enumerate(turns)]
+
+    # -- the preamble ---------------------------------------------------------------
+
+    def pin(self, preamble: Turn, progress: Callable[[int, int], None]) -> PreambleSource:
+        """Make the preamble (BOS and its segments) the pinned one; `progress(done, total)`.
+
+        Raises:
+            EngineError: It does not fit into the context.
+            Aborted: The flag was set.
+        """
+        vocab = self.model.vocab
+        tokens = [*vocab.bos]
+        for ids in self.tokenize(preamble, start=True):
+            tokens.extend(ids)
+        if self.cache.is_pinned(tokens):
+            return "memory"
+        n_ctx = self.context.n_ctx
+        if len(tokens) + 2 > n_ctx:
+            raise EngineError(
+                f"The preamble has {len(tokens)} tokens, but the context holds only {n_ctx}.",
+                "Choose a shorter preamble, or raise the context setting.",
+            )
+        key = self._state_key(tokens)
+        kept = len(tokens) >= MIN_TOKENS
+        state = self._store.load(key) if kept else None
+        if state is not None:
+            self.cache.reset()
+            if self._restore(tokens, state):
+                return "disk"
+            self._store.discard(key)
+        state = self._compute(tokens, progress)
+        if kept:
+            self._save(key, state)
+        # Where the cells lie decides how sums over them are rounded, and a state that was put
+        # back has another layout than one that was evaluated (of a sliding window only the
+        # window is kept). So it is always used as one that was put back.
+        if not self._restore(tokens, state):
+            raise EngineError(
+                "llama.cpp does not take the state of the preamble back.",
+                "Please report this, with the model's name.",
+            )
+        return "computed"
+
+    def _compute(self, tokens: list[int], progress: Callable[[int, int], None]) -> bytearray:
+        """Evaluate a preamble, or the rest of one that was begun: its state.
+
+        The memory is empty then. Where it was stopped, it holds the runs that were done.
+        """
+        position = self.cache.begun(tokens)
+        if not tokens:
+            return bytearray()
+
+        def evaluate(part: Sequence[int]) -> None:
+            nonlocal position
+            self.context.decode(part, position, PINNED)
+            position += len(part)
+
+        ends = runs(0, [len(tokens)], self.context.n_batch)
+        try:
+            with self.context.telling(lambda done: progress(position + done, len(tokens))):
+                prefill(evaluate, tokens, position, ends, lambda done: progress(done, len(tokens)))
+            state = self.context.save_sequence(PINNED)
+        except Aborted:
+            self.cache.leave(tokens[:position])
+            raise
+        except BaseException:
+            self.cache.reset()
+            raise
+        self.cache.reset()
+        return state
+
+    def _restore(self, tokens: Sequence[int], state: bytearray) -> bool:
+        """Put a state into the empty memory; where it does not fit, the memory is empty again."""
+        fits = not tokens or self.context.restore_sequence(PINNED, state)
+        if fits and self.context.last_position(PINNED) + 1 == len(tokens):
+            self.cache.pin(tokens)
+            return True
+        self.cache.reset()
+        return False
+
+    def _save(self, key: StateKey, state: bytearray) -> None:
+        try:
+            self._store.save(key, self._name, state)
+        except OSError as error:
+            self._notice(
+                f"The evaluated preamble can't be kept on disk ({error.strerror or error}), "
+                f"so the next start takes longer. Directory: {self._store.directory}"
+            )
+
+    def _state_key(self, tokens: Sequence[int]) -> StateKey:
+        options = self._command.options
+        return StateKey(
+            model=self.info.content,
+            adapter=self.info.adapter_content,
+            adapter_scale=self._command.adapter_scale if self._command.adapter else 0.0,
+            tokens=tuple(tokens),
+            library=self.info.library,
+            kv_type=options.kv_type,
+            flash_attention=self.context.flash_attention,
+            swa_full=FULL_WINDOWS,
+            unified=True,
+            n_batch=self.context.n_batch,
+            gpu_layers=self.info.gpu_layers,
+        )
+
+    # -- evaluation -----------------------------------------------------------------
+
+    def read(
+        self,
+        branch: Branch,
+        tokens: Sequence[int],
+        ends: Sequence[int],
+        progress: Callable[[int], None],
+    ) -> None:
+        """Evaluate what a branch lacks of `tokens`, run by run; `progress` gets the tokens done.
+
+        Raises:
+            NoSlot: The context is full.
+            Aborted: The flag was set; the branch says what it holds.
+        """
+
+        def evaluate(part: Sequence[int]) -> None:
+            if len(branch.tokens) + len(part) == len(tokens):
+                # For another answer to the same question, where the memory can't be cut.
+                self.cache.checkpoint(branch)
+            self.evaluate(branch, part)
+            self.cache.settle(branch)
+
+        with self.context.telling(lambda done: progress(len(branch.tokens) + done)):
+            prefill(evaluate, tokens, len(branch.tokens), ends, progress)
+
+    def evaluate(self, branch: Branch, tokens: Sequence[int]) -> None:
+        """Evaluate up to one batch at the end of a branch, making room where that is needed.
+
+        Raises:
+            NoSlot: The context is full.
+            Aborted: The flag was set; the branch says what it holds.
+        """
+        self._evaluate(self.context.decode, branch, tokens)
+
+    def evaluate_all(self, branch: Branch, tokens: Sequence[int]) -> None:
+        """The same for up to `context.n_outputs` tokens, with logits for each."""
+        self._evaluate(self.context.decode_all, branch, tokens)
+
+    def _evaluate(
+        self,
+        decode: Callable[[Sequence[int], int, int], None],
+        branch: Branch,
+        tokens: Sequence[int],
+    ) -> None:
+        while True:
+            try:
+                decode(tokens, len(branch.tokens), branch.sequence)
+            except NoSlot:
+                if not self.cache.make_room():
+                    raise
+            except Aborted:
+                self.cache.reconcile(branch)
+                raise
+            else:
+                self.cache.extend(branch, tokens)
+                return
+
+    def batch_threads(self, share: int) -> BatchThreads:
+        """The threads for forced batches, of which `share` are evaluated at the same time."""
+        if share not in self._batch_threads:
+            self._batch_threads[share] = BatchThreads(self.info.threads // share)
+        return self._batch_threads[share]
+
+    def forced_context(self, n_ctx: int) -> Context:
+        """An empty context of at least `n_ctx` tokens that gives logits for every token.
+
+        Made on first use and kept. Both sides of a comparison have to ask for the same size:
+        other batch shapes and cache layouts round differently.
+
+        Raises:
+            EngineError: It can't be made.
+        """
+        size = forced_size(n_ctx)
+        if self._forced is None or self._forced.n_ctx != size.n_ctx:
+            if self._forced is not None:
+                self._forced.close()
+                self._forced = None
+            self._forced = self._new_context(size, flash_attention=True)
+            self._forced.set_abort_flag(self.flag)
+        self._forced.clear()
+        return self._forced
+
+    def close(self) -> None:
+        """Free contexts, adapter and model."""
+        if self._forced is not None:
+            self._forced.close()
+        self.context.close()
+        self._free_weights()
+
+    def _free_weights(self) -> None:
+        if self.adapter:
+            self.adapter.close()
+        self.model.close()
+
+    # -- making ---------------------------------------------------------------------
+
+    def _load_adapter(self) -> Adapter | None:
+        path = self._command.adapter
+        if path is None:
+            return None
+        name = sanitize_line(Path(path).name)
+        if not Path(path).is_file():
+            raise EngineError(f"The adapter file {name} is not there.", "Check its path.")
+        try:
+            return Adapter(self.model, path, self._command.adapter_scale)
+        except LoadError as error:
+            raise EngineError(
+                f"The adapter {name} does not fit the model {self._name}: {_reason(error)}.",
+                "Use an adapter that was made for this model.",
+            ) from error
+
+    def _make_context(self, options: EngineOptions, gpu_layers: int) -> Context:
+        model = self.model
+        trained = model.n_ctx_train
+        if trained and options.n_ctx > trained:
+            self._notice(
+                f"The model was trained on a context of {trained} tokens, so that is used "
+                f"in place of {options.n_ctx}."
+            )
+        sized = watched_size if self._command.slot == "second" else chat_size
+        return self._new_context(
+            sized(context_tokens(options.n_ctx, trained), batch_size(model.parameters, gpu_layers)),
+            flash_attention=flash_attention(options.kv_type, model.n_layer, gpu_layers),
+        )
+
+    def _new_context(self, size: ContextSize, *, flash_attention: bool) -> Context:
+        options = self._command.options
+        try:
+            return Context(
+                self.model,
+                size,
+                threads=options.threads or physical_cores(),
+                kv_type=options.kv_type,
+                flash_attention=flash_attention,
+                adapter=self.adapter,
+            )
+        except LoadError as error:
+            raise EngineError(
+                f"No context of {size.n_ctx} tokens can be made for the model {self._name}: "
+                f"{_reason(error)}.",
+                'Set engine.kv_type = "f16".'
+                if "cache type" in str(error)
+                else "Set a smaller context (engine.context), or choose a smaller model.",
+            ) from error
+
+    def _describe(
+        self, gpu_layers: int, content: str, adapter_content: str, library: str
+    ) -> ModelInfo:
+        model = self.model
+        options = self._command.options
+        return ModelInfo(
+            path=self._command.path,
+            name=sanitize_line(model.metadata("general.name")) or self._name,
+            architecture=sanitize_line(model.metadata("general.architecture")),
+            description=sanitize_line(model.description),
+            parameters=model.parameters,
+            size=model.size,
+            n_vocab=model.vocab.size,
+            n_ctx=self.context.n_ctx,
+            n_ctx_train=model.n_ctx_train,
+            n_layer=model.n_layer,
+            n_swa=model.n_swa,
+            memory=model.memory_kind,
+            threads=options.threads or physical_cores(),
+            gpu_layers=model.n_layer + 1 if gpu_layers < 0 else gpu_layers,
+            kv_type=options.kv_type,
+            chat_template=model.chat_template,
+            bos=model.vocab.bos_text,
+            eos=model.vocab.eos_text,
+            adds_bos=bool(model.vocab.bos),
+            adapter=self._command.adapter,
+            content=content,
+            adapter_content=adapter_content,
+            library=library,
+            devices=llama.devices(),
+        )
+
+
+def _reason(error: LoadError) -> str:
+    """The library's reason, without its function name in front and the full stop behind."""
+    text = sanitize_line(str(error)).strip().rstrip(".")
+    head, colon, rest = text.partition(": ")
+    if colon and " " not in head:
+        text = rest
+    # A damaged file's own words may be megabytes long.
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"

@@ -1,0 +1,276 @@
+"""Choosing the next token.
+
+One rule for all modes: penalties, DRY, top-k, top-p, min-p, temperature, draw. Top-k comes
+before everything that sorts or sums, which over a vocabulary of 262,144 tokens is a hundred
+times cheaper. The native chain copies the whole row first; where only a few tokens can be
+chosen, they are picked out before and the chain sees no others. That is exact: penalties
+only lower a token's logit, so with P tokens penalised the best k lie among the best k + P.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urial_tui.engine.native.context import Context, DecodeError
+from urial_tui.engine.native.llama import Vocab, lib
+from urial_tui.engine.wire.protocol import Sampling, Stage
+from urial_tui.engine.wire.scores import Floats, ScoringError
+from urial_tui.engine.worker.softmax import find_peaks
+
+Ids = NDArray[np.int64]
+
+_CANDIDATE = np.dtype([("id", "i4"), ("logit", "f4"), ("p", "f4")])
+"""llama_token_data."""
+
+_SEEDS = 0xFFFFFFFF
+
+_WORTH = 128
+"""Picking tokens out pays while they are fewer than one in so many."""
+
+
+class Candidates:
+    """Tokens that may be chosen, with their logits: what samplers change, sort and cut.
+
+    Args:
+        ids: Tokens, each once.
+        logits: float32, theirs.
+    """
+
+    def __init__(self, ids: Ids, logits: Floats) -> None:
+        self._memory = np.zeros(len(ids), _CANDIDATE)
+        self._memory["id"], self._memory["logit"] = ids, logits
+        self.array = lib.llama_token_data_array(
+            data=self._memory.ctypes.data_as(ctypes.POINTER(lib.llama_token_data)),
+            size=len(ids),
+            selected=-1,
+            sorted=False,
+        )
+
+    def read(self) -> tuple[Ids, NDArray[np.float64]]:
+        """(ids, logits) of what is left, in the order in which the samplers left it."""
+        left = self._memory[: self.array.size]
+        return left["id"].astype(np.int64), left["logit"].astype(np.float64)
+
+    @property
+    def selected(self) -> int | None:
+        """The token that was chosen; None where none was."""
+        if not 0 <= self.array.selected < self.array.size:
+            return None
+        return int(self._memory["id"][self.array.selected])
+
+    def keep_selected(self) -> None:
+        """Leave nothing but the token that was chosen."""
+        self._memory[0] = self._memory[self.array.selected]
+        self.array.size, self.array.selected = 1, 0
+
+
+class SamplerChain:
+    """A native sampler chain that ends with a selecting sampler (greedy or dist)."""
+
+    def __init__(self, vocab: Vocab) -> None:
+        params = lib.llama_sampler_chain_default_params()
+        params.no_perf = True
+        self._vocab = vocab
+        self._chain = lib.llama_sampler_chain_init(params)
+        self._selects = False
+
+    def add(self, stage: Stage, sampling: Sampling, n_ctx_train: int) -> None:
+        """Add a stage as the settings have it."""
+        match stage:
+            case "penalties":
+                self.penalties(
+                    sampling.penalty_last_n,
+                    sampling.repetition_penalty,
+                    sampling.frequency_penalty,
+                    sampling.presence_penalty,
+                )
+            case "dry":
+                self.dry(
+                    sampling.dry_multiplier,
+                    sampling.dry_base,
+                    sampling.dry_allowed_length,
+                    sampling.dry_last_n,
+                    n_ctx_train,
+                )
+            case "top-k":
+                self.top_k(max(1, sampling.top_k))
+            case "top-p":
+                self.top_p(sampling.top_p)
+            case "min-p":
+                self.min_p(sampling.min_p)
+            case "temperature":
+                self.temperature(sampling.temperature)
+            case "greedy":
+                self.greedy()
+
+    def penalties(self, last_n: int, repeat: float, frequency: float, presence: float) -> None:
+        """Repetition, frequency and presence penalties over the last `last_n` accepted tokens."""
+        self._add(
+            lib.llama_sampler_init_penalties(self._vocab.size, last_n, repeat, frequency, presence)
+        )
+
+    def dry(
+        self, multiplier: float, base: float, allowed_length: int, last_n: int, n_ctx_train: int
+    ) -> None:
+        """DRY: penalise tokens that would extend a repeated sequence."""
+        breakers = (b"\n", b":", b'"', b"*")
+        array = (ctypes.c_char_p * len(breakers))(*breakers)
+        self._add(
+            lib.llama_sampler_init_dry(
+                self._vocab.handle,
+                multiplier,
+                base,
+                allowed_length,
+                min(last_n, n_ctx_train),
+                array,
+                len(breakers),
+            )
+        )
+
+    def top_k(self, k: int) -> None:
+        """Keep the `k` most probable tokens."""
+        self._add(lib.llama_sampler_init_top_k(k))
+
+    def top_p(self, p: float) -> None:
+        """Keep the fewest tokens whose probabilities add up to `p`."""
+        self._add(lib.llama_sampler_init_top_p(p, 1))
+
+    def min_p(self, p: float) -> None:
+        """Keep the tokens at least `p` times as probable as the most probable one."""
+        self._add(lib.llama_sampler_init_min_p(p, 1))
+
+    def temperature(self, temperature: float) -> None:
+        """Divide the logits by `temperature` (> 0)."""
+        self._add(lib.llama_sampler_init_temp(temperature))
+
+    def greedy(self) -> None:
+        """Select the most probable token."""
+        self._add(lib.llama_sampler_init_greedy())
+        self._selects = True
+
+    def dist(self, seed: int) -> None:
+        """Draw a token by its probability."""
+        self._add(lib.llama_sampler_init_dist(seed))
+        self._selects = True
+
+    def sample(self, context: Context) -> int:
+        """Choose (and accept) the token after the last evaluated one."""
+        if not self._selects or not context.has_logits:
+            raise DecodeError("nothing to sample from")
+        return int(lib.llama_sampler_sample(self._chain, context.handle, -1))
+
+    def choose(self, ids: Ids, logits: Floats) -> int:
+        """Choose (and accept) one of these tokens; ids ascending, no other one is possible."""
+        if not self._selects or not len(ids):
+            raise DecodeError("nothing to sample from")
+        candidates = Candidates(ids, logits)
+        self.apply(candidates)
+        token = candidates.selected
+        if token is None:
+            raise DecodeError("the samplers left no token")
+        lib.llama_sampler_accept(self._chain, token)
+        return token
+
+    def apply(self, candidates: Candidates) -> None:
+        """Let the samplers change, sort and cut these; nothing is accepted."""
+        if not candidates.array.size:
+            raise DecodeError("nothing to sample from")
+        lib.llama_sampler_apply(self._chain, ctypes.byref(candidates.array))
+
+    def accept(self, token: int) -> None:
+        """Count a token that was not sampled here (an answer that is continued)."""
+        lib.llama_sampler_accept(self._chain, token)
+
+    def close(self) -> None:
+        """Free the chain and its samplers."""
+        if self._chain:
+            lib.llama_sampler_free(self._chain)
+            self._chain = None
+
+    def _add(self, sampler: Any) -> None:
+        if not sampler:  # the chain would crash on it
+            raise DecodeError("a sampler can't be made with these settings")
+        lib.llama_sampler_chain_add(self._chain, sampler)
+
+
+class NotFinite(DecodeError):
+    """The model's output is not a number: damaged weights, or a state that does not fit."""
+
+
+class Sampler:
+    """The sampler of one answer. Close it before the context."""
+
+    def __init__(self, vocab: Vocab, sampling: Sampling, n_ctx_train: int) -> None:
+        self._chain: SamplerChain | None = None
+        self._checked = False
+        self._keep = 1 if sampling.temperature <= 0.0 else max(1, sampling.top_k)
+        self._only_lowers = (
+            sampling.repetition_penalty >= 1.0
+            and sampling.frequency_penalty >= 0.0
+            and sampling.presence_penalty >= 0.0
+        )
+        self._seen: set[int] = set()
+        stages = sampling.stages
+        if stages == ("greedy",):
+            return
+        chain = self._chain = SamplerChain(vocab)
+        for stage in stages:
+            chain.add(stage, sampling, n_ctx_train)
+        if "greedy" not in stages:
+            chain.dist(secrets.randbits(32) if sampling.seed is None else sampling.seed & _SEEDS)
+
+    def accept(self, tokens: Sequence[int]) -> None:
+        """Count tokens of an answer that is being continued."""
+        if self._chain:
+            for token in tokens:
+                self._chain.accept(token)
+            self._seen.update(tokens)
+
+    def sample(self, context: Context) -> int:
+        """The next token.
+
+        Raises:
+            NotFinite: The first row of the answer, or what can be chosen of a later one, is
+                NaN or infinite.
+        """
+        logits = context.logits()
+        # NaN in any weight spreads to whole rows, so the first row tells; a sum is NaN or
+        # infinite if any term is.
+        if not self._checked and not _is_finite(float(logits.sum(dtype="float64"))):
+            raise NotFinite
+        self._checked = True
+        token = self._choose(context, logits)
+        if not _is_finite(float(logits[token])):
+            raise NotFinite
+        return token
+
+    def _choose(self, context: Context, logits: Floats) -> int:
+        if self._chain is None:
+            return int(logits.argmax())
+        wanted = self._keep + len(self._seen)
+        if not self._only_lowers or wanted * _WORTH > len(logits):
+            token = self._chain.sample(context)
+        else:
+            try:
+                ids = find_peaks(logits, wanted).ids
+            except ScoringError as error:
+                raise NotFinite from error
+            token = self._chain.choose(ids, logits[ids])
+        self._seen.add(token)
+        return token
+
+    def close(self) -> None:
+        """Free the native chain."""
+        if self._chain:
+            self._chain.close()
+            self._chain = None
+
+
+def _is_finite(value: float) -> bool:
+    return value - value == 0.0

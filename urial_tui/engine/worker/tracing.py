@@ -1,0 +1,190 @@
+"""An answer read again by the model that wrote it: what else could have stood at each token.
+
+It is evaluated behind what the cache still holds of its conversation, a few tokens at a
+time, and each batch is reduced and handed out before the next one: the first tokens can be
+looked at while the last are read, and no logits pile up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from urial_tui.engine.native.context import Aborted, NoSlot
+from urial_tui.engine.native.llama import Vocab
+from urial_tui.engine.wire.protocol import (
+    Alternative,
+    Event,
+    Piece,
+    PrefillProgress,
+    Trace,
+    Traced,
+    TracedToken,
+    TracedTokens,
+    Turn,
+)
+from urial_tui.engine.wire.scores import Floats
+from urial_tui.engine.worker.chain_trace import ChainTrace
+from urial_tui.engine.worker.generation import pin
+from urial_tui.engine.worker.kv import Branch, runs
+from urial_tui.engine.worker.loaded import LoadedModel
+from urial_tui.engine.worker.scoring import SideScorer
+from urial_tui.errors import EngineError
+
+Emit = Callable[[Event], None]
+
+
+def trace(loaded: LoadedModel, request: Trace, emit: Emit) -> Traced:
+    """Carry out a Trace command.
+
+    Raises:
+        EngineError: There is no answer, or it does not fit into the context.
+        Aborted: The abort flag was set; the cache holds what was evaluated.
+    """
+    started = time.perf_counter()
+    pin(loaded, request.id, request.preamble, emit)
+    answer = _flat(loaded, request.answer)
+    if not answer:
+        raise EngineError("There is no text in this answer.", "Choose another one.")
+    turns, left_out = _turns(loaded, request, len(answer))
+    context = [*loaded.cache.pinned, *(token for turn in turns for token in turn)]
+    branch = _read(loaded, request.id, context, [len(turn) for turn in turns], emit)
+    reader = _Reader(loaded, request, len(answer))
+    try:
+        tokens = [context[-1], *answer[:-1]]
+        batch = loaded.context.n_outputs
+        for start in range(0, len(answer), batch):
+            _stop_if_asked(loaded)
+            loaded.evaluate_all(branch, tokens[start : start + batch])
+            rows = loaded.context.all_logits()
+            emit(reader.reduce(rows, answer[start : start + batch]))
+    except NoSlot as error:
+        raise _too_long(len(context) + len(answer), loaded.context.n_ctx) from error
+    finally:
+        reader.close()
+    return Traced(id=request.id, left_out=left_out, seconds=time.perf_counter() - started)
+
+
+class _Reader:
+    """Reduces the rows of one answer, in their order."""
+
+    def __init__(self, loaded: LoadedModel, request: Trace, total: int) -> None:
+        self._vocab = loaded.model.vocab
+        self._request = request
+        self._total = total
+        self._named: set[int] = set()
+        self._scorer = SideScorer(
+            n_vocab=self._vocab.size, top_k=max(1, request.top_k), threads=loaded.info.threads
+        )
+        self._chain = ChainTrace(self._vocab, request.sampling, loaded.model.n_ctx_train)
+
+    def reduce(self, rows: Floats, ids: Sequence[int]) -> TracedTokens:
+        """The next tokens, from the (n, n_vocab) logits in front of them."""
+        scores = self._scorer.score(rows, np.asarray(ids, np.int64))
+        tokens = []
+        for at, token in enumerate(ids):
+            top = scores.top_ids[at].tolist()
+            followed = self._chain.follow(rows[at], token, top)
+            self._chain.accept(token)
+            own, *others = followed.outcomes
+            tokens.append(
+                TracedToken(
+                    id=token,
+                    logp=float(scores.logp[at]),
+                    rank=int(scores.rank[at]),
+                    entropy=float(scores.entropy[at]),
+                    passed=own.passed,
+                    top=tuple(
+                        Alternative(id=id_, p=p, passed=other.passed, chance=other.chance)
+                        for id_, p, other in zip(
+                            top, scores.top_p[at].tolist(), others, strict=True
+                        )
+                    ),
+                    stages=followed.stages,
+                )
+            )
+        return TracedTokens(
+            id=self._request.id,
+            total=self._total,
+            tokens=tuple(tokens),
+            pieces=self._pieces({t for token in tokens for t in _named(token)}),
+        )
+
+    def close(self) -> None:
+        """Free the native samplers."""
+        self._chain.close()
+
+    def _pieces(self, ids: set[int]) -> dict[int, Piece]:
+        new = ids - self._named
+        self._named |= new
+        return {token: _piece(self._vocab, token) for token in sorted(new)}
+
+
+def _named(token: TracedToken) -> tuple[int, ...]:
+    return (token.id, *(other.id for other in token.top))
+
+
+def _piece(vocab: Vocab, token: int) -> Piece:
+    text, name = vocab.piece(token), vocab.piece(token, special=True)
+    return Piece(data=text or name, control=bool(name and not text), ends=vocab.is_eog(token))
+
+
+def _turns(loaded: LoadedModel, request: Trace, room: int) -> tuple[list[list[int]], int]:
+    """The ids of the turns in front of the answer, and how many were left out for its `room`."""
+    pinned = loaded.cache.pinned
+    turns = [
+        [token for segment in turn for token in segment]
+        for turn in loaded.tokenize_turns(request.turns)
+    ]
+    n_ctx = loaded.context.n_ctx
+    # The last token of the answer is not evaluated.
+    length = len(pinned) + sum(map(len, turns)) + room - 1
+    left_out = 0
+    while length > n_ctx and left_out < len(turns) - 1:
+        length -= len(turns[left_out])
+        left_out += 1
+    if length > n_ctx:
+        raise _too_long(length, n_ctx)
+    if not (turns and turns[-1]):
+        raise EngineError("Nothing stands in front of this answer.", "Choose another one.")
+    return turns[left_out:], left_out
+
+
+def _flat(loaded: LoadedModel, turn: Turn) -> list[int]:
+    return [token for segment in loaded.tokenize(turn) for token in segment]
+
+
+def _read(
+    loaded: LoadedModel, request_id: int, context: list[int], lengths: list[int], emit: Emit
+) -> Branch:
+    """A branch with all tokens of the context but the last one."""
+    lengths[-1] -= 1
+    ends = runs(len(loaded.cache.pinned), lengths, loaded.context.n_batch)
+    branch = loaded.cache.place(context, ends)
+    reused = len(branch.tokens)
+
+    def report(done: int) -> None:
+        emit(
+            PrefillProgress(
+                id=request_id, stage="prompt", done=done, reused=reused, total=len(context)
+            )
+        )
+        _stop_if_asked(loaded)
+
+    loaded.read(branch, context[:-1], ends, report)
+    return branch
+
+
+def _stop_if_asked(loaded: LoadedModel) -> None:
+    if loaded.flag.is_set:
+        raise Aborted
+
+
+def _too_long(length: int, n_ctx: int) -> EngineError:
+    return EngineError(
+        f"The answer and its question have {length:,} tokens with the preamble; the context "
+        f"holds {n_ctx:,}.",
+        "Raise the context setting (engine.context), or choose a shorter preamble.",
+    )

@@ -1,16 +1,18 @@
 """Every row of logits that answers are chosen from, whatever was evaluated before them.
 
 A program of its own, since native code and the tests don't share a process:
-`python -m tests.answer_rows MODEL CACHE RESULT THREADS LENGTH LINES` writes a JSON object with, by
-the name of a situation, the answer's ids and a hash of each row. The same question under the same
-name is asked by all processes; what ran before it differs. LENGTH: tokens of the longest answer;
-LINES: of the longest question.
+`python -m tests.answer_rows MODEL CACHE RESULT THREADS LENGTH LINES` writes a JSON object: `build`,
+what the library was built for, and `answers`, by the name of a situation the answer's ids and a
+hash of each row. The same question under the same name is asked by all processes; what ran before
+it differs. LENGTH: tokens of the longest answer; LINES: of the longest question.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import platform
+import re
 import sys
 from itertools import cycle
 from pathlib import Path
@@ -35,6 +37,8 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.engine.worker import generation
 from urial_tui.engine.worker.loaded import LoadedModel
 from urial_tui.engine.worker.sampling import Sampler
+
+_COMPILER = re.compile(rb"(?:GCC: \([^)\0]*\)|clang version) [\d.]+")
 
 PREAMBLE: Turn = (TextSegment(text="# Query:\nHello world\n\n# Answer:\nhope it helps\n\n" * 24),)
 OTHER: Turn = (TextSegment(text="Something else stands in front of this.\n" * 12),)
@@ -136,14 +140,23 @@ def backwards(model: Model, known: dict[str, dict[str, Any]]) -> dict[str, dict[
     return found
 
 
+def build() -> str:
+    """What rounding depends on: the instructions, the compiler, the C library's functions."""
+    found = set[str]()
+    for file in llama.library_files():
+        found.update(name.decode() for name in _COMPILER.findall(Path(file).read_bytes()))
+    parts = [llama.system_info().strip(" |"), *sorted(found), " ".join(platform.libc_ver())]
+    return " | ".join(parts)
+
+
 def main(path: str, cache: str, result: str, *numbers: str) -> None:
     llama.initialise()
     file = Path(result)
-    known = json.loads(file.read_text()) if file.exists() else {}
+    known = json.loads(file.read_text())["answers"] if file.exists() else {}
     model = Model(path, cache, *map(int, numbers))
     record(model)
     found = backwards(model, known) if known else situations(model)
-    file.write_text(json.dumps({**known, **found}))
+    file.write_text(json.dumps({"build": build(), "answers": {**known, **found}}))
     model.loaded.close()
 
 

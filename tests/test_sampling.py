@@ -56,7 +56,7 @@ def _write(evaluated: tuple[llama.Model, Context, list[int]], sampling: Sampling
     written: list[int] = []
     try:
         while len(written) < 40:
-            written.append(sampler.sample(context))
+            written.append(sampler.sample(context.logits()))
             context.decode(written[-1:], len(ids) + len(written) - 1, 0)
     finally:
         sampler.close()

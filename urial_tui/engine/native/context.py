@@ -10,6 +10,8 @@ import ctypes
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from urial_tui.engine.native.batch import Batch, Part
+from urial_tui.engine.native.batch import DecodeError as DecodeError
 from urial_tui.engine.native.batch_progress import BatchProgress
 from urial_tui.engine.native.llama import Adapter, LoadError, Model, first_error, forget_errors, lib
 from urial_tui.engine.wire.limits import FULL_WINDOWS, ContextSize
@@ -33,10 +35,6 @@ class NoSlot(Exception):
 
 class Aborted(Exception):
     """The abort flag stopped an evaluation; read the sequence's length again."""
-
-
-class DecodeError(Exception):
-    """The library failed to evaluate a batch."""
 
 
 class Context:
@@ -95,10 +93,7 @@ class Context:
         if not self._memory:
             lib.llama_free(self.handle)
             raise LoadError("it is not a model that generates text")
-        self._batch = lib.llama_batch_init(self.n_batch, 0, 1)
-        for index in range(self.n_batch):
-            self._batch.n_seq_id[index] = 1
-            self._batch.logits[index] = 0
+        self._batch = Batch(self.n_batch)
         self._layers = model.n_layer
         self._flag: AbortFlag | None = None
         self._progress: BatchProgress | None = None
@@ -116,7 +111,7 @@ class Context:
     def close(self) -> None:
         """Free the batch and the context; the samplers that use it must be gone."""
         if self.handle:
-            lib.llama_batch_free(self._batch)
+            self._batch.close()
             lib.llama_free(self.handle)
             self.handle = None
 
@@ -130,13 +125,7 @@ class Context:
             Aborted: The abort flag was set.
             DecodeError: Anything else.
         """
-        self._fill(tokens, position, sequence)
-        last = len(tokens) - 1
-        self._batch.logits[last] = 1
-        try:
-            self._run(1)
-        finally:
-            self._batch.logits[last] = 0
+        self.evaluate([Part(tokens, position, sequence, 1)])
 
     def decode_all(
         self, tokens: Sequence[int], position: int, sequence: int, silent: int = 0
@@ -148,37 +137,40 @@ class Context:
         Raises:
             NoSlot, Aborted, DecodeError: As `decode`.
         """
-        heard = range(silent, len(tokens))
-        if len(heard) > self.n_outputs:
-            raise DecodeError(f"{len(heard)} outputs")
-        self._fill(tokens, position, sequence)
-        for index in heard:
-            self._batch.logits[index] = 1
-        try:
-            self._run(len(heard))
-        finally:
-            for index in heard:
-                self._batch.logits[index] = 0
+        self.evaluate([Part(tokens, position, sequence, len(tokens) - silent)])
 
-    def _fill(self, tokens: Sequence[int], position: int, sequence: int) -> None:
-        count = len(tokens)
-        if not 0 < count <= self.n_batch:
-            raise DecodeError(f"a batch of {count} tokens")
-        self._check_sequence(sequence)
-        batch = self._batch
-        for index, token in enumerate(tokens):
+    def evaluate(self, parts: Sequence[Part]) -> None:
+        """Evaluate tokens of one or more sequences, together up to `n_batch` of them.
+
+        Their rows of logits follow each other as the parts do (`rows`). Up to `n_outputs` tokens
+        get logits.
+
+        Raises:
+            NoSlot, Aborted, DecodeError: As `decode`.
+        """
+        rows = 0
+        self._batch.clear()
+        for part in parts:
+            self._check_sequence(part.sequence)
+            self._check_tokens(part.tokens)
+            rows += part.rows
+            self._batch.add(part)
+        if rows > self.n_outputs:
+            raise DecodeError(f"{rows} outputs")
+        self._run(rows)
+
+    def _check_tokens(self, tokens: Sequence[int]) -> None:
+        for token in tokens:
             if not 0 <= token < self.n_vocab:
                 raise DecodeError(f"token {token} is not in the vocabulary")
-            batch.token[index] = token
-            batch.pos[index] = position + index
-            batch.seq_id[index][0] = sequence
-        batch.n_tokens = count
 
     def _run(self, rows: int) -> None:
         self._rows = 0
+        if not self._batch.length:
+            raise DecodeError("a batch of 0 tokens")
         if self._progress is not None:
             self._progress.begin()
-        status = lib.llama_decode(self.handle, self._batch)
+        status = lib.llama_decode(self.handle, self._batch.native)
         if self._progress is not None:
             self._progress.end(whole=status == 0)
         if status == 0:
@@ -189,11 +181,6 @@ class Context:
             raise Aborted
         else:
             raise DecodeError(f"llama_decode returned {status}")
-
-    @property
-    def has_logits(self) -> bool:
-        """Whether there is a row to sample from."""
-        return self._rows > 0
 
     def logits(self) -> npt.NDArray[np.float32]:
         """Logits of the last token: shape (n_vocab,), a view that the next decode changes."""
@@ -210,7 +197,7 @@ class Context:
         return self._row
 
     def all_logits(self) -> npt.NDArray[np.float32]:
-        """Logits of `decode_all`: shape (rows, n_vocab), a view that the next decode changes."""
+        """Rows of the last evaluation: (rows, n_vocab), a view that the next one changes."""
         import numpy as np
 
         pointer = lib.llama_get_logits(self.handle) if self._rows else None
@@ -238,7 +225,7 @@ class Context:
         """
         assert self._flag is not None
         assert self._progress is not None
-        self._progress.listen(lambda share: listener(int(share * self._batch.n_tokens)))
+        self._progress.listen(lambda share: listener(int(share * self._batch.length)))
         lib.llama_set_abort_callback(self.handle, self._poll, None)
         try:
             yield

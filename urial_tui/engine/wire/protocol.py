@@ -22,6 +22,7 @@ from urial_tui.engine.wire.values import NUMERICS as NUMERICS
 from urial_tui.engine.wire.values import Alternative as Alternative
 from urial_tui.engine.wire.values import Device as Device
 from urial_tui.engine.wire.values import EngineOptions as EngineOptions
+from urial_tui.engine.wire.values import Grammar as Grammar
 from urial_tui.engine.wire.values import KVType as KVType
 from urial_tui.engine.wire.values import MemoryKind as MemoryKind
 from urial_tui.engine.wire.values import ModelInfo as ModelInfo
@@ -107,6 +108,13 @@ class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
     from; it is handed out as text of the answer, but does not count as generated.
     `close`: the text that the format puts after an answer, before the next turn. `watch`: the
     second slot reads the answer along, and tells what it would have written (`Shifts`).
+    `grammar`: what the answer may consist of. `logprobs`: for each written token its probability,
+    and as many of the likeliest others (`Probabilities`); None: nothing of that.
+
+    `together`: the answer may be written in one batch with others, which is faster than one after
+    the other. Its numbers then depend on what the others are, within the kernels' noise, and it
+    can't be watched. Other answers are written one at a time, in their order, and always get the
+    same numbers.
     """
 
     id: int
@@ -118,6 +126,9 @@ class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
     max_tokens: int = 512
     prefix: Turn = ()
     watch: Watch | None = None
+    grammar: Grammar | None = None
+    logprobs: int | None = None
+    together: bool = False
 
 
 class ReadVocabulary(_Command, frozen=True, kw_only=True, tag="vocabulary"):
@@ -304,6 +315,19 @@ class TextDelta(_Event, frozen=True, kw_only=True, tag="text"):
     generated: int = 0
 
 
+class Probabilities(_Event, frozen=True, kw_only=True, tag="probabilities"):
+    """The next written tokens, the answer's `prefix` left out, the one that ended it included.
+
+    Natural logarithms over the full vocabulary, from the model's row of logits as it was. `tops`:
+    for each token the likeliest ones with theirs, the best first.
+    """
+
+    id: int
+    ids: tuple[int, ...]
+    logps: tuple[float, ...]
+    tops: tuple[tuple[tuple[int, float], ...], ...]
+
+
 class Shifts(_Event, frozen=True, kw_only=True, tag="shifts"):
     """What the second slot says of the next written tokens, the answer's `prefix` left out.
 
@@ -436,6 +460,7 @@ Event = (
     | TurnsDropped
     | PromptReady
     | TextDelta
+    | Probabilities
     | Shifts
     | Finished
     | Unloaded

@@ -56,6 +56,16 @@ class StopRules(Value, frozen=True, kw_only=True):
     fence: str = ""
 
 
+class Grammar(Value, frozen=True, kw_only=True):
+    """What an answer may consist of.
+
+    `text`: a grammar in llama.cpp's GBNF, whose first rule is `root`, or a JSON schema as JSON.
+    """
+
+    kind: Literal["gbnf", "json-schema"]
+    text: str
+
+
 class Watch(Value, frozen=True, kw_only=True):
     """What the second slot is shown while it reads an answer along.
 
@@ -113,6 +123,8 @@ class EngineOptions(Value, frozen=True, kw_only=True):
 
     `threads` 0: the physical cores that this process may use. `gpu_layers` -1: all that
     the build can offload. `n_ctx` 0: the model's training context, at most 8192 tokens.
+    `parallel`: answers that may be written together; `pool`: tokens of the context that they
+    share, which is made for the first of them (0: as many as `n_ctx`).
     """
 
     n_ctx: int = 4096
@@ -120,6 +132,8 @@ class EngineOptions(Value, frozen=True, kw_only=True):
     gpu_layers: int = -1
     kv_type: KVType = "f16"
     cache_limit_mb: int = 4096
+    parallel: int = 8
+    pool: int = 0
 
 
 class StageEffect(Value, frozen=True, kw_only=True, array_like=True):

@@ -256,7 +256,7 @@ def _decode(
     clock = time.perf_counter
     last = clock()
     while True:
-        token = sampler.sample(context)
+        token = sampler.sample(context.logits())
         if vocab.is_eog(token):
             progress.first_token = progress.first_token or clock()
             progress.end_token = token

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from urial_tui.engine.native.context import Context, DecodeError
+from urial_tui.engine.native.batch import DecodeError
 from urial_tui.engine.native.llama import Vocab, lib
 from urial_tui.engine.wire.protocol import Sampling, Stage
 from urial_tui.engine.wire.scores import Floats, ScoringError
@@ -159,12 +159,6 @@ class SamplerChain:
         self._add(lib.llama_sampler_init_dist(seed))
         self._selects = True
 
-    def sample(self, context: Context) -> int:
-        """Choose (and accept) the token after the last evaluated one."""
-        if not self._selects or not context.has_logits:
-            raise DecodeError("nothing to sample from")
-        return int(lib.llama_sampler_sample(self._chain, context.handle, -1))
-
     def choose(self, ids: Ids, logits: Floats) -> int:
         """Choose (and accept) one of these tokens; ids ascending, no other one is possible."""
         if not self._selects or not len(ids):
@@ -232,30 +226,29 @@ class Sampler:
                 self._chain.accept(token)
             self._seen.update(tokens)
 
-    def sample(self, context: Context) -> int:
-        """The next token.
+    def sample(self, logits: Floats) -> int:
+        """The next token, from the row of logits in front of it: float32 (n_vocab).
 
         Raises:
             NotFinite: The first row of the answer, or what can be chosen of a later one, is
                 NaN or infinite.
         """
-        logits = context.logits()
         # NaN in any weight spreads to whole rows, so the first row tells; a sum is NaN or
         # infinite if any term is.
         if not self._checked and not _is_finite(float(logits.sum(dtype="float64"))):
             raise NotFinite
         self._checked = True
-        token = self._choose(context, logits)
+        token = self._choose(logits)
         if not _is_finite(float(logits[token])):
             raise NotFinite
         return token
 
-    def _choose(self, context: Context, logits: Floats) -> int:
+    def _choose(self, logits: Floats) -> int:
         if self._chain is None:
             return int(logits.argmax())
         wanted = self._keep + len(self._seen)
         if not self._only_lowers or wanted * _WORTH > len(logits):
-            token = self._chain.sample(context)
+            token = self._chain.choose(np.arange(len(logits)), logits)
         else:
             try:
                 ids = find_peaks(logits, wanted).ids

@@ -157,17 +157,19 @@ class InProcess:
     def prepare(self, preamble: Turn, turns: Sequence[Turn] = ()) -> Sequence[Event]:
         """Pin a preamble, and read finished turns behind it."""
         from urial_tui.engine.worker.generation import prepare
+        from urial_tui.engine.worker.steps import complete
 
         events: list[Event] = []
         request = PreparePreamble(id=1, preamble=preamble, turns=tuple(turns))
-        events.append(prepare(self._loaded, request, events.append))
+        events.append(complete(prepare(self._loaded, request, events.append)))
         return events
 
     def generate(
         self, preamble: Turn, turns: Sequence[Turn], tokens: int, stops: StopRules, close: str
     ) -> Sequence[Event]:
         """Answer the last turn, greedily."""
-        from urial_tui.engine.worker.generation import generate
+        from urial_tui.engine.worker.generation import answer
+        from urial_tui.engine.worker.steps import complete
 
         events: list[Event] = []
         request = Generate(
@@ -179,7 +181,7 @@ class InProcess:
             close=close,
             max_tokens=tokens,
         )
-        generate(self._loaded, None, request, events.append)
+        complete(answer(self._loaded, None, request, events.append))
         return events
 
 

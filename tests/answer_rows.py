@@ -38,6 +38,7 @@ from urial_tui.engine.wire.scores import Floats
 from urial_tui.engine.worker import generation
 from urial_tui.engine.worker.loaded import LoadedModel
 from urial_tui.engine.worker.sampling import Sampler
+from urial_tui.engine.worker.steps import complete
 
 _COMPILER = re.compile(rb"(?:GCC: \([^)\0]*\)|clang version) [\d.]+")
 
@@ -81,14 +82,14 @@ class Model:
             id=1, preamble=preamble, turns=turns, sampling=sampling or Sampling(temperature=0.0),
             max_tokens=self.length,
         )  # fmt: skip
-        generation.generate(self.loaded, None, request, emit)
+        complete(generation.answer(self.loaded, None, request, emit))
         self.flag.clear()
         (done,) = [event for event in events if isinstance(event, Finished)]
         return {"ids": list(done.ids), "rows": list(self.rows)}
 
     def read_ahead(self, *turns: Turn) -> None:
         request = PreparePreamble(id=1, preamble=PREAMBLE, turns=turns)
-        generation.prepare(self.loaded, request, lambda _: None)
+        complete(generation.prepare(self.loaded, request, lambda _: None))
 
 
 def closed(turn: Turn, answer: dict[str, Any]) -> Turn:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from urial_tui.engine.wire.protocol import MemoryKind
 from urial_tui.engine.worker.kv import PINNED, Branch, KVCache, fit_turns, prefill, runs
+from urial_tui.engine.worker.steps import complete
 
 WINDOW = 6
 
@@ -106,7 +107,7 @@ def _run(
         cache.extend(branch, part)
         cache.settle(branch)
 
-    prefill(evaluate, tokens, kept, ends, lambda _done: None)
+    complete(prefill(evaluate, tokens, kept, ends, lambda _done: None))
     assert branch.tokens == tokens
     for token in answer:
         memory.evaluate(branch.sequence, len(branch.tokens), [token])
@@ -299,6 +300,9 @@ def test_runs_begin_with_each_turn_and_hold_at_most_a_batch(
 def test_prefill_evaluates_what_lacks_run_by_run_and_reports_each() -> None:
     seen: list[list[int]] = []
     reported: list[int] = []
-    prefill(lambda part: seen.append(list(part)), list(range(8)), 2, [2, 5, 7, 8], reported.append)
+    evaluate = prefill(
+        lambda part: seen.append(list(part)), list(range(8)), 2, [2, 5, 7, 8], reported.append
+    )
+    complete(evaluate)
     assert seen == [[2, 3, 4], [5, 6], [7]]
     assert reported == [5, 7, 8]

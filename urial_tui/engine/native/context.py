@@ -88,7 +88,7 @@ class Context:
         self.kv_type = kv_type
         self.flash_attention = flash_attention
         self.n_outputs = size.n_outputs
-        self._n_sequences = size.n_sequences
+        self.n_sequences = size.n_sequences
         self._memory = lib.llama_get_memory(self.handle)
         if not self._memory:
             lib.llama_free(self.handle)
@@ -301,7 +301,7 @@ class Context:
         return True
 
     def _check_sequence(self, sequence: int) -> None:
-        if not 0 <= sequence < self._n_sequences:
+        if not 0 <= sequence < self.n_sequences:
             raise DecodeError(f"sequence {sequence} does not exist")
 
 

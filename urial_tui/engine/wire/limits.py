@@ -13,6 +13,12 @@ import msgspec
 MAX_SEQUENCES = 8
 """Sequences of a context: the pinned preamble, the branch, and its checkpoints (see `kv`)."""
 
+POOL_PREFIXES = 8
+"""Sequences of a pool for what several answers start with: preambles, and shared questions."""
+
+MOST_SEQUENCES = 256
+"""The library ends the process where a context is to have more."""
+
 AUTO_CONTEXT = 8192
 """Tokens of context where the settings leave it to us and the model was trained on more."""
 
@@ -84,6 +90,15 @@ def chat_size(n_ctx: int, n_batch: int) -> ContextSize:
     return ContextSize(
         n_ctx=n_ctx, n_batch=n_batch, n_outputs=MAX_SEQUENCES, n_sequences=MAX_SEQUENCES
     )
+
+
+def pool_size(n_ctx: int, n_batch: int, parallel: int) -> ContextSize:
+    """The context in which up to `parallel` answers are written together.
+
+    `n_ctx`: tokens of all of them, of the preambles in front of them and of what they share.
+    """
+    sequences = min(max(1, parallel) + POOL_PREFIXES, MOST_SEQUENCES)
+    return ContextSize(n_ctx=n_ctx, n_batch=n_batch, n_outputs=sequences, n_sequences=sequences)
 
 
 def watched_size(n_ctx: int, n_batch: int) -> ContextSize:

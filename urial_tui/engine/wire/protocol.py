@@ -111,6 +111,10 @@ class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
     `grammar`: what the answer may consist of. `logprobs`: for each written token its probability,
     and as many of the likeliest others (`Probabilities`); None: nothing of that.
 
+    `samples`: how many answers to write; the events of each carry its number, and the last
+    `Finished` is the final event. Each is drawn with a seed one higher than the one before. More
+    than one are written together.
+
     `together`: the answer may be written in one batch with others, which is faster than one after
     the other. Its numbers then depend on what the others are, within the kernels' noise, and it
     can't be watched. Other answers are written one at a time, in their order, and always get the
@@ -128,7 +132,13 @@ class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
     watch: Watch | None = None
     grammar: Grammar | None = None
     logprobs: int | None = None
+    samples: int = 1
     together: bool = False
+
+    @property
+    def pooled(self) -> bool:
+        """Whether it is written together with others."""
+        return self.together or self.samples != 1
 
 
 class ReadVocabulary(_Command, frozen=True, kw_only=True, tag="vocabulary"):
@@ -313,6 +323,7 @@ class TextDelta(_Event, frozen=True, kw_only=True, tag="text"):
     ids: tuple[int, ...] = ()
     pending: str = ""
     generated: int = 0
+    sample: int = 0
 
 
 class Probabilities(_Event, frozen=True, kw_only=True, tag="probabilities"):
@@ -326,6 +337,7 @@ class Probabilities(_Event, frozen=True, kw_only=True, tag="probabilities"):
     ids: tuple[int, ...]
     logps: tuple[float, ...]
     tops: tuple[tuple[tuple[int, float], ...], ...]
+    sample: int = 0
 
 
 class Shifts(_Event, frozen=True, kw_only=True, tag="shifts"):
@@ -371,6 +383,7 @@ class Finished(_Event, frozen=True, kw_only=True, tag="finished"):
     decode_s: float = 0.0
     prefill_tokens_per_s: float = 0.0
     decode_tokens_per_s: float = 0.0
+    sample: int = 0
 
 
 class Unloaded(_Event, frozen=True, kw_only=True, tag="unloaded"):

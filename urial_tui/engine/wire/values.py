@@ -99,6 +99,12 @@ class Sampling(Value, frozen=True, kw_only=True):
     dry_last_n: int = 1024
     seed: int | None = None
 
+    def of_sample(self, number: int) -> Sampling:
+        """For one of several answers to a question: with a seed of its own."""
+        if self.seed is None or not number:
+            return self
+        return msgspec.structs.replace(self, seed=self.seed + number)
+
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The samplers of the chain in their order; those that change nothing are left out."""

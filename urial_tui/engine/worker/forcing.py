@@ -38,6 +38,7 @@ from urial_tui.engine.worker.forced_batches import Cuts, cut_text
 from urial_tui.engine.worker.loaded import LoadedModel
 from urial_tui.engine.worker.scoring import PairScorer, SideScorer
 from urial_tui.engine.worker.spill import SpillReader, SpillWriter
+from urial_tui.engine.worker.steps import Steps
 from urial_tui.errors import EngineError
 
 Emit = Callable[[Event], None]
@@ -50,7 +51,9 @@ class _Side(NamedTuple):
     context: tuple[int, ...]
 
 
-def score(main: LoadedModel, second: LoadedModel | None, request: Score, emit: Emit) -> Scored:
+def score(
+    main: LoadedModel, second: LoadedModel | None, request: Score, emit: Emit
+) -> Steps[Scored]:
     """Carry out a Score command.
 
     Raises:
@@ -93,19 +96,23 @@ def score(main: LoadedModel, second: LoadedModel | None, request: Score, emit: E
     scores = b""
     replaced = False
     if request.spill:
-        answer, replaced = _spill(request, main, batches[0], answer, report)
+        answer, replaced = yield from _spill(request, main, batches[0], answer, report)
     elif request.alone:
-        scores = _score_alone(main, request, batches[0], answer, report)
+        scores = yield from _score_alone(main, request, batches[0], answer, report)
     elif request.against:
         with SpillReader(Path(request.against)) as rows:
             pairs = _beside_stored(batches[0], rows, len(ids))
-            scores, answer, replaced = _score_pair(main, rows.n_vocab, request, pairs, ids, report)
+            scores, answer, replaced = yield from _score_pair(
+                main, rows.n_vocab, request, pairs, ids, report
+            )
     else:
         assert second is not None
         own, other = batches
         pairs = _abreast(own, other, threads) if abreast else zip(own, other, strict=True)
         n_other = second.model.vocab.size
-        scores, answer, replaced = _score_pair(main, n_other, request, pairs, answer, report)
+        scores, answer, replaced = yield from _score_pair(
+            main, n_other, request, pairs, answer, report
+        )
     return Scored(
         id=request.id,
         scores=scores,
@@ -125,7 +132,7 @@ def _score_pair(
     pairs: Iterator[tuple[Floats, Floats]],
     answer: tuple[int, ...],
     report: _Progress,
-) -> tuple[bytes, tuple[int, ...], bool]:
+) -> Steps[tuple[bytes, tuple[int, ...], bool]]:
     """(scores, the ids that they are of, whether the last one took another's place)."""
     n_main = main.model.vocab.size
     base_first = request.main_is_base
@@ -152,6 +159,7 @@ def _score_pair(
         parts.append(scored)
         start += len(ids)
         report.add(len(ids))
+        yield
     return PositionScores.join(parts).to_bytes(), answer, False
 
 
@@ -161,7 +169,7 @@ def _score_alone(
     batches: Iterator[Floats],
     answer: Sequence[int],
     report: _Progress,
-) -> bytes:
+) -> Steps[bytes]:
     scorer = SideScorer(
         n_vocab=main.model.vocab.size, top_k=request.top_k, threads=main.info.threads
     )
@@ -172,6 +180,7 @@ def _score_alone(
         parts.append(scorer.score(rows, ids))
         start += len(ids)
         report.add(len(ids))
+        yield
     return SideScores.join(parts).to_bytes()
 
 
@@ -181,7 +190,7 @@ def _spill(
     batches: Iterator[Floats],
     answer: tuple[int, ...],
     report: _Progress,
-) -> tuple[tuple[int, ...], bool]:
+) -> Steps[tuple[tuple[int, ...], bool]]:
     """The ids whose rows are on disk now, and whether the last one took another's place."""
     with SpillWriter(Path(request.spill), main.model.vocab.size) as writer:
         start = 0
@@ -196,6 +205,7 @@ def _spill(
             writer.append(rows)
             start += len(rows)
             report.add(len(rows))
+            yield
         writer.finish()
     return answer, False
 

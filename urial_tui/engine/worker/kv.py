@@ -26,6 +26,7 @@ from itertools import accumulate, pairwise
 from typing import Protocol
 
 from urial_tui.engine.wire.protocol import MemoryKind
+from urial_tui.engine.worker.steps import Steps
 
 PINNED = 0
 """The preamble's sequence."""
@@ -309,10 +310,11 @@ def prefill(
     start: int,
     ends: Sequence[int],
     progress: Callable[[int], None],
-) -> None:
+) -> Steps[None]:
     """Evaluate tokens[start:] run by run; `progress` gets the tokens done."""
     for end in ends:
         if end > start:
+            yield
             evaluate(tokens[start:end])
             start = end
             progress(end)

@@ -13,9 +13,8 @@ from urial_tui.engine.native import library_warnings, llama
 from urial_tui.engine.native.context import Aborted, AbortFlag, Context, NoSlot
 from urial_tui.engine.native.llama import Adapter, LoadError, Model
 from urial_tui.engine.native.threads import ThreadGovernor, physical_cores
-from urial_tui.engine.preamble_store import MIN_TOKENS, PreambleStore, StateKey
+from urial_tui.engine.preamble_store import PreambleStore
 from urial_tui.engine.wire.limits import (
-    FULL_WINDOWS,
     MAX_SEQUENCES,
     ContextSize,
     batch_size,
@@ -23,6 +22,7 @@ from urial_tui.engine.wire.limits import (
     context_tokens,
     flash_attention,
     forced_size,
+    pool_size,
     watched_size,
 )
 from urial_tui.engine.wire.protocol import (
@@ -36,6 +36,8 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.engine.worker.batch_threads import BatchThreads
 from urial_tui.engine.worker.content import Contents, Reading
 from urial_tui.engine.worker.kv import PINNED, Branch, KVCache, prefill, runs
+from urial_tui.engine.worker.states import PreambleStates
+from urial_tui.engine.worker.steps import Steps
 from urial_tui.errors import EngineError
 from urial_tui.sanitize import sanitize_line
 
@@ -80,6 +82,7 @@ class LoadedModel:
             return not flag.is_set
 
         self._forced: Context | None = None
+        self._pool: Context | None = None
         self._batch_threads: dict[int, BatchThreads] = {}
         self.governor = ThreadGovernor(command.options.threads or physical_cores())
         self.adapter: Adapter | None = None
@@ -110,13 +113,15 @@ class LoadedModel:
             ) from error
         self.context.set_abort_flag(flag)
         self.cache = KVCache(self.context, self.model.memory_kind, self.model.n_swa, MAX_SEQUENCES)
-        self._store = PreambleStore(cache_dir, options.cache_limit_mb * 1_000_000)
         content, adapter_content, *_ = [*(reading.result() for reading in readings), ""]
         if other and self.model is other.model:
             # The file of this name may be another one by now.
             content = other.info.content
         library = f"{llama.system_info()} {contents.together(llama.library_files())}"
         self.info: ModelInfo = self._describe(gpu_layers, content, adapter_content, library)
+        store = PreambleStore(cache_dir, options.cache_limit_mb * 1_000_000)
+        scale = command.adapter_scale if command.adapter else 0.0
+        self.states = PreambleStates(store, self.info, self._name, scale, notice)
 
     # -- text -----------------------------------------------------------------------
 
@@ -147,46 +152,42 @@ class LoadedModel:
             start = False
         return tuple(segments)
 
-    def tokenize_turns(self, turns: Sequence[Turn]) -> list[tuple[tuple[int, ...], ...]]:
-        """Ids of each turn's segments, behind the pinned preamble.
+    def tokenize_turns(
+        self, turns: Sequence[Turn], preamble: Sequence[int]
+    ) -> list[tuple[tuple[int, ...], ...]]:
+        """Ids of each turn's segments, behind a preamble of these ids.
 
         Where that is nothing but BOS, the first turn is a text's start.
         """
-        bare = len(self.cache.pinned) <= len(self.model.vocab.bos)
+        bare = len(preamble) <= len(self.model.vocab.bos)
         return [self.tokenize(turn, start=bare and not number) for number, turn in enumerate(turns)]
 
     # -- the preamble ---------------------------------------------------------------
 
-    def pin(self, preamble: Turn, progress: Callable[[int, int], None]) -> PreambleSource:
+    def preamble_ids(self, preamble: Turn) -> list[int]:
+        """BOS, where the vocabulary wants it, and the ids of the preamble's segments."""
+        segments = self.tokenize(preamble, start=True)
+        return [*self.model.vocab.bos, *(token for segment in segments for token in segment)]
+
+    def pin(self, preamble: Turn, progress: Callable[[int, int], None]) -> Steps[PreambleSource]:
         """Make the preamble (BOS and its segments) the pinned one; `progress(done, total)`.
 
         Raises:
             EngineError: It does not fit into the context.
             Aborted: The flag was set.
         """
-        vocab = self.model.vocab
-        tokens = [*vocab.bos]
-        for ids in self.tokenize(preamble, start=True):
-            tokens.extend(ids)
+        tokens = self.preamble_ids(preamble)
         if self.cache.is_pinned(tokens):
             return "memory"
-        n_ctx = self.context.n_ctx
-        if len(tokens) + 2 > n_ctx:
-            raise EngineError(
-                f"The preamble has {len(tokens)} tokens, but the context holds only {n_ctx}.",
-                "Choose a shorter preamble, or raise the context setting.",
-            )
-        key = self._state_key(tokens)
-        kept = len(tokens) >= MIN_TOKENS
-        state = self._store.load(key) if kept else None
+        check_preamble(tokens, self.context.n_ctx)
+        state = self.states.load(self.context, tokens)
         if state is not None:
             self.cache.reset()
             if self._restore(tokens, state):
                 return "disk"
-            self._store.discard(key)
-        state = self._compute(tokens, progress)
-        if kept:
-            self._save(key, state)
+            self.states.discard(self.context, tokens)
+        state = yield from self._compute(tokens, progress)
+        self.states.save(self.context, tokens, state)
         # Where the cells lie decides how sums over them are rounded, and a state that was put
         # back has another layout than one that was evaluated (of a sliding window only the
         # window is kept). So it is always used as one that was put back.
@@ -197,7 +198,7 @@ class LoadedModel:
             )
         return "computed"
 
-    def _compute(self, tokens: list[int], progress: Callable[[int, int], None]) -> bytearray:
+    def _compute(self, tokens: list[int], progress: Callable[[int, int], None]) -> Steps[bytearray]:
         """Evaluate a preamble, or the rest of one that was begun: its state.
 
         The memory is empty then. Where it was stopped, it holds the runs that were done.
@@ -214,7 +215,9 @@ class LoadedModel:
         ends = runs(0, [len(tokens)], self.context.n_batch)
         try:
             with self.context.telling(lambda done: progress(position + done, len(tokens))):
-                prefill(evaluate, tokens, position, ends, lambda done: progress(done, len(tokens)))
+                yield from prefill(
+                    evaluate, tokens, position, ends, lambda done: progress(done, len(tokens))
+                )
             state = self.context.save_sequence(PINNED)
         except Aborted:
             self.cache.leave(tokens[:position])
@@ -234,31 +237,6 @@ class LoadedModel:
         self.cache.reset()
         return False
 
-    def _save(self, key: StateKey, state: bytearray) -> None:
-        try:
-            self._store.save(key, self._name, state)
-        except OSError as error:
-            self._notice(
-                f"The evaluated preamble can't be kept on disk ({error.strerror or error}), "
-                f"so the next start takes longer. Directory: {self._store.directory}"
-            )
-
-    def _state_key(self, tokens: Sequence[int]) -> StateKey:
-        options = self._command.options
-        return StateKey(
-            model=self.info.content,
-            adapter=self.info.adapter_content,
-            adapter_scale=self._command.adapter_scale if self._command.adapter else 0.0,
-            tokens=tuple(tokens),
-            library=self.info.library,
-            kv_type=options.kv_type,
-            flash_attention=self.context.flash_attention,
-            swa_full=FULL_WINDOWS,
-            unified=True,
-            n_batch=self.context.n_batch,
-            gpu_layers=self.info.gpu_layers,
-        )
-
     # -- evaluation -----------------------------------------------------------------
 
     def read(
@@ -267,7 +245,7 @@ class LoadedModel:
         tokens: Sequence[int],
         ends: Sequence[int],
         progress: Callable[[int], None],
-    ) -> None:
+    ) -> Steps[None]:
         """Evaluate what a branch lacks of `tokens`, run by run; `progress` gets the tokens done.
 
         Raises:
@@ -283,7 +261,7 @@ class LoadedModel:
             self.cache.settle(branch)
 
         with self.context.telling(lambda done: progress(len(branch.tokens) + done)):
-            prefill(evaluate, tokens, len(branch.tokens), ends, progress)
+            yield from prefill(evaluate, tokens, len(branch.tokens), ends, progress)
 
     def evaluate(self, branch: Branch, tokens: Sequence[int]) -> None:
         """Evaluate up to one batch at the end of a branch, making room where that is needed.
@@ -317,6 +295,23 @@ class LoadedModel:
                 self.cache.extend(branch, tokens)
                 return
 
+    def pool_context(self) -> Context:
+        """The context in which answers are written together, made on first use and kept.
+
+        Raises:
+            EngineError: It can't be made.
+        """
+        if self._pool is None:
+            options = self._command.options
+            self._pool = self._new_context(
+                pool_size(
+                    options.pool or self.context.n_ctx, self.context.n_batch, options.parallel
+                ),
+                flash_attention=True,
+            )
+            self._pool.set_abort_flag(self.flag)
+        return self._pool
+
     def batch_threads(self, share: int) -> BatchThreads:
         """The threads for forced batches, of which `share` are evaluated at the same time."""
         if share not in self._batch_threads:
@@ -344,9 +339,9 @@ class LoadedModel:
 
     def close(self) -> None:
         """Free contexts, adapter and model."""
-        if self._forced is not None:
-            self._forced.close()
-        self.context.close()
+        for context in (self._forced, self._pool, self.context):
+            if context is not None:
+                context.close()
         self._free_weights()
 
     def _free_weights(self) -> None:
@@ -435,6 +430,19 @@ class LoadedModel:
             adapter_content=adapter_content,
             library=library,
             devices=llama.devices(),
+        )
+
+
+def check_preamble(tokens: Sequence[int], n_ctx: int) -> None:
+    """See that a preamble leaves room for a question.
+
+    Raises:
+        EngineError: It does not.
+    """
+    if len(tokens) + 2 > n_ctx:
+        raise EngineError(
+            f"The preamble has {len(tokens)} tokens, but the context holds only {n_ctx}.",
+            "Choose a shorter preamble, or raise the context setting.",
         )
 
 

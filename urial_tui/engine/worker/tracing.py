@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from urial_tui.engine.native.context import Aborted, NoSlot
+from urial_tui.engine.native.context import NoSlot
 from urial_tui.engine.native.llama import Vocab
 from urial_tui.engine.wire.protocol import (
     Alternative,
@@ -27,16 +27,17 @@ from urial_tui.engine.wire.protocol import (
 )
 from urial_tui.engine.wire.scores import Floats
 from urial_tui.engine.worker.chain_trace import ChainTrace
-from urial_tui.engine.worker.generation import pin
+from urial_tui.engine.worker.generation import pin, stop_if_asked
 from urial_tui.engine.worker.kv import Branch, runs
 from urial_tui.engine.worker.loaded import LoadedModel
 from urial_tui.engine.worker.scoring import SideScorer
+from urial_tui.engine.worker.steps import Steps
 from urial_tui.errors import EngineError
 
 Emit = Callable[[Event], None]
 
 
-def trace(loaded: LoadedModel, request: Trace, emit: Emit) -> Traced:
+def trace(loaded: LoadedModel, request: Trace, emit: Emit) -> Steps[Traced]:
     """Carry out a Trace command.
 
     Raises:
@@ -44,19 +45,20 @@ def trace(loaded: LoadedModel, request: Trace, emit: Emit) -> Traced:
         Aborted: The abort flag was set; the cache holds what was evaluated.
     """
     started = time.perf_counter()
-    pin(loaded, request.id, request.preamble, emit)
+    yield from pin(loaded, request.id, request.preamble, emit)
     answer = _flat(loaded, request.answer)
     if not answer:
         raise EngineError("There is no text in this answer.", "Choose another one.")
     turns, left_out = _turns(loaded, request, len(answer))
     context = [*loaded.cache.pinned, *(token for turn in turns for token in turn)]
-    branch = _read(loaded, request.id, context, [len(turn) for turn in turns], emit)
+    branch = yield from _read(loaded, request.id, context, [len(turn) for turn in turns], emit)
     reader = _Reader(loaded, request, len(answer))
     try:
         tokens = [context[-1], *answer[:-1]]
         batch = loaded.context.n_outputs
         for start in range(0, len(answer), batch):
-            _stop_if_asked(loaded)
+            yield
+            stop_if_asked(loaded)
             loaded.evaluate_all(branch, tokens[start : start + batch])
             rows = loaded.context.all_logits()
             emit(reader.reduce(rows, answer[start : start + batch]))
@@ -136,7 +138,7 @@ def _turns(loaded: LoadedModel, request: Trace, room: int) -> tuple[list[list[in
     pinned = loaded.cache.pinned
     turns = [
         [token for segment in turn for token in segment]
-        for turn in loaded.tokenize_turns(request.turns)
+        for turn in loaded.tokenize_turns(request.turns, pinned)
     ]
     n_ctx = loaded.context.n_ctx
     # The last token of the answer is not evaluated.
@@ -158,7 +160,7 @@ def _flat(loaded: LoadedModel, turn: Turn) -> list[int]:
 
 def _read(
     loaded: LoadedModel, request_id: int, context: list[int], lengths: list[int], emit: Emit
-) -> Branch:
+) -> Steps[Branch]:
     """A branch with all tokens of the context but the last one."""
     lengths[-1] -= 1
     ends = runs(len(loaded.cache.pinned), lengths, loaded.context.n_batch)
@@ -171,15 +173,10 @@ def _read(
                 id=request_id, stage="prompt", done=done, reused=reused, total=len(context)
             )
         )
-        _stop_if_asked(loaded)
+        stop_if_asked(loaded)
 
-    loaded.read(branch, context[:-1], ends, report)
+    yield from loaded.read(branch, context[:-1], ends, report)
     return branch
-
-
-def _stop_if_asked(loaded: LoadedModel) -> None:
-    if loaded.flag.is_set:
-        raise Aborted
 
 
 def _too_long(length: int, n_ctx: int) -> EngineError:

@@ -29,6 +29,7 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.engine.worker.kv import Branch, runs
 from urial_tui.engine.worker.loaded import LoadedModel
 from urial_tui.engine.worker.scoring import RankScorer
+from urial_tui.engine.worker.steps import complete
 from urial_tui.errors import EngineError
 
 PATIENCE = 1.0
@@ -155,7 +156,7 @@ class SecondSide(Watcher):
             raise EngineError("The second side was given other turns.")
         turns = [
             [token for segment in turn for token in segment]
-            for turn in self._loaded.tokenize_turns(self._watch.turns)
+            for turn in self._loaded.tokenize_turns(self._watch.turns, self._loaded.cache.pinned)
         ][len(self._watch.turns) - count :]
         turns[-1] += prefix
         return turns
@@ -174,7 +175,7 @@ class SecondSide(Watcher):
                 raise EngineError("The two models do not start a text with the same token.")
             rest = tuple(pinned[len(bos) :])
             preamble = (TokenSegment(ids=rest),) if rest else ()
-        self._loaded.pin(preamble, report)
+        complete(self._loaded.pin(preamble, report))
 
     def _hold(self, tokens: list[int]) -> None:
         """Have all tokens but the last one in the context."""
@@ -196,7 +197,7 @@ class SecondSide(Watcher):
             )
             self._stop_if_asked()
 
-        loaded.read(branch, tokens[:-1], ends, report)
+        complete(loaded.read(branch, tokens[:-1], ends, report))
         self._branch, self._carry = branch, tokens[-1]
 
     # -- the answer -------------------------------------------------------------------

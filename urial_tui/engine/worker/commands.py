@@ -1,0 +1,229 @@
+"""What each command of the client does, and the models that are loaded in the slots."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from urial_tui.engine.wire.protocol import (
+    Command,
+    Event,
+    Generate,
+    Loaded,
+    LoadModel,
+    LoadProgress,
+    Notice,
+    PreparePreamble,
+    ReadVocabulary,
+    Score,
+    Slot,
+    Tokenize,
+    Tokenized,
+    Trace,
+    Unload,
+    Unloaded,
+    VocabularyRead,
+)
+from urial_tui.engine.worker.content import Contents
+from urial_tui.engine.worker.steps import Steps
+from urial_tui.errors import EngineError
+
+if TYPE_CHECKING:
+    from urial_tui.engine.native.context import AbortFlag
+    from urial_tui.engine.native.llama import Model
+    from urial_tui.engine.worker.loaded import LoadedModel
+    from urial_tui.engine.worker.pool import Pool
+
+Emit = Callable[[Event], None]
+
+
+class Commands:
+    """Carries out commands on what is loaded in each slot.
+
+    Args:
+        emit: Takes the events.
+        cache_dir: Where evaluated preambles are kept.
+        flag: Stops a running evaluation.
+    """
+
+    def __init__(self, emit: Emit, cache_dir: Path, flag: AbortFlag) -> None:
+        self.emit = emit
+        self._cache_dir = cache_dir
+        self._contents = Contents(cache_dir)
+        self._flag = flag
+        self._slots: dict[Slot, LoadedModel] = {}
+        self._pools: dict[LoadedModel, Pool] = {}
+        self._request_id = 0
+        self._evaluated = False
+        self._read: dict[Model, tuple[list[bytes], list[int]]] = {}
+        """A vocabulary that was read before it was asked for."""
+
+    def carry_out(self, command: Command) -> Steps[None]:
+        """Do what a command says, up to its final event; it yields in front of each evaluation.
+
+        Raises:
+            EngineError, Aborted, DecodeError, LoadCancelled, MemoryError: It could not be done.
+        """
+        self._request_id = getattr(command, "id", 0)
+        if isinstance(command, LoadModel):
+            self._load(command)
+        elif isinstance(command, PreparePreamble):
+            yield from self._prepare(command)
+        elif isinstance(command, Generate):
+            yield from self._generate(command)
+        elif isinstance(command, Tokenize):
+            self._tokenize(command)
+        elif isinstance(command, Score):
+            yield from self._score(command)
+        elif isinstance(command, Trace):
+            yield from self._trace(command)
+        elif isinstance(command, ReadVocabulary):
+            self._read_vocabulary(command)
+        elif isinstance(command, Unload):
+            self._unload(command.slot)
+            self.emit(Unloaded(id=command.id))
+
+    def write_together(self, request: Generate) -> None:
+        """Hand an answer to the pool of its model.
+
+        Raises:
+            EngineError: There is no model, or no room for a pool.
+        """
+        from urial_tui.engine.worker.pool import Pool
+
+        loaded = self._model()
+        self._evaluated = True
+        if loaded not in self._pools:
+            self._pools[loaded] = Pool(loaded, self.emit)
+        self._pools[loaded].submit(request)
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """Where answers are written together."""
+        return tuple(self._pools.values())
+
+    def forget_evaluated(self) -> None:
+        """An evaluation failed: what the memories hold is not to be trusted."""
+        for loaded in self._slots.values():
+            loaded.cache.reset()
+
+    def tidy(self) -> bool:
+        """Some milliseconds of what can wait until nobody does; whether there is more of it."""
+        models = {loaded.model for loaded in self._slots.values()}
+        if self._evaluated:
+            self._evaluated = False
+            for model in models:
+                model.weights.find()
+        return any(model.weights.move() for model in models)
+
+    def close(self) -> None:
+        """Free the models."""
+        for slot in tuple(self._slots):
+            self._unload(slot)
+
+    def _reading(self, model: Model) -> threading.Thread:
+        """Reads a vocabulary: who loads a second side asks for it next, and it takes as long."""
+
+        def read() -> None:
+            self._read[model] = model.vocab.read_all()
+
+        thread = threading.Thread(target=read, name="vocabulary", daemon=True)
+        thread.start()
+        return thread
+
+    def _unload(self, slot: Slot) -> None:
+        self._read.clear()
+        loaded = self._slots.pop(slot, None)
+        if loaded is None:
+            return
+        pool = self._pools.pop(loaded, None)
+        if pool is not None:
+            pool.fail(EngineError("The model was unloaded.", "Load it again, and ask again."))
+        loaded.close()
+
+    def _load(self, command: LoadModel) -> None:
+        from urial_tui.engine.worker.loaded import LoadedModel
+
+        self._unload(command.slot)
+        started = time.perf_counter()
+        # The decode loop needs numpy; the main thread is about to wait in native code.
+        threading.Thread(target=_import_numpy, daemon=True).start()
+        shown = -1
+
+        def progress(fraction: float) -> None:
+            nonlocal shown
+            percent = int(fraction * 100)
+            if percent > shown:
+                shown = percent
+                self.emit(LoadProgress(id=command.id, fraction=fraction))
+
+        def notice(message: str) -> None:
+            self.emit(Notice(id=self._request_id, message=message))
+
+        other = next(iter(self._slots.values()), None)
+        aside = self._reading(other.model) if other and command.slot == "second" else None
+        try:
+            loaded = LoadedModel(
+                command, self._cache_dir, self._flag, progress, notice, other, self._contents
+            )
+        finally:
+            if aside:
+                aside.join()
+        self._slots[command.slot] = loaded
+        self.emit(Loaded(id=command.id, info=loaded.info, load_s=time.perf_counter() - started))
+
+    def _prepare(self, command: PreparePreamble) -> Steps[None]:
+        from urial_tui.engine.worker.generation import prepare
+
+        self._evaluated = True
+        ready = yield from prepare(self._model(command.slot), command, self.emit)
+        self.emit(ready)
+
+    def _generate(self, command: Generate) -> Steps[None]:
+        from urial_tui.engine.worker.generation import answer
+
+        self._evaluated = True
+        second = self._model("second") if command.watch else None
+        yield from answer(self._model(), second, command, self.emit)
+
+    def _tokenize(self, command: Tokenize) -> None:
+        loaded = self._model()
+        head = (loaded.model.vocab.bos,) if command.start else ()
+        turns = tuple(
+            (*head, *loaded.tokenize(turn, start=command.start)) for turn in command.turns
+        )
+        self.emit(Tokenized(id=command.id, turns=turns))
+
+    def _score(self, command: Score) -> Steps[None]:
+        from urial_tui.engine.worker.forcing import score
+
+        self._evaluated = True
+        second = self._slots.get("second")
+        scored = yield from score(self._model(command.slot), second, command, self.emit)
+        self.emit(scored)
+
+    def _trace(self, command: Trace) -> Steps[None]:
+        from urial_tui.engine.worker.tracing import trace
+
+        self._evaluated = True
+        traced = yield from trace(self._model(), command, self.emit)
+        self.emit(traced)
+
+    def _read_vocabulary(self, command: ReadVocabulary) -> None:
+        model = self._model(command.slot).model
+        read = self._read.pop(model) if model in self._read else model.vocab.read_all()
+        pieces, types = read
+        self.emit(VocabularyRead(id=command.id, pieces=tuple(pieces), types=tuple(types)))
+
+    def _model(self, slot: Slot = "main") -> LoadedModel:
+        loaded = self._slots.get(slot)
+        if loaded is None:
+            raise EngineError("No model is loaded.", "Load a model first.")
+        return loaded
+
+
+def _import_numpy() -> None:
+    import numpy  # noqa: F401

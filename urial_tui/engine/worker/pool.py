@@ -1,0 +1,417 @@
+"""Answers that are written together, in one context of a model.
+
+Each step evaluates one batch: a token of every answer that is being written, then as many tokens
+as have room of what others still have to read. Requests are admitted in their order, as soon as a
+sequence is free and the cells for all that they read and may write are; so what is written follows
+from the requests and their order, never from the clock. An answer whose request was cancelled
+leaves at the next step, and the others go on.
+
+All batches are evaluated with flash attention: it passes over the cells of other sequences. A
+batch of a single token is always evaluated by all threads, for how they share it decides how it is
+rounded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from urial_tui.engine.native.batch import DecodeError, Part
+from urial_tui.engine.native.context import Aborted, Context, NoSlot
+from urial_tui.engine.wire.limits import POOL_PREFIXES
+from urial_tui.engine.wire.protocol import (
+    Event,
+    Failed,
+    Generate,
+    PreambleReady,
+    PreambleSource,
+    PrefillProgress,
+    PromptReady,
+)
+from urial_tui.engine.wire.scores import Floats
+from urial_tui.engine.worker.generation import (
+    drop_turns,
+    joined,
+    not_a_number,
+    prompt_lengths,
+)
+from urial_tui.engine.worker.loaded import LoadedModel, check_preamble
+from urial_tui.engine.worker.prefixes import Prefix, Prefixes
+from urial_tui.engine.worker.sampling import NotFinite
+from urial_tui.engine.worker.sequence import Sequence
+from urial_tui.engine.worker.writing import Writing
+from urial_tui.errors import EngineError
+
+Emit = Callable[[Event], None]
+
+
+class _Task:
+    """A request, from its arrival to its last answer."""
+
+    def __init__(self, request: Generate) -> None:
+        self.request = request
+        self.started = time.perf_counter()
+        self.preamble: list[int] = []
+        self.prompt: list[int] = []
+        """The preamble and the turns behind it; empty until it was understood."""
+        self.turns: tuple[tuple[tuple[int, ...], ...], ...] = ()
+        self.answer_prefix: list[int] = []
+        self.source: PreambleSource | None = None
+        self.admitted = 0
+        self.finished = 0
+        self.told = False
+
+    @property
+    def shared(self) -> list[int]:
+        """What all its answers start with, as one prefix."""
+        return self.prompt[:-1] if self.request.samples > 1 else self.preamble
+
+
+class Pool:
+    """The answers that are written together with one model.
+
+    Args:
+        loaded: The model.
+        emit: Takes all events.
+
+    Raises:
+        EngineError: Its context can't be made.
+    """
+
+    def __init__(self, loaded: LoadedModel, emit: Emit) -> None:
+        self._loaded = loaded
+        self._emit = emit
+        self._context: Context = loaded.pool_context()
+        writers = self._context.n_sequences - POOL_PREFIXES
+        self._numbers = list(range(writers - 1, -1, -1))
+        self._prefixes = Prefixes(self._context, range(writers, self._context.n_sequences))
+        self._waiting: deque[_Task] = deque()
+        self._tasks: dict[int, _Task] = {}
+        self._sequences: list[tuple[Sequence, _Task]] = []
+        self._threads = loaded.batch_threads(share=1)
+        trained = loaded.model.n_ctx_train
+        self._limit = min(self._context.n_ctx, trained) if trained else self._context.n_ctx
+        self._tainted = False
+        """Whether cells may hold what is no number, which spreads to whoever gets them next."""
+
+    # -- requests ---------------------------------------------------------------------
+
+    @property
+    def requests(self) -> frozenset[int]:
+        """The ids of the requests that are not done."""
+        return frozenset(self._tasks)
+
+    def submit(self, request: Generate) -> None:
+        """Take a request; its events come with the steps, `Finished` or `Failed` at the end."""
+        task = _Task(request)
+        self._tasks[request.id] = task
+        self._waiting.append(task)
+
+    def cancel(self, requests: Iterable[int]) -> None:
+        """End these requests with what they have."""
+        for number in requests:
+            task = self._tasks.get(number)
+            if task is None:
+                continue
+            for sequence in self._of(task):
+                self._finish(sequence, task)
+            self._end(task)
+            # What was not even begun has no text.
+            plain = msgspec.structs.replace(task.request, grammar=None, logprobs=None)
+            for sample in range(task.admitted, task.request.samples):
+                writing = Writing(self._loaded.model, plain, self._emit, sample)
+                writing.finish(self._limit)
+                writing.close()
+
+    def fail(self, error: EngineError) -> None:
+        """End all requests with an error, and forget what the memory holds."""
+        for task in list(self._tasks.values()):
+            self._fail(task, error)
+        self._clear()
+
+    # -- steps ------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Admit what has room, evaluate one batch, and let each answer take its row.
+
+        Raises:
+            DecodeError: The library failed.
+        """
+        if self._tainted and not self._sequences:
+            self._clear()
+        self._admit()
+        parts, readers = self._fill()
+        if not parts or not self._evaluate(parts):
+            return
+        rows = self._context.all_logits() if any(part.rows for part in parts) else None
+        row = 0
+        for part, reader in zip(parts, readers, strict=True):
+            if isinstance(reader, Prefix):
+                self._advance(reader, part)
+                continue
+            sequence, task = reader
+            # Another answer to the same question may have failed meanwhile, and this one with it.
+            if task.request.id in self._tasks:
+                self._go_on(sequence, task, part, None if rows is None else rows[row : row + 1])
+            row += part.rows
+
+    def _go_on(self, sequence: Sequence, task: _Task, part: Part, rows: Floats | None) -> None:
+        """A sequence's part was evaluated; `rows` starts with its row, where it asked for one."""
+        read = sequence.reads
+        sequence.evaluated(part)
+        if not part.rows:
+            self._tell_progress(sequence, task)
+            return
+        assert rows is not None
+        if read:
+            self._tell_read(sequence, task)
+        try:
+            sequence.take(rows[0])
+        except NotFinite:
+            self._tainted = True
+            self._fail(task, not_a_number())
+        except EngineError as error:
+            self._fail(task, error)
+        else:
+            if sequence.done:
+                self._finish(sequence, task)
+                if task.finished == task.request.samples:
+                    self._end(task)
+
+    def _fill(self) -> tuple[list[Part], list[Prefix | tuple[Sequence, _Task]]]:
+        """The parts of the next batch, and whose they are."""
+        parts: list[Part] = []
+        readers: list[Prefix | tuple[Sequence, _Task]] = []
+        room = self._context.n_batch
+
+        def add(reader: Prefix | Sequence, owner: Prefix | tuple[Sequence, _Task]) -> None:
+            nonlocal room
+            if room:
+                part = reader.part(room)
+                room -= len(part.tokens)
+                parts.append(part)
+                readers.append(owner)
+
+        for sequence, task in self._sequences:
+            if not sequence.reads:
+                add(sequence, (sequence, task))
+        if self._waiting and (prefix := self._prefixes.unread) is not None:
+            add(prefix, prefix)
+        for sequence, task in self._sequences:
+            if sequence.reads:
+                add(sequence, (sequence, task))
+        return parts, readers
+
+    def _evaluate(self, parts: list[Part]) -> bool:
+        """Evaluate a batch; False where all requests were cancelled meanwhile, and are ended."""
+        context, threads = self._context, self._threads
+        alone = sum(len(part.tokens) for part in parts) == 1
+        try:
+            if alone:
+                context.set_threads(threads.full)
+                context.evaluate(parts)
+            else:
+                context.set_threads(threads.threads)
+                with threads.measured():
+                    context.evaluate(parts)
+        except Aborted:
+            # Which parts of the batch are in the memory is unknown.
+            self.cancel(self.requests)
+            self._clear()
+            return False
+        except NoSlot as error:  # every cell was reserved
+            raise DecodeError("the cache has no room for what was reserved") from error
+        return True
+
+    def _clear(self) -> None:
+        """Empty the memory; nobody is in it any more."""
+        self._context.clear()
+        self._prefixes.clear()
+        self._tainted = False
+
+    def _advance(self, prefix: Prefix, part: Part) -> None:
+        prefix.held += len(part.tokens)
+        task = next((task for task in self._waiting if task.prompt), None)
+        if task is not None:
+            self._emit(
+                PrefillProgress(
+                    id=task.request.id,
+                    stage="preamble" if list(prefix.tokens) == task.preamble else "prompt",
+                    done=prefix.held,
+                    reused=0,
+                    total=len(prefix.tokens),
+                )
+            )
+        if prefix.ready and not prefix.base and len(prefix.tokens):
+            state = self._context.save_sequence(prefix.sequence)
+            self._loaded.states.save(self._context, prefix.tokens, state)
+
+    # -- admission --------------------------------------------------------------------
+
+    def _admit(self) -> None:
+        """Give sequences to the first requests, for as many as there is room."""
+        while self._waiting and self._numbers:
+            task = self._waiting[0]
+            try:
+                if not task.prompt:
+                    self._understand(task)
+                prefix = self._prefix(task)
+                if prefix is None or not prefix.ready or not self._begin(task, prefix):
+                    return
+            except EngineError as error:
+                self._fail(task, error)
+                continue
+            if task.admitted == task.request.samples:
+                self._waiting.popleft()
+
+    def _understand(self, task: _Task) -> None:
+        """Find the tokens of a request, and see that it can be answered at all."""
+        loaded, request = self._loaded, task.request
+        if request.watch:
+            raise EngineError(
+                "An answer that is written together with others can't be read along.",
+                "Ask for one answer alone.",
+            )
+        if request.samples < 1:
+            raise EngineError("No answer was asked for.", "Ask for at least one.")
+        task.preamble = loaded.preamble_ids(request.preamble)
+        check_preamble(task.preamble, self._limit)
+        task.answer_prefix = joined(loaded.tokenize(request.prefix))
+        turns = loaded.tokenize_turns(request.turns, task.preamble)
+        flat = [joined(turn) for turn in turns]
+        lengths = prompt_lengths(flat, task.answer_prefix)
+        dropped = drop_turns(lengths, len(task.preamble), self._limit, request, self._emit)
+        task.turns = tuple(turns)
+        task.prompt = [*task.preamble, *(token for turn in flat[dropped:] for token in turn)]
+
+    def _prefix(self, task: _Task) -> Prefix | None:
+        """What the answers of a request stand behind; None while it has no room."""
+        more = self._cells(task, len(task.shared))
+        base = self._prefixes.find(task.preamble)
+        if base is None:
+            base = self._prefixes.add(task.preamble, None, more)
+            if base is None:
+                return None
+            task.source = "computed"
+            if not self._sequences and self._restore(base):
+                task.source = "disk"
+        if task.shared == task.preamble or not base.ready:
+            return base if base.ready else None
+        shared = self._prefixes.find(task.shared)
+        return shared or self._prefixes.add(task.shared, base, more)
+
+    def _restore(self, prefix: Prefix) -> bool:
+        """Have a preamble from the disk, while nothing is written."""
+        state = self._loaded.states.load(self._context, prefix.tokens)
+        if state is None:
+            return False
+        fits = self._context.restore_sequence(prefix.sequence, state)
+        if fits and self._context.last_position(prefix.sequence) + 1 == len(prefix.tokens):
+            prefix.held = len(prefix.tokens)
+            return True
+        self._loaded.states.discard(self._context, prefix.tokens)
+        # Whatever else the memory held is gone.
+        self._context.clear()
+        for other in self._prefixes.others(prefix):
+            self._prefixes.drop(other)
+        return False
+
+    def _cells(self, task: _Task, shared: int) -> int:
+        """Cells that an answer takes beside what it shares."""
+        longest = min(len(task.prompt) + task.request.max_tokens, self._limit)
+        return longest - shared
+
+    def _begin(self, task: _Task, prefix: Prefix) -> bool:
+        """Let the next answer of a request begin; False where there is no room for it yet."""
+        cells = self._cells(task, len(prefix.tokens))
+        if not self._prefixes.reserve(cells, prefix):
+            return False
+        try:
+            writing = Writing(self._loaded.model, task.request, self._emit, task.admitted)
+        except BaseException:
+            self._prefixes.give_back(cells, prefix)
+            raise
+        writing.started = task.started
+        writing.begin(task.answer_prefix)
+        number = self._numbers.pop()
+        self._context.copy(prefix.sequence, number, -1)
+        sequence = Sequence(
+            number, prefix, list(task.prompt), writing, cells=cells, limit=self._limit
+        )
+        self._sequences.append((sequence, task))
+        task.admitted += 1
+        return True
+
+    # -- ends -------------------------------------------------------------------------
+
+    def _of(self, task: _Task) -> list[Sequence]:
+        return [sequence for sequence, owner in self._sequences if owner is task]
+
+    def _finish(self, sequence: Sequence, task: _Task) -> None:
+        """An answer is done: told, and out of the memory."""
+        sequence.writing.finish(self._limit)
+        task.finished += 1
+        self._leave(sequence, task)
+
+    def _leave(self, sequence: Sequence, task: _Task) -> None:
+        sequence.writing.close()
+        self._sequences.remove((sequence, task))
+        self._context.remove(sequence.number, -1, -1)
+        self._numbers.append(sequence.number)
+        self._numbers.sort(reverse=True)
+        self._prefixes.give_back(sequence.cells, sequence.prefix)
+
+    def _end(self, task: _Task) -> None:
+        del self._tasks[task.request.id]
+        if task in self._waiting:
+            self._waiting.remove(task)
+        if task.request.samples > 1 and task.prompt:
+            prefix = self._prefixes.find(task.shared)
+            if prefix is not None and not prefix.leases:
+                self._prefixes.drop(prefix)
+
+    def _fail(self, task: _Task, error: EngineError) -> None:
+        for sequence in self._of(task):
+            self._leave(sequence, task)
+        self._end(task)
+        self._emit(Failed(id=task.request.id, message=error.message, hint=error.hint))
+
+    # -- what is told -----------------------------------------------------------------
+
+    def _tell_progress(self, sequence: Sequence, task: _Task) -> None:
+        self._emit(
+            PrefillProgress(
+                id=task.request.id,
+                stage="prompt",
+                done=sequence.held,
+                reused=len(sequence.prefix.tokens),
+                total=sequence.length,
+            )
+        )
+
+    def _tell_read(self, sequence: Sequence, task: _Task) -> None:
+        """What stands in front of a request's answers is there: told once."""
+        if not task.told:
+            task.told = True
+            self._emit(
+                PreambleReady(
+                    id=task.request.id,
+                    tokens=len(task.preamble),
+                    source=task.source or "memory",
+                    seconds=time.perf_counter() - task.started,
+                )
+            )
+            reused = len(task.preamble) if task.source != "computed" else 0
+            self._emit(
+                PromptReady(
+                    id=task.request.id,
+                    turns=task.turns,
+                    reused=reused,
+                    prefilled=sequence.length - reused,
+                    used=sequence.length,
+                )
+            )
+        sequence.writing.hand_out()

@@ -1,0 +1,25 @@
+"""Work that is done a batch at a time, so that other work gets its turn in between.
+
+A generator does it: it yields in front of each evaluation, and returns what came out. The
+scheduler takes the steps of several in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+Steps = Generator[None, None, T]
+"""Yields in front of each evaluation of a batch; returns a result."""
+
+
+def complete(steps: Steps[T]) -> T:
+    """Take all steps one after another: their result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result

@@ -44,7 +44,7 @@ _PROGRAM = (
     "-c",
     "# urial_tui.engine.worker.main\nimport resource\n"
     f"resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))\n"
-    "from urial_tui.engine import worker\nworker.main()",
+    "from urial_tui.engine.worker import main\nmain.main()",
 )
 _KV_TYPES: tuple[KVType, ...] = ("f16", "f16", "q8_0", "q4_0")
 _QUESTION = (TextSegment(text="# Query:\nfirst of all\n\n# Answer:\n"),)

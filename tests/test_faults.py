@@ -58,7 +58,7 @@ SIGNALS = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT]
 
 def worker(setup: str) -> tuple[str, ...]:
     """The command line of the real worker, after `setup` has run in its process."""
-    serve = "from urial_tui.engine import worker\nworker.main()"
+    serve = "from urial_tui.engine.worker import main\nmain.main()"
     return (sys.executable, "-P", "-c", f"# urial_tui.engine.worker.main\n{setup}\n{serve}")
 
 
@@ -485,14 +485,15 @@ def test_a_worker_that_crashes_in_mid_load_is_told_by_signal(
     # The event is sent from the native loader's callback; only the first worker falls.
     marker = tmp_path / "fallen"
     crash = worker(
-        f"import os, pathlib\nfrom urial_tui.engine import worker\n"
-        f"emit, marker = worker.Worker.emit, pathlib.Path({str(marker)!r})\n"
-        f"def fall(self, event):\n"
-        f"    if isinstance(event, worker.LoadProgress) and not marker.exists():\n"
+        f"import os, pathlib\nfrom urial_tui.engine.worker import main as worker\n"
+        f"from urial_tui.engine.wire.protocol import LoadProgress\n"
+        f"write, marker = worker.write_frame, pathlib.Path({str(marker)!r})\n"
+        f"def fall(fd, event):\n"
+        f"    if isinstance(event, LoadProgress) and not marker.exists():\n"
         f"        marker.touch()\n"
         f"        os.kill(os.getpid(), {int(number)})\n"
-        f"    emit(self, event)\n"
-        f"worker.Worker.emit = fall"
+        f"    write(fd, event)\n"
+        f"worker.write_frame = fall"
     )
     with Engine(program=crash) as engine:
         error = refusal(engine.load(llama_gguf))
@@ -536,8 +537,8 @@ def test_a_worker_that_does_not_end_is_ended(
 ) -> None:
     monkeypatch.setattr(worker_process, "EXIT_TIMEOUT", 0.2)
     hang = worker(
-        "import time\nfrom urial_tui.engine import worker\n"
-        "worker.Worker.close = lambda self: time.sleep(1000) if self._loaded else None"
+        "import time\nfrom urial_tui.engine.worker import commands\n"
+        "commands.Commands.close = lambda self: time.sleep(1000)"
     )
     with Engine(program=hang) as engine:
         load(engine, llama_gguf)

@@ -54,11 +54,11 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(patience, name, seconds)
 
 
-def falling(method: str, number: signal.Signals, module: str = "loaded.LoadedModel") -> str:
+def falling(method: str, number: signal.Signals, module: str = "worker.loaded.LoadedModel") -> str:
     """A worker's setup: the first call of a method of the engine ends it."""
-    name, _, owner = module.partition(".")
+    room, name, owner = module.split(".")
     return (
-        f"import os\nfrom urial_tui.engine import {name}\n"
+        f"import os\nfrom urial_tui.engine.{room} import {name}\n"
         f"def fall(*_, **__): os.kill(os.getpid(), {int(number)})\n"
         f"{name}.{owner}.{method} = fall"
     )
@@ -157,7 +157,7 @@ def test_a_load_that_ends_the_worker_again_is_told_as_such(
 
 
 def test_a_first_evaluation_that_ends_the_worker_is_told_as_such(llama_gguf: Path) -> None:
-    program = worker(falling("decode", signal.SIGILL, "context.Context"))
+    program = worker(falling("decode", signal.SIGILL, "native.context.Context"))
     with Engine(program=program) as engine:
         for before in (False, True):
             load(engine, llama_gguf)

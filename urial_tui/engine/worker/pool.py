@@ -3,8 +3,8 @@
 Each step evaluates one batch: a token of every answer that is being written, then as many tokens
 as have room of what others still have to read. Requests are admitted in their order, as soon as a
 sequence is free and the cells for all that they read and may write are; so what is written follows
-from the requests and their order, never from the clock. An answer whose request was cancelled
-leaves at the next step, and the others go on.
+from the requests and their order, never from the clock, where each announces the next (`more`). An
+answer whose request was cancelled leaves at the next step, and the others go on.
 
 All batches are evaluated with flash attention: it passes over the cells of other sequences. A
 batch of a single token is always evaluated by all threads, for how they share it decides how it is
@@ -94,6 +94,8 @@ class Pool:
         self._threads = loaded.batch_threads(share=1)
         trained = loaded.model.n_ctx_train
         self._limit = min(self._context.n_ctx, trained) if trained else self._context.n_ctx
+        self._more = False
+        """Whether another request was announced, which the last ones wait for."""
         self._tainted = False
         """Whether cells may hold what is no number, which spreads to whoever gets them next."""
 
@@ -107,6 +109,7 @@ class Pool:
     def submit(self, request: Generate) -> None:
         """Take a request; its events come with the steps, `Finished` or `Failed` at the end."""
         task = _Task(request)
+        self._more = request.more
         self._tasks[request.id] = task
         self._waiting.append(task)
 
@@ -253,7 +256,7 @@ class Pool:
 
     def _admit(self) -> None:
         """Give sequences to the first requests, for as many as there is room."""
-        while self._waiting and self._numbers:
+        while self._waiting and self._numbers and not self._more:
             task = self._waiting[0]
             try:
                 if not task.prompt:

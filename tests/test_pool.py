@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -162,13 +163,25 @@ def test_the_preamble_is_evaluated_once_and_kept(wire: Wire, tmp_path: Path) -> 
     assert [events.one(PromptReady).reused > 0 for events in answers] == [False, True, True, True]
 
 
-def test_the_preamble_is_found_on_the_disk(llama_gguf: Path, tmp_path: Path) -> None:
-    with Wire(tmp_path, llama_gguf, OPTIONS) as wire:
-        expected = [finished(events).ids for events in wire.run_all(questions(4))]
-    with Wire(tmp_path, llama_gguf, OPTIONS) as wire:
-        answers = wire.run_all(questions(4))
-        assert source(answers[0]) == "disk"
-        assert [finished(events).ids for events in answers] == expected
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_preamble_is_found_on_the_disk_and_nothing_changes(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    found = []
+    for expected in ("computed", "disk"):
+        with Wire(tmp_path, request.getfixturevalue(kind), OPTIONS) as wire:
+            answers = wire.run_all(questions(6, logprobs=0))
+            assert source(answers[0]) == expected
+            found.append([(finished(events).ids, chances(events)) for events in answers])
+    assert found[0] == found[1]
+
+
+def test_what_was_announced_is_waited_for_and_can_be_cancelled(llama: Wire) -> None:
+    request = llama.send(msgspec.structs.replace(asked("First"), more=True))
+    assert finished(llama.run(asked("Alone", together=False)))
+    assert not llama.events[request]
+    llama.cancel(request)
+    assert finished(*llama.wait(request)).stop_reason == "cancelled"
 
 
 def test_answers_behind_several_preambles_stand_side_by_side(wire: Wire) -> None:
@@ -327,9 +340,10 @@ def test_what_was_likely_is_told_of_every_token(llama: Wire) -> None:
     done = finished(events)
     assert [token for token, *_ in told][: len(done.ids)] == list(done.ids)
     for token, logp, top in told:
-        assert top[0] == (token, pytest.approx(logp, abs=1e-6)), "greedy"
+        assert top[0][0] == token, "greedy"
+        assert top[0][1] == pytest.approx(logp, abs=1e-6)
         assert len(top) == 3
-        assert sum(np.exp(p) for _, p in top) <= 1 + 1e-6
+        assert np.exp([p for _, p in top]).sum() <= 1 + 1e-6
 
 
 @pytest.mark.timeout(300)
@@ -339,7 +353,7 @@ def test_the_demo_model_writes_eight_answers_within_the_noise(
     options = EngineOptions(n_ctx=2048, threads=2, parallel=8)
     with Wire(tmp_path, demo_model, options) as wire:
         answers = wire.run_all(questions(8))
-        behind = []
+        behind: list[float] = []
         for events in answers:
             turn = events.one(PromptReady).turns[0][0]
             request = Score(

@@ -46,7 +46,10 @@ class Inbox:
         return not self._queue.empty()
 
     def next(self) -> Command:
-        """The next command, when it comes; `Shutdown` when the client has gone."""
+        """The next command, when it comes; `Shutdown` when the client has gone.
+
+        A `Cancel` has been seen already, and only says that it is time to look.
+        """
         return self._queue.get()
 
     def doing(self, requests: Iterable[int]) -> frozenset[int]:
@@ -91,6 +94,8 @@ class Inbox:
                 command = decode_command(frame)
                 if isinstance(command, Cancel):
                     self._cancel(command.id)
+                    # Whoever waits for the next command has something to end.
+                    self._queue.put(command)
                 else:
                     self._put(command)
         except (OSError, ProtocolError):

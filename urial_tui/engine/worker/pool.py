@@ -94,6 +94,8 @@ class Pool:
         self._threads = loaded.batch_threads(share=1)
         trained = loaded.model.n_ctx_train
         self._limit = min(self._context.n_ctx, trained) if trained else self._context.n_ctx
+        self._awaited: Prefix | None = None
+        """What the first request waits for to be read."""
         self._more = False
         """Whether another request was announced, which the last ones wait for."""
         self._tainted = False
@@ -105,6 +107,11 @@ class Pool:
     def requests(self) -> frozenset[int]:
         """The ids of the requests that are not done."""
         return frozenset(self._tasks)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step would do something."""
+        return bool(self._sequences or (self._waiting and not self._more))
 
     def submit(self, request: Generate) -> None:
         """Take a request; its events come with the steps, `Finished` or `Failed` at the end."""
@@ -201,8 +208,8 @@ class Pool:
         for sequence, task in self._sequences:
             if not sequence.reads:
                 add(sequence, (sequence, task))
-        if self._waiting and (prefix := self._prefixes.unread) is not None:
-            add(prefix, prefix)
+        if self._awaited is not None:
+            add(self._awaited, self._awaited)
         for sequence, task in self._sequences:
             if sequence.reads:
                 add(sequence, (sequence, task))
@@ -213,7 +220,8 @@ class Pool:
         context, threads = self._context, self._threads
         alone = sum(len(part.tokens) for part in parts) == 1
         try:
-            if alone:
+            # Where a GPU computes, the processors tell nothing.
+            if alone or self._loaded.info.gpu_layers:
                 context.set_threads(threads.full)
                 context.evaluate(parts)
             else:
@@ -248,21 +256,37 @@ class Pool:
                     total=len(prefix.tokens),
                 )
             )
-        if prefix.ready and not prefix.base and len(prefix.tokens):
-            state = self._context.save_sequence(prefix.sequence)
-            self._loaded.states.save(self._context, prefix.tokens, state)
+        if prefix.ready and not prefix.base:
+            self._keep(prefix)
+
+    def _keep(self, prefix: Prefix) -> None:
+        """Save a preamble's state; while nobody writes, go on from what was saved.
+
+        Where the cells lie decides how sums are rounded, and a restored state has another layout.
+        """
+        state = self._context.save_sequence(prefix.sequence)
+        self._loaded.states.save(self._context, prefix.tokens, state)
+        if self._sequences:
+            return
+        self._context.remove(prefix.sequence, -1, -1)
+        if not self._put_back(prefix, state):
+            raise DecodeError("the state of the preamble is not taken back")
 
     # -- admission --------------------------------------------------------------------
 
     def _admit(self) -> None:
         """Give sequences to the first requests, for as many as there is room."""
+        self._awaited = None
         while self._waiting and self._numbers and not self._more:
             task = self._waiting[0]
             try:
                 if not task.prompt:
                     self._understand(task)
                 prefix = self._prefix(task)
-                if prefix is None or not prefix.ready or not self._begin(task, prefix):
+                if prefix is not None and not prefix.ready:
+                    self._awaited = prefix
+                    return
+                if prefix is None or not self._begin(task, prefix):
                     return
             except EngineError as error:
                 self._fail(task, error)
@@ -291,7 +315,10 @@ class Pool:
         task.prompt = [*task.preamble, *(token for turn in flat[dropped:] for token in turn)]
 
     def _prefix(self, task: _Task) -> Prefix | None:
-        """What the answers of a request stand behind; None while it has no room."""
+        """What the answers of a request stand behind, or what that stands behind while it is read.
+
+        None while there is no room.
+        """
         more = self._cells(task, len(task.shared))
         base = self._prefixes.find(task.preamble)
         if base is None:
@@ -302,24 +329,30 @@ class Pool:
             if not self._sequences and self._restore(base):
                 task.source = "disk"
         if task.shared == task.preamble or not base.ready:
-            return base if base.ready else None
+            return base
         shared = self._prefixes.find(task.shared)
         return shared or self._prefixes.add(task.shared, base, more)
 
     def _restore(self, prefix: Prefix) -> bool:
-        """Have a preamble from the disk, while nothing is written."""
+        """Have a preamble from the disk, while nobody writes."""
         state = self._loaded.states.load(self._context, prefix.tokens)
         if state is None:
             return False
+        if self._put_back(prefix, state):
+            return True
+        self._loaded.states.discard(self._context, prefix.tokens)
+        return False
+
+    def _put_back(self, prefix: Prefix, state: bytearray) -> bool:
+        """Restore a state; where it does not fit, the memory is empty, and so is the prefix."""
         fits = self._context.restore_sequence(prefix.sequence, state)
         if fits and self._context.last_position(prefix.sequence) + 1 == len(prefix.tokens):
             prefix.held = len(prefix.tokens)
             return True
-        self._loaded.states.discard(self._context, prefix.tokens)
-        # Whatever else the memory held is gone.
         self._context.clear()
         for other in self._prefixes.others(prefix):
             self._prefixes.drop(other)
+        prefix.held = 0
         return False
 
     def _cells(self, task: _Task, shared: int) -> int:

@@ -63,11 +63,6 @@ class Prefixes:
         self.free = memory.n_ctx
         """Cells that nobody has or was promised."""
 
-    @property
-    def unread(self) -> Prefix | None:
-        """The first prefix that is not evaluated yet."""
-        return next((prefix for prefix in self._prefixes if not prefix.ready), None)
-
     def find(self, tokens: Sequence[int]) -> Prefix | None:
         """The prefix of exactly these tokens."""
         wanted = tuple(tokens)

@@ -16,6 +16,7 @@ from urial_tui.engine.native.batch import DecodeError
 from urial_tui.engine.native.context import Aborted
 from urial_tui.engine.native.llama import LoadCancelled
 from urial_tui.engine.wire.protocol import (
+    Cancel,
     Command,
     Event,
     Failed,
@@ -64,7 +65,7 @@ class Scheduler:
 
     def _take(self) -> None:
         """Take what has come in; where there is nothing to do, wait for it."""
-        busy = self._running or self._line or any(p.requests for p in self._commands.pools)
+        busy = self._running or self._line or any(pool.busy for pool in self._commands.pools)
         if not busy:
             while not self._inbox.waiting and self._commands.tidy():
                 pass
@@ -73,6 +74,8 @@ class Scheduler:
             self._accept(self._inbox.next())
 
     def _accept(self, command: Command) -> None:
+        if isinstance(command, Cancel):
+            return
         if isinstance(command, Generate) and command.pooled and not self._changes_models:
             self._submit(command)
         else:

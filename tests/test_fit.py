@@ -22,6 +22,7 @@ from urial_tui.engine.wire.limits import (
     chat_size,
     context_tokens,
     forced_size,
+    pool_size,
     watched_size,
 )
 from urial_tui.engine.wire.protocol import Device, EngineOptions, KVType, TextSegment
@@ -70,11 +71,24 @@ def gguf_of(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-@pytest.mark.parametrize(("kv_type", "flash"), [("f16", False), ("f16", True), ("q8_0", True)])
+SIZES = {
+    "chat": chat_size(4096, 512),
+    "small-batches": chat_size(2048, 64),
+    "watched": watched_size(2048, 256),
+    "forced": forced_size(2000),
+    "together": pool_size(4096, 512, parallel=16),
+}
+
+
 @pytest.mark.parametrize(
-    "size",
-    [chat_size(4096, 512), chat_size(2048, 64), watched_size(2048, 256), forced_size(2000)],
-    ids=["chat", "small-batches", "watched", "forced"],
+    ("size", "kv_type", "flash"),
+    [
+        pytest.param(size, kv_type, flash, id=f"{name}-{kv_type}-{'flash' if flash else 'plain'}")
+        for name, size in SIZES.items()
+        for kv_type, flash in (("f16", False), ("f16", True), ("q8_0", True))
+        # Answers together always have flash attention.
+        if flash or name != "together"
+    ],
 )
 @pytest.mark.parametrize(
     "kind", ["attention", "sliding-window", "recurrent", "llama-tiny", "gemma-tiny"]
@@ -166,16 +180,18 @@ def test_layers_may_differ(tmp_path: Path) -> None:
 
 def test_every_purpose_adds_what_its_contexts_take(gguf_of: dict[str, Path]) -> None:
     path = gguf_of["llama-tiny"]
-    chat, watched, aligned, base = (
-        need_of(path, EngineOptions(n_ctx=1024), purpose)
-        for purpose in ("chat", "watched", "aligned", "base")
+    chat, together, watched, aligned, base = (
+        need_of(path, EngineOptions(n_ctx=1024, parallel=4, pool=2048), purpose)
+        for purpose in ("chat", "together", "watched", "aligned", "base")
     )
     row = 4 * SHAPES["llama-tiny"].vocabulary
     assert chat.logits == 8 * row
+    assert together.logits == (8 + 4 + 8) * row
     assert watched.logits == 96 * row
     assert aligned.logits == (8 + 128) * row
     assert base.logits == (96 + 128) * row
     assert chat.kv_cache == watched.kv_cache
+    assert together.kv_cache == chat.kv_cache * 3
     assert aligned.kv_cache == base.kv_cache == chat.kv_cache * (1024 + 3072) // 1024
     assert {need.weights for need in (chat, watched, aligned, base)} == {path.stat().st_size}
 

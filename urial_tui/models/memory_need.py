@@ -38,15 +38,17 @@ from urial_tui.engine.wire.limits import (
     context_tokens,
     flash_attention,
     forced_size,
+    pool_size,
     watched_size,
 )
 from urial_tui.engine.wire.protocol import EngineOptions, KVType
 from urial_tui.models.gguf_file import Metadata
 from urial_tui.models.header import model_parts
 
-Purpose = Literal["chat", "watched", "aligned", "base"]
-"""What a model is loaded for: to write answers; to read them along; to be a comparison's
-aligned side, which writes and is read again; to be its base side, which is read."""
+Purpose = Literal["chat", "together", "watched", "aligned", "base"]
+"""What a model is loaded for: to write answers; to write several together as well; to read them
+along; to be a comparison's aligned side, which writes and is read again; to be its base side, which
+is read."""
 
 PREAMBLE_TOKENS = 1792
 """Tokens of a preamble, as counted for its copy: the longest one that comes with the program."""
@@ -98,7 +100,7 @@ def memory_need(
     weights = sum(part.size for part in model_parts(path))
     contexts = contexts_of(purpose, weights, header.number("context_length"), options)
     flash = flash_attention(options.kv_type, _layers(header), options.gpu_layers)
-    # A comparison's contexts have flash attention always.
+    # Those of a comparison and those of answers together have flash attention always.
     parts = [
         buffers(size, header, options.kv_type, flash=flash or size is not contexts[0])
         for size in contexts
@@ -125,8 +127,10 @@ def contexts_of(
     n_ctx = context_tokens(options.n_ctx, trained)
     # No type takes more than 4 bytes a parameter; fewer parameters mean larger batches.
     n_batch = batch_size(weights // 4, options.gpu_layers)
-    sized = chat_size if purpose in ("chat", "aligned") else watched_size
+    sized = watched_size if purpose in ("watched", "base") else chat_size
     contexts = [sized(n_ctx, n_batch)]
+    if purpose == "together":
+        contexts.append(pool_size(options.pool or n_ctx, n_batch, options.parallel))
     if purpose in ("aligned", "base"):
         contexts.append(forced_size(min(COMPARED_TOKENS, trained or COMPARED_TOKENS)))
     return contexts

@@ -505,7 +505,7 @@ def test_ctrl_c_ends_the_answer_and_keeps_what_is_there(
 def test_ctrl_c_ends_a_worker_that_stands_still(home: Path, endless_gguf: Path) -> None:
     # The real wait is longer than a test should be.
     impatient = (
-        "import sys\nfrom urial_tui.engine import client\n"
+        "import sys\nfrom urial_tui.engine.client import engine as client\n"
         "client.stop_within = lambda info: 0.5\n"
         "from urial_tui.__main__ import main\nsys.exit(main())"
     )

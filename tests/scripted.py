@@ -227,6 +227,7 @@ class ScriptedEngine:
         max_tokens: int = 512,
         prefix: Turn = (),
         watch: Watch | None = None,
+        samples: int = 1,
     ) -> Generator[Event, None, None]:
         self.requests.append(
             Request(

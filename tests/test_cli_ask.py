@@ -209,6 +209,177 @@ def test_one_json_object_holds_the_answer_and_what_it_cost(llama_gguf: Path) -> 
     assert not paths.database_file().exists()
 
 
+# -- several answers ---------------------------------------------------------------------
+
+HEAD = re.compile(r"^--- (\d+) of (\d+), seed (\d+) ---\n", re.MULTILINE)
+VARIED = ("-p", "zero-shot", "--temperature", "2", "--max-tokens", "12")
+
+
+def shown(output: str, of: int) -> dict[int, str]:
+    """The texts on standard output by their seeds; their numbers are as they have to be."""
+    start, *parts = HEAD.split(output)
+    assert start == ""
+    assert parts[0::4] == [str(number + 1) for number in range(len(parts) // 4)]
+    assert set(parts[1::4]) == {str(of)}
+    seeds = [int(seed) for seed in parts[2::4]]
+    assert seeds == list(range(seeds[0], seeds[0] + len(seeds)))
+    return dict(zip(seeds, parts[3::4], strict=True))
+
+
+def test_several_answers_stand_in_order_behind_their_numbers_and_seeds(llama_gguf: Path) -> None:
+    command = ("Who?", "-m", str(llama_gguf), *VARIED, "-n", "3", "--seed", "7")
+    done = ask(*command)
+    assert (done.returncode, done.stderr) == (0, "")
+    texts = shown(done.stdout, of=3)
+    assert list(texts) == [7, 8, 9]
+    assert len(set(texts.values())) == 3
+    assert ask(*command).stdout == done.stdout
+
+
+def test_several_answers_are_siblings_and_one_stands_at_the_first(llama_gguf: Path) -> None:
+    done = ask("Who?", "-m", str(llama_gguf), *VARIED, "-n", "10", "--seed", "7")
+    texts = shown(done.stdout, of=10)
+    with Store() as store:
+        (conversation,) = store.conversations()
+        question, *answers = store.turns(conversation.id)
+        assert conversation.leaf == answers[0].id
+    assert [answer.parent_id for answer in answers] == [question.id] * 10
+    assert [answer.sampling and answer.sampling.seed for answer in answers] == list(texts)
+    assert all(answer.stop_reason in ("eos", "length") for answer in answers)
+    assert [f"{sanitize(answer.text)}\n" for answer in answers] == list(texts.values())
+
+
+def test_a_list_of_json_objects_holds_several_answers(llama_gguf: Path) -> None:
+    command = ("Who?", "-m", str(llama_gguf), *VARIED, "--no-store", "--json")
+    one = json.loads(ask(*command, "--seed", "7", "-n", "1").stdout)
+    done = ask(*command, "-n", "3")
+    assert done.stderr == ""
+    several = json.loads(done.stdout)
+    for number, document in enumerate(several):
+        assert list(document) == [*one, "sample", "seed"]
+        assert document["timings"].keys() == one["timings"].keys()
+        assert document["sample"] == number
+        assert document["seed"] == several[0]["seed"] + number
+        assert 0 < document["tokens"]["generated"] <= 12
+    again = json.loads(ask(*command, "-n", "3", "--seed", str(several[0]["seed"])).stdout)
+    assert [answer["text"] for answer in again] == [answer["text"] for answer in several]
+    assert not paths.database_file().exists()
+
+
+def test_a_seed_that_was_drawn_is_told_and_has_the_answers_written_again(
+    llama_gguf: Path,
+) -> None:
+    command = ("Who?", "-m", str(llama_gguf), *VARIED, "--no-store")
+    done = ask(*command, "-n", "2")
+    (line,) = done.stderr.splitlines()
+    told = re.search(r"-n 2 --seed (\d+)", line)
+    assert told is not None
+    assert next(iter(shown(done.stdout, of=2))) == int(told[1])
+    assert ask(*command, *told[0].split()).stdout == done.stdout
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "65", "1000", "1.5", "text", ""])
+def test_a_number_of_answers_that_is_none_is_one_sentence(number: str, llama_gguf: Path) -> None:
+    line = assert_sentence(ask("Who?", "-m", str(llama_gguf), *VARIED, "-n", number), code=2)
+    assert f"{number!r} is no whole number from 1 to 64" in line
+
+
+def test_several_answers_that_would_be_the_same_are_refused_at_once(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing.gguf")
+    line = assert_sentence(ask("Who?", "-m", missing, "-n", "3"), code=2)
+    assert "At temperature 0 all 3 answers would be the same." in line
+    last = ("--temperature", "1", "--seed", "4294967294")
+    line = assert_sentence(ask("Who?", "-m", missing, *last, "-n", "3"), code=2)
+    assert "4294967292" in line
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_ctrl_c_ends_all_answers_and_keeps_those_that_were_begun(
+    form: str, endless_gguf: Path
+) -> None:
+    # The context has room for three of them at once.
+    command = ("W?", "-m", str(endless_gguf), "-p", "zero-shot", *ENDLESS[:4])
+    several = ("--max-tokens", "1200", "-n", "9", *(["--json"] if form == "json" else []))
+    with Asking(*command, *several) as asking:
+        if form == "text":
+            asking.read_until(lambda: len(asking.output) > 60)
+        else:
+            deadline = time.monotonic() + HANGS
+            while not _has_answer(3):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        asking.process.send_signal(signal.SIGINT)
+        assert asking.end() == 130
+    assert asking.errors == ""
+    _, *answers = stored()
+    assert 1 < len(answers) < 9
+    assert {answer.stop_reason for answer in answers} <= {"cancelled", "length"}
+    assert answers[0].text
+    if form == "text":
+        texts = shown(asking.output, of=9)
+        assert list(texts.values()) == [
+            text if text.endswith("\n") else f"{text}\n"
+            for text in (sanitize(answer.text) for answer in answers)
+            if text
+        ]
+    else:
+        documents = json.loads(asking.output)
+        assert [document["sample"] for document in documents] == list(range(9))
+        assert [d["text"] for d in documents][: len(answers)] == [a.text for a in answers]
+        assert {d["text"] for d in documents[len(answers) :]} == {""}
+
+
+def test_ctrl_c_before_the_first_word_of_several_answers_prints_nothing(
+    deep_gguf: Path, long_preamble: Path
+) -> None:
+    command = ("Who?", "-m", str(deep_gguf), "-p", str(long_preamble), *ENDLESS, "-n", "3")
+    with Asking(*command, terminal=True) as asking:
+        asking.read_until(_moments(asking)["preamble"])
+        os.write(asking.leader, b"\x03")
+        assert asking.end() == 130
+    assert asking.output == ""
+    assert [turn.text for turn in stored()[1:]] in ([], [""])
+
+
+def test_a_failure_of_several_answers_is_one_sentence(tmp_path: Path) -> None:
+    model = tinygguf.write_llama(tmp_path / "nan.gguf", nan=True)
+    command = ("Who?", "-m", str(model), *VARIED, "--seed", "1", "-n", "3")
+    for form in ((), ("--json",)):
+        line = assert_sentence(ask(*command, *form))
+        assert "not a number" in line
+    with Store() as store:
+        for conversation in store.conversations():
+            _, answer = store.turns(conversation.id)
+            assert (answer.text, answer.stop_reason) == ("", "failed")
+
+
+def test_a_worker_that_dies_leaves_all_answers_that_were_begun(
+    home: Path, endless_gguf: Path
+) -> None:
+    command = ("W?", "-m", str(endless_gguf), "-p", "zero-shot", *ENDLESS[:4])
+    with Asking(*command, "--max-tokens", "1200", "-n", "9") as asking:
+        asking.read_until(lambda: len(asking.output) > 60)
+        (pid,) = workers(home)
+        os.kill(pid, signal.SIGKILL)
+        assert asking.end() == 1
+    (line,) = asking.errors.splitlines()
+    assert line.startswith("urial: The engine stopped")
+    _, *answers = stored()
+    assert 1 < len(answers) < 9
+    assert {answer.stop_reason for answer in answers} == {"died"}
+    assert len(shown(asking.output, of=9)) == sum(answer.text != "" for answer in answers)
+
+
+def test_a_reader_that_has_seen_enough_ends_all_answers_quietly(endless_gguf: Path) -> None:
+    command = ("W?", "-m", str(endless_gguf), "-p", "zero-shot", *ENDLESS[:4])
+    done = shell(
+        '"$@" | head -c 40; exit ${PIPESTATUS[0]}', *command, "--max-tokens", "1200", "-n", "9"
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    _, *answers = stored()
+    assert {answer.stop_reason for answer in answers} == {"cancelled"}
+
+
 # -- what can't be read ----------------------------------------------------------------
 
 
@@ -555,11 +726,12 @@ def test_ctrl_c_with_json_prints_what_there_is(endless_gguf: Path) -> None:
     assert stored()[1].text == json.loads(asking.output)["text"]
 
 
-def _has_answer() -> bool:
+def _has_answer(of: int = 1) -> bool:
+    """Whether so many answers are stored."""
     if not paths.database_file().exists():
         return False
     with Store() as store:
-        return any(record.turns > 1 for record in store.conversations())
+        return any(record.turns > of for record in store.conversations())
 
 
 @pytest.mark.parametrize(

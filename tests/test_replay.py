@@ -111,6 +111,57 @@ def test_requests_that_are_left_out_do_not_disturb_the_others(
         assert engine.tokenize([QUESTION])
 
 
+def test_several_answers_are_replayed_and_the_first_one_alone(
+    directory: Path, llama_gguf: Path
+) -> None:
+    def asked(engine: Engine, samples: int) -> list[Event]:
+        outcome(engine.load(llama_gguf, options=OPTIONS))
+        events, said = outcome(
+            engine.generate(
+                preamble=(), turns=[QUESTION], sampling=WANDER, max_tokens=12, samples=samples
+            )
+        )
+        assert not said
+        assert [type(event) for event in events].count(Finished) == samples
+        # The line is clean: the next request gets its own events.
+        assert isinstance(engine.tokenize([QUESTION]), tuple)
+        return events
+
+    with Engine() as engine:
+        recorded = asked(engine, 3)
+    ends = [event for event in recorded if isinstance(event, Finished)]
+    assert sorted(event.sample for event in ends) == [0, 1, 2]
+    with replayed(only(directory)) as engine:
+        assert asked(engine, 3) == recorded
+    with replayed(only(directory)) as engine:
+        assert asked(engine, 1) == [e for e in recorded if getattr(e, "sample", 0) == 0]
+    with replayed(only(directory)) as engine:
+        outcome(engine.load(llama_gguf, options=OPTIONS))
+        _, said = outcome(engine.generate(preamble=(), turns=[QUESTION], samples=4))
+        assert "The recording ends here." in said
+
+
+def test_several_answers_that_are_abandoned_leave_a_clean_line(llama_gguf: Path) -> None:
+    with Engine() as engine:
+        outcome(engine.load(llama_gguf, options=OPTIONS))
+        for ends in (0, 1):
+            events = engine.generate(
+                preamble=(), turns=[QUESTION], sampling=WANDER, max_tokens=24, samples=3
+            )
+            seen = 0
+            for event in events:
+                seen += isinstance(event, Finished)
+                if seen >= ends and isinstance(event, TextDelta | Finished):
+                    break
+            events.close()
+            assert not engine.busy
+            alone, said = outcome(
+                engine.generate(preamble=(), turns=[QUESTION], sampling=WANDER, max_tokens=8)
+            )
+            assert not said
+            assert [type(event) for event in alone].count(Finished) == 1
+
+
 def test_what_the_second_slot_was_asked_is_not_taken_for_the_first(
     directory: Path, llama_gguf: Path, endless_gguf: Path
 ) -> None:

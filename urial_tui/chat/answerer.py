@@ -25,8 +25,9 @@ class Answerer(Protocol):
         max_tokens: int = 512,
         prefix: Turn = (),
         watch: Watch | None = None,
+        samples: int = 1,
     ) -> Generator[Event, None, None]:
-        """Answer the last turn, event by event."""
+        """Answer the last turn, event by event; `samples` times, side by side."""
         ...
 
 

@@ -27,6 +27,16 @@ class GrowingAnswer:
         self._generated = 0
         self._timings = Timings()
 
+    @property
+    def id(self) -> int:
+        """Of its row."""
+        return self._start.id
+
+    @property
+    def has_text(self) -> bool:
+        """Whether anything was written yet."""
+        return any(self._text)
+
     def starts_at(self, question: TurnRecord) -> None:
         """The context now starts at this question."""
         self._start = msgspec.structs.replace(self._start, context_from=question.id)

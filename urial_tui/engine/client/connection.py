@@ -1,9 +1,10 @@
 """The line to a worker: one request at a time on it, its cancellation, and its end.
 
 A `Connection` owns at most one worker. Requests are iterators of events that end with the
-request's final event. An iterator that is closed early cancels its request and reads it to
-the end, so that the next one starts on a clean line. `Failed` is raised as `EngineError`; a
-worker that is gone, or that does not stop when it is asked to, as `EngineDied`.
+request's final event: of several answers to one question, the last one's. An iterator that is
+closed early cancels its request and reads it to the end, so that the next one starts on a clean
+line. `Failed` is raised as `EngineError`; a worker that is gone, or that does not stop when it is
+asked to, as `EngineDied`.
 """
 
 from __future__ import annotations
@@ -197,23 +198,22 @@ class Connection:
             raise EngineError("The engine is busy with another request.", "Wait, or stop it first.")
         self._patience = Patience(stop_within)
         self._current = command
-        pending = False
+        replies: _Replies | None = None
         try:
             yield from self._await_ready()
             self._send(command)
-            pending = True
-            while pending:
+            replies = _Replies(command)
+            while replies.pending:
                 event = self._receive()
-                if getattr(event, "id", None) != command.id:
+                if not replies.take(event):
                     continue
                 self._loads.saw(command, event)
-                pending = not _is_final(command, event)
                 if isinstance(event, Failed):
                     raise EngineError(event.message, event.hint)
                 yield event
         except GeneratorExit:
-            if pending:
-                self._drain(command)
+            if replies is not None:
+                self._drain(replies)
             raise
         except KeyboardInterrupt:
             # It may have cut a frame in two; only a new worker has a line to trust.
@@ -251,14 +251,14 @@ class Connection:
         # Who called from a signal handler may hold the lock itself, in mid-frame.
         threading.Thread(target=wait_and_cancel, name="cancel", daemon=True).start()
 
-    def _drain(self, command: Request) -> None:
-        """Cancel an abandoned request and read past its final event."""
+    def _drain(self, replies: _Replies) -> None:
+        """Cancel an abandoned request, unless it is over, and read past its final event."""
+        if not replies.pending:
+            return
         self.cancel()
         try:
-            while True:
-                event = self._receive()
-                if getattr(event, "id", None) == command.id and _is_final(command, event):
-                    return
+            while replies.pending:
+                replies.take(self._receive())
         except EngineDied:
             pass
         except KeyboardInterrupt:
@@ -354,5 +354,31 @@ class Connection:
         return process.death(self._loads.ended(self._current, silent_for))
 
 
-def _is_final(command: Request, event: Event) -> bool:
-    return isinstance(event, (_FINAL_EVENT[type(command)], Failed))
+class _Replies:
+    """Which events answer a command, and whether there are more to come.
+
+    Where several answers are asked for, each has an end of its own; a failure ends all.
+    """
+
+    def __init__(self, command: Request) -> None:
+        self._id = command.id
+        self._final = _FINAL_EVENT[type(command)]
+        self._asked = max(1, command.samples) if isinstance(command, Generate) else 1
+        self._ended: set[int] = set()
+        self._failed = False
+
+    @property
+    def pending(self) -> bool:
+        """Whether the final event has not come yet."""
+        return not self._failed and len(self._ended) < self._asked
+
+    def take(self, event: Event) -> bool:
+        """Count an event, if it is to this command and of an answer that was asked for."""
+        sample = getattr(event, "sample", 0)
+        if getattr(event, "id", None) != self._id or not 0 <= sample < self._asked:
+            return False
+        if isinstance(event, Failed):
+            self._failed = True
+        elif isinstance(event, self._final):
+            self._ended.add(sample)
+        return True

@@ -160,11 +160,13 @@ class Engine:
         max_tokens: int = 512,
         prefix: Turn = (),
         watch: Watch | None = None,
+        samples: int = 1,
     ) -> Generator[Event, None, None]:
         """Answer the last turn; see `protocol.Generate` for the arguments.
 
         Yields PrefillProgress*, PreambleReady, TurnsDropped?, PromptReady,
-        (TextDelta | Shifts)*, Finished (and Notice anywhere).
+        (TextDelta | Shifts)*, Finished (and Notice anywhere). The events of several answers
+        (`samples`) come in any order, by their `sample`, with a Finished for each.
         """
         return self._run(
             Generate(
@@ -177,6 +179,7 @@ class Engine:
                 max_tokens=max_tokens,
                 prefix=prefix,
                 watch=watch,
+                samples=samples,
             )
         )
 

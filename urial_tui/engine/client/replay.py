@@ -18,7 +18,7 @@ import msgspec
 from urial_tui.engine.client.death import Moment
 from urial_tui.engine.client.recording import Died, Received, Recording, Sent, Started
 from urial_tui.engine.wire.frames import ProtocolError, decode_command, decode_event, encode
-from urial_tui.engine.wire.protocol import VERSION, Cancel, Command, Ready, Shutdown
+from urial_tui.engine.wire.protocol import VERSION, Cancel, Command, Generate, Ready, Shutdown
 from urial_tui.engine.wire.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, RecordingError
 
@@ -197,13 +197,19 @@ class ReplayedWorker:
 
 
 def _readdressed(exchange: Exchange, command: Command) -> Iterator[Reply]:
-    """The replies as if they were to `command`, without those to other requests."""
+    """The replies as if they were to `command`, without those to other requests.
+
+    Where more answers were asked for then than now, the first ones are played.
+    """
+    asked = command.samples if isinstance(command, Generate) else 1
     for reply in exchange.replies:
         try:
             event = decode_event(reply.body)
         except ProtocolError:
             # The client is to see what it saw.
             yield reply
+            continue
+        if getattr(event, "sample", 0) >= asked:
             continue
         if getattr(event, "id", None) == getattr(exchange.command, "id", 0):
             event = msgspec.structs.replace(event, id=getattr(command, "id", 0))

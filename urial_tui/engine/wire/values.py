@@ -17,6 +17,9 @@ is chosen, what is computed from logits. What was kept under another number is c
 
 KVType = Literal["f16", "q8_0", "q4_0"]
 MemoryKind = Literal["attention", "sliding-window", "recurrent", "hybrid"]
+MOST_SEEDS = 2**32 - 1
+"""Seeds are 0 up to one less than this; the library takes the next number as "any"."""
+
 Stage = Literal["penalties", "dry", "top-k", "top-p", "min-p", "temperature", "greedy"]
 """A sampler of the chain. The last one of a chain without `greedy` is followed by a draw."""
 
@@ -103,7 +106,7 @@ class Sampling(Value, frozen=True, kw_only=True):
         """For one of several answers to a question: with a seed of its own."""
         if self.seed is None or not number:
             return self
-        return msgspec.structs.replace(self, seed=self.seed + number)
+        return msgspec.structs.replace(self, seed=(self.seed + number) % MOST_SEEDS)
 
     @property
     def stages(self) -> tuple[Stage, ...]:

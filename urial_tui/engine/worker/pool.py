@@ -60,6 +60,10 @@ class _Task:
         self.turns: tuple[tuple[tuple[int, ...], ...], ...] = ()
         self.answer_prefix: list[int] = []
         self.source: PreambleSource | None = None
+        self.preamble_s = 0.0
+        """Seconds until the preamble was there."""
+        self.evaluated = 0
+        """Tokens of prefixes that were evaluated for it, and not yet counted to an answer."""
         self.admitted = 0
         self.finished = 0
         self.told = False
@@ -247,6 +251,7 @@ class Pool:
         prefix.held += len(part.tokens)
         task = next((task for task in self._waiting if task.prompt), None)
         if task is not None:
+            task.evaluated += len(part.tokens)
             self._emit(
                 PrefillProgress(
                     id=task.request.id,
@@ -328,7 +333,10 @@ class Pool:
             task.source = "computed"
             if not self._sequences and self._restore(base):
                 task.source = "disk"
-        if task.shared == task.preamble or not base.ready:
+        if not base.ready:
+            return base
+        task.preamble_s = task.preamble_s or time.perf_counter() - task.started
+        if task.shared == task.preamble:
             return base
         shared = self._prefixes.find(task.shared)
         return shared or self._prefixes.add(task.shared, base, more)
@@ -371,6 +379,8 @@ class Pool:
             self._prefixes.give_back(cells, prefix)
             raise
         writing.started = task.started
+        # What was read for all of them is the first one's.
+        writing.evaluated, task.evaluated = task.evaluated, 0
         writing.begin(task.answer_prefix)
         number = self._numbers.pop()
         self._context.copy(prefix.sequence, number, -1)
@@ -437,7 +447,7 @@ class Pool:
                     id=task.request.id,
                     tokens=len(task.preamble),
                     source=task.source or "memory",
-                    seconds=time.perf_counter() - task.started,
+                    seconds=task.preamble_s,
                 )
             )
             reused = len(task.preamble) if task.source != "computed" else 0

@@ -63,11 +63,10 @@ class Sequence:
     def evaluated(self, part: Part) -> None:
         """Its part is in the memory."""
         self.held += len(part.tokens)
-        if self.held <= self.length:
-            read = self.length - len(self.prefix.tokens)
-            if self.held == self.length:
-                self.writing.prompt_read(evaluated=read, used=self.held)
-        else:
+        if self.held == self.length:
+            own = self.length - len(self.prefix.tokens)
+            self.writing.prompt_read(evaluated=own, used=self.held)
+        elif self.held > self.length:
             self.writing.used = self.held
 
     def take(self, logits: Floats) -> None:

@@ -6,6 +6,7 @@ is a `ContenderFailed`.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -13,7 +14,7 @@ import socket
 import subprocess
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,7 @@ _START = 120.0
 """Seconds after which a server that does not listen is taken to hang."""
 _SAVED = "preamble"
 _EVENT = b"data: "
+_HEADERS = {"Content-Type": "application/json"}
 
 
 class _Timings(msgspec.Struct, frozen=True):
@@ -128,8 +130,7 @@ class LlamaServer:
 
     def warm_up(self) -> None:
         """Have each slot hold the preamble, which is evaluated once, and answer something."""
-        preamble = Prompt("", (), 1)
-        _write(self._connection(), self._work.preamble_ids, preamble, 0)
+        self._answer(Prompt("", (), 1), 0)
         self._slot(0, "save")
         for slot in range(1, self._slots):
             self._slot(slot, "restore")
@@ -141,19 +142,12 @@ class LlamaServer:
         answers: list[Written] = []
 
         def serve(slot: int) -> None:
-            connection = self._connection()
-            try:
-                while True:
-                    try:
-                        prompt = waiting.popleft()
-                    except IndexError:
-                        return
-                    answers.append(_write(connection, self._work.preamble_ids, prompt, slot))
-            except BaseException:
-                waiting.clear()
-                raise
-            finally:
-                connection.close()
+            while True:
+                try:
+                    prompt = waiting.popleft()
+                except IndexError:
+                    return
+                answers.append(self._answer(prompt, slot))
 
         with ThreadPoolExecutor(self._slots) as threads:
             served = [threads.submit(serve, slot) for slot in range(self._slots)]
@@ -167,20 +161,50 @@ class LlamaServer:
                 raise
         return answers
 
+    def _answer(self, prompt: Prompt, slot: int) -> Written:
+        """Have one question answered, greedily and without stop strings."""
+        body = {
+            "prompt": [*self._work.preamble_ids, *prompt.ids],
+            "n_predict": prompt.limit,
+            "temperature": 0.0,
+            "cache_prompt": True,
+            "id_slot": slot,
+            "stream": True,
+            "response_fields": ["tokens_predicted", "stop_type", "timings"],
+        }
+        began = time.perf_counter()
+        with self._asked("POST", "/completion", body) as response:
+            head = response.readline()
+            first = time.perf_counter()
+            stream = head + response.read()
+        if response.status != http.HTTPStatus.OK:
+            raise ContenderFailed(f"llama-server refused a question: {_shown(stream)}.")
+        return written(stream, first - began)
+
     def _slot(self, slot: int, action: str) -> None:
         status, body = self._call("POST", f"/slots/{slot}?action={action}", {"filename": _SAVED})
         if status != http.HTTPStatus.OK:
             raise ContenderFailed(f"llama-server can't {action} a slot: {_shown(body)}.")
 
     def _call(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
-        connection = self._connection()
+        with self._asked(method, path, body) as response:
+            return response.status, response.read()
+
+    @contextlib.contextmanager
+    def _asked(self, method: str, path: str, body: object) -> Iterator[http.client.HTTPResponse]:
+        """The response to a request, on a connection of its own: it keeps none after a stream."""
+        connection = http.client.HTTPConnection(_HOST, self._port, timeout=TIMEOUT)
         try:
-            return _exchange(connection, method, path, body)
+            text = None if body is None else json.dumps(body)
+            connection.request(method, path, text, _HEADERS)
+            yield connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            died = "" if self._process.poll() is None else self._last_words()
+            raise ContenderFailed(
+                f"llama-server gave no answer ({_reason(error)}){died}."
+            ) from error
         finally:
             connection.close()
-
-    def _connection(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(_HOST, self._port, timeout=TIMEOUT)
 
 
 def server_command(
@@ -196,33 +220,6 @@ def server_command(
         "--swa-full",
         *("--slot-save-path", os.fspath(directory)),
     )
-
-
-def _write(
-    connection: http.client.HTTPConnection, preamble: Sequence[int], prompt: Prompt, slot: int
-) -> Written:
-    """Have one question answered, greedily and without stop strings."""
-    body = {
-        "prompt": [*preamble, *prompt.ids],
-        "n_predict": prompt.limit,
-        "temperature": 0.0,
-        "cache_prompt": True,
-        "id_slot": slot,
-        "stream": True,
-        "response_fields": ["tokens_predicted", "stop_type", "timings"],
-    }
-    began = time.perf_counter()
-    try:
-        connection.request("POST", "/completion", json.dumps(body), _HEADERS)
-        response = connection.getresponse()
-        head = response.readline()
-        first = time.perf_counter()
-        rest = response.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise ContenderFailed(f"llama-server gave no answer: {_reason(error)}.") from error
-    if response.status != http.HTTPStatus.OK:
-        raise ContenderFailed(f"llama-server refused a question: {_shown(head + rest)}.")
-    return written(head + rest, first - began)
 
 
 def written(stream: bytes, first_token: float) -> Written:
@@ -243,21 +240,6 @@ def written(stream: bytes, first_token: float) -> Written:
         first_token=first_token,
         read=last.timings.prompt_n,
     )
-
-
-_HEADERS = {"Content-Type": "application/json"}
-
-
-def _exchange(
-    connection: http.client.HTTPConnection, method: str, path: str, body: object
-) -> tuple[int, bytes]:
-    try:
-        text = None if body is None else json.dumps(body)
-        connection.request(method, path, text, _HEADERS)
-        response = connection.getresponse()
-        return response.status, response.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise ContenderFailed(f"llama-server gave no answer: {_reason(error)}.") from error
 
 
 def _reason(error: Exception) -> str:

@@ -315,8 +315,6 @@ def _model(name: str, shape: str | None) -> Iterator[Path]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare and print; the exit code, 1 where something was not measured."""
     chosen = _parser().parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
     count = chosen.items or (_RANDOM_ITEMS if chosen.random else len(ITEMS))
     scale = chosen.scale or (_RANDOM_SCALE if chosen.random else 1.0)
     program = chosen.llama_server
@@ -409,4 +407,6 @@ def _say(sentence: str) -> None:
 
 
 if __name__ == "__main__":
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, _end)
     sys.exit(main())

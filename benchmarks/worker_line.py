@@ -91,6 +91,11 @@ class WorkerLine:
             self._process.kill()
         self._process.reap()
 
+    @property
+    def pid(self) -> int:
+        """The worker's process id."""
+        return self._process.pid
+
     # -- requests ---------------------------------------------------------------------
 
     def load(self, model: str, options: EngineOptions) -> Loaded:

@@ -8,7 +8,7 @@ Nothing here measures, so all of it can be checked with made-up figures.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -125,11 +125,13 @@ def figure(measured: Measured | None, metric: str) -> float | None:
     return None if measured is None else measured.figures.get(metric)
 
 
-def contender_series(rounds: Sequence[Round], name: str) -> dict[str, Series]:
+def contender_series(
+    rounds: Sequence[Round], name: str, metrics: Iterable[str] = tuple(METRICS)
+) -> dict[str, Series]:
     """Every figure of one contender over the rounds; those that it never has are left out."""
     found = {
         metric: series([figure(round_.get(name), metric) for round_ in rounds])
-        for metric in METRICS
+        for metric in metrics
     }
     return {metric: values for metric, values in found.items() if values.median is not None}
 
@@ -172,3 +174,11 @@ def order(contenders: Sequence[T], round_number: int) -> list[T]:
     """The contenders in the order of a round: each goes first, second, … equally often."""
     start = round_number % len(contenders)
     return [*contenders[start:], *contenders[:start]]
+
+
+def columns(values: Series) -> str:
+    """Median, lowest and highest as three columns of a report."""
+    return "".join(
+        f"{'-':>9}" if value is None else f"{value:9.3f}" if value < 10 else f"{value:9.1f}"
+        for value in (values.median, values.low, values.high)
+    )

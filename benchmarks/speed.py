@@ -230,11 +230,11 @@ def report(comparison: Comparison) -> str:
         ]
         if rows:
             lines += ["", f"{title:48}{'median':>9}{'lowest':>9}{'highest':>9}"]
-            lines += [f"  {name:46}{_numbers(values)}" for name, values in rows]
+            lines += [f"  {name:46}{results.columns(values)}" for name, values in rows]
     lines += ["", f"{'ratio of the same round':48}{'median':>9}{'lowest':>9}{'highest':>9}  wanted"]
     for ratio in comparison.ratios:
         verdict = f"  {ratio.wanted}: {_verdict(ratio.met)}" if ratio.wanted else ""
-        lines.append(f"  {ratio.name:46}{_numbers(ratio.ratio)}{verdict}")
+        lines.append(f"  {ratio.name:46}{results.columns(ratio.ratio)}{verdict}")
     turns = comparison.second_turn
     lines += [
         "",
@@ -256,13 +256,6 @@ def report(comparison: Comparison) -> str:
     return "\n".join(sanitize_line(line) for line in lines)
 
 
-def _numbers(values: Series) -> str:
-    return "".join(
-        f"{'-':>9}" if value is None else f"{value:9.3f}" if value < 10 else f"{value:9.1f}"
-        for value in (values.median, values.low, values.high)
-    )
-
-
 def _verdict(met: bool | None) -> str:
     return "not measured" if met is None else "met" if met else "NOT met"
 
@@ -276,8 +269,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", required=True, help="a .gguf file, or a catalogue name")
     parser.add_argument("--preamble", default="urial-k3", help="a name or a file")
     parser.add_argument("--llama-bench", type=Path, help="the llama-bench program of llama.cpp")
-    parser.add_argument("--rounds", type=_at_least(1), default=5)
-    parser.add_argument("--tokens", type=_at_least(4), default=128, help="for a decoding speed")
+    parser.add_argument("--rounds", type=at_least(1), default=5)
+    parser.add_argument("--tokens", type=at_least(4), default=128, help="for a decoding speed")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the document there")
     parser.add_argument("--check", action="store_true", help="fail where a target is not met")
     chosen = parser.parse_args(arguments)
@@ -312,7 +305,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if chosen.check and not comparison.passes else 0
 
 
-def _at_least(least: int) -> Callable[[str], int]:
+def at_least(least: int) -> Callable[[str], int]:
+    """Reads a number of a command line that is not smaller."""
+
     def number(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
             raise argparse.ArgumentTypeError(f"{text!r} is no number of at least {least}")

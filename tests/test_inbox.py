@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,7 +14,6 @@ import pytest
 from urial_tui.engine.native.context import AbortFlag
 from urial_tui.engine.wire.frames import write_frame
 from urial_tui.engine.wire.protocol import Cancel, Command, Shutdown, Tokenize
-from urial_tui.engine.worker import inbox as inbox_module
 from urial_tui.engine.worker.inbox import Inbox
 
 
@@ -31,14 +31,15 @@ class Line(NamedTuple):
 
 
 @pytest.fixture
-def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
-    # The process is not to end with its client here.
-    monkeypatch.setattr(inbox_module, "_LAST_BREATH", 1e6)
+def line() -> Iterator[Line]:
     commands, end = os.pipe()
-    flag = AbortFlag()
-    yield Line(Inbox(commands, flag), flag, end)
+    flag, gone = AbortFlag(), threading.Event()
+    line = Line(Inbox(commands, flag, gone.set), flag, end)
+    yield line
     with suppress(OSError):
-        os.close(end)
+        line.hang_up()
+    assert gone.wait(10)
+    os.close(commands)
 
 
 def ask(number: int) -> Tokenize:

@@ -1,23 +1,19 @@
 """Commands as they arrive, and cancellations as soon as they do.
 
 A thread reads them, because a cancellation has to be seen while native code runs. When the client
-goes away, the process does so too, whatever it is doing.
+goes away, everything that is being done is cancelled.
 """
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from urial_tui.engine.native.context import AbortFlag
 from urial_tui.engine.wire.frames import ProtocolError, decode_command, read_frame
 from urial_tui.engine.wire.protocol import Cancel, Command, Shutdown
-
-_LAST_BREATH = 2.0
-"""Seconds that native code gets to notice the abort flag after the client has gone."""
 
 
 class Inbox:
@@ -26,10 +22,12 @@ class Inbox:
     Args:
         fd: Where the commands come from.
         flag: Set while all of what is being done (`doing`) is not wanted any more.
+        gone: Called, in the thread that reads, when the client has gone.
     """
 
-    def __init__(self, fd: int, flag: AbortFlag) -> None:
+    def __init__(self, fd: int, flag: AbortFlag, gone: Callable[[], None]) -> None:
         self._fd = fd
+        self._when_gone = gone
         self._flag = flag
         self._queue: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -105,6 +103,4 @@ class Inbox:
                 self._gone = True
                 self._signal()
             self._queue.put(Shutdown())
-            timer = threading.Timer(_LAST_BREATH, os._exit, (1,))
-            timer.daemon = True
-            timer.start()
+            self._when_gone()

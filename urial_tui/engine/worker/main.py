@@ -10,11 +10,22 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import traceback
 from pathlib import Path
 
 from urial_tui.engine.wire.frames import write_frame
 from urial_tui.engine.wire.protocol import VERSION, Event, Failed, Ready
+
+_LAST_BREATH = 2.0
+"""Seconds that native code gets to notice the abort flag after the client has gone."""
+
+
+def _end_soon() -> None:
+    """End the process, whatever it is doing."""
+    timer = threading.Timer(_LAST_BREATH, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
 
 
 def _own_pipes() -> tuple[int, int]:
@@ -58,7 +69,7 @@ def main() -> None:
             os._exit(0)
 
     flag = AbortFlag()
-    inbox = Inbox(commands_fd, flag)
+    inbox = Inbox(commands_fd, flag, _end_soon)
     commands = Commands(emit, Path(sys.argv[1]), flag)
     emit(Ready(version=VERSION, library=llama.system_info(), devices=llama.devices()))
     Scheduler(inbox, commands, emit).run()

@@ -95,10 +95,17 @@ def chat_size(n_ctx: int, n_batch: int) -> ContextSize:
 def pool_size(n_ctx: int, n_batch: int, parallel: int) -> ContextSize:
     """The context in which up to `parallel` answers are written together.
 
-    `n_ctx`: tokens of all of them, of the preambles in front of them and of what they share.
+    `n_ctx`: tokens of all of them, of the preambles in front of them and of what they share. A batch
+    has room for a token of each and for as many of what others read.
     """
-    sequences = min(max(1, parallel) + POOL_PREFIXES, MOST_SEQUENCES)
-    return ContextSize(n_ctx=n_ctx, n_batch=n_batch, n_outputs=sequences, n_sequences=sequences)
+    writers = max(1, min(parallel, MOST_SEQUENCES - POOL_PREFIXES))
+    sequences = writers + POOL_PREFIXES
+    return ContextSize(
+        n_ctx=n_ctx,
+        n_batch=max(n_batch, 2 * writers),
+        n_outputs=sequences,
+        n_sequences=sequences,
+    )
 
 
 def watched_size(n_ctx: int, n_batch: int) -> ContextSize:

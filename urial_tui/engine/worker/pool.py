@@ -30,6 +30,7 @@ from urial_tui.engine.wire.protocol import (
     PreambleSource,
     PrefillProgress,
     PromptReady,
+    Turn,
 )
 from urial_tui.engine.wire.scores import Floats
 from urial_tui.engine.worker.generation import (
@@ -98,6 +99,8 @@ class Pool:
         self._threads = loaded.batch_threads(share=1)
         trained = loaded.model.n_ctx_train
         self._limit = min(self._context.n_ctx, trained) if trained else self._context.n_ctx
+        self._preamble: tuple[Turn | None, list[int]] = None, []
+        """The last preamble and its ids."""
         self._awaited: Prefix | None = None
         """What the first request waits for to be read."""
         self._more = False
@@ -309,7 +312,7 @@ class Pool:
             )
         if request.samples < 1:
             raise EngineError("No answer was asked for.", "Ask for at least one.")
-        task.preamble = loaded.preamble_ids(request.preamble)
+        task.preamble = self._preamble_ids(request.preamble)
         check_preamble(task.preamble, self._limit)
         task.answer_prefix = joined(loaded.tokenize(request.prefix))
         turns = loaded.tokenize_turns(request.turns, task.preamble)
@@ -318,6 +321,14 @@ class Pool:
         dropped = drop_turns(lengths, len(task.preamble), self._limit, request, self._emit)
         task.turns = tuple(turns)
         task.prompt = [*task.preamble, *(token for turn in flat[dropped:] for token in turn)]
+
+    def _preamble_ids(self, preamble: Turn) -> list[int]:
+        """Its tokens. Most requests have the preamble of the one before, and others wait for this."""
+        known, ids = self._preamble
+        if known != preamble:
+            ids = self._loaded.preamble_ids(preamble)
+            self._preamble = preamble, ids
+        return ids
 
     def _prefix(self, task: _Task) -> Prefix | None:
         """What the answers of a request stand behind, or what that stands behind while it is read.

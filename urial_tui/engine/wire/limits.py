@@ -95,8 +95,8 @@ def chat_size(n_ctx: int, n_batch: int) -> ContextSize:
 def pool_size(n_ctx: int, n_batch: int, parallel: int) -> ContextSize:
     """The context in which up to `parallel` answers are written together.
 
-    `n_ctx`: tokens of all of them, of the preambles in front of them and of what they share. A batch
-    has room for a token of each and for as many of what others read.
+    `n_ctx`: tokens of all of them, of the preambles in front of them and of what they share. A
+    batch has room for a token of each and for as many of what others read.
     """
     writers = max(1, min(parallel, MOST_SEQUENCES - POOL_PREFIXES))
     sequences = writers + POOL_PREFIXES

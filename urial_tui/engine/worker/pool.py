@@ -323,7 +323,7 @@ class Pool:
         task.prompt = [*task.preamble, *(token for turn in flat[dropped:] for token in turn)]
 
     def _preamble_ids(self, preamble: Turn) -> list[int]:
-        """Its tokens. Most requests have the preamble of the one before, and others wait for this."""
+        """Its tokens. Most requests have the preamble of the one before, and others wait."""
         known, ids = self._preamble
         if known != preamble:
             ids = self._loaded.preamble_ids(preamble)

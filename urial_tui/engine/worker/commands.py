@@ -95,6 +95,7 @@ class Commands:
         from urial_tui.engine.worker.pool import Pool
 
         loaded = self._model()
+        self._request_id = request.id
         self._evaluated = True
         if loaded not in self._pools:
             self._pools[loaded] = Pool(loaded, self.emit)

@@ -28,6 +28,7 @@ from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Generate,
+    Grammar,
     Loaded,
     LoadModel,
     ModelInfo,
@@ -161,6 +162,7 @@ class Engine:
         prefix: Turn = (),
         watch: Watch | None = None,
         samples: int = 1,
+        grammar: Grammar | None = None,
     ) -> Generator[Event, None, None]:
         """Answer the last turn; see `protocol.Generate` for the arguments.
 
@@ -180,6 +182,7 @@ class Engine:
                 prefix=prefix,
                 watch=watch,
                 samples=samples,
+                grammar=grammar,
             )
         )
 

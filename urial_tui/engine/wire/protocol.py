@@ -108,8 +108,10 @@ class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
     from; it is handed out as text of the answer, but does not count as generated.
     `close`: the text that the format puts after an answer, before the next turn. `watch`: the
     second slot reads the answer along, and tells what it would have written (`Shifts`).
-    `grammar`: what the answer may consist of. `logprobs`: for each written token its probability,
-    and as many of the likeliest others (`Probabilities`); None: nothing of that.
+    `grammar`: what the answer may consist of, its `prefix` included; where it is complete and the
+    grammar allows nothing more, it ends with the reason "eos" and no `end_token`. `logprobs`: for
+    each written token its probability, and as many of the likeliest others (`Probabilities`);
+    None: nothing of that.
 
     `samples`: how many answers to write; the events of each carry its number, and the last
     `Finished` is the final event. Each is drawn with a seed one higher than the one before. More

@@ -386,13 +386,17 @@ class Pool:
             return False
         try:
             writing = Writing(self._loaded.model, task.request, self._emit, task.admitted)
+            try:
+                writing.begin(task.answer_prefix)
+            except BaseException:
+                writing.close()
+                raise
         except BaseException:
             self._prefixes.give_back(cells, prefix)
             raise
         writing.started = task.started
         # What was read for all of them is the first one's.
         writing.evaluated, task.evaluated = task.evaluated, 0
-        writing.begin(task.answer_prefix)
         number = self._numbers.pop()
         self._context.copy(prefix.sequence, number, -1)
         sequence = Sequence(

@@ -5,6 +5,9 @@ before everything that sorts or sums, which over a vocabulary of 262,144 tokens 
 times cheaper. The native chain copies the whole row first; where only a few tokens can be
 chosen, they are picked out before and the chain sees no others. That is exact: penalties
 only lower a token's logit, so with P tokens penalised the best k lie among the best k + P.
+
+A grammar is asked about the token that was chosen. Where it refuses that one, the choice is made
+again among all that it allows. A token counts, for penalties, DRY and the grammar, once it stands.
 """
 
 from __future__ import annotations
@@ -19,8 +22,9 @@ from numpy.typing import NDArray
 
 from urial_tui.engine.native.batch import DecodeError
 from urial_tui.engine.native.llama import Vocab, lib
-from urial_tui.engine.wire.protocol import Sampling, Stage
+from urial_tui.engine.wire.protocol import Grammar, Sampling, Stage
 from urial_tui.engine.wire.scores import Floats, ScoringError
+from urial_tui.engine.worker.constraint import Constraint
 from urial_tui.engine.worker.softmax import find_peaks
 
 Ids = NDArray[np.int64]
@@ -160,7 +164,10 @@ class SamplerChain:
         self._selects = True
 
     def choose(self, ids: Ids, logits: Floats) -> int:
-        """Choose (and accept) one of these tokens; ids ascending, no other one is possible."""
+        """Choose one of these tokens; ids ascending, no other one is possible.
+
+        It is not accepted: a grammar may refuse it.
+        """
         if not self._selects or not len(ids):
             raise DecodeError("nothing to sample from")
         candidates = Candidates(ids, logits)
@@ -168,7 +175,6 @@ class SamplerChain:
         token = candidates.selected
         if token is None:
             raise DecodeError("the samplers left no token")
-        lib.llama_sampler_accept(self._chain, token)
         return token
 
     def apply(self, candidates: Candidates) -> None:
@@ -178,7 +184,7 @@ class SamplerChain:
         lib.llama_sampler_apply(self._chain, ctypes.byref(candidates.array))
 
     def accept(self, token: int) -> None:
-        """Count a token that was not sampled here (an answer that is continued)."""
+        """Count a token: it was chosen, or stands in an answer that is continued."""
         lib.llama_sampler_accept(self._chain, token)
 
     def close(self) -> None:
@@ -198,9 +204,22 @@ class NotFinite(DecodeError):
 
 
 class Sampler:
-    """The sampler of one answer. Close it before the context."""
+    """The sampler of one answer. Close it before the context.
 
-    def __init__(self, vocab: Vocab, sampling: Sampling, n_ctx_train: int) -> None:
+    Args:
+        vocab: The model's.
+        sampling: How a token is chosen.
+        n_ctx_train: The model's training context, in tokens; bounds what DRY looks back on.
+        grammar: What the answer has to follow; None leaves it free.
+
+    Raises:
+        EngineError: The grammar can't be read or followed.
+    """
+
+    def __init__(
+        self, vocab: Vocab, sampling: Sampling, n_ctx_train: int, grammar: Grammar | None = None
+    ) -> None:
+        self._constraint = None if grammar is None else Constraint(vocab, grammar)
         self._chain: SamplerChain | None = None
         self._checked = False
         self._keep = 1 if sampling.temperature <= 0.0 else max(1, sampling.top_k)
@@ -220,11 +239,22 @@ class Sampler:
             chain.dist(secrets.randbits(32) if sampling.seed is None else sampling.seed & _SEEDS)
 
     def accept(self, tokens: Sequence[int]) -> None:
-        """Count tokens of an answer that is being continued."""
+        """Count tokens of an answer that is being continued.
+
+        Raises:
+            EngineError: The grammar forbids what they write.
+        """
+        if self._constraint is not None:
+            self._constraint.accept_text(tokens)
         if self._chain:
             for token in tokens:
                 self._chain.accept(token)
             self._seen.update(tokens)
+
+    @property
+    def complete(self) -> bool:
+        """Whether a grammar was followed to an end behind which it allows nothing."""
+        return self._constraint is not None and self._constraint.complete
 
     def sample(self, logits: Floats) -> int:
         """The next token, from the row of logits in front of it: float32 (n_vocab).
@@ -232,6 +262,7 @@ class Sampler:
         Raises:
             NotFinite: The first row of the answer, or what can be chosen of a later one, is
                 NaN or infinite.
+            EngineError: No token that the grammar allows here can be written.
         """
         # NaN in any weight spreads to whole rows, so the first row tells; a sum is NaN or
         # infinite if any term is.
@@ -239,24 +270,38 @@ class Sampler:
             raise NotFinite
         self._checked = True
         token = self._choose(logits)
+        if self._constraint is not None and not self._constraint.allows(token):
+            token = self._choose_allowed(logits, self._constraint)
         if not _is_finite(float(logits[token])):
             raise NotFinite
+        if self._constraint is not None:
+            self._constraint.accept(token)
+        if self._chain is not None:
+            self._chain.accept(token)
+            self._seen.add(token)
         return token
 
-    def _choose(self, logits: Floats) -> int:
+    def _choose_allowed(self, logits: Floats, constraint: Constraint) -> int:
+        tokens = constraint.allowed()
+        row = logits[tokens]
+        possible = row != -np.inf
+        if not possible.any():
+            raise constraint.dead_end()
+        return self._choose(row[possible], tokens[possible])
+
+    def _choose(self, row: Floats, tokens: Ids | None = None) -> int:
+        """Choose by the logits of `tokens` (ascending), or of all tokens."""
         if self._chain is None:
-            return int(logits.argmax())
+            best = int(row.argmax())
+            return best if tokens is None else int(tokens[best])
         wanted = self._keep + len(self._seen)
-        if not self._only_lowers or wanted * _WORTH > len(logits):
-            token = self._chain.choose(np.arange(len(logits)), logits)
-        else:
-            try:
-                ids = find_peaks(logits, wanted).ids
-            except ScoringError as error:
-                raise NotFinite from error
-            token = self._chain.choose(ids, logits[ids])
-        self._seen.add(token)
-        return token
+        if not self._only_lowers or wanted * _WORTH > len(row):
+            return self._chain.choose(np.arange(len(row)) if tokens is None else tokens, row)
+        try:
+            peaks = find_peaks(row, wanted).ids
+        except ScoringError as error:
+            raise NotFinite from error
+        return self._chain.choose(peaks if tokens is None else tokens[peaks], row[peaks])
 
     def close(self) -> None:
         """Free the native chain."""

@@ -58,7 +58,12 @@ class Writing:
         self._vocab = model.vocab
         self._emit = emit
         self._text = AnswerText(request.stops, request.close)
-        self._sampler = Sampler(model.vocab, request.sampling.of_sample(sample), model.n_ctx_train)
+        self._sampler = Sampler(
+            model.vocab,
+            request.sampling.of_sample(sample),
+            model.n_ctx_train,
+            request.grammar,
+        )
         self._chances: _Chances | None = None
         if request.logprobs is not None:
             self._chances = _Chances(model.vocab.size, request, request.logprobs, sample)
@@ -69,9 +74,13 @@ class Writing:
         self._next_emit = 0.0
 
     def begin(self, prefix: Sequence[int]) -> None:
-        """The answer starts with these tokens."""
-        self._text.begin((token, self._vocab.piece(token)) for token in prefix)
+        """The answer starts with these tokens.
+
+        Raises:
+            EngineError: Its grammar forbids them.
+        """
         self._sampler.accept(prefix)
+        self._text.begin((token, self._vocab.piece(token)) for token in prefix)
 
     def prompt_read(self, *, evaluated: int, used: int) -> None:
         """What stands in front of the answer is in the context, `evaluated` tokens of it anew."""
@@ -88,6 +97,7 @@ class Writing:
 
         Raises:
             NotFinite: The row holds NaN or infinities.
+            EngineError: The answer can't go on as its grammar demands.
         """
         token = self._sampler.sample(logits)
         now = time.perf_counter()
@@ -103,6 +113,8 @@ class Writing:
         if self._text.push(token, self._vocab.piece(token)):
             self._stopped_by = self._text.stopped_by
             self.reason = "stop"
+        elif self._sampler.complete:
+            self.reason = "eos"
         elif self._generated >= self.request.max_tokens:
             self.reason = "length"
         if now >= self._next_emit:

@@ -21,7 +21,7 @@ from textual.widgets import Static
 
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.sanitize import sanitize
-from urial_tui.tui.widgets.turn import ending
+from urial_tui.tui.widgets.turn import how_it_ended
 from urial_tui.wording import amount
 
 MOST_LINES = 8
@@ -70,7 +70,7 @@ class SampleView(Widget):
 
     def settle(self, answer: TurnRecord) -> None:
         """Show it as it was stored."""
-        self.answer, self.text = answer, answer.text
+        self.answer, self.text, self.generated = answer, answer.text, answer.generated
         self.refresh()
 
     def fit(self, lines: int) -> None:
@@ -100,18 +100,15 @@ class SampleView(Widget):
         )
 
     def _head(self) -> Content:
+        """What is told of it; the seed only where there is room for lines of text."""
         marked = self.has_class("-marked")
         name = Content.styled(f"{'▸' if marked else ' '} {self.number}", "bold $primary")
-        seed = "" if self.seed is None else f"seed {self.seed}"
-        if self.answer is not None:
-            # The longest part comes last: it may be cut.
-            told = ending(self.answer)
-            return Content("  ").join(
-                [name, *([told] if told else []), *([_quiet(seed)] if seed else [])]
-            )
+        ended = Content("") if self.answer is None else how_it_ended(self.answer)
         written = amount(self.generated, "token") if self.generated else ""
-        told = " · ".join(filter(None, (written, "done" if self._over else "", seed)))
-        return Content("  ").join([name, _quiet(told)])
+        done = "done" if self._over and self.answer is None else ""
+        seed = f"seed {self.seed}" if self.lines and self.seed is not None else ""
+        told = _quiet(" · ".join(filter(None, (written, done, seed))))
+        return Content("  ").join([part for part in (name, ended, told) if part])
 
     def _body(self, width: int, lines: int) -> list[Content]:
         """The text's last lines while it grows, else its first ones; blank ones left out."""

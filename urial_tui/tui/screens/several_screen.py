@@ -36,7 +36,7 @@ class SeveralScreen(AnsweringScreen):
     """Has a key for several answers at once."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("alt+a", "several", "Three answers at once, to choose from", id="chat.several"),
+        Binding("alt+a", "several", "Three answers at once", id="chat.several"),
     ]
 
     _choice: SampleChoice | None = None

@@ -87,7 +87,7 @@ class Transcript(VerticalScroll):
         Binding(
             "a",
             "screen.several",
-            "Three answers at once, to choose from",
+            "Three answers at once",
             id="transcript.several",
         ),
         Binding("e", "screen.edit", "Edit the turn", id="transcript.edit"),

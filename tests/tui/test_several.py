@@ -339,12 +339,28 @@ class TestChoosing:
     ) -> None:
         async with opened(settings=DRAWN) as pilot:
             await ask_three(pilot, engine, "One", "Two", "Three")
+            await pilot.press("down", "down")
+            await wait_until(pilot, lambda: markdown(pilot) == ["Three"])
+            (listed,) = store.conversations()
+            await wait_until(
+                pilot, lambda: store.conversation(listed.id).leaf == turns(store)[3].id
+            )
         async with opened(settings=DRAWN) as pilot:
             await pilot.press("ctrl+o")
             await wait_until(pilot, lambda: shows(pilot, "Hi"))
             await pilot.press("enter")
-            await wait_until(pilot, lambda: markdown(pilot) == ["One"])
-            assert shows(pilot, "‹ 1/3 ›")
+            await wait_until(pilot, lambda: markdown(pilot) == ["Three"])
+            assert shows(pilot, "‹ 3/3 ›")
+
+    async def test_a_place_that_can_not_be_stored_is_told(
+        self, opened: Opened, engine: ScriptedEngine, store: Store
+    ) -> None:
+        async with opened(settings=DRAWN) as pilot:
+            await ask_three(pilot, engine, "One", "Two", "Three")
+            store.close()
+            await pilot.press("2")
+            await wait_until(pilot, lambda: shows(pilot, "✖"))
+            assert markdown(pilot) == ["Two"]
 
     async def test_another_conversation_has_no_block(
         self, opened: Opened, engine: ScriptedEngine

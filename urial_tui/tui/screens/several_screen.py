@@ -18,7 +18,7 @@ from textual.events import Resize
 
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import EngineOptions, ModelInfo
-from urial_tui.errors import ModelError
+from urial_tui.errors import ModelError, StoreError
 from urial_tui.settings import engine_options
 from urial_tui.tui.answer_start import Start, with_seed
 from urial_tui.tui.keys import key_name
@@ -187,15 +187,13 @@ class SeveralScreen(AnsweringScreen):
         """Show another of the answers whole; the conversation stands there."""
         if self._choice is not None and not self.refuse_while_busy():
             await self._stand(event.answer)
-            if self._choice is not None:
-                self._choice.mark(event.answer.id)
 
     @on(SampleChoice.Taken)
     async def take(self, event: SampleChoice.Taken) -> None:
         """Go on from one of the answers: the block is done with."""
         if self._choice is not None and not self.refuse_while_busy():
-            await self._stand(event.answer)
             self._close_choice()
+            await self._stand(event.answer)
             if self.ready:
                 self.engine.read_ahead(self.conversation)
 
@@ -206,6 +204,10 @@ class SeveralScreen(AnsweringScreen):
         await self.query_one(Transcript).finish(self.conversation.exchanges)
         if answer.timings.used:
             self.show_status(used=answer.timings.used, rate=answer.timings.decode_tokens_per_s)
+        try:
+            await asyncio.to_thread(self.conversation.keep_place)
+        except StoreError as error:
+            self.complain(error)
 
     def on_resize(self, event: Resize) -> None:
         """Higher windows show more of each answer."""

@@ -26,6 +26,8 @@ from urial_tui.wording import amount
 
 MOST_LINES = 8
 """Lines of text that an answer shows at most while it is written."""
+BEGINNING = 3
+"""And when it is over: the one that is looked at is shown whole besides."""
 FRAME_LINES = 14
 """Lines of the screen that are not for the answers: header, question, prompt, status."""
 
@@ -100,11 +102,12 @@ class SampleView(Widget):
         )
 
     def _head(self) -> Content:
-        """What is told of it; the seed only where there is room for lines of text."""
+        """What is told of it; less where a line is all there is for it and its text."""
         marked = self.has_class("-marked")
         name = Content.styled(f"{'▸' if marked else ' '} {self.number}", "bold $primary")
         ended = Content("") if self.answer is None else how_it_ended(self.answer)
-        written = amount(self.generated, "token") if self.generated else ""
+        told_length = self.generated and (self.lines or self.answer is None)
+        written = amount(self.generated, "token") if told_length else ""
         done = "done" if self._over and self.answer is None else ""
         seed = f"seed {self.seed}" if self.lines and self.seed is not None else ""
         told = _quiet(" · ".join(filter(None, (written, done, seed))))
@@ -196,7 +199,7 @@ class SampleChoice(Vertical, can_focus=False):
         room = max(0, height - FRAME_LINES) // max(1, len(self.samples))
         lines = max(0, min(MOST_LINES, room - 1))
         for sample in self.samples:
-            sample.fit((lines + 1) // 2 if self.settled else lines)
+            sample.fit(min(BEGINNING, (lines + 1) // 2) if self.settled else lines)
         self._hint.display = lines > 0
 
     async def settle(self, answers: Sequence[TurnRecord], marked: int) -> None:
@@ -241,6 +244,8 @@ class SampleChoice(Vertical, can_focus=False):
 
     def _look(self, place: int) -> None:
         if 0 <= place < len(self.samples) and (answer := self.samples[place].answer) is not None:
+            # At once, for the next key may be there already.
+            self.mark(answer.id)
             self.post_message(self.Looked(answer))
 
 

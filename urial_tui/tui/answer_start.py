@@ -8,11 +8,13 @@ from typing import NamedTuple
 import msgspec
 
 from urial_tui.engine.wire.protocol import Sampling, Turn
-from urial_tui.engine.wire.values import MOST_SEEDS
 
 AGAIN_TEMPERATURE = 0.7
 """Another answer to a question is sampled with this where the settings are greedy: a greedy one
 would be the same again."""
+
+DRAWN_SEEDS = 1_000_000
+"""Seeds that are drawn: enough, and short to type again."""
 
 
 class Start(NamedTuple):
@@ -46,8 +48,8 @@ def by_chance(sampling: Sampling, samples: int = 1) -> tuple[Sampling, str]:
     return msgspec.structs.replace(sampling, temperature=AGAIN_TEMPERATURE), why
 
 
-def with_seed(sampling: Sampling, samples: int) -> Sampling:
+def with_seed(sampling: Sampling) -> Sampling:
     """With a seed, drawn where there is none, so that those of all answers can be told."""
     if sampling.seed is not None:
         return sampling
-    return msgspec.structs.replace(sampling, seed=secrets.randbelow(MOST_SEEDS - samples + 1))
+    return msgspec.structs.replace(sampling, seed=secrets.randbelow(DRAWN_SEEDS))

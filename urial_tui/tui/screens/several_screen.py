@@ -79,8 +79,7 @@ class SeveralScreen(AnsweringScreen):
             self._ask(text, lambda text: self.conversation.edit_question(edited, text), start)
 
     def _several(self, samples: int) -> Start:
-        drawn = with_seed(self.another_sampling(samples), samples)
-        return Start(drawn, samples=samples)
+        return Start(with_seed(self.another_sampling(samples)), samples=samples)
 
     async def _has_room(self) -> bool:
         """Whether there is memory for answers beside each other; the user is told if not."""
@@ -132,11 +131,15 @@ class SeveralScreen(AnsweringScreen):
         if start.samples > 1 and self._answer is not None and leaf is not None:
             self._older = frozenset(turn.id for turn in self.conversation.tree.children(leaf.id))
             seeds = [start.sampling.of_sample(number).seed for number in range(start.samples)]
-            stop, take = key_name(self, "chat.stop"), key_name(self, "samples.take")
+            stop, take, above, below = (
+                key_name(self, binding)
+                for binding in ("chat.stop", "samples.take", "samples.above", "samples.below")
+            )
             self._choice = SampleChoice(
                 seeds,
                 f"{stop} stops all of them and keeps what is there.",
-                f"↑ ↓ looks at another; {take}, its digit or a question goes on from it.",
+                f"{above} {below} looks at another; "
+                f"{take}, its digit or a question goes on from it.",
             )
             self._answer.mount(self._choice)
         super()._start_answer(start)

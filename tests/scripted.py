@@ -77,6 +77,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int
     prefix: Turn
     watch: Watch | None = None
+    samples: int = 1
 
     @property
     def text(self) -> str:
@@ -239,14 +240,17 @@ class ScriptedEngine:
                 max_tokens=max_tokens,
                 prefix=prefix,
                 watch=watch,
+                samples=samples,
             )
         )
         script = self._answers.pop(0) if self._answers else answer("Certainly.")
         if prefix:
             begun = "".join(map(shown, prefix))
             script = (delta(begun, generated=0), *script)
-        text, pending = "", ""
-        ids: tuple[int, ...] = ()
+        text = [""] * samples
+        pending = [""] * samples
+        ids: list[tuple[int, ...]] = [()] * samples
+        left = list(range(samples))
         prompt_ready = False
         for event in self._play(script):
             if not prompt_ready and isinstance(event, TextDelta | Finished):
@@ -254,12 +258,19 @@ class ScriptedEngine:
                 yield prompt_of(self.requests[-1])
             prompt_ready = prompt_ready or isinstance(event, PromptReady)
             if isinstance(event, TextDelta):
-                text, ids, pending = text + event.text, ids + event.ids, event.pending
+                text[event.sample] += event.text
+                ids[event.sample] += event.ids
+                pending[event.sample] = event.pending
             yield event
             if isinstance(event, Finished):
+                left.remove(event.sample)
+            if not left:
                 return
         reason: StopReason = "cancelled" if self._cancelled.is_set() else "stop"
-        yield finished(text, reason, close=close, ids=ids, tail=pending + close)
+        for n in left:
+            yield finished(
+                text[n], reason, close=close, ids=ids[n], tail=pending[n] + close, sample=n
+            )
 
     def trace(self, request: Trace) -> Generator[Event, None, None]:
         self.traces.append(request)
@@ -344,6 +355,7 @@ def delta(
     pending: str = "",
     ids: tuple[int, ...] | None = None,
     generated: int | None = None,
+    sample: int = 0,
 ) -> TextDelta:
     return TextDelta(
         id=0,
@@ -351,6 +363,7 @@ def delta(
         ids=ids_of(text) if ids is None else ids,
         pending=pending,
         generated=len(text) if generated is None else generated,
+        sample=sample,
     )
 
 
@@ -367,6 +380,7 @@ def finished(
     tail: str | None = None,
     stopped_by: str = "",
     room: int = 2000,
+    sample: int = 0,
 ) -> Finished:
     return Finished(
         id=0,
@@ -380,6 +394,7 @@ def finished(
         room=room,
         decode_s=1.0,
         decode_tokens_per_s=75.0,
+        sample=sample,
     )
 
 

@@ -29,7 +29,7 @@ from urial_tui.engine.wire.protocol import Device, EngineOptions, KVType, TextSe
 from urial_tui.errors import ModelError
 from urial_tui.memory import MachineMemory, machine_memory, memory_now
 from urial_tui.models import loading
-from urial_tui.models.fit import check_fit, fit_together, need_of
+from urial_tui.models.fit import check_fit, check_together, fit_together, need_of
 from urial_tui.models.header import check_gguf
 from urial_tui.models.memory_need import buffers, memory_need
 
@@ -265,6 +265,15 @@ def test_two_models_fit_together_where_the_sum_does(llama_gguf: Path, tmp_path: 
     # The same file has its weights in memory once, and a context for each of its two uses.
     assert fit(llama_gguf, both - needs[0].weights)
     assert not fit(llama_gguf, both - needs[0].weights - 1)
+
+
+def test_answers_together_need_room_for_their_context(llama_gguf: Path) -> None:
+    chat, both = (need_of(llama_gguf, SMALL, purpose) for purpose in ("chat", "together"))
+    more = both.buffers - chat.buffers
+    check_together(llama_gguf, SMALL, memory=MachineMemory(total=10**12, available=more))
+    check_together(llama_gguf, SMALL, memory=MachineMemory())
+    with pytest.raises(ModelError, match=r"Several answers at once need .* of memory more, and"):
+        check_together(llama_gguf, SMALL, memory=MachineMemory(total=10**12, available=more - 1))
 
 
 # -- graphics cards ----------------------------------------------------------------------

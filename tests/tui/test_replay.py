@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 
 from tests.conftest import workers
 from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
+from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.recording import read_recording
 from urial_tui.engine.client.replay import Replay
@@ -87,6 +88,32 @@ async def test_the_application_does_again_what_its_user_did(
         await type_text(pilot, "three?")
         await pilot.press("enter")
         await wait_until(pilot, lambda: "Leave the replay" in screen_text(pilot))
+
+
+async def test_several_answers_are_written_again(
+    opened: Opened, llama_gguf: Path, home: Path, monkeypatch: pytest.MonkeyPatch, store: Store
+) -> None:
+    monkeypatch.setenv("URIAL_RECORD", str(home / "recordings"))
+    async with opened(
+        engine_factory=Engine,
+        find_model=lambda name, progress: Found(path=llama_gguf),
+        preamble=find_preamble("urial-k1"),
+        settings=SETTINGS,
+    ) as pilot:
+        await type_text(pilot, "one?")
+        await pilot.press("alt+a")
+        await wait_until(pilot, lambda: shows(pilot, "‹ 1/3 ›"))
+        await ready(pilot)
+    monkeypatch.delenv("URIAL_RECORD")
+    (file,) = (home / "recordings").iterdir()
+    replay = Replay(read_recording(file), pace=0.0)
+    app = ReplayApp(replay, preamble_of(replay), SETTINGS)
+    async with app.run_test(size=(80, 40), notifications=True) as pilot:
+        await wait_until(pilot, lambda: shows(pilot, "The recording ends here"))
+        path = app.chat.conversation.path
+        seen = [turn.text for turn in app.chat.conversation.tree.children(path[0].id)]
+    (listed,) = store.conversations()
+    assert seen == [turn.text for turn in store.turns(listed.id)[1:]]
 
 
 def test_a_session_is_printed_as_json(session: tuple[Path, list[str]]) -> None:

@@ -13,6 +13,7 @@ from tests.scripted import Gate, ScriptedEngine, answer, delta, prefill
 from tests.tui.conftest import raising, shows, status, type_text, wait_until
 from urial_tui.engine.wire.protocol import LoadProgress
 from urial_tui.errors import EngineDied, ModelError
+from urial_tui.settings import SamplingSettings, Settings
 from urial_tui.tui.app import UrialApp
 from urial_tui.tui.widgets.prompt import Prompt
 
@@ -187,3 +188,25 @@ def test_commands(looks: Looks, size: tuple[int, int]) -> None:
         await wait_until(pilot, lambda: not shows(pilot, "Answer again"))
 
     assert looks(size, prepare)
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["written", "over"])
+def test_several(looks: Looks, engine: ScriptedEngine, size: tuple[int, int], over: bool) -> None:
+    texts = ("Hello! It is read line by line.", ANSWER[:180], ANSWER[40:])
+    gate = Gate()
+    engine.enqueue(*(delta(text, sample=n) for n, text in enumerate(texts)), gate)
+    drawn = Settings(sampling=SamplingSettings(temperature=0.8, seed=7))
+
+    async def prepare(pilot: Pilot[None]) -> None:
+        await ready(pilot)
+        await type_text(pilot, "How do I read a file?")
+        await pilot.press("alt+a")
+        await wait_until(pilot, gate.reached.is_set)
+        await wait_until(pilot, lambda: shows(pilot, "if you want to know"))
+        if over:
+            gate.open()
+            await wait_until(pilot, lambda: shows(pilot, "‹ 1/3 ›"))
+            await pilot.press("down")
+            await wait_until(pilot, lambda: shows(pilot, "▸ 2"))
+
+    assert looks(size, prepare, settings=drawn)

@@ -176,6 +176,20 @@ class TestChoosing:
 
 
 class TestWriting:
+    async def test_several_answers_at_once_have_none(
+        self, opened: Opened, engine: ScriptedEngine
+    ) -> None:
+        async with opened(**opening()) as pilot:
+            await turn_on(pilot)
+            await converse(pilot, engine)
+            engine.enqueue(*(delta(TEXT, sample=number) for number in range(3)))
+            await pilot.press("alt+a")
+            await wait_until(pilot, lambda: shows(pilot, "written together have no x-ray"))
+            await wait_until(pilot, lambda: shows(pilot, "‹ 2/4 ›"))
+            assert engine.requests[-1].watch is None
+            await converse(pilot, engine)
+            assert engine.requests[-1].watch is not None
+
     async def test_the_answer_colours_itself_while_it_is_written(
         self, opened: Opened, engine: ScriptedEngine
     ) -> None:

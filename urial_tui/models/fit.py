@@ -90,6 +90,32 @@ def need_of(path: Path, options: EngineOptions, purpose: Purpose = "chat") -> Me
     return memory_need(path, check_gguf(path), options, purpose)
 
 
+def check_together(
+    path: Path, options: EngineOptions, *, memory: MachineMemory | None = None
+) -> None:
+    """Refuse to write answers together with a loaded model where their context has no room.
+
+    Args:
+        path: The file of the model that is loaded.
+        options: How it was loaded; graphics cards are not counted.
+        memory: What the machine has, where that is not to be asked.
+
+    Raises:
+        ModelError: More memory is needed than is free, or the file is no model.
+    """
+    memory = memory or memory_now()
+    options = msgspec.structs.replace(options, gpu_layers=0)
+    loaded = need_of(path, options, "chat").buffers
+    more = need_of(path, options, "together").buffers - loaded
+    free = memory.available if memory.available is not None else memory.total
+    if free is not None and more > free:
+        raise ModelError(
+            f"Several answers at once need {wording.size(more)} of memory more, and "
+            f"{wording.size(free)} are free.",
+            "Close other programs, or set a smaller engine.context.",
+        )
+
+
 def check_fit(
     path: Path,
     options: EngineOptions,

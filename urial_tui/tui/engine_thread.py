@@ -56,6 +56,7 @@ from urial_tui.tui.messages import (
     PreamblePinned,
     Reading,
     RoomLeft,
+    SampleEnded,
     SwitchFailed,
     TokensTraced,
     TraceEnded,
@@ -121,18 +122,27 @@ class EngineThread(JobThread[ChatEngine]):
         sampling: Sampling | None,
         max_tokens: int,
         prefix: Turn = (),
+        samples: int = 1,
     ) -> None:
-        """Answer the last question of a conversation, from `prefix` on."""
+        """Answer the last question of a conversation, from `prefix` on; `samples` times at once.
+
+        Several answers can't be read along.
+        """
         # Each answer has its own: one that is stopped stays so when the next is given.
         stopped = self._stopped = threading.Event()
 
         def start(engine: ChatEngine) -> Generator[Event, None, None]:
+            reader = self._along.reader(engine, conversation.path[-1].id)
+            if reader is not None and samples > 1:
+                reader = None
+                self._tell(EngineNotice("Answers that are written together have no x-ray."))
             return conversation.answer(
                 engine,
                 sampling=sampling,
                 max_tokens=max_tokens,
                 prefix=prefix,
-                reader=self._along.reader(engine, conversation.path[-1].id),
+                reader=reader,
+                samples=samples,
             )
 
         self._give(lambda engine: self._answer(engine, conversation, start, stopped))
@@ -335,6 +345,7 @@ class EngineThread(JobThread[ChatEngine]):
         stopped: threading.Event,
     ) -> None:
         first = 0.0
+        written: dict[int, int] = {}
         cancelled = False
         for event in events:
             if stopped.is_set() and not cancelled:
@@ -345,16 +356,20 @@ class EngineThread(JobThread[ChatEngine]):
                 self._tell(AnswerStarted(question, event.used, event.reused))
             elif isinstance(event, TextDelta):
                 now = self._clock()
-                if event.generated:
+                written[event.sample] = event.generated
+                total = sum(written.values())
+                if total:
                     first = first or now
-                rate = (event.generated - 1) / (now - first) if now > first > 0 else 0.0
-                self._tell(AnswerGrew(question, event.text, event.generated, rate))
+                rate = (total - 1) / (now - first) if now > first > 0 else 0.0
+                self._tell(AnswerGrew(question, event.text, event.generated, rate, event.sample))
             elif isinstance(event, Shifts):
                 self._tell(ShiftsTold(question, event))
             elif isinstance(event, TurnsDropped):
                 self._tell(TurnsLeft(question, event.turns))
             elif isinstance(event, Finished):
-                self._tell(RoomLeft(question, event.room))
+                self._tell(SampleEnded(question, event.sample))
+                if event.sample == 0:
+                    self._tell(RoomLeft(question, event.room))
             else:
                 self._pass_on(event)
 

@@ -89,14 +89,29 @@ class AnswerStarted(EngineMessage):
 
 
 class AnswerGrew(EngineMessage):
-    """More text; `generated` tokens so far, at `rate` tokens per second (0: not known yet)."""
+    """More text; `generated` tokens so far, at `rate` tokens per second (0: not known yet).
 
-    def __init__(self, question_id: int, text: str, generated: int, rate: float) -> None:
+    `sample`: which of several answers that are written side by side, all of which the rate counts.
+    """
+
+    def __init__(
+        self, question_id: int, text: str, generated: int, rate: float, sample: int = 0
+    ) -> None:
         super().__init__()
         self.question_id = question_id
         self.text = text
         self.generated = generated
         self.rate = rate
+        self.sample = sample
+
+
+class SampleEnded(EngineMessage):
+    """One of several answers that are written side by side is over: its number, from 0."""
+
+    def __init__(self, question_id: int, sample: int) -> None:
+        super().__init__()
+        self.question_id = question_id
+        self.sample = sample
 
 
 class AnswerEnded(EngineMessage):

@@ -87,7 +87,10 @@ class ReplayApp(UrialApp):
             elif isinstance(command, Generate):
                 await self._turn_of_user(exchange)
                 question = question_of(command.turns, self._preamble)
-                self.chat.query_one(Prompt).post_message(Prompt.Submitted(question))
+                if command.samples > 1:
+                    self.chat.ask_several(question, command.samples)
+                else:
+                    self.chat.query_one(Prompt).post_message(Prompt.Submitted(question))
             else:
                 continue
             while self._replay.played <= number:

@@ -137,13 +137,21 @@ class AnsweringScreen(EngineScreen):
             self.notify(f"One answer at a time; {stop} stops this one.", markup=False)
         return self._asking is not None
 
-    def _ask(self, text: str, add: Callable[[str], TurnRecord] | None = None) -> None:
+    def _ask(
+        self,
+        text: str,
+        add: Callable[[str], TurnRecord] | None = None,
+        start: Start | None = None,
+    ) -> None:
         if not self.refuse_while_busy():
             self._asking = 0
-            self._store_question(text, add or self.conversation.add_question)
+            start = start or Start(sampling(self.settings))
+            self._store_question(text, add or self.conversation.add_question, start)
 
     @work(exclusive=True, group="ask")
-    async def _store_question(self, text: str, add: Callable[[str], TurnRecord]) -> None:
+    async def _store_question(
+        self, text: str, add: Callable[[str], TurnRecord], start: Start
+    ) -> None:
         """Store the question, show it, and have it answered as soon as the engine is ready."""
         conversation = self.conversation
         try:
@@ -160,7 +168,7 @@ class AnsweringScreen(EngineScreen):
         self._stop_editing()
         prompt.earlier = [question.text, *(old for old in prompt.earlier if old != question.text)]
         self.query_one(HeaderLine).title_text = conversation.record.title
-        await self._answer_leaf(Start(sampling(self.settings)))
+        await self._answer_leaf(start)
 
     async def _answer_leaf(self, start: Start) -> None:
         """Show the path, which ends with a question, and have that answered."""
@@ -182,7 +190,11 @@ class AnsweringScreen(EngineScreen):
         self._doing = start.doing
         self.show_status(state="reading")
         self.engine.answer(
-            self.conversation, start.sampling, self.settings.chat.max_tokens, start.prefix
+            self.conversation,
+            start.sampling,
+            self.settings.chat.max_tokens,
+            start.prefix,
+            start.samples,
         )
 
     def action_stop(self) -> None:
@@ -195,10 +207,7 @@ class AnsweringScreen(EngineScreen):
             self.show_status(state="stopping")
             self.engine.interrupt()
         elif self._waiting is not None:
-            self._waiting = None
-            view, self._answer, self._asking = self._answer, None, None
-            if view is not None:
-                view.say("■ not answered")
+            self.give_up_waiting()
         elif self._asking is not None:
             self.show_status(state="stopping")
             self.engine.stop()
@@ -206,6 +215,13 @@ class AnsweringScreen(EngineScreen):
             self._stop_editing()
         else:
             self.query_one(Prompt).focus()
+
+    def give_up_waiting(self) -> None:
+        """Leave the question unanswered that waits."""
+        self._waiting = None
+        view, self._answer, self._asking = self._answer, None, None
+        if view is not None:
+            view.say("■ not answered")
 
     # -- the tree -------------------------------------------------------------------
 
@@ -227,9 +243,9 @@ class AnsweringScreen(EngineScreen):
         chosen = self.another_sampling() if again else sampling(self.settings)
         self._answer_again(question, Start(chosen))
 
-    def another_sampling(self) -> Sampling:
-        """How another answer is chosen: by chance, for a greedy one would be the same again."""
-        chosen, why = by_chance(sampling(self.settings))
+    def another_sampling(self, samples: int = 1) -> Sampling:
+        """How another answer is chosen, or several are: by chance, for greedy ones are the same."""
+        chosen, why = by_chance(sampling(self.settings), samples)
         if why:
             self.notify(why, markup=False)
         return chosen
@@ -369,10 +385,15 @@ class AnsweringScreen(EngineScreen):
     def show_growth(self, event: AnswerGrew) -> None:
         """More of the answer."""
         if event.question_id == self._asking and self._answer is not None:
-            self._answer.write(event.text)
+            self.write(event)
             self._growth = event
             if self._counting is None:
                 self._count()
+
+    def write(self, event: AnswerGrew) -> None:
+        """Show what was written."""
+        if self._answer is not None:
+            self._answer.write(event.text)
 
     def _count(self) -> None:
         """Tell how much is written, and not again before `COUNT_EVERY`."""
@@ -392,9 +413,13 @@ class AnsweringScreen(EngineScreen):
         if answer is not None and answer.timings.used:
             self.show_status(used=answer.timings.used, rate=answer.timings.decode_tokens_per_s)
         self._give_back_refused(answer)
+        await self.when_answered(answer)
         if self.ready:
             stopped = answer is not None and answer.stop_reason == "cancelled"
             self.show_status(state="stopped" if stopped else "ready")
+
+    async def when_answered(self, answer: TurnRecord | None) -> None:
+        """What a screen does once an answer is shown to its end; None: it never started."""
 
     def _give_back_refused(self, answer: TurnRecord | None) -> None:
         """A question that the engine refused comes back into the prompt, to be changed."""

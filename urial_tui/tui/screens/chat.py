@@ -25,6 +25,7 @@ from urial_tui.tui.chat_engine import FindModel
 from urial_tui.tui.messages import CompareRequested, SidesRequested
 from urial_tui.tui.screens.drafting_screen import DraftingScreen
 from urial_tui.tui.screens.engine_screen import MakeEngineThread
+from urial_tui.tui.screens.several_screen import SeveralScreen
 from urial_tui.tui.screens.switching_screen import SwitchingScreen
 from urial_tui.tui.screens.xray_screen import ListModels, XrayScreen
 from urial_tui.tui.widgets.banner import Banner
@@ -38,7 +39,7 @@ MakeFirstRun = Callable[[UrialError, EngineOptions], Screen[str | None]]
 """Makes the screen that ends with the model to use, from why there is none."""
 
 
-class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen):
+class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
     """The first screen.
 
     Args:

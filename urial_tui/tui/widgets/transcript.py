@@ -84,6 +84,12 @@ class Transcript(VerticalScroll):
         Binding("home", "first", "First question", id="transcript.first"),
         Binding("end", "newest", "Newest answer, and follow it", id="transcript.newest"),
         Binding("r", "screen.regenerate", "Answer again", id="transcript.regenerate"),
+        Binding(
+            "a",
+            "screen.several",
+            "Three answers at once",
+            id="transcript.several",
+        ),
         Binding("e", "screen.edit", "Edit the turn", id="transcript.edit"),
         Binding("g", "screen.go_on", "Go on with the answer", id="transcript.go_on"),
         Binding("u", "screen.undo", "Undo", id="transcript.undo"),

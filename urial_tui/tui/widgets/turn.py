@@ -148,8 +148,8 @@ def sibling_mark(place: Place) -> Content:
     ).stylize_before("$quiet")
 
 
-def ending(answer: TurnRecord) -> Content:
-    """The line under an answer: how it ended where that is worth knowing, and what it cost."""
+def how_it_ended(answer: TurnRecord) -> Content:
+    """A sign and words, where that is worth knowing."""
     match answer.stop_reason:
         case "cancelled":
             mark, style = "■ stopped", "$warning"
@@ -165,6 +165,12 @@ def ending(answer: TurnRecord) -> Content:
             mark, style = "✎ edited by you", "$quiet"
         case _:
             mark, style = "", "$quiet"
+    return Content.styled(mark, f"bold {style}")
+
+
+def ending(answer: TurnRecord) -> Content:
+    """The line under an answer: how it ended where that is worth knowing, and what it cost."""
+    mark = how_it_ended(answer)
     cost = []
     if answer.generated:
         cost.append(amount(answer.generated, "token"))
@@ -175,7 +181,7 @@ def ending(answer: TurnRecord) -> Content:
     if answer.stop_reason == "eos" and answer.stopped_by:
         cost.append(f"ended by {sanitize_line(answer.stopped_by)}")
     return Content.assemble(
-        (mark, f"bold {style}"),
+        mark,
         "  " if mark and cost else "",
         (" · ".join(cost), "$quiet"),
     )

@@ -137,7 +137,9 @@ def test_one_that_is_cancelled_leaves_and_the_others_do_not_change(wire: Wire) -
     for number, (one, other) in enumerate(zip(expected, answers, strict=True)):
         if number == 5:
             done = finished(other)
-            assert finished(one).text.startswith(done.text)
+            assert finished(one).ids[: len(done.ids)] == done.ids
+            # It may have been cut within a character.
+            assert finished(one).text.startswith(done.text.rstrip("\ufffd"))
             assert done.stop_reason in ("cancelled", "length")
         else:
             assert finished(one).ids == finished(other).ids

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from urial_tui.engine.wire.protocol import (
     Command,
-    Event,
     Generate,
     Loaded,
     LoadModel,
@@ -28,7 +26,7 @@ from urial_tui.engine.wire.protocol import (
     VocabularyRead,
 )
 from urial_tui.engine.worker.content import Contents
-from urial_tui.engine.worker.steps import Steps
+from urial_tui.engine.worker.steps import Emit, Steps
 from urial_tui.errors import EngineError
 
 if TYPE_CHECKING:
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
     from urial_tui.engine.native.llama import Model
     from urial_tui.engine.worker.loaded import LoadedModel
     from urial_tui.engine.worker.pool import Pool
-
-Emit = Callable[[Event], None]
 
 
 class Commands:

@@ -25,12 +25,10 @@ import numpy as np
 from urial_tui.engine.native.context import Aborted, Context
 from urial_tui.engine.wire.limits import FORCED_BATCH
 from urial_tui.engine.wire.protocol import (
-    Event,
     PrefillProgress,
     Score,
     Scored,
     TokenSegment,
-    Turn,
 )
 from urial_tui.engine.wire.scores import Floats, PositionScores, SideScores
 from urial_tui.engine.worker.batch_threads import BatchThreads
@@ -38,10 +36,8 @@ from urial_tui.engine.worker.forced_batches import Cuts, cut_text
 from urial_tui.engine.worker.loaded import LoadedModel
 from urial_tui.engine.worker.scoring import PairScorer, SideScorer
 from urial_tui.engine.worker.spill import SpillReader, SpillWriter
-from urial_tui.engine.worker.steps import Steps
+from urial_tui.engine.worker.steps import Emit, Steps
 from urial_tui.errors import EngineError
-
-Emit = Callable[[Event], None]
 
 
 class _Side(NamedTuple):
@@ -61,11 +57,15 @@ def score(
         Aborted: The abort flag was set.
     """
     started = time.perf_counter()
-    sides = [_Side(main, _context_ids(main, request.context))]
+    sides = [_Side(main, tuple(main.preamble_ids(request.context)))]
     if not (request.alone or request.spill or request.against):
         if second is None:
             raise EngineError("There is no second model to compare with.", "Load one first.")
-        ids = sides[0].context if request.same_ids else _context_ids(second, request.second_context)
+        ids = (
+            sides[0].context
+            if request.same_ids
+            else tuple(second.preamble_ids(request.second_context))
+        )
         sides.append(_Side(second, ids))
     answer = _answer_ids(main, request)
     # Without BOS and context the first token follows nothing: no model says anything of it.
@@ -304,11 +304,6 @@ def _evaluated(
         yield context.all_logits()[:rows]
         position += length
         silent = 0
-
-
-def _context_ids(loaded: LoadedModel, turn: Turn) -> tuple[int, ...]:
-    segments = loaded.tokenize(turn, start=True)
-    return (*loaded.model.vocab.bos, *(token for segment in segments for token in segment))
 
 
 def _answer_ids(main: LoadedModel, request: Score) -> tuple[int, ...]:

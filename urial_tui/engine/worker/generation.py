@@ -22,11 +22,11 @@ from urial_tui.engine.wire.protocol import (
     TurnsDropped,
 )
 from urial_tui.engine.worker.kv import Branch, answer_room, fit_turns, runs
-from urial_tui.engine.worker.loaded import LoadedModel
+from urial_tui.engine.worker.loaded import LoadedModel, joined
 from urial_tui.engine.worker.sampling import NotFinite
-from urial_tui.engine.worker.steps import Steps
+from urial_tui.engine.worker.steps import Emit, Steps
 from urial_tui.engine.worker.watching import SecondSide, Watcher
-from urial_tui.engine.worker.writing import Emit, Writing
+from urial_tui.engine.worker.writing import Writing
 from urial_tui.errors import EngineError
 
 
@@ -290,11 +290,6 @@ def _append(
         branch, _ = yield from _read(loaded, request_id, prompt, rest, emit)
     watcher.drop()
     return branch
-
-
-def joined(segments: Sequence[Sequence[int]]) -> list[int]:
-    """The ids of all segments, one after another."""
-    return [token for segment in segments for token in segment]
 
 
 def stop_if_asked(loaded: LoadedModel) -> None:

@@ -166,8 +166,7 @@ class LoadedModel:
 
     def preamble_ids(self, preamble: Turn) -> list[int]:
         """BOS, where the vocabulary wants it, and the ids of the preamble's segments."""
-        segments = self.tokenize(preamble, start=True)
-        return [*self.model.vocab.bos, *(token for segment in segments for token in segment)]
+        return [*self.model.vocab.bos, *joined(self.tokenize(preamble, start=True))]
 
     def pin(self, preamble: Turn, progress: Callable[[int, int], None]) -> Steps[PreambleSource]:
         """Make the preamble (BOS and its segments) the pinned one; `progress(done, total)`.
@@ -431,6 +430,11 @@ class LoadedModel:
             library=library,
             devices=llama.devices(),
         )
+
+
+def joined(segments: Sequence[Sequence[int]]) -> list[int]:
+    """The ids of all segments, one after another."""
+    return [token for segment in segments for token in segment]
 
 
 def check_preamble(tokens: Sequence[int], n_ctx: int) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
@@ -23,7 +23,6 @@ from urial_tui.engine.native.batch import DecodeError, Part
 from urial_tui.engine.native.context import Aborted, Context, NoSlot
 from urial_tui.engine.wire.limits import POOL_PREFIXES
 from urial_tui.engine.wire.protocol import (
-    Event,
     Failed,
     Generate,
     PreambleReady,
@@ -35,18 +34,16 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.engine.wire.scores import Floats
 from urial_tui.engine.worker.generation import (
     drop_turns,
-    joined,
     not_a_number,
     prompt_lengths,
 )
-from urial_tui.engine.worker.loaded import LoadedModel, check_preamble
+from urial_tui.engine.worker.loaded import LoadedModel, check_preamble, joined
 from urial_tui.engine.worker.prefixes import Prefix, Prefixes
 from urial_tui.engine.worker.sampling import NotFinite
 from urial_tui.engine.worker.sequence import Sequence
+from urial_tui.engine.worker.steps import Emit
 from urial_tui.engine.worker.writing import Writing
 from urial_tui.errors import EngineError
-
-Emit = Callable[[Event], None]
 
 
 class _Task:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from urial_tui.engine.native.batch import DecodeError
@@ -18,7 +17,6 @@ from urial_tui.engine.native.llama import LoadCancelled
 from urial_tui.engine.wire.protocol import (
     Cancel,
     Command,
-    Event,
     Failed,
     Generate,
     LoadModel,
@@ -27,7 +25,7 @@ from urial_tui.engine.wire.protocol import (
 )
 from urial_tui.engine.worker.commands import Commands
 from urial_tui.engine.worker.inbox import Inbox
-from urial_tui.engine.worker.steps import Steps
+from urial_tui.engine.worker.steps import Emit, Steps
 from urial_tui.errors import EngineError
 
 if TYPE_CHECKING:
@@ -45,7 +43,7 @@ class Scheduler:
         emit: Takes the events of those that fail.
     """
 
-    def __init__(self, inbox: Inbox, commands: Commands, emit: Callable[[Event], None]) -> None:
+    def __init__(self, inbox: Inbox, commands: Commands, emit: Emit) -> None:
         self._inbox = inbox
         self._commands = commands
         self._emit = emit

@@ -6,13 +6,19 @@ scheduler takes the steps of several in turn.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TypeVar
+
+from urial_tui.engine.wire.protocol import Event
 
 T = TypeVar("T")
 
 Steps = Generator[None, None, T]
 """Yields in front of each evaluation of a batch; returns a result."""
+
+
+Emit = Callable[[Event], None]
+"""Takes the events that tell how the work goes."""
 
 
 def complete(steps: Steps[T]) -> T:

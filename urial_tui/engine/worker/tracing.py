@@ -8,7 +8,7 @@ looked at while the last are read, and no logits pile up.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,25 +16,21 @@ from urial_tui.engine.native.context import NoSlot
 from urial_tui.engine.native.llama import Vocab
 from urial_tui.engine.wire.protocol import (
     Alternative,
-    Event,
     Piece,
     PrefillProgress,
     Trace,
     Traced,
     TracedToken,
     TracedTokens,
-    Turn,
 )
 from urial_tui.engine.wire.scores import Floats
 from urial_tui.engine.worker.chain_trace import ChainTrace
 from urial_tui.engine.worker.generation import pin, stop_if_asked
 from urial_tui.engine.worker.kv import Branch, runs
-from urial_tui.engine.worker.loaded import LoadedModel
+from urial_tui.engine.worker.loaded import LoadedModel, joined
 from urial_tui.engine.worker.scoring import SideScorer
-from urial_tui.engine.worker.steps import Steps
+from urial_tui.engine.worker.steps import Emit, Steps
 from urial_tui.errors import EngineError
-
-Emit = Callable[[Event], None]
 
 
 def trace(loaded: LoadedModel, request: Trace, emit: Emit) -> Steps[Traced]:
@@ -46,7 +42,7 @@ def trace(loaded: LoadedModel, request: Trace, emit: Emit) -> Steps[Traced]:
     """
     started = time.perf_counter()
     yield from pin(loaded, request.id, request.preamble, emit)
-    answer = _flat(loaded, request.answer)
+    answer = joined(loaded.tokenize(request.answer))
     if not answer:
         raise EngineError("There is no text in this answer.", "Choose another one.")
     turns, left_out = _turns(loaded, request, len(answer))
@@ -136,10 +132,7 @@ def _piece(vocab: Vocab, token: int) -> Piece:
 def _turns(loaded: LoadedModel, request: Trace, room: int) -> tuple[list[list[int]], int]:
     """The ids of the turns in front of the answer, and how many were left out for its `room`."""
     pinned = loaded.cache.pinned
-    turns = [
-        [token for segment in turn for token in segment]
-        for turn in loaded.tokenize_turns(request.turns, pinned)
-    ]
+    turns = [joined(turn) for turn in loaded.tokenize_turns(request.turns, pinned)]
     n_ctx = loaded.context.n_ctx
     # The last token of the answer is not evaluated.
     length = len(pinned) + sum(map(len, turns)) + room - 1
@@ -152,10 +145,6 @@ def _turns(loaded: LoadedModel, request: Trace, room: int) -> tuple[list[list[in
     if not (turns and turns[-1]):
         raise EngineError("Nothing stands in front of this answer.", "Choose another one.")
     return turns[left_out:], left_out
-
-
-def _flat(loaded: LoadedModel, turn: Turn) -> list[int]:
-    return [token for segment in loaded.tokenize(turn) for token in segment]
 
 
 def _read(

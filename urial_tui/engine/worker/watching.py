@@ -27,7 +27,7 @@ from urial_tui.engine.wire.protocol import (
     Watch,
 )
 from urial_tui.engine.worker.kv import Branch, runs
-from urial_tui.engine.worker.loaded import LoadedModel
+from urial_tui.engine.worker.loaded import LoadedModel, joined
 from urial_tui.engine.worker.scoring import RankScorer
 from urial_tui.engine.worker.steps import complete
 from urial_tui.errors import EngineError
@@ -155,7 +155,7 @@ class SecondSide(Watcher):
         if len(self._watch.turns) < count:
             raise EngineError("The second side was given other turns.")
         turns = [
-            [token for segment in turn for token in segment]
+            joined(turn)
             for turn in self._loaded.tokenize_turns(self._watch.turns, self._loaded.cache.pinned)
         ][len(self._watch.turns) - count :]
         turns[-1] += prefix

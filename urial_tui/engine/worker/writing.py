@@ -7,13 +7,12 @@ together. It knows nothing of contexts: it is given rows, and sends events.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from urial_tui.engine.native.llama import Model
 from urial_tui.engine.wire.protocol import (
-    Event,
     Finished,
     Generate,
     Probabilities,
@@ -23,13 +22,12 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.engine.wire.scores import Floats
 from urial_tui.engine.worker.sampling import Sampler
 from urial_tui.engine.worker.scoring import SideScorer
+from urial_tui.engine.worker.steps import Emit
 from urial_tui.engine.worker.text import AnswerText
 
 EMIT_EVERY = 0.04
 """Seconds between two text events: 25 a second look smooth, and waking the client for every
 token would take time from the cores that compute."""
-
-Emit = Callable[[Event], None]
 
 
 class Writing:

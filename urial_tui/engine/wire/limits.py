@@ -8,7 +8,14 @@ has to get the same answer.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+Purpose = Literal["chat", "together", "watched", "aligned", "base"]
+"""What a model is loaded for: to write answers; to write several together as well; to read them
+along; to be a comparison's aligned side, which writes and is read again; to be its base side, which
+is read."""
 
 MAX_SEQUENCES = 8
 """Sequences of a context: the pinned preamble, the branch, and its checkpoints (see `kv`)."""
@@ -23,7 +30,7 @@ AUTO_CONTEXT = 8192
 """Tokens of context where the settings leave it to us and the model was trained on more."""
 
 WATCHED_BATCH = 96
-"""Most tokens of an answer that the second slot reads at once while it is written.
+"""Most tokens of an answer that another model reads at once while it is written.
 
 A token costs 4.6 ms in batches of 24, 4.1 in 48, 3.8 in 96 and 3.8 in 128 (the demo model and its
 adapter on two cores), and 1 MiB twice for its logits at 262,144 tokens of vocabulary."""
@@ -109,7 +116,7 @@ def pool_size(n_ctx: int, n_batch: int, parallel: int) -> ContextSize:
 
 
 def watched_size(n_ctx: int, n_batch: int) -> ContextSize:
-    """The context of the second slot, which reads answers along."""
+    """The context of a model that reads answers along."""
     return ContextSize(
         n_ctx=n_ctx, n_batch=n_batch, n_outputs=WATCHED_BATCH, n_sequences=MAX_SEQUENCES
     )

@@ -3,8 +3,11 @@
 `Command`s go from the client to the worker, `Event`s back (`frames` says how). Every command
 but `Cancel` and `Shutdown` is answered by any number of progress events and exactly one
 final event (`Loaded`, `Unloaded`, `PreambleReady`, `Tokenized`, `VocabularyRead`, `Scored`,
-`Traced`, `Finished` or `Failed`) that carries its `id`. The worker handles one command at a
-time; `Cancel` is seen at once.
+`Traced`, `Finished` or `Failed`) that carries its `id`. The worker carries them out in their
+order, but for answers that are written together; `Cancel` is seen at once.
+
+A model is known by a number, its handle, that the client chooses when it loads it and never uses
+again. Commands name the `model` that they are for.
 
 Token ids are the history: text is tokenised once, by the worker, and the ids come back
 to be stored. What commands are made of is in `values`, and is named from here.
@@ -16,6 +19,7 @@ from typing import Literal
 
 import msgspec
 
+from urial_tui.engine.wire.limits import Purpose as Purpose
 from urial_tui.engine.wire.shift_class import ShiftClass as ShiftClass
 from urial_tui.engine.wire.shift_class import shift_class as shift_class
 from urial_tui.engine.wire.values import NUMERICS as NUMERICS
@@ -38,14 +42,11 @@ from urial_tui.engine.wire.values import TracedToken as TracedToken
 from urial_tui.engine.wire.values import Turn as Turn
 from urial_tui.engine.wire.values import Watch as Watch
 
-VERSION = 4
+VERSION = 5
 """Raised with every change that an older peer would misread."""
 
 StopReason = Literal["eos", "stop", "length", "cancelled"]
 PreambleSource = Literal["memory", "disk", "computed"]
-Slot = Literal["main", "second"]
-"""Where a model is loaded: `main` answers and is scored, `second` is what it is scored against
-and what reads an answer along while `main` writes it."""
 
 
 # -- commands -----------------------------------------------------------------------
@@ -56,24 +57,26 @@ class _Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
 
 
 class LoadModel(_Command, frozen=True, kw_only=True, tag="load"):
-    """Load a GGUF file (freeing the slot's one before) → LoadProgress*, Loaded.
+    """Load a GGUF file under a new handle → LoadProgress*, Loaded.
 
-    Two slots with the same file share its weights.
+    `purpose`: what for; its contexts are made by that. Two models of the same file share its
+    weights.
     """
 
     id: int
+    model: int
     path: str
-    slot: Slot = "main"
+    purpose: Purpose = "chat"
     adapter: str | None = None
     adapter_scale: float = 1.0
     options: EngineOptions = EngineOptions()
 
 
 class Unload(_Command, frozen=True, kw_only=True, tag="unload"):
-    """Free a slot → Unloaded."""
+    """Free a model → Unloaded, also where it is not loaded any more."""
 
     id: int
-    slot: Slot
+    model: int
 
 
 class PreparePreamble(_Command, frozen=True, kw_only=True, tag="prepare"):
@@ -84,9 +87,9 @@ class PreparePreamble(_Command, frozen=True, kw_only=True, tag="prepare"):
     """
 
     id: int
+    model: int
     preamble: Turn
     turns: tuple[Turn, ...] = ()
-    slot: Slot = "main"
 
 
 class Tokenize(_Command, frozen=True, kw_only=True, tag="tokenize"):
@@ -96,6 +99,7 @@ class Tokenize(_Command, frozen=True, kw_only=True, tag="tokenize"):
     """
 
     id: int
+    model: int
     turns: tuple[Turn, ...]
     start: bool = False
 
@@ -106,8 +110,8 @@ class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
     `turns`: the conversation behind the preamble, oldest first; the last one is open: its
     segments end where the answer starts. `prefix`: what the answer starts with, to be gone on
     from; it is handed out as text of the answer, but does not count as generated.
-    `close`: the text that the format puts after an answer, before the next turn. `watch`: the
-    second slot reads the answer along, and tells what it would have written (`Shifts`).
+    `close`: the text that the format puts after an answer, before the next turn. `watch`:
+    another model reads the answer along, and tells what it would have written (`Shifts`).
     `grammar`: what the answer may consist of, its `prefix` included; where it is complete and the
     grammar allows nothing more, it ends with the reason "eos" and no `end_token`. `logprobs`: for
     each written token its probability, and as many of the likeliest others (`Probabilities`);
@@ -125,6 +129,7 @@ class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
     """
 
     id: int
+    model: int
     preamble: Turn
     turns: tuple[Turn, ...]
     sampling: Sampling = Sampling()
@@ -146,47 +151,79 @@ class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
 
 
 class ReadVocabulary(_Command, frozen=True, kw_only=True, tag="vocabulary"):
-    """Read a slot's vocabulary → VocabularyRead."""
+    """Read a model's vocabulary → VocabularyRead."""
 
     id: int
-    slot: Slot
+    model: int
 
 
-class Score(_Command, frozen=True, kw_only=True, tag="score"):
-    """Force an answer and reduce the distributions at each of its tokens → Scored.
+class ScoreBoth(_Command, frozen=True, kw_only=True, tag="score-both"):
+    """Force an answer on two models, which are read batch by batch → PrefillProgress*, Scored.
 
-    `context` and `second_context` stand in front of the answer on each side (BOS is added
-    where the vocabulary wants one); with `same_ids` the second side gets the first one's ids.
-    `answer`: ids, or text to tokenise. The main side is the aligned one, unless
-    `main_is_base`. `alone`: the side of `slot` only, as `SideScores`. `spill`: the main side only,
-    its rows into this file. `against`: the other side's rows come from such a file; `scored` are
-    the tokens that it is of, if not all of the answer, which is evaluated whole all the same, so
-    that both sides are read in batches of one shape. Where the other side is read by itself,
-    `other_vocab` is its number of tokens, `bare` says that nothing stands in front of its answer,
-    whose first token is then not scored, and `n_ctx` how many tokens it needs room for: both
-    sides need equal contexts. `batch`: positions of a batch, 0 for as many as are fast.
-    `top_k`: length of the top lists. `greedy`: the answer was decoded greedily by the aligned
-    side, one token at a time; where rounding makes another token the most probable one in
-    this evaluation, that one takes its place and the answer ends there, to be decoded on.
+    `context` and `base_context` stand in front of the answer on the `aligned` and the `base` side
+    (BOS is added where the vocabulary wants one); with `same_ids` the base side gets the aligned
+    one's ids. `answer`: ids, or text to tokenise. `top_k`: length of the top lists. `greedy`: the
+    answer was decoded greedily by the aligned side, one token at a time; where rounding makes
+    another token the most probable one in this evaluation, that one takes its place and the answer
+    ends there, to be decoded on. The scores are `PositionScores`.
     """
 
     id: int
+    aligned: int
+    base: int
     context: Turn
     answer: Segment
-    second_context: Turn = ()
+    base_context: Turn = ()
     same_ids: bool = False
-    alone: bool = False
-    slot: Slot = "main"
-    spill: str = ""
-    against: str = ""
-    scored: tuple[int, ...] = ()
-    main_is_base: bool = False
+    greedy: bool = False
+    top_k: int = 10
+
+
+class ScoreSide(_Command, frozen=True, kw_only=True, tag="score-side"):
+    """Force an answer on one model → PrefillProgress*, Scored.
+
+    The scores are `SideScores`; with `rows` there are none: the distributions go into that new
+    file, to be scored with another model's by `ScoreStored`. For that, both models need equal
+    contexts: `n_ctx` is how many tokens the other one needs room for, `other_vocab` how many tokens
+    it knows, and `bare` says that nothing stands in front of its answer, whose first token is then
+    not scored. The rest is as in `ScoreBoth`.
+    """
+
+    id: int
+    model: int
+    context: Turn
+    answer: Segment
+    rows: str = ""
     greedy: bool = False
     bare: bool = False
     other_vocab: int = 0
     n_ctx: int = 0
+    top_k: int = 10
+
+
+class ScoreStored(_Command, frozen=True, kw_only=True, tag="score-stored"):
+    """Force an answer on one model, beside another one's `rows` → PrefillProgress*, Scored.
+
+    `scored`: the tokens that the file is of, if not all of the answer, which is evaluated whole all
+    the same, so that both sides are read in batches of one shape. `model_is_base`: the file holds
+    the aligned side's. `bare`, `n_ctx`: as in `ScoreSide`. `batch`: positions of a batch, 0 for as
+    many as are fast. The scores are `PositionScores`.
+    """
+
+    id: int
+    model: int
+    context: Turn
+    answer: Segment
+    rows: str
+    scored: tuple[int, ...] = ()
+    model_is_base: bool = False
+    bare: bool = False
+    n_ctx: int = 0
     batch: int = 0
     top_k: int = 10
+
+
+Score = ScoreBoth | ScoreSide | ScoreStored
 
 
 class Trace(_Command, frozen=True, kw_only=True, tag="trace"):
@@ -199,6 +236,7 @@ class Trace(_Command, frozen=True, kw_only=True, tag="trace"):
     """
 
     id: int
+    model: int
     preamble: Turn
     turns: tuple[Turn, ...]
     answer: Turn
@@ -223,7 +261,9 @@ Command = (
     | Tokenize
     | Generate
     | ReadVocabulary
-    | Score
+    | ScoreBoth
+    | ScoreSide
+    | ScoreStored
     | Trace
     | Cancel
     | Shutdown
@@ -345,7 +385,7 @@ class Probabilities(_Event, frozen=True, kw_only=True, tag="probabilities"):
 
 
 class Shifts(_Event, frozen=True, kw_only=True, tag="shifts"):
-    """What the second slot says of the next written tokens, the answer's `prefix` left out.
+    """What the model that reads along says of the next written tokens, the answer's `prefix` left out.
 
     `ranks`: 1 + number of tokens that it finds more probable; 0 where its vocabulary lacks the
     token, and nothing follows. `probabilities`: of the written tokens. `start`, `ends`: where
@@ -405,18 +445,19 @@ class VocabularyRead(_Event, frozen=True, kw_only=True, tag="vocabulary-read"):
 
 
 class Scored(_Event, frozen=True, kw_only=True, tag="scored"):
-    """Final event of Score.
+    """Final event of ScoreBoth, ScoreSide and ScoreStored.
 
-    `scores`: `PositionScores` (or `SideScores`) as bytes, one row for each of `ids`; empty
-    for a spill. `unscored`: how many tokens of the answer came before the first row: 1 where
+    `scores`: `PositionScores` (or `SideScores`) as bytes, one row for each of `ids`; empty where
+    the rows went into a file. `context`, `base_context`: the ids in front of the answer, the latter
+    of ScoreBoth alone. `unscored`: how many tokens of the answer came before the first row: 1 where
     nothing at all stood in front of it. `replaced`: the last of `ids` is not the one that was
-    asked for (see `Score.greedy`).
+    asked for (see `ScoreBoth.greedy`).
     """
 
     id: int
     scores: bytes
     context: tuple[int, ...]
-    second_context: tuple[int, ...]
+    base_context: tuple[int, ...] = ()
     ids: tuple[int, ...]
     unscored: int = 0
     replaced: bool = False

@@ -70,12 +70,14 @@ class Grammar(Value, frozen=True, kw_only=True):
 
 
 class Watch(Value, frozen=True, kw_only=True):
-    """What the second slot is shown while it reads an answer along.
+    """What another model is shown while it reads an answer along.
 
-    `turns`: the same turns as in `Generate.turns`, one for one, behind a preamble of its own.
-    `same_ids`: it is shown the ids of the main side, and neither of these.
+    `model`: its handle. `turns`: the same turns as in `Generate.turns`, one for one, behind a
+    preamble of its own. `same_ids`: it is shown the ids that the writing model is shown, and
+    neither of these.
     """
 
+    model: int
     preamble: Turn = ()
     turns: tuple[Turn, ...] = ()
     same_ids: bool = False

@@ -20,9 +20,10 @@ from urial_tui.engine.wire.protocol import (
     PreambleReady,
     PrefillProgress,
     PreparePreamble,
-    Score,
+    ScoreBoth,
     Scored,
-    Slot,
+    ScoreSide,
+    ScoreStored,
     TextDelta,
     Trace,
     Traced,
@@ -30,25 +31,25 @@ from urial_tui.engine.wire.protocol import (
 )
 from urial_tui.sanitize import sanitize_line
 
-_EVALUATIONS = (PreparePreamble, Generate, Score, Trace)
+_EVALUATIONS = (PreparePreamble, Generate, ScoreBoth, ScoreSide, ScoreStored, Trace)
 
 
 class Loads:
     """The loads of one engine's workers, as they are told."""
 
     def __init__(self) -> None:
-        self._untried: dict[Slot, LoadModel] = {}
-        """Loaded, and nothing evaluated yet."""
+        self._untried: dict[int, LoadModel] = {}
+        """Loaded, and nothing evaluated yet; by their handles."""
         self._fatal: set[bytes] = set()
 
     def saw(self, command: Command, event: Event) -> None:
         """Learn from an event that answers a command."""
         if isinstance(command, LoadModel) and isinstance(event, Loaded):
-            self._untried[command.slot] = command
+            self._untried[command.model] = command
         elif _has_evaluated(event):
             self._untried.clear()
         elif isinstance(command, Unload):
-            self._untried.pop(command.slot, None)
+            self._untried.pop(command.model, None)
 
     def ended(self, command: Command | None, silent_for: float = 0.0) -> Moment:
         """The moment at which a worker ended, while it carried out `command`; it is remembered."""
@@ -57,9 +58,7 @@ class Loads:
         if isinstance(command, LoadModel):
             load = command
         elif isinstance(command, _EVALUATIONS):
-            load = untried.get(getattr(command, "slot", "main")) or next(
-                iter(untried.values()), None
-            )
+            load = untried.get(getattr(command, "model", 0)) or next(iter(untried.values()), None)
         if load is None:
             return Moment(silent_for=silent_for)
         key = _key(load)

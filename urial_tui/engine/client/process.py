@@ -1,7 +1,8 @@
 """The worker's process as its client has it: a line to it, a log behind it, and one end.
 
 A `WorkerProcess` is started when it is made. Whoever made it reaps it: until then it keeps
-its pipes and, once it has ended, its entry in the system's table.
+its pipes and, once it has ended, its entry in the system's table. One thread writes to it and
+one reads; any may kill it.
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from urial_tui.engine.client.death import Moment, explained_death
-from urial_tui.engine.wire.frames import FrameReader, write_frame
+from urial_tui.engine.wire.frames import read_frame, write_frame
 from urial_tui.engine.wire.protocol import Command
 from urial_tui.engine.wire.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, EngineError
@@ -25,8 +25,6 @@ EXIT_TIMEOUT = 3.0
 
 class Process(Protocol):
     """What the client needs of the other end of its line; see `WorkerProcess`."""
-
-    ended: bool
 
     @property
     def alive(self) -> bool:
@@ -39,19 +37,19 @@ class Process(Protocol):
         ...
 
     def write(self, command: Command) -> None:
-        """Send a command."""
+        """Send a command; in the writing thread."""
         ...
 
-    def read(self, timeout: float) -> bytes | None:
-        """The next event's frame, None at the end; TimeoutError after so many seconds."""
+    def read(self) -> bytes | None:
+        """The next event's frame, once it comes; None at the end. In the reading thread."""
         ...
 
-    def finish(self) -> None:
-        """Have it end by itself."""
+    def hang_up(self) -> None:
+        """Close the line of commands, so that it ends by itself; in the writing thread."""
         ...
 
     def kill(self) -> None:
-        """End it at once."""
+        """End it at once; any thread."""
         ...
 
     def reap(self) -> None:
@@ -63,8 +61,8 @@ class Process(Protocol):
         ...
 
 
-Launch = Callable[[Sequence[str], WorkerLog, Callable[[], None]], Process]
-"""(command line, log, what to call at its end) to a running worker."""
+Launch = Callable[[Sequence[str], WorkerLog], Process]
+"""(command line, log) to a running worker."""
 
 
 class WorkerProcess:
@@ -73,51 +71,29 @@ class WorkerProcess:
     Args:
         command: Its command line.
         log: Where its output goes.
-        on_end: Called in a thread of its own as soon as the process has ended, however and
-            whenever that is; `ended` is set by then.
 
     Raises:
         EngineError: It can't be started.
     """
 
-    def __init__(self, command: Sequence[str], log: WorkerLog, on_end: Callable[[], None]) -> None:
-        self.ended = False
+    def __init__(self, command: Sequence[str], log: WorkerLog) -> None:
         self._log = log
-        self._frames = FrameReader()
         environment = os.environ | {
             # An abort in native code would start a debugger and print to the terminal.
             "GGML_NO_BACKTRACE": "1",
             "PYTHONUNBUFFERED": "1",
         }
-        # The worker holds the other end, unused, for as long as it lives: reading it waits for
-        # the end of the process without reaping it and without touching the line.
-        with contextlib.ExitStack() as undo, _explained():
-            life, held = os.pipe()
-            undo.callback(os.close, life)
-            try:
-                with log.open() as output:
-                    self._process = subprocess.Popen(
-                        command,
-                        stdin=subprocess.PIPE,
-                        stdout=subprocess.PIPE,
-                        stderr=output,
-                        bufsize=0,
-                        env=environment,
-                        # Ctrl-C in the terminal is the client's to handle.
-                        start_new_session=True,
-                        pass_fds=(held,),
-                    )
-            finally:
-                os.close(held)
-            undo.pop_all()
-
-        def watch() -> None:
-            with os.fdopen(life, "rb", buffering=0) as pipe:
-                pipe.read(1)
-            self.ended = True
-            on_end()
-
-        threading.Thread(target=watch, name="worker-watch", daemon=True).start()
+        with _explained(), log.open() as output:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                bufsize=0,
+                env=environment,
+                # Ctrl-C in the terminal is the client's to handle.
+                start_new_session=True,
+            )
 
     @property
     def alive(self) -> bool:
@@ -132,38 +108,31 @@ class WorkerProcess:
     # -- the line -------------------------------------------------------------------
 
     def write(self, command: Command) -> None:
-        """Send a command; one thread at a time.
+        """Send a command.
 
         Raises:
             OSError: The worker has closed its end.
-            ValueError: `reap` has closed this end.
         """
         assert self._process.stdin is not None
         self._log.mark()
         write_frame(self._process.stdin.fileno(), command)
 
-    def read(self, timeout: float) -> bytes | None:
+    def read(self) -> bytes | None:
         """The next event's frame; None when the worker has closed its end.
 
         Raises:
-            TimeoutError: None has come in so many seconds.
             ProtocolError: It is no frame.
-            OSError, ValueError: `reap` has closed this end.
         """
         assert self._process.stdout is not None
-        return self._frames.read(self._process.stdout.fileno(), timeout)
+        return read_frame(self._process.stdout.fileno())
 
     # -- the end --------------------------------------------------------------------
 
-    def finish(self) -> None:
-        """Close the line of commands, and kill a worker that does not go by itself."""
-        if self._process.stdin:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
-        try:
-            self._process.wait(EXIT_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+    def hang_up(self) -> None:
+        """Close the line of commands: the worker ends when it notices."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
 
     def kill(self) -> None:
         """End the worker at once, whatever it does and also where it was stopped."""

@@ -13,7 +13,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -113,9 +113,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._made = False
 
-    def launch(
-        self, command: Sequence[str], log: WorkerLog, on_end: Callable[[], None]
-    ) -> WorkerProcess:
+    def launch(self, command: Sequence[str], log: WorkerLog) -> WorkerProcess:
         """Start a worker; see `WorkerProcess`.
 
         Raises:
@@ -123,7 +121,7 @@ class Recorder:
         """
         if not self._made:
             self._make()
-        return RecordedProcess(command, log, on_end, self)
+        return RecordedProcess(command, log, self)
 
     @property
     def now(self) -> float:
@@ -161,14 +159,8 @@ class Recorder:
 class RecordedProcess(WorkerProcess):
     """A worker with a recorder on its line."""
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        log: WorkerLog,
-        on_end: Callable[[], None],
-        recorder: Recorder,
-    ) -> None:
-        super().__init__(command, log, on_end)
+    def __init__(self, command: Sequence[str], log: WorkerLog, recorder: Recorder) -> None:
+        super().__init__(command, log)
         self._recorder = recorder
         recorder.add(Started(at=recorder.now))
 
@@ -177,9 +169,9 @@ class RecordedProcess(WorkerProcess):
         self._recorder.add(Sent(at=self._recorder.now, body=encode(command)))
         super().write(command)
 
-    def read(self, timeout: float) -> bytes | None:
+    def read(self) -> bytes | None:
         """The next event's frame, recorded."""
-        frame = super().read(timeout)
+        frame = super().read()
         if frame is not None:
             self._recorder.add(Received(at=self._recorder.now, body=frame))
         return frame

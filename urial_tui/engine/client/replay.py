@@ -9,16 +9,28 @@ if a worker had sent it, and no wait is longer than `LONGEST_PAUSE`.
 
 from __future__ import annotations
 
+import queue
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from urial_tui.engine.client.call import FINAL_EVENT, Request
 from urial_tui.engine.client.death import Moment
 from urial_tui.engine.client.recording import Died, Received, Recording, Sent, Started
 from urial_tui.engine.wire.frames import ProtocolError, decode_command, decode_event, encode
-from urial_tui.engine.wire.protocol import VERSION, Cancel, Command, Generate, Ready, Shutdown
+from urial_tui.engine.wire.protocol import (
+    VERSION,
+    Cancel,
+    Command,
+    Failed,
+    Generate,
+    LoadModel,
+    Purpose,
+    Ready,
+    ScoreBoth,
+    Shutdown,
+)
 from urial_tui.engine.wire.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, RecordingError
 
@@ -42,7 +54,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     middle of the request or while nothing was asked of it any more.
     """
 
-    command: Command
+    command: Request
     pause: float = 0.0
     replies: tuple[Reply, ...] = ()
     death: Died | None = None
@@ -55,27 +67,53 @@ def exchanges(recording: Recording) -> Iterator[Exchange]:
     Raises:
         RecordingError: A command is none of this version.
     """
-    current: Exchange | None = None
-    replies: list[Reply] = []
+    found: list[_Open] = []
+    asked: dict[int, _Open] = {}
     before = waited = 0.0
     for entry in recording.entries:
         pause, before = _pause(entry.at - before), entry.at
         if isinstance(entry, Started):
             waited = pause
-        elif isinstance(entry, Received):
-            replies.append(Reply(body=entry.body, pause=pause))
-        elif isinstance(entry, Died) and current is not None:
-            current = msgspec.structs.replace(current, death=entry, death_pause=pause)
+        elif isinstance(entry, Received) and found:
+            # What answers nothing is seen beside the newest command, as it was then.
+            answered = asked.get(_answers(entry), found[-1])
+            answered.replies.append(Reply(body=entry.body, pause=pause))
+        elif isinstance(entry, Died) and found:
+            found[-1].death, found[-1].death_pause = entry, pause
         elif isinstance(entry, Sent):
             command = _command(entry)
             if isinstance(command, Cancel | Shutdown):
                 continue
-            if current is not None:
-                yield msgspec.structs.replace(current, replies=tuple(replies))
-            current, replies = Exchange(command=command, pause=max(pause, waited)), []
+            found.append(_Open(command, max(pause, waited)))
+            asked[command.id] = found[-1]
             waited = 0.0
-    if current is not None:
-        yield msgspec.structs.replace(current, replies=tuple(replies))
+    for opened in found:
+        yield Exchange(
+            command=opened.command,
+            pause=opened.pause,
+            replies=tuple(opened.replies),
+            death=opened.death,
+            death_pause=opened.death_pause,
+        )
+
+
+class _Open:
+    """An exchange that is being read."""
+
+    def __init__(self, command: Request, pause: float) -> None:
+        self.command = command
+        self.pause = pause
+        self.replies: list[Reply] = []
+        self.death: Died | None = None
+        self.death_pause = 0.0
+
+
+def _answers(entry: Received) -> int:
+    """The id of the command that an event answers; 0 for none."""
+    try:
+        return getattr(decode_event(entry.body), "id", 0)
+    except ProtocolError:
+        return 0
 
 
 def _command(entry: Sent) -> Command:
@@ -106,28 +144,39 @@ class Replay:
 
     def __init__(self, recording: Recording, *, pace: float = 1.0) -> None:
         self.exchanges = tuple(exchanges(recording))
+        recorded = _Kinds()
+        self._kinds = [recorded.kind(exchange.command) for exchange in self.exchanges]
+        self._asked = _Kinds()
         self.pace = pace
         self.played = 0
         """How many exchanges have been played or left out."""
 
-    def launch(
-        self, command: Sequence[str], log: WorkerLog, on_end: Callable[[], None]
-    ) -> ReplayedWorker:
+    def launch(self, command: Sequence[str], log: WorkerLog) -> ReplayedWorker:
         """Start to play; another start goes on where the worker before it died."""
-        return ReplayedWorker(self, on_end)
+        return ReplayedWorker(self)
 
-    def take(self, asked: Command) -> Exchange | None:
+    def take(self, asked: Request) -> Exchange | None:
         """The next exchange of a command's kind, leaving out those before it; None at the end."""
+        wanted = self._asked.kind(asked)
         for number in range(self.played, len(self.exchanges)):
-            if _kind(self.exchanges[number].command) == _kind(asked):
+            if self._kinds[number] == wanted:
                 self.played = number + 1
                 return self.exchanges[number]
         return None
 
 
-def _kind(command: Command) -> tuple[type[Command], str]:
-    """What it asks, and of which slot."""
-    return type(command), getattr(command, "slot", "main")
+class _Kinds:
+    """What commands ask, in their order: the sort of command, and of what sort of model."""
+
+    def __init__(self) -> None:
+        self._purposes: dict[int, Purpose] = {}
+
+    def kind(self, command: Request) -> tuple[type, Purpose | None]:
+        """The next command's."""
+        if isinstance(command, LoadModel):
+            self._purposes[command.model] = command.purpose
+        model = command.aligned if isinstance(command, ScoreBoth) else command.model
+        return type(command), self._purposes.get(model)
 
 
 class ReplayedWorker:
@@ -135,19 +184,19 @@ class ReplayedWorker:
 
     pid = None
 
-    def __init__(self, replay: Replay, on_end: Callable[[], None]) -> None:
-        self.ended = False
+    def __init__(self, replay: Replay) -> None:
         self._replay = replay
-        self._on_end = on_end
-        self._exchange: Exchange | None = None
-        ready = Reply(body=encode(Ready(version=VERSION, library="")), pause=0.0)
-        self._replies = deque([ready])
+        self._ended = threading.Event()
         self._hurry = threading.Event()
+        self._died: Died | None = None
+        ready = Reply(body=encode(Ready(version=VERSION, library="")), pause=0.0)
+        self._replies: queue.SimpleQueue[Reply | Callable[[], None] | None] = queue.SimpleQueue()
+        self._replies.put(ready)
 
     @property
     def alive(self) -> bool:
         """Whether it has not died yet."""
-        return not self.ended
+        return not self._ended.is_set()
 
     def write(self, command: Command) -> None:
         """Line up the replies to a command; a cancellation has what there is come at once."""
@@ -155,48 +204,77 @@ class ReplayedWorker:
             self._hurry.set()
         elif isinstance(command, Shutdown):
             self.kill()
-        elif self.ended:
+        elif self._ended.is_set():
             raise BrokenPipeError
         else:
             self._hurry.clear()
-            self._exchange = self._replay.take(command)
-            if self._exchange is not None:
-                self._replies = deque(_readdressed(self._exchange, command))
+            exchange = self._replay.take(command)
+            for reply in _readdressed(exchange, command) if exchange else ():
+                self._replies.put(reply)
+            self._replies.put(lambda: self._follow(exchange))
 
-    def read(self, timeout: float) -> bytes | None:
+    def read(self) -> bytes | None:
         """The next reply, after its time; None where the recording has no more of them.
 
-        No reply takes so long that the client gives up (`timeout`).
+        No reply takes so long that the client gives up.
         """
-        if self.ended or not self._replies:
-            return None
-        reply = self._replies.popleft()
-        self._hurry.wait(reply.pause * self._replay.pace)
-        exchange = self._exchange
-        if not self._replies and exchange is not None and exchange.death is not None:
-            timer = threading.Timer(exchange.death_pause * self._replay.pace, self.kill)
+        while (item := self._replies.get()) is not None and self.alive:
+            if isinstance(item, Reply):
+                self._hurry.wait(item.pause * self._replay.pace)
+                return item.body if self.alive else None
+            item()
+        return None
+
+    def _follow(self, exchange: Exchange | None) -> None:
+        """All replies have been played: it may have died behind them, or the recording may end."""
+        if exchange is not None and exchange.death is not None:
+            wait = exchange.death_pause * self._replay.pace
+            timer = threading.Timer(wait, self._die, (exchange.death,))
             timer.daemon = True
             timer.start()
-        return reply.body
+        elif exchange is None or not _is_over(exchange):
+            self._die(None)
+
+    def _die(self, died: Died | None) -> None:
+        self._died = died
+        self.kill()
 
     def kill(self) -> None:
         """Die."""
-        self.ended = True
+        self._ended.set()
         self._hurry.set()
-        self._on_end()
+        self._replies.put(None)
 
-    finish = kill
+    def hang_up(self) -> None:
+        """Nothing more is asked of it."""
+        self.kill()
 
     def reap(self) -> None:
         """Nothing is left of it."""
 
     def death(self, moment: Moment) -> EngineDied:
         """What was said about it, or that there is no more."""
-        died = self._exchange.death if self._exchange else None
+        died = self._died
         return EngineDied(died.message, died.hint) if died else _ENDED
 
 
-def _readdressed(exchange: Exchange, command: Command) -> Iterator[Reply]:
+def _is_over(exchange: Exchange) -> bool:
+    """Whether the recording holds the end of a request."""
+    answers = exchange.command.samples if isinstance(exchange.command, Generate) else 1
+    ended = 0
+    for reply in exchange.replies:
+        try:
+            event = decode_event(reply.body)
+        except ProtocolError:
+            # The client ends the worker for it.
+            return True
+        if isinstance(event, Failed):
+            return True
+        ended += isinstance(event, FINAL_EVENT[type(exchange.command)])
+    return ended >= answers
+
+
+def _readdressed(exchange: Exchange, command: Request) -> Iterator[Reply]:
     """The replies as if they were to `command`, without those to other requests.
 
     Where more answers were asked for then than now, the first ones are played.
@@ -211,6 +289,6 @@ def _readdressed(exchange: Exchange, command: Command) -> Iterator[Reply]:
             continue
         if getattr(event, "sample", 0) >= asked:
             continue
-        if getattr(event, "id", None) == getattr(exchange.command, "id", 0):
-            event = msgspec.structs.replace(event, id=getattr(command, "id", 0))
+        if getattr(event, "id", None) == exchange.command.id:
+            event = msgspec.structs.replace(event, id=command.id)
             yield msgspec.structs.replace(reply, body=encode(event))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import select
 import struct
-import time
 from typing import TypeVar
 
 import msgspec
@@ -92,52 +90,3 @@ def _read_exactly(fd: int, count: int) -> bytes | None:
         parts.append(part)
         count -= len(part)
     return b"".join(parts)
-
-
-class FrameReader:
-    """The frames of one pipe, for who does not want to wait for ever.
-
-    What has come of a frame stays when the wait for its rest is given up.
-    """
-
-    def __init__(self) -> None:
-        self._read = bytearray()
-
-    def read(self, fd: int, timeout: float) -> bytes | None:
-        """The next frame's body; None when the other end is closed (also in mid-frame).
-
-        Args:
-            fd: The pipe, the same at each call.
-            timeout: Seconds to wait for it.
-
-        Raises:
-            TimeoutError: It is not there yet.
-            ProtocolError: The frame claims to be longer than `MAX_FRAME`.
-        """
-        end = time.monotonic() + timeout
-        while True:
-            missing = self._missing()
-            if missing <= 0:
-                return self._take()
-            poll = select.poll()
-            poll.register(fd, select.POLLIN)
-            if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
-                raise TimeoutError
-            part = os.read(fd, min(missing, _PART))
-            if not part:
-                return None
-            self._read += part
-
-    def _missing(self) -> int:
-        """Bytes that are known to come before the frame is whole."""
-        if len(self._read) < _LENGTH.size:
-            return _LENGTH.size - len(self._read)
-        (length,) = _LENGTH.unpack_from(self._read)
-        if length > MAX_FRAME:
-            raise ProtocolError(f"frame of {length} bytes")
-        return int(_LENGTH.size + length - len(self._read))
-
-    def _take(self) -> bytes:
-        body = bytes(memoryview(self._read)[_LENGTH.size :])
-        self._read = bytearray()
-        return body

@@ -1,8 +1,8 @@
 """How long the client waits for a worker that says nothing.
 
 A worker is silent while it evaluates a batch, reads a big tensor or writes a big state, so
-silence alone ends nothing: it is only told. Once the user has asked to stop, a worker has
-`stop_within` seconds from its last word to obey, and is ended then.
+silence alone ends nothing: it is only told. Once the user has asked to stop something, a worker
+has `stop_within` seconds from its last word to obey, and is ended then.
 """
 
 from __future__ import annotations
@@ -43,26 +43,30 @@ def stop_within(info: ModelInfo | None) -> float:
 
 
 class Patience:
-    """The clock of one request.
+    """The clock of one worker."""
 
-    Args:
-        limit: Seconds from a request to stop, or from the last word after it, to the end.
-    """
-
-    def __init__(self, limit: float) -> None:
-        self.limit = limit
+    def __init__(self) -> None:
+        self.limit = stop_within(None)
+        """Seconds from a request to stop, or from the last word after it, to the end."""
         self._heard = time.monotonic()
         self._stop_at: float | None = None
-        self._told = 0.0
 
     def heard(self) -> None:
         """Something came."""
-        self._heard, self._told = time.monotonic(), 0.0
+        self._heard = time.monotonic()
+
+    def asked(self) -> None:
+        """Something was asked of a worker that had nothing to say until now."""
+        self._heard = time.monotonic()
 
     def stop(self) -> None:
         """The user asked to stop; the first time counts."""
         if self._stop_at is None:
-            self._stop_at, self._told = time.monotonic(), 0.0
+            self._stop_at = time.monotonic()
+
+    def stopped(self) -> None:
+        """All that was to stop has stopped."""
+        self._stop_at = None
 
     @property
     def silent_for(self) -> float:
@@ -74,11 +78,27 @@ class Patience:
         """Seconds until it is at an end, below 0 then; None where nobody asked to stop."""
         return None if self._stop_at is None else self.limit - self.silent_for
 
-    def tells(self) -> bool:
-        """Whether the user is to be told of the silence now."""
-        first = TOLD_AFTER if self._stop_at is None else TOLD_STOPPING
-        due = self._told + TOLD_EVERY if self._told else first
-        if self.silent_for < due:
+
+class Teller:
+    """When one who waits is to be told that nothing comes.
+
+    Args:
+        patience: The clock of the worker that is waited for.
+    """
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._told = 0.0
+        self._stopping = False
+
+    def due(self) -> bool:
+        """Whether to tell it now; then the next time is `TOLD_EVERY` later."""
+        silent_for = self._patience.silent_for
+        stopping = self._patience.ends_in is not None
+        if silent_for < self._told or stopping != self._stopping:
+            self._told, self._stopping = 0.0, stopping
+        first = TOLD_STOPPING if stopping else TOLD_AFTER
+        if silent_for < (self._told + TOLD_EVERY if self._told else first):
             return False
-        self._told = self.silent_for
+        self._told = silent_for
         return True

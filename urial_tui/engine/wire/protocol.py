@@ -385,7 +385,7 @@ class Probabilities(_Event, frozen=True, kw_only=True, tag="probabilities"):
 
 
 class Shifts(_Event, frozen=True, kw_only=True, tag="shifts"):
-    """What the model that reads along says of the next written tokens, the answer's `prefix` left out.
+    """What who reads along says of the next written tokens, the answer's `prefix` left out.
 
     `ranks`: 1 + number of tokens that it finds more probable; 0 where its vocabulary lacks the
     token, and nothing follows. `probabilities`: of the written tokens. `start`, `ends`: where

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from tests.conftest import workers
+from tests.loaded import newest
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
@@ -85,7 +86,9 @@ def test_a_thousand_turns_leave_memory_as_it_was(
             else:
                 conversation.add_question(f"question {number}")
             sampling = Sampling(temperature=2.0, seed=number)
-            with closing(conversation.answer(engine, sampling=sampling, max_tokens=8)) as events:
+            with closing(
+                conversation.answer(newest(engine), sampling=sampling, max_tokens=8)
+            ) as events:
                 for event in events:
                     if isinstance(event, PromptReady):
                         assert event.used <= N_CTX

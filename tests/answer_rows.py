@@ -79,7 +79,8 @@ class Model:
 
         self.rows.clear()
         request = Generate(
-            id=1, model=1, preamble=preamble, turns=turns, sampling=sampling or Sampling(temperature=0.0),
+            id=1, model=1, preamble=preamble, turns=turns,
+            sampling=sampling or Sampling(temperature=0.0),
             max_tokens=self.length,
         )  # fmt: skip
         complete(generation.answer(self.loaded, None, request, emit))

@@ -45,10 +45,10 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.engine.wire.scores import PositionScores
 from urial_tui.errors import EngineDied, EngineError, UsageError
 from urial_tui.models.header import compare_tokenizers
-from urial_tui.models.loading import load
 from urial_tui.prompting.context import answer_rules
 from urial_tui.prompting.conversation import Exchanged, Shown, render_conversation
 from urial_tui.prompting.templates.renderer import TemplateRenderer
+from urial_tui.runtime.loading import load
 
 GREEDY = Sampling(temperature=0.0)
 

@@ -12,13 +12,14 @@ import msgspec
 
 from urial_tui.compare.sides import Side
 from urial_tui.compare.vocab import VocabInfo, compare_vocabularies
+from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import EngineOptions, Event, ModelInfo, Watch
 from urial_tui.errors import ModelError
-from urial_tui.models.loading import Loader, LoadFile, load
 from urial_tui.prompting.context import Context
 from urial_tui.prompting.conversation import Exchanged, render_conversation
 from urial_tui.prompting.templates.renderer import TemplateRenderer
+from urial_tui.runtime.loading import LoadFile, load
 
 
 class SecondSide(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +46,7 @@ class SecondSide(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_second_side(
-    engine: Loader,
+    engine: Engine,
     side: Side,
     options: EngineOptions,
     templates: TemplateRenderer,

@@ -7,11 +7,13 @@ damaged, no model that writes, or does not fit is refused before the library see
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from urial_tui.engine.wire.protocol import Device, EngineOptions, Event, KVType, Notice, Purpose
+from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
+from urial_tui.engine.wire.protocol import EngineOptions, KVType, Notice, Purpose
 from urial_tui.errors import EngineDied, ModelError
 from urial_tui.memory import memory_now
 from urial_tui.models.fit import check_fit
@@ -20,41 +22,8 @@ from urial_tui.models.header import inspect_adapter, inspect_header
 from urial_tui.models.shape import head_sizes
 from urial_tui.sanitize import sanitize_line
 
-if TYPE_CHECKING:
-    from urial_tui.engine.client.call import Call
-    from urial_tui.engine.client.model import Model
-
 KV_BLOCK = 32
 """Elements of a block of a quantised KV cache (q8_0 and q4_0 alike)."""
-
-
-class Loader(Protocol):
-    """What loads a model (`engine.client.engine.Engine` does)."""
-
-    @property
-    def models(self) -> Sequence[Model]:
-        """What is loaded."""
-        ...
-
-    @property
-    def pid(self) -> int | None:
-        """The worker's process id, None when there is none."""
-        ...
-
-    def devices(self) -> Sequence[Device]:
-        """What the engine computes on; starts the worker where it does not run."""
-        ...
-
-    def load(
-        self,
-        path: Path,
-        *,
-        adapter: Path | None = None,
-        options: EngineOptions | None = None,
-        purpose: Purpose = "chat",
-    ) -> Call[Model]:
-        """Load a model."""
-        ...
 
 
 class LoadFile(Protocol):
@@ -62,27 +31,27 @@ class LoadFile(Protocol):
 
     def __call__(
         self,
-        engine: Loader,
+        engine: Engine,
         path: Path,
         *,
         adapter: Path | None = None,
         options: EngineOptions,
         purpose: Purpose = "chat",
         instead_of: Model | None = None,
-    ) -> Generator[Event, None, Model]:
+    ) -> Steps[Model]:
         """Load it, event by event."""
         ...
 
 
 def load(
-    engine: Loader,
+    engine: Engine,
     path: Path,
     *,
     adapter: Path | None = None,
     options: EngineOptions,
     purpose: Purpose = "chat",
     instead_of: Model | None = None,
-) -> Generator[Event, None, Model]:
+) -> Steps[Model]:
     """Load a model, which is returned: Notice?, then the engine's own events.
 
     Args:
@@ -115,7 +84,7 @@ def load(
 
 
 def _check(
-    engine: Loader, path: Path, options: EngineOptions, purpose: Purpose, *, alone: bool
+    engine: Engine, path: Path, options: EngineOptions, purpose: Purpose, *, alone: bool
 ) -> str:
     """As `check_fit`, which is told of graphics cards only where they could make a difference.
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from urial_tui.benchmark.memory_speed import bytes_per_token, read_speed
 from urial_tui.benchmark.prompts import BEGUN, NUMBERS, QUESTION, WARM_UP, pause_s
@@ -35,23 +35,26 @@ from urial_tui.benchmark.report import (
     this_machine,
 )
 from urial_tui.benchmark.start import Start, ask_command, read_start
+from urial_tui.engine.client.call import Steps, follow
 from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Finished,
     Loaded,
     ModelInfo,
-    PreambleReady,
     Sampling,
     TextSegment,
     Turn,
 )
 from urial_tui.errors import EngineError
-from urial_tui.models.loading import load
 from urial_tui.models.registry import ResolvedModel
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.render import open_turn, preamble_text
+from urial_tui.runtime.loading import load
+
+T = TypeVar("T")
 
 _PREFILL_NUMBERS = " ".join(str(number) for number in range(1, 257))
 """Evaluated where the preamble has no text of its own."""
@@ -185,11 +188,12 @@ class Benchmark:
             Interrupted: Somebody wants to stop.
         """
         with self._running_engine() as engine:
-            if self._load(engine).info.gpu_layers == 0:
+            model, _ = self._load(engine)
+            if model.info.gpu_layers == 0:
                 self._weight_bytes = bytes_per_token(self._resolved.path)
             # A preamble that is too long for the context is refused before it is evaluated.
-            with contextlib.closing(engine.prepare(self._preamble_turn)) as events:
-                next(events, None)
+            with contextlib.closing(model.prepare(self._preamble_turn)) as call:
+                next(call, None)
 
     def start_cold(self) -> None:
         """A process of its own, with an empty cache."""
@@ -220,20 +224,20 @@ class Benchmark:
         figures = self._figures
         decoded = len(figures.decode_empty)
         with self._running_engine() as engine:
-            figures.load_s.append(self._load(engine).load_s)
+            model, load_s = self._load(engine)
+            figures.load_s.append(load_s)
             numbers = (TextSegment(text=NUMBERS),)
             # The first evaluation also maps the weights into the new process.
-            self._generate(engine, (), numbers, WARM_UP)
+            self._generate(model, (), numbers, WARM_UP)
             time.sleep(pause_s(self._resolved.path.stat().st_size))
-            self._add_rate(figures.decode_empty, self._generate(engine, (), numbers, self._tokens))
+            self._add_rate(figures.decode_empty, self._generate(model, (), numbers, self._tokens))
             text = preamble_text(self._preamble) or _PREFILL_NUMBERS
-            prefilled = self._generate(engine, (), (TextSegment(text=text),), 1)
+            prefilled = self._generate(model, (), (TextSegment(text=text),), 1)
             figures.prefill.append(prefilled.prefill_tokens_per_s)
-            ready = self._last(engine.prepare(self._preamble_turn))
-            assert isinstance(ready, PreambleReady)
+            ready = self._result(model.prepare(self._preamble_turn).steps())
             self._preamble_tokens = ready.tokens
             turn = (TextSegment(text=open_turn(self._preamble, QUESTION) + BEGUN),)
-            finished = self._generate(engine, self._preamble_turn, turn, self._tokens)
+            finished = self._generate(model, self._preamble_turn, turn, self._tokens)
             figures.running.append(finished.first_token_s)
             self._add_rate(figures.decode_preamble, finished)
         # With the engine gone, so that nothing else reads.
@@ -268,37 +272,42 @@ class Benchmark:
                 self._engine = None
         shutil.rmtree(cache, ignore_errors=True)
 
-    def _load(self, engine: Engine) -> Loaded:
-        loaded = self._last(
-            load(engine, self._resolved.path, adapter=self._resolved.adapter, options=self._options)
-        )
-        assert isinstance(loaded, Loaded)
-        self._info = loaded.info
-        return loaded
+    def _load(self, engine: Engine) -> tuple[Model, float]:
+        """The model, and the seconds that its loading took."""
+        seconds = 0.0
 
-    def _generate(self, engine: Engine, preamble: Turn, turn: Turn, tokens: int) -> Finished:
-        finished = self._last(
-            engine.generate(
-                preamble=preamble, turns=(turn,), sampling=Sampling(), max_tokens=tokens
-            )
-        )
-        assert isinstance(finished, Finished)
-        return finished
+        def note(event: Event) -> None:
+            nonlocal seconds
+            if isinstance(event, Loaded):
+                seconds = event.load_s
 
-    def _last(self, events: Generator[Event, None, None]) -> Event:
-        """The final event of a request.
+        path, adapter = self._resolved.path, self._resolved.adapter
+        model = self._result(load(engine, path, adapter=adapter, options=self._options), note)
+        self._info = model.info
+        return model, seconds
+
+    def _generate(self, model: Model, preamble: Turn, turn: Turn, tokens: int) -> Finished:
+        call = model.generate(
+            preamble=preamble, turns=(turn,), sampling=Sampling(), max_tokens=tokens
+        )
+        return self._result(call.steps())
+
+    def _result(self, steps: Steps[T], note: Callable[[Event], None] = lambda event: None) -> T:
+        """What comes of a request; `note` gets its events.
 
         Raises:
             Interrupted: Somebody wants to stop; the request is ended.
         """
-        with contextlib.closing(events):
+
+        def take(event: Event) -> None:
             self._stop_if_asked()
-            last = next(events)
-            for event in events:
-                self._stop_if_asked()
-                last = event
+            note(event)
+
+        with contextlib.closing(steps):
+            self._stop_if_asked()
+            result = follow(steps, take)
         self._stop_if_asked()
-        return last
+        return result
 
     def _start(self) -> Start:
         self._stop_if_asked()

@@ -18,8 +18,8 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 
 import msgspec
 
-from urial_tui.chat.answerer import Answerer, Reader
 from urial_tui.chat.growing import GrowingAnswer
+from urial_tui.chat.reader import Reader
 from urial_tui.chat.shown import continuation, ids_key, preamble_turn, turn_of, without_format
 from urial_tui.chat.store import Store
 from urial_tui.chat.tree import Exchange, TurnTree
@@ -32,6 +32,8 @@ from urial_tui.chat.turns import (
     plain,
     title_of,
 )
+from urial_tui.engine.client.call import Call
+from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import (
     Event,
     Finished,
@@ -166,7 +168,7 @@ class Conversation:
 
     def ask(
         self,
-        engine: Answerer,
+        model: Model,
         text: str,
         *,
         sampling: Sampling | None = None,
@@ -174,7 +176,7 @@ class Conversation:
     ) -> Generator[Event, None, None]:
         """Add a question behind the leaf and answer it: `add_question`, then `answer`."""
         self.add_question(text)
-        yield from self.answer(engine, sampling=sampling, max_tokens=max_tokens)
+        yield from self.answer(model, sampling=sampling, max_tokens=max_tokens)
 
     def add_question(self, text: str) -> TurnRecord:
         """Store what the user typed behind the leaf; it becomes the leaf.
@@ -264,7 +266,7 @@ class Conversation:
 
     def answer(
         self,
-        engine: Answerer,
+        model: Model,
         *,
         sampling: Sampling | None = None,
         max_tokens: int = 512,
@@ -277,7 +279,7 @@ class Conversation:
         The events are the engine's. Closing the iterator cancels the answer. Whatever ends
         it, the text so far stays, in a turn that is the leaf from then on. With a `prefix`
         the answer starts with these tokens and goes on from there; `max_tokens` counts the
-        new ones. A `reader` is the second slot's model: it ranks what is written. Several
+        new ones. A `reader` says what another model is shown that reads the answer along. Several
         answers (`samples`) have a Finished each; what was not begun when they were ended is
         not kept.
 
@@ -290,12 +292,12 @@ class Conversation:
         question = next((turn for turn in reversed(self.path) if turn.role == "user"), None)
         if question is None:
             raise UsageError("There is nothing to answer yet.", "Ask something first.")
-        key = ids_key(engine.info, self.preamble)
+        key = ids_key(model.info, self.preamble)
         exchanges = self._context_of(question, key)
         turns = tuple(turn_of(exchange, self.preamble, key) for exchange in exchanges)
         close = close_text(self.preamble)
         bare = [without_format(exchange, self.preamble, key) for exchange in exchanges]
-        events = engine.generate(
+        call = model.generate(
             preamble=preamble_turn(self.preamble),
             turns=turns,
             sampling=sampling,
@@ -326,11 +328,11 @@ class Conversation:
             for number in range(samples)
         ]
         answers = [GrowingAnswer(partial, close) for partial in partials]
-        yield from self._follow(events, answers, [e.question for e in exchanges])
+        yield from self._follow(call, answers, [e.question for e in exchanges])
 
     def _follow(
         self,
-        events: Generator[Event, None, None],
+        call: Call[Finished],
         answers: Sequence[GrowingAnswer],
         questions: list[TurnRecord],
     ) -> Generator[Event, None, None]:
@@ -338,8 +340,8 @@ class Conversation:
         ended: TurnStop = "cancelled"
         saved_at = [-SAVE_EVERY] * len(answers)
         try:
-            with contextlib.closing(events):
-                for event in events:
+            with contextlib.closing(call):
+                for event in call:
                     if isinstance(event, Finished):
                         growing = answers[event.sample]
                         record = growing.finished(event)

@@ -141,9 +141,10 @@ class _Wanted:
 
 def _run(engine: Engine, answer: AnswerOutput, question: str, wanted: _Wanted) -> None:
     from urial_tui.chat.session import Conversation
-    from urial_tui.models.loading import load
+    from urial_tui.engine.client.call import follow
     from urial_tui.models.registry import resolve
     from urial_tui.prompting.preamble import find_preamble
+    from urial_tui.runtime.loading import load
     from urial_tui.settings import engine_options, load_settings
 
     settings = load_settings()
@@ -156,8 +157,9 @@ def _run(engine: Engine, answer: AnswerOutput, question: str, wanted: _Wanted) -
         store = None if wanted.no_store else stack.enter_context(_open_store())
         conversation = Conversation.new(store, resolved.name, chosen)
         conversation.add_question(question)
-        for event in load(engine, resolved.path, adapter=resolved.adapter, options=options):
-            answer.take(event)
+        model = follow(
+            load(engine, resolved.path, adapter=resolved.adapter, options=options), answer.take
+        )
         if answer.interrupted:
             # The model was loaded before the interrupt reached the worker.
             return
@@ -168,7 +170,7 @@ def _run(engine: Engine, answer: AnswerOutput, question: str, wanted: _Wanted) -
             )
         answer.asked_at = seconds_since_start()
         for event in conversation.answer(
-            engine,
+            model,
             sampling=sampling,
             max_tokens=wanted.max_tokens or settings.chat.max_tokens,
             samples=wanted.samples,

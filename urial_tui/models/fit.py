@@ -14,11 +14,11 @@ from pathlib import Path
 import msgspec
 
 from urial_tui import wording
-from urial_tui.engine.wire.protocol import Device, EngineOptions
+from urial_tui.engine.wire.protocol import Device, EngineOptions, Purpose
 from urial_tui.errors import ModelError
 from urial_tui.memory import MachineMemory, memory_now
 from urial_tui.models.header import check_gguf
-from urial_tui.models.memory_need import PROCESS_BYTES, MemoryNeed, Purpose, memory_need
+from urial_tui.models.memory_need import PROCESS_BYTES, MemoryNeed, memory_need
 from urial_tui.sanitize import sanitize_line
 
 

@@ -24,31 +24,20 @@ attention):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from urial_tui.engine.wire.limits import (
-    COMPARED_TOKENS,
     ContextSize,
+    Purpose,
     batch_size,
-    chat_size,
-    context_tokens,
+    contexts_of,
     flash_attention,
-    forced_size,
-    pool_size,
-    watched_size,
 )
 from urial_tui.engine.wire.protocol import EngineOptions, KVType
 from urial_tui.models.gguf_file import Metadata
 from urial_tui.models.header import model_parts
-
-Purpose = Literal["chat", "together", "watched", "aligned", "base"]
-"""What a model is loaded for: to write answers; to write several together as well; to read them
-along; to be a comparison's aligned side, which writes and is read again; to be its base side, which
-is read."""
 
 PREAMBLE_TOKENS = 1792
 """Tokens of a preamble, as counted for its copy: the longest one that comes with the program."""
@@ -98,7 +87,9 @@ def memory_need(
         ModelError: The file is a part of a model and not the first, or a part is missing.
     """
     weights = sum(part.size for part in model_parts(path))
-    contexts = contexts_of(purpose, weights, header.number("context_length"), options)
+    # No type takes more than 4 bytes a parameter; fewer parameters mean larger batches.
+    n_batch = batch_size(weights // 4, options.gpu_layers)
+    contexts = contexts_of(purpose, options, header.number("context_length"), n_batch)
     flash = flash_attention(options.kv_type, _layers(header), options.gpu_layers)
     # Those of a comparison and those of answers together have flash attention always.
     parts = [
@@ -118,22 +109,6 @@ def memory_need(
         logits=logits,
         saved=int(min(PREAMBLE_TOKENS, contexts[0].n_ctx) * _cell(header, options.kv_type)),
     )
-
-
-def contexts_of(
-    purpose: Purpose, weights: int, trained: int | None, options: EngineOptions
-) -> Sequence[ContextSize]:
-    """The contexts that the worker makes over a model of `weights` bytes; the chat's first."""
-    n_ctx = context_tokens(options.n_ctx, trained)
-    # No type takes more than 4 bytes a parameter; fewer parameters mean larger batches.
-    n_batch = batch_size(weights // 4, options.gpu_layers)
-    sized = watched_size if purpose in ("watched", "base") else chat_size
-    contexts = [sized(n_ctx, n_batch)]
-    if purpose == "together":
-        contexts.append(pool_size(options.pool or n_ctx, n_batch, options.parallel))
-    if purpose in ("aligned", "base"):
-        contexts.append(forced_size(min(COMPARED_TOKENS, trained or COMPARED_TOKENS)))
-    return contexts
 
 
 def buffers(

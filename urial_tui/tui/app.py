@@ -32,11 +32,10 @@ from textual.worker import WorkerFailed
 
 from urial_tui.chat.store import Store
 from urial_tui.errors import StoreError, UrialError, UsageError
-from urial_tui.models.loading import LoadFile, load
 from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings
-from urial_tui.tui.chat_engine import ChatEngine, FindModel
 from urial_tui.tui.configured_app import ConfiguredApp
 from urial_tui.tui.engine_thread import EngineThread
 from urial_tui.tui.factories import (
@@ -51,6 +50,7 @@ from urial_tui.tui.factories import (
 )
 from urial_tui.tui.markdown_lines import highlighted
 from urial_tui.tui.messages import CompareRequested, CopyRequested, SidesRequested
+from urial_tui.tui.model_file import FindModel
 from urial_tui.tui.screens.chat import ChatScreen, MakeFirstRun
 from urial_tui.tui.screens.prompt_screen import PromptScreen
 from urial_tui.tui.screens.settings import SettingsScreen
@@ -59,6 +59,7 @@ from urial_tui.tui.terminal import TerminalDriver, understand_input
 from urial_tui.tui.watchdog import Watchdog
 
 if TYPE_CHECKING:
+    from urial_tui.engine.client.engine import Engine
     from urial_tui.tui.comparison_thread import ComparisonThread
     from urial_tui.tui.screens.side_by_side import SideBySideScreen
 
@@ -175,7 +176,7 @@ class UrialApp(ConfiguredApp):
     def __init__(
         self,
         *,
-        engine_factory: Callable[[], ChatEngine] = make_engine,
+        engine_factory: Callable[[], Engine] = make_engine,
         store: Store | None = None,
         settings: Settings | None = None,
         model: str | None = None,

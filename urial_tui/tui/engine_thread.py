@@ -16,11 +16,13 @@ from textual.message import Message
 
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.shown import preamble_turn
+from urial_tui.engine.client.call import Call, follow
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Finished,
-    Loaded,
     LoadProgress,
     Notice,
     PreambleReady,
@@ -38,9 +40,8 @@ from urial_tui.engine.wire.protocol import (
 )
 from urial_tui.errors import EngineDied, EngineError, InternalError, StoreError, UrialError
 from urial_tui.mistakes import explaining
-from urial_tui.models.loading import LoadFile, load
 from urial_tui.prompting.preamble import Preamble
-from urial_tui.tui.chat_engine import ChatEngine, FindModel
+from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.tui.job_thread import JobThread
 from urial_tui.tui.messages import (
     AnswerEnded,
@@ -63,12 +64,13 @@ from urial_tui.tui.messages import (
     TraceReading,
     TurnsLeft,
 )
+from urial_tui.tui.model_file import FindModel
 from urial_tui.tui.reading_along import ReadingAlong
 from urial_tui.tui.side_choice import SideChoice
 from urial_tui.tui.xray_messages import ShiftsTold
 
 
-class EngineThread(JobThread[ChatEngine]):
+class EngineThread(JobThread[Engine]):
     """Runs jobs on an engine and posts messages about them.
 
     Args:
@@ -80,7 +82,7 @@ class EngineThread(JobThread[ChatEngine]):
 
     def __init__(
         self,
-        make_engine: Callable[[], ChatEngine],
+        make_engine: Callable[[], Engine],
         post: Callable[[Message], object],
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -97,6 +99,8 @@ class EngineThread(JobThread[ChatEngine]):
         self._reading_ahead = False
         self._unsaved: list[Conversation] = []
         self._along = ReadingAlong(self._tell, load)
+        self._model: Model | None = None
+        """What answers."""
 
     def load(self, find: FindModel, model: str, preamble: Preamble, options: EngineOptions) -> None:
         """Find and load a model and pin the preamble, so that a question meets both in place."""
@@ -107,14 +111,12 @@ class EngineThread(JobThread[ChatEngine]):
     ) -> None:
         """Like `load`, in place of a model that is loaded; fails with SwitchFailed."""
         self._give(
-            lambda engine: self._change(
-                engine, lambda: self._bring(engine, find, model, preamble, options)
-            )
+            lambda engine: self._change(lambda: self._bring(engine, find, model, preamble, options))
         )
 
     def pin(self, preamble: Preamble) -> None:
         """Pin another preamble for the model that is loaded; fails with SwitchFailed."""
-        self._give(lambda engine: self._change(engine, lambda: self._prepare(engine, preamble)))
+        self._give(lambda engine: self._change(lambda: self._prepare(preamble)))
 
     def answer(
         self,
@@ -131,13 +133,13 @@ class EngineThread(JobThread[ChatEngine]):
         # Each answer has its own: one that is stopped stays so when the next is given.
         stopped = self._stopped = threading.Event()
 
-        def start(engine: ChatEngine) -> Generator[Event, None, None]:
-            reader = self._along.reader(engine, conversation.path[-1].id)
+        def start() -> Generator[Event, None, None]:
+            reader = self._along.reader(conversation.path[-1].id)
             if reader is not None and samples > 1:
                 reader = None
                 self._tell(EngineNotice("Answers that are written together have no x-ray."))
             return conversation.answer(
-                engine,
+                self._writing_model(),
                 sampling=sampling,
                 max_tokens=max_tokens,
                 prefix=prefix,
@@ -150,7 +152,7 @@ class EngineThread(JobThread[ChatEngine]):
     def trace(self, request: Trace, tell: Callable[[Message], object]) -> None:
         """Read an answer again; `tell` gets TraceReading, TokensTraced and, last, TraceEnded."""
         stopped = self._stopped = threading.Event()
-        self._give(lambda engine: self._trace(engine, request, tell, stopped))
+        self._give(lambda engine: self._trace(request, tell, stopped))
 
     def stop(self) -> None:
         """End the newest answer or trace, be it running or still to come; what is there stays."""
@@ -165,7 +167,7 @@ class EngineThread(JobThread[ChatEngine]):
 
         Nothing is told of it, and any other job ends it.
         """
-        self._give(lambda engine: self._read_ahead(engine, conversation))
+        self._give(lambda engine: self._read_ahead(conversation))
 
     def interrupt(self) -> None:
         """End whatever the engine does now, loading too; it is gone if it does not obey."""
@@ -184,12 +186,14 @@ class EngineThread(JobThread[ChatEngine]):
         where `close_second` came before.
         """
         unwanted = self._along.want()
-        self._give(lambda engine: self._along.open(engine, find, choice, options, unwanted))
+        self._give(
+            lambda engine: self._along.open(engine, self._model, find, choice, options, unwanted)
+        )
 
     def close_second(self) -> None:
         """Free what reads answers along, or end its loading."""
         self._along.unwant(self._engine)
-        self._give(self._along.close)
+        self._give(lambda engine: self._along.close())
 
     def keep(self, conversation: Conversation) -> None:
         """Take over a conversation that another thread wrote, if not all of it is stored."""
@@ -210,7 +214,7 @@ class EngineThread(JobThread[ChatEngine]):
             self._unsaved[0].save_rest()
             del self._unsaved[0]
 
-    def _give(self, job: Callable[[ChatEngine], None]) -> None:
+    def _give(self, job: Callable[[Engine], None]) -> None:
         super()._give(job)
         engine = self._engine
         if self._reading_ahead and engine is not None:
@@ -218,19 +222,32 @@ class EngineThread(JobThread[ChatEngine]):
 
     # -- in the thread --------------------------------------------------------------
 
-    def _read_ahead(self, engine: ChatEngine, conversation: Conversation) -> None:
-        turns = conversation.finished_turns(engine.info)
-        if engine.info is None or not turns:
+    def _writing_model(self) -> Model:
+        """What answers, if it is loaded.
+
+        Raises:
+            EngineError: It is not.
+        """
+        if self._model is None or not self._model.loaded:
+            raise EngineError("No model is loaded.", "Load a model first.")
+        return self._model
+
+    def _read_ahead(self, conversation: Conversation) -> None:
+        model = self._model
+        if model is None or not model.loaded:
+            return
+        turns = conversation.finished_turns(model.info)
+        if not turns:
             return
         self._reading_ahead = True
         try:
             with (
                 explaining(),
                 contextlib.closing(
-                    engine.prepare(preamble_turn(conversation.preamble), turns=turns)
-                ) as events,
+                    model.prepare(preamble_turn(conversation.preamble), turns=turns)
+                ) as call,
             ):
-                for _ in events:
+                for _ in call:
                     # A job may have come before the request reached the engine.
                     if self._closing or not self._jobs.empty():
                         return
@@ -250,18 +267,18 @@ class EngineThread(JobThread[ChatEngine]):
         except StoreError as error:
             self._tell(EngineTrouble(error, needs_reload=False))
 
-    def _made(self, engine: ChatEngine) -> None:
+    def _made(self, engine: Engine) -> None:
         """Hear of a worker that ends while nothing is asked of it."""
         engine.watch(lambda: self._give(self._tell_death))
 
-    def _tell_death(self, engine: ChatEngine) -> None:
+    def _tell_death(self, engine: Engine) -> None:
         error = engine.take_death()
         if error is not None:
             self._tell(EngineTrouble(error, needs_reload=True))
 
     def _load(
         self,
-        engine: ChatEngine,
+        engine: Engine,
         find: FindModel,
         name: str,
         preamble: Preamble,
@@ -272,48 +289,44 @@ class EngineThread(JobThread[ChatEngine]):
         except UrialError as error:
             self._tell(EngineTrouble(error, needs_reload=True))
 
-    def _change(self, engine: ChatEngine, change: Callable[[], None]) -> None:
+    def _change(self, change: Callable[[], None]) -> None:
         """Make a change; where it fails, tell whether the model before it is still there."""
-        before = engine.info
+        before = self._model
         try:
             change()
         except UrialError as error:
-            self._tell(SwitchFailed(error, kept=before is not None and engine.info is before))
+            self._tell(SwitchFailed(error, kept=before is not None and before.loaded))
 
     @explaining()
     def _bring(
         self,
-        engine: ChatEngine,
+        engine: Engine,
         find: FindModel,
         name: str,
         preamble: Preamble,
         options: EngineOptions,
     ) -> None:
-        self._along.forget()
+        self._along.close()
         self._tell(ModelLoading(0.0))
-        model = find(name, lambda done, total: self._tell(ModelUnpacking(done, total)))
-        for event in self._load_file(engine, model.path, adapter=model.adapter, options=options):
-            if isinstance(event, Loaded):
-                self._tell(ModelLoaded(model.name, event.info))
-            else:
-                self._pass_on(event)
-            if self._closing:
-                return
-        self._prepare(engine, preamble)
+        found = find(name, lambda done, total: self._tell(ModelUnpacking(done, total)))
+        loading = self._load_file(
+            engine, found.path, adapter=found.adapter, options=options, instead_of=self._model
+        )
+        self._model = follow(loading, self._pass_on)
+        self._tell(ModelLoaded(found.name, self._model.info))
+        self._prepare(preamble)
 
     @explaining()
-    def _prepare(self, engine: ChatEngine, preamble: Preamble) -> None:
-        for event in engine.prepare(preamble_turn(preamble)):
+    def _prepare(self, preamble: Preamble) -> None:
+        for event in self._writing_model().prepare(preamble_turn(preamble)):
             self._pass_on(event)
-            if self._closing:
-                return
         self._tell(EngineReady())
 
     def _answer(
         self,
-        engine: ChatEngine,
+        engine: Engine,
         conversation: Conversation,
-        start: Callable[[ChatEngine], Generator[Event, None, None]],
+        start: Callable[[], Generator[Event, None, None]],
         stopped: threading.Event,
     ) -> None:
         question = conversation.path[-1].id
@@ -322,7 +335,7 @@ class EngineThread(JobThread[ChatEngine]):
             if stopped.is_set():
                 return
             self._answering = True
-            self._follow(engine, question, start(engine), stopped)
+            self._follow(engine, question, start(), stopped)
         except UrialError as error:
             self._tell(EngineTrouble(error, needs_reload=isinstance(error, EngineDied)))
         finally:
@@ -334,12 +347,12 @@ class EngineThread(JobThread[ChatEngine]):
                 answer = leaf
             self._tell(AnswerEnded(question, answer))
         if answer is not None and not self._closing:
-            self._read_ahead(engine, conversation)
+            self._read_ahead(conversation)
 
     @explaining()
     def _follow(
         self,
-        engine: ChatEngine,
+        engine: Engine,
         question: int,
         events: Generator[Event, None, None],
         stopped: threading.Event,
@@ -384,7 +397,6 @@ class EngineThread(JobThread[ChatEngine]):
 
     def _trace(
         self,
-        engine: ChatEngine,
         request: Trace,
         tell: Callable[[Message], object],
         stopped: threading.Event,
@@ -396,7 +408,7 @@ class EngineThread(JobThread[ChatEngine]):
                 return
             self._answering = True
             with explaining():
-                left_out = self._follow_trace(engine, request, tell, stopped)
+                left_out = self._follow_trace(request, tell, stopped)
         except EngineDied as died:
             error = died
             self._tell(EngineTrouble(died, needs_reload=True))
@@ -409,15 +421,15 @@ class EngineThread(JobThread[ChatEngine]):
 
     def _follow_trace(
         self,
-        engine: ChatEngine,
         request: Trace,
         tell: Callable[[Message], object],
         stopped: threading.Event,
     ) -> int:
         left_out = 0
-        for event in engine.trace(request):
+        call: Call[Traced] = self._writing_model().trace(request)
+        for event in call:
             if stopped.is_set():
-                engine.cancel()
+                call.cancel()
             match event:
                 case PrefillProgress():
                     tell(TraceReading(event.done, event.total))

@@ -13,9 +13,10 @@ from textual.screen import Screen
 
 from urial_tui.engine.wire.protocol import EngineOptions
 from urial_tui.errors import UrialError
-from urial_tui.tui.chat_engine import ChatEngine, FindModel, ModelFile
+from urial_tui.tui.model_file import FindModel, ModelFile
 
 if TYPE_CHECKING:
+    from urial_tui.engine.client.engine import Engine
     from urial_tui.tui.comparison_thread import ComparisonThread
     from urial_tui.tui.sides_thread import SidesThread
 
@@ -23,7 +24,7 @@ MakeSidesThread = Callable[[Callable[[Message], object], FindModel], "SidesThrea
 MakeComparisonThread = Callable[[Callable[[Message], object], FindModel], "ComparisonThread"]
 
 
-def make_engine() -> ChatEngine:
+def make_engine() -> Engine:
     """The real engine; imported when it is needed, for the screen comes first."""
     from urial_tui.engine.client.engine import Engine
 

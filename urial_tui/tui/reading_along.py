@@ -1,4 +1,4 @@
-"""The second side of the chat's engine: it reads along while the model answers.
+"""The second model in the chat's engine: it reads along while the first one answers.
 
 Nothing about it keeps an answer from being written: what goes wrong is told, and the chat goes
 on without. All but `want` and `unwant` is called in the engine's thread.
@@ -7,11 +7,14 @@ on without. All but `want` and `unwant` is called in the engine's thread.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from urial_tui.engine.client.call import Steps, follow
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
@@ -23,9 +26,9 @@ from urial_tui.engine.wire.protocol import (
 )
 from urial_tui.errors import EngineDied, UrialError
 from urial_tui.mistakes import explaining
-from urial_tui.models.loading import LoadFile
 from urial_tui.prompting.conversation import Exchanged
 from urial_tui.prompting.templates.renderer import TemplateRenderer
+from urial_tui.runtime.loading import LoadFile
 from urial_tui.tui.messages import EngineNotice, EngineSilent, EngineTrouble
 from urial_tui.tui.side_choice import SideChoice, side_of
 from urial_tui.tui.xray_messages import (
@@ -37,7 +40,7 @@ from urial_tui.tui.xray_messages import (
 
 if TYPE_CHECKING:
     from urial_tui.compare.second_side import SecondSide
-    from urial_tui.tui.chat_engine import ChatEngine, FindModel
+    from urial_tui.tui.model_file import FindModel
 
 Tell = Callable[[Message], None]
 
@@ -65,7 +68,7 @@ class ReadingAlong:
         self._unwanted = threading.Event()
         return self._unwanted
 
-    def unwant(self, engine: ChatEngine | None) -> None:
+    def unwant(self, engine: Engine | None) -> None:
         """Ask for none, and end the loading of one; any thread."""
         self._unwanted.set()
         self._templates.cancel()
@@ -84,7 +87,8 @@ class ReadingAlong:
 
     def open(
         self,
-        engine: ChatEngine,
+        engine: Engine,
+        writing: Model | None,
         find: FindModel,
         choice: SideChoice,
         options: EngineOptions,
@@ -94,8 +98,8 @@ class ReadingAlong:
         # It brings numpy along, which nobody should wait for who only chats.
         from urial_tui.compare.second_side import open_second_side
 
-        self._second = None
-        if unwanted.is_set() or engine.info is None:
+        self.close()
+        if unwanted.is_set() or writing is None or not writing.loaded:
             return
         self._opening = True
         try:
@@ -108,50 +112,45 @@ class ReadingAlong:
                     ),
                 )
                 side = side_of(choice, model)
-                events = open_second_side(engine, side, options, self._templates, self._load_file)
-                self._second = self._follow(engine, events, unwanted)
+                opening = open_second_side(
+                    engine, writing, side, options, self._templates, self._load_file
+                )
+                self._second = self._follow(engine, opening, unwanted)
             self._name = str(choice)
         except UrialError as error:
-            self._fail(engine, error, unwanted)
+            self._fail(error, unwanted)
         else:
             if not unwanted.is_set():
                 self._tell(SecondReady())
         finally:
             self._opening = False
 
-    def close(self, engine: ChatEngine) -> None:
+    def close(self) -> None:
         """Free what is loaded."""
-        self._second = None
-        if engine.second_info is None:
+        second, self._second = self._second, None
+        if second is None or not second.model.loaded:
             return
         try:
-            engine.unload("second")
+            second.model.unload().result()
         except UrialError as error:
             self._tell(EngineTrouble(error, needs_reload=True))
 
-    def forget(self) -> None:
-        """Another model is going to write: what is loaded may not fit it."""
-        self._second = None
-
-    def reader(self, engine: ChatEngine, question: int) -> Reader | None:
+    def reader(self, question: int) -> Reader | None:
         """What reads the answer to a question along; None: nothing."""
-        if self._second is None or engine.second_info is None:
+        if self._second is None or not self._second.model.loaded:
             return None
         return Reader(self._second, self._name, question, self._tell)
 
     def _follow(
         self,
-        engine: ChatEngine,
-        events: Generator[Event, None, SecondSide],
+        engine: Engine,
+        opening: Steps[SecondSide],
         unwanted: threading.Event,
     ) -> SecondSide:
         cancelled = False
-        while True:
-            try:
-                event = next(events)
-            except StopIteration as end:
-                second: SecondSide = end.value
-                return second
+
+        def take(event: Event) -> None:
+            nonlocal cancelled
             if unwanted.is_set() and not cancelled:
                 # `unwant` may have come before the request reached the engine.
                 cancelled = True
@@ -168,17 +167,17 @@ class ReadingAlong:
                 case _:
                     pass
 
-    def _fail(self, engine: ChatEngine, error: UrialError, unwanted: threading.Event) -> None:
+        return follow(opening, take)
+
+    def _fail(self, error: UrialError, unwanted: threading.Event) -> None:
         if isinstance(error, EngineDied):
             self._tell(EngineTrouble(error, needs_reload=True))
-        else:
-            self.close(engine)
         if not unwanted.is_set():
             self._tell(SecondFailed(error))
 
 
 class Reader:
-    """A second side, lent to one answer (a `chat.answerer.Reader`)."""
+    """A second side, lent to one answer (a `chat.reader.Reader`)."""
 
     def __init__(self, second: SecondSide, name: str, question: int, tell: Tell) -> None:
         self._second = second

@@ -8,28 +8,29 @@ the model nor its file is needed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 from textual import work
 
+from urial_tui.engine.client.call import Steps
 from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
 from urial_tui.engine.client.recording import read_recording
 from urial_tui.engine.client.replay import Exchange, Replay
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
-    Event,
     Generate,
     LoadModel,
     PreparePreamble,
-    Slot,
+    Purpose,
     TextSegment,
     Turn,
 )
-from urial_tui.models.loading import Loader
 from urial_tui.prompting.preamble import Preamble, find_preamble, list_preambles
 from urial_tui.prompting.render import open_turn, preamble_text
+from urial_tui.runtime.loading import Loader
 from urial_tui.settings import Settings, load_settings
 from urial_tui.tui.app import UrialApp, require_terminal, run_in_terminal
 from urial_tui.tui.widgets.prompt import Prompt
@@ -79,7 +80,7 @@ class ReplayApp(UrialApp):
         loaded = False
         for number, exchange in enumerate(self._replay.exchanges):
             command = exchange.command
-            if isinstance(command, LoadModel) and command.slot == "main":
+            if isinstance(command, LoadModel) and command.purpose == "chat":
                 if loaded:
                     await self._turn_of_user(exchange)
                     self.chat.action_reload()
@@ -166,7 +167,10 @@ def load_recorded(
     *,
     adapter: Path | None = None,
     options: EngineOptions,
-    slot: Slot = "main",
-) -> Generator[Event, None, None]:
+    purpose: Purpose = "chat",
+    instead_of: Model | None = None,
+) -> Steps[Model]:
     """Load without a look at the file, which need not be there."""
-    return engine.load(path, adapter=adapter, options=options, slot=slot)
+    if instead_of is not None:
+        instead_of.unload()
+    return engine.load(path, adapter=adapter, options=options, purpose=purpose).steps()

@@ -11,7 +11,7 @@ from urial_tui.prompting.preamble import Preamble, list_preambles
 
 if TYPE_CHECKING:
     from urial_tui.compare.sides import Side
-    from urial_tui.tui.chat_engine import ModelFile
+    from urial_tui.tui.model_file import ModelFile
 
 _CONTEXTS = (
     ("zero-shot", "headings only"),

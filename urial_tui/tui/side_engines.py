@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from urial_tui.tui.chat_engine import ChatEngine
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
 
 Fits = Callable[[Path], bool]
 """Whether a model fits into the memory beside what is loaded already."""
@@ -22,19 +23,18 @@ class SideEngines:
         make_engine: Makes one.
     """
 
-    def __init__(self, make_engine: Callable[[], ChatEngine]) -> None:
+    def __init__(self, make_engine: Callable[[], Engine]) -> None:
         self._make_engine = make_engine
-        self._models: dict[ChatEngine, str] = {}
+        self._models: dict[Engine, str] = {}
 
-    def with_model(self, name: str) -> ChatEngine | None:
-        """The engine that has a model loaded, and still runs."""
-        for engine, model in self._models.items():
-            # Hearing of a death is what makes the engine notice it.
-            if model == name and engine.take_death() is None and engine.info is not None:
-                return engine
+    def model(self, name: str) -> Model | None:
+        """A model that is loaded, by its name."""
+        for engine, held in self._models.items():
+            if held == name and engine.models:
+                return engine.models[0]
         return None
 
-    def place_for(self, name: str, path: Path, wanted: Collection[str], fits: Fits) -> ChatEngine:
+    def place_for(self, name: str, path: Path, wanted: Collection[str], fits: Fits) -> Engine:
         """The engine that a model is to be loaded into; it is known by that name from then on.
 
         Args:

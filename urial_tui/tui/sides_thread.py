@@ -16,6 +16,9 @@ from textual.message import Message
 
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
+from urial_tui.engine.client.call import follow
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
@@ -30,11 +33,11 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.errors import StoreError, UrialError
 from urial_tui.mistakes import explaining
 from urial_tui.models.fit import fit_together
-from urial_tui.models.loading import LoadFile, load
-from urial_tui.tui.chat_engine import ChatEngine, FindModel
+from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.tui.choice import Choice
 from urial_tui.tui.job_thread import JobThread
 from urial_tui.tui.messages import EngineTrouble
+from urial_tui.tui.model_file import FindModel
 from urial_tui.tui.side_engines import SideEngines
 from urial_tui.tui.side_messages import SideEnded, SideGrew, SideNotice, SidesEnded, SideWaits
 from urial_tui.wording import amount
@@ -73,7 +76,7 @@ class SidesThread(JobThread[SideEngines]):
 
     def __init__(
         self,
-        make_engine: Callable[[], ChatEngine],
+        make_engine: Callable[[], Engine],
         post: Callable[[Message], object],
         find_model: FindModel,
         *,
@@ -132,9 +135,9 @@ class SidesThread(JobThread[SideEngines]):
         conversation.tree.stand_at(question.id)
         try:
             if not stopped.is_set():
-                engine = self._bring(engines, question, place)
-                if engine is not None and not stopped.is_set():
-                    self._write(engine, question, place, stopped)
+                model = self._bring(engines, question, place)
+                if not stopped.is_set():
+                    self._write(engines, model, question, place, stopped)
         except StoreError as error:
             # The answer is whole, and stays where it is; the next write tries again.
             self._tell(EngineTrouble(error, needs_reload=False))
@@ -143,14 +146,12 @@ class SidesThread(JobThread[SideEngines]):
         self._tell(SideEnded(question.id, place, _answer_of(conversation, question.id), failure))
 
     @explaining()
-    def _bring(
-        self, engines: SideEngines, question: SidesQuestion, place: int
-    ) -> ChatEngine | None:
-        """The engine with the side's model; None where the application ends meanwhile."""
+    def _bring(self, engines: SideEngines, question: SidesQuestion, place: int) -> Model:
+        """The side's model, which is loaded if need be."""
         name = question.sides[place].model
-        engine = engines.with_model(name)
-        if engine is not None:
-            return engine
+        loaded = engines.model(name)
+        if loaded is not None:
+            return loaded
 
         def unpacking(done: int, total: int) -> None:
             state = f"unpacking the model {done / max(1, total):.0%}"
@@ -164,18 +165,21 @@ class SidesThread(JobThread[SideEngines]):
             {side.model for side in question.sides},
             lambda path: self._fits(path, question.options),
         )
-        for event in self._load_file(
-            engine, found.path, adapter=found.adapter, options=question.options
-        ):
-            self._pass_on(question.id, place, event)
-            if self._closing:
-                return None
-        return engine
+        before = engine.models[0] if engine.models else None
+        loading = self._load_file(
+            engine,
+            found.path,
+            adapter=found.adapter,
+            options=question.options,
+            instead_of=before,
+        )
+        return follow(loading, lambda event: self._pass_on(question.id, place, event))
 
     @explaining()
     def _write(
         self,
-        engine: ChatEngine,
+        engines: SideEngines,
+        model: Model,
         question: SidesQuestion,
         place: int,
         stopped: threading.Event,
@@ -187,12 +191,12 @@ class SidesThread(JobThread[SideEngines]):
         self._writing = True
         try:
             for event in conversation.answer(
-                engine, sampling=question.sampling, max_tokens=question.max_tokens
+                model, sampling=question.sampling, max_tokens=question.max_tokens
             ):
                 if stopped.is_set() and not cancelled:
                     # `stop` may have come before the request reached the engine.
                     cancelled = True
-                    engine.cancel()
+                    engines.cancel()
                 if isinstance(event, TextDelta):
                     now = self._clock()
                     if event.generated:

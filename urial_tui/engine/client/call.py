@@ -71,6 +71,9 @@ FINAL_EVENT: dict[type, type] = {
 
 T = TypeVar("T")
 
+Steps = Generator[Event, None, T]
+"""Events, and what comes of them at last."""
+
 
 class Line(Protocol):
     """What a call needs of the way to its worker (`connection.Connection` is one)."""
@@ -146,7 +149,7 @@ class Call(Generic[T]):
             pass
         return self._concluded()
 
-    def steps(self) -> Generator[Event, None, T]:
+    def steps(self) -> Steps[T]:
         """Its events as a generator that returns the result; closing that closes the call."""
         with contextlib.closing(self):
             yield from self
@@ -263,3 +266,13 @@ class Call(Generic[T]):
 def _wake(waiting: asyncio.Future[None]) -> None:
     if not waiting.done():
         waiting.set_result(None)
+
+
+def follow(steps: Steps[T], take: Callable[[Event], object]) -> T:
+    """Give each event to `take`: what comes of them at last."""
+    while True:
+        try:
+            event = next(steps)
+        except StopIteration as end:
+            return cast(T, end.value)
+        take(event)

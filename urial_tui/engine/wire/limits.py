@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from urial_tui.engine.wire.values import EngineOptions
+
 Purpose = Literal["chat", "together", "watched", "aligned", "base"]
 """What a model is loaded for: to write answers; to write several together as well; to read them
 along; to be a comparison's aligned side, which writes and is read again; to be its base side, which
@@ -90,6 +92,29 @@ def context_tokens(asked: int, trained: int | None) -> int:
     """
     tokens = asked or AUTO_CONTEXT
     return -(-(min(tokens, trained) if trained else tokens) // _STEP) * _STEP
+
+
+def contexts_of(
+    purpose: Purpose, options: EngineOptions, trained: int | None, n_batch: int
+) -> tuple[ContextSize, ...]:
+    """The contexts that a model gets: the one that answers first, then those made on first use.
+
+    Args:
+        purpose: What it is loaded for.
+        options: How it is loaded.
+        trained: Tokens of context that it was trained on, 0 or None where that is not known.
+        n_batch: Tokens of a batch (`batch_size`).
+    """
+    n_ctx = context_tokens(options.n_ctx, trained)
+    if purpose in ("watched", "base"):
+        contexts = [watched_size(n_ctx, n_batch)]
+    else:
+        contexts = [chat_size(n_ctx, n_batch)]
+    if purpose == "together":
+        contexts.append(pool_size(options.pool or n_ctx, n_batch, options.parallel))
+    if purpose in ("aligned", "base"):
+        contexts.append(forced_size(min(COMPARED_TOKENS, trained or COMPARED_TOKENS)))
+    return tuple(contexts)
 
 
 def chat_size(n_ctx: int, n_batch: int) -> ContextSize:

@@ -1,4 +1,4 @@
-"""What each command of the client does, and the models that are loaded in the slots."""
+"""What each command of the client does, and the models that are loaded, by their handles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from urial_tui.engine.wire.protocol import (
     PreparePreamble,
     ReadVocabulary,
     Score,
-    Slot,
+    ScoreBoth,
+    ScoreSide,
     Tokenize,
     Tokenized,
     Trace,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Commands:
-    """Carries out commands on what is loaded in each slot.
+    """Carries out commands on the models that are loaded.
 
     Args:
         emit: Takes the events.
@@ -50,7 +51,7 @@ class Commands:
         self._cache_dir = cache_dir
         self._contents = Contents(cache_dir)
         self._flag = flag
-        self._slots: dict[Slot, LoadedModel] = {}
+        self._models: dict[int, LoadedModel] = {}
         self._pools: dict[LoadedModel, Pool] = {}
         self._request_id = 0
         self._evaluated = False
@@ -79,18 +80,18 @@ class Commands:
         elif isinstance(command, ReadVocabulary):
             self._read_vocabulary(command)
         elif isinstance(command, Unload):
-            self._unload(command.slot)
+            self._unload(command.model)
             self.emit(Unloaded(id=command.id))
 
     def write_together(self, request: Generate) -> None:
         """Hand an answer to the pool of its model.
 
         Raises:
-            EngineError: There is no model, or no room for a pool.
+            EngineError: The model is not loaded, or there is no room for a pool.
         """
         from urial_tui.engine.worker.pool import Pool
 
-        loaded = self._model()
+        loaded = self._model(request.model)
         self._request_id = request.id
         self._evaluated = True
         if loaded not in self._pools:
@@ -104,12 +105,12 @@ class Commands:
 
     def forget_evaluated(self) -> None:
         """An evaluation failed: what the memories hold is not to be trusted."""
-        for loaded in self._slots.values():
+        for loaded in self._models.values():
             loaded.cache.reset()
 
     def tidy(self) -> bool:
         """Some milliseconds of what can wait until nobody does; whether there is more of it."""
-        models = {loaded.model for loaded in self._slots.values()}
+        models = {loaded.model for loaded in self._models.values()}
         if self._evaluated:
             self._evaluated = False
             for model in models:
@@ -118,24 +119,28 @@ class Commands:
 
     def close(self) -> None:
         """Free the models."""
-        for slot in tuple(self._slots):
-            self._unload(slot)
+        for handle in tuple(self._models):
+            self._unload(handle)
 
-    def _reading(self, model: Model) -> threading.Thread:
-        """Reads a vocabulary: who loads a second side asks for it next, and it takes as long."""
+    def _reading(self) -> threading.Thread:
+        """Reads the vocabularies of what is loaded: who loads a model to be compared with asks for
+        them next, and a vocabulary takes as long as a model.
+        """
+        models = {loaded.model for loaded in self._models.values()}
 
         def read() -> None:
-            self._read[model] = model.vocab.read_all()
+            for model in models - self._read.keys():
+                self._read[model] = model.vocab.read_all()
 
         thread = threading.Thread(target=read, name="vocabulary", daemon=True)
         thread.start()
         return thread
 
-    def _unload(self, slot: Slot) -> None:
-        self._read.clear()
-        loaded = self._slots.pop(slot, None)
+    def _unload(self, handle: int) -> None:
+        loaded = self._models.pop(handle, None)
         if loaded is None:
             return
+        self._read.clear()
         pool = self._pools.pop(loaded, None)
         if pool is not None:
             pool.fail(EngineError("The model was unloaded.", "Load it again, and ask again."))
@@ -144,7 +149,8 @@ class Commands:
     def _load(self, command: LoadModel) -> None:
         from urial_tui.engine.worker.loaded import LoadedModel
 
-        self._unload(command.slot)
+        if command.model in self._models:
+            raise EngineError("Two models can't have one handle.", "Please report this.")
         started = time.perf_counter()
         # The decode loop needs numpy; the main thread is about to wait in native code.
         threading.Thread(target=_import_numpy, daemon=True).start()
@@ -160,34 +166,34 @@ class Commands:
         def notice(message: str) -> None:
             self.emit(Notice(id=self._request_id, message=message))
 
-        other = next(iter(self._slots.values()), None)
-        aside = self._reading(other.model) if other and command.slot == "second" else None
+        others = tuple(self._models.values())
+        aside = self._reading() if command.purpose in ("watched", "base") else None
         try:
             loaded = LoadedModel(
-                command, self._cache_dir, self._flag, progress, notice, other, self._contents
+                command, self._cache_dir, self._flag, progress, notice, others, self._contents
             )
         finally:
             if aside:
                 aside.join()
-        self._slots[command.slot] = loaded
+        self._models[command.model] = loaded
         self.emit(Loaded(id=command.id, info=loaded.info, load_s=time.perf_counter() - started))
 
     def _prepare(self, command: PreparePreamble) -> Steps[None]:
         from urial_tui.engine.worker.generation import prepare
 
         self._evaluated = True
-        ready = yield from prepare(self._model(command.slot), command, self.emit)
+        ready = yield from prepare(self._model(command.model), command, self.emit)
         self.emit(ready)
 
     def _generate(self, command: Generate) -> Steps[None]:
         from urial_tui.engine.worker.generation import answer
 
         self._evaluated = True
-        second = self._model("second") if command.watch else None
-        yield from answer(self._model(), second, command, self.emit)
+        second = self._model(command.watch.model) if command.watch else None
+        yield from answer(self._model(command.model), second, command, self.emit)
 
     def _tokenize(self, command: Tokenize) -> None:
-        loaded = self._model()
+        loaded = self._model(command.model)
         head = (loaded.model.vocab.bos,) if command.start else ()
         turns = tuple(
             (*head, *loaded.tokenize(turn, start=command.start)) for turn in command.turns
@@ -195,30 +201,35 @@ class Commands:
         self.emit(Tokenized(id=command.id, turns=turns))
 
     def _score(self, command: Score) -> Steps[None]:
-        from urial_tui.engine.worker.forcing import score
+        from urial_tui.engine.worker.forcing import score_both, score_side, score_stored
 
         self._evaluated = True
-        second = self._slots.get("second")
-        scored = yield from score(self._model(command.slot), second, command, self.emit)
+        if isinstance(command, ScoreBoth):
+            aligned, base = self._model(command.aligned), self._model(command.base)
+            scored = yield from score_both(aligned, base, command, self.emit)
+        elif isinstance(command, ScoreSide):
+            scored = yield from score_side(self._model(command.model), command, self.emit)
+        else:
+            scored = yield from score_stored(self._model(command.model), command, self.emit)
         self.emit(scored)
 
     def _trace(self, command: Trace) -> Steps[None]:
         from urial_tui.engine.worker.tracing import trace
 
         self._evaluated = True
-        traced = yield from trace(self._model(), command, self.emit)
+        traced = yield from trace(self._model(command.model), command, self.emit)
         self.emit(traced)
 
     def _read_vocabulary(self, command: ReadVocabulary) -> None:
-        model = self._model(command.slot).model
+        model = self._model(command.model).model
         read = self._read.pop(model) if model in self._read else model.vocab.read_all()
         pieces, types = read
         self.emit(VocabularyRead(id=command.id, pieces=tuple(pieces), types=tuple(types)))
 
-    def _model(self, slot: Slot = "main") -> LoadedModel:
-        loaded = self._slots.get(slot)
+    def _model(self, handle: int) -> LoadedModel:
+        loaded = self._models.get(handle)
         if loaded is None:
-            raise EngineError("No model is loaded.", "Load a model first.")
+            raise EngineError("This model is not loaded any more.", "Load it again.")
         return loaded
 
 

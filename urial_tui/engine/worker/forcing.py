@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,212 +26,300 @@ from urial_tui.engine.native.context import Aborted, Context
 from urial_tui.engine.wire.limits import FORCED_BATCH
 from urial_tui.engine.wire.protocol import (
     PrefillProgress,
-    Score,
+    ScoreBoth,
     Scored,
+    ScoreSide,
+    ScoreStored,
+    Segment,
     TokenSegment,
 )
 from urial_tui.engine.wire.scores import Floats, PositionScores, SideScores
 from urial_tui.engine.worker.batch_threads import BatchThreads
 from urial_tui.engine.worker.forced_batches import Cuts, cut_text
 from urial_tui.engine.worker.loaded import LoadedModel
-from urial_tui.engine.worker.scoring import PairScorer, SideScorer
+from urial_tui.engine.worker.scoring import PairScorer, SideScorer, Tokens
 from urial_tui.engine.worker.spill import SpillReader, SpillWriter
 from urial_tui.engine.worker.steps import Emit, Steps
 from urial_tui.errors import EngineError
+
+Ids = tuple[int, ...]
+Rows = tuple[Floats, ...]
+"""The logits of a batch's positions on each side; the aligned one decides what is greedy."""
+
+P = TypeVar("P")
+"""What is kept of a batch."""
 
 
 class _Side(NamedTuple):
     """A model, and the ids in front of the answer, BOS included."""
 
     loaded: LoadedModel
-    context: tuple[int, ...]
+    context: Ids
 
 
-def score(
-    main: LoadedModel, second: LoadedModel | None, request: Score, emit: Emit
+class _Text(NamedTuple):
+    """What is forced: on each side something stands in front of the answer.
+
+    `unscored`: how many of its tokens were put there, since nothing did. `n_ctx`: tokens that each
+    side needs room for.
+    """
+
+    sides: tuple[_Side, ...]
+    answer: Ids
+    unscored: int
+    n_ctx: int
+
+
+class _Result(NamedTuple):
+    """The ids that were read, and whether the last one took another's place."""
+
+    ids: Ids
+    replaced: bool
+    scores: bytes = b""
+
+
+# -- the commands -----------------------------------------------------------------------
+
+
+def score_both(
+    aligned: LoadedModel, base: LoadedModel, request: ScoreBoth, emit: Emit
 ) -> Steps[Scored]:
-    """Carry out a Score command.
+    """Carry out a ScoreBoth command.
 
     Raises:
         EngineError: There is nothing to score, or it does not fit into a model's context.
         Aborted: The abort flag was set.
     """
     started = time.perf_counter()
-    sides = [_Side(main, tuple(main.preamble_ids(request.context)))]
-    if not (request.alone or request.spill or request.against):
-        if second is None:
-            raise EngineError("There is no second model to compare with.", "Load one first.")
-        ids = (
-            sides[0].context
-            if request.same_ids
-            else tuple(second.preamble_ids(request.second_context))
+    if aligned is base:
+        raise EngineError("Both sides are the same loaded model.", "Load it once for each.")
+    context = tuple(aligned.preamble_ids(request.context))
+    base_context = context if request.same_ids else tuple(base.preamble_ids(request.base_context))
+    sides = (_Side(aligned, context), _Side(base, base_context))
+    text = _text(sides, _tokenized(aligned, request.answer))
+    scorer = PairScorer(
+        n_aligned=aligned.model.vocab.size,
+        n_base=base.model.vocab.size,
+        top_k=request.top_k,
+        threads=aligned.info.threads,
+    )
+    report = _Progress(request.id, len(text.answer), aligned, emit)
+    result = yield from _score_pairs(
+        scorer, _both_sides(text), text.answer, report, greedy=request.greedy
+    )
+    return _scored(request.id, text, result, started)
+
+
+def score_side(loaded: LoadedModel, request: ScoreSide, emit: Emit) -> Steps[Scored]:
+    """Carry out a ScoreSide command; raises as `score_both`."""
+    started = time.perf_counter()
+    side = _Side(loaded, tuple(loaded.preamble_ids(request.context)))
+    answer = _tokenized(loaded, request.answer)
+    text = _text((side,), answer, bare=request.bare, n_ctx=request.n_ctx)
+    batches = _one_side(text, known=request.other_vocab)
+    report = _Progress(request.id, len(text.answer), loaded, emit)
+    reduce = _put_aside if request.rows else _score_rows
+    result = yield from reduce(loaded, request, batches, text.answer, report)
+    return _scored(request.id, text, result, started)
+
+
+def score_stored(loaded: LoadedModel, request: ScoreStored, emit: Emit) -> Steps[Scored]:
+    """Carry out a ScoreStored command; raises as `score_both`."""
+    started = time.perf_counter()
+    side = _Side(loaded, tuple(loaded.preamble_ids(request.context)))
+    # The other side's tokens, of which the last one may be unknown here.
+    given = request.answer
+    answer = given.ids if isinstance(given, TokenSegment) else _tokenized(loaded, given)
+    text = _text((side,), answer, bare=request.bare, n_ctx=request.n_ctx)
+    ids = request.scored or text.answer
+    batches = _one_side(text, most=request.batch or FORCED_BATCH)
+    report = _Progress(request.id, len(ids), loaded, emit)
+    with SpillReader(Path(request.rows)) as stored:
+        own, other = loaded.model.vocab.size, stored.n_vocab
+        scorer = PairScorer(
+            n_aligned=other if request.model_is_base else own,
+            n_base=own if request.model_is_base else other,
+            top_k=request.top_k,
+            threads=loaded.info.threads,
         )
-        sides.append(_Side(second, ids))
-    answer = _answer_ids(main, request)
+        pairs = _beside_stored(batches, stored, len(ids))
+        if request.model_is_base:
+            pairs = ((aligned, base) for base, aligned in pairs)
+        result = yield from _score_pairs(scorer, pairs, ids, report)
+    return _scored(request.id, text, result, started)
+
+
+# -- what is forced ---------------------------------------------------------------------
+
+
+def _tokenized(loaded: LoadedModel, answer: Segment) -> Ids:
+    # Without the space that a vocabulary may put in front of a text: it is no part of it.
+    (ids,) = loaded.tokenize((answer,))
+    return ids
+
+
+def _text(sides: tuple[_Side, ...], answer: Ids, *, bare: bool = False, n_ctx: int = 0) -> _Text:
+    """The text, once it was looked at.
+
+    Args:
+        sides: Models and what stands in front on each.
+        answer: What is forced.
+        bare: Nothing stands in front of it on a side that is read by itself.
+        n_ctx: Tokens that that one needs room for.
+
+    Raises:
+        EngineError: Nothing is left to score, or it does not fit into a model.
+    """
+    if not answer:
+        raise _nothing()
     # Without BOS and context the first token follows nothing: no model says anything of it.
-    unscored = 0 if all(side.context for side in sides) and not request.bare else 1
+    unscored = 0 if all(side.context for side in sides) and not bare else 1
     if unscored:
-        sides = [_Side(side.loaded, (*side.context, answer[0])) for side in sides]
+        sides = tuple(_Side(side.loaded, (*side.context, answer[0])) for side in sides)
         answer = answer[1:]
-    n_ctx = max(request.n_ctx, *(len(side.context) + len(answer) for side in sides))
+    n_ctx = max(n_ctx, *(len(side.context) + len(answer) for side in sides))
     for side in sides:
         _check_length(side, n_ctx)
         _check_ids(side, answer)
     if not answer:
         raise _nothing()
-    ids = request.scored or answer
-    report = _Progress(request.id, len(ids), main, emit)
-    sizes = [side.loaded.model.vocab.size for side in sides]
-    # The last token is read for the sake of the batch's shape, if both sides have it.
-    readable = answer[-1] < min(request.other_vocab or sizes[0], *sizes)
-    read = answer if readable else answer[:-1]
-    abreast = _fit_abreast(sides)
-    # Where a GPU computes, the processors tell nothing.
-    alone = not abreast and not main.info.gpu_layers
-    threads = main.batch_threads(share=2 if abreast else 1)
-    most = max(3, min(request.batch or FORCED_BATCH, FORCED_BATCH))
-    batches = [
-        _batches(side, read, len(answer), n_ctx, most, threads, measured=alone) for side in sides
-    ]
-    scores = b""
-    replaced = False
-    if request.spill:
-        answer, replaced = yield from _spill(request, main, batches[0], answer, report)
-    elif request.alone:
-        scores = yield from _score_alone(main, request, batches[0], answer, report)
-    elif request.against:
-        with SpillReader(Path(request.against)) as rows:
-            pairs = _beside_stored(batches[0], rows, len(ids))
-            scores, answer, replaced = yield from _score_pair(
-                main, rows.n_vocab, request, pairs, ids, report
-            )
-    else:
-        assert second is not None
-        own, other = batches
-        pairs = _abreast(own, other, threads) if abreast else zip(own, other, strict=True)
-        n_other = second.model.vocab.size
-        scores, answer, replaced = yield from _score_pair(
-            main, n_other, request, pairs, answer, report
-        )
+    return _Text(sides, answer, unscored, n_ctx)
+
+
+def _scored(request: int, text: _Text, result: _Result, started: float) -> Scored:
+    first, *others = (side.context for side in text.sides)
     return Scored(
-        id=request.id,
-        scores=scores,
-        context=sides[0].context,
-        second_context=sides[1].context if len(sides) > 1 else (),
-        ids=answer,
-        unscored=unscored,
-        replaced=replaced,
+        id=request,
+        scores=result.scores,
+        context=first,
+        base_context=others[0] if others else (),
+        ids=result.ids,
+        unscored=text.unscored,
+        replaced=result.replaced,
         seconds=time.perf_counter() - started,
     )
 
 
-def _score_pair(
-    main: LoadedModel,
-    n_other: int,
-    request: Score,
-    pairs: Iterator[tuple[Floats, Floats]],
-    answer: tuple[int, ...],
-    report: _Progress,
-) -> Steps[tuple[bytes, tuple[int, ...], bool]]:
-    """(scores, the ids that they are of, whether the last one took another's place)."""
-    n_main = main.model.vocab.size
-    base_first = request.main_is_base
-    scorer = PairScorer(
-        n_aligned=n_other if base_first else n_main,
-        n_base=n_main if base_first else n_other,
-        top_k=request.top_k,
-        threads=main.info.threads,
-    )
-    parts = []
-    start = 0
-    for own, other in pairs:
-        ids = np.asarray(answer[start : start + len(own)], np.int64)
-        aligned, base = (other, own) if base_first else (own, other)
-        scored = scorer.score(aligned, base, ids)
-        differs = np.flatnonzero(scored.argmax_aligned != ids)
-        if request.greedy and differs.size:
-            cut = int(differs[0])
-            # Row by row, the numbers depend on the row and the forced token alone.
-            ids = np.append(ids[:cut], scored.argmax_aligned[cut]).astype(np.int64)
-            parts.append(scorer.score(aligned[: cut + 1], base[: cut + 1], ids))
-            answer = (*answer[:start], *(int(token) for token in ids))
-            return PositionScores.join(parts).to_bytes(), answer, True
-        parts.append(scored)
-        start += len(ids)
-        report.add(len(ids))
-        yield
-    return PositionScores.join(parts).to_bytes(), answer, False
+# -- batches to numbers -----------------------------------------------------------------
 
 
-def _score_alone(
-    main: LoadedModel,
-    request: Score,
-    batches: Iterator[Floats],
-    answer: Sequence[int],
-    report: _Progress,
-) -> Steps[bytes]:
+def _score_pairs(
+    scorer: PairScorer, pairs: Iterable[Rows], ids: Ids, report: _Progress, *, greedy: bool = False
+) -> Steps[_Result]:
+    parts: list[PositionScores] = []
+
+    def score(rows: Rows, ids: Tokens) -> tuple[PositionScores, Tokens]:
+        aligned, base = rows
+        part = scorer.score(aligned, base, ids)
+        return part, part.argmax_aligned
+
+    result = yield from _reduce(pairs, ids, score, parts.append, report, greedy=greedy)
+    return result._replace(scores=PositionScores.join(parts).to_bytes())
+
+
+def _score_rows(
+    loaded: LoadedModel, request: ScoreSide, batches: Iterator[Floats], ids: Ids, report: _Progress
+) -> Steps[_Result]:
     scorer = SideScorer(
-        n_vocab=main.model.vocab.size, top_k=request.top_k, threads=main.info.threads
+        n_vocab=loaded.model.vocab.size, top_k=request.top_k, threads=loaded.info.threads
     )
-    parts = []
+    parts: list[SideScores] = []
+
+    def score(rows: Rows, ids: Tokens) -> tuple[SideScores, Tokens]:
+        part = scorer.score(rows[0], ids)
+        return part, part.argmax
+
+    result = yield from _reduce(
+        zip(batches), ids, score, parts.append, report, greedy=request.greedy
+    )
+    return result._replace(scores=SideScores.join(parts).to_bytes())
+
+
+def _put_aside(
+    loaded: LoadedModel, request: ScoreSide, batches: Iterator[Floats], ids: Ids, report: _Progress
+) -> Steps[_Result]:
+    with SpillWriter(Path(request.rows), loaded.model.vocab.size) as writer:
+        result = yield from _reduce(
+            zip(batches),
+            ids,
+            lambda rows, _: (rows[0], rows[0].argmax(axis=1)),
+            writer.append,
+            report,
+            greedy=request.greedy,
+        )
+        writer.finish()
+    return result
+
+
+def _reduce(
+    batches: Iterable[Rows],
+    answer: Ids,
+    reduce: Callable[[Rows, Tokens], tuple[P, Tokens]],
+    keep: Callable[[P], None],
+    report: _Progress,
+    *,
+    greedy: bool,
+) -> Steps[_Result]:
+    """Reduce batch by batch, where `greedy` up to the first token that is not the best one.
+
+    Args:
+        batches: Rows in front of the answer's tokens, in their order.
+        answer: The tokens.
+        reduce: What is kept of a batch with these tokens, and the best ones in their places.
+        keep: Keeps it.
+        report: Told how far it is.
+        greedy: The best one then takes that one's place.
+    """
     start = 0
     for rows in batches:
-        ids = np.asarray(answer[start : start + len(rows)], np.int64)
-        parts.append(scorer.score(rows, ids))
+        ids = np.asarray(answer[start : start + len(rows[0])], np.int64)
+        kept, best = reduce(rows, ids)
+        differs = np.flatnonzero(best != ids)
+        if greedy and differs.size:
+            cut = int(differs[0])
+            # Row by row, the numbers depend on the row and the forced token alone.
+            ids = np.append(ids[:cut], best[cut]).astype(np.int64)
+            kept, _ = reduce(tuple(side[: cut + 1] for side in rows), ids)
+            keep(kept)
+            return _Result((*answer[:start], *(int(token) for token in ids)), replaced=True)
+        keep(kept)
         start += len(ids)
         report.add(len(ids))
         yield
-    return SideScores.join(parts).to_bytes()
+    return _Result(answer, replaced=False)
 
 
-def _spill(
-    request: Score,
-    main: LoadedModel,
-    batches: Iterator[Floats],
-    answer: tuple[int, ...],
-    report: _Progress,
-) -> Steps[tuple[tuple[int, ...], bool]]:
-    """The ids whose rows are on disk now, and whether the last one took another's place."""
-    with SpillWriter(Path(request.spill), main.model.vocab.size) as writer:
-        start = 0
-        for rows in batches:
-            best = rows.argmax(axis=1)
-            differs = np.flatnonzero(best != answer[start : start + len(rows)])
-            if request.greedy and differs.size:
-                cut = int(differs[0])
-                writer.append(rows[: cut + 1])
-                writer.finish()
-                return (*answer[: start + cut], int(best[cut])), True
-            writer.append(rows)
-            start += len(rows)
-            report.add(len(rows))
-            yield
-        writer.finish()
-    return answer, False
+# -- batches of logits ------------------------------------------------------------------
 
 
-def _beside_stored(
-    own: Iterator[Floats], stored: SpillReader, positions: int
-) -> Iterator[tuple[Floats, Floats]]:
-    """Rows of a batch and those of a file, which may end before the text does."""
-    if stored.rows != positions:
-        raise EngineError(
-            f"{stored.rows} distributions are on disk for {positions} tokens.",
-            "Start the comparison again.",
-        )
-    room = np.empty((FORCED_BATCH, stored.n_vocab), np.float32)
-    start = 0
-    while start < positions:
-        rows = next(own)
-        other = stored.read(start, room[: len(rows)])
-        yield rows[: len(other)], other
-        start += len(other)
+def _one_side(text: _Text, *, known: int = 0, most: int = FORCED_BATCH) -> Iterator[Floats]:
+    """The batches of a text that one side reads alone.
+
+    `known`: tokens that the other side knows, 0 for as many. `most`: positions of a batch.
+    """
+    (side,) = text.sides
+    size = side.loaded.model.vocab.size
+    threads = side.loaded.batch_threads(share=1)
+    # Where a GPU computes, the processors tell nothing.
+    measured = not side.loaded.info.gpu_layers
+    return _batches(text, side, min(known or size, size), threads, measured=measured, most=most)
+
+
+def _both_sides(text: _Text) -> Iterator[Rows]:
+    """The batches of a text that two sides read, each beside the other one's."""
+    first, _ = text.sides
+    known = min(side.loaded.model.vocab.size for side in text.sides)
+    abreast = _fit_abreast(text.sides)
+    threads = first.loaded.batch_threads(share=2 if abreast else 1)
+    measured = not abreast and not first.loaded.info.gpu_layers
+    own, other = (_batches(text, side, known, threads, measured=measured) for side in text.sides)
+    return _abreast(own, other, threads) if abreast else zip(own, other, strict=True)
 
 
 def _fit_abreast(sides: Sequence[_Side]) -> bool:
-    """Whether two sides can be evaluated at the same time, each by as many threads."""
+    """Whether both sides can be evaluated at the same time, each by as many threads."""
     infos = [side.loaded.info for side in sides]
-    return len(sides) == 2 and all(
+    return all(
         info.gpu_layers == 0 and info.threads == infos[0].threads and info.threads % 2 == 0
         for info in infos
     )
@@ -254,26 +342,27 @@ def _abreast(
 
 
 def _batches(
+    text: _Text,
     side: _Side,
-    answer: Sequence[int],
-    count: int,
-    n_ctx: int,
-    most: int,
+    known: int,
     threads: BatchThreads,
     *,
     measured: bool,
+    most: int = FORCED_BATCH,
 ) -> Iterator[Floats]:
-    """Logits before each of `count` answer tokens, (n, n_vocab) at a time; each a passing view.
+    """Logits before each of the answer's tokens, (n, n_vocab) at a time; each a passing view.
 
-    `answer`: all of them, or all but the last. The last one's own logits are not used, but
-    kernels take rows by four: a text that fills whole batches is then read in whole ones,
-    and rounds as it does elsewhere. `most`: positions of a batch. `measured`: `threads` follow
-    from how these batches fare; else somebody measures several together.
+    The last token's own logits are not used, but kernels take rows by four: a text that fills
+    whole batches is then read in whole ones, and rounds as it does elsewhere. So it is read where
+    all sides know it, which have `known` tokens in common. `measured`: `threads` follow from how
+    these batches fare; else somebody measures several together.
     """
-    context = side.loaded.forced_context(n_ctx)
-    tokens = (*side.context, *answer)
+    context = side.loaded.forced_context(text.n_ctx)
+    read = text.answer if text.answer[-1] < known else text.answer[:-1]
+    tokens = (*side.context, *read)
     n_head = len(side.context) - 1
-    cuts = cut_text(n_head, len(tokens) - n_head, count, most)
+    most = max(3, min(most, FORCED_BATCH))
+    cuts = cut_text(n_head, len(tokens) - n_head, len(text.answer), most)
 
     @contextlib.contextmanager
     def evaluating() -> Iterator[None]:
@@ -306,16 +395,22 @@ def _evaluated(
         silent = 0
 
 
-def _answer_ids(main: LoadedModel, request: Score) -> tuple[int, ...]:
-    if request.against and isinstance(request.answer, TokenSegment):
-        # The other side's tokens, of which the last one may be unknown here.
-        ids = request.answer.ids
-    else:
-        # Without the space that a vocabulary may put in front of a text: it is no part of it.
-        (ids,) = main.tokenize((request.answer,))
-    if not ids:
-        raise _nothing()
-    return ids
+def _beside_stored(
+    own: Iterator[Floats], stored: SpillReader, positions: int
+) -> Iterator[tuple[Floats, Floats]]:
+    """Rows of a batch and those of a file, which may end before the text does."""
+    if stored.rows != positions:
+        raise EngineError(
+            f"{stored.rows} distributions are on disk for {positions} tokens.",
+            "Start the comparison again.",
+        )
+    room = np.empty((FORCED_BATCH, stored.n_vocab), np.float32)
+    start = 0
+    while start < positions:
+        rows = next(own)
+        other = stored.read(start, room[: len(rows)])
+        yield rows[: len(other)], other
+        start += len(other)
 
 
 def _nothing() -> EngineError:

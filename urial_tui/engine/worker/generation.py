@@ -88,8 +88,8 @@ def answer(
         EngineError: The prompt can't be evaluated, or what the model says is no number; the engine
             can go on.
     """
-    writing = Writing(loaded.model, request, emit)
     watcher = _watcher(loaded, second, request, emit)
+    writing = Writing(loaded.model, request, emit)
     try:
         try:
             prompt, branch = yield from _prompt(loaded, request, writing, watcher, emit)
@@ -119,6 +119,10 @@ def _watcher(
 ) -> Watcher:
     if second is None:
         return Watcher()
+    if second is loaded:
+        raise EngineError(
+            "A model can't read along what it writes itself.", "Load it a second time for that."
+        )
     return SecondSide(second, loaded, request, emit, lambda: stop_if_asked(loaded))
 
 

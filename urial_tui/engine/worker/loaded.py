@@ -18,12 +18,10 @@ from urial_tui.engine.wire.limits import (
     MAX_SEQUENCES,
     ContextSize,
     batch_size,
-    chat_size,
-    context_tokens,
+    contexts_of,
     flash_attention,
     forced_size,
     pool_size,
-    watched_size,
 )
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
@@ -60,7 +58,7 @@ class LoadedModel:
         flag: AbortFlag,
         progress: Callable[[float], None],
         notice: Callable[[str], None],
-        other: LoadedModel | None = None,
+        others: Sequence[LoadedModel] = (),
         contents: Contents | None = None,
     ) -> None:
         contents = contents or Contents(cache_dir)
@@ -86,11 +84,14 @@ class LoadedModel:
         self._batch_threads: dict[int, BatchThreads] = {}
         self.governor = ThreadGovernor(command.options.threads or physical_cores())
         self.adapter: Adapter | None = None
+        weights = (command.path, gpu_layers)
+        alike = (other for other in others if (other.model.path, other.model.gpu_layers) == weights)
+        sharing = next(alike, None)
         # The pages that are hashed are those that are loaded.
         readings = [Reading(contents, Path(file)) for file in (path, command.adapter) if file]
         try:
-            if other and (other.model.path, other.model.gpu_layers) == (command.path, gpu_layers):
-                self.model: Model = other.model.share()
+            if sharing:
+                self.model: Model = sharing.model.share()
             else:
                 self.model = Model(command.path, gpu_layers=gpu_layers, progress=report)
                 for words in library_warnings.told(llama.warnings()):
@@ -114,9 +115,9 @@ class LoadedModel:
         self.context.set_abort_flag(flag)
         self.cache = KVCache(self.context, self.model.memory_kind, self.model.n_swa, MAX_SEQUENCES)
         content, adapter_content, *_ = [*(reading.result() for reading in readings), ""]
-        if other and self.model is other.model:
+        if sharing:
             # The file of this name may be another one by now.
-            content = other.info.content
+            content = sharing.info.content
         library = f"{llama.system_info()} {contents.together(llama.library_files())}"
         self.info: ModelInfo = self._describe(gpu_layers, content, adapter_content, library)
         store = PreambleStore(cache_dir, options.cache_limit_mb * 1_000_000)
@@ -373,9 +374,11 @@ class LoadedModel:
                 f"The model was trained on a context of {trained} tokens, so that is used "
                 f"in place of {options.n_ctx}."
             )
-        sized = watched_size if self._command.slot == "second" else chat_size
+        size, *_ = contexts_of(
+            self._command.purpose, options, trained, batch_size(model.parameters, gpu_layers)
+        )
         return self._new_context(
-            sized(context_tokens(options.n_ctx, trained), batch_size(model.parameters, gpu_layers)),
+            size,
             flash_attention=flash_attention(options.kv_type, model.n_layer, gpu_layers),
         )
 

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Generator, Sequence
 
 from urial_tui.engine.native.context import DecodeError, NoSlot
-from urial_tui.engine.wire.limits import WATCHED_BATCH
 from urial_tui.engine.wire.protocol import (
     Event,
     Generate,
@@ -71,7 +70,7 @@ class SecondSide(Watcher):
     """Reads one answer along and emits `Shifts`.
 
     Args:
-        loaded: The model in the second slot; its context gives `WATCHED_BATCH` rows of logits.
+        loaded: The model that reads; its context gives as many rows of logits as are read at once.
         main: The model that writes.
         request: Its `watch` is set.
         emit: Takes the events.
@@ -126,7 +125,7 @@ class SecondSide(Watcher):
         self._ids.append(token)
         self._ends.append(self._end)
         waiting = len(self._ids)
-        if waiting == WATCHED_BATCH or (waiting % STRIDE == 0 and now - self._since >= PATIENCE):
+        if waiting == self._loaded.context.n_outputs or (waiting % STRIDE == 0 and now - self._since >= PATIENCE):
             self._flush()
 
     def drop(self) -> None:

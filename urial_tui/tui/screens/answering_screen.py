@@ -23,7 +23,6 @@ from urial_tui.errors import StoreError, UsageError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.settings import Settings, sampling
 from urial_tui.tui.answer_start import Start, by_chance
-from urial_tui.tui.chat_engine import FindModel
 from urial_tui.tui.keys import key_name
 from urial_tui.tui.messages import (
     AnswerEnded,
@@ -33,6 +32,7 @@ from urial_tui.tui.messages import (
     RoomLeft,
     TurnsLeft,
 )
+from urial_tui.tui.model_file import FindModel
 from urial_tui.tui.screens.engine_screen import EngineScreen, MakeEngineThread
 from urial_tui.tui.widgets.header_line import HeaderLine
 from urial_tui.tui.widgets.prompt import Prompt, edit_title

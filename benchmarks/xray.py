@@ -41,7 +41,7 @@ from urial_tui.engine.wire.protocol import (
     Watch,
 )
 from urial_tui.errors import UrialError
-from urial_tui.models.loading import load
+from urial_tui.runtime.loading import load
 from urial_tui.models.registry import resolve
 from urial_tui.prompting.context import find_context
 from urial_tui.prompting.conversation import Exchanged

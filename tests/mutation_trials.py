@@ -28,7 +28,7 @@ from tests.mutations import Gguf, mutated
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import EngineOptions, KVType, TextSegment
 from urial_tui.errors import EngineDied, ModelError, UrialError
-from urial_tui.models.loading import load
+from urial_tui.runtime.loading import load
 
 Outcome = Literal["answered", "refused by its header", "refused by the engine", "died", "hung"]
 

@@ -17,7 +17,7 @@ from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import EngineOptions, Notice
 from urial_tui.errors import EngineError, ModelError
 from urial_tui.models.header import check_gguf, inspect_header, model_parts
-from urial_tui.models.loading import load
+from urial_tui.runtime.loading import load
 from urial_tui.models.memory_need import memory_need
 
 OPTIONS = EngineOptions(n_ctx=512, threads=1)

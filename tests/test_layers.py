@@ -1,6 +1,6 @@
 """The lines between the layers, held by reading the source: nothing here is imported.
 
-    cli, tui → chat, compare, evaluate → engine.client → engine.wire
+    cli, tui → chat, compare, evaluate → runtime → engine.client → engine.wire
 
 `prompting`, `models`, `settings`, `memory`, `paths`, `files`, `errors`, `sanitize` and `wording`
 may be used by all.
@@ -36,7 +36,8 @@ LEAVES = {
     "engine.wire.protocol",
     "engine.wire.limits",
 }
-WORK = {"chat", "compare", "evaluate", "benchmark"}
+CALLS = {"engine.client.engine", "engine.client.model", "engine.client.call"}
+WORK = {"chat", "compare", "evaluate", "benchmark", "runtime"}
 RECORDED = {"engine.client.recording", "engine.client.replay"}
 MAY_IMPORT = {
     "errors": {"sanitize"},
@@ -58,20 +59,23 @@ MAY_IMPORT = {
         *{"control_groups", "errors", "files", "memory", "paths", "sanitize", "wording"},
         "engine",
     },
-    "chat": LEAVES | WORK | {"engine.client.engine"},
+    "runtime": LEAVES | CALLS,
+    "chat": LEAVES | WORK | CALLS,
     # The columns in which the worker's numbers travel.
-    "compare": LEAVES | WORK | {"engine.client.engine", "engine.wire.scores"},
-    "evaluate": LEAVES | WORK | {"engine.client.engine"},
-    "benchmark": LEAVES | {"engine.client.engine"},
+    "compare": LEAVES | WORK | CALLS | {"engine.wire.scores"},
+    "evaluate": LEAVES | WORK | CALLS,
+    "benchmark": LEAVES | CALLS | {"runtime"},
     # Both edges also look after the files of the preamble cache.
     "cli": LEAVES
     | WORK
     | RECORDED
-    | {"engine.client.engine", "engine.preamble_store", "cli", "mistakes", "interrupts", "tui"},
+    | CALLS
+    | {"engine.preamble_store", "cli", "mistakes", "interrupts", "tui"},
     "tui": LEAVES
     | WORK
     | RECORDED
-    | {"engine.client.engine", "engine.preamble_store", "mistakes", "settings_file", "tui"},
+    | CALLS
+    | {"engine.preamble_store", "mistakes", "settings_file", "tui"},
     "__main__": {"cli", "interrupts"},
     "__init__": set[str](),
 }

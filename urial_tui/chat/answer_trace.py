@@ -51,9 +51,10 @@ class AnswerTrace(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def request(self) -> Trace:
-        """The engine's command; its id is set where it is sent."""
+        """The engine's command; its id and its model are set where it is sent."""
         return Trace(
             id=0,
+            model=0,
             preamble=self.preamble,
             turns=self.turns,
             answer=self.tokens,

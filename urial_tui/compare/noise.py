@@ -14,9 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from urial_tui.compare.requests import scored
-from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import Event, Score, TokenSegment, Turn
+from urial_tui.engine.client.model import Model
+from urial_tui.engine.wire.protocol import Event, ScoreSide, ScoreStored, TokenSegment, Turn
 from urial_tui.engine.wire.scores import PositionScores
 from urial_tui.errors import EngineDied, EngineError
 
@@ -44,12 +43,12 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure_noise(
-    engine: Engine, context: Turn, ids: tuple[int, ...]
+    model: Model, context: Turn, ids: tuple[int, ...]
 ) -> Generator[Event, None, Noise | None]:
-    """The floor of the model in the slot `main`.
+    """The floor of a model.
 
     Args:
-        engine: With a model loaded.
+        model: It reads twice.
         context: What stands in front, without BOS.
         ids: The text; its first `MOST` tokens are read.
 
@@ -65,12 +64,13 @@ def measure_noise(
     answer = TokenSegment(ids=ids[:MOST])
     with tempfile.TemporaryDirectory(prefix="urial-noise-") as directory:
         rows = str(Path(directory, "rows"))
-        request = Score(id=0, context=context, answer=answer, top_k=0)
+        as_scored = ScoreSide(id=0, model=0, context=context, answer=answer, rows=rows)
+        shorter = ScoreStored(
+            id=0, model=0, context=context, answer=answer, rows=rows, batch=BATCH, top_k=0
+        )
         try:
-            yield from scored(engine, msgspec.structs.replace(request, spill=rows))
-            found = yield from scored(
-                engine, msgspec.structs.replace(request, against=rows, batch=BATCH)
-            )
+            yield from model.score(as_scored).steps()
+            found = yield from model.score(shorter).steps()
         except EngineDied:
             raise
         except EngineError:

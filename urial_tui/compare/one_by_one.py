@@ -16,11 +16,10 @@ import msgspec
 
 from urial_tui.compare.items import ScoredItem
 from urial_tui.compare.noise import Noise
-from urial_tui.compare.requests import scored, tokens
-from urial_tui.compare.runner import Comparison, Step
+from urial_tui.compare.runner import Comparison, Role, Step, tokens
 from urial_tui.compare.sides import Task
 from urial_tui.compare.vocabularies import Vocabularies
-from urial_tui.engine.wire.protocol import Event, Score, TokenSegment, Turn
+from urial_tui.engine.wire.protocol import Event, ScoreSide, ScoreStored, TokenSegment, Turn
 from urial_tui.engine.wire.scores import PositionScores
 from urial_tui.errors import UsageError
 from urial_tui.models.header import compare_tokenizers
@@ -63,13 +62,12 @@ class _Spilled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OneByOne(Comparison):
-    """`Comparison` with its two models one after the other, both in the slot `main`.
+    """`Comparison` with its two models one after the other, each instead of the other.
 
     `run` has to be read to its end or closed: it keeps files in a temporary directory.
     """
 
     spill_bytes = SPILL_BYTES
-    _in_memory = ""
     _files = 0
 
     def open(self) -> Iterator[Event]:
@@ -78,11 +76,12 @@ class OneByOne(Comparison):
         Raises:
             EngineError, UsageError: As `Comparison.open`; also for different vocabularies.
         """
+        yield from self._take_over()
         yield from self._swap("base")
-        base_vocab = self._read_vocabulary("main")
+        base_vocab = self._read_vocabulary("base")
         yield from self._swap("aligned")
         cutting = compare_tokenizers(self.base.path, self.aligned.path).cutting
-        self._read = Vocabularies(base_vocab, self._read_vocabulary("main"), cutting)
+        self._read = Vocabularies(base_vocab, self._read_vocabulary("aligned"), cutting)
         if not self.relation.by_id:
             raise UsageError(
                 "Two models with different vocabularies can be compared only with both in memory.",
@@ -109,12 +108,11 @@ class OneByOne(Comparison):
                 for spilled in batch:
                     yield (yield from self._against(spilled))
 
-    def _swap(self, which: str) -> Iterator[Event]:
-        if self._in_memory != which:
-            self._in_memory = ""
-            side = self.aligned if which == "aligned" else self.base
-            yield from self._load_side(side, "main")
-            self._in_memory = which
+    def _swap(self, role: Role) -> Iterator[Event]:
+        if role not in self._models:
+            other = next(iter(self._models.values()), None)
+            self._models.clear()
+            yield from self._load_side(role, instead_of=other)
 
     def _spill(self, task: Task, directory: Path) -> Generator[Step, None, _Spilled]:
         query = task.query
@@ -141,19 +139,18 @@ class OneByOne(Comparison):
                 ids = given[skip:]
             self._files += 1
             file = directory / f"{self._files}.rows"
-            result = yield from scored(
-                self._engine,
-                Score(
-                    id=0,
-                    context=(*context, *tokens(accepted)),
-                    answer=TokenSegment(ids=ids),
-                    spill=str(file),
-                    greedy=task.text is None,
-                    bare=n_base + len(accepted) == 0,
-                    other_vocab=self.relation.base_size,
-                    n_ctx=n_base + len(accepted) + len(ids),
-                ),
+            request = ScoreSide(
+                id=0,
+                model=0,
+                context=(*context, *tokens(accepted)),
+                answer=TokenSegment(ids=ids),
+                rows=str(file),
+                greedy=task.text is None,
+                bare=n_base + len(accepted) == 0,
+                other_vocab=self.relation.base_size,
+                n_ctx=n_base + len(accepted) + len(ids),
             )
+            result = yield from self._models["aligned"].score(request).steps()
             parts.append(
                 _Part(
                     file=file,
@@ -175,11 +172,11 @@ class OneByOne(Comparison):
                 break
         if accepted and accepted[-1] in self.special:
             reason = "eos"
-        context_ids = context_ids or self._ids_of(context)
+        context_ids = context_ids or self._ids_of("aligned", context)
         noise = yield from self._measure(context_ids, (t for part in parts for t in part.ids))
         return _Spilled(
             task=task,
-            shown=self._ids_of(context),
+            shown=self._ids_of("aligned", context),
             context=context_ids,
             noise=noise,
             parts=tuple(parts),
@@ -194,25 +191,24 @@ class OneByOne(Comparison):
         context_ids: tuple[int, ...] = ()
         ids: tuple[int, ...] = ()
         for part in spilled.parts:
-            result = yield from scored(
-                self._engine,
-                Score(
-                    id=0,
-                    context=(*base, *tokens(part.written)),
-                    answer=TokenSegment(ids=part.evaluated),
-                    against=str(part.file),
-                    scored=part.ids,
-                    main_is_base=True,
-                    bare=part.bare,
-                    n_ctx=len(spilled.context) + len(part.written) + len(part.evaluated),
-                    top_k=self._top_k,
-                ),
+            request = ScoreStored(
+                id=0,
+                model=0,
+                context=(*base, *tokens(part.written)),
+                answer=TokenSegment(ids=part.evaluated),
+                rows=str(part.file),
+                scored=part.ids,
+                model_is_base=True,
+                bare=part.bare,
+                n_ctx=len(spilled.context) + len(part.written) + len(part.evaluated),
+                top_k=self._top_k,
             )
+            result = yield from self._models["base"].score(request).steps()
             context_ids = context_ids or result.context
             parts.append(PositionScores.from_bytes(result.scores))
             ids = (*ids, *part.ids)
             part.file.unlink(missing_ok=True)
-        contexts = (context_ids or self._ids_of(base), spilled.context)
+        contexts = (context_ids or self._ids_of("base", base), spilled.context)
         scores = PositionScores.join(parts)
         item = self._item(
             query, ids, scores, contexts, spilled.stop_reason, rechosen=spilled.rechosen
@@ -224,7 +220,8 @@ class OneByOne(Comparison):
         tokens are the same, and the sides' contexts need equal room.
         """
         same = self.base.context.is_same
-        return len(self._ids_of(aligned if same else self._shown(self.base, query).context))
+        turn = aligned if same else self._shown(self.base, query).context
+        return len(self._ids_of("aligned", turn))
 
     def _base_turn(self, query: str, aligned_ids: tuple[int, ...]) -> Turn:
         info = self._info(self.base)

@@ -12,42 +12,48 @@ followed. So a model against itself is 100 % unshifted.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 import msgspec
 
 from urial_tui.compare.items import Query, ScoredItem
 from urial_tui.compare.noise import Noise, measure_noise
 from urial_tui.compare.reading import common_start, read_text, whole_characters
-from urial_tui.compare.requests import scored, tokens
 from urial_tui.compare.sides import Side, Task
 from urial_tui.compare.vocab import TokenisedText, VocabInfo, VocabRelation, compare_bytes
 from urial_tui.compare.vocabularies import Vocabularies, unread_context
 from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Finished,
     ModelInfo,
     Sampling,
-    Score,
+    ScoreBoth,
     Scored,
-    Slot,
+    ScoreSide,
+    Segment,
     StopRules,
     TextSegment,
     TokenSegment,
     Turn,
 )
 from urial_tui.engine.wire.scores import PositionScores
-from urial_tui.errors import EngineError, UsageError
+from urial_tui.errors import EngineDied, EngineError, UsageError
 from urial_tui.models.header import compare_tokenizers
-from urial_tui.models.loading import load
 from urial_tui.prompting.context import answer_rules
 from urial_tui.prompting.conversation import Exchanged, Shown, render_conversation
 from urial_tui.prompting.templates.renderer import TemplateRenderer
+from urial_tui.runtime.loading import load
 
 GREEDY = Sampling(temperature=0.0)
+
+Role = Literal["aligned", "base"]
+"""Which side; also the purpose that its model is loaded for."""
 
 
 class Rechosen(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +81,7 @@ class Comparison:
     iterators of the engine's events whose return value is the scored item.
 
     Args:
-        engine: Its worker's slots are taken over: `main` is the aligned side.
+        engine: It is taken over: what else is loaded in it is unloaded.
         base: The base side. Its context may be `same`: the aligned side's token ids.
         aligned: The aligned side.
         options: For both models; both contexts are made alike.
@@ -108,8 +114,9 @@ class Comparison:
         self._templates = templates
         self._max_tokens = max_tokens
         self._top_k = top_k
-        self._base_info: ModelInfo | None = None
-        self._aligned_info: ModelInfo | None = None
+        self._models: dict[Role, Model] = {}
+        """What is loaded."""
+        self._infos: dict[Role, ModelInfo] = {}
         self._read: Vocabularies | None = None
 
     def open(self) -> Iterator[Event]:
@@ -122,12 +129,13 @@ class Comparison:
         with ThreadPoolExecutor(1) as pool:
             # Looked at while the models load: a vocabulary takes as long to read as a model.
             alike = pool.submit(compare_tokenizers, self.base.path, self.aligned.path)
-            yield from self._load_side(self.aligned, "main")
-            yield from self._load_side(self.base, "second")
-        vocab = base_vocab = self._read_vocabulary("main")
-        sizes = {info.n_vocab for info in (self._base_info, self._aligned_info) if info}
+            yield from self._take_over()
+            yield from self._load_side("aligned")
+            yield from self._load_side("base")
+        vocab = base_vocab = self._read_vocabulary("aligned")
+        sizes = {info.n_vocab for info in self._infos.values()}
         if not (alike.result().same and len(sizes) == 1):
-            base_vocab = self._read_vocabulary("second")
+            base_vocab = self._read_vocabulary("base")
         self._read = Vocabularies(base_vocab, vocab, alike.result().cutting)
         if self.base.context.is_same and not self.relation.by_id:
             raise UsageError(
@@ -139,8 +147,8 @@ class Comparison:
 
     def _check_contexts(self) -> None:
         """A template that can't be rendered is better known before the first answer."""
-        for side, info in ((self.aligned, self._aligned_info), (self.base, self._base_info)):
-            if info is not None and not side.context.is_same:
+        for side in (self.aligned, self.base):
+            if not side.context.is_same:
                 self._shown(side, "?")
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Step | ScoredItem]:
@@ -171,7 +179,7 @@ class Comparison:
             scored = yield from self._score_pair(
                 query.text, context, accepted, ids[len(accepted) :], greedy=True
             )
-            contexts = contexts or (scored.second_context, scored.context)
+            contexts = contexts or (scored.base_context, scored.context)
             parts.append(PositionScores.from_bytes(scored.scores))
             accepted = (*accepted, *scored.ids)
             if not scored.replaced:
@@ -189,7 +197,7 @@ class Comparison:
         if contexts is None:
             same = self.base.context.is_same
             base = context if same else self._shown(self.base, query.text).context
-            contexts = (self._ids_of(base), self._ids_of(context))
+            contexts = (self._ids_of("aligned", base), self._ids_of("aligned", context))
         scores = PositionScores.join(parts)
         reason = "eos" if accepted and accepted[-1] in self.special else done.stop_reason
         return self._item(query, accepted, scores, contexts, reason, rechosen=rechosen)
@@ -212,12 +220,13 @@ class Comparison:
         skip = max(min(skip, len(ids) - 1), 0)
         scored = yield from self._score_pair(query.text, context, ids[:skip], ids[skip:])
         scores = PositionScores.from_bytes(scored.scores)
-        contexts = (scored.second_context, scored.context)
+        contexts = (scored.base_context, scored.context)
         return self._item(query, scored.ids, scores, contexts, "given")
 
     def windows(self, text: str, window: int) -> list[str]:
         """A long text in pieces of at most `window` tokens, cut between characters."""
-        ids = self._engine.tokenize([(TextSegment(text=text),)])[0][0]
+        turn = (TextSegment(text=text),)
+        ids = self._models["aligned"].tokenize([turn]).result()[0][0]
         pieces: list[str] = []
         rest = b""
         for start in range(0, len(ids), window):
@@ -239,14 +248,12 @@ class Comparison:
     @property
     def base_info(self) -> ModelInfo:
         """The base side's model, once it was loaded."""
-        assert self._base_info is not None, "the comparison is not open"
-        return self._base_info
+        return self._infos["base"]
 
     @property
     def aligned_info(self) -> ModelInfo:
         """The aligned side's model, once it was loaded."""
-        assert self._aligned_info is not None, "the comparison is not open"
-        return self._aligned_info
+        return self._infos["aligned"]
 
     @property
     def relation(self) -> VocabRelation:
@@ -266,31 +273,32 @@ class Comparison:
             return None
         # BOS is added again.
         head = context[1:] if self.aligned_info.adds_bos else context
-        noise = yield from measure_noise(self._engine, tokens(head), tuple(ids))
+        noise = yield from measure_noise(self._models["aligned"], tokens(head), tuple(ids))
         self.noise_wanted = noise is None
         return noise
 
     # -- steps ----------------------------------------------------------------------
 
-    def _load_side(self, side: Side, slot: Slot) -> Iterator[Event]:
-        yield from load(
+    def _take_over(self) -> Iterator[Event]:
+        for model in self._engine.models:
+            with contextlib.suppress(EngineDied):
+                yield from model.unload().steps()
+
+    def _load_side(self, role: Role, instead_of: Model | None = None) -> Iterator[Event]:
+        side = self.aligned if role == "aligned" else self.base
+        model = yield from load(
             self._engine,
             side.path,
             adapter=side.adapter,
             options=self._options,
-            slot=slot,
-            purpose="aligned" if side is self.aligned else "base",
+            purpose=role,
+            instead_of=instead_of,
         )
-        info = self._engine.info if slot == "main" else self._engine.second_info
-        assert info is not None
-        info = side.told(info)
-        if side is self.aligned:
-            self._aligned_info = info
-        else:
-            self._base_info = info
+        self._models[role] = model
+        self._infos[role] = side.told(model.info)
 
-    def _read_vocabulary(self, slot: Slot) -> VocabInfo:
-        read = self._engine.vocabulary(slot)
+    def _read_vocabulary(self, role: Role) -> VocabInfo:
+        read = self._models[role].vocabulary().result()
         return VocabInfo.of(read.pieces, read.types)
 
     @property
@@ -311,8 +319,7 @@ class Comparison:
         self, shown: Shown, written: tuple[int, ...], *, stops: StopRules, close: str
     ) -> Generator[Event, None, Finished]:
         """The answer as a chat would write it, from `written` on; its ids start with these."""
-        finished: Finished | None = None
-        for event in self._engine.generate(
+        call = self._models["aligned"].generate(
             preamble=shown.preamble,
             turns=shown.turns,
             prefix=tokens(written),
@@ -320,11 +327,8 @@ class Comparison:
             stops=stops,
             close=close,
             max_tokens=max(1, self._max_tokens - len(written)),
-        ):
-            if isinstance(event, Finished):
-                finished = event
-            yield event
-        assert finished is not None
+        )
+        finished = yield from call.steps()
         if finished.stop_reason == "cancelled":
             raise EngineError("Stopped.")
         if finished.stop_reason == "stop":
@@ -348,20 +352,24 @@ class Comparison:
     ) -> Generator[Event, None, Scored]:
         same = self.base.context.is_same
         base = () if same else self._shown(self.base, query).context
-        return (
-            yield from scored(
-                self._engine,
-                Score(
-                    id=0,
-                    context=(*context, *tokens(accepted)),
-                    second_context=() if same else (*base, *tokens(accepted)),
-                    same_ids=same,
-                    answer=TokenSegment(ids=ids),
-                    greedy=greedy,
-                    top_k=self._top_k,
-                ),
-            )
+        request = ScoreBoth(
+            id=0,
+            aligned=self._models["aligned"].handle,
+            base=self._models["base"].handle,
+            context=(*context, *tokens(accepted)),
+            base_context=() if same else (*base, *tokens(accepted)),
+            same_ids=same,
+            answer=TokenSegment(ids=ids),
+            greedy=greedy,
+            top_k=self._top_k,
         )
+        return (yield from self._engine.score_both(request).steps())
+
+    def _score_side(
+        self, role: Role, context: Turn, answer: Segment
+    ) -> Generator[Event, None, Scored]:
+        request = ScoreSide(id=0, model=0, context=context, answer=answer, top_k=0)
+        return (yield from self._models[role].score(request).steps())
 
     def _ids_behind(self, context: Turn, text: str, ids: tuple[int, ...] = ()) -> tuple[int, ...]:
         """A given text as the aligned side reads it, without the space that a vocabulary puts in
@@ -374,11 +382,12 @@ class Comparison:
         if spelled and text.startswith(spelled):
             rest = text[len(spelled) :]
             return (*ids, *self._ids_behind((*context, *tokens(ids)), rest)) if rest else ids
-        return self._engine.tokenize([(*context, TextSegment(text=text))])[0][-1]
+        turn = (*context, TextSegment(text=text))
+        return self._models["aligned"].tokenize([turn]).result()[0][-1]
 
-    def _ids_of(self, turn: Turn) -> tuple[int, ...]:
-        """A context's ids, BOS included."""
-        (segments,) = self._engine.tokenize([turn], start=True)
+    def _ids_of(self, role: Role, turn: Turn) -> tuple[int, ...]:
+        """A context's ids as a side's model reads it, BOS included."""
+        (segments,) = self._models[role].tokenize([turn], start=True).result()
         return tuple(token for segment in segments for token in segment)
 
     def _by_bytes(
@@ -392,14 +401,8 @@ class Comparison:
         contexts = (unread_context(base_turn), unread_context(context))
         base = aligned = TokenisedText(ends=(), logp=(), argmax=())
         if ids:
-            request = Score(id=0, context=(), answer=TextSegment(text=text), alone=True, top_k=0)
-            found_a = yield from scored(
-                self._engine,
-                msgspec.structs.replace(request, context=context, answer=TokenSegment(ids=ids)),
-            )
-            found_b = yield from scored(
-                self._engine, msgspec.structs.replace(request, context=base_turn, slot="second")
-            )
+            found_a = yield from self._score_side("aligned", context, TokenSegment(ids=ids))
+            found_b = yield from self._score_side("base", base_turn, TextSegment(text=text))
             reading_b = read_text(found_b, self._vocab.base, text)
             reading_a = read_text(found_a, self._vocab.aligned, text)
             start = common_start(reading_b, reading_a)
@@ -453,3 +456,8 @@ class Comparison:
             text="".join(map(self.text_of, accepted)),
             ids=accepted,
         )
+
+
+def tokens(ids: tuple[int, ...]) -> Turn:
+    """Ids as segments of a turn."""
+    return (TokenSegment(ids=ids),) if ids else ()

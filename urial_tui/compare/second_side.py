@@ -1,55 +1,36 @@
 """What reads answers along while another model writes them: a model and a context.
 
-It is in the engine's second slot, beside the model that writes. It ranks the tokens that are
-written, so both models must have the same tokens, by id, as for a comparison.
+It is loaded beside the model that writes. It ranks the tokens that are written, so both models
+must have the same tokens, by id, as for a comparison.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Protocol
 
 import msgspec
 
 from urial_tui.compare.sides import Side
 from urial_tui.compare.vocab import VocabInfo, compare_vocabularies
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
-    Event,
-    ModelInfo,
-    Slot,
-    Turn,
-    VocabularyRead,
-    Watch,
-)
-from urial_tui.errors import EngineError, ModelError
-from urial_tui.models.loading import Loader, LoadFile, load
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
+from urial_tui.engine.wire.protocol import EngineOptions, Event, ModelInfo, Watch
+from urial_tui.errors import ModelError
 from urial_tui.prompting.context import Context
 from urial_tui.prompting.conversation import Exchanged, render_conversation
 from urial_tui.prompting.templates.renderer import TemplateRenderer
-
-
-class TwoSlots(Loader, Protocol):
-    """What a second side needs of an engine (`engine.client.engine.Engine` has it)."""
-
-    info: ModelInfo | None
-    second_info: ModelInfo | None
-
-    def prepare(self, preamble: Turn, slot: Slot = "main") -> Generator[Event, None, None]:
-        """Pin a preamble."""
-        ...
-
-    def vocabulary(self, slot: Slot) -> VocabularyRead:
-        """All tokens of a model."""
-        ...
+from urial_tui.runtime.loading import LoadFile, load
 
 
 class SecondSide(msgspec.Struct, frozen=True, kw_only=True):
-    """A side that is loaded. `name`: what the user called its model."""
+    """A side that is loaded. `name`: what the user called its model. `info`: the model as its
+    context is rendered for.
+    """
 
     name: str
     context: Context
-    model: ModelInfo
+    model: Model
+    info: ModelInfo
     templates: TemplateRenderer
 
     def watch(self, exchanges: Sequence[Exchanged]) -> Watch:
@@ -59,46 +40,70 @@ class SecondSide(msgspec.Struct, frozen=True, kw_only=True):
             ModelError: The chat template can't render it.
         """
         if self.context.is_same:
-            return Watch(same_ids=True)
-        shown = render_conversation(self.context, exchanges, self.model, self.templates)
-        return Watch(preamble=shown.preamble, turns=shown.turns)
+            return Watch(model=self.model.handle, same_ids=True)
+        shown = render_conversation(self.context, exchanges, self.info, self.templates)
+        return Watch(model=self.model.handle, preamble=shown.preamble, turns=shown.turns)
 
 
 def open_second_side(
-    engine: TwoSlots,
+    engine: Engine,
     side: Side,
     options: EngineOptions,
     templates: TemplateRenderer,
     load_file: LoadFile = load,
+    *,
+    beside: Model,
+    instead_of: Model | None = None,
 ) -> Generator[Event, None, SecondSide]:
-    """Load a side beside the model that is loaded, and pin its preamble: the engine's events.
+    """Load a side beside the model that writes, and pin its preamble: the engine's events.
+
+    Args:
+        engine: Where that one is loaded.
+        side: What is to read along.
+        options: How it is loaded.
+        templates: Renders its chat template.
+        load_file: Loads its model.
+        beside: The model that writes.
+        instead_of: What read along until now; it is unloaded.
 
     Raises:
         ModelError: It has no chat template, other tokens, or needs more memory than there is.
         EngineError: The worker refused it.
         EngineDied: The worker ended.
     """
-    yield from load_file(engine, side.path, adapter=side.adapter, options=options, slot="second")
-    main, info = engine.info, engine.second_info
-    if main is None or info is None:
-        raise EngineError("No model is loaded.", "Load a model first.")
-    if info.path != main.path:
-        _require_same_tokens(engine, side.name)
-    second = SecondSide(
-        name=side.name, context=side.context, model=side.told(info), templates=templates
+    model = yield from load_file(
+        engine,
+        side.path,
+        adapter=side.adapter,
+        options=options,
+        purpose="watched",
+        instead_of=instead_of,
     )
-    preamble = second.watch([Exchanged("?")]).preamble
-    if preamble:
-        yield from engine.prepare(preamble, slot="second")
+    try:
+        if model.info.path != beside.info.path:
+            _require_same_tokens(model, beside, side.name)
+        second = SecondSide(
+            name=side.name,
+            context=side.context,
+            model=model,
+            info=side.told(model.info),
+            templates=templates,
+        )
+        preamble = second.watch([Exchanged("?")]).preamble
+        if preamble:
+            yield from model.prepare(preamble).steps()
+    except BaseException:
+        model.unload()
+        raise
     return second
 
 
-def _require_same_tokens(engine: TwoSlots, name: str) -> None:
-    second, main = (
+def _require_same_tokens(model: Model, beside: Model, name: str) -> None:
+    second, first = (
         VocabInfo.of(read.pieces, read.types)
-        for read in (engine.vocabulary("second"), engine.vocabulary("main"))
+        for read in (model.vocabulary().result(), beside.vocabulary().result())
     )
-    if not compare_vocabularies(second, main).by_id:
+    if not compare_vocabularies(second, first).by_id:
         raise ModelError(
             f"{name} has other tokens than the model that writes, so it can't rank them.",
             "Choose a model of the same family.",

@@ -113,7 +113,7 @@ class ReadingAlong:
                 )
                 side = side_of(choice, model)
                 opening = open_second_side(
-                    engine, writing, side, options, self._templates, self._load_file
+                    engine, side, options, self._templates, self._load_file, beside=writing
                 )
                 self._second = self._follow(engine, opening, unwanted)
             self._name = str(choice)

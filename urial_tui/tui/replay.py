@@ -30,7 +30,6 @@ from urial_tui.engine.wire.protocol import (
 )
 from urial_tui.prompting.preamble import Preamble, find_preamble, list_preambles
 from urial_tui.prompting.render import open_turn, preamble_text
-from urial_tui.runtime.loading import Loader
 from urial_tui.settings import Settings, load_settings
 from urial_tui.tui.app import UrialApp, require_terminal, run_in_terminal
 from urial_tui.tui.widgets.prompt import Prompt
@@ -162,7 +161,7 @@ def _text(turn: Turn) -> str:
 
 
 def load_recorded(
-    engine: Loader,
+    engine: Engine,
     path: Path,
     *,
     adapter: Path | None = None,

@@ -125,7 +125,9 @@ class SecondSide(Watcher):
         self._ids.append(token)
         self._ends.append(self._end)
         waiting = len(self._ids)
-        if waiting == self._loaded.context.n_outputs or (waiting % STRIDE == 0 and now - self._since >= PATIENCE):
+        if waiting == self._loaded.context.n_outputs or (
+            waiting % STRIDE == 0 and now - self._since >= PATIENCE
+        ):
             self._flush()
 
     def drop(self) -> None:

@@ -6,25 +6,19 @@ damaged, no model that writes, or does not fit is refused before the library see
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import contextlib
 from pathlib import Path
 from typing import Protocol
 
-from urial_tui.engine.wire.protocol import (
-    Device,
-    EngineOptions,
-    Event,
-    KVType,
-    ModelInfo,
-    Notice,
-    Slot,
-)
-from urial_tui.errors import ModelError
+from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
+from urial_tui.engine.wire.protocol import EngineOptions, KVType, Notice, Purpose
+from urial_tui.errors import EngineDied, ModelError
 from urial_tui.memory import memory_now
 from urial_tui.models.fit import check_fit
 from urial_tui.models.gguf_file import Header
 from urial_tui.models.header import inspect_adapter, inspect_header
-from urial_tui.models.memory_need import Purpose
 from urial_tui.models.shape import head_sizes
 from urial_tui.sanitize import sanitize_line
 
@@ -32,66 +26,41 @@ KV_BLOCK = 32
 """Elements of a block of a quantised KV cache (q8_0 and q4_0 alike)."""
 
 
-class Loader(Protocol):
-    """What loads a model (`engine.client.engine.Engine` does)."""
-
-    second_info: ModelInfo | None
-
-    @property
-    def pid(self) -> int | None:
-        """The worker's process id, None when there is none."""
-        ...
-
-    def devices(self) -> Sequence[Device]:
-        """What the engine computes on; starts the worker where it does not run."""
-        ...
-
-    def load(
-        self,
-        path: Path,
-        *,
-        adapter: Path | None = None,
-        options: EngineOptions | None = None,
-        slot: Slot = "main",
-    ) -> Generator[Event, None, None]:
-        """Load a model, event by event."""
-        ...
-
-
 class LoadFile(Protocol):
     """Loads a model's file into an engine (`load` does)."""
 
     def __call__(
         self,
-        engine: Loader,
+        engine: Engine,
         path: Path,
         *,
         adapter: Path | None = None,
         options: EngineOptions,
-        slot: Slot = "main",
-    ) -> Generator[Event, None, None]:
+        purpose: Purpose = "chat",
+        instead_of: Model | None = None,
+    ) -> Steps[Model]:
         """Load it, event by event."""
         ...
 
 
 def load(
-    engine: Loader,
+    engine: Engine,
     path: Path,
     *,
     adapter: Path | None = None,
     options: EngineOptions,
-    slot: Slot = "main",
-    purpose: Purpose | None = None,
-) -> Generator[Event, None, None]:
-    """Load a model: Notice?, then the engine's own events.
+    purpose: Purpose = "chat",
+    instead_of: Model | None = None,
+) -> Steps[Model]:
+    """Load a model, which is returned: Notice?, then the engine's own events.
 
     Args:
         engine: Loads it.
         path: The model file.
         adapter: A LoRA adapter for it.
         options: How it is loaded.
-        slot: Where to.
-        purpose: What for; by default to write answers, or in the second slot to read along.
+        purpose: What for.
+        instead_of: A model of this engine that is unloaded once the new one's file was looked at.
 
     Raises:
         ModelError: Its file is damaged or holds no model that writes text, the adapter is not
@@ -103,17 +72,24 @@ def load(
     if adapter is not None:
         inspect_adapter(adapter, header)
     _check_kv_type(path, header, options.kv_type)
-    purpose = purpose or ("chat" if slot == "main" else "watched")
-    warning = _check(engine, path, options, slot, purpose)
+    # What gives way is given back before the new one is loaded.
+    alone = all(model is instead_of for model in engine.models)
+    warning = _check(engine, path, options, purpose, alone=alone)
     if warning:
         yield Notice(id=0, message=warning)
-    yield from engine.load(path, adapter=adapter, options=options, slot=slot)
+    if instead_of is not None and instead_of.loaded:
+        with contextlib.suppress(EngineDied):
+            yield from instead_of.unload().steps()
+    return (yield from engine.load(path, adapter=adapter, options=options, purpose=purpose).steps())
 
 
-def _check(engine: Loader, path: Path, options: EngineOptions, slot: Slot, purpose: Purpose) -> str:
-    """As `check_fit`, which is told of graphics cards only where they could make a difference."""
-    # What the slot holds is given back before another model is loaded.
-    alone = slot == "main" and engine.second_info is None
+def _check(
+    engine: Engine, path: Path, options: EngineOptions, purpose: Purpose, *, alone: bool
+) -> str:
+    """As `check_fit`, which is told of graphics cards only where they could make a difference.
+
+    `alone`: no other model stays in the engine.
+    """
     memory = memory_now(leaving=engine.pid if alone else None)
     try:
         warning = check_fit(path, options, purpose, memory=memory, devices=())

@@ -1,0 +1,1 @@
+"""Models in memory, for every edge of the program."""

@@ -58,7 +58,7 @@ class Model:
         self.length = length
         self.long = question("Read this to its end. " * lines)
         options = EngineOptions(n_ctx=4096, threads=threads)
-        load = LoadModel(id=1, path=path, options=options)
+        load = LoadModel(id=1, model=1, path=path, options=options)
         self.loaded = LoadedModel(load, Path(cache), self.flag, lambda _: None, lambda _: None)
         self.rows: list[str] = []
 
@@ -79,7 +79,8 @@ class Model:
 
         self.rows.clear()
         request = Generate(
-            id=1, preamble=preamble, turns=turns, sampling=sampling or Sampling(temperature=0.0),
+            id=1, model=1, preamble=preamble, turns=turns,
+            sampling=sampling or Sampling(temperature=0.0),
             max_tokens=self.length,
         )  # fmt: skip
         complete(generation.answer(self.loaded, None, request, emit))
@@ -88,7 +89,7 @@ class Model:
         return {"ids": list(done.ids), "rows": list(self.rows)}
 
     def read_ahead(self, *turns: Turn) -> None:
-        request = PreparePreamble(id=1, preamble=PREAMBLE, turns=turns)
+        request = PreparePreamble(id=1, model=1, preamble=PREAMBLE, turns=turns)
         complete(generation.prepare(self.loaded, request, lambda _: None))
 
 

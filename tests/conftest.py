@@ -22,6 +22,7 @@ import pytest
 from tests import tinygguf
 from urial_tui import paths
 from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import EngineOptions
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 
@@ -216,6 +217,11 @@ def _link_verified_copy(path: Path) -> bool:
 def engine(llama_gguf: Path) -> Iterator[Engine]:
     """A worker with the tiny llama model, 2048 tokens of context and one thread."""
     with Engine() as engine:
-        for _ in engine.load(llama_gguf, options=EngineOptions(n_ctx=2048, threads=1)):
-            pass
+        engine.load(llama_gguf, options=EngineOptions(n_ctx=2048, threads=1)).result()
         yield engine
+
+
+@pytest.fixture
+def model(engine: Engine) -> Model:
+    """The model of that worker."""
+    return engine.models[0]

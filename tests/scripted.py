@@ -1,42 +1,63 @@
-"""An engine that plays a script: for timing and faults that a real one can't be made to show.
+"""An engine whose workers play scripts: for timing and faults that a real one can't show.
 
-A token of its vocabulary is a code point, so ids are checked by reading them.
+All but the worker is the real client. A token of its vocabulary is a code point, so ids are
+checked by reading them.
 """
 
 from __future__ import annotations
 
+import signal
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
+from urial_tui.engine.client.death import Moment, explained_death
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.frames import encode
 from urial_tui.engine.wire.protocol import (
+    VERSION,
+    Cancel,
+    Command,
     Device,
-    EngineOptions,
     Event,
+    Failed,
     Finished,
+    Generate,
     Loaded,
+    LoadModel,
     LoadProgress,
     ModelInfo,
     PreambleReady,
     PrefillProgress,
+    PreparePreamble,
     PromptReady,
-    Sampling,
+    Purpose,
+    ReadVocabulary,
+    Ready,
+    ScoreBoth,
+    ScoreSide,
+    ScoreStored,
     Segment,
-    Slot,
+    Shutdown,
     StopReason,
-    StopRules,
     TextDelta,
     TextSegment,
+    Tokenize,
+    Tokenized,
     TokenSegment,
     Trace,
     Traced,
     Turn,
     TurnsDropped,
+    Unload,
+    Unloaded,
     VocabularyRead,
-    Watch,
 )
+from urial_tui.engine.wire.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, EngineError
 
 INFO = ModelInfo(
@@ -56,6 +77,9 @@ INFO = ModelInfo(
     gpu_layers=0,
     kv_type="f16",
 )
+"""What is told of a loaded model; its path and its contents follow from what was loaded."""
+
+TINY = Path(INFO.path)
 
 
 def ids_of(text: str) -> tuple[int, ...]:
@@ -66,286 +90,332 @@ def text_of(ids: Sequence[int]) -> str:
     return "".join(map(chr, ids))
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What `generate` was called with."""
-
-    preamble: Turn
-    turns: tuple[Turn, ...]
-    sampling: Sampling | None
-    stops: StopRules | None
-    close: str
-    max_tokens: int
-    prefix: Turn
-    watch: Watch | None = None
-    samples: int = 1
-
-    @property
-    def text(self) -> str:
-        """The turns as the model would read them."""
-        return "".join(shown(segment) for turn in self.turns for segment in turn)
-
-
 def shown(segment: Segment) -> str:
     return segment.text if isinstance(segment, TextSegment) else text_of(segment.ids)
 
 
-class Gate:
-    """A place in a script where the engine waits: until it is opened, or cancelled."""
+def shown_turns(request: Generate) -> str:
+    """The turns as the model would read them."""
+    return "".join(shown(segment) for turn in request.turns for segment in turn)
 
-    def __init__(self) -> None:
+
+class Gate:
+    """A place in a script where the worker waits: until it is opened, or the request cancelled.
+
+    Args:
+        deaf: It waits on where the request is cancelled; only the worker's end ends that.
+    """
+
+    def __init__(self, *, deaf: bool = False) -> None:
         self.reached = threading.Event()
+        self.deaf = deaf
         self._open = threading.Event()
 
     def open(self) -> None:
         self._open.set()
 
-    def wait(self, cancelled: threading.Event) -> None:
+    def wait(self, unwanted: Callable[[], bool]) -> None:
         self.reached.set()
-        while not (self._open.wait(0.005) or cancelled.is_set()):
+        while not (self._open.wait(0.005) or unwanted()):
             pass
 
 
-Step = Event | Gate | BaseException | Callable[[], None]
+Step = Event | Gate | EngineError | Callable[[], None]
+"""An event is sent, to the request that is answered; a refusal ends the request, a death the
+worker; what can be called is, in the thread that reads."""
+
+Script = tuple[Step, ...]
+Kind = Literal["answer", "load", "prepare", "read ahead", "trace"]
 
 
-class ScriptedEngine:
-    """Plays one script for each request, in the order in which they were enqueued."""
+class ScriptedEngine(Engine):
+    """Has its workers play a script for each request, in the order in which they were enqueued.
+
+    Args:
+        info: What is told of a model that is loaded.
+    """
 
     def __init__(self, info: ModelInfo = INFO) -> None:
-        self.info: ModelInfo | None = None
-        self.second_info: ModelInfo | None = None
-        self.second_loads: list[tuple[Path, Path | None]] = []
-        self.pieces: dict[Slot, tuple[bytes, ...]] = {}
-        self.requests: list[Request] = []
+        super().__init__(launch=self._launch_scripted)
+        self.loadable = info
+        self.cards: tuple[Device, ...] = ()
+        self.pieces: dict[Purpose, tuple[bytes, ...]] = {}
+        """The vocabularies of models that don't have the usual one, by what they are for."""
         self.loads: list[Path] = []
-        self.closed = False
-        self.alive = False
-        self._loadable = info
-        self._answers: list[tuple[Step, ...]] = []
-        self._load_scripts: list[tuple[Step, ...]] = []
-        self._prepares: list[tuple[Step, ...]] = []
+        self.watched_loads: list[tuple[Path, Path | None]] = []
+        """The files and the adapters of what was loaded to read along."""
+        self.requests: list[Generate] = []
         self.read_ahead: list[tuple[Turn, ...]] = []
-        self._read_aheads: list[tuple[Step, ...]] = []
         self.traces: list[Trace] = []
-        self._traces: list[tuple[Step, ...]] = []
-        self._cancelled = threading.Event()
-        self._running = False
-        self._death: EngineDied | None = None
-        self._on_end: Callable[[], None] = lambda: None
-
-    @classmethod
-    def loaded(cls) -> ScriptedEngine:
-        engine = cls()
-        engine.info = engine._loadable
-        return engine
+        self._scripts: dict[Kind, deque[Script]] = {}
+        self._worker: ScriptedWorker | None = None
 
     def enqueue(self, *steps: Step) -> None:
         """The events of the next answer; PromptReady and Finished are made where missing."""
-        self._answers.append(steps)
+        self._enqueue("answer", steps)
 
     def enqueue_load(self, *steps: Step) -> None:
-        self._load_scripts.append(steps)
+        self._enqueue("load", steps)
 
     def enqueue_prepare(self, *steps: Step) -> None:
-        self._prepares.append(steps)
+        self._enqueue("prepare", steps)
 
     def enqueue_read_ahead(self, *steps: Step) -> None:
-        self._read_aheads.append(steps)
+        self._enqueue("read ahead", steps)
 
     def enqueue_trace(self, *steps: Step) -> None:
-        self._traces.append(steps)
+        self._enqueue("trace", steps)
+
+    def take(self, kind: Kind, otherwise: Script = ()) -> Script:
+        """The script that comes next; where none was enqueued, another one."""
+        scripts = self._scripts.get(kind)
+        return scripts.popleft() if scripts else otherwise
+
+    def die(self, error: EngineDied) -> None:
+        """End the worker as one ends of which nothing is asked."""
+        assert self._worker is not None
+        self._worker.die(error)
+
+    def _enqueue(self, kind: Kind, steps: Script) -> None:
+        self._scripts.setdefault(kind, deque()).append(steps)
+
+    def _launch_scripted(self, command: Sequence[str], log: WorkerLog) -> ScriptedWorker:
+        self._worker = ScriptedWorker(self, log)
+        return self._worker
+
+
+class ScriptedWorker:
+    """Carries out one command after the other as the scripts say (a `process.Process`).
+
+    It works in the thread that reads: a script goes on when its next event is wanted.
+
+    Args:
+        engine: Has the scripts, and keeps what was asked.
+        log: Quoted where the worker is killed.
+    """
 
     pid = None
-    cards: tuple[Device, ...] = ()
 
-    def devices(self) -> tuple[Device, ...]:
-        self.alive = True
-        return self.cards
+    def __init__(self, engine: ScriptedEngine, log: WorkerLog) -> None:
+        self._engine = engine
+        self._log = log
+        self._models: dict[int, LoadModel] = {}
+        self._line: deque[Command] = deque()
+        self._cancelled: set[int] = set()
+        self._news = threading.Condition()
+        self._hung_up = False
+        self._ended = False
+        self._death: EngineDied | None = None
+        self._events = self._serve()
 
-    def start(self) -> None:
-        self.alive = True
+    # -- any thread -------------------------------------------------------------------
 
-    def load(
-        self,
-        path: Path,
-        *,
-        adapter: Path | None = None,
-        options: EngineOptions | None = None,
-        slot: Slot = "main",
-    ) -> Generator[Event, None, None]:
-        self.alive = True
-        if slot == "second":
-            self.second_loads.append((path, adapter))
-            self.second_info = None
+    @property
+    def alive(self) -> bool:
+        return not self._ended
+
+    def write(self, command: Command) -> None:
+        if self._ended:
+            raise BrokenPipeError
+        with self._news:
+            if isinstance(command, Cancel):
+                self._cancelled.add(command.id)
+            else:
+                self._line.append(command)
+            self._news.notify_all()
+
+    def read(self) -> bytes | None:
+        try:
+            event = next(self._events, None)
+        except EngineDied as death:
+            self.die(death)
         else:
-            self.loads.append(path)
-            self.info = None
-        script = self._load_scripts.pop(0) if self._load_scripts else (_progress(1.0),)
-        yield from self._play(script)
-        if slot == "second" and self._cancelled.is_set():
+            if event is None:
+                self.kill()
+            elif not self._ended:
+                return encode(event)
+        return None
+
+    def hang_up(self) -> None:
+        """Cancel what is asked of it, and end behind that."""
+        with self._news:
+            self._hung_up = True
+            self._news.notify_all()
+
+    def kill(self) -> None:
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
+
+    def die(self, error: EngineDied) -> None:
+        """End, and let this be why."""
+        self._death = self._death or error
+        self.kill()
+
+    def reap(self) -> None:
+        """Nothing is left of it."""
+
+    def death(self, moment: Moment) -> EngineDied:
+        return self._death or explained_death(-signal.SIGKILL, moment, self._log)
+
+    # -- in the thread that reads -------------------------------------------------------
+
+    def _serve(self) -> Iterator[Event]:
+        yield Ready(version=VERSION, library="scripted", devices=self._engine.cards)
+        while (command := self._next()) is not None:
+            assert not isinstance(command, Cancel | Shutdown)
+            try:
+                for event in self._carry_out(command):
+                    yield msgspec.structs.replace(event, id=command.id)
+            except EngineDied:
+                raise
+            except EngineError as error:
+                yield Failed(id=command.id, message=error.message, hint=error.hint)
+
+    def _next(self) -> Command | None:
+        """The next command, when it comes; None where the worker is to end."""
+        with self._news:
+            self._news.wait_for(lambda: self._line or self._ended or self._hung_up)
+            command = self._line.popleft() if self._line and not self._ended else None
+        return None if isinstance(command, Shutdown) else command
+
+    def _unwanted(self, request: int) -> bool:
+        return request in self._cancelled or self._ended or self._hung_up
+
+    def _play(self, script: Script, request: int) -> Iterator[Event]:
+        """The events of a script, up to where its request is cancelled."""
+        for step in script:
+            if self._unwanted(request):
+                return
+            if isinstance(step, Gate):
+                self._wait(step, request)
+            elif isinstance(step, EngineError):
+                raise step
+            elif callable(step):
+                step()
+            else:
+                yield step
+
+    def _wait(self, gate: Gate, request: int) -> None:
+        gate.wait(lambda: self._unwanted(0 if gate.deaf else request))
+
+    def _play_whole(self, script: Script, request: int) -> Iterator[Event]:
+        """The events of a script.
+
+        Raises:
+            EngineError: Its request was cancelled, or it says so.
+        """
+        yield from self._play(script, request)
+        if self._unwanted(request):
             raise EngineError("Stopped.")
+
+    def _carry_out(self, command: Command) -> Iterator[Event]:
+        if not isinstance(command, LoadModel | Unload | ScoreBoth | Cancel | Shutdown):
+            self._model(command.model)
+        match command:
+            case LoadModel():
+                yield from self._load(command)
+            case Unload():
+                self._models.pop(command.model, None)
+                yield Unloaded(id=0)
+            case PreparePreamble():
+                yield from self._prepare(command)
+            case Tokenize():
+                turns = tuple(map(_ids_of_turn, command.turns))
+                yield Tokenized(id=0, turns=turns)
+            case ReadVocabulary():
+                usual = tuple(bytes([code]) for code in range(128))
+                pieces = self._engine.pieces.get(self._model(command.model).purpose, usual)
+                yield VocabularyRead(id=0, pieces=pieces, types=(1,) * len(pieces))
+            case Generate():
+                yield from self._answer(command)
+            case Trace():
+                self._engine.traces.append(command)
+                yield from self._play_whole(self._engine.take("trace"), command.id)
+                yield Traced(id=0)
+            case ScoreBoth() | ScoreSide() | ScoreStored():
+                raise EngineError("No script says how an answer is scored.")
+            case _:
+                raise AssertionError(command)
+
+    def _model(self, handle: int) -> LoadModel:
+        if handle not in self._models:
+            raise EngineError("No model is loaded.", "Load a model first.")
+        return self._models[handle]
+
+    def _load(self, command: LoadModel) -> Iterator[Event]:
+        path, adapter = Path(command.path), command.adapter
+        if command.purpose == "watched":
+            self._engine.watched_loads.append((path, Path(adapter) if adapter else None))
+        else:
+            self._engine.loads.append(path)
+        script = self._engine.take("load", (LoadProgress(id=0, fraction=1.0),))
+        yield from self._play_whole(script, command.id)
+        self._models[command.model] = command
         info = msgspec.structs.replace(
-            self._loadable,
-            path=str(path),
+            self._engine.loadable,
+            path=command.path,
             content=f"what is in {path}",
             adapter_content=f"what is in {adapter}" if adapter else "",
         )
-        if slot == "second":
-            self.second_info = info
-        else:
-            self.info = info
         yield Loaded(id=0, info=info, load_s=0.1)
 
-    def unload(self, slot: Slot) -> None:
-        assert slot == "second"
-        self.second_info = None
-
-    def vocabulary(self, slot: Slot) -> VocabularyRead:
-        pieces = self.pieces.get(slot, tuple(bytes([code]) for code in range(128)))
-        return VocabularyRead(id=0, pieces=pieces, types=(1,) * len(pieces))
-
-    def prepare(
-        self, preamble: Turn, slot: Slot = "main", *, turns: Sequence[Turn] = ()
-    ) -> Generator[Event, None, None]:
-        if turns:
-            self.read_ahead.append(tuple(turns))
-            script: tuple[Step, ...] = self._read_aheads.pop(0) if self._read_aheads else ()
-            yield from self._play(script)
+    def _prepare(self, command: PreparePreamble) -> Iterator[Event]:
+        if command.turns:
+            self._engine.read_ahead.append(command.turns)
+            yield from self._play_whole(self._engine.take("read ahead"), command.id)
             yield PreambleReady(id=0, tokens=512, source="memory", seconds=0.0)
-            return
-        script = self._prepares.pop(0) if self._prepares else (prefill("preamble", 512, 512),)
-        yield from self._play(script)
-        yield PreambleReady(id=0, tokens=512, source="computed", seconds=0.2)
+        else:
+            script = self._engine.take("prepare", (prefill("preamble", 512, 512),))
+            yield from self._play_whole(script, command.id)
+            yield PreambleReady(id=0, tokens=512, source="computed", seconds=0.2)
 
-    def generate(
-        self,
-        *,
-        preamble: Turn,
-        turns: Sequence[Turn],
-        sampling: Sampling | None = None,
-        stops: StopRules | None = None,
-        close: str = "",
-        max_tokens: int = 512,
-        prefix: Turn = (),
-        watch: Watch | None = None,
-        samples: int = 1,
-    ) -> Generator[Event, None, None]:
-        self.requests.append(
-            Request(
-                preamble=preamble,
-                turns=tuple(turns),
-                sampling=sampling,
-                stops=stops,
-                close=close,
-                max_tokens=max_tokens,
-                prefix=prefix,
-                watch=watch,
-                samples=samples,
-            )
-        )
-        script = self._answers.pop(0) if self._answers else answer("Certainly.")
-        if prefix:
-            begun = "".join(map(shown, prefix))
+    def _answer(self, request: Generate) -> Iterator[Event]:
+        self._engine.requests.append(request)
+        script = self._engine.take("answer", answer("Certainly."))
+        if request.prefix:
+            begun = "".join(map(shown, request.prefix))
             script = (delta(begun, generated=0), *script)
-        text = [""] * samples
-        pending = [""] * samples
-        ids: list[tuple[int, ...]] = [()] * samples
-        left = list(range(samples))
+        written: dict[int, list[TextDelta]] = {sample: [] for sample in range(request.samples)}
         prompt_ready = False
-        for event in self._play(script):
+        for event in self._play(script, request.id):
             if not prompt_ready and isinstance(event, TextDelta | Finished):
                 prompt_ready = True
-                yield prompt_of(self.requests[-1])
+                yield prompt_of(request)
             prompt_ready = prompt_ready or isinstance(event, PromptReady)
             if isinstance(event, TextDelta):
-                text[event.sample] += event.text
-                ids[event.sample] += event.ids
-                pending[event.sample] = event.pending
+                written[event.sample].append(event)
             yield event
             if isinstance(event, Finished):
-                left.remove(event.sample)
-            if not left:
+                del written[event.sample]
+            if not written:
                 return
-        reason: StopReason = "cancelled" if self._cancelled.is_set() else "stop"
-        for n in left:
+        reason: StopReason = "cancelled" if self._unwanted(request.id) else "stop"
+        for sample, deltas in written.items():
             yield finished(
-                text[n], reason, close=close, ids=ids[n], tail=pending[n] + close, sample=n
+                "".join(part.text for part in deltas),
+                reason,
+                ids=tuple(token for part in deltas for token in part.ids),
+                tail=(deltas[-1].pending if deltas else "") + request.close,
+                sample=sample,
             )
 
-    def trace(self, request: Trace) -> Generator[Event, None, None]:
-        self.traces.append(request)
-        yield from self._play(self._traces.pop(0) if self._traces else ())
-        if self._cancelled.is_set():
-            raise EngineError("Stopped.")
-        yield Traced(id=0)
 
-    def watch(self, listener: Callable[[], None]) -> None:
-        self._on_end = listener
-
-    def take_death(self) -> EngineDied | None:
-        death, self._death = self._death, None
-        return death
-
-    def die(self, error: EngineDied) -> None:
-        """End as a worker does of which nothing is asked."""
-        self.info = self.second_info = None
-        self.alive, self._death = False, error
-        self._on_end()
-
-    def cancel(self) -> None:
-        if self._running:
-            self._cancelled.set()
-
-    def close(self) -> None:
-        self.closed = True
-        self.alive = False
-        self._cancelled.set()
-
-    def _play(self, script: Sequence[Step]) -> Generator[Event, None, None]:
-        self._cancelled.clear()
-        self._running = True
-        try:
-            for step in script:
-                if isinstance(step, Gate):
-                    step.wait(self._cancelled)
-                elif isinstance(step, BaseException):
-                    if isinstance(step, EngineDied):
-                        self.info = self.second_info = None
-                        self.alive = False
-                    raise step
-                elif callable(step):
-                    step()
-                else:
-                    yield step
-                if self._cancelled.is_set():
-                    return
-        finally:
-            self._running = False
-
-
-def _progress(fraction: float) -> LoadProgress:
-    return LoadProgress(id=0, fraction=fraction)
-
-
-def prefill(stage: str, done: int, total: int, reused: int = 0) -> PrefillProgress:
-    assert stage in ("preamble", "prompt")
-    return PrefillProgress(
-        id=0,
-        stage="preamble" if stage == "preamble" else "prompt",
-        done=done,
-        reused=reused,
-        total=total,
+def _ids_of_turn(turn: Turn) -> tuple[tuple[int, ...], ...]:
+    return tuple(
+        segment.ids if isinstance(segment, TokenSegment) else ids_of(segment.text)
+        for segment in turn
     )
 
 
-def prompt_of(request: Request, drop: int = 0) -> PromptReady:
-    turns = tuple(
-        tuple(
-            segment.ids if isinstance(segment, TokenSegment) else ids_of(segment.text)
-            for segment in turn
-        )
-        for turn in request.turns[drop:]
-    )
+def prefill(
+    stage: Literal["preamble", "prompt"], done: int, total: int, reused: int = 0
+) -> PrefillProgress:
+    return PrefillProgress(id=0, stage=stage, done=done, reused=reused, total=total)
+
+
+def prompt_of(request: Generate) -> PromptReady:
+    turns = tuple(map(_ids_of_turn, request.turns))
     return PromptReady(id=0, turns=turns, reused=512, prefilled=10, used=700)
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 import pytest
 
 from tests.scripted import (
-    INFO,
+    TINY,
     ScriptedEngine,
+    Step,
     answer,
     delta,
     dropped,
     finished,
     ids_of,
     shown,
+    shown_turns,
 )
 from urial_tui.chat.answer_trace import AnswerTrace, trace_of
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
+from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import Sampling, TextSegment, TokenSegment, Turn
 from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.prompting.render import close_text
@@ -32,8 +37,16 @@ def preamble() -> Preamble:
 
 
 @pytest.fixture
-def script() -> ScriptedEngine:
-    return ScriptedEngine.loaded()
+def script() -> Iterator[ScriptedEngine]:
+    """With a model that is loaded."""
+    with ScriptedEngine() as script:
+        script.load(TINY).result()
+        yield script
+
+
+@pytest.fixture
+def model(script: ScriptedEngine) -> Model:
+    return script.models[0]
 
 
 @pytest.fixture
@@ -42,16 +55,16 @@ def conversation(preamble: Preamble) -> Conversation:
 
 
 def say(
-    conversation: Conversation, script: ScriptedEngine, question: str, *steps: object
+    conversation: Conversation, script: ScriptedEngine, question: str, *steps: Step
 ) -> TurnRecord:
-    script.enqueue(*steps)  # type: ignore[arg-type]
-    list(conversation.ask(script, question, sampling=DRAWN))
+    script.enqueue(*steps)
+    list(conversation.ask(script.models[0], question, sampling=DRAWN))
     assert conversation.leaf is not None
     return conversation.leaf
 
 
-def traced(conversation: Conversation, turn: TurnRecord) -> AnswerTrace:
-    return trace_of(conversation, turn, INFO, PRESENT)
+def traced(conversation: Conversation, model: Model, turn: TurnRecord) -> AnswerTrace:
+    return trace_of(conversation, turn, model.info, PRESENT)
 
 
 def text(turn: Turn) -> str:
@@ -59,51 +72,51 @@ def text(turn: Turn) -> str:
 
 
 def test_it_stands_behind_what_it_was_written_behind(
-    conversation: Conversation, script: ScriptedEngine
+    conversation: Conversation, script: ScriptedEngine, model: Model
 ) -> None:
     say(conversation, script, "Hi", *answer("One."))
     second = say(conversation, script, "Well", *answer("Two."))
-    trace = traced(conversation, second)
+    trace = traced(conversation, model, second)
     request = script.requests[-1]
     assert trace.preamble == request.preamble
     # What were texts then are the same tokens now.
-    assert "".join(map(text, trace.turns)) == request.text
+    assert "".join(map(text, trace.turns)) == shown_turns(request)
     assert trace.tokens == (TokenSegment(ids=ids_of("Two.")),)
     assert (trace.sampling, trace.own_sampling, trace.own_tokens) == (DRAWN, True, True)
 
 
 def test_another_version_than_the_shown_one_has_its_own_path(
-    conversation: Conversation, script: ScriptedEngine
+    conversation: Conversation, script: ScriptedEngine, model: Model
 ) -> None:
     first = say(conversation, script, "Hi", *answer("One."))
     say(conversation, script, "Well", *answer("Two."))
-    trace = traced(conversation, first)
+    trace = traced(conversation, model, first)
     assert len(trace.turns) == 1
     assert "Hi" in text(trace.turns[0])
     assert "One." not in text(trace.turns[0])
 
 
 def test_what_had_left_the_context_stays_out(
-    conversation: Conversation, script: ScriptedEngine
+    conversation: Conversation, script: ScriptedEngine, model: Model
 ) -> None:
     say(conversation, script, "Hi", *answer("One."))
     second = say(conversation, script, "Well", dropped(1), *answer("Two."))
-    assert len(traced(conversation, second).turns) == 1
+    assert len(traced(conversation, model, second).turns) == 1
 
 
 def test_the_ends_that_the_model_wrote_are_tokens_as_well(
-    conversation: Conversation, script: ScriptedEngine, preamble: Preamble
+    conversation: Conversation, script: ScriptedEngine, model: Model, preamble: Preamble
 ) -> None:
     close = close_text(preamble)
     ids = ids_of("One." + close[:2])
     into_the_closing = say(
         conversation, script, "a", delta("One."), finished("One.", ids=ids, tail=close[2:])
     )
-    assert traced(conversation, into_the_closing).tokens == (TokenSegment(ids=ids),)
+    assert traced(conversation, model, into_the_closing).tokens == (TokenSegment(ids=ids),)
     cut_in_a_token = say(
         conversation, script, "b", delta("One."), finished("One.", ids=ids[:3], tail="." + close)
     )
-    assert traced(conversation, cut_in_a_token).tokens == (
+    assert traced(conversation, model, cut_in_a_token).tokens == (
         TokenSegment(ids=ids[:3]),
         TextSegment(text="."),
     )
@@ -114,32 +127,32 @@ def test_the_ends_that_the_model_wrote_are_tokens_as_well(
         delta("One."),
         finished("One.", "eos", close=close, stopped_by="<eos>"),
     )
-    assert traced(conversation, by_itself).tokens == (
+    assert traced(conversation, model, by_itself).tokens == (
         TokenSegment(ids=ids_of("One.")),
         TextSegment(text="<eos>", special=True),
     )
 
 
 def test_where_the_tokens_are_not_known_the_text_stands_for_them(
-    conversation: Conversation, script: ScriptedEngine
+    conversation: Conversation, script: ScriptedEngine, model: Model
 ) -> None:
     written = say(conversation, script, "Hi", *answer("One."))
     edited = conversation.edit_answer(written.id, "Two")
-    trace = traced(conversation, edited)
+    trace = traced(conversation, model, edited)
     assert trace.tokens == (TextSegment(text="Two"),)
     assert (trace.own_tokens, trace.own_sampling, trace.sampling) == (False, False, PRESENT)
-    other = msgspec.structs.replace(INFO, content="another file of the name")
+    other = msgspec.structs.replace(model.info, content="another file of the name")
     trace = trace_of(conversation, written, other, PRESENT)
     assert trace.tokens == (TextSegment(text="One."),)
     assert (trace.own_tokens, trace.own_sampling) == (False, True)
 
 
 def test_an_answer_that_was_gone_on_from_is_told_from_one_that_was_written_at_once(
-    conversation: Conversation, script: ScriptedEngine
+    conversation: Conversation, script: ScriptedEngine, model: Model
 ) -> None:
     written = say(conversation, script, "Hi", *answer("One."))
-    assert not traced(conversation, written).gone_on
+    assert not traced(conversation, model, written).gone_on
     longer = msgspec.structs.replace(written, generated=2)
-    assert traced(conversation, longer).gone_on
+    assert traced(conversation, model, longer).gone_on
     unknown = msgspec.structs.replace(written, generated=0)
-    assert not traced(conversation, unknown).gone_on
+    assert not traced(conversation, model, unknown).gone_on

@@ -37,7 +37,7 @@ from urial_tui.benchmark.prompts import NUMBERS
 from urial_tui.benchmark.report import busy_warning, spread
 from urial_tui.benchmark.start import read_start
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import Finished, PreambleReady, TextSegment
+from urial_tui.engine.wire.protocol import TextSegment
 from urial_tui.errors import EngineError, UrialError
 from urial_tui.memory import MachineMemory
 from urial_tui.models.gguf_file import Header
@@ -431,8 +431,7 @@ def test_bench_measures_everything_in_every_run(
     assert document["n_ctx"] == 1024
     assert document["preamble"] == "tiny"
     text = TextSegment(text=preamble_text(load_preamble(preamble)))
-    *_, ready = engine.prepare((text,))
-    assert isinstance(ready, PreambleReady)
+    ready = engine.models[0].prepare((text,)).result()
     assert document["preamble_tokens"] == ready.tokens
     assert document["notes"] == []
     for figure in figures_of(document).values():
@@ -479,12 +478,13 @@ def test_speed_of_a_text_that_ended_early_does_not_count(
     tmp_path: Path, preamble: Path, settings: Path, engine: Engine
 ) -> None:
     """A model for which the fourth token of its own text is the one that ends texts."""
-    *_, said = engine.generate(preamble=(), turns=[(TextSegment(text=NUMBERS),)], max_tokens=8)
-    assert isinstance(said, Finished)
+    (model,) = engine.models
+    turns = [(TextSegment(text=NUMBERS),)]
+    said = model.generate(preamble=(), turns=turns, max_tokens=8).result()
     assert said.ids[3] not in said.ids[:3]
     vocabulary = msgspec.structs.replace(tinygguf.spm_vocabulary(), eot=said.ids[3])
-    model = tinygguf.write_llama(tmp_path / "short.gguf", vocabulary=vocabulary)
-    done = urial("bench", "-m", model, "-p", preamble, "--runs", "1", "--tokens", "8", "--json")
+    short = tinygguf.write_llama(tmp_path / "short.gguf", vocabulary=vocabulary)
+    done = urial("bench", "-m", short, "-p", preamble, "--runs", "1", "--tokens", "8", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["decode_tokens_per_s"]["empty"] is None

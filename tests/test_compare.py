@@ -31,9 +31,7 @@ from urial_tui.engine.wire.limits import FORCED_BATCH
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
     PrefillProgress,
-    Score,
-    Scored,
-    Slot,
+    ScoreBoth,
     TextSegment,
 )
 from urial_tui.errors import EngineError, UrialError
@@ -326,21 +324,21 @@ def test_the_number_of_threads_changes_no_digit(
 def test_two_sides_that_are_evaluated_at_the_same_time_are_stopped(
     endless_gguf: Path, other_gguf: Path
 ) -> None:
-    request = Score(id=0, context=(), answer=TextSegment(text="I hope this is it " * 60))
+    answer = TextSegment(text="I hope this is it " * 60)
     options = EngineOptions(n_ctx=2048, threads=2)
     with Engine() as engine:
-        sides: dict[Slot, Path] = {"main": endless_gguf, "second": other_gguf}
-        for slot, path in sides.items():
-            list(engine.load(path, options=options, slot=slot))
-        *_, before = engine.score(request)
-        events = engine.score(request)
-        first = next(events)
-        engine.cancel()
+        aligned = engine.load(endless_gguf, options=options, purpose="aligned").result()
+        base = engine.load(other_gguf, options=options, purpose="base").result()
+        request = ScoreBoth(
+            id=0, aligned=aligned.handle, base=base.handle, context=(), answer=answer
+        )
+        before = engine.score_both(request).result()
+        call = engine.score_both(request)
+        first = next(call)
+        call.cancel()
         with pytest.raises(EngineError, match="Stopped"):
-            list(events)
-        *_, after = engine.score(request)
-    assert isinstance(before, Scored)
-    assert isinstance(after, Scored)
+            call.result()
+        after = engine.score_both(request).result()
     assert isinstance(first, PrefillProgress)
     assert 0 < first.done < len(before.ids)
     assert after.scores == before.scores
@@ -537,10 +535,9 @@ def test_different_vocabularies_are_compared_by_bytes(
 def _tokenised(path: Path, text: str) -> list[int]:
     """The ids of a text behind another one, from a worker of its own."""
     with Engine() as engine:
-        for _ in engine.load(path, options=EngineOptions(n_ctx=256, threads=1)):
-            pass
+        model = engine.load(path, options=EngineOptions(n_ctx=256, threads=1)).result()
         turn = (TextSegment(text="Hello"), TextSegment(text=text))
-        return list(engine.tokenize([turn])[0][1])
+        return list(model.tokenize([turn]).result()[0][1])
 
 
 @pytest.mark.parametrize("spm_is_base", [True, False])

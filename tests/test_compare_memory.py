@@ -173,20 +173,15 @@ def test_the_streamed_answer_is_the_chats(pairs: Pairs, name: str) -> None:
             if isinstance(event, Finished):
                 streamed.append(event)
     with Engine() as engine:
-        for _ in engine.load(aligned, adapter=adapter, options=options):
-            pass
-        (asked,) = (
-            event
-            for event in engine.generate(
-                preamble=preamble_turn(chosen),
-                turns=[(TextSegment(text=open_turn(chosen, question)),)],
-                sampling=Sampling(temperature=0.0),
-                stops=stop_rules(chosen),
-                close=close_text(chosen),
-                max_tokens=room,
-            )
-            if isinstance(event, Finished)
-        )
+        model = engine.load(aligned, adapter=adapter, options=options).result()
+        asked = model.generate(
+            preamble=preamble_turn(chosen),
+            turns=[(TextSegment(text=open_turn(chosen, question)),)],
+            sampling=Sampling(temperature=0.0),
+            stops=stop_rules(chosen),
+            close=close_text(chosen),
+            max_tokens=room,
+        ).result()
     assert streamed[0].ids == asked.ids
     assert streamed[0].text == asked.text
 

@@ -28,11 +28,10 @@ def settings(home: Path) -> None:
 def talk(home: Path, endless_gguf: Path) -> Conversation:
     """A stored conversation of two questions, written by `endless_gguf` under its path."""
     with Engine() as engine, Store() as store:
-        for _ in engine.load(endless_gguf, options=EngineOptions(n_ctx=1024, threads=1)):
-            pass
+        model = engine.load(endless_gguf, options=EngineOptions(n_ctx=1024, threads=1)).result()
         talk = Conversation.new(store, str(endless_gguf), find_preamble("zero-shot"))
         for question in ("One?", "Two?"):
-            for _ in talk.ask(engine, question, sampling=WARM, max_tokens=24):
+            for _ in talk.ask(model, question, sampling=WARM, max_tokens=24):
                 pass
         return talk
 

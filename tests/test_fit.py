@@ -28,10 +28,10 @@ from urial_tui.engine.wire.limits import (
 from urial_tui.engine.wire.protocol import Device, EngineOptions, KVType, TextSegment
 from urial_tui.errors import ModelError
 from urial_tui.memory import MachineMemory, machine_memory, memory_now
-from urial_tui.models import loading
 from urial_tui.models.fit import check_fit, check_together, fit_together, need_of
 from urial_tui.models.header import check_gguf
 from urial_tui.models.memory_need import buffers, memory_need
+from urial_tui.runtime import loading
 
 GB = 1_000_000_000
 CARD = Device(name="CUDA0", description="A card", kind="gpu", memory_total=24 * GB)
@@ -123,10 +123,8 @@ def test_a_worker_takes_what_was_estimated(gguf_of: dict[str, Path]) -> None:
     need = need_of(path, options)
     assert need.kv_cache > 30_000_000
     with Engine() as engine:
-        for _ in engine.load(path, options=options):
-            pass
-        for _ in engine.prepare((TextSegment(text="Here is a text of some length. " * 20),)):
-            pass
+        model = engine.load(path, options=options).result()
+        model.prepare((TextSegment(text="Here is a text of some length. " * 20),)).result()
         assert engine.pid is not None
         status = Path(f"/proc/{engine.pid}/status")
         if not status.exists():
@@ -407,8 +405,7 @@ def test_mapped_files_of_the_program_s_workers_are_not_free(tmp_path: Path) -> N
 
 def test_a_worker_s_weights_count_as_taken(llama_gguf: Path) -> None:
     with Engine() as engine:
-        for _ in engine.load(llama_gguf, options=SMALL):
-            pass
+        engine.load(llama_gguf, options=SMALL).result()
         if not Path(f"/proc/{engine.pid}/smaps_rollup").exists():
             pytest.skip("this system has no /proc")
         beside = memory_now().available

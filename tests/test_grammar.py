@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.wires import Wire
+from tests.wires import MODEL, Wire
 from urial_tui.engine.native import llama
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
@@ -575,6 +575,7 @@ def test_what_is_drawn_is_json_of_the_schema(
 def asked(text: str, grammar: Grammar | None, **more: Any) -> Generate:
     return Generate(
         id=0,
+        model=MODEL,
         preamble=(TextSegment(text="# Query:\nHello world\n\n# Answer:\nhope it helps\n\n"),),
         turns=((TextSegment(text=f"# Query:\n{text}\n\n# Answer:\n"),),),
         grammar=grammar,

@@ -43,7 +43,7 @@ def line() -> Iterator[Line]:
 
 
 def ask(number: int) -> Tokenize:
-    return Tokenize(id=number, turns=())
+    return Tokenize(id=number, model=1, turns=())
 
 
 def until(seen: Callable[[], bool]) -> None:

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.wires import Events, Wire, source
+from tests.wires import MODEL, Events, Wire, source
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Failed,
@@ -24,8 +24,8 @@ from urial_tui.engine.wire.protocol import (
     Probabilities,
     PromptReady,
     Sampling,
-    Score,
     Scored,
+    ScoreSide,
     StopRules,
     TextSegment,
     TokenSegment,
@@ -61,6 +61,7 @@ def asked(
     turn: Turn = (TextSegment(text=f"# Query:\n{text}\n\n# Answer:\n"),)
     return Generate(
         id=0,
+        model=MODEL,
         preamble=preamble,
         turns=(turn,),
         max_tokens=tokens,
@@ -87,16 +88,16 @@ def chances(events: Events) -> list[float]:
 
 
 def behind_the_likeliest(
-    wire: Wire, events: Events, preamble: Turn = PREAMBLE, sample: int = 0
+    wire: Wire, events: Events, preamble: Turn = PREAMBLE, sample: int = 0, model: int = MODEL
 ) -> list[float]:
     """By how many nats each token is less likely than the likeliest, when the answer is read."""
     turn = events.one(PromptReady).turns[0][0]
     (done,) = [done for done in events.all(Finished) if done.sample == sample]
-    request = Score(
+    request = ScoreSide(
         id=0,
+        model=model,
         context=(*preamble, TokenSegment(ids=turn)),
         answer=TokenSegment(ids=done.ids),
-        alone=True,
         top_k=1,
     )
     scores = SideScores.from_bytes(wire.run(request).one(Scored).scores)
@@ -300,8 +301,8 @@ class TestBadInput:
         [
             (asked("x", samples=0), "No answer was asked for."),
             (asked("x", samples=-3), "No answer was asked for."),
-            (asked("x", watch=Watch()), "can't be read along"),
-            (Generate(id=0, preamble=PREAMBLE, turns=(), together=True), "nothing to answer"),
+            (asked("x", watch=Watch(model=MODEL)), "can't be read along"),
+            (msgspec.structs.replace(asked("x"), turns=()), "nothing to answer"),
             (asked("x", preamble=(TextSegment(text="long " * 4000),)), "The preamble has"),
             (asked("x", preamble=(TokenSegment(ids=(10**6,)),)), "tokens of another model"),
         ],
@@ -313,10 +314,6 @@ class TestBadInput:
         assert sentence in answers[3].one(Failed).message
         assert all(events.all(Finished) for at, events in enumerate(answers) if at != 3)
 
-    def test_without_a_model(self, llama: Wire) -> None:
-        llama.run(Unload(id=0, slot="main"))
-        assert "No model is loaded" in llama.run(asked("x")).one(Failed).message
-
     def test_the_model_goes_while_answers_are_written(
         self, endless_gguf: Path, llama_gguf: Path, tmp_path: Path
     ) -> None:
@@ -324,12 +321,13 @@ class TestBadInput:
             requests = [wire.send(asked("Go on", tokens=1500)) for _ in range(4)]
             while not wire.events[requests[0]].streamed():
                 wire.next()
-            load = wire.send(LoadModel(id=0, path=str(llama_gguf), options=OPTIONS))
-            behind = wire.send(asked("And now?"))
+            unload = wire.send(Unload(id=0, model=MODEL))
+            load = wire.send(LoadModel(id=0, model=2, path=str(llama_gguf), options=OPTIONS))
+            behind = wire.send(msgspec.structs.replace(asked("And now?"), model=2))
             answers = wire.wait(*requests)
             assert {events.one(Failed).message for events in answers} == {"The model was unloaded."}
-            *_, last = wire.wait(load, behind)
-            check_against_its_own_logits(wire, last)
+            *_, last = wire.wait(unload, load, behind)
+            assert max(behind_the_likeliest(wire, last, model=2)) < NOISE
 
 
 def test_stops_and_prefixes_hold_for_each(llama: Wire) -> None:

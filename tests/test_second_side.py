@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from urial_tui.chat.session import Conversation
 from urial_tui.compare.second_side import SecondSide, open_second_side
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
@@ -43,6 +45,7 @@ CHATML = (
     "<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "<|im_start|>assistant{{ '\n' }}"
 )
+OPTIONS = EngineOptions(n_ctx=2048, threads=1)
 WARM = Sampling(temperature=1.5, seed=1)
 TALK = [
     Exchanged("One?", "First.", (TokenSegment(ids=tuple(b"First.")),)),
@@ -126,12 +129,17 @@ def chat_gguf(tiny_models: Path) -> Path:
     )
 
 
+class Writing(NamedTuple):
+    """A model that writes, and its engine."""
+
+    engine: Engine
+    model: Model
+
+
 @pytest.fixture
-def writing(endless_gguf: Path) -> Iterator[Engine]:
+def writing(endless_gguf: Path) -> Iterator[Writing]:
     with Engine() as engine:
-        for _ in engine.load(endless_gguf, options=EngineOptions(n_ctx=2048, threads=1)):
-            pass
-        yield engine
+        yield Writing(engine, engine.load(endless_gguf, options=OPTIONS).result())
 
 
 def side(path: Path, context: str, template: str = "") -> Side:
@@ -139,11 +147,11 @@ def side(path: Path, context: str, template: str = "") -> Side:
 
 
 def load(
-    engine: Engine, chosen: Side, templates: TemplateRenderer
+    writing: Writing, chosen: Side, templates: TemplateRenderer
 ) -> tuple[SecondSide, list[Event]]:
     """Open a second side; it and the events until then."""
     events: list[Event] = []
-    opening = open_second_side(engine, chosen, EngineOptions(n_ctx=2048, threads=1), templates)
+    opening = open_second_side(writing.engine, chosen, OPTIONS, templates, beside=writing.model)
     while True:
         try:
             events.append(next(opening))
@@ -151,9 +159,9 @@ def load(
             return end.value, events
 
 
-def ask(engine: Engine, talk: Conversation, question: str, second: SecondSide) -> list[Event]:
+def ask(writing: Writing, talk: Conversation, question: str, second: SecondSide) -> list[Event]:
     talk.add_question(question)
-    return list(talk.answer(engine, sampling=WARM, max_tokens=40, reader=second))
+    return list(talk.answer(writing.model, sampling=WARM, max_tokens=40, reader=second))
 
 
 def ranks(events: list[Event]) -> list[int]:
@@ -162,7 +170,7 @@ def ranks(events: list[Event]) -> list[int]:
 
 @pytest.mark.parametrize("context", ["chat", "same", "raw", "zero-shot", "urial-k1"])
 def test_every_token_of_a_conversation_is_ranked(
-    writing: Engine, chat_gguf: Path, context: str, templates: TemplateRenderer
+    writing: Writing, chat_gguf: Path, context: str, templates: TemplateRenderer
 ) -> None:
     second, _ = load(writing, side(chat_gguf, context), templates)
     talk = Conversation.new(None, "tiny", find_preamble("zero-shot"))
@@ -174,42 +182,43 @@ def test_every_token_of_a_conversation_is_ranked(
 
 
 def test_the_same_model_beside_itself_agrees_with_itself(
-    writing: Engine, endless_gguf: Path, templates: TemplateRenderer
+    writing: Writing, endless_gguf: Path, templates: TemplateRenderer
 ) -> None:
     second, _ = load(writing, side(endless_gguf, "zero-shot"), templates)
     talk = Conversation.new(None, "tiny", find_preamble("zero-shot"))
     for question in ("One?", "Two?"):
         talk.add_question(question)
-        events = list(talk.answer(writing, max_tokens=40, reader=second))
+        events = list(talk.answer(writing.model, max_tokens=40, reader=second))
         assert ranks(events).count(1) >= 39
         assert max(ranks(events)) <= 2
 
 
 def test_the_preamble_is_pinned_when_it_is_loaded(
-    writing: Engine, chat_gguf: Path, templates: TemplateRenderer
+    writing: Writing, chat_gguf: Path, templates: TemplateRenderer
 ) -> None:
     _, events = load(writing, side(chat_gguf, "urial-k1"), templates)
     assert isinstance(events[-1], PreambleReady)
 
 
 def test_a_model_with_other_tokens_is_refused(
-    writing: Engine, recurrent_gguf: Path, templates: TemplateRenderer
+    writing: Writing, recurrent_gguf: Path, templates: TemplateRenderer
 ) -> None:
     with pytest.raises(ModelError, match="other tokens"):
         load(writing, side(recurrent_gguf, "raw"), templates)
+    assert writing.engine.models == (writing.model,), "it does not stay in memory"
 
 
 def test_a_side_without_the_template_it_needs_is_refused(
-    writing: Engine, endless_gguf: Path, templates: TemplateRenderer
+    writing: Writing, endless_gguf: Path, templates: TemplateRenderer
 ) -> None:
     with pytest.raises(ModelError, match="no chat template"):
         load(writing, side(endless_gguf, "chat"), templates)
     load(writing, side(endless_gguf, "chat", template=GEMMA), templates)
 
 
-def test_nothing_is_loaded_beside_nothing(
-    writing: Engine, chat_gguf: Path, templates: TemplateRenderer
+def test_nothing_reads_along_what_is_not_loaded_any_more(
+    writing: Writing, chat_gguf: Path, templates: TemplateRenderer
 ) -> None:
-    writing.close()
-    with pytest.raises(EngineError, match="No model is loaded"):
+    writing.model.unload().result()
+    with pytest.raises(EngineError, match="not loaded any more"):
         load(writing, side(chat_gguf, "raw"), templates)

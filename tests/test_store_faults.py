@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripted import ScriptedEngine, answer, delta
+from tests.scripted import TINY, ScriptedEngine, answer, delta
 from tests.test_faults import assert_sentence
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.engine.wire.protocol import Finished
+from urial_tui.engine.client.model import Model
+from urial_tui.engine.wire.protocol import Finished, PromptReady, TextDelta
 from urial_tui.errors import StoreError
 from urial_tui.prompting.preamble import find_preamble
 
@@ -117,15 +118,25 @@ def store(fault: Fault) -> Iterator[Store]:
 
 
 @pytest.fixture
-def conversation(store: Store) -> Conversation:
+def script() -> Iterator[ScriptedEngine]:
+    with ScriptedEngine() as script:
+        yield script
+
+
+@pytest.fixture
+def model(script: ScriptedEngine) -> Model:
+    return script.load(TINY).result()
+
+
+@pytest.fixture
+def conversation(store: Store, script: ScriptedEngine, model: Model) -> Conversation:
     """One whole exchange, stored; its clock has every piece of text stored at once."""
     ticks = itertools.count()
     conversation = Conversation.new(
         store, "tiny", find_preamble("urial-k1"), clock=lambda: float(next(ticks))
     )
-    script = ScriptedEngine.loaded()
     script.enqueue(*answer("Hi there."))
-    list(conversation.ask(script, "Hello?"))
+    list(conversation.ask(model, "Hello?"))
     return conversation
 
 
@@ -136,28 +147,32 @@ def stored(conversation: Conversation, file: Path) -> list[str]:
 
 
 def test_a_fault_that_passes_during_the_answer_is_not_even_told(
-    conversation: Conversation, fault: Fault
+    conversation: Conversation, script: ScriptedEngine, model: Model, fault: Fault
 ) -> None:
-    script = ScriptedEngine.loaded()
     during: list[StoreError | None] = []
 
     def note() -> None:
         during.append(conversation.store_error)
 
-    script.enqueue(delta(PART), fault.begin, delta(PART), note, fault.end, delta(PART), note)
-    *_, last = conversation.ask(script, "More?")
-    assert isinstance(last, Finished)
+    script.enqueue(delta(PART), delta(PART), delta(PART))
+    after = iter(((fault.begin,), (note, fault.end), (note,)))
+    for event in conversation.ask(model, "More?"):
+        if isinstance(event, TextDelta):
+            for action in next(after):
+                action()
+    assert isinstance(event, Finished)
     assert fault.said in str(during[0])
     assert during[1] is None
     assert stored(conversation, fault.file) == ["Hello?", "Hi there.", "More?", 3 * PART]
 
 
 def test_a_fault_that_stays_is_told_and_made_good_when_it_is_over(
-    conversation: Conversation, fault: Fault
+    conversation: Conversation, script: ScriptedEngine, model: Model, fault: Fault
 ) -> None:
-    script = ScriptedEngine.loaded()
-    script.enqueue(delta(PART), fault.begin, delta(PART), delta(PART))
-    events = conversation.ask(script, "More?")
+    script.enqueue(delta(PART), delta(PART), delta(PART))
+    events = conversation.ask(model, "More?")
+    assert any(isinstance(event, TextDelta) for event in events)
+    fault.begin()
     assert any(isinstance(event, Finished) for event in events)
     with pytest.raises(StoreError) as caught:
         list(events)
@@ -174,20 +189,22 @@ def test_a_fault_that_stays_is_told_and_made_good_when_it_is_over(
     assert stored(conversation, fault.file) == ["Hello?", "Hi there.", "More?", PART]
     conversation.save_rest()
     assert stored(conversation, fault.file) == ["Hello?", "Hi there.", "More?", 3 * PART]
-    list(conversation.ask(script, "And now?"))
+    list(conversation.ask(model, "And now?"))
     reopened = stored(conversation, fault.file)
     assert reopened == [turn.text for turn in conversation.path]
     assert reopened[4:] == ["And now?", "Certainly."]
 
 
 def test_a_fault_from_the_start_of_an_answer_loses_no_part_of_it(
-    conversation: Conversation, fault: Fault
+    conversation: Conversation, script: ScriptedEngine, model: Model, fault: Fault
 ) -> None:
-    script = ScriptedEngine.loaded()
-    script.enqueue(fault.begin, *answer(3 * PART))
+    script.enqueue(*answer(3 * PART))
+    events = conversation.ask(model, "More?")
+    assert any(isinstance(event, PromptReady) for event in events)
+    fault.begin()
     with pytest.raises(StoreError):
-        list(conversation.ask(script, "More?"))
+        list(events)
     assert stored(conversation, fault.file) == ["Hello?", "Hi there.", "More?"]
     fault.end()
-    list(conversation.ask(script, "And now?"))
+    list(conversation.ask(model, "And now?"))
     assert stored(conversation, fault.file)[2:] == ["More?", 3 * PART, "And now?", "Certainly."]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.limits import WATCHED_BATCH
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
@@ -18,8 +20,7 @@ from urial_tui.engine.wire.protocol import (
     PrefillProgress,
     PromptReady,
     Sampling,
-    Score,
-    Scored,
+    ScoreSide,
     Shifts,
     StopRules,
     TextDelta,
@@ -42,24 +43,32 @@ def text(content: str) -> Turn:
     return (TextSegment(text=content),)
 
 
+class Pair(NamedTuple):
+    """A model that writes and one that reads along, in one worker."""
+
+    writing: Model
+    reading: Model
+
+    def watch(self, **shown: Any) -> Watch:
+        return Watch(model=self.reading.handle, **shown)
+
+
 @pytest.fixture
-def pair(endless_gguf: Path) -> Iterator[Engine]:
-    """The same weights in both slots, 512 tokens of context each."""
+def pair(endless_gguf: Path) -> Iterator[Pair]:
+    """The same weights for both, 512 tokens of context each."""
     with Engine() as engine:
-        load(engine, endless_gguf, 512)
-        yield engine
+        yield load(engine, endless_gguf)
 
 
-def load(engine: Engine, path: Path, n_ctx: int, *, second: Path | None = None) -> None:
-    options = EngineOptions(n_ctx=n_ctx, threads=1)
-    for _ in engine.load(path, options=options):
-        pass
-    for _ in engine.load(second or path, options=options, slot="second"):
-        pass
+def load(engine: Engine, path: Path, adapter: Path | None = None) -> Pair:
+    options = EngineOptions(n_ctx=512, threads=1)
+    writing = engine.load(path, options=options).result()
+    reading = engine.load(path, adapter=adapter, options=options, purpose="watched").result()
+    return Pair(writing, reading)
 
 
 def generate(
-    engine: Engine,
+    model: Model,
     turns: list[Turn],
     watch: Watch | None,
     *,
@@ -69,7 +78,7 @@ def generate(
     stops: StopRules | None = None,
 ) -> list[Event]:
     return list(
-        engine.generate(
+        model.generate(
             preamble=PREAMBLE,
             turns=turns,
             sampling=sampling,
@@ -98,18 +107,17 @@ def ranks(events: list[Event]) -> list[int]:
     return [rank for event in shifts(events) for rank in event.ranks]
 
 
-def scored_alone(engine: Engine, context: Turn, ids: tuple[int, ...]) -> SideScores:
-    request = Score(id=0, context=context, answer=TokenSegment(ids=ids), alone=True, slot="second")
-    (found,) = [event for event in engine.score(request) if isinstance(event, Scored)]
-    return SideScores.from_bytes(found.scores)
+def scored_alone(model: Model, context: Turn, ids: tuple[int, ...]) -> SideScores:
+    request = ScoreSide(id=0, model=0, context=context, answer=TokenSegment(ids=ids))
+    return SideScores.from_bytes(model.score(request).result().scores)
 
 
-def test_the_ranks_are_those_of_scoring_the_answer_afterwards(pair: Engine) -> None:
-    watch = Watch(preamble=SHORT, turns=(text("Go on."),))
-    events = generate(pair, [text("Go on.")], watch, sampling=WARM)
+def test_the_ranks_are_those_of_scoring_the_answer_afterwards(pair: Pair) -> None:
+    watch = pair.watch(preamble=SHORT, turns=(text("Go on."),))
+    events = generate(pair.writing, [text("Go on.")], watch, sampling=WARM)
     done = finished(events)
     assert len(done.ids) == 70
-    later = scored_alone(pair, (*SHORT, *text("Go on.")), done.ids)
+    later = scored_alone(pair.reading, (*SHORT, *text("Go on.")), done.ids)
     assert len(ranks(events)) == 70
     # Batches of other lengths round differently: neighbours may change places.
     near = [
@@ -123,30 +131,28 @@ def test_the_ranks_are_those_of_scoring_the_answer_afterwards(pair: Engine) -> N
         assert now == pytest.approx(2.718281828**then, rel=0.05)
 
 
-def test_a_model_beside_itself_finds_every_greedy_token_the_most_probable(pair: Engine) -> None:
-    watch = Watch(same_ids=True)
-    events = generate(pair, [text("Go on.")], watch)
+def test_a_model_beside_itself_finds_every_greedy_token_the_most_probable(pair: Pair) -> None:
+    watch = pair.watch(same_ids=True)
+    events = generate(pair.writing, [text("Go on.")], watch)
     assert len(ranks(events)) == 70
     assert ranks(events).count(1) >= 69
     assert max(ranks(events)) <= 2
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, WARM])
-def test_what_is_written_does_not_depend_on_who_reads_along(
-    pair: Engine, sampling: Sampling
-) -> None:
+def test_what_is_written_does_not_depend_on_who_reads_along(pair: Pair, sampling: Sampling) -> None:
     turns = [text("One."), text("Two.")]
-    watch = Watch(preamble=SHORT, turns=tuple(turns))
-    alone = finished(generate(pair, turns, None, sampling=sampling))
-    watched = finished(generate(pair, turns, watch, sampling=sampling))
-    again = finished(generate(pair, turns, watch, sampling=sampling))
+    watch = pair.watch(preamble=SHORT, turns=tuple(turns))
+    alone = finished(generate(pair.writing, turns, None, sampling=sampling))
+    watched = finished(generate(pair.writing, turns, watch, sampling=sampling))
+    again = finished(generate(pair.writing, turns, watch, sampling=sampling))
     assert watched.ids == alone.ids == again.ids
     assert watched.text == alone.text
 
 
-def test_tokens_are_told_in_order_where_their_text_stands(pair: Engine) -> None:
-    watch = Watch(preamble=SHORT, turns=(text("Go on."),))
-    events = generate(pair, [text("Go on.")], watch, sampling=WARM)
+def test_tokens_are_told_in_order_where_their_text_stands(pair: Pair) -> None:
+    watch = pair.watch(preamble=SHORT, turns=(text("Go on."),))
+    events = generate(pair.writing, [text("Go on.")], watch, sampling=WARM)
     written = "".join(event.text for event in events if isinstance(event, TextDelta))
     found = shifts(events)
     assert found[0].start == 0
@@ -158,30 +164,32 @@ def test_tokens_are_told_in_order_where_their_text_stands(pair: Engine) -> None:
     assert all(len(event.ranks) == len(event.ends) <= WATCHED_BATCH for event in found)
 
 
-def test_the_tail_is_told_before_the_end(pair: Engine) -> None:
-    watch = Watch(preamble=SHORT, turns=(text("Go on."),))
-    events = generate(pair, [text("Go on.")], watch, max_tokens=WATCHED_BATCH + 3)
+def test_the_tail_is_told_before_the_end(pair: Pair) -> None:
+    watch = pair.watch(preamble=SHORT, turns=(text("Go on."),))
+    events = generate(pair.writing, [text("Go on.")], watch, max_tokens=WATCHED_BATCH + 3)
     assert len(ranks(events)) == WATCHED_BATCH + 3
     assert isinstance(events[-1], Finished)
 
 
-def test_what_the_answer_starts_with_is_read_and_not_told(pair: Engine) -> None:
-    watch = Watch(preamble=SHORT, turns=(text("Go on."),))
-    first = finished(generate(pair, [text("Go on.")], None, max_tokens=30))
+def test_what_the_answer_starts_with_is_read_and_not_told(pair: Pair) -> None:
+    watch = pair.watch(preamble=SHORT, turns=(text("Go on."),))
+    first = finished(generate(pair.writing, [text("Go on.")], None, max_tokens=30))
     prefix = (TokenSegment(ids=first.ids),)
-    events = generate(pair, [text("Go on.")], watch, prefix=prefix, max_tokens=20)
+    events = generate(pair.writing, [text("Go on.")], watch, prefix=prefix, max_tokens=20)
     assert len(ranks(events)) == 20
     assert abs(shifts(events)[0].start - len(first.text)) <= 1
-    later = scored_alone(pair, (*SHORT, *text("Go on."), *prefix), finished(events).ids[30:])
+    later = scored_alone(
+        pair.reading, (*SHORT, *text("Go on."), *prefix), finished(events).ids[30:]
+    )
     assert (
         sum(now == then for now, then in zip(ranks(events), later.rank.tolist(), strict=True)) >= 18
     )
 
 
-def test_turns_that_leave_the_context_leave_it_on_both_sides(pair: Engine) -> None:
+def test_turns_that_leave_the_context_leave_it_on_both_sides(pair: Pair) -> None:
     turns = [text(f"Turn {number}: " + "and so on " * 30) for number in range(4)]
-    watch = Watch(preamble=SHORT, turns=tuple(turns))
-    events = generate(pair, turns, watch, max_tokens=400)
+    watch = pair.watch(preamble=SHORT, turns=tuple(turns))
+    events = generate(pair.writing, turns, watch, max_tokens=400)
     dropped = sum(event.turns for event in events if isinstance(event, TurnsDropped))
     assert dropped >= 2
     done = finished(events)
@@ -192,14 +200,16 @@ def test_turns_that_leave_the_context_leave_it_on_both_sides(pair: Engine) -> No
     for turn in turns[dropped:]:
         left += turn
     tail = 5
-    later = scored_alone(pair, (*left, TokenSegment(ids=done.ids[:-tail])), done.ids[-tail:])
+    later = scored_alone(
+        pair.reading, (*left, TokenSegment(ids=done.ids[:-tail])), done.ids[-tail:]
+    )
     agreeing = zip(ranks(events)[-tail:], later.rank.tolist(), strict=True)
     assert sum(abs(now - then) <= max(2, then // 4) for now, then in agreeing) >= tail - 1
 
 
-def test_a_second_side_without_room_lets_the_answer_go_on(pair: Engine) -> None:
-    watch = Watch(preamble=text("words " * 120), turns=(text("Go on."),))
-    events = generate(pair, [text("Go on.")], watch, sampling=WARM, max_tokens=300)
+def test_a_second_side_without_room_lets_the_answer_go_on(pair: Pair) -> None:
+    watch = pair.watch(preamble=text("words " * 120), turns=(text("Go on."),))
+    events = generate(pair.writing, [text("Go on.")], watch, sampling=WARM, max_tokens=300)
     done = finished(events)
     assert done.generated == 300
     assert 0 < len(ranks(events)) < 300
@@ -208,54 +218,56 @@ def test_a_second_side_without_room_lets_the_answer_go_on(pair: Engine) -> None:
     assert "full" in notice.message
 
 
-def test_a_prompt_that_the_second_side_can_not_hold_is_told_once(pair: Engine) -> None:
-    watch = Watch(preamble=SHORT, turns=(text("words " * 300),))
-    events = generate(pair, [text("Go on.")], watch, max_tokens=40)
+def test_a_prompt_that_the_second_side_can_not_hold_is_told_once(pair: Pair) -> None:
+    watch = pair.watch(preamble=SHORT, turns=(text("words " * 300),))
+    events = generate(pair.writing, [text("Go on.")], watch, max_tokens=40)
     assert finished(events).generated == 40
     assert not shifts(events)
     assert len(of(events, Notice)) == 1
 
 
-def test_without_a_second_model_it_is_refused(engine: Engine) -> None:
-    watch = Watch(turns=(text("Go on."),))
-    with pytest.raises(EngineError, match="No model"):
-        generate(engine, [text("Go on.")], watch)
-    assert finished(generate(engine, [text("Go on.")], None)).generated
+def test_a_second_model_that_is_gone_is_refused(pair: Pair) -> None:
+    watch = pair.watch(turns=(text("Go on."),))
+    pair.reading.unload().result()
+    with pytest.raises(EngineError, match="not loaded any more"):
+        generate(pair.writing, [text("Go on.")], watch)
+    assert finished(generate(pair.writing, [text("Go on.")], None)).generated
 
 
-def test_stopping_while_both_sides_work_ends_the_answer_at_once(pair: Engine) -> None:
-    watch = Watch(preamble=SHORT, turns=(text("Go on."),))
+def test_stopping_while_both_sides_work_ends_the_answer_at_once(pair: Pair) -> None:
+    watch = pair.watch(preamble=SHORT, turns=(text("Go on."),))
     seen = 0
-    for event in pair.generate(
+    call = pair.writing.generate(
         preamble=PREAMBLE, turns=[text("Go on.")], max_tokens=400, watch=watch
-    ):
+    )
+    for event in call:
         if isinstance(event, Shifts):
             seen += 1
             if seen == 2:
-                pair.cancel()
+                call.cancel()
         last = event
     assert isinstance(last, Finished)
     assert last.stop_reason == "cancelled"
     assert last.generated < 400
-    events = generate(pair, [text("Go on.")], watch)
+    events = generate(pair.writing, [text("Go on.")], watch)
     assert len(ranks(events)) == 70
 
 
-def test_only_the_newest_turn_is_read_again_by_the_second_side(pair: Engine) -> None:
+def test_only_the_newest_turn_is_read_again_by_the_second_side(pair: Pair) -> None:
     """Its next question finds the turns before that in its memory."""
     turns: list[Turn] = []
     for number in range(3):
         asked = text(f"Tell me more of {number}. " * 6)
         shown = [*turns, asked]
-        watch = Watch(preamble=SHORT, turns=tuple(shown))
-        events = generate(pair, shown, watch, max_tokens=5)
+        watch = pair.watch(preamble=SHORT, turns=tuple(shown))
+        events = generate(pair.writing, shown, watch, max_tokens=5)
         turns.append((*asked, TokenSegment(ids=finished(events).ids)))
     reused = [
         event.reused
         for event in events
         if isinstance(event, PrefillProgress) and event.stage == "prompt"
     ]
-    (first,) = pair.tokenize([turns[0]])
+    (first,) = pair.writing.tokenize([turns[0]]).result()
     assert reused[-1] >= sum(map(len, first))
     assert of(events, PromptReady)
 
@@ -265,10 +277,10 @@ def test_recurrent_and_sliding_window_models_read_along(
 ) -> None:
     for path in (recurrent_gguf, sliding_window_gguf):
         with Engine() as engine:
-            load(engine, path, 512)
+            pair = load(engine, path)
             for _ in range(2):
-                watch = Watch(same_ids=True)
-                events = generate(engine, [text("Go on.")], watch, max_tokens=30)
+                watch = pair.watch(same_ids=True)
+                events = generate(pair.writing, [text("Go on.")], watch, max_tokens=30)
                 done = finished(events)
                 assert len(ranks(events)) == done.generated
                 assert sum(rank <= 2 for rank in ranks(events)) >= done.generated - 1
@@ -278,12 +290,8 @@ def test_the_second_side_is_another_model_with_an_adapter(
     llama_gguf: Path, adapter_gguf: Path
 ) -> None:
     with Engine() as engine:
-        options = EngineOptions(n_ctx=512, threads=1)
-        for _ in engine.load(llama_gguf, options=options):
-            pass
-        for _ in engine.load(llama_gguf, adapter=adapter_gguf, options=options, slot="second"):
-            pass
-        watch = Watch(same_ids=True)
-        events = generate(engine, [text("Go on.")], watch, sampling=WARM, max_tokens=40)
+        pair = load(engine, llama_gguf, adapter_gguf)
+        watch = pair.watch(same_ids=True)
+        events = generate(pair.writing, [text("Go on.")], watch, sampling=WARM, max_tokens=40)
         assert len(ranks(events)) == finished(events).generated
         assert set(ranks(events)) != {1}

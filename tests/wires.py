@@ -29,13 +29,16 @@ from urial_tui.engine.wire.protocol import (
     Tokenized,
     Traced,
     Unloaded,
+    VocabularyRead,
 )
 from urial_tui.engine.wire.worker_log import WorkerLog
 
 T = TypeVar("T", bound=Event)
 
-_FINAL = (Failed, Finished, Loaded, Unloaded, Tokenized, Scored, Traced)
-_HANGS = 60.0
+MODEL = 1
+"""The handle of the model that is loaded at once."""
+
+_FINAL = (Failed, Finished, Loaded, Unloaded, Tokenized, VocabularyRead, Scored, Traced)
 
 
 class Events(list[Event]):
@@ -60,7 +63,7 @@ class Wire:
 
     Args:
         directory: For its log and its preambles.
-        model: Loaded at once.
+        model: Loaded at once, under the handle `MODEL`.
         options: Of the load.
     """
 
@@ -69,9 +72,9 @@ class Wire:
         self.events: dict[int, Events] = {}
         command = [sys.executable, "-P", "-m", "urial_tui.engine.worker.main"]
         self.process = WorkerProcess(
-            [*command, str(directory / "cache")], WorkerLog(directory / "log"), lambda: None
+            [*command, str(directory / "cache")], WorkerLog(directory / "log")
         )
-        loaded = self.run(LoadModel(id=0, path=str(model), options=options))
+        loaded = self.run(LoadModel(id=0, model=MODEL, path=str(model), options=options))
         self.info = loaded.one(Loaded).info
 
     def send(self, command: Any) -> int:
@@ -88,7 +91,7 @@ class Wire:
 
     def next(self) -> Event:
         """The next event of any request."""
-        frame = self.process.read(_HANGS)
+        frame = self.process.read()
         assert frame is not None, "the worker has ended"
         event = decode_event(frame)
         self.events.get(getattr(event, "id", 0), Events()).append(event)
@@ -130,7 +133,7 @@ class Wire:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.process.finish()
+        self.process.hang_up()
         self.process.reap()
 
 

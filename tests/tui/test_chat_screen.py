@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from threading import Event
 from unittest.mock import patch
 
 import pytest
@@ -14,7 +13,16 @@ from textual.message import Message
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
-from tests.scripted import Gate, ScriptedEngine, answer, delta, dropped, finished, prefill
+from tests.scripted import (
+    Gate,
+    ScriptedEngine,
+    answer,
+    delta,
+    dropped,
+    finished,
+    prefill,
+    shown_turns,
+)
 from tests.tui.conftest import (
     PATIENCE,
     Found,
@@ -144,7 +152,7 @@ class TestAsking:
                 pilot.app.post_message(Key(key, character))
             pilot.app.post_message(Key("enter", "\r"))
             await wait_until(pilot, lambda: bool(engine.requests))
-            assert "ab\nc\n" in engine.requests[0].text
+            assert "ab\nc\n" in shown_turns(engine.requests[0])
 
     @pytest.mark.parametrize("key", ["ctrl+j", "shift+enter", "alt+enter"])
     async def test_other_enters_make_a_new_line_and_the_prompt_grows(
@@ -230,7 +238,7 @@ class TestAsking:
             assert pilot.app.screen.query_one(OptionList).has_focus
             await pilot.press("down", "enter")
             await wait_until(pilot, lambda: shows(pilot, "Certainly."))
-            assert "three tips for learning to cook" in engine.requests[0].text
+            assert "three tips for learning to cook" in shown_turns(engine.requests[0])
             assert prompt(pilot).has_focus
 
 
@@ -338,10 +346,9 @@ class TestLoading:
         def find(name: str, progress: object) -> object:
             assert callable(progress)
             progress(30, 120)
-            gate.wait(engine_closed)
+            gate.wait(lambda: False)
             return raising(ModelError("Gone."))(name, progress)
 
-        engine_closed = Event()
         async with opened(ready=False, find_model=find) as pilot:
             await wait_until(pilot, lambda: "unpacking the model 25%" in status(pilot))
             gate.open()
@@ -661,7 +668,7 @@ class TestConversations:
             assert shows(pilot, "First.")
             await converse(pilot, engine, "three", "Third.")
             assert len(engine.requests[-1].turns) == 3
-            assert engine.requests[-1].text.count("First.") == 1
+            assert shown_turns(engine.requests[-1]).count("First.") == 1
 
     async def test_escape_leaves_the_list(self, opened: Opened, engine: ScriptedEngine) -> None:
         async with opened() as pilot:
@@ -761,17 +768,16 @@ class TestAround:
             await ask(pilot, "one")
             await wait_until(pilot, lambda: shows(pilot, "Half"))
             await pilot.press("ctrl+q")
-        assert engine.closed
+        assert not engine.alive
         last = store.turns(store.conversations()[0].id)[-1]
         assert (last.text, last.stop_reason) == ("Half", "cancelled")
 
     async def test_the_screen_is_there_before_the_engine_is(self, opened: Opened) -> None:
         """A factory that is slow (importing, starting a process) does not hold the screen up."""
         gate = Gate()
-        never = Event()
 
         def slow() -> ScriptedEngine:
-            gate.wait(never)
+            gate.wait(lambda: False)
             return ScriptedEngine()
 
         async with opened(ready=False, engine_factory=slow) as pilot:

@@ -6,10 +6,12 @@ import pytest
 from textual.events import Paste
 from textual.widgets import OptionList
 
-from tests.scripted import ScriptedEngine, answer
-from tests.tui.conftest import Opened, screen_text, shows, status, type_text, wait_until
+from tests.scripted import ScriptedEngine, answer, delta
+from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
 from tests.tui.test_chat_screen import ask, converse, markdown, prompt, transcript
 from tests.tui.test_input import paste
+from urial_tui.chat.growing import GrowingAnswer
+from urial_tui.engine.wire.protocol import TextDelta
 from urial_tui.errors import EngineError, InternalError
 from urial_tui.mistakes import explained
 from urial_tui.tui.screens.chat import ChatScreen
@@ -114,9 +116,17 @@ class TestBanner:
 
 class TestMistakes:
     async def test_one_in_an_answer_is_a_sentence_and_the_text_stays(
-        self, opened: Opened, engine: ScriptedEngine
+        self, opened: Opened, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        engine.enqueue(*answer("Half an answer"), MemoryError("no room"))
+        add = GrowingAnswer.add
+
+        def add_words(growing: GrowingAnswer, event: TextDelta) -> None:
+            if event.text == "!":
+                raise MemoryError("no room")
+            add(growing, event)
+
+        monkeypatch.setattr(GrowingAnswer, "add", add_words)
+        engine.enqueue(*answer("Half an answer"), delta("!"))
         async with opened() as pilot:
             await ask(pilot, "Hi")
             await pilot.press(*"next")
@@ -128,10 +138,16 @@ class TestMistakes:
             assert "ready" in status(pilot)
 
     async def test_one_in_loading_is_a_sentence_and_can_be_tried_again(
-        self, opened: Opened, engine: ScriptedEngine
+        self, opened: Opened
     ) -> None:
-        engine.enqueue_load(AttributeError("x"))
-        async with opened(ready=False) as pilot:
+        mistakes = [AttributeError("x")]
+
+        def find(name: str, progress: object) -> Found:
+            if mistakes:
+                raise mistakes.pop()
+            return Found()
+
+        async with opened(ready=False, find_model=find) as pilot:
             await wait_until(pilot, lambda: shows(pilot, "happened: AttributeError: x."))
             assert shows(pilot, "loads the model again")
             await pilot.press("ctrl+r")

@@ -12,7 +12,7 @@ from textual.events import Key, Paste
 from textual.pilot import Pilot
 from textual.widgets.text_area import Selection
 
-from tests.scripted import ScriptedEngine, answer
+from tests.scripted import ScriptedEngine, answer, shown_turns
 from tests.tui.conftest import Opened, screen_text, shows, status, type_text, wait_until
 from tests.tui.terminals import Terminal
 from tests.tui.test_chat_screen import converse, markdown, prompt, transcript
@@ -51,7 +51,7 @@ class TestEnter:
             assert engine.requests == []
             await pilot.press(key)
             await wait_until(pilot, lambda: bool(engine.requests))
-            assert "a\nb\nc\n" in engine.requests[0].text
+            assert "a\nb\nc\n" in shown_turns(engine.requests[0])
 
     async def test_hints_name_the_key_that_sends(
         self, opened: Opened, engine: ScriptedEngine
@@ -69,7 +69,7 @@ class TestEnter:
         async with opened(settings=Settings(chat=NEWLINE.chat, keys=keys)) as pilot:
             await pilot.press("a", "enter", "b", "ctrl+b")
             await wait_until(pilot, lambda: bool(engine.requests))
-            assert "a\nb\n" in engine.requests[0].text
+            assert "a\nb\n" in shown_turns(engine.requests[0])
 
     def test_a_key_that_sends_can_not_be_given_away(self) -> None:
         with pytest.raises(SettingsError, match=r"prompt\.submit"):
@@ -228,7 +228,7 @@ class TestLongPastes:
             await type_text(pilot, "Shorter")
             await pilot.press("enter")
             await wait_until(pilot, lambda: markdown(pilot) == ["Certainly."])
-            assert engine.requests[-1].text.count("line 1") == 0
+            assert shown_turns(engine.requests[-1]).count("line 1") == 0
             assert shows(pilot, "‹ 2/2 ›")
 
 
@@ -266,7 +266,7 @@ class TestWhatCanNotBeDrawn:
             assert "a�שלום� �evil�␛[31m ␀�� ��" in drawn
             assert not set(INVISIBLE) & set(drawn) - set("שלום evil[31m\u200d")
             await send(pilot)
-            assert f"a{INVISIBLE}b\n" in engine.requests[0].text
+            assert f"a{INVISIBLE}b\n" in shown_turns(engine.requests[0])
             (listed,) = store.conversations()
             assert store.turns(listed.id)[0].text == f"a{INVISIBLE}b"
 

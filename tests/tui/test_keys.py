@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scripted import Gate, ScriptedEngine, answer
+from tests.scripted import Gate, ScriptedEngine, answer, shown_turns
 from tests.tui.conftest import Opened, shows, status, type_text, wait_until
 from tests.tui.test_chat_screen import converse, markdown, prompt
 from tools.keys import DOCUMENT, document
@@ -124,7 +124,7 @@ class TestUsed:
             await pilot.press("ctrl+j")
             await wait_until(pilot, gate.reached.is_set)
             (request,) = engine.requests
-            assert "one\ntwo" in request.text
+            assert "one\ntwo" in shown_turns(request)
             gate.open()
             await wait_until(pilot, lambda: "ready" in status(pilot))
 

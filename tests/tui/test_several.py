@@ -12,7 +12,7 @@ from textual.events import Key
 from textual.pilot import Pilot
 
 from tests.conftest import workers
-from tests.scripted import INFO, Gate, ScriptedEngine, Step, answer, delta, finished
+from tests.scripted import INFO, Gate, ScriptedEngine, Step, answer, delta, finished, shown_turns
 from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
 from tests.tui.test_chat_screen import converse, markdown, prompt
 from urial_tui.chat.store import Store
@@ -176,7 +176,7 @@ class TestWriting:
             await pilot.press("alt+a")
             await wait_until(pilot, lambda: settled(pilot))
             assert shows(pilot, "You  ‹ 2/2 ›")
-            assert "Hi there" in engine.requests[-1].text
+            assert "Hi there" in shown_turns(engine.requests[-1])
 
     async def test_a_question_waits_for_the_model(
         self, opened: Opened, engine: ScriptedEngine
@@ -265,8 +265,8 @@ class TestChoosing:
             assert shows(pilot, "‹ 3/3 ›")
             await wait_until(pilot, lambda: pilot.app.focused is prompt(pilot))
             await converse(pilot, engine, "Well", "More.")
-            assert "Three" in engine.requests[-1].text
-            assert "One" not in engine.requests[-1].text
+            assert "Three" in shown_turns(engine.requests[-1])
+            assert "One" not in shown_turns(engine.requests[-1])
 
     async def test_cursor_keys_look_and_enter_chooses(
         self, opened: Opened, engine: ScriptedEngine
@@ -294,7 +294,7 @@ class TestChoosing:
             await pilot.press("enter")
             await wait_until(pilot, lambda: markdown(pilot) == ["Two", "More."])
             assert not written(pilot)
-            assert "Two" in engine.requests[-1].text
+            assert "Two" in shown_turns(engine.requests[-1])
 
     async def test_a_click_looks_at_an_answer(self, opened: Opened, engine: ScriptedEngine) -> None:
         async with opened(settings=DRAWN) as pilot:
@@ -382,7 +382,7 @@ class TestChoosing:
             for key in (*"Hello", "alt+a"):
                 pilot.app.post_message(Key(key, key if len(key) == 1 else None))
             await wait_until(pilot, lambda: settled(pilot))
-            assert "Hello" in engine.requests[-1].text
+            assert "Hello" in shown_turns(engine.requests[-1])
 
 
 class TestSmallWindows:

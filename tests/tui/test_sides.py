@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import OptionList
 
 from tests.conftest import workers
-from tests.scripted import Gate, ScriptedEngine, answer, delta
+from tests.scripted import Gate, ScriptedEngine, answer, delta, shown_turns
 from tests.tui.conftest import (
     Found,
     Opened,
@@ -240,7 +240,7 @@ class TestTheConversation:
             assert shows(pilot, "goes on after 1 question: first")
             await ask(pilot, "second")
             await answered(pilot)
-            assert all("Chat one." in r.text for r in sides.engines[0].requests)
+            assert all("Chat one." in shown_turns(r) for r in sides.engines[0].requests)
             await pilot.press("b")
             await answered(pilot, "over")
             await pilot.press("escape")
@@ -250,8 +250,8 @@ class TestTheConversation:
             assert shows(pilot, "under zero-shot, before under urial-k1")
             await ask(pilot, "third")
             await wait_until(pilot, lambda: len(engine.requests) == 2)
-            assert "Right." in engine.requests[-1].text
-            assert "Left." not in engine.requests[-1].text
+            assert "Right." in shown_turns(engine.requests[-1])
+            assert "Left." not in shown_turns(engine.requests[-1])
             await wait_until(pilot, lambda: "ready" in status(pilot))
 
     async def test_the_next_question_goes_on_with_what_is_better(
@@ -268,8 +268,8 @@ class TestTheConversation:
             await ask(pilot, "second")
             await answered(pilot)
             for request in sides.engines[0].requests[2:]:
-                assert "Right." in request.text
-                assert "Left." not in request.text
+                assert "Right." in shown_turns(request)
+                assert "Left." not in shown_turns(request)
 
     async def test_what_was_better_is_where_it_opens_again(
         self, opened: Opened, sides: Sides, store: Store
@@ -298,7 +298,7 @@ class TestTheConversation:
             assert shows(pilot, "✖ bad")
             await ask(pilot, "second")
             await answered(pilot)
-            assert "first" not in sides.engines[0].requests[-1].text
+            assert "first" not in shown_turns(sides.engines[0].requests[-1])
 
     async def test_a_new_one_is_one_key_away(
         self, opened: Opened, sides: Sides, store: Store
@@ -311,7 +311,7 @@ class TestTheConversation:
             await wait_until(pilot, lambda: shows(pilot, "a new conversation"))
             await ask(pilot, "second")
             await answered(pilot)
-            assert "first" not in sides.engines[0].requests[-1].text
+            assert "first" not in shown_turns(sides.engines[0].requests[-1])
             assert len(store.conversations()) == 2
 
     async def test_the_sides_are_as_they_were_when_it_opens_again(
@@ -421,7 +421,7 @@ class TestFailures:
             await wait_until(pilot, lambda: texts(pilot)[:1] == ["Half"])
             await pilot.press("ctrl+q")
         assert [(t.text, t.stop_reason) for t in answers(store)] == [("Half", "cancelled")]
-        assert all(engine.closed for engine in sides.engines[: sides.made])
+        assert not any(engine.alive for engine in sides.engines)
 
 
 def _full(vote: object) -> None:
@@ -503,7 +503,7 @@ class TestVoting:
             await wait_until(pilot, lambda: len(sides.engines[0].requests) == 4)
             await answered(pilot)
             assert store.votes() == []
-            assert "first" in sides.engines[0].requests[-1].text
+            assert "first" in shown_turns(sides.engines[0].requests[-1])
 
     async def test_without_a_store_votes_are_counted_until_the_end(
         self, opened: Opened, sides: Sides

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,9 @@ from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_unt
 from urial_tui.chat.store import Store
 from urial_tui.engine.client import engine as client
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import Silence
-from urial_tui.errors import EngineDied
+from urial_tui.engine.wire import patience
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
-
-ENDED = EngineDied("The engine stopped while it loaded x.gguf: it did not stop.", "Get it again.")
 
 
 async def test_an_answer_whose_worker_stands_still_is_ended_by_one_key(
@@ -60,18 +56,13 @@ async def test_an_answer_whose_worker_stands_still_is_ended_by_one_key(
 async def test_a_load_without_a_sign_of_life_says_so_and_esc_ends_it(
     opened: Opened, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cancelled = threading.Event()
-    monkeypatch.setattr(engine, "cancel", cancelled.set)
-
-    def end() -> None:
-        cancelled.wait()
-        raise ENDED
-
-    engine.enqueue_load(Silence(id=0, seconds=21.0), end)
+    monkeypatch.setattr(patience, "TOLD_AFTER", 0.1)
+    monkeypatch.setattr(patience, "stop_within", lambda _info: 0.5)
+    engine.enqueue_load(Gate(deaf=True))
     async with opened(ready=False) as pilot:
-        await wait_until(pilot, lambda: "no sign of life for 21 s; Esc ends it" in status(pilot))
+        await wait_until(pilot, lambda: "no sign of life for 0 s; Esc ends it" in status(pilot))
         await pilot.press("escape")
-        await wait_until(pilot, lambda: shows(pilot, "it did not stop"))
+        await wait_until(pilot, lambda: shows(pilot, "did not stop when asked to"))
         assert "no model" in status(pilot)
         await pilot.press("ctrl+r")
         await wait_until(pilot, lambda: "ready" in status(pilot))

@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
-from tests.scripted import Gate, ScriptedEngine, answer, prefill
+from tests.scripted import Gate, ScriptedEngine, answer, prefill, shown_turns
 from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
 from urial_tui import paths
 from urial_tui.chat.store import Store
@@ -105,8 +105,8 @@ class TestPreamble:
             await ask(pilot, "second")
             before, after = engine.requests
             assert after.preamble != before.preamble
-            assert "first" in after.text
-            assert "One." in after.text
+            assert "first" in shown_turns(after)
+            assert "One." in shown_turns(after)
 
     async def test_a_preamble_that_does_not_fit_leaves_the_one_in_use(
         self, opened: Opened, engine: ScriptedEngine, store: Store
@@ -206,7 +206,7 @@ class TestModel:
             await wait_until(pilot, lambda: "ready" in status(pilot))
             await ask(pilot, "second")
             assert [model for model, _ in written_with(store)] == ["tiny", "second.gguf"]
-            assert "One." in engine.requests[-1].text
+            assert "One." in shown_turns(engine.requests[-1])
             assert len(engine.loads) == 2
 
     async def test_loading_is_shown_while_it_lasts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.events import Key
 from textual.pilot import Pilot
 
-from tests.scripted import Gate, ScriptedEngine, answer, delta, finished, shown
+from tests.scripted import Gate, ScriptedEngine, answer, delta, finished, shown, shown_turns
 from tests.tui.conftest import Opened, screen_text, shows, status, type_text, wait_until
 from tests.tui.test_chat_screen import converse, markdown, prompt, transcript
 from urial_tui.chat.store import Store
@@ -63,8 +63,8 @@ class TestVersions:
             await again(pilot, engine, "enter", "Two.")
             assert shows(pilot, "Hi there")
             assert shows(pilot, "You  ‹ 2/2 ›")
-            assert "Hi there" in engine.requests[-1].text
-            assert "One." not in engine.requests[-1].text
+            assert "Hi there" in shown_turns(engine.requests[-1])
+            assert "One." not in shown_turns(engine.requests[-1])
             assert prompt(pilot).text == "draft"
             assert not shows(pilot, "Editing")
 
@@ -91,7 +91,7 @@ class TestVersions:
             assert prompt(pilot).text == "draft"
             assert markdown(pilot) == ["One."]
             await converse(pilot, engine, "!", "Two.")
-            assert engine.requests[-1].text.count("draft!") == 1
+            assert shown_turns(engine.requests[-1]).count("draft!") == 1
 
     async def test_an_edited_question_that_can_not_be_stored_stays_in_the_prompt(
         self, opened: Opened, engine: ScriptedEngine, store: Store
@@ -137,7 +137,7 @@ class TestVersions:
             await wait_until(pilot, lambda: markdown(pilot) == ["One.x"])
             assert shows(pilot, "✎ edited by you")
             await converse(pilot, engine, "Well", "Two.")
-            assert "One.x" in engine.requests[-1].text
+            assert "One.x" in shown_turns(engine.requests[-1])
 
     async def test_a_cut_answer_goes_on(self, opened: Opened, engine: ScriptedEngine) -> None:
         async with opened() as pilot:

@@ -114,7 +114,7 @@ class TestChoosing:
     ) -> None:
         async with opened(**opening()) as pilot:
             await turn_on(pilot)
-            assert engine.second_loads == [(Found().path, None)]
+            assert engine.watched_loads == [(Found().path, None)]
 
     async def test_the_aligned_partner_is_offered_where_there_is_one(self, opened: Opened) -> None:
         async with opened(**opening(model="gemma-3-270m")) as pilot:
@@ -149,7 +149,7 @@ class TestChoosing:
             await pilot.press("escape")
             await wait_until(pilot, lambda: isinstance(pilot.app.screen, ChatScreen))
             assert "x-ray" not in status(pilot)
-            assert not engine.second_loads
+            assert not engine.watched_loads
 
     async def test_the_second_time_it_is_not_asked_again(
         self, opened: Opened, engine: ScriptedEngine
@@ -158,10 +158,10 @@ class TestChoosing:
             await turn_on(pilot)
             await pilot.press("f8")
             await wait_until(pilot, lambda: "x-ray" not in status(pilot))
-            await wait_until(pilot, lambda: engine.second_info is None)
+            await wait_until(pilot, lambda: len(engine.models) == 1)
             await pilot.press("f8")
             await wait_until(pilot, lambda: "x-ray tiny (zero-shot)" in status(pilot))
-            assert len(engine.second_loads) == 2
+            assert len(engine.watched_loads) == 2
 
     async def test_the_palette_offers_it(self, opened: Opened) -> None:
         async with opened(**opening()) as pilot:
@@ -263,7 +263,7 @@ class TestWriting:
             end.open()
             await wait_until(pilot, lambda: "ready" in status(pilot))
             assert markdown(pilot).source == TEXT
-            await wait_until(pilot, lambda: engine.second_info is None)
+            await wait_until(pilot, lambda: len(engine.models) == 1)
 
     async def test_turned_on_again_in_mid_answer_it_shows_what_it_knows(
         self, opened: Opened, engine: ScriptedEngine
@@ -366,7 +366,7 @@ class TestTrouble:
             await wait_until(pilot, lambda: "x-ray loading 40%" in status(pilot))
             await pilot.press("escape")
             await wait_until(pilot, lambda: "x-ray" not in status(pilot))
-            await wait_until(pilot, lambda: engine.second_info is None)
+            await wait_until(pilot, lambda: len(engine.models) == 1)
             assert not shows(pilot, "✖")
             await converse(pilot, engine)
             assert engine.requests[-1].watch is None
@@ -404,9 +404,15 @@ class TestTrouble:
     async def test_a_mistake_of_ours_is_a_sentence_too(
         self, opened: Opened, engine: ScriptedEngine, mistake: Exception
     ) -> None:
-        async with opened(**opening()) as pilot:
+        mistakes = [mistake]
+
+        def find(name: str, progress: Callable[[int, int], None]) -> Found:
+            if engine.loads and mistakes:
+                raise mistakes.pop()
+            return Found(name=name)
+
+        async with opened(**opening(find_model=find)) as pilot:
             await pilot.press(*"draft")
-            engine.enqueue_load(mistake)
             await pilot.press("f8")
             await wait_until(pilot, lambda: isinstance(pilot.app.screen, PickSideScreen))
             await pilot.press("enter", "enter")
@@ -434,7 +440,7 @@ class TestTrouble:
         def find_both(name: str, progress: Callable[[int, int], None]) -> Found:
             return Found(name=name) if name == "tiny" else Found(name=name, path=endless_gguf)
 
-        engine.pieces["second"] = (b"x", b"y")
+        engine.pieces["watched"] = (b"x", b"y")
         async with opened(**opening(find_model=find_both)) as pilot:
             await pilot.press("f8")
             await wait_until(pilot, lambda: isinstance(pilot.app.screen, PickSideScreen))
@@ -461,7 +467,7 @@ class TestTrouble:
             await wait_until(pilot, lambda: "x-ray loading" in status(pilot))
             await pilot.press("escape")
             await wait_until(pilot, lambda: "x-ray" not in status(pilot))
-            await wait_until(pilot, lambda: engine.second_info is None)
+            await wait_until(pilot, lambda: len(engine.models) == 1)
             assert not shows(pilot, "✖")
             await converse(pilot, engine)
             assert engine.requests[-1].watch is None
@@ -515,7 +521,7 @@ class TestTrouble:
         async with opened(**opening()) as pilot:
             await turn_on(pilot)
             await pilot.press("ctrl+r")
-            await wait_until(pilot, lambda: len(engine.second_loads) == 2)
+            await wait_until(pilot, lambda: len(engine.watched_loads) == 2)
             await wait_until(pilot, lambda: "x-ray tiny (zero-shot)" in status(pilot))
             await converse(pilot, engine)
             assert engine.requests[-1].watch is not None

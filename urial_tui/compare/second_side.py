@@ -53,7 +53,6 @@ def open_second_side(
     load_file: LoadFile = load,
     *,
     beside: Model,
-    instead_of: Model | None = None,
 ) -> Generator[Event, None, SecondSide]:
     """Load a side beside the model that writes, and pin its preamble: the engine's events.
 
@@ -64,7 +63,6 @@ def open_second_side(
         templates: Renders its chat template.
         load_file: Loads its model.
         beside: The model that writes.
-        instead_of: What read along until now; it is unloaded.
 
     Raises:
         ModelError: It has no chat template, other tokens, or needs more memory than there is.
@@ -72,12 +70,7 @@ def open_second_side(
         EngineDied: The worker ended.
     """
     model = yield from load_file(
-        engine,
-        side.path,
-        adapter=side.adapter,
-        options=options,
-        purpose="watched",
-        instead_of=instead_of,
+        engine, side.path, adapter=side.adapter, options=options, purpose="watched"
     )
     try:
         if model.info.path != beside.info.path:

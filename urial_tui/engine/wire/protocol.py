@@ -124,8 +124,8 @@ class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
     `together`: the answer may be written in one batch with others, which is faster than one after
     the other. Its numbers then depend on what the others are, within the kernels' noise, and it
     can't be watched. Other answers are written one at a time, in their order, and always get the
-    same numbers. `more`: another one that is written together comes right behind, and none of
-    them begins before the last; so what stands in a batch does not depend on how fast they come.
+    same numbers. `more`: another one that this model writes together comes right behind, and none
+    of them begins before the last; so what stands in a batch does not depend on how fast they come.
     """
 
     id: int

@@ -13,7 +13,6 @@ from urial_tui.chat.shown import ids_key, preamble_turn, turn_of
 from urial_tui.chat.tree import Exchange
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import (
-    ModelInfo,
     Sampling,
     Segment,
     TextSegment,
@@ -23,6 +22,7 @@ from urial_tui.engine.wire.protocol import (
 )
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.render import close_text
+from urial_tui.runtime.writer import Writer
 
 
 class AnswerTrace(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,9 +63,9 @@ class AnswerTrace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def trace_of(
-    conversation: Conversation, answer: TurnRecord, info: ModelInfo | None, present: Sampling
+    conversation: Conversation, answer: TurnRecord, writer: Writer, present: Sampling
 ) -> AnswerTrace:
-    """How to look at an answer of a conversation, with the model that is loaded.
+    """How to look at an answer of a conversation, with what answers now.
 
     Turns that had left the context when the answer ended stay out, though its first tokens
     may have been written while they were still there.
@@ -73,11 +73,11 @@ def trace_of(
     Args:
         conversation: The one that it is in.
         answer: Any answer of it, whether or not it is shown.
-        info: The loaded model.
+        writer: Whose model reads it, in its format.
         present: The sampling of the settings.
     """
-    preamble = conversation.preamble
-    key = ids_key(info, preamble)
+    preamble = writer.preamble
+    key = ids_key(writer.model.info, preamble)
     *past, last = conversation.tree.exchanges_to(answer.id)
     sent = [exchange for exchange in past if exchange.in_context and _has_answer(exchange)]
     turns = [turn_of(exchange, preamble, key) for exchange in sent]

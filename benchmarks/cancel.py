@@ -1,6 +1,6 @@
 """How long a cancelled answer still takes: `python -m benchmarks.cancel --help`.
 
-The time runs from the call of `Engine.cancel` to the request's final event, as the client
+The time runs from the call of `Call.cancel` to the request's final event, as the client
 sees it: there and back through the pipes, and whatever the native code needs to notice.
 The moment is drawn at random, so it falls anywhere inside a chunk or a token. What ended
 by itself before the cancellation arrived is not counted.

@@ -1,6 +1,6 @@
 """How long a cancelled answer still takes: `python -m benchmarks.cancel --help`.
 
-The time runs from the call of `Engine.cancel` to the request's final event, as the client
+The time runs from the call of `Call.cancel` to the request's final event, as the client
 sees it: there and back through the pipes, and whatever the native code needs to notice.
 The moment is drawn at random, so it falls anywhere inside a chunk or a token. What ended
 by itself before the cancellation arrived is not counted.
@@ -16,16 +16,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from urial_tui.engine.client.call import Call
 from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
 from urial_tui.engine.native.threads import physical_cores
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
-    Event,
     Finished,
     PromptReady,
     Sampling,
@@ -67,49 +68,47 @@ class CancelReport(msgspec.Struct, frozen=True, kw_only=True):
         return all(latency.p95 <= self.target_ms for latency in self.latencies)
 
 
-def cancelled_after(engine: Engine, events: Iterator[Event], delay: float) -> float | None:
+def cancelled_after(call: Call[Finished], delay: float) -> float | None:
     """Cancel `delay` seconds from now and read to the end; milliseconds, None if it was over."""
     asked_at = 0.0
 
     def cancel() -> None:
         nonlocal asked_at
         asked_at = time.perf_counter()
-        engine.cancel()
+        call.cancel()
 
     timer = threading.Timer(delay, cancel)
     timer.start()
     try:
-        last: Event | None = None
-        for event in events:
-            last = event
+        finished = call.result()
         ended_at = time.perf_counter()
     finally:
         timer.cancel()
         timer.join()
-    if not isinstance(last, Finished) or last.stop_reason != "cancelled" or not asked_at:
+    if finished.stop_reason != "cancelled" or not asked_at:
         return None
     return (ended_at - asked_at) * 1000
 
 
-def in_prefill(engine: Engine, draw: random.Random) -> float | None:
+def in_prefill(model: Model, draw: random.Random) -> float | None:
     """One cancellation while a prompt is evaluated that no earlier one shares."""
     words = " ".join(str(draw.randrange(10_000)) for _ in range(700))
-    events = engine.generate(preamble=(), turns=[(TextSegment(text=words),)], max_tokens=1)
-    return cancelled_after(engine, events, draw.uniform(0.0, _PREFILL_SPREAD))
+    call = model.generate(preamble=(), turns=[(TextSegment(text=words),)], max_tokens=1)
+    return cancelled_after(call, draw.uniform(0.0, _PREFILL_SPREAD))
 
 
-def in_decode(engine: Engine, draw: random.Random) -> float | None:
+def in_decode(model: Model, draw: random.Random) -> float | None:
     """One cancellation while tokens are chosen."""
-    events = engine.generate(
+    call = model.generate(
         preamble=(),
         turns=[(TextSegment(text="Once upon a time"),)],
         sampling=Sampling(temperature=1.0, seed=draw.randrange(1 << 31)),
         max_tokens=2000,
     )
-    for event in events:
+    for event in call:
         if isinstance(event, PromptReady | TextDelta):
             break
-    return cancelled_after(engine, events, draw.uniform(0.0, _DECODE_SPREAD))
+    return cancelled_after(call, draw.uniform(0.0, _DECODE_SPREAD))
 
 
 def summarise(stage: str, found: Sequence[float]) -> Latency:
@@ -123,16 +122,16 @@ def summarise(stage: str, found: Sequence[float]) -> Latency:
     )
 
 
-def measure(model: Path, *, threads: int, rounds: int, seed: int) -> CancelReport:
+def measure(path: Path, *, threads: int, rounds: int, seed: int) -> CancelReport:
     """Cancel `rounds` prompts and as many answers."""
     draw = random.Random(seed)
     found: dict[str, list[float]] = {"prefill": [], "decode": []}
     with tempfile.TemporaryDirectory() as cache, Engine(cache_dir=Path(cache)) as engine:
-        for _ in engine.load(model, options=EngineOptions(n_ctx=4096, threads=threads)):
-            pass
+        options = EngineOptions(n_ctx=4096, threads=threads)
+        model = engine.load(path, options=options).result()
         for _ in range(rounds):
             for stage, one in (("prefill", in_prefill), ("decode", in_decode)):
-                latency = one(engine, draw)
+                latency = one(model, draw)
                 if latency is not None:
                     found[stage].append(latency)
     short = [stage for stage, values in found.items() if len(values) < 2]
@@ -142,7 +141,7 @@ def measure(model: Path, *, threads: int, rounds: int, seed: int) -> CancelRepor
             "Measure more rounds, or a slower model.",
         )
     return CancelReport(
-        model=model.name,
+        model=path.name,
         threads=threads,
         load_average=os.getloadavg()[0],
         target_ms=TARGET_MS,

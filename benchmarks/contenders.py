@@ -18,12 +18,12 @@ import msgspec
 
 from urial_tui.benchmark.prompts import NUMBERS, WARM_UP, pause_s
 from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Finished,
     Generate,
-    Loaded,
     LoadModel,
     PreambleReady,
     PreparePreamble,
@@ -114,8 +114,8 @@ class OurEngine(Protocol):
 class InWorker:
     """The engine as the program uses it: in a worker process, over a pipe."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, model: Model) -> None:
+        self._model = model
 
     def rest(self, model_bytes: int) -> None:
         """Leave it alone for as long as its idle work may take."""
@@ -123,14 +123,14 @@ class InWorker:
 
     def prepare(self, preamble: Turn, turns: Sequence[Turn] = ()) -> Sequence[Event]:
         """Pin a preamble, and read finished turns behind it."""
-        return list(self._engine.prepare(preamble, turns=turns))
+        return list(self._model.prepare(preamble, turns=turns))
 
     def generate(
         self, preamble: Turn, turns: Sequence[Turn], tokens: int, stops: StopRules, close: str
     ) -> Sequence[Event]:
         """Answer the last turn, greedily."""
         return list(
-            self._engine.generate(
+            self._model.generate(
                 preamble=preamble,
                 turns=turns,
                 sampling=Sampling(),
@@ -160,7 +160,7 @@ class InProcess:
         from urial_tui.engine.worker.steps import complete
 
         events: list[Event] = []
-        request = PreparePreamble(id=1, preamble=preamble, turns=tuple(turns))
+        request = PreparePreamble(id=1, model=1, preamble=preamble, turns=tuple(turns))
         events.append(complete(prepare(self._loaded, request, events.append)))
         return events
 
@@ -174,6 +174,7 @@ class InProcess:
         events: list[Event] = []
         request = Generate(
             id=1,
+            model=1,
             preamble=preamble,
             turns=tuple(turns),
             sampling=Sampling(),
@@ -237,8 +238,8 @@ def worker(workload: Workload) -> Measured:
     with tempfile.TemporaryDirectory(prefix="urial-bench-") as name:
         directory = Path(name)
         with Engine(cache_dir=directory / "cache", log_file=directory / "engine.log") as engine:
-            one(Loaded, engine.load(Path(workload.model), options=_options(workload)))
-            return measure_engine(InWorker(engine), workload)
+            model = engine.load(Path(workload.model), options=_options(workload)).result()
+            return measure_engine(InWorker(model), workload)
 
 
 def in_process(workload: Workload) -> Measured:
@@ -249,7 +250,7 @@ def in_process(workload: Workload) -> Measured:
 
     llama.initialise()
     with tempfile.TemporaryDirectory(prefix="urial-bench-") as name:
-        command = LoadModel(id=1, path=workload.model, options=_options(workload))
+        command = LoadModel(id=1, model=1, path=workload.model, options=_options(workload))
         loaded = LoadedModel(
             command, Path(name), AbortFlag(), lambda _fraction: None, lambda _message: None
         )

@@ -18,7 +18,6 @@ exact figures of `urial compare`, and those of the same logits by their definiti
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import re
@@ -39,7 +38,7 @@ from benchmarks.stored_rows import Statistics
 from urial_tui.benchmark.report import busy_warning, load_average
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import EngineOptions, TextSegment
-from urial_tui.errors import EngineError, UrialError
+from urial_tui.errors import UrialError
 from urial_tui.models.registry import resolve
 from urial_tui.sanitize import sanitize_line
 
@@ -113,7 +112,7 @@ def repository_text() -> str:
     return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
 
-def make_windows(model: Path, text: str, count: int) -> list[str]:
+def make_windows(path: Path, text: str, count: int) -> list[str]:
     """Pieces of text of `WINDOW` tokens each; the words are those of `text`, over again.
 
     Raises:
@@ -123,12 +122,11 @@ def make_windows(model: Path, text: str, count: int) -> list[str]:
     if not words:
         raise Failed("The text has no words.", "Name another file with --text.")
     with Engine() as engine:
-        for _ in engine.load(model, options=EngineOptions(n_ctx=512, threads=1)):
-            pass
+        model = engine.load(path, options=EngineOptions(n_ctx=512, threads=1)).result()
 
         def lengths(texts: Sequence[str]) -> list[int]:
             turns = [(TextSegment(text=entry),) for entry in texts]
-            return [len(turn[0]) for turn in engine.tokenize(turns)]
+            return [len(turn[0]) for turn in model.tokenize(turns).result()]
 
         costs = dict(zip(words, lengths([f" {word}" for word in words]), strict=True))
         windows: list[str] = []
@@ -141,8 +139,8 @@ def make_windows(model: Path, text: str, count: int) -> list[str]:
                 left -= costs[piece[-1]]
                 at += 1
             windows.append("".join(f" {word}" for word in (*piece, *["a"] * left)))
-        ours = engine.tokenize([(TextSegment(text="".join(windows)),)])[0][0]
-        theirs = engine.tokenize([(TextSegment(text="\n".join(windows)),)])[0][0]
+        turns = [(TextSegment(text=between.join(windows)),) for between in ("", "\n")]
+        (ours,), (theirs,) = model.tokenize(turns).result()
     same = all(
         ours[WINDOW * at : WINDOW * (at + 1)] == theirs[CHUNK * at : CHUNK * at + WINDOW]
         for at in range(count)
@@ -275,17 +273,13 @@ def loaded_memory(models: tuple[Path, Path]) -> int | None:
     parts: list[int | None] = []
     for path in models:
         with Engine() as engine:
-            for _ in engine.load(path, options=options):
-                pass
+            model = engine.load(path, options=options).result()
             turn = (TextSegment(text=" a" * (options.n_ctx * 7 // 8)),)
-            for _ in engine.generate(preamble=(), turns=[turn], max_tokens=1):
-                pass
+            model.generate(preamble=(), turns=[turn], max_tokens=1).result()
             parts.append(resident(engine.pid or 0, "VmRSS"))
     with Engine() as engine:
-        # A request that is refused: the worker is up, and has loaded the library.
-        engine.start()
-        with contextlib.suppress(EngineError):
-            engine.tokenize([])
+        # It tells them when it is up, and has loaded the library.
+        engine.devices()
         empty = resident(engine.pid or 0, "VmRSS")
     if empty is None or None in parts:
         return None

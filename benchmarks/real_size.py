@@ -30,9 +30,9 @@ from urial_tui.compare.one_by_one import OneByOne
 from urial_tui.compare.runner import Comparison
 from urial_tui.compare.sides import Side, Task
 from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
-    Finished,
     Loaded,
     PreambleReady,
     PrefillProgress,
@@ -134,11 +134,11 @@ def text_of(tokens: int) -> str:
     return (_WORDS * (tokens // 20 + 1))[: 3 * tokens]
 
 
-def computed(engine: Engine, tokens: int) -> tuple[PreambleReady, float]:
+def computed(model: Model, tokens: int) -> tuple[PreambleReady, float]:
     """The preamble's final event, and the longest time without a report."""
     longest, last = 0.0, time.perf_counter()
     ready: PreambleReady | None = None
-    for event in engine.prepare((TextSegment(text=text_of(tokens)),)):
+    for event in model.prepare((TextSegment(text=text_of(tokens)),)):
         now = time.perf_counter()
         longest, last = max(longest, now - last), now
         if isinstance(event, PreambleReady):
@@ -149,19 +149,20 @@ def computed(engine: Engine, tokens: int) -> tuple[PreambleReady, float]:
     return ready, longest
 
 
-def cancelled(engine: Engine, tokens: int, after: float) -> float | None:
+def cancelled(model: Model, tokens: int, after: float) -> float | None:
     """Seconds that a preamble goes on after it is stopped; None where it ended before."""
     asked = 0.0
+    call = model.prepare((TextSegment(text=f"Another one: {text_of(tokens)}"),))
 
     def stop() -> None:
         nonlocal asked
         asked = time.perf_counter()
-        engine.cancel()
+        call.cancel()
 
     timer = threading.Timer(after, stop)
     timer.start()
     try:
-        drain(engine.prepare((TextSegment(text=f"Another one: {text_of(tokens)}"),)), object)
+        call.result()
     except EngineError:
         return time.perf_counter() - asked
     finally:
@@ -179,22 +180,20 @@ def measure(shape: str, directory: Path, options: EngineOptions, tokens: int) ->
     need = need_of(path, msgspec.structs.replace(options, gpu_layers=0))
     log = directory / "engine.log"
     with Engine(cache_dir=cache, log_file=log) as engine, Watched(lambda: engine.pid).run() as seen:
-        loaded: Loaded = drain(engine.load(path, options=options), Loaded)
-        drain(engine.prepare((TextSegment(text="A short one."),)), PreambleReady)
-        ready, longest = computed(engine, tokens)
+        loading = engine.load(path, options=options)
+        loaded: Loaded = drain(loading, Loaded)
+        model = loading.result()
+        model.prepare((TextSegment(text="A short one."),)).result()
+        ready, longest = computed(model, tokens)
         state = max((file.stat().st_size for file in cache.glob("*.kv")), default=0)
-        answer: Finished = drain(
-            engine.generate(
-                preamble=(TextSegment(text=text_of(tokens)),),
-                turns=[(TextSegment(text="What do rivers carry?"),)],
-                max_tokens=24,
-            ),
-            Finished,
-        )
-        stopped = cancelled(engine, tokens, min(2.0, ready.seconds / 2))
+        answer = model.generate(
+            preamble=(TextSegment(text=text_of(tokens)),),
+            turns=[(TextSegment(text="What do rivers carry?"),)],
+            max_tokens=24,
+        ).result()
+        stopped = cancelled(model, tokens, min(2.0, ready.seconds / 2))
     with Engine(cache_dir=cache, log_file=log) as engine:
-        drain(engine.load(path, options=options), Loaded)
-        restored, _ = computed(engine, tokens)
+        restored, _ = computed(engine.load(path, options=options).result(), tokens)
         assert restored.source == "disk", restored.source
     return Figures(
         shape=shape,

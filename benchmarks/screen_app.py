@@ -143,11 +143,11 @@ def events(text: str, rate: float) -> Iterator[tuple[float, Event]]:
 def recording(text: str, rate: float) -> Recording:
     """A session: a model is loaded, a preamble read, and a question answered."""
     session: list[tuple[float, Event | LoadModel | PreparePreamble | Generate]] = [
-        (0.0, LoadModel(id=1, path=INFO.path)),
+        (0.0, LoadModel(id=1, model=1, path=INFO.path)),
         (0.0, Loaded(id=1, info=INFO, load_s=0.1)),
-        (0.0, PreparePreamble(id=2, preamble=())),
+        (0.0, PreparePreamble(id=2, model=1, preamble=())),
         (0.0, PreambleReady(id=2, tokens=1190, source="disk", seconds=0.1)),
-        (0.0, Generate(id=3, preamble=(), turns=())),
+        (0.0, Generate(id=3, model=1, preamble=(), turns=())),
         *events(text, rate),
     ]
     times = itertools.accumulate(pause for pause, _ in session)

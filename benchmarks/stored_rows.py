@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import EngineOptions, Score, TextSegment, TokenSegment, Turn
+from urial_tui.engine.wire.protocol import ScoreSide, TextSegment, TokenSegment, Turn
 from urial_tui.engine.wire.scores import Floats
 from urial_tui.engine.worker.spill import SpillReader
 
@@ -64,19 +64,16 @@ def measure(models: tuple[Path, Path], windows: Sequence[str], read: int) -> Sta
     found: list[NDArray[np.float64]] = []
     same = 0
     with tempfile.TemporaryDirectory(prefix="urial-rows-") as name, Engine() as a, Engine() as b:
-        for engine, path in ((a, models[0]), (b, models[1])):
-            for _ in engine.load(path, options=EngineOptions()):
-                pass
+        loaded = [engine.load(path).result() for engine, path in zip((a, b), models, strict=True)]
         for window in windows:
             files = [Path(name) / "first", Path(name) / "second"]
-            ids = a.tokenize([(TextSegment(text=window),)])[0][0]
+            ids = loaded[0].tokenize([(TextSegment(text=window),)]).result()[0][0]
             context: Turn = (TokenSegment(ids=ids[:read]),)
-            for engine, file in zip((a, b), files, strict=True):
-                request = Score(
-                    id=0, context=context, answer=TokenSegment(ids=ids[read:]), spill=str(file)
-                )
-                for _ in engine.score(request):
-                    pass
+            answer = TokenSegment(ids=ids[read:])
+            for model, file in zip(loaded, files, strict=True):
+                model.score(
+                    ScoreSide(id=0, model=0, context=context, answer=answer, rows=str(file))
+                ).result()
             with SpillReader(files[0]) as one, SpillReader(files[1]) as other:
                 rooms = [np.empty((_ROWS, one.n_vocab), np.float32) for _ in files]
                 for start in range(0, one.rows, _ROWS):

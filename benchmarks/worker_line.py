@@ -1,7 +1,7 @@
 """Our worker, asked for several answers at once.
 
-`engine.client.Engine` has one request at a time; here several are on their way. What goes wrong is
-a `ContenderFailed`, and the worker ends with the context.
+Spoken to directly, so that no part of the client is measured. What goes wrong is a
+`ContenderFailed`, and the worker ends with the context.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import contextlib
 import itertools
 import os
 import sys
+import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self, TypeVar
@@ -48,6 +49,9 @@ from urial_tui.errors import EngineDied, EngineError
 
 E_ = TypeVar("E_", bound=Event)
 
+_MODEL = 1
+"""The handle of the model that is loaded."""
+
 
 class WorkerLine:
     """A worker of its own, started when entered.
@@ -67,7 +71,7 @@ class WorkerLine:
         log = WorkerLog(self._directory / "engine.log")
         cache = os.fspath(self._directory / "cache")
         try:
-            self._process = WorkerProcess((*command, cache), log, lambda: None)
+            self._process = WorkerProcess((*command, cache), log)
         except EngineError as error:
             raise ContenderFailed(error.message, error.hint) from error
         try:
@@ -86,7 +90,7 @@ class WorkerLine:
         if kind is None:
             with contextlib.suppress(OSError, ValueError):
                 self._process.write(Shutdown())
-            self._process.finish()
+            self._process.hang_up()
         else:
             self._process.kill()
         self._process.reap()
@@ -100,25 +104,27 @@ class WorkerLine:
 
     def load(self, model: str, options: EngineOptions) -> Loaded:
         """Load a model."""
-        self._send(LoadModel(id=next(self._ids), path=model, options=options))
+        self._send(LoadModel(id=next(self._ids), model=_MODEL, path=model, options=options))
         return self._until(Loaded)
 
     def tokenize(self, text: str, *, start: bool = False) -> tuple[int, ...]:
         """A text's ids, with BOS where it starts a context."""
         turn: Turn = (TextSegment(text=text),)
-        self._send(Tokenize(id=next(self._ids), turns=(turn,), start=start))
+        self._send(Tokenize(id=next(self._ids), model=_MODEL, turns=(turn,), start=start))
         (segments,) = self._until(Tokenized).turns
         return tuple(itertools.chain.from_iterable(segments))
 
     def prepare(self, preamble: str) -> PreambleReady:
         """Read a preamble for answers that are written alone."""
-        self._send(PreparePreamble(id=next(self._ids), preamble=(TextSegment(text=preamble),)))
+        turn: Turn = (TextSegment(text=preamble),)
+        self._send(PreparePreamble(id=next(self._ids), model=_MODEL, preamble=turn))
         return self._until(PreambleReady)
 
     def question(self, preamble: str, text: str, limit: int, *, together: bool) -> Generate:
         """A question to be answered greedily, to its end or to so many tokens."""
         return Generate(
             id=next(self._ids),
+            model=_MODEL,
             preamble=(TextSegment(text=preamble),),
             turns=((TextSegment(text=text),),),
             max_tokens=limit,
@@ -132,27 +138,28 @@ class WorkerLine:
         first: dict[int, float] = {}
         read: dict[int, int] = {}
         answers: list[Written] = []
-        while waiting or sent:
-            while waiting and len(sent) < in_flight:
-                question = waiting.popleft()
-                sent[question.id] = time.perf_counter()
-                self._send(question)
-            event = self._next()
-            now = time.perf_counter()
-            match event:
-                case PromptReady():
-                    read[event.id] = event.prefilled
-                case TextDelta() if event.generated:
-                    first.setdefault(event.id, now)
-                case Finished():
-                    began = sent.pop(event.id)
-                    answers.append(
-                        Written(
-                            tokens=event.generated,
-                            first_token=first.get(event.id, now) - began,
-                            read=read[event.id],
+        with self._in_time():
+            while waiting or sent:
+                while waiting and len(sent) < in_flight:
+                    question = waiting.popleft()
+                    sent[question.id] = time.perf_counter()
+                    self._send(question)
+                event = self._next()
+                now = time.perf_counter()
+                match event:
+                    case PromptReady():
+                        read[event.id] = event.prefilled
+                    case TextDelta() if event.generated:
+                        first.setdefault(event.id, now)
+                    case Finished():
+                        began = sent.pop(event.id)
+                        answers.append(
+                            Written(
+                                tokens=event.generated,
+                                first_token=first.get(event.id, now) - began,
+                                read=read[event.id],
+                            )
                         )
-                    )
         return answers
 
     # -- the wire ---------------------------------------------------------------------
@@ -164,16 +171,26 @@ class WorkerLine:
             self._fail()
 
     def _until(self, kind: type[E_]) -> E_:
-        while not isinstance(event := self._next(), kind):
-            pass
+        with self._in_time():
+            while not isinstance(event := self._next(), kind):
+                pass
         return event
+
+    @contextlib.contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """End a worker that takes for ever."""
+        timer = threading.Timer(TIMEOUT, self._process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _next(self) -> Event:
         try:
-            body = self._process.read(TIMEOUT)
+            body = self._process.read()
             event = None if body is None else decode_event(body)
-        except TimeoutError:
-            raise ContenderFailed(f"The worker said nothing for {TIMEOUT:g} seconds.") from None
         except (ProtocolError, OSError, ValueError) as error:
             raise ContenderFailed(f"The worker can't be understood: {error}.") from error
         if event is None:

@@ -27,13 +27,14 @@ from urial_tui.benchmark.prompts import pause_s
 from urial_tui.chat.shown import preamble_turn
 from urial_tui.compare.second_side import SecondSide, open_second_side
 from urial_tui.compare.sides import Side
+from urial_tui.engine.client.call import Steps
 from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
 from urial_tui.engine.native.threads import physical_cores
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Finished,
-    Score,
-    Scored,
+    ScoreSide,
     Shifts,
     TextSegment,
     TokenSegment,
@@ -41,13 +42,13 @@ from urial_tui.engine.wire.protocol import (
     Watch,
 )
 from urial_tui.errors import UrialError
-from urial_tui.runtime.loading import load
 from urial_tui.models.registry import resolve
 from urial_tui.prompting.context import find_context
 from urial_tui.prompting.conversation import Exchanged
 from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.prompting.render import open_turn
 from urial_tui.prompting.templates.renderer import TemplateRenderer
+from urial_tui.runtime.loading import load
 from urial_tui.sanitize import sanitize_line
 
 TARGET = 1.0
@@ -91,8 +92,8 @@ class Answered(NamedTuple):
 class Bench:
     """Two loaded sides and one question."""
 
-    def __init__(self, engine: Engine, second: SecondSide, preamble: Preamble, tokens: int) -> None:
-        self._engine = engine
+    def __init__(self, writing: Model, second: SecondSide, preamble: Preamble, tokens: int) -> None:
+        self._writing = writing
         self._second = second
         self._preamble = preamble
         self._tokens = tokens
@@ -103,7 +104,7 @@ class Bench:
         started = time.perf_counter()
         ids: tuple[int, ...] = ()
         ranked = 0
-        for event in self._engine.generate(
+        for event in self._writing.generate(
             preamble=preamble_turn(self._preamble),
             turns=[(TextSegment(text=open_turn(self._preamble, QUESTION)),)],
             max_tokens=self._tokens,
@@ -118,17 +119,11 @@ class Bench:
     def scoring(self, ids: tuple[int, ...]) -> float:
         """Seconds of one forced pass over an answer on the second side."""
         context: Turn = (*self._watch.preamble, *self._watch.turns[0])
-        request = Score(
-            id=0,
-            context=context,
-            answer=TokenSegment(ids=ids),
-            alone=True,
-            slot="second",
-            top_k=0,
-        )
+        answer = TokenSegment(ids=ids)
+        request = ScoreSide(id=0, model=0, context=context, answer=answer, top_k=0)
         started = time.perf_counter()
-        scored = [event for event in self._engine.score(request) if isinstance(event, Scored)]
-        assert len(scored[0].ids) == len(ids)
+        scored = self._second.model.score(request).result()
+        assert len(scored.ids) == len(ids)
         return time.perf_counter() - started
 
     def warm_up(self) -> None:
@@ -173,8 +168,9 @@ def measure(
     ):
         for _ in load(engine, main.path, adapter=main.adapter, options=options):
             pass
-        opened = _opened(engine, side, options, templates)
-        bench = Bench(engine, opened, find_preamble("urial-k3"), tokens)
+        (writing,) = engine.models
+        opened = _opened(open_second_side(engine, side, options, templates, beside=writing))
+        bench = Bench(writing, opened, find_preamble("urial-k3"), tokens)
         bench.warm_up()
         time.sleep(pause_s(main.path.stat().st_size + other.path.stat().st_size))
         found = [bench.round(number) for number in range(rounds)]
@@ -190,10 +186,7 @@ def measure(
     )
 
 
-def _opened(
-    engine: Engine, side: Side, options: EngineOptions, templates: TemplateRenderer
-) -> SecondSide:
-    opening = open_second_side(engine, side, options, templates)
+def _opened(opening: Steps[SecondSide]) -> SecondSide:
     while True:
         try:
             next(opening)

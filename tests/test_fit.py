@@ -324,12 +324,37 @@ def test_loading_asks_the_engine_for_its_cards(
     large: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading, "memory_now", lambda leaving=None: HOST)
-    with pytest.raises(ModelError, match="does not fit"):
-        list(loading.load(ScriptedEngine(), large, options=EngineOptions()))
-    engine = ScriptedEngine()
-    engine.cards = (CPU, CARD)
-    list(loading.load(engine, large, options=EngineOptions()))
-    assert engine.loads == [large]
+    with ScriptedEngine() as engine, pytest.raises(ModelError, match="does not fit"):
+        list(loading.load(engine, large, options=EngineOptions()))
+    with ScriptedEngine() as engine:
+        engine.cards = (CPU, CARD)
+        list(loading.load(engine, large, options=EngineOptions()))
+        assert engine.loads == [large]
+
+
+def test_what_gives_way_counts_as_free_and_goes_once_the_new_file_was_looked_at(
+    large: Path, llama_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leavings: list[int | None] = []
+
+    def memory_now(leaving: int | None = None) -> MachineMemory:
+        leavings.append(leaving)
+        return HOST
+
+    monkeypatch.setattr(loading, "memory_now", memory_now)
+    with Engine() as engine:
+        first = engine.load(llama_gguf, options=SMALL).result()
+        with pytest.raises(ModelError, match="does not fit"):
+            list(loading.load(engine, large, options=SMALL, instead_of=first))
+        assert list(engine.models) == [first]
+        list(loading.load(engine, llama_gguf, options=SMALL, instead_of=first))
+        (second,) = engine.models
+        assert second is not first
+        list(loading.load(engine, llama_gguf, options=SMALL, purpose="watched"))
+        list(loading.load(engine, llama_gguf, options=SMALL, instead_of=second))
+        assert len(engine.models) == 2
+        assert second not in engine.models
+        assert leavings == [engine.pid, engine.pid, None, None], "the one beside it stays"
 
 
 def test_a_worker_tells_what_it_computes_on() -> None:

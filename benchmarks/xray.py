@@ -24,7 +24,6 @@ from typing import NamedTuple
 import msgspec
 
 from urial_tui.benchmark.prompts import pause_s
-from urial_tui.chat.shown import preamble_turn
 from urial_tui.compare.second_side import SecondSide, open_second_side
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.call import Steps
@@ -46,7 +45,7 @@ from urial_tui.models.registry import resolve
 from urial_tui.prompting.context import find_context
 from urial_tui.prompting.conversation import Exchanged
 from urial_tui.prompting.preamble import Preamble, find_preamble
-from urial_tui.prompting.render import open_turn
+from urial_tui.prompting.render import open_turn, preamble_turn
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.loading import load
 from urial_tui.sanitize import sanitize_line

@@ -11,7 +11,6 @@ from tests import tinygguf
 from tests.test_compare import longer_gguf as longer_gguf
 from tests.test_compare import other_gguf as other_gguf
 from tests.test_compare import other_sliding_window_gguf as other_sliding_window_gguf
-from urial_tui.chat.shown import preamble_turn
 from urial_tui.compare.items import Query, ScoredItem
 from urial_tui.compare.one_by_one import OneByOne
 from urial_tui.compare.runner import Comparison, Rechosen
@@ -21,7 +20,7 @@ from urial_tui.engine.wire.limits import FORCED_BATCH
 from urial_tui.engine.wire.protocol import EngineOptions, Finished, Sampling, TextSegment
 from urial_tui.prompting.context import find_context
 from urial_tui.prompting.preamble import find_preamble
-from urial_tui.prompting.render import close_text, open_turn
+from urial_tui.prompting.render import close_text, open_turn, preamble_turn
 from urial_tui.prompting.stops import stop_rules
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 

@@ -23,7 +23,7 @@ from tests.scripted import (
     text_of,
 )
 from urial_tui.chat.session import Conversation
-from urial_tui.chat.shown import ids_key, preamble_turn
+from urial_tui.chat.shown import ids_key
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord, title_of
 from urial_tui.engine.client.engine import Engine
@@ -40,7 +40,7 @@ from urial_tui.engine.wire.protocol import (
 )
 from urial_tui.errors import EngineDied, EngineError, StoreError, UsageError
 from urial_tui.prompting.preamble import Preamble, find_preamble
-from urial_tui.prompting.render import close_text, open_turn, preamble_text
+from urial_tui.prompting.render import close_text, open_turn, preamble_text, preamble_turn
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from urial_tui.chat.session import Conversation
-from urial_tui.chat.shown import ids_key, preamble_turn, turn_of
+from urial_tui.chat.shown import ids_key, turn_of
 from urial_tui.chat.tree import Exchange
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import (
@@ -21,7 +21,7 @@ from urial_tui.engine.wire.protocol import (
     Turn,
 )
 from urial_tui.prompting.preamble import Preamble
-from urial_tui.prompting.render import close_text
+from urial_tui.prompting.render import close_text, preamble_turn
 from urial_tui.runtime.writer import Writer
 
 

@@ -20,7 +20,7 @@ import msgspec
 from urial_tui.chat.answering import Answering
 from urial_tui.chat.growing import GrowingAnswer
 from urial_tui.chat.reader import Reader
-from urial_tui.chat.shown import continuation, ids_key, preamble_turn, turn_of, without_format
+from urial_tui.chat.shown import continuation, ids_key, turn_of, without_format
 from urial_tui.chat.store import Store
 from urial_tui.chat.tree import Exchange, TurnTree
 from urial_tui.chat.turns import (
@@ -38,7 +38,7 @@ from urial_tui.engine.wire.protocol import (
 )
 from urial_tui.errors import StoreError, UsageError
 from urial_tui.prompting.preamble import Preamble
-from urial_tui.prompting.render import close_text
+from urial_tui.prompting.render import close_text, preamble_turn
 from urial_tui.prompting.stops import stop_rules
 from urial_tui.runtime.writer import Choice, Writer
 

@@ -13,13 +13,7 @@ from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import ModelInfo, TextSegment, TokenSegment, Turn
 from urial_tui.prompting.conversation import Exchanged
 from urial_tui.prompting.preamble import Preamble
-from urial_tui.prompting.render import close_text, open_turn, preamble_text
-
-
-def preamble_turn(preamble: Preamble) -> Turn:
-    """The preamble as the engine takes it; a preamble without text is no segment at all."""
-    text = preamble_text(preamble)
-    return (TextSegment(text=text),) if text else ()
+from urial_tui.prompting.render import close_text, open_turn
 
 
 def ids_key(info: ModelInfo | None, preamble: Preamble) -> str:

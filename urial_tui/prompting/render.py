@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from urial_tui.engine.wire.protocol import TextSegment, Turn
+
 if TYPE_CHECKING:
     from urial_tui.prompting.preamble import Preamble
 
@@ -43,3 +45,9 @@ def open_turn(preamble: Preamble, query: str) -> str:
 def close_text(preamble: Preamble) -> str:
     """What follows an answer, up to the place where the next turn starts."""
     return preamble.format.answer.partition("{answer}")[2]
+
+
+def preamble_turn(preamble: Preamble) -> Turn:
+    """The preamble as the engine takes it; a preamble without text is no segment at all."""
+    text = preamble_text(preamble)
+    return (TextSegment(text=text),) if text else ()

@@ -33,6 +33,7 @@ from textual.worker import WorkerFailed
 from urial_tui.chat.store import Store
 from urial_tui.errors import StoreError, UrialError, UsageError
 from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.runtime.host import FindModel
 from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings
@@ -50,7 +51,6 @@ from urial_tui.tui.factories import (
 )
 from urial_tui.tui.markdown_lines import highlighted
 from urial_tui.tui.messages import CompareRequested, CopyRequested, SidesRequested
-from urial_tui.tui.model_file import FindModel
 from urial_tui.tui.screens.chat import ChatScreen, MakeFirstRun
 from urial_tui.tui.screens.prompt_screen import PromptScreen
 from urial_tui.tui.screens.settings import SettingsScreen

@@ -37,6 +37,7 @@ from urial_tui.errors import EngineDied, UrialError
 from urial_tui.mistakes import explaining
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.templates.renderer import TemplateRenderer
+from urial_tui.runtime.host import FindModel
 from urial_tui.tui.comparison_messages import (
     AnswerWritten,
     Compared,
@@ -50,7 +51,6 @@ from urial_tui.tui.comparison_messages import (
 from urial_tui.tui.comparison_result import Result, result_of
 from urial_tui.tui.job_thread import JobThread
 from urial_tui.tui.messages import EngineNotice, EngineSilent
-from urial_tui.tui.model_file import FindModel
 from urial_tui.tui.side_choice import SideChoice, side_of
 
 _T = TypeVar("_T")

@@ -15,7 +15,6 @@ from collections.abc import Callable, Generator
 from textual.message import Message
 
 from urial_tui.chat.session import Conversation
-from urial_tui.chat.shown import preamble_turn
 from urial_tui.engine.client.call import Call, follow
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
@@ -41,6 +40,8 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.errors import EngineDied, EngineError, InternalError, StoreError, UrialError
 from urial_tui.mistakes import explaining
 from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.render import preamble_turn
+from urial_tui.runtime.host import FindModel
 from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.tui.job_thread import JobThread
 from urial_tui.tui.messages import (
@@ -64,7 +65,6 @@ from urial_tui.tui.messages import (
     TraceReading,
     TurnsLeft,
 )
-from urial_tui.tui.model_file import FindModel
 from urial_tui.tui.reading_along import ReadingAlong
 from urial_tui.tui.side_choice import SideChoice
 from urial_tui.tui.xray_messages import ShiftsTold

@@ -13,7 +13,7 @@ from textual.screen import Screen
 
 from urial_tui.engine.wire.protocol import EngineOptions
 from urial_tui.errors import UrialError
-from urial_tui.tui.model_file import FindModel, ModelFile
+from urial_tui.runtime.host import FindModel, ModelFile
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine

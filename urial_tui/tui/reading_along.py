@@ -40,7 +40,7 @@ from urial_tui.tui.xray_messages import (
 
 if TYPE_CHECKING:
     from urial_tui.compare.second_side import SecondSide
-    from urial_tui.tui.model_file import FindModel
+    from urial_tui.runtime.host import FindModel
 
 Tell = Callable[[Message], None]
 

@@ -11,7 +11,7 @@ from urial_tui.prompting.preamble import Preamble, list_preambles
 
 if TYPE_CHECKING:
     from urial_tui.compare.sides import Side
-    from urial_tui.tui.model_file import ModelFile
+    from urial_tui.runtime.host import ModelFile
 
 _CONTEXTS = (
     ("zero-shot", "headings only"),

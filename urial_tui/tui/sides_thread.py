@@ -33,11 +33,11 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.errors import StoreError, UrialError
 from urial_tui.mistakes import explaining
 from urial_tui.models.fit import fit_together
+from urial_tui.runtime.host import FindModel
 from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.tui.choice import Choice
 from urial_tui.tui.job_thread import JobThread
 from urial_tui.tui.messages import EngineTrouble
-from urial_tui.tui.model_file import FindModel
 from urial_tui.tui.side_engines import SideEngines
 from urial_tui.tui.side_messages import SideEnded, SideGrew, SideNotice, SidesEnded, SideWaits
 from urial_tui.wording import amount

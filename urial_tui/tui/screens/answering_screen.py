@@ -21,6 +21,7 @@ from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import ModelInfo, Sampling
 from urial_tui.errors import StoreError, UsageError
 from urial_tui.prompting.preamble import Preamble
+from urial_tui.runtime.host import FindModel
 from urial_tui.settings import Settings, sampling
 from urial_tui.tui.answer_start import Start, by_chance
 from urial_tui.tui.keys import key_name
@@ -32,7 +33,6 @@ from urial_tui.tui.messages import (
     RoomLeft,
     TurnsLeft,
 )
-from urial_tui.tui.model_file import FindModel
 from urial_tui.tui.screens.engine_screen import EngineScreen, MakeEngineThread
 from urial_tui.tui.widgets.header_line import HeaderLine
 from urial_tui.tui.widgets.prompt import Prompt, edit_title

@@ -19,10 +19,10 @@ from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import EngineOptions, TokenSegment
 from urial_tui.errors import ModelError, UrialError
 from urial_tui.prompting.preamble import Preamble
+from urial_tui.runtime.host import FindModel
 from urial_tui.settings import Settings, engine_options, sampling
 from urial_tui.tui.answer_start import Start
 from urial_tui.tui.messages import CompareRequested, SidesRequested
-from urial_tui.tui.model_file import FindModel
 from urial_tui.tui.screens.drafting_screen import DraftingScreen
 from urial_tui.tui.screens.engine_screen import MakeEngineThread
 from urial_tui.tui.screens.several_screen import SeveralScreen

@@ -15,6 +15,7 @@ from textual.screen import Screen
 
 from urial_tui.errors import ModelError
 from urial_tui.prompting.preamble import Preamble
+from urial_tui.runtime.host import FindModel
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.engine_thread import EngineThread
@@ -31,7 +32,6 @@ from urial_tui.tui.messages import (
     PreamblePinned,
     Reading,
 )
-from urial_tui.tui.model_file import FindModel
 from urial_tui.tui.screens.prompt_screen import PromptScreen
 from urial_tui.tui.widgets.header_line import HeaderLine
 from urial_tui.tui.widgets.status_line import StatusLine

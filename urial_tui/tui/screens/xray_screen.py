@@ -16,10 +16,10 @@ from textual.binding import Binding, BindingType
 from urial_tui.chat.store import Store
 from urial_tui.errors import EngineDied, SettingsError
 from urial_tui.prompting.preamble import Preamble
+from urial_tui.runtime.host import FindModel
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.messages import AnswerEnded, EngineTrouble
-from urial_tui.tui.model_file import FindModel
 from urial_tui.tui.reading import Reading
 from urial_tui.tui.screens.copying_screen import CopyingScreen
 from urial_tui.tui.screens.engine_screen import MakeEngineThread

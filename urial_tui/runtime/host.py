@@ -1,0 +1,107 @@
+"""Brings models into memory: from a name and a context to what answers.
+
+For every edge of the program: a model is looked up, its file is looked at, it is checked against
+the memory, loaded, and its preamble is pinned. All of it are steps, which a thread reads (`follow`)
+or a task has read by one (`in_thread`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
+from urial_tui.engine.wire.protocol import EngineOptions, PreambleReady
+from urial_tui.prompting.render import preamble_turn
+from urial_tui.runtime.loading import LoadFile, load
+from urial_tui.runtime.writer import Choice, Writer
+
+Unpacking = Callable[[int, int], object]
+"""Called with the bytes done and the bytes in all, in the thread that reads the steps."""
+
+
+class ModelFile(Protocol):
+    """A model that was found on the disk (`models.registry.ResolvedModel`)."""
+
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+        ...
+
+    @property
+    def path(self) -> Path:
+        """The GGUF file."""
+        ...
+
+    @property
+    def adapter(self) -> Path | None:
+        """A LoRA to put on it."""
+        ...
+
+    @property
+    def chat_template(self) -> str:
+        """Replaces the file's own; "" where it need not."""
+        ...
+
+
+FindModel = Callable[[str, Unpacking], ModelFile]
+"""Looks a model up by its name."""
+
+
+class Host:
+    """Brings what answers into the memory of an engine.
+
+    Args:
+        engine: Where it is loaded.
+        find: Looks models up.
+        load_file: Loads one that was found.
+    """
+
+    def __init__(self, engine: Engine, find: FindModel, load_file: LoadFile = load) -> None:
+        self._engine = engine
+        self._find = find
+        self._load_file = load_file
+
+    def load(
+        self,
+        choice: Choice,
+        options: EngineOptions,
+        *,
+        unpacking: Unpacking = lambda done, total: None,
+        instead_of: Model | None = None,
+    ) -> Steps[Writer]:
+        """Load what is to answer; its preamble is not pinned yet.
+
+        Args:
+            choice: What it is; the writer has the name that the model was found under.
+            options: How it is loaded.
+            unpacking: Told where the model's file has to be made first.
+            instead_of: What is unloaded for it.
+
+        Raises:
+            ModelError: There is no such model, its file is unsound, or memory is too small.
+            EngineError: The worker refused it.
+            EngineDied: The worker ended.
+        """
+        found = self._find(choice.model, unpacking)
+        model = yield from self._load_file(
+            self._engine,
+            found.path,
+            adapter=found.adapter,
+            options=options,
+            instead_of=instead_of,
+        )
+        return Writer(choice=Choice(model=found.name, preamble=choice.preamble), model=model)
+
+
+def pin(writer: Writer) -> Steps[PreambleReady]:
+    """Pin a writer's preamble, so that only the question is left to read.
+
+    Raises:
+        EngineError: It does not fit.
+        EngineDied: The worker ended.
+    """
+    return writer.model.prepare(preamble_turn(writer.preamble)).steps()

@@ -97,6 +97,11 @@ class Answering:
             self._steps.close()
         self._call.close()
 
+    def keep(self) -> None:
+        """Store what was read, for who can't wait for the end; any thread."""
+        self._end()
+        self._save_end()
+
     def __iter__(self) -> Generator[Event, None, None]:
         if self._steps is None:
             self._steps = self._read()

@@ -19,7 +19,6 @@ import msgspec
 
 from urial_tui.chat.answering import Answering
 from urial_tui.chat.growing import GrowingAnswer
-from urial_tui.chat.reader import Reader
 from urial_tui.chat.shown import continuation, ids_key, turn_of, without_format
 from urial_tui.chat.store import Store
 from urial_tui.chat.tree import Exchange, TurnTree
@@ -35,8 +34,10 @@ from urial_tui.engine.wire.protocol import (
     ModelInfo,
     Sampling,
     Turn,
+    Watch,
 )
 from urial_tui.errors import StoreError, UsageError
+from urial_tui.prompting.conversation import Exchanged
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.render import close_text, preamble_turn
 from urial_tui.prompting.stops import stop_rules
@@ -250,16 +251,16 @@ class Conversation:
         sampling: Sampling | None = None,
         max_tokens: int = 512,
         prefix: Turn = (),
-        reader: Reader | None = None,
+        watch: Watch | None = None,
         samples: int = 1,
     ) -> Answering:
         """Answer the path's last question; where it has an answer, make a sibling of that.
 
         The events are the engine's. Whatever ends it, the text so far stays, in a turn that is the
         leaf from then on. With a `prefix` the answer starts with these tokens and goes on from
-        there; `max_tokens` counts the new ones. A `reader` says what another model is shown that
-        reads the answer along. Several answers (`samples`) have a Finished each; what was not
-        begun when they were ended is not kept.
+        there; `max_tokens` counts the new ones. `watch`: what another model is shown that reads
+        the answer along (made from `exchanged`). Several answers (`samples`) have a Finished each;
+        what was not begun when they were ended is not kept.
 
         Raises:
             UsageError: There is no question.
@@ -268,14 +269,11 @@ class Conversation:
             EngineError: Likewise: the engine refused; kept with stop reason "failed".
             StoreError: Likewise: it is complete (`Finished` came) but not on the disk.
         """
-        question = next((turn for turn in reversed(self.path) if turn.role == "user"), None)
-        if question is None:
-            raise UsageError("There is nothing to answer yet.", "Ask something first.")
+        question = self._open_question()
         preamble = writer.preamble
         key = ids_key(writer.model.info, preamble)
         exchanges = self._context_of(question, key)
         close = close_text(preamble)
-        bare = [without_format(exchange, preamble, key) for exchange in exchanges]
         call = writer.model.generate(
             preamble=preamble_turn(preamble),
             turns=tuple(turn_of(exchange, preamble, key) for exchange in exchanges),
@@ -284,7 +282,7 @@ class Conversation:
             close=close,
             max_tokens=max_tokens,
             prefix=prefix,
-            watch=None if reader is None else reader.watch(bare),
+            watch=watch,
             samples=samples,
         )
         drawn = sampling or Sampling()
@@ -315,6 +313,22 @@ class Conversation:
         """What a next question will follow, as `answer` will show it to this writer."""
         key = ids_key(writer.model.info, writer.preamble)
         return tuple(turn_of(past, writer.preamble, key) for past in self._past(key))
+
+    def exchanged(self, writer: Writer) -> list[Exchanged]:
+        """What `answer` will show, without the format; the last question is open.
+
+        Raises:
+            UsageError: There is no question.
+        """
+        key = ids_key(writer.model.info, writer.preamble)
+        shown = self._context_of(self._open_question(), key)
+        return [without_format(exchange, writer.preamble, key) for exchange in shown]
+
+    def _open_question(self) -> TurnRecord:
+        question = next((turn for turn in reversed(self.path) if turn.role == "user"), None)
+        if question is None:
+            raise UsageError("There is nothing to answer yet.", "Ask something first.")
+        return question
 
     def _context_of(self, question: TurnRecord, key: str) -> list[Exchange]:
         """The exchanges to send, the open one last."""

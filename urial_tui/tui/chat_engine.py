@@ -1,0 +1,347 @@
+"""The engine behind the chat: what answers, what reads along, and one thing at a time.
+
+All of it runs in the application's event loop. What is asked is done in its order: an answer waits
+for the model that is being loaded, and is read along by the second side that was opened before it.
+Events are the engine's own; errors are raised where something was asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING
+
+from urial_tui.chat.answering import Answering
+from urial_tui.chat.session import Conversation
+from urial_tui.engine.wire.protocol import EngineOptions, Event, PreambleReady, Trace, Turn, Watch
+from urial_tui.errors import EngineDied, EngineError, UrialError
+from urial_tui.mistakes import explaining
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.render import preamble_turn
+from urial_tui.runtime.host import FindModel, Host, Unpacking
+from urial_tui.runtime.in_thread import in_thread
+from urial_tui.runtime.loading import LoadFile, load
+from urial_tui.runtime.writer import Choice, Writer
+from urial_tui.tui.answer_start import Start
+from urial_tui.tui.reading_along import ReadingAlong
+from urial_tui.tui.side_choice import SideChoice
+
+if TYPE_CHECKING:
+    from urial_tui.engine.client.call import Call
+    from urial_tui.engine.client.engine import Engine
+
+Take = Callable[[Event], object]
+"""Gets an event, in the event loop."""
+
+
+class ChatEngine:
+    """Loads, answers, traces; `stop` and `interrupt` at any time.
+
+    Args:
+        make_engine: Called once, in another thread, when it is needed.
+        find: Looks models up, in another thread.
+        load_file: Loads a model that was found.
+    """
+
+    def __init__(
+        self,
+        make_engine: Callable[[], Engine],
+        find: FindModel,
+        load_file: LoadFile = load,
+    ) -> None:
+        self.writer: Writer | None = None
+        """What answers; None where nothing is loaded."""
+        self.on_death: Callable[[EngineDied], object] = lambda error: None
+        """Told of a worker that ends while nothing is asked of it."""
+        self._make_engine = make_engine
+        self._find = find
+        self._load_file = load_file
+        self._engine: Engine | None = None
+        self._along = ReadingAlong(find, load_file)
+        self._order = asyncio.Lock()
+        self._stops: list[Callable[[], object]] = []
+        """Ends the newest answer or trace."""
+        self._answering: Answering | None = None
+        self._wanted: object | None = None
+        """Stands for the newest second side that is wanted."""
+        self._ahead: Call[PreambleReady] | None = None
+        """What is read ahead of the next question."""
+        self._closed = False
+
+    # -- what answers ---------------------------------------------------------------
+
+    async def load(
+        self, choice: Choice, options: EngineOptions, *, take: Take, unpacking: Unpacking
+    ) -> Writer:
+        """Load what is to answer, in place of what does now; its preamble is pinned next.
+
+        Where it fails before that has given way, it answers still: `writer` tells.
+
+        Raises:
+            UrialError: It can't be had.
+        """
+        async with self._turn() as engine:
+            await self._along.close()
+            steps = Host(engine, self._find, self._load_file).load(
+                choice,
+                options,
+                unpacking=_in_loop(unpacking),
+                instead_of=self.writer.model if self.writer is not None else None,
+            )
+            try:
+                with explaining():
+                    self.writer = await in_thread(steps, take, engine.cancel)
+            except BaseException:
+                self._forget_what_is_gone()
+                raise
+            return self.writer
+
+    async def pin(self, preamble: Preamble, *, take: Take) -> None:
+        """Have what answers do so under a preamble, so that only a question is left to read.
+
+        Raises:
+            UrialError: It can't be had.
+        """
+        async with self._turn():
+            writer = self._loaded(preamble)
+            with explaining():
+                async for event in writer.model.prepare(preamble_turn(preamble)):
+                    take(event)
+            self.writer = writer
+
+    def _loaded(self, preamble: Preamble) -> Writer:
+        """What answers, under this preamble.
+
+        Raises:
+            EngineError: Nothing is loaded.
+        """
+        self._forget_what_is_gone()
+        if self.writer is None:
+            raise EngineError("No model is loaded.", "Load a model first.")
+        choice = Choice(model=self.writer.choice.model, preamble=preamble)
+        return Writer(choice=choice, model=self.writer.model)
+
+    def _forget_what_is_gone(self) -> None:
+        if self.writer is not None and not self.writer.model.loaded:
+            self.writer = None
+
+    # -- answers --------------------------------------------------------------------
+
+    async def answer(
+        self,
+        conversation: Conversation,
+        preamble: Preamble,
+        start: Start,
+        max_tokens: int,
+        *,
+        watched: Callable[[str], object],
+        told: Callable[[str], object],
+    ) -> AsyncGenerator[Event, None]:
+        """Answer the last question of a conversation: the events.
+
+        Several answers can't be read along. Where it was stopped before it began, there are none.
+
+        Args:
+            conversation: Its path ends with the question.
+            preamble: What the answer is written under.
+            start: How it starts.
+            max_tokens: Its longest.
+            watched: Told what reads it along, in words.
+            told: Told why nothing does, where something should.
+
+        Raises:
+            UrialError: It failed, or is not stored; what was written is in the conversation.
+        """
+        with self._stoppable() as stop:
+            async with self._turn():
+                if stop.is_set():
+                    return
+                with explaining():
+                    writer = self._loaded(preamble)
+                    watch = await self._watch(conversation, writer, start, told)
+                    if stop.is_set():
+                        return
+                    if watch is not None:
+                        watched(self._along.name)
+                    answering = conversation.answer(
+                        writer,
+                        sampling=start.sampling,
+                        max_tokens=max_tokens,
+                        prefix=start.prefix,
+                        watch=watch,
+                        samples=start.samples,
+                    )
+                    self._answering = answering
+                    self._stops.append(answering.cancel)
+                    try:
+                        async with contextlib.aclosing(aiter(answering)) as events:
+                            async for event in events:
+                                yield event
+                    finally:
+                        self._answering = None
+
+    async def _watch(
+        self,
+        conversation: Conversation,
+        writer: Writer,
+        start: Start,
+        told: Callable[[str], object],
+    ) -> Watch | None:
+        """What the second side is shown, if one reads along."""
+        if not self._along.ready:
+            return None
+        if start.samples > 1:
+            told("Answers that are written together have no x-ray.")
+            return None
+        try:
+            return await self._along.watch(conversation.exchanged(writer))
+        except UrialError as error:
+            told(f"This answer has no x-ray. {error}")
+            return None
+
+    async def trace(self, request: Trace) -> AsyncGenerator[Event, None]:
+        """Read an answer again, token by token; nothing where it was stopped before it began.
+
+        Raises:
+            UrialError: It can't be read; also where it was stopped.
+        """
+        with self._stoppable() as stop:
+            async with self._turn():
+                if stop.is_set():
+                    return
+                self._forget_what_is_gone()
+                if self.writer is None:
+                    raise EngineError("No model is loaded.", "Load a model first.")
+                with explaining(), contextlib.closing(self.writer.model.trace(request)) as call:
+                    self._stops.append(call.cancel)
+                    async for event in call:
+                        yield event
+
+    async def read_ahead(self, conversation: Conversation, preamble: Preamble) -> None:
+        """Have a conversation read to its end, so that only its next question is left to read.
+
+        Whatever else is asked ends it. What can't be read is left to the next question.
+
+        Raises:
+            EngineDied: The worker ended.
+        """
+        async with self._turn():
+            self._forget_what_is_gone()
+            if self.writer is None or self._closed:
+                return
+            writer = self._loaded(preamble)
+            turns: tuple[Turn, ...] = conversation.finished_turns(writer)
+            if not turns:
+                return
+            self._ahead = writer.model.prepare(preamble_turn(preamble), turns=turns)
+            try:
+                with explaining(), contextlib.closing(self._ahead):
+                    await self._ahead
+            except EngineDied:
+                raise
+            except EngineError:
+                # It was ended by what came next, or it can't be read.
+                pass
+            finally:
+                self._ahead = None
+
+    def stop(self) -> None:
+        """End the newest answer or trace, be it running or still to come; what is there stays."""
+        self._along.stop()
+        for end in self._stops:
+            end()
+
+    def interrupt(self) -> None:
+        """End whatever the engine does now, loading too; it is gone if it does not obey."""
+        if self._engine is not None:
+            self._engine.cancel()
+
+    # -- what reads along -----------------------------------------------------------
+
+    async def open_second(
+        self, choice: SideChoice, options: EngineOptions, *, take: Take, unpacking: Unpacking
+    ) -> bool:
+        """Load what is to read answers along, beside the model that is loaded.
+
+        Returns:
+            Whether it reads along now: not where no model is loaded, or where `close_second` came
+            before.
+
+        Raises:
+            UrialError: It can't be had; answers are written without it.
+        """
+        self._wanted = wanted = object()
+        async with self._turn() as engine:
+            self._forget_what_is_gone()
+            if self.writer is None or self._wanted is not wanted:
+                return False
+            writing = self.writer.model
+            try:
+                await self._along.open(engine, writing, choice, options, take, _in_loop(unpacking))
+            except asyncio.CancelledError:
+                if self._wanted is wanted:
+                    raise
+                return False
+            return self._wanted is wanted
+
+    async def close_second(self) -> None:
+        """Free what reads answers along, or end its loading.
+
+        Raises:
+            EngineDied: The worker ended.
+        """
+        self._wanted = None
+        self._along.cancel()
+        async with self._turn():
+            await self._along.close()
+
+    # -- the end --------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End what runs and its processes; any thread, safe to call twice."""
+        self._closed = True
+        self._along.end()
+        if self._engine is not None:
+            self._engine.close()
+
+    def rescue(self) -> None:
+        """Store what an answer has where the event loop no longer does it; any thread."""
+        if self._answering is not None:
+            self._answering.keep()
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[Engine]:
+        """Wait until what was asked before is over; reading ahead ends for it."""
+        if self._ahead is not None:
+            self._ahead.cancel()
+        async with self._order:
+            if self._engine is None:
+                self._engine = await asyncio.to_thread(self._make_engine)
+                loop = asyncio.get_running_loop()
+                self._engine.watch(lambda: _soon(loop, self._hear_death))
+            yield self._engine
+
+    @contextlib.contextmanager
+    def _stoppable(self) -> Iterator[asyncio.Event]:
+        stopped = asyncio.Event()
+        self._stops = [stopped.set]
+        yield stopped
+
+    def _hear_death(self) -> None:
+        error = self._engine.take_death() if self._engine is not None else None
+        if error is not None and not self._closed:
+            self.on_death(error)
+
+
+def _in_loop(unpacking: Unpacking) -> Unpacking:
+    """To be called in another thread."""
+    loop = asyncio.get_running_loop()
+    return lambda done, total: _soon(loop, functools.partial(unpacking, done, total))
+
+
+def _soon(loop: asyncio.AbstractEventLoop, do: Callable[[], object]) -> None:
+    # A loop that is closed has nobody to tell.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(do)

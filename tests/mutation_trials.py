@@ -24,6 +24,7 @@ from typing import Literal
 import msgspec
 
 from tests import tinygguf
+from tests.loaded import newest
 from tests.mutations import Gguf, mutated
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import EngineOptions, KVType, TextSegment
@@ -109,7 +110,9 @@ def _try(
         loading = load(engine, path, options=options) if checked else None
         for _ in loading or engine.load(path, options=options):
             pass
-        with closing(engine.generate(preamble=(), turns=[_QUESTION], max_tokens=6)) as events:
+        with closing(
+            newest(engine).generate(preamble=(), turns=[_QUESTION], max_tokens=6)
+        ) as events:
             for _ in events:
                 pass
     except UrialError as caught:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests import tinygguf
+from tests.loaded import newest
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.native import batch_progress, llama
 from urial_tui.engine.native.batch_progress import BatchProgress
@@ -119,7 +120,7 @@ def stop_early(engine: Engine) -> int:
     done = [0]
 
     def run() -> None:
-        for event in engine.prepare(LONG):
+        for event in newest(engine).prepare(LONG):
             # A batch that ended; reports from within one are never a multiple of it.
             if isinstance(event, PrefillProgress) and event.done % 512 == 0:
                 done.append(event.done)
@@ -147,9 +148,13 @@ def test_a_preamble_that_was_stopped_goes_on_and_ends_the_same(tmp_path: Path, k
             done = 0
             if stopped:
                 done = stop_early(engine)
-            events = [event for event in engine.prepare(LONG) if isinstance(event, PrefillProgress)]
+            events = [
+                event
+                for event in newest(engine).prepare(LONG)
+                if isinstance(event, PrefillProgress)
+            ]
             starts.append(events[0].done - done)
-            finished = engine.generate(preamble=LONG, turns=[QUESTION], max_tokens=8)
+            finished = newest(engine).generate(preamble=LONG, turns=[QUESTION], max_tokens=8)
             answers.append(next(event.ids for event in finished if isinstance(event, Finished)))
         states.append([file.read_bytes() for file in sorted(cache.glob("*.kv"))])
     assert answers[0] == answers[1]

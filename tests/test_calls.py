@@ -50,9 +50,7 @@ def ask(
 
 
 def ask_eight(model: Model, tokens: int) -> list[Call[Finished]]:
-    return [
-        ask(model, f"question {n}", tokens=tokens, together=True, more=n < 7) for n in range(8)
-    ]
+    return [ask(model, f"question {n}", tokens=tokens, together=True, more=n < 7) for n in range(8)]
 
 
 def finished(calls: list[Call[Finished]]) -> list[Finished]:

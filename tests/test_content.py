@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import tinygguf
+from tests.loaded import newest
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import EngineOptions, ModelInfo, PreambleReady, TextSegment
 from urial_tui.engine.worker import content
@@ -183,8 +184,7 @@ def test_the_parts_of_a_model_count_together(tmp_path: Path, settled: None) -> N
 def opened(engine: Engine, path: Path) -> ModelInfo:
     for _ in engine.load(path, options=EngineOptions(n_ctx=512, threads=1)):
         pass
-    assert engine.info is not None
-    return engine.info
+    return newest(engine).info
 
 
 def test_a_state_is_used_for_the_very_content_that_it_was_made_from(
@@ -210,7 +210,7 @@ def test_a_state_is_used_for_the_very_content_that_it_was_made_from(
             assert info.content == hashlib.sha256(path.read_bytes()).hexdigest()
             sources += [
                 event.source
-                for event in engine.prepare(preamble)
+                for event in newest(engine).prepare(preamble)
                 if isinstance(event, PreambleReady)
             ]
     assert sources == ["computed", "disk", "computed", "disk"]

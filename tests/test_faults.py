@@ -14,6 +14,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,11 +22,12 @@ from pathlib import Path
 import pytest
 
 from tests import tinygguf
+from tests.loaded import load_only, newest
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.engine.client import process as worker_process
+from urial_tui.engine.client import connection
+from urial_tui.engine.client.call import Call
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire import frames, protocol
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
@@ -68,11 +70,16 @@ LITTLE_MEMORY = worker(
 
 
 def load(engine: Engine, path: Path, options: EngineOptions = OPTIONS) -> list[Event]:
-    return list(engine.load(path, options=options))
+    return load_only(engine, path, options)
 
 
 def answer(engine: Engine, *, preamble: Turn = PREAMBLE, turn: Turn = QUESTION) -> list[Event]:
-    return list(engine.generate(preamble=preamble, turns=[turn], max_tokens=16))
+    return list(newest(engine).generate(preamble=preamble, turns=[turn], max_tokens=16))
+
+
+def wandering(engine: Engine) -> Call[Finished]:
+    """A long answer."""
+    return newest(engine).generate(preamble=(), turns=[QUESTION], sampling=WANDER, max_tokens=3000)
 
 
 def ids(events: list[Event]) -> tuple[int, ...]:
@@ -174,9 +181,7 @@ def test_a_file_that_is_no_whole_model_is_refused_and_the_same_worker_goes_on(
         error = refusal(engine.load(path))
         assert path.name in str(error), name
         assert not isinstance(error, EngineDied), name
-        assert engine.info is None, name
-        # The model before was freed; a question now is refused, not answered by it.
-        assert "No model is loaded" in str(refusal(engine.prepare(PREAMBLE)))
+        assert ids(answer(engine)) == greedy, name
     assert engine.pid == pid
     load(engine, llama_gguf)
     assert ids(answer(engine)) == greedy
@@ -215,7 +220,9 @@ def test_weights_that_are_no_numbers_are_told_and_leave_nothing_behind(
 ) -> None:
     load(engine, tinygguf.write_llama(tmp_path / "nan.gguf", nan=True))
     for sampling in (Sampling(), WANDER, Sampling(repetition_penalty=1.3)):
-        error = refusal(engine.generate(preamble=PREAMBLE, turns=[QUESTION], sampling=sampling))
+        error = refusal(
+            newest(engine).generate(preamble=PREAMBLE, turns=[QUESTION], sampling=sampling)
+        )
         assert "not a number" in str(error)
         assert not isinstance(error, EngineDied)
     load(engine, llama_gguf)
@@ -253,7 +260,7 @@ def test_a_preamble_longer_than_the_context_names_both_lengths(
     engine: Engine, llama_gguf: Path
 ) -> None:
     load(engine, llama_gguf, EngineOptions(n_ctx=512, threads=1))
-    error = refusal(engine.prepare(LONG))
+    error = refusal(newest(engine).prepare(LONG))
     assert re.search(r"has \d{4} tokens, but the context holds only 512", error.message)
     assert "shorter preamble" in error.hint
     assert ids(answer(engine, preamble=()))
@@ -269,9 +276,8 @@ def test_escape_sequences_in_metadata_and_file_names_are_never_passed_on(
         tmp_path / f"{EVIL}.gguf", name=EVIL, metadata={"general.description": EVIL}
     )
     events = load(engine, path, EngineOptions(n_ctx=10_000_000, threads=1))
-    assert engine.info is not None
-    assert not RAW.search(engine.info.name)
-    assert not RAW.search(engine.info.description)
+    assert not RAW.search(newest(engine).info.name)
+    assert not RAW.search(newest(engine).info.description)
     assert not any(RAW.search(event.message) for event in events if isinstance(event, Notice))
     path.write_bytes(b"GGUF")
     refusal(engine.load(path))
@@ -288,7 +294,7 @@ def test_a_file_name_that_is_no_text_is_refused_and_the_engine_goes_on(
     name.write_bytes(llama_gguf.read_bytes())
     assert "Rename" in refusal(engine.load(name)).hint
     load(engine, llama_gguf)
-    refusal(engine.prepare((TextSegment(text="half a \ud83d character"),)))
+    refusal(newest(engine).prepare((TextSegment(text="half a \ud83d character"),)))
     assert ids(answer(engine))
 
 
@@ -416,8 +422,9 @@ def test_a_log_that_can_not_be_written_costs_no_answer(
         load(engine, llama_gguf)
         assert ids(answer(engine)) == greedy
         assert engine.pid is not None
+        model = newest(engine)
         os.kill(engine.pid, signal.SIGKILL)
-        assert "SIGKILL" in str(refusal(engine.prepare(())))
+        assert "SIGKILL" in str(refusal(model.prepare(())))
 
 
 def test_old_logs_go_and_the_last_words_of_a_worker_are_told_safely(tmp_path: Path) -> None:
@@ -463,7 +470,8 @@ def test_a_worker_killed_at_any_moment_is_told_by_signal_and_started_again(
             ((), QUESTION, TextDelta),
         ):
             load(engine, endless_gguf)
-            events = engine.generate(
+            model = newest(engine)
+            events = model.generate(
                 preamble=preamble, turns=[turn], sampling=WANDER, max_tokens=3000
             )
             with pytest.raises(EngineDied) as caught:
@@ -473,7 +481,7 @@ def test_a_worker_killed_at_any_moment_is_told_by_signal_and_started_again(
             assert "nothing of the conversation is lost" in caught.value.hint
             assert not engine.alive
             # Without a model, every request says what to do.
-            assert "Load" in refusal(engine.prepare(())).hint
+            assert "Load" in refusal(model.prepare(())).hint
         load(engine, llama_gguf)
         assert ids(answer(engine)) == greedy
 
@@ -499,7 +507,7 @@ def test_a_worker_that_crashes_in_mid_load_is_told_by_signal(
         error = refusal(engine.load(llama_gguf))
         assert isinstance(error, EngineDied)
         assert number.name in error.message
-        assert engine.info is None
+        assert engine.models == ()
         load(engine, llama_gguf)
         assert ids(answer(engine)) == greedy
 
@@ -514,7 +522,7 @@ def test_the_text_that_a_dead_worker_sent_is_kept(
         shown: list[str] = []
 
         def asked() -> Iterator[Event]:
-            for event in conversation.ask(engine, "Who?", sampling=WANDER, max_tokens=3000):
+            for event in conversation.ask(newest(engine), "Who?", sampling=WANDER, max_tokens=3000):
                 if isinstance(event, TextDelta):
                     shown.append(event.text)
                 yield event
@@ -525,7 +533,7 @@ def test_the_text_that_a_dead_worker_sent_is_kept(
         assert (question.text, partial.stop_reason) == ("Who?", "died")
         assert partial.text == "".join(shown) != ""
         load(engine, endless_gguf)
-        list(conversation.ask(engine, "And now?", max_tokens=4))
+        list(conversation.ask(newest(engine), "And now?", max_tokens=4))
         assert [turn.role for turn in store.turns(conversation.record.id)] == [
             "user",
             "assistant",
@@ -535,7 +543,7 @@ def test_the_text_that_a_dead_worker_sent_is_kept(
 def test_a_worker_that_does_not_end_is_ended(
     llama_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_process, "EXIT_TIMEOUT", 0.2)
+    monkeypatch.setattr(connection, "EXIT_TIMEOUT", 0.2)
     hang = worker(
         "import time\nfrom urial_tui.engine.worker import commands\n"
         "commands.Commands.close = lambda self: time.sleep(1000)"
@@ -551,7 +559,7 @@ def test_a_worker_that_does_not_end_is_ended(
 def test_a_worker_that_stands_still_is_ended(
     llama_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_process, "EXIT_TIMEOUT", 0.2)
+    monkeypatch.setattr(connection, "EXIT_TIMEOUT", 0.2)
     with Engine() as engine:
         load(engine, llama_gguf)
         pid = engine.pid
@@ -566,6 +574,7 @@ def test_a_worker_that_stands_still_is_ended(
 _CLIENT = """
 import os, sys
 from pathlib import Path
+from urial_tui.engine.client.call import Call
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire import protocol
 moment, path, cache, text = sys.argv[1:]
@@ -582,7 +591,7 @@ if moment == "start":
 run(engine.load(Path(path), options=protocol.EngineOptions(n_ctx=4096, threads=1)))
 turn = (protocol.TextSegment(text=text),)
 wander = protocol.Sampling(temperature=2.0, seed=3)
-run(engine.generate(preamble=(), turns=[turn], sampling=wander, max_tokens=3000))
+run(newest(engine).generate(preamble=(), turns=[turn], sampling=wander, max_tokens=3000))
 """
 
 
@@ -685,52 +694,48 @@ def test_a_peer_that_does_not_keep_the_protocol_is_told_and_ended(
         assert not engine.alive
 
 
-def test_a_signal_handler_may_cancel_while_a_command_is_written(
+def test_a_signal_handler_may_cancel_while_a_call_is_made(
     endless_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The handler runs in the thread that it interrupts, which holds the line's lock.
     with Engine() as engine:
         load(engine, endless_gguf)
-        write = frames.write_frame
+        stopped = connection.Connection._stopped
         interrupted = False
 
-        def write_and_interrupt(fd: int, message: protocol.Command) -> None:
+        def interrupt(line: connection.Connection) -> None:
             nonlocal interrupted
-            write(fd, message)
+            stopped(line)
             if not interrupted:
                 interrupted = True
+                first.cancel()
                 os.kill(os.getpid(), signal.SIGINT)
 
         before = signal.signal(signal.SIGINT, lambda *_: engine.cancel())
+        first = wandering(engine)
         try:
-            monkeypatch.setattr(worker_process, "write_frame", write_and_interrupt)
-            events = list(
-                engine.generate(preamble=(), turns=[QUESTION], sampling=WANDER, max_tokens=3000)
-            )
+            monkeypatch.setattr(connection.Connection, "_stopped", interrupt)
+            second = wandering(engine)
         finally:
             signal.signal(signal.SIGINT, before)
-        last = events[-1]
         assert interrupted
-        assert isinstance(last, Finished)
-        assert last.stop_reason == "cancelled"
+        assert first.result().stop_reason == "cancelled"
+        second.cancel()
+        assert second.result().stop_reason == "cancelled"
 
 
-def test_an_interrupt_in_mid_frame_ends_the_worker_and_not_the_engine(
-    llama_gguf: Path, monkeypatch: pytest.MonkeyPatch, greedy: tuple[int, ...]
+def test_an_interrupt_leaves_the_call_and_the_line_as_they_are(
+    endless_gguf: Path, llama_gguf: Path, greedy: tuple[int, ...]
 ) -> None:
     with Engine() as engine:
-        load(engine, llama_gguf)
-        with monkeypatch.context() as patch:
-
-            def interrupted(_reader: frames.FrameReader, fd: int, _timeout: float) -> bytes | None:
-                os.read(fd, 2)
-                raise KeyboardInterrupt
-
-            patch.setattr(frames.FrameReader, "read", interrupted)
-            with pytest.raises(KeyboardInterrupt):
-                answer(engine)
-        assert not engine.alive
-        assert not engine.busy
+        load(engine, endless_gguf)
+        call = wandering(engine)
+        timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            call.result()
+        call.close()
+        assert engine.alive
         load(engine, llama_gguf)
         assert ids(answer(engine)) == greedy
 
@@ -759,7 +764,7 @@ def test_cancelling_in_every_chunk_of_prefill_changes_no_later_answer(
     for preamble, turn in ((PREAMBLE, LONG), (LONG, QUESTION)):
         for chunk in range(1, 8):
             seen = 0
-            for event in engine.generate(preamble=preamble, turns=[turn], max_tokens=4):
+            for event in newest(engine).generate(preamble=preamble, turns=[turn], max_tokens=4):
                 if isinstance(event, PrefillProgress):
                     seen += 1
                     if seen == chunk:

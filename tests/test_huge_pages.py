@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import tinygguf
+from tests.loaded import newest
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.native.huge_pages import MappedWeights, huge_page_size
 from urial_tui.engine.wire.protocol import EngineOptions, Finished, Sampling, TextSegment
@@ -218,7 +219,9 @@ def test_an_idle_worker_moves_its_model_and_goes_on_as_before(tmp_path: Path) ->
 
         def answer() -> tuple[int, ...]:
             turn = (TextSegment(text="The months of a year are January, February"),)
-            events = engine.generate(preamble=(), turns=[turn], sampling=Sampling(), max_tokens=24)
+            events = newest(engine).generate(
+                preamble=(), turns=[turn], sampling=Sampling(), max_tokens=24
+            )
             return next(event.ids for event in events if isinstance(event, Finished))
 
         def file_bytes() -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import workers
+from tests.loaded import load_only, newest
 from tests.test_faults import OPTIONS, SIGNALS, assert_sentence
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
@@ -59,14 +60,13 @@ class Session:
         engine.watch(self._ended.set)
 
     def load(self) -> None:
-        for _ in self.engine.load(self._model, options=OPTIONS):
-            pass
+        load_only(self.engine, self._model, OPTIONS)
 
     def ask(self, question: str, max_tokens: int = 3000) -> None:
         conversation = Conversation.new(self.store, "tiny", find_preamble("zero-shot"))
         self.shown[conversation.record.id] = ""
         for event in conversation.ask(
-            self.engine, question, sampling=WANDER, max_tokens=max_tokens
+            newest(self.engine), question, sampling=WANDER, max_tokens=max_tokens
         ):
             if isinstance(event, TextDelta):
                 self.shown[conversation.record.id] += event.text
@@ -122,7 +122,7 @@ def test_a_hundred_deaths_lose_nothing_that_was_stored_and_leave_nothing_behind(
             error = session.killed_in(phase, delay, number)
             assert_sentence(error)
             assert number.name in error.message, phase
-            assert (engine.pid, engine.info, workers(home)) == (None, None, [])
+            assert (engine.pid, engine.models, workers(home)) == (None, (), [])
             after = session.turns()
             assert {id_: after[id_] for id_ in before} == before
             for id_ in after.keys() - before.keys():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.loaded import newest
 from tests.test_faults import LONG, OPTIONS, PREAMBLE, QUESTION, WANDER, assert_sentence
 from urial_tui.engine.client import recording as recording_module
 from urial_tui.engine.client.engine import Engine
@@ -69,13 +70,20 @@ def outcome(events: Iterator[Event]) -> Outcome:
 
 
 def session(engine: Engine, path: Path) -> Iterator[Outcome]:
-    """Two loads, a preamble, a whole answer, a refused request."""
+    """Two loads, a preamble, a whole answer, a refused request; it ends where a load fails."""
     yield outcome(engine.load(path, options=OPTIONS))
-    yield outcome(engine.prepare(PREAMBLE))
-    yield outcome(engine.generate(preamble=PREAMBLE, turns=[QUESTION], max_tokens=16))
+    if not engine.models:
+        return
+    yield outcome(newest(engine).prepare(PREAMBLE))
+    yield outcome(newest(engine).generate(preamble=PREAMBLE, turns=[QUESTION], max_tokens=16))
     yield outcome(engine.load(path.with_name("missing.gguf"), options=OPTIONS))
-    yield outcome(engine.load(path, options=OPTIONS))
-    yield outcome(engine.generate(preamble=(), turns=[LONG], sampling=WANDER, max_tokens=40))
+    loaded = outcome(engine.load(path, options=OPTIONS))
+    yield loaded
+    if loaded[1]:
+        return
+    yield outcome(
+        newest(engine).generate(preamble=(), turns=[LONG], sampling=WANDER, max_tokens=40)
+    )
 
 
 def replayed(file: Path, pace: float = 0.0) -> Engine:
@@ -91,7 +99,7 @@ def test_a_recorded_session_is_replayed_with_equal_events(
     assert "missing.gguf" in recorded[3][1]
     with replayed(only(directory)) as engine:
         assert list(session(engine, llama_gguf)) == recorded
-        _, refused = outcome(engine.prepare(()))
+        _, refused = outcome(newest(engine).prepare(()))
         assert "The recording ends here." in refused
 
 
@@ -101,14 +109,14 @@ def test_requests_that_are_left_out_do_not_disturb_the_others(
     with Engine() as engine:
         engine.start()
         recorded = list(session(engine, llama_gguf))
-        engine.tokenize([QUESTION])
+        newest(engine).tokenize([QUESTION]).result()
     with replayed(only(directory)) as engine:
         assert outcome(engine.load(llama_gguf)) == recorded[0]
         # Its id is another one now, and that is the one that the events carry.
-        events, _ = outcome(engine.generate(preamble=(), turns=[]))
+        events, _ = outcome(newest(engine).generate(preamble=(), turns=[]))
         assert [type(event) for event in events] == [type(event) for event in recorded[2][0]]
         assert {getattr(event, "id", 0) for event in events} == {2}
-        assert engine.tokenize([QUESTION])
+        assert newest(engine).tokenize([QUESTION]).result()
 
 
 def test_several_answers_are_replayed_and_the_first_one_alone(
@@ -117,14 +125,14 @@ def test_several_answers_are_replayed_and_the_first_one_alone(
     def asked(engine: Engine, samples: int) -> list[Event]:
         outcome(engine.load(llama_gguf, options=OPTIONS))
         events, said = outcome(
-            engine.generate(
+            newest(engine).generate(
                 preamble=(), turns=[QUESTION], sampling=WANDER, max_tokens=12, samples=samples
             )
         )
         assert not said
         assert [type(event) for event in events].count(Finished) == samples
         # The line is clean: the next request gets its own events.
-        assert isinstance(engine.tokenize([QUESTION]), tuple)
+        assert isinstance(newest(engine).tokenize([QUESTION]).result(), tuple)
         return events
 
     with Engine() as engine:
@@ -137,7 +145,7 @@ def test_several_answers_are_replayed_and_the_first_one_alone(
         assert asked(engine, 1) == [e for e in recorded if getattr(e, "sample", 0) == 0]
     with replayed(only(directory)) as engine:
         outcome(engine.load(llama_gguf, options=OPTIONS))
-        _, said = outcome(engine.generate(preamble=(), turns=[QUESTION], samples=4))
+        _, said = outcome(newest(engine).generate(preamble=(), turns=[QUESTION], samples=4))
         assert "The recording ends here." in said
 
 
@@ -145,7 +153,7 @@ def test_several_answers_that_are_abandoned_leave_a_clean_line(llama_gguf: Path)
     with Engine() as engine:
         outcome(engine.load(llama_gguf, options=OPTIONS))
         for ends in (0, 1):
-            events = engine.generate(
+            events = newest(engine).generate(
                 preamble=(), turns=[QUESTION], sampling=WANDER, max_tokens=24, samples=3
             )
             seen = 0
@@ -154,32 +162,32 @@ def test_several_answers_that_are_abandoned_leave_a_clean_line(llama_gguf: Path)
                 if seen >= ends and isinstance(event, TextDelta | Finished):
                     break
             events.close()
-            assert not engine.busy
             alone, said = outcome(
-                engine.generate(preamble=(), turns=[QUESTION], sampling=WANDER, max_tokens=8)
+                newest(engine).generate(
+                    preamble=(), turns=[QUESTION], sampling=WANDER, max_tokens=8
+                )
             )
             assert not said
             assert [type(event) for event in alone].count(Finished) == 1
 
 
-def test_what_the_second_slot_was_asked_is_not_taken_for_the_first(
+def test_what_was_asked_of_a_model_that_reads_along_is_not_taken_for_the_one_that_writes(
     directory: Path, llama_gguf: Path, endless_gguf: Path
 ) -> None:
     with Engine() as engine:
         first = outcome(engine.load(llama_gguf, options=OPTIONS))
-        second = outcome(engine.load(endless_gguf, options=OPTIONS, slot="second"))
+        second = outcome(engine.load(endless_gguf, options=OPTIONS, purpose="watched"))
         again = outcome(engine.load(llama_gguf, options=OPTIONS))
     assert first != second
     with replayed(only(directory)) as engine:
         assert outcome(engine.load(llama_gguf, options=OPTIONS)) == first
         _, refused = outcome(engine.load(llama_gguf, options=OPTIONS))
         assert not refused
-        assert engine.info is not None
-        assert engine.info.path == str(llama_gguf)
+        assert newest(engine).info.path == str(llama_gguf)
     with replayed(only(directory)) as engine:
         asked = [
             outcome(engine.load(llama_gguf, options=OPTIONS)),
-            outcome(engine.load(endless_gguf, options=OPTIONS, slot="second")),
+            outcome(engine.load(endless_gguf, options=OPTIONS, purpose="watched")),
             outcome(engine.load(llama_gguf, options=OPTIONS)),
         ]
         assert asked == [first, second, again]
@@ -194,11 +202,13 @@ def test_a_death_is_replayed_with_its_sentence_and_what_came_after_it_too(
             outcome(engine.load(endless_gguf, options=OPTIONS)),
             outcome(
                 moment(
-                    engine.generate(preamble=(), turns=[QUESTION], sampling=WANDER, max_tokens=3000)
+                    newest(engine).generate(
+                        preamble=(), turns=[QUESTION], sampling=WANDER, max_tokens=3000
+                    )
                 )
             ),
             outcome(engine.load(llama_gguf, options=OPTIONS)),
-            outcome(engine.generate(preamble=PREAMBLE, turns=[QUESTION], max_tokens=8)),
+            outcome(newest(engine).generate(preamble=PREAMBLE, turns=[QUESTION], max_tokens=8)),
         ]
 
     def killing(events: Iterator[Event]) -> Iterator[Event]:
@@ -241,7 +251,7 @@ def test_a_replay_at_the_recorded_pace_is_cancelled_and_closed_without_waiting(
 ) -> None:
     """The recorded pauses are hours; the test's own time limit would tell."""
     file = tmp_path / "slow.urial"
-    load = LoadModel(id=1, path="/a.gguf")
+    load = LoadModel(id=1, model=1, path="/a.gguf")
     slow = [
         Received(at=3600.0 * number, body=encode(LoadProgress(id=1, fraction=number / 100)))
         for number in range(100)
@@ -314,7 +324,7 @@ def test_a_disk_that_fails_ends_the_recording_and_not_the_session(
         file = only(directory)
         file.unlink()
         file.mkdir()
-        events, said = outcome(engine.generate(preamble=(), turns=[QUESTION], max_tokens=8))
+        events, said = outcome(newest(engine).generate(preamble=(), turns=[QUESTION], max_tokens=8))
     assert isinstance(events[-1], Finished)
     assert not said
 
@@ -398,7 +408,7 @@ def test_an_event_that_is_none_ends_the_replayed_worker_as_it_ended_the_real_one
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "file.urial"
-    load = Sent(at=0.0, body=encode(LoadModel(id=7, path="/a.gguf")))
+    load = Sent(at=0.0, body=encode(LoadModel(id=7, model=1, path="/a.gguf")))
     write(file, load, Received(at=float("nan"), body=b"\xc1garbage"))
     with replayed(file, pace=1.0) as engine, pytest.raises(EngineDied, match="not understand"):
         list(engine.load(Path("a.gguf")))
@@ -427,7 +437,10 @@ def test_no_damage_to_a_recording_is_more_than_a_sentence(
 
 def test_the_time_that_a_user_took_is_known(tmp_path: Path) -> None:
     file = tmp_path / "file.urial"
-    load, prepare = encode(LoadModel(id=1, path="a")), encode(PreparePreamble(id=2, preamble=()))
+    load, prepare = (
+        encode(LoadModel(id=1, model=1, path="a")),
+        encode(PreparePreamble(id=2, model=1, preamble=())),
+    )
     died = Died(at=12.0, message="It died.", hint="")
     write(
         file,

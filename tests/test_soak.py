@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from tests.conftest import workers
+from tests.loaded import newest
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
@@ -74,7 +75,8 @@ def test_a_thousand_turns_leave_memory_as_it_was(
     workers_: list[Use] = []
     cancelled = 0
     with Store(tmp_path / "conversations.db") as store, Engine() as engine:
-        model = engine.load(llama_gguf, options=EngineOptions(n_ctx=N_CTX, threads=1)).result()
+        for _ in engine.load(llama_gguf, options=EngineOptions(n_ctx=N_CTX, threads=1)):
+            pass
         for number in range(TURNS):
             if number % CONVERSATION == 0:
                 conversation = Conversation.new(store, "tiny", find_preamble("zero-shot"))
@@ -84,7 +86,9 @@ def test_a_thousand_turns_leave_memory_as_it_was(
             else:
                 conversation.add_question(f"question {number}")
             sampling = Sampling(temperature=2.0, seed=number)
-            with closing(conversation.answer(model, sampling=sampling, max_tokens=8)) as events:
+            with closing(
+                conversation.answer(newest(engine), sampling=sampling, max_tokens=8)
+            ) as events:
                 for event in events:
                     if isinstance(event, PromptReady):
                         assert event.used <= N_CTX

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import tinygguf
+from tests.loaded import newest
 from tools.vocabularies import Vocabulary
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import (
@@ -354,7 +355,7 @@ def test_the_events_of_an_answer_spell_what_the_model_emitted(
         for question in ("Hello world", "naïve 🙂", "# Query:"):
             shown = ""
             ids: list[int] = []
-            events = engine.generate(
+            events = newest(engine).generate(
                 preamble=(TextSegment(text="# Instruction\n"),),
                 turns=[(TextSegment(text=question),)],
                 sampling=sampling,

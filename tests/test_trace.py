@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.loaded import newest
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.recording import read_recording
 from urial_tui.engine.client.replay import Replay
@@ -27,8 +28,7 @@ from urial_tui.engine.wire.protocol import (
     PrefillProgress,
     PromptReady,
     Sampling,
-    Score,
-    Scored,
+    ScoreSide,
     TextSegment,
     TokenSegment,
     Trace,
@@ -293,8 +293,8 @@ class Reading(NamedTuple):
 
 
 def read(engine: Engine, answer: Turn, **changes: object) -> Reading:
-    request = Trace(id=0, preamble=PREAMBLE, turns=(QUESTION,), answer=answer)
-    events = list(engine.trace(msgspec.structs.replace(request, **changes)))
+    request = Trace(id=0, model=0, preamble=PREAMBLE, turns=(QUESTION,), answer=answer)
+    events = list(newest(engine).trace(msgspec.structs.replace(request, **changes)))
     parts = [event for event in events if isinstance(event, TracedTokens)]
     return Reading(
         [token for part in parts for token in part.tokens],
@@ -307,7 +307,7 @@ def write(
     engine: Engine, sampling: Sampling = GREEDY, max_tokens: int = 40
 ) -> tuple[Finished, PromptReady]:
     events = list(
-        engine.generate(
+        newest(engine).generate(
             preamble=PREAMBLE, turns=[QUESTION], sampling=sampling, max_tokens=max_tokens
         )
     )
@@ -353,13 +353,8 @@ class TestReading:
         """Which reads everything anew, in other batches and in another context."""
         finished, _ = write(any_engine, DRAWN)
         answer = TokenSegment(ids=finished.ids)
-        (scored,) = [
-            event
-            for event in any_engine.score(
-                Score(id=0, context=(*PREAMBLE, *QUESTION), answer=answer, alone=True)
-            )
-            if isinstance(event, Scored)
-        ]
+        request = ScoreSide(id=0, model=0, context=(*PREAMBLE, *QUESTION), answer=answer)
+        scored = newest(any_engine).score(request).result()
         scores = SideScores.from_bytes(scored.scores)
         tokens = read(any_engine, (answer,)).tokens
         assert len(tokens) == len(scores)
@@ -388,13 +383,15 @@ class TestReading:
         assert set(reading.pieces) == known
 
     def test_text_is_tokenised_and_an_end_is_a_token_like_others(self, engine: Engine) -> None:
-        assert engine.info is not None
         reading = read(
             engine,
-            (TextSegment(text="hope this"), TextSegment(text=engine.info.eos, special=True)),
+            (
+                TextSegment(text="hope this"),
+                TextSegment(text=newest(engine).info.eos, special=True),
+            ),
         )
         spelt = b"".join(reading.pieces[token.id].data for token in reading.tokens)
-        assert spelt == b"hope this" + engine.info.eos.encode()
+        assert spelt == b"hope this" + newest(engine).info.eos.encode()
         end = reading.pieces[reading.tokens[-1].id]
         assert (end.control, end.ends) == (True, True)
         assert not any(reading.pieces[token.id].ends for token in reading.tokens[:-1])
@@ -411,7 +408,7 @@ class TestTheCache:
     def test_only_the_run_in_front_of_an_answer_is_read_again(self, any_engine: Engine) -> None:
         """Neither the preamble for a trace, nor the answer before it for the question behind."""
         finished, ready = write(any_engine, DRAWN, max_tokens=60)
-        question = sum(map(len, any_engine.tokenize([QUESTION])[0]))
+        question = sum(map(len, newest(any_engine).tokenize([QUESTION]).result()[0]))
         reading = read(any_engine, (TokenSegment(ids=finished.ids),), sampling=DRAWN)
         read_again = [event for event in reading.events if isinstance(event, PrefillProgress)]
         assert read_again[-1].done - read_again[-1].reused <= question
@@ -420,10 +417,12 @@ class TestTheCache:
         assert ready_again.used == ready.used
         assert again.ids == finished.ids
         past = (*QUESTION, TokenSegment(ids=finished.ids), TextSegment(text="\n"))
-        for _ in any_engine.prepare(PREAMBLE, turns=[past]):
+        for _ in newest(any_engine).prepare(PREAMBLE, turns=[past]):
             pass
         read(any_engine, (TextSegment(text="hope"),), turns=(past, QUESTION))
-        events = any_engine.generate(preamble=PREAMBLE, turns=[past, QUESTION], max_tokens=2)
+        events = newest(any_engine).generate(
+            preamble=PREAMBLE, turns=[past, QUESTION], max_tokens=2
+        )
         (next_,) = [event for event in events if isinstance(event, PromptReady)]
         assert next_.prefilled == question
 
@@ -449,11 +448,11 @@ class TestTheCache:
 
     def test_it_stops_when_asked_and_the_engine_goes_on(self, engine: Engine) -> None:
         answer: Turn = (TextSegment(text="hope this helps " * 300),)
-        request = Trace(id=0, preamble=PREAMBLE, turns=(QUESTION,), answer=answer)
+        request = Trace(id=0, model=0, preamble=PREAMBLE, turns=(QUESTION,), answer=answer)
         seen: list[TracedTokens] = []
 
         def stop_at_the_first() -> None:
-            for event in engine.trace(request):
+            for event in newest(engine).trace(request):
                 if isinstance(event, TracedTokens):
                     seen.append(event)
                     engine.cancel()

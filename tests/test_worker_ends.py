@@ -10,6 +10,7 @@ import itertools
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,7 @@ from typing import TypeVar
 import pytest
 
 from tests import tinygguf
+from tests.loaded import newest
 from tests.mutations import Gguf
 from tests.test_faults import (
     OPTIONS,
@@ -31,12 +33,12 @@ from tests.test_faults import (
 )
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.engine.client import connection
+from urial_tui.engine.client import call
 from urial_tui.engine.client import engine as client
 from urial_tui.engine.client.death import Moment, explained_death
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire import patience
-from urial_tui.engine.wire.frames import FrameReader, ProtocolError, write_frame
+from urial_tui.engine.wire.frames import ProtocolError, read_frame, write_frame
 from urial_tui.engine.wire.protocol import Cancel, Event, Silence, TextDelta, TextSegment
 from urial_tui.engine.wire.worker_log import WARNING, WorkerLog
 from urial_tui.errors import EngineDied, EngineError
@@ -48,8 +50,9 @@ FAULTS = [signal.SIGABRT, signal.SIGSEGV, signal.SIGILL, signal.SIGBUS, signal.S
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence is told at once, and what does not stop is ended soon."""
-    monkeypatch.setattr(client, "stop_within", lambda _info: 0.5)
-    monkeypatch.setattr(connection, "LOOK_EVERY", 0.05)
+    for module in (client, patience):
+        monkeypatch.setattr(module, "stop_within", lambda _info: 0.5)
+    monkeypatch.setattr(call, "LOOK_EVERY", 0.05)
     for name, seconds in (("TOLD_AFTER", 0.3), ("TOLD_STOPPING", 0.2)):
         monkeypatch.setattr(patience, name, seconds)
 
@@ -161,7 +164,7 @@ def test_a_first_evaluation_that_ends_the_worker_is_told_as_such(llama_gguf: Pat
     with Engine(program=program) as engine:
         for before in (False, True):
             load(engine, llama_gguf)
-            error = refusal(engine.prepare(PREAMBLE))
+            error = refusal(newest(engine).prepare(PREAMBLE))
             assert "in the first evaluation of tiny-llama.gguf" in error.message
             assert ("as it did before" in error.message) == before
             assert "`make setup`" in error.hint
@@ -171,7 +174,7 @@ def test_a_death_after_an_evaluation_may_be_an_accident(endless_gguf: Path) -> N
     with Engine() as engine:
         for _ in range(2):
             load(engine, endless_gguf)
-            events = engine.generate(
+            events = newest(engine).generate(
                 preamble=PREAMBLE, turns=[QUESTION], sampling=WANDER, max_tokens=3000
             )
             for event in events_until(events, TextDelta, 2):
@@ -222,7 +225,7 @@ def test_a_worker_that_stands_still_is_told_and_ended_when_asked(
         conversation = Conversation.new(store, "tiny", find_preamble("zero-shot"))
         pid = engine.pid
         assert pid is not None
-        events = conversation.ask(engine, "Who?", sampling=WANDER, max_tokens=3000)
+        events = conversation.ask(newest(engine), "Who?", sampling=WANDER, max_tokens=3000)
         shown = [event.text for event in events_until(events, TextDelta, 5)]
         os.kill(pid, signal.SIGSTOP)
         silences = cancelled_when_silent(engine, events, shown)
@@ -251,7 +254,7 @@ def test_a_worker_that_stands_still_can_be_ended_at_any_moment(
         # More than a pipe takes, so that the client waits while it writes.
         long = "hope this helps " * 10_000
         request = (
-            engine.prepare((TextSegment(text=long),))
+            newest(engine).prepare((TextSegment(text=long),))
             if moment == "write"
             else engine.load(llama_gguf, options=OPTIONS)
         )
@@ -273,7 +276,7 @@ def test_a_loop_in_native_code_is_ended(
         load(engine, path)
         pid = engine.pid
         assert pid is not None
-        silences = cancelled_when_silent(engine, engine.prepare(PREAMBLE), [])
+        silences = cancelled_when_silent(engine, newest(engine).prepare(PREAMBLE), [])
         assert silences[0].ends_in is None
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
@@ -289,7 +292,7 @@ def test_a_worker_that_obeys_is_not_ended(endless_gguf: Path) -> None:
     with Engine() as engine:
         load(engine, endless_gguf)
         for _ in range(3):
-            events = engine.generate(
+            events = newest(engine).generate(
                 preamble=(), turns=[QUESTION], sampling=WANDER, max_tokens=3000
             )
             for event in events:
@@ -312,24 +315,27 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 def test_a_frame_that_comes_in_pieces_is_read_whole(pipe: tuple[int, int]) -> None:
     read, write = pipe
-    frames = FrameReader()
     body = b"x" * 1000
     data = len(body).to_bytes(4, "little") + body
-    for piece in (data[:2], data[2:500]):
-        os.write(write, piece)
-        with pytest.raises(TimeoutError):
-            frames.read(read, 0.01)
-    os.write(write, data[500:])
-    assert frames.read(read, 1.0) == body
+
+    def send() -> None:
+        for piece in (data[:2], data[2:500], data[500:]):
+            time.sleep(0.01)
+            os.write(write, piece)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    assert read_frame(read) == body
+    sender.join()
     write_frame(write, Cancel(id=7))
     os.write(write, data[:10])
-    assert frames.read(read, 1.0) is not None
+    assert read_frame(read) is not None
     os.close(write)
-    assert frames.read(read, 1.0) is None
+    assert read_frame(read) is None
 
 
 def test_a_frame_of_an_unbelievable_length_is_refused(pipe: tuple[int, int]) -> None:
     read, write = pipe
     os.write(write, b"\xff" * 4)
     with pytest.raises(ProtocolError):
-        FrameReader().read(read, 1.0)
+        read_frame(read)

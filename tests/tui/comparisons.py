@@ -26,8 +26,8 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.engine.wire.scores import PositionScores
 from urial_tui.errors import EngineError
 from urial_tui.prompting.templates.renderer import TemplateRenderer
-from urial_tui.tui.model_file import FindModel
 from urial_tui.tui.comparison_thread import ComparisonThread
+from urial_tui.tui.model_file import FindModel
 
 Step = Event | Rechosen | Gate | BaseException
 

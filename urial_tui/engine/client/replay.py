@@ -211,7 +211,7 @@ class ReplayedWorker:
             exchange = self._replay.take(command)
             for reply in _readdressed(exchange, command) if exchange else ():
                 self._replies.put(reply)
-            self._replies.put(lambda: self._follow(exchange))
+            self._replies.put(lambda: self._follow(exchange, command))
 
     def read(self) -> bytes | None:
         """The next reply, after its time; None where the recording has no more of them.
@@ -225,14 +225,14 @@ class ReplayedWorker:
             item()
         return None
 
-    def _follow(self, exchange: Exchange | None) -> None:
+    def _follow(self, exchange: Exchange | None, command: Request) -> None:
         """All replies have been played: it may have died behind them, or the recording may end."""
         if exchange is not None and exchange.death is not None:
             wait = exchange.death_pause * self._replay.pace
             timer = threading.Timer(wait, self._die, (exchange.death,))
             timer.daemon = True
             timer.start()
-        elif exchange is None or not _is_over(exchange):
+        elif exchange is None or not _ends(exchange, command):
             self._die(None)
 
     def _die(self, died: Died | None) -> None:
@@ -258,9 +258,9 @@ class ReplayedWorker:
         return EngineDied(died.message, died.hint) if died else _ENDED
 
 
-def _is_over(exchange: Exchange) -> bool:
-    """Whether the recording holds the end of a request."""
-    answers = exchange.command.samples if isinstance(exchange.command, Generate) else 1
+def _ends(exchange: Exchange, command: Request) -> bool:
+    """Whether the recording holds the end of as many answers as `command` asks for."""
+    answers = command.samples if isinstance(command, Generate) else 1
     ended = 0
     for reply in exchange.replies:
         try:

@@ -1,0 +1,21 @@
+"""A model that an engine has loaded, for tests that speak to one at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
+from urial_tui.engine.wire.protocol import EngineOptions, Event
+
+
+def newest(engine: Engine) -> Model:
+    """The model that was loaded last."""
+    return engine.models[-1]
+
+
+def load_only(engine: Engine, path: Path, options: EngineOptions) -> list[Event]:
+    """Load a model in place of all that are loaded."""
+    for model in engine.models:
+        model.unload()
+    return list(engine.load(path, options=options))

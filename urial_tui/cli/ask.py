@@ -144,22 +144,22 @@ def _run(engine: Engine, answer: AnswerOutput, question: str, wanted: _Wanted) -
     from urial_tui.engine.client.call import follow
     from urial_tui.models.registry import resolve
     from urial_tui.prompting.preamble import find_preamble
-    from urial_tui.runtime.loading import load
+    from urial_tui.runtime.host import Host
+    from urial_tui.runtime.writer import Choice
     from urial_tui.settings import engine_options, load_settings
 
     settings = load_settings()
     drawn, sampling = _sampling(settings, wanted)
     chosen = find_preamble(wanted.preamble or settings.chat.preamble)
     resolved = resolve(wanted.model or settings.chat.model, progress=answer.unpacking)
-    options = engine_options(settings)
+    asked = Choice(model=resolved.name, preamble=chosen)
     answer.model, answer.preamble, answer.seed = resolved.name, chosen.name, sampling.seed
     with contextlib.ExitStack() as stack:
         store = None if wanted.no_store else stack.enter_context(_open_store())
-        conversation = Conversation.new(store, resolved.name, chosen)
-        conversation.add_question(question)
-        model = follow(
-            load(engine, resolved.path, adapter=resolved.adapter, options=options), answer.take
-        )
+        conversation = Conversation.new(store)
+        conversation.add_question(question, asked)
+        host = Host(engine, lambda name, progress: resolved)
+        writer = follow(host.load(asked, engine_options(settings)), answer.take)
         if answer.interrupted:
             # The model was loaded before the interrupt reached the worker.
             return
@@ -170,7 +170,7 @@ def _run(engine: Engine, answer: AnswerOutput, question: str, wanted: _Wanted) -
             )
         answer.asked_at = seconds_since_start()
         for event in conversation.answer(
-            model,
+            writer,
             sampling=sampling,
             max_tokens=wanted.max_tokens or settings.chat.max_tokens,
             samples=wanted.samples,

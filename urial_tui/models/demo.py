@@ -23,7 +23,7 @@ from urial_tui.files import NewFile, make_directory, reason
 from urial_tui.models.catalogue import CatalogueEntry
 from urial_tui.sanitize import sanitize_line
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 """Called with the bytes done and the bytes in all."""
 
 _BLOCK = 4 * 1024 * 1024

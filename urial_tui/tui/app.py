@@ -1,6 +1,6 @@
 """The terminal application.
 
-It shows its first screen before anything is loaded: the engine starts in a thread, and
+It shows its first screen before anything is loaded, and
 the worker process is ended with the application, however that ends.
 """
 
@@ -31,14 +31,15 @@ from textual.screen import Screen
 from textual.worker import WorkerFailed
 
 from urial_tui.chat.store import Store
+from urial_tui.chat.unsaved import Unsaved
 from urial_tui.errors import StoreError, UrialError, UsageError
 from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.runtime.host import FindModel
 from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings
+from urial_tui.tui.chat_engine import ChatEngine
 from urial_tui.tui.configured_app import ConfiguredApp
-from urial_tui.tui.engine_thread import EngineThread
 from urial_tui.tui.factories import (
     MakeComparisonThread,
     MakeSidesThread,
@@ -97,7 +98,7 @@ def run(model: str | None = None, preamble: str | None = None) -> int:
         try:
             return run_in_terminal(app)
         finally:
-            app.chat.engine.save_rest()
+            app.unsaved.save()
     finally:
         if store is not None:
             store.close()
@@ -144,7 +145,7 @@ class UrialApp(ConfiguredApp):
     """The application around the chat screen.
 
     Args:
-        engine_factory: Makes the engine, in the engine's thread.
+        engine_factory: Makes the engine, in another thread.
         store: Where conversations are kept; None keeps nothing.
         settings: The user's settings.
         model: The model's name or path; the settings' unless given.
@@ -201,16 +202,16 @@ class UrialApp(ConfiguredApp):
         self._comparison: ComparisonThread | None = None
         self._sides_factory = sides_factory
         self._sides: SideBySideScreen | None = None
+        self.unsaved = Unsaved()
         self.chat = ChatScreen(
-            lambda screen: EngineThread(
-                engine_factory, screen.post_message, clock=clock, load=load
-            ),
-            find_model,
+            ChatEngine(engine_factory, find_model, load),
             list_models,
             model=model or settings.chat.model,
             preamble=preamble or find_preamble(settings.chat.preamble),
             store=store,
             settings=settings,
+            unsaved=self.unsaved,
+            clock=clock,
             first_run=first_run,
             trouble=trouble,
         )
@@ -256,7 +257,7 @@ class UrialApp(ConfiguredApp):
             self._comparison.close()
         if self._sides is not None:
             self._sides.thread.close()
-            self.chat.engine.keep(self._sides.conversation)
+            self.unsaved.note(self._sides.conversation)
 
     @on(CompareRequested)
     def open_comparison(self, event: CompareRequested) -> None:
@@ -273,7 +274,7 @@ class UrialApp(ConfiguredApp):
             start = (
                 for_model(event.model, event.preamble)
                 if event.conversation is None
-                else for_conversation(event.conversation, event.second)
+                else for_conversation(event.conversation, event.preamble, event.second)
             )
         except UrialError as error:
             self.notify(str(error), markup=False)
@@ -325,7 +326,7 @@ class UrialApp(ConfiguredApp):
         )
 
         def go_on_in_chat(_: None) -> None:
-            chat.engine.keep(screen.conversation)
+            self.unsaved.note(screen.conversation)
             chat.show_conversation(screen.conversation)
 
         self.push_screen(screen, go_on_in_chat)
@@ -395,8 +396,9 @@ class UrialApp(ConfiguredApp):
     def rescue(self) -> None:
         """Store what there is and end the workers where the event loop no longer does it."""
         self.close_engine()
+        self.chat.engine.rescue()
         with contextlib.suppress(StoreError):
-            self.chat.engine.save_rest()
+            self.unsaved.save()
 
     # -- a mistake of ours ----------------------------------------------------------
 

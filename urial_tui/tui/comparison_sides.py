@@ -25,11 +25,14 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-def for_conversation(conversation: Conversation, second: SideChoice | None = None) -> Start:
+def for_conversation(
+    conversation: Conversation, preamble: Preamble, second: SideChoice | None = None
+) -> Start:
     """The newest answer of a conversation, with the side that wrote it as the aligned one.
 
-    `second`: what its tokens are ranked on in the chat, and so the base side. Without it that is
-    the base model of an aligned one, or else the model that wrote it, in a barer context.
+    `preamble`: what answers are written under now. `second`: what its tokens are ranked on in the
+    chat, and so the base side. Without it that is the base model of an aligned one, or else the
+    model that wrote it, in a barer context.
 
     Raises:
         UsageError: There is none.
@@ -41,7 +44,6 @@ def for_conversation(conversation: Conversation, second: SideChoice | None = Non
             break
     else:
         raise UsageError("There is no answer to compare yet.", "Ask something first.")
-    preamble = conversation.preamble
     same = answer.preamble == preamble.name
     note = "The turns before this question are left out of the comparison."
     return Start(

@@ -13,7 +13,7 @@ from textual.screen import Screen
 
 from urial_tui.engine.wire.protocol import EngineOptions
 from urial_tui.errors import UrialError
-from urial_tui.runtime.host import FindModel, ModelFile
+from urial_tui.runtime.host import FindModel, ModelFile, Unpacking
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
@@ -31,7 +31,7 @@ def make_engine() -> Engine:
     return Engine()
 
 
-def find_model(name: str, progress: Callable[[int, int], None]) -> ModelFile:
+def find_model(name: str, progress: Unpacking) -> ModelFile:
     """Look a model up in the registry; imported when it is needed."""
     from urial_tui.models.registry import resolve
 

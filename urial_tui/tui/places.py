@@ -13,7 +13,7 @@ from functools import partial
 from textual.app import SystemCommand
 
 from urial_tui.errors import UrialError
-from urial_tui.tui.choice import Choice
+from urial_tui.runtime.writer import Choice
 from urial_tui.tui.screens.chat import ChatScreen
 
 _NEWEST = 200

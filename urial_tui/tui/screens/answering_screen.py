@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import ClassVar
 
 from textual import on, work
@@ -18,22 +19,27 @@ from textual.timer import Timer
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.wire.protocol import ModelInfo, Sampling
-from urial_tui.errors import StoreError, UsageError
+from urial_tui.chat.unsaved import Unsaved
+from urial_tui.engine.wire.protocol import (
+    Event,
+    Finished,
+    ModelInfo,
+    PromptReady,
+    Sampling,
+    TextDelta,
+    Turn,
+    TurnsDropped,
+)
+from urial_tui.errors import EngineDied, StoreError, UrialError, UsageError
 from urial_tui.prompting.preamble import Preamble
-from urial_tui.runtime.host import FindModel
+from urial_tui.runtime.writer import Writer
+from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, sampling
 from urial_tui.tui.answer_start import Start, by_chance
+from urial_tui.tui.chat_engine import ChatEngine
 from urial_tui.tui.keys import key_name
-from urial_tui.tui.messages import (
-    AnswerEnded,
-    AnswerGrew,
-    AnswerStarted,
-    ModelLoaded,
-    RoomLeft,
-    TurnsLeft,
-)
-from urial_tui.tui.screens.engine_screen import EngineScreen, MakeEngineThread
+from urial_tui.tui.rate import Rate
+from urial_tui.tui.screens.engine_screen import EngineScreen
 from urial_tui.tui.widgets.header_line import HeaderLine
 from urial_tui.tui.widgets.prompt import Prompt, edit_title
 from urial_tui.tui.widgets.status_line import StatusLine
@@ -49,12 +55,13 @@ class AnsweringScreen(EngineScreen):
     """Has a prompt and a transcript as well.
 
     Args:
-        make_engine_thread: Makes the thread that posts to this screen.
-        find_model: Looks the model up; called in the engine's thread, at each load.
+        engine: Loads and answers.
         model: The model's name as the user gave it.
         preamble: What answers are written under.
         store: Where conversations are kept; None keeps nothing.
         settings: Sampling, lengths and the engine's options.
+        unsaved: Remembers conversations of which not all could be stored.
+        clock: Seconds, monotonic; measures the rate of tokens.
     """
 
     BINDING_GROUP_TITLE = "Chat"
@@ -71,19 +78,20 @@ class AnsweringScreen(EngineScreen):
 
     def __init__(
         self,
-        make_engine_thread: MakeEngineThread,
-        find_model: FindModel,
+        engine: ChatEngine,
         *,
         model: str,
         preamble: Preamble,
         store: Store | None,
         settings: Settings,
+        unsaved: Unsaved,
+        clock: Callable[[], float],
     ) -> None:
-        super().__init__(
-            make_engine_thread, find_model, model=model, preamble=preamble, settings=settings
-        )
-        self.conversation = Conversation.new(store, model, preamble)
+        super().__init__(engine, model=model, preamble=preamble, settings=settings)
+        self.conversation = Conversation.new(store)
         self.store = store
+        self._unsaved = unsaved
+        self._rate_clock = clock
         self._info: ModelInfo | None = None
         self._asking: int | None = None
         """The question that is being answered or waits; 0 while it is being stored."""
@@ -94,8 +102,8 @@ class AnsweringScreen(EngineScreen):
         """What to say while the answer is written."""
         self._read = 0
         """Tokens in the context when the answer started."""
-        self._growth: AnswerGrew | None = None
-        """How much of the answer is written, where that was not told yet."""
+        self._growth: tuple[int, int, float] | None = None
+        """The question whose answer grew, its tokens and their rate, where that was not told."""
         self._counting: Timer | None = None
         self._editing: TurnRecord | None = None
         """The turn whose text is in the prompt."""
@@ -115,7 +123,10 @@ class AnsweringScreen(EngineScreen):
             self._ask(event.text)
         elif self._editing.role == "user":
             edited = self._editing.id
-            self._ask(event.text, lambda text: self.conversation.edit_question(edited, text))
+            self._ask(
+                event.text,
+                lambda text: self.conversation.edit_question(edited, text, self.choice),
+            )
         else:
             self._keep_answer(event.text)
 
@@ -146,7 +157,10 @@ class AnsweringScreen(EngineScreen):
         if not self.refuse_while_busy():
             self._asking = 0
             start = start or Start(sampling(self.settings))
-            self._store_question(text, add or self.conversation.add_question, start)
+            self._store_question(text, add or self._add_question, start)
+
+    def _add_question(self, text: str) -> TurnRecord:
+        return self.conversation.add_question(text, self.choice)
 
     @work(exclusive=True, group="ask")
     async def _store_question(
@@ -189,13 +203,43 @@ class AnsweringScreen(EngineScreen):
         self._waiting = None
         self._doing = start.doing
         self.show_status(state="reading")
-        self.engine.answer(
-            self.conversation,
-            start.sampling,
-            self.settings.chat.max_tokens,
-            start.prefix,
-            start.samples,
-        )
+        assert self._asking is not None
+        self._write_answer(self._asking, self.conversation, start)
+
+    @work(group="engine")
+    async def _write_answer(self, question: int, conversation: Conversation, start: Start) -> None:
+        """Have a question answered; its conversation may be left meanwhile."""
+        rate = Rate(self._rate_clock)
+        try:
+            async with aclosing(
+                self.engine.answer(
+                    conversation,
+                    self.preamble,
+                    start,
+                    self.settings.chat.max_tokens,
+                    watched=lambda side: self.start_reading(question, side),
+                    told=lambda text: self.notify(sanitize_line(text), markup=False),
+                )
+            ) as events:
+                async for event in events:
+                    self.take_of_answer(question, event, rate)
+        except UrialError as error:
+            self.show_trouble(error, needs_reload=isinstance(error, EngineDied))
+        finally:
+            self._unsaved.note(conversation)
+        leaf = conversation.leaf
+        answer = leaf if leaf is not None and leaf.role == "assistant" else None
+        await self.show_end(question, answer)
+        if answer is not None:
+            self.read_ahead(conversation)
+
+    @work(group="engine")
+    async def read_ahead(self, conversation: Conversation) -> None:
+        """Have a conversation read, so that only its next question is left to read."""
+        try:
+            await self.engine.read_ahead(conversation, self.preamble)
+        except UrialError as error:
+            self.show_trouble(error, needs_reload=isinstance(error, EngineDied))
 
     def action_stop(self) -> None:
         """Stop the answer that is written or waits; what is written stays.
@@ -261,8 +305,11 @@ class AnsweringScreen(EngineScreen):
         if turn.role == "user":
             self.notify("There is no answer here to go on with.", markup=False)
             return
-        start = Start(sampling(self.settings), self.conversation.continuation(turn.id, self._info))
+        start = Start(sampling(self.settings), self._continuation(turn.id))
         self._answer_again(turn.parent_id, start)
+
+    def _continuation(self, turn_id: int) -> Turn:
+        return self.conversation.continuation(turn_id, self._info, self.preamble)
 
     @work(exclusive=True, group="ask")
     async def _answer_again(self, question_id: int | None, start: Start) -> None:
@@ -297,7 +344,7 @@ class AnsweringScreen(EngineScreen):
             return
         self._stop_editing()
         if go_on:
-            prefix = self.conversation.continuation(kept.id, self._info)
+            prefix = self._continuation(kept.id)
             self.conversation.tree.stand_at(kept.parent_id)
             await self._answer_leaf(Start(sampling(self.settings), prefix))
         else:
@@ -360,12 +407,11 @@ class AnsweringScreen(EngineScreen):
 
     # -- the engine -----------------------------------------------------------------
 
-    @on(ModelLoaded)
-    def name_model(self, event: ModelLoaded) -> None:
+    def show_model(self, writer: Writer) -> None:
         """What is written from now on was written by this model."""
-        self._info = event.info
-        self.conversation.model_name = event.name
-        self.query_one(Welcome).model = f"{event.name} ({event.info.description})"
+        super().show_model(writer)
+        self._info = writer.model.info
+        self.query_one(Welcome).model = f"{writer.choice.model} ({self._info.description})"
 
     def when_ready(self) -> None:
         """Answer the question that may have waited."""
@@ -374,41 +420,52 @@ class AnsweringScreen(EngineScreen):
                 self._answer.say("")
             self._start_answer(self._waiting)
 
-    @on(AnswerStarted)
-    def show_start(self, event: AnswerStarted) -> None:
-        """The question has been read."""
-        if event.question_id == self._asking:
-            self._read = event.used
-            self.show_status(used=event.used, state=self._doing, rate=0.0, reused=event.reused)
+    def take_of_answer(self, question: int, event: Event, rate: Rate) -> None:
+        """Show an event of the answer to a question, if that is still looked at."""
+        match event:
+            case TextDelta():
+                grown = rate.after(event)
+                if question == self._asking and self._answer is not None:
+                    self.write(event)
+                    self._growth = question, event.generated, grown
+                    if self._counting is None:
+                        self._count()
+            case PromptReady():
+                if question == self._asking:
+                    self._read = event.used
+                    self.show_status(
+                        used=event.used, state=self._doing, rate=0.0, reused=event.reused
+                    )
+            case TurnsDropped(turns=turns):
+                if question == self._asking:
+                    self._tell_left(turns)
+            case Finished(sample=0, room=room):
+                if question == self._asking:
+                    self._warn_of_full_context(room)
+            case _:
+                self.take(event)
 
-    @on(AnswerGrew)
-    def show_growth(self, event: AnswerGrew) -> None:
-        """More of the answer."""
-        if event.question_id == self._asking and self._answer is not None:
-            self.write(event)
-            self._growth = event
-            if self._counting is None:
-                self._count()
+    def start_reading(self, question: int, side: str) -> None:
+        """The answer to a question is read along from its start; `side`: by what, in words."""
 
-    def write(self, event: AnswerGrew) -> None:
+    def write(self, event: TextDelta) -> None:
         """Show what was written."""
         if self._answer is not None:
             self._answer.write(event.text)
 
     def _count(self) -> None:
         """Tell how much is written, and not again before `COUNT_EVERY`."""
-        event, self._growth, self._counting = self._growth, None, None
-        if event is not None and event.question_id == self._asking:
-            self.show_status(used=self._read + event.generated, rate=event.rate)
+        growth, self._growth, self._counting = self._growth, None, None
+        if growth is not None and growth[0] == self._asking:
+            _, generated, rate = growth
+            self.show_status(used=self._read + generated, rate=rate)
             self._counting = self.set_timer(COUNT_EVERY, self._count)
 
-    @on(AnswerEnded)
-    async def show_end(self, event: AnswerEnded) -> None:
-        """The answer is over."""
-        if event.question_id != self._asking:
+    async def show_end(self, question: int, answer: TurnRecord | None) -> None:
+        """The answer to a question is over, whatever ended it; None when it never started."""
+        if question != self._asking:
             return
         self._answer, self._asking = None, None
-        answer = event.answer
         await self.query_one(Transcript).finish(self.conversation.exchanges)
         if answer is not None and answer.timings.used:
             self.show_status(used=answer.timings.used, rate=answer.timings.decode_tokens_per_s)
@@ -427,21 +484,17 @@ class AnsweringScreen(EngineScreen):
         if refused and not self.query_one(Prompt).text:
             self._edit(self.conversation.exchanges[-1].question)
 
-    @on(TurnsLeft)
-    def show_left(self, event: TurnsLeft) -> None:
+    def _tell_left(self, turns: int) -> None:
         """The oldest turns are out of the context; the place is marked when the answer ends."""
-        if event.question_id != self._asking:
-            return
-        turns = "turn" if event.turns == 1 else f"{event.turns} turns"
-        self.notify(f"The context is full: the oldest {turns} left it.", markup=False)
+        what = "turn" if turns == 1 else f"{turns} turns"
+        self.notify(f"The context is full: the oldest {what} left it.", markup=False)
 
-    @on(RoomLeft)
-    def warn_of_full_context(self, event: RoomLeft) -> None:
+    def _warn_of_full_context(self, room: int) -> None:
         """Say so once when turns are about to leave: when one like the last has no room."""
         exchanges = self.conversation.exchanges
-        if event.question_id != self._asking or len(exchanges) < 2:
+        if len(exchanges) < 2:
             return
-        full = event.room < exchanges[-1].tokens
+        full = room < exchanges[-1].tokens
         if full and not self._warned:
             self.notify(
                 "The context is nearly full: with one of the next questions the oldest turns "
@@ -466,8 +519,16 @@ class AnsweringScreen(EngineScreen):
             self.settle_trouble()
             self.show_status(state="ready")
         self._show_other()
-        self.engine.save()
+        self._save()
         self.query_one(Prompt).focus()
+
+    @work(group="save")
+    async def _save(self) -> None:
+        """Try again to store answers that could not be stored."""
+        try:
+            await asyncio.to_thread(self._unsaved.save)
+        except StoreError as error:
+            self.show_trouble(error, needs_reload=False)
 
     @work(exclusive=True, group="show")
     async def _show_other(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import ClassVar
 
 from textual import work
@@ -16,15 +17,15 @@ from urial_tui.chat.drafts import Drafts
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.wire.protocol import EngineOptions, TokenSegment
-from urial_tui.errors import ModelError, UrialError
+from urial_tui.chat.unsaved import Unsaved
+from urial_tui.engine.wire.protocol import EngineOptions, Event, Silence, TokenSegment, Trace
+from urial_tui.errors import EngineDied, ModelError, UrialError
 from urial_tui.prompting.preamble import Preamble
-from urial_tui.runtime.host import FindModel
 from urial_tui.settings import Settings, engine_options, sampling
 from urial_tui.tui.answer_start import Start
+from urial_tui.tui.chat_engine import ChatEngine
 from urial_tui.tui.messages import CompareRequested, SidesRequested
 from urial_tui.tui.screens.drafting_screen import DraftingScreen
-from urial_tui.tui.screens.engine_screen import MakeEngineThread
 from urial_tui.tui.screens.several_screen import SeveralScreen
 from urial_tui.tui.screens.switching_screen import SwitchingScreen
 from urial_tui.tui.screens.xray_screen import ListModels, XrayScreen
@@ -43,13 +44,14 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
     """The first screen.
 
     Args:
-        make_engine_thread: Makes the thread that posts to this screen.
-        find_model: Looks the model up; called in the engine's thread, at each load.
+        engine: Loads and answers.
         list_models: Names of the models on this machine.
         model: The model's name as the user gave it.
         preamble: What answers are written under.
         store: Where conversations are kept; None keeps nothing.
         settings: Sampling, lengths and the engine's options.
+        unsaved: Remembers conversations of which not all could be stored.
+        clock: Seconds, monotonic; measures the rate of tokens.
         first_run: Makes the screen that helps where there is no model.
         trouble: Something to tell from the start, such as a store that can't be opened.
     """
@@ -70,25 +72,27 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
 
     def __init__(
         self,
-        make_engine_thread: MakeEngineThread,
-        find_model: FindModel,
+        engine: ChatEngine,
         list_models: ListModels,
         *,
         model: str,
         preamble: Preamble,
         store: Store | None,
         settings: Settings,
+        unsaved: Unsaved,
+        clock: Callable[[], float],
         first_run: MakeFirstRun,
         trouble: UrialError | None = None,
     ) -> None:
         super().__init__(
-            make_engine_thread,
-            find_model,
+            engine,
             list_models,
             model=model,
             preamble=preamble,
             store=store,
             settings=settings,
+            unsaved=unsaved,
+            clock=clock,
         )
         self.drafts = Drafts(store)
         self._first_trouble = trouble
@@ -117,7 +121,6 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
         if self._first_trouble is not None:
             self.complain(self._first_trouble)
         self._read_history()
-        self.engine.start()
         self.load()
 
     # -- the user -------------------------------------------------------------------
@@ -128,7 +131,7 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
 
     def new_conversation(self) -> Conversation:
         """An empty one, with what is in use."""
-        return Conversation.new(self.store, self.model, self.preamble)
+        return Conversation.new(self.store)
 
     def action_reload(self) -> None:
         """Load the model again, after a failure or to start afresh."""
@@ -182,25 +185,38 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
         if answer is None:
             self.notify("There is no answer here to look at.", markup=False)
             return
-        if self._info is None or not self.ready:
+        writer = self.engine.writer
+        if writer is None or not self.ready:
             self.notify("The model has to be loaded first.", markup=False)
             return
         from urial_tui.tui.screens.tokens import TokensScreen
 
         conversation = self.conversation
-        trace = trace_of(conversation, answer, self._info, sampling(self.settings))
+        trace = trace_of(conversation, answer, writer, sampling(self.settings))
         branch = await self.app.push_screen_wait(
             TokensScreen(
-                lambda tell: self.engine.trace(trace.request, tell),
+                lambda: self._traced(trace.request),
                 self.engine.stop,
                 trace,
-                self._info,
+                writer.model.info,
             )
         )
         if branch is None or conversation is not self.conversation or self.refuse_while_busy():
             return
         chosen = self.another_sampling() if branch.again else sampling(self.settings)
         self._answer_again(answer.parent_id, Start(chosen, (TokenSegment(ids=branch.ids),)))
+
+    async def _traced(self, request: Trace) -> AsyncGenerator[Event, None]:
+        """An answer that is read again; where that ends the engine, this screen says so, too."""
+        try:
+            async with aclosing(self.engine.trace(request)) as events:
+                async for event in events:
+                    if isinstance(event, Silence):
+                        self.take(event)
+                    yield event
+        except EngineDied as error:
+            self.show_trouble(error, needs_reload=True)
+            raise
 
     def _target_answer(self) -> TurnRecord | None:
         """The answer that keys act on; a question stands for the one that follows it."""

@@ -25,8 +25,9 @@ from urial_tui.errors import ModelError
 from urial_tui.models.registry import ModelStatus, list_models
 from urial_tui.models.summary import ModelSummary, summarise
 from urial_tui.prompting.preamble import PreambleEntry, list_preambles
+from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.choice import Choice, ListName
+from urial_tui.tui.choice import ListName
 from urial_tui.tui.widgets.model_file import Look, ModelFileField, size
 from urial_tui.wording import amount
 

@@ -1,44 +1,36 @@
 """A screen with an engine behind it: what loads, what is read, and what fails.
 
-It holds which model and preamble are in use and whether questions can be answered. It
-changes widgets as the messages of the engine's thread come in, and never waits for it.
+It holds which model and preamble are in use and whether questions can be answered. It awaits the
+engine in workers of its own, and changes widgets as the events come.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import msgspec
-from textual import on
-from textual.screen import Screen
+from textual import work
 
-from urial_tui.errors import ModelError
+from urial_tui.engine.wire.protocol import (
+    Event,
+    LoadProgress,
+    Notice,
+    PreambleReady,
+    PrefillProgress,
+    Silence,
+)
+from urial_tui.errors import EngineDied, ModelError, UrialError
 from urial_tui.prompting.preamble import Preamble
-from urial_tui.runtime.host import FindModel
+from urial_tui.runtime.writer import Choice, Writer
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options
-from urial_tui.tui.engine_thread import EngineThread
+from urial_tui.tui.chat_engine import ChatEngine
 from urial_tui.tui.keys import key_name
-from urial_tui.tui.messages import (
-    EngineBug,
-    EngineNotice,
-    EngineReady,
-    EngineSilent,
-    EngineTrouble,
-    ModelLoaded,
-    ModelLoading,
-    ModelUnpacking,
-    PreamblePinned,
-    Reading,
-)
+from urial_tui.tui.reading_time import ReadingTime
 from urial_tui.tui.screens.prompt_screen import PromptScreen
 from urial_tui.tui.widgets.header_line import HeaderLine
 from urial_tui.tui.widgets.status_line import StatusLine
 from urial_tui.wording import amount
-
-MakeEngineThread = Callable[[Screen[None]], EngineThread]
-
 
 SILENCE_HOLDS = 8.0
 """Seconds that a report of silence counts; the next one comes before they are over."""
@@ -48,71 +40,108 @@ class EngineScreen(PromptScreen):
     """Has a header, a banner and a status line, and one model that is loaded or on its way.
 
     Args:
-        make_engine_thread: Makes the thread that posts to this screen.
-        find_model: Looks the model up; called in the engine's thread, at each load.
+        engine: Loads and answers.
         model: The model's name as the user gave it.
         preamble: What answers are written under.
         settings: Sampling, lengths and the engine's options.
     """
 
     def __init__(
-        self,
-        make_engine_thread: MakeEngineThread,
-        find_model: FindModel,
-        *,
-        model: str,
-        preamble: Preamble,
-        settings: Settings,
+        self, engine: ChatEngine, *, model: str, preamble: Preamble, settings: Settings
     ) -> None:
         super().__init__()
-        self.engine = make_engine_thread(self)
+        self.engine = engine
+        self.engine.on_death = self.show_death
         self.model = model
         self.preamble = preamble
         self.settings = settings
         self.ready = False
         """Whether questions can be answered."""
         self.model_coming = False
-        self._find_model = find_model
         self._clock = time.monotonic
+        self._reading_time = ReadingTime()
         self._silent_at: float | None = None
+
+    @property
+    def choice(self) -> Choice:
+        """What answers, or will once it is loaded."""
+        return Choice(model=self.model, preamble=self.preamble)
+
+    # -- loading --------------------------------------------------------------------
 
     def load(self) -> None:
         """Load the model and pin the preamble."""
         self.ready = False
         self.model_coming = True
-        self.engine.load(self._find_model, self.model, self.preamble, engine_options(self.settings))
+        self._load(self.choice)
 
-    @on(ModelUnpacking)
-    def show_unpacking(self, event: ModelUnpacking) -> None:
+    @work(group="engine")
+    async def _load(self, choice: Choice) -> None:
+        try:
+            await self.bring(choice)
+        except UrialError as error:
+            self.show_trouble(error, needs_reload=True)
+        else:
+            self.get_ready()
+
+    async def bring(self, choice: Choice) -> None:
+        """Load what is to answer, and pin its preamble.
+
+        Raises:
+            UrialError: It can't be had.
+        """
+        self.show_status(state="loading 0%")
+        writer = await self.engine.load(
+            choice,
+            engine_options(self.settings),
+            take=self.take,
+            unpacking=self.show_unpacking,
+        )
+        self.show_model(writer)
+        await self.engine.pin(choice.preamble, take=self.take)
+
+    def show_unpacking(self, done: int, total: int) -> None:
         """The model's file is put together, once."""
-        self.show_status(state=f"unpacking the model {event.done / max(1, event.total):.0%}")
+        self.show_status(state=f"unpacking the model {done / max(1, total):.0%}")
 
-    @on(ModelLoading)
-    def show_loading(self, event: ModelLoading) -> None:
-        """The model is on its way."""
-        self.show_status(state=f"loading {event.fraction:.0%}")
-
-    @on(ModelLoaded)
-    def show_model(self, event: ModelLoaded) -> None:
-        """The model is there."""
-        self.model = event.name
-        self.query_one(HeaderLine).model = event.name
+    def show_model(self, writer: Writer) -> None:
+        """The model is there; its preamble comes next."""
+        self.model = writer.choice.model
+        self.query_one(HeaderLine).model = self.model
         self.show_status(
-            model=event.name, total=event.info.n_ctx, used=0, state="reading the preamble"
+            model=self.model,
+            total=writer.model.info.n_ctx,
+            used=0,
+            state="reading the preamble",
         )
 
-    @on(Reading)
-    def show_reading(self, event: Reading) -> None:
-        """The model reads."""
-        what = "reading the preamble" if event.of_preamble else "reading"
+    def take(self, event: Event) -> None:
+        """Show what the engine does in front of an answer."""
+        match event:
+            case LoadProgress(fraction=fraction):
+                self.show_status(state=f"loading {fraction:.0%}")
+            case PrefillProgress():
+                self._show_reading(event)
+            case PreambleReady():
+                self.show_preamble(event)
+            case Notice(message=message):
+                self.notify(sanitize_line(message), markup=False)
+            case Silence():
+                self._silent_at = self._clock()
+                self.show_status(state=event.in_words(key_name(self, "chat.stop")))
+            case _:
+                pass
+
+    def _show_reading(self, event: PrefillProgress) -> None:
+        what = "reading the preamble" if event.stage == "preamble" else "reading"
         # What is reused is in the context already; what is left to be read is worth telling.
         done, total = max(0, event.done - event.reused), event.total - event.reused
-        left = f", {event.left:.0f} s left" if event.left >= 1 else ""
+        seconds = self._reading_time.left(event)
+        left = f", {seconds:.0f} s left" if seconds >= 1 else ""
         share = f" {done:,} of {amount(total, 'token')}" if total else ""
         self.show_status(state=f"{what}{share}{left}")
 
-    @on(PreamblePinned)
-    def show_preamble(self, event: PreamblePinned) -> None:
+    def show_preamble(self, event: PreambleReady) -> None:
         """The preamble is in place."""
         status = self.query_one(StatusLine).status
         self.show_status(
@@ -121,7 +150,6 @@ class EngineScreen(PromptScreen):
             used=max(status.used, event.tokens),
         )
 
-    @on(EngineReady)
     def get_ready(self) -> None:
         """Questions can be answered."""
         self.ready, self.model_coming = True, False
@@ -131,32 +159,29 @@ class EngineScreen(PromptScreen):
     def when_ready(self) -> None:
         """What a screen does once questions can be answered."""
 
-    @on(EngineNotice)
-    def show_notice(self, event: EngineNotice) -> None:
-        """The engine has something to say."""
-        self.notify(sanitize_line(event.text), markup=False)
-
-    @on(EngineSilent)
-    def show_silence(self, event: EngineSilent) -> None:
-        """The engine may hang: say so, and which key ends it."""
-        self._silent_at = self._clock()
-        self.show_status(state=event.silence.in_words(key_name(self, "chat.stop")))
+    # -- what fails -----------------------------------------------------------------
 
     @property
     def silent(self) -> bool:
         """Whether the engine gave no sign of life when that was looked at last."""
         return self._silent_at is not None and self._clock() - self._silent_at < SILENCE_HOLDS
 
-    @on(EngineTrouble)
-    def show_trouble(self, event: EngineTrouble) -> None:
-        """Something failed; what is shown and typed stays as it is."""
-        if event.needs_reload:
+    def show_death(self, error: EngineDied) -> None:
+        """The engine ended while nothing was asked of it."""
+        self.show_trouble(error, needs_reload=True)
+
+    def show_trouble(self, error: UrialError, *, needs_reload: bool) -> None:
+        """Something failed; what is shown and typed stays as it is.
+
+        `needs_reload`: nothing can be answered before the model is loaded.
+        """
+        if needs_reload:
             self.ready = self.model_coming = False
             self.show_status(state="no model", rate=0.0)
         again = f"{key_name(self, 'chat.reload')} loads the model again."
-        self.complain(event.error, again if event.needs_reload else "")
-        if event.needs_reload and isinstance(event.error, ModelError):
-            self.when_no_model(event.error)
+        self.complain(error, again if needs_reload else "")
+        if needs_reload and isinstance(error, ModelError):
+            self.when_no_model(error)
 
     def when_no_model(self, error: ModelError) -> None:
         """What a screen does where there is nothing to load."""
@@ -168,11 +193,6 @@ class EngineScreen(PromptScreen):
         self.settle_trouble()
         self.show_status(model=model)
         self.load()
-
-    @on(EngineBug)
-    def crash(self, event: EngineBug) -> None:
-        """A mistake in this program: end with a trace; what was stored is stored."""
-        raise event.error
 
     def show_status(self, **changes: object) -> None:
         """Change what the status line says (the fields of `Status`)."""

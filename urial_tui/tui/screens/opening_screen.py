@@ -76,8 +76,6 @@ class OpeningScreen(AnsweringScreen):
             Conversation.open,
             store,
             conversation_id,
-            self.model,
-            self.preamble,
             turn_id,
         )
         self.show_conversation(conversation)
@@ -85,7 +83,7 @@ class OpeningScreen(AnsweringScreen):
             self.notify(conversation.damage, severity="warning", timeout=15, markup=False)
         self._restore(conversation)
         if self.ready and conversation.record.preamble == self.preamble.name:
-            self.engine.read_ahead(conversation)
+            self.read_ahead(conversation)
 
     def _restore(self, conversation: Conversation) -> None:
         """Use what the conversation was written with, as far as it is here; else say so."""
@@ -94,16 +92,16 @@ class OpeningScreen(AnsweringScreen):
         if record.preamble != before:
             note += f"under {record.preamble}"
             try:
-                self._use_preamble(conversation, record.preamble)
+                self._use_preamble(record.preamble)
             except PreambleError:
                 note += ", which is not here"
         if note:
             goes_on = f"{self.model} under {self.preamble.name} goes on."
             self.notify(sanitize_line(f"This was written {note.rstrip()}; {goes_on}"), markup=False)
 
-    def _use_preamble(self, conversation: Conversation, name: str) -> None:
+    def _use_preamble(self, name: str) -> None:
         """Answer under another preamble from now on; the next question brings it to the engine."""
-        self.preamble = conversation.preamble = find_preamble(name)
+        self.preamble = find_preamble(name)
         self.query_one(HeaderLine).preamble = name
         welcome = self.query_one(Welcome)
         welcome.preamble = f"{name}: {self.preamble.description}"
@@ -116,7 +114,7 @@ class OpeningScreen(AnsweringScreen):
             return
         title = await asyncio.to_thread(store.title, record.id)
         if title is None:
-            self.show_conversation(Conversation.new(store, self.model, self.preamble))
+            self.show_conversation(Conversation.new(store))
             self.notify("The open conversation is deleted; here is a new one.", markup=False)
         elif title != record.title:
             self.conversation.record = msgspec.structs.replace(record, title=title)

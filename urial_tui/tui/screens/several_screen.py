@@ -17,12 +17,20 @@ from textual.binding import Binding, BindingType
 from textual.events import Resize
 
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.wire.protocol import EngineOptions, ModelInfo
+from urial_tui.engine.wire.protocol import (
+    EngineOptions,
+    Event,
+    Finished,
+    ModelInfo,
+    PromptReady,
+    TextDelta,
+)
 from urial_tui.errors import ModelError, StoreError
+from urial_tui.runtime.writer import Writer
 from urial_tui.settings import engine_options
 from urial_tui.tui.answer_start import Start, with_seed
 from urial_tui.tui.keys import key_name
-from urial_tui.tui.messages import AnswerGrew, AnswerStarted, ModelLoaded, SampleEnded
+from urial_tui.tui.rate import Rate
 from urial_tui.tui.screens.answering_screen import AnsweringScreen
 from urial_tui.tui.widgets.prompt import Prompt
 from urial_tui.tui.widgets.sample_choice import SampleChoice
@@ -76,7 +84,11 @@ class SeveralScreen(AnsweringScreen):
             self._ask(text, start=start)
         else:
             edited = editing.id
-            self._ask(text, lambda text: self.conversation.edit_question(edited, text), start)
+            self._ask(
+                text,
+                lambda text: self.conversation.edit_question(edited, text, self.choice),
+                start,
+            )
 
     def _several(self, samples: int) -> Start:
         return Start(with_seed(self.another_sampling(samples)), samples=samples)
@@ -144,31 +156,30 @@ class SeveralScreen(AnsweringScreen):
             self._answer.mount(self._choice)
         super()._start_answer(start)
 
-    @on(AnswerStarted)
-    def remember_room(self, event: AnswerStarted) -> None:
-        """What answers are written together in stays until another model is loaded."""
-        if event.question_id == self._asking and self._choice is not None:
-            self._together = True
-
-    @on(ModelLoaded)
-    def forget_room(self) -> None:
-        """It is made anew for each model."""
+    def show_model(self, writer: Writer) -> None:
+        """What answers are written together in is made anew for each model."""
+        super().show_model(writer)
         self._together = False
 
-    def write(self, event: AnswerGrew) -> None:
+    def take_of_answer(self, question: int, event: Event, rate: Rate) -> None:
+        """Show an event of one of the answers."""
+        super().take_of_answer(question, event, rate)
+        choice = self._choice
+        if question != self._asking or choice is None:
+            return
+        if isinstance(event, PromptReady):
+            # It stays until another model is loaded.
+            self._together = True
+        elif isinstance(event, Finished):
+            choice.samples[event.sample].end()
+
+    def write(self, event: TextDelta) -> None:
         """Show what was written in the block, where there is one."""
         choice = self._choice
         if choice is None or choice.settled:
             super().write(event)
         elif event.sample < len(choice.samples):
             choice.samples[event.sample].write(event.text, event.generated)
-
-    @on(SampleEnded)
-    def show_sample_end(self, event: SampleEnded) -> None:
-        """One of the answers is over, others may go on."""
-        choice = self._choice
-        if event.question_id == self._asking and choice is not None:
-            choice.samples[event.sample].end()
 
     async def when_answered(self, answer: TurnRecord | None) -> None:
         """Let the user choose among those that were begun."""
@@ -192,13 +203,13 @@ class SeveralScreen(AnsweringScreen):
             await self._stand(event.answer)
 
     @on(SampleChoice.Taken)
-    async def take(self, event: SampleChoice.Taken) -> None:
+    async def go_on_from(self, event: SampleChoice.Taken) -> None:
         """Go on from one of the answers: the block is done with."""
         if self._choice is not None and not self.refuse_while_busy():
             self._close_choice()
             await self._stand(event.answer)
             if self.ready:
-                self.engine.read_ahead(self.conversation)
+                self.read_ahead(self.conversation)
 
     async def _stand(self, answer: TurnRecord) -> None:
         tree = self.conversation.tree

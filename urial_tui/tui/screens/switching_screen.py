@@ -9,18 +9,19 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
-from textual import on, work
+from textual import work
 from textual.binding import Binding, BindingType
 
 from urial_tui import paths
+from urial_tui.engine.wire.protocol import PreambleReady
 from urial_tui.errors import PreambleError, UrialError
 from urial_tui.files import is_file
 from urial_tui.prompting.preamble import find_preamble
+from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import described, engine_options
 from urial_tui.tui.answer_start import Start
-from urial_tui.tui.choice import Choice, ListName
-from urial_tui.tui.messages import PreamblePinned, SwitchFailed
+from urial_tui.tui.choice import ListName
 from urial_tui.tui.screens.answering_screen import AnsweringScreen
 from urial_tui.tui.widgets.header_line import HeaderLine
 from urial_tui.tui.widgets.transcript import Transcript
@@ -48,12 +49,6 @@ class SwitchingScreen(AnsweringScreen):
     def on_mount(self) -> None:
         """Nothing was evaluated yet."""
         self.measured = {}
-        self._before: Choice | None = None
-
-    @property
-    def choice(self) -> Choice:
-        """What answers, or will once it is loaded."""
-        return Choice(model=self.model, preamble=self.preamble)
 
     def action_switch(self, focus: ListName = "models") -> None:
         """Let the user choose what answers from now on."""
@@ -92,15 +87,26 @@ class SwitchingScreen(AnsweringScreen):
         if not self.ready:
             self.load()
             return
-        self._before = before
         self.ready, self.model_coming = False, True
         if chosen.model == before.model:
             self.show_status(state="reading the preamble")
-            self.engine.pin(chosen.preamble)
         else:
             self.show_status(state="loading")
-            options = engine_options(self.settings)
-            self.engine.switch(self._find_model, chosen.model, chosen.preamble, options)
+        self._switch(before, chosen)
+
+    @work(group="engine")
+    async def _switch(self, before: Choice, chosen: Choice) -> None:
+        writer = self.engine.writer
+        try:
+            if chosen.model == before.model:
+                await self.engine.pin(chosen.preamble, take=self.take)
+            else:
+                await self.bring(chosen)
+        except UrialError as error:
+            kept = writer is not None and writer.model.loaded
+            self._go_back(before, error, kept=kept)
+        else:
+            self.get_ready()
 
     @work(exclusive=True, group="keep")
     async def action_keep_choice(self) -> None:
@@ -117,7 +123,6 @@ class SwitchingScreen(AnsweringScreen):
 
     def _show_choice(self, chosen: Choice) -> None:
         self.model, self.preamble = chosen.model, chosen.preamble
-        self.conversation.preamble = chosen.preamble
         header, welcome = self.query_one(HeaderLine), self.query_one(Welcome)
         header.model, header.preamble = chosen.model, chosen.preamble.name
         welcome.model = chosen.model
@@ -130,22 +135,19 @@ class SwitchingScreen(AnsweringScreen):
             rate=0.0,
         )
 
-    @on(SwitchFailed)
-    def go_back(self, event: SwitchFailed) -> None:
+    def _go_back(self, before: Choice, error: UrialError, *, kept: bool) -> None:
         """Use what was used before; load it again where it had to make room."""
-        before = self._before
-        assert before is not None
         self._show_choice(before)
         goes_on = f"{sanitize_line(before.model)} under {sanitize_line(before.preamble.name)}"
-        self.complain(event.error, f"{goes_on} goes on.")
-        if event.kept:
+        self.complain(error, f"{goes_on} goes on.")
+        if kept:
             self.get_ready()
         else:
             self.load()
 
-    @on(PreamblePinned)
-    def remember_tokens(self, event: PreamblePinned) -> None:
+    def show_preamble(self, event: PreambleReady) -> None:
         """Learn what a preamble costs with this model."""
+        super().show_preamble(event)
         self.measured[self.model, self.preamble.name] = event.tokens
 
     async def _answer_leaf(self, start: Start) -> None:

@@ -8,22 +8,29 @@ them, beside this answer.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from pathlib import PurePath
 from typing import ClassVar, NamedTuple
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.events import Resize
-from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import OptionList, Static
 
 from urial_tui.chat.answer_trace import AnswerTrace
-from urial_tui.engine.wire.protocol import ModelInfo, Sampling
-from urial_tui.tui.messages import TokensTraced, TraceEnded, TraceReading
+from urial_tui.engine.wire.protocol import (
+    Event,
+    ModelInfo,
+    PrefillProgress,
+    Sampling,
+    Traced,
+    TracedTokens,
+)
+from urial_tui.errors import EngineDied, InternalError, UrialError
 from urial_tui.tui.traced_answer import TracedAnswer
 from urial_tui.tui.widgets.alternatives import DIGITS, Alternatives, AlternativesHeading
 from urial_tui.tui.widgets.banner import Banner
@@ -54,7 +61,7 @@ class TokensScreen(Screen[Branch | None]):
     """Opens over the chat, whose engine reads the answer.
 
     Args:
-        start: Has the answer read; the messages go to the function that it is given.
+        read: Has the answer read: its events.
         stop: Ends the reading.
         trace: What is read.
         info: The model that reads it.
@@ -78,14 +85,15 @@ class TokensScreen(Screen[Branch | None]):
 
     def __init__(
         self,
-        start: Callable[[Callable[[Message], object]], None],
+        read: Callable[[], AsyncGenerator[Event, None]],
         stop: Callable[[], None],
         trace: AnswerTrace,
         info: ModelInfo,
     ) -> None:
         super().__init__()
         self.answer = TracedAnswer(trace, info.n_vocab)
-        self._start = start
+        self._read = read
+        self._stopped = False
         self._stop = stop
         self._reading = True
 
@@ -117,12 +125,12 @@ class TokensScreen(Screen[Branch | None]):
         self.query_one(TracedStrip).show_text(self.answer.trace.answer.text)
         self._show_keys()
         self._say("reading")
-        self._start(self.post_message)
+        self._follow()
 
     def on_unmount(self) -> None:
         """Nothing is read for a screen that is gone."""
         if self._reading:
-            self._stop()
+            self._end()
 
     # -- the user -------------------------------------------------------------------
 
@@ -132,7 +140,11 @@ class TokensScreen(Screen[Branch | None]):
             self.dismiss(None)
         else:
             self._say("stopping")
-            self._stop()
+            self._end()
+
+    def _end(self) -> None:
+        self._stopped = True
+        self._stop()
 
     def action_alternatives(self) -> None:
         """Go to the list of the alternatives."""
@@ -170,13 +182,34 @@ class TokensScreen(Screen[Branch | None]):
 
     # -- the engine -----------------------------------------------------------------
 
-    @on(TraceReading)
-    def show_reading(self, event: TraceReading) -> None:
-        """What stands in front of the answer is read."""
-        self._say(f"reading {event.done:,} of {amount(event.total, 'token')}")
+    @work
+    async def _follow(self) -> None:
+        """Read the answer to its end, or until that is not wanted any more."""
+        error: UrialError | None = None
+        left_out = 0
+        try:
+            async with aclosing(self._read()) as events:
+                async for event in events:
+                    if isinstance(event, Traced):
+                        left_out = event.left_out
+                    else:
+                        self._take(event)
+        except UrialError as refused:
+            # The one that is told of a stop says nothing new.
+            told = isinstance(refused, EngineDied | InternalError) or not self._stopped
+            error = refused if told else None
+        self._show_end(error, left_out)
 
-    @on(TokensTraced)
-    def show_tokens(self, event: TokensTraced) -> None:
+    def _take(self, event: Event) -> None:
+        match event:
+            case PrefillProgress(done=done, total=total):
+                self._say(f"reading {done:,} of {amount(total, 'token')}")
+            case TracedTokens():
+                self._show_tokens(event)
+            case _:
+                pass
+
+    def _show_tokens(self, event: TracedTokens) -> None:
         """More of the answer."""
         answer = self.answer
         first = not answer.tokens
@@ -196,19 +229,20 @@ class TokensScreen(Screen[Branch | None]):
             self._show_keys()
         self.query_one(TokenFacts).refresh()
 
-    @on(TraceEnded)
-    def show_end(self, event: TraceEnded) -> None:
+    def _show_end(self, error: UrialError | None, left_out: int) -> None:
         """All is read, or it was stopped or failed; what is there stays."""
         self._reading = False
-        self.query_one(Banner).trouble = event.error
+        if not self.is_attached:
+            return
+        self.query_one(Banner).trouble = error
         answer = self.answer
-        if event.error is not None:
+        if error is not None:
             self._say("failed")
         elif len(answer.tokens) < answer.total or not answer.tokens:
             self._say(f"stopped at token {len(answer.tokens):,} of {answer.total:,}")
         else:
             self._say(_count(answer.total))
-        self._show_notes(event.left_out)
+        self._show_notes(left_out)
         self._show_keys()
 
     @on(TokenStrip.Moved)

@@ -10,30 +10,32 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal
 
-from textual import on, work
+from textual import work
 from textual.binding import Binding, BindingType
 
 from urial_tui.chat.store import Store
-from urial_tui.errors import EngineDied, SettingsError
+from urial_tui.chat.turns import TurnRecord
+from urial_tui.chat.unsaved import Unsaved
+from urial_tui.engine.wire.protocol import (
+    Event,
+    LoadProgress,
+    Notice,
+    PrefillProgress,
+    Shifts,
+    Silence,
+)
+from urial_tui.errors import EngineDied, SettingsError, UrialError
 from urial_tui.prompting.preamble import Preamble
-from urial_tui.runtime.host import FindModel
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options
-from urial_tui.tui.messages import AnswerEnded, EngineTrouble
+from urial_tui.tui.chat_engine import ChatEngine
+from urial_tui.tui.rate import Rate
 from urial_tui.tui.reading import Reading
 from urial_tui.tui.screens.copying_screen import CopyingScreen
-from urial_tui.tui.screens.engine_screen import MakeEngineThread
 from urial_tui.tui.screens.pick_side import PickSideScreen
 from urial_tui.tui.side_choice import SideChoice, contexts_of_side
 from urial_tui.tui.widgets.transcript import Transcript
 from urial_tui.tui.widgets.xray_text import XrayText
-from urial_tui.tui.xray_messages import (
-    AnswerWatched,
-    SecondFailed,
-    SecondLoading,
-    SecondReady,
-    ShiftsTold,
-)
 
 ListModels = Callable[[], Sequence[str]]
 
@@ -42,13 +44,14 @@ class XrayScreen(CopyingScreen):
     """Has a second side, or none.
 
     Args:
-        make_engine_thread: Makes the thread that posts to this screen.
-        find_model: Looks a model up; called in the engine's thread, at each load.
+        engine: Loads and answers.
         list_models: Names of the models on this machine.
         model: The model's name as the user gave it.
         preamble: What answers are written under.
         store: Where conversations are kept; None keeps nothing.
         settings: Sampling, lengths and the engine's options.
+        unsaved: Remembers conversations of which not all could be stored.
+        clock: Seconds, monotonic; measures the rate of tokens.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -58,22 +61,24 @@ class XrayScreen(CopyingScreen):
 
     def __init__(
         self,
-        make_engine_thread: MakeEngineThread,
-        find_model: FindModel,
+        engine: ChatEngine,
         list_models: ListModels,
         *,
         model: str,
         preamble: Preamble,
         store: Store | None,
         settings: Settings,
+        unsaved: Unsaved,
+        clock: Callable[[], float],
     ) -> None:
         super().__init__(
-            make_engine_thread,
-            find_model,
+            engine,
             model=model,
             preamble=preamble,
             store=store,
             settings=settings,
+            unsaved=unsaved,
+            clock=clock,
         )
         self._list_models = list_models
         self.xray: Literal["off", "coming", "on"] = "off"
@@ -137,7 +142,7 @@ class XrayScreen(CopyingScreen):
     def _turn_off(self) -> None:
         self.xray = "off"
         self.show_status(xray="")
-        self.engine.close_second()
+        self._close_second()
         self._show_readings()
 
     def _show_readings(self) -> None:
@@ -152,12 +157,38 @@ class XrayScreen(CopyingScreen):
 
     def _open(self) -> None:
         """Have the second side loaded, at once or when the model is there."""
-        assert self._second is not None
         if self.ready:
             self.show_status(xray="loading")
-            self.engine.open_second(self._find_model, self._second, engine_options(self.settings))
+            self._open_second()
         else:
             self.show_status(xray="waits for the model")
+
+    @work(group="engine")
+    async def _open_second(self) -> None:
+        second = self._second
+        assert second is not None
+        try:
+            reads = await self.engine.open_second(
+                second,
+                engine_options(self.settings),
+                take=self._take_of_second,
+                unpacking=lambda done, total: self._show_second("unpacking", done, total),
+            )
+        except UrialError as error:
+            if isinstance(error, EngineDied):
+                self.show_trouble(error, needs_reload=True)
+            if second == self._second and self.xray != "off":
+                self._show_second_trouble(error)
+        else:
+            if reads:
+                self._show_second_ready()
+
+    @work(group="engine")
+    async def _close_second(self) -> None:
+        try:
+            await self.engine.close_second()
+        except UrialError as error:
+            self.show_trouble(error, needs_reload=True)
 
     def when_ready(self) -> None:
         """Load the second side before a question that may have waited is answered."""
@@ -166,14 +197,23 @@ class XrayScreen(CopyingScreen):
             self._open()
         super().when_ready()
 
-    @on(SecondLoading)
-    def show_second_loading(self, event: SecondLoading) -> None:
+    def _take_of_second(self, event: Event) -> None:
+        match event:
+            case LoadProgress(fraction=fraction):
+                self._show_second("loading", fraction, 1.0)
+            case PrefillProgress(done=done, total=total):
+                self._show_second("reading the preamble", done, total)
+            case Notice() | Silence():
+                self.take(event)
+            case _:
+                pass
+
+    def _show_second(self, doing: str, done: float, total: float) -> None:
         """The second side is on its way."""
         if self.xray == "coming":
-            self.show_status(xray=f"{event.doing} {event.share:.0%}")
+            self.show_status(xray=f"{doing} {done / max(1, total):.0%}")
 
-    @on(SecondReady)
-    def show_second(self) -> None:
+    def _show_second_ready(self) -> None:
         """The next answers are read along."""
         if self.xray == "coming":
             self.xray = "on"
@@ -186,53 +226,53 @@ class XrayScreen(CopyingScreen):
                     markup=False,
                 )
 
-    @on(SecondFailed)
-    def show_second_trouble(self, event: SecondFailed) -> None:
+    def _show_second_trouble(self, error: UrialError) -> None:
         """The chat goes on without the second side; the next time, the user chooses again."""
         self._second = None
         self.xray = "off"
         self.show_status(xray="")
         self._show_readings()
-        if isinstance(event.error, EngineDied):
+        if isinstance(error, EngineDied):
             # What ended the engine is in the banner, with the key that helps.
             self.notify("The engine ended, so the x-ray is off.", markup=False)
         else:
-            self.complain(event.error, "The x-ray is off; F8 chooses another second side.")
+            self.complain(error, "The x-ray is off; F8 chooses another second side.")
 
-    @on(EngineTrouble)
-    def wait_for_model(self, event: EngineTrouble) -> None:
+    def show_trouble(self, error: UrialError, *, needs_reload: bool) -> None:
         """The second side is gone with the model, and comes back with it."""
-        if event.needs_reload and self.xray != "off":
+        super().show_trouble(error, needs_reload=needs_reload)
+        if needs_reload and self.xray != "off":
             self.xray = "coming"
             self.show_status(xray="waits for the model")
 
     # -- answers --------------------------------------------------------------------
 
-    @on(AnswerWatched)
-    def start_reading(self, event: AnswerWatched) -> None:
+    def start_reading(self, question: int, side: str) -> None:
         """Show the answer as it is written, for its tokens are going to be coloured."""
-        reading = Reading(event.side)
-        self._growing = (event.question_id, reading)
-        shown = event.question_id == self._asking and self.xray != "off"
+        reading = Reading(side)
+        self._growing = (question, reading)
+        shown = question == self._asking and self.xray != "off"
         if shown and self._answer is not None:
             self._answer.xray(reading)
 
-    @on(ShiftsTold)
-    def show_shifts(self, event: ShiftsTold) -> None:
+    def take_of_answer(self, question: int, event: Event, rate: Rate) -> None:
         """Colour what has been read."""
-        if self._growing is None or self._growing[0] != event.question_id:
+        if not isinstance(event, Shifts):
+            super().take_of_answer(question, event, rate)
             return
-        self._growing[1].add(event.shifts)
-        if event.question_id == self._asking and self._answer is not None:
+        if self._growing is None or self._growing[0] != question:
+            return
+        self._growing[1].add(event)
+        if question == self._asking and self._answer is not None:
             self._answer.query_one(XrayText).draw_soon()
 
-    @on(AnswerEnded)
-    def keep_reading(self, event: AnswerEnded) -> None:
+    async def show_end(self, question: int, answer: TurnRecord | None) -> None:
         """Keep what is known of the answer; it is shown with its end."""
-        if self._growing is not None and self._growing[0] == event.question_id:
-            if event.answer is not None:
-                self._readings[event.answer.id] = self._growing[1]
+        if self._growing is not None and self._growing[0] == question:
+            if answer is not None:
+                self._readings[answer.id] = self._growing[1]
             self._growing = None
+        await super().show_end(question, answer)
 
 
 def _second_for(model: str, preamble: Preamble) -> SideChoice:

@@ -29,8 +29,8 @@ from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import Notice
 from urial_tui.errors import EngineDied, ModelError
 from urial_tui.prompting.preamble import find_preamble
+from urial_tui.runtime.writer import Choice
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
-from urial_tui.tui.choice import Choice
 from urial_tui.tui.screens.choose import ChooseScreen
 from urial_tui.tui.screens.side_by_side import SideBySideScreen, first_choices
 from urial_tui.tui.widgets.ballot import Ballot
@@ -282,7 +282,7 @@ class TestTheConversation:
             await pilot.press("a")
             await answered(pilot, "over")
         (head,) = store.conversations()
-        again = Conversation.open(store, head.id, "tiny", find_preamble("urial-k1"))
+        again = Conversation.open(store, head.id)
         assert again.leaf is not None
         assert again.leaf.text == "Left."
 

@@ -342,6 +342,19 @@ class TestTheConversation:
             await wait_until(pilot, lambda: "ready" in status(pilot))
 
 
+    async def test_the_conversation_opens_with_what_the_chat_answers_with(
+        self, opened: Opened, sides: Sides, store: Store
+    ) -> None:
+        async with opened(**sides.changes()) as pilot:
+            await open_sides(pilot)
+            screen(pilot).choices.reverse()
+            await ask(pilot, "first")
+            await answered(pilot)
+            (head,) = store.conversations()
+            assert (head.model, head.preamble) == ("tiny", "urial-k1")
+            assert [turn.preamble for turn in answers(store)] == ["zero-shot", "urial-k1"]
+
+
 class TestFailures:
     @pytest.mark.parametrize("bad", [0, 1], ids=["left", "right"])
     async def test_a_side_that_dies_leaves_the_other(

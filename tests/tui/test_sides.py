@@ -341,7 +341,6 @@ class TestTheConversation:
             assert (answers(store)[-1].model, answers(store)[-1].preamble) == ("tiny", "urial-k1")
             await wait_until(pilot, lambda: "ready" in status(pilot))
 
-
     async def test_the_conversation_opens_with_what_the_chat_answers_with(
         self, opened: Opened, sides: Sides, store: Store
     ) -> None:

@@ -11,6 +11,7 @@ from textual import events
 from textual.events import Key, Paste
 from textual.pilot import Pilot
 from textual.widgets import OptionList
+from textual.worker import WorkerFailed
 
 from tests.scripted import (
     Gate,
@@ -470,17 +471,15 @@ class TestTrouble:
             await wait_until(pilot, lambda: shows(pilot, "The preamble could not be saved."))
 
     async def test_a_mistake_of_ours_ends_the_application(self, opened: Opened) -> None:
-        def broken(engine: object) -> None:
+        async def broken() -> None:
             raise ZeroDivisionError("a bug")
 
         async def crash() -> None:
             async with opened() as pilot:
-                chat = pilot.app.screen
-                assert isinstance(chat, ChatScreen)
-                chat.engine._give(broken)
+                pilot.app.screen.run_worker(broken())
                 await wait_until(pilot, lambda: not pilot.app.is_running)
 
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(WorkerFailed, match="a bug"):
             await crash()
 
 
@@ -720,7 +719,7 @@ class TestConversations:
             await converse(pilot, engine, "one", "First.")
             conversation = pilot.app.screen_stack[0]
             assert isinstance(conversation, ChatScreen)
-            conversation.conversation.add_question("unanswered")
+            conversation.conversation.add_question("unanswered", conversation.choice)
         async with opened(size=(80, 30)) as pilot:
             await pilot.press("ctrl+o")
             await wait_until(pilot, lambda: isinstance(pilot.app.screen, ConversationsScreen))

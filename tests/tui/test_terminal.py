@@ -34,12 +34,6 @@ from urial_tui.tui.widgets.prompt import Prompt
 async def broken(): raise ZeroDivisionError("secret detail")
 Prompt.action_newline = lambda self: self.run_worker(broken())
 """,
-    "the engine's thread": """
-from urial_tui.tui.engine_thread import EngineThread
-from urial_tui.tui.widgets.prompt import Prompt
-def broken(engine): raise ZeroDivisionError("secret detail")
-Prompt.action_newline = lambda self: self.screen.engine._give(broken)
-""",
 }
 """Python by which Ctrl+J ends the application."""
 

@@ -24,6 +24,7 @@ from urial_tui.engine.wire.protocol import (
     Event,
     Finished,
     ModelInfo,
+    Notice,
     PromptReady,
     Sampling,
     TextDelta,
@@ -33,7 +34,6 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.errors import EngineDied, StoreError, UrialError, UsageError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.runtime.writer import Writer
-from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, sampling
 from urial_tui.tui.answer_start import Start, by_chance
 from urial_tui.tui.chat_engine import ChatEngine
@@ -87,7 +87,7 @@ class AnsweringScreen(EngineScreen):
         unsaved: Unsaved,
         clock: Callable[[], float],
     ) -> None:
-        super().__init__(engine, model=model, preamble=preamble, settings=settings)
+        super().__init__(engine, model=model, preamble=preamble, settings=settings, clock=clock)
         self.conversation = Conversation.new(store)
         self.store = store
         self._unsaved = unsaved
@@ -218,15 +218,18 @@ class AnsweringScreen(EngineScreen):
                     start,
                     self.settings.chat.max_tokens,
                     watched=lambda side: self.start_reading(question, side),
-                    told=lambda text: self.notify(sanitize_line(text), markup=False),
+                    told=lambda text: self.take(Notice(id=0, message=text)),
                 )
             ) as events:
                 async for event in events:
-                    self.take_of_answer(question, event, rate)
+                    if self.has_widgets:
+                        self.take_of_answer(question, event, rate)
         except UrialError as error:
             self.show_trouble(error, needs_reload=isinstance(error, EngineDied))
         finally:
             self._unsaved.note(conversation)
+        if not self.has_widgets:
+            return
         leaf = conversation.leaf
         answer = leaf if leaf is not None and leaf.role == "assistant" else None
         await self.show_end(question, answer)

@@ -7,6 +7,7 @@ engine in workers of its own, and changes widgets as the events come.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import msgspec
 from textual import work
@@ -44,10 +45,17 @@ class EngineScreen(PromptScreen):
         model: The model's name as the user gave it.
         preamble: What answers are written under.
         settings: Sampling, lengths and the engine's options.
+        clock: Seconds, monotonic; measures how fast the model reads and writes.
     """
 
     def __init__(
-        self, engine: ChatEngine, *, model: str, preamble: Preamble, settings: Settings
+        self,
+        engine: ChatEngine,
+        *,
+        model: str,
+        preamble: Preamble,
+        settings: Settings,
+        clock: Callable[[], float],
     ) -> None:
         super().__init__()
         self.engine = engine
@@ -59,7 +67,7 @@ class EngineScreen(PromptScreen):
         """Whether questions can be answered."""
         self.model_coming = False
         self._clock = time.monotonic
-        self._reading_time = ReadingTime()
+        self._reading_time = ReadingTime(clock)
         self._silent_at: float | None = None
 
     @property
@@ -82,7 +90,8 @@ class EngineScreen(PromptScreen):
         except UrialError as error:
             self.show_trouble(error, needs_reload=True)
         else:
-            self.get_ready()
+            if self.has_widgets:
+                self.get_ready()
 
     async def bring(self, choice: Choice) -> None:
         """Load what is to answer, and pin its preamble.
@@ -97,11 +106,14 @@ class EngineScreen(PromptScreen):
             take=self.take,
             unpacking=self.show_unpacking,
         )
-        self.show_model(writer)
+        if self.has_widgets:
+            self.show_model(writer)
         await self.engine.pin(choice.preamble, take=self.take)
 
     def show_unpacking(self, done: int, total: int) -> None:
         """The model's file is put together, once."""
+        if not self.has_widgets:
+            return
         self.show_status(state=f"unpacking the model {done / max(1, total):.0%}")
 
     def show_model(self, writer: Writer) -> None:
@@ -117,6 +129,8 @@ class EngineScreen(PromptScreen):
 
     def take(self, event: Event) -> None:
         """Show what the engine does in front of an answer."""
+        if not self.has_widgets:
+            return
         match event:
             case LoadProgress(fraction=fraction):
                 self.show_status(state=f"loading {fraction:.0%}")
@@ -175,6 +189,8 @@ class EngineScreen(PromptScreen):
 
         `needs_reload`: nothing can be answered before the model is loaded.
         """
+        if not self.has_widgets:
+            return
         if needs_reload:
             self.ready = self.model_coming = False
             self.show_status(state="no model", rate=0.0)

@@ -30,6 +30,13 @@ class PromptScreen(Screen[None]):
         """The notice that the window is too small; what lies below it comes from subclasses."""
         yield Static(id="too-small", markup=False)
 
+    @property
+    def has_widgets(self) -> bool:
+        """Whether there is something to show anything in: no longer once it or the application
+        has begun to end, which a worker may learn late.
+        """
+        return self.app.is_running and self.is_attached
+
     def lead_to_prompt(self, event: Key | Paste) -> None:
         """Give the prompt the focus before it gets a key that is text, or what is pasted.
 

@@ -105,10 +105,13 @@ class SwitchingScreen(AnsweringScreen):
             else:
                 await self.bring(chosen)
         except UrialError as error:
+            if not self.has_widgets:
+                return
             kept = writer is not None and writer.model.loaded
             self._go_back(before, error, kept=kept)
         else:
-            self.get_ready()
+            if self.has_widgets:
+                self.get_ready()
 
     @work(exclusive=True, group="keep")
     async def action_keep_choice(self) -> None:

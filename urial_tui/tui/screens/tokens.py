@@ -192,13 +192,14 @@ class TokensScreen(Screen[Branch | None]):
                 async for event in events:
                     if isinstance(event, Traced):
                         left_out = event.left_out
-                    else:
+                    elif self.app.is_running and self.is_attached:
                         self._take(event)
         except UrialError as refused:
             # The one that is told of a stop says nothing new.
             told = isinstance(refused, EngineDied | InternalError) or not self._stopped
             error = refused if told else None
-        self._show_end(error, left_out)
+        if self.app.is_running and self.is_attached:
+            self._show_end(error, left_out)
 
     def _take(self, event: Event) -> None:
         match event:
@@ -232,8 +233,6 @@ class TokensScreen(Screen[Branch | None]):
     def _show_end(self, error: UrialError | None, left_out: int) -> None:
         """All is read, or it was stopped or failed; what is there stays."""
         self._reading = False
-        if not self.is_attached:
-            return
         self.query_one(Banner).trouble = error
         answer = self.answer
         if error is not None:

@@ -175,12 +175,14 @@ class XrayScreen(CopyingScreen):
                 unpacking=lambda done, total: self._show_second("unpacking", done, total),
             )
         except UrialError as error:
+            if not self.has_widgets:
+                return
             if isinstance(error, EngineDied):
                 self.show_trouble(error, needs_reload=True)
             if second == self._second and self.xray != "off":
                 self._show_second_trouble(error)
         else:
-            if reads:
+            if reads and self.has_widgets:
                 self._show_second_ready()
 
     @work(group="engine")
@@ -210,7 +212,7 @@ class XrayScreen(CopyingScreen):
 
     def _show_second(self, doing: str, done: float, total: float) -> None:
         """The second side is on its way."""
-        if self.xray == "coming":
+        if self.xray == "coming" and self.has_widgets:
             self.show_status(xray=f"{doing} {done / max(1, total):.0%}")
 
     def _show_second_ready(self) -> None:

@@ -17,11 +17,11 @@ from urial_tui.runtime.host import FindModel, ModelFile, Unpacking
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
-    from urial_tui.tui.comparison_thread import ComparisonThread
+    from urial_tui.tui.comparison_engine import ComparisonEngine
     from urial_tui.tui.sides_thread import SidesThread
 
 MakeSidesThread = Callable[[Callable[[Message], object], FindModel], "SidesThread"]
-MakeComparisonThread = Callable[[Callable[[Message], object], FindModel], "ComparisonThread"]
+MakeComparisonEngine = Callable[[FindModel], "ComparisonEngine"]
 
 
 def make_engine() -> Engine:
@@ -38,14 +38,11 @@ def find_model(name: str, progress: Unpacking) -> ModelFile:
     return resolve(name, progress=progress)
 
 
-def make_comparison_thread(
-    post: Callable[[Message], object], find_model: FindModel
-) -> ComparisonThread:
-    """The thread behind the compare screen, on an engine of its own."""
-    from urial_tui.engine.client.engine import Engine
-    from urial_tui.tui.comparison_thread import ComparisonThread
+def make_comparison_engine(find_model: FindModel) -> ComparisonEngine:
+    """What the compare screen has behind it, on an engine of its own."""
+    from urial_tui.tui.comparison_engine import ComparisonEngine
 
-    return ComparisonThread(Engine, post, find_model)
+    return ComparisonEngine(make_engine, find_model)
 
 
 def make_sides_thread(post: Callable[[Message], object], find_model: FindModel) -> SidesThread:

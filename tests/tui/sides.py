@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from textual.message import Message
 from textual.pilot import Pilot
 
 from tests.scripted import ScriptedEngine
 from tests.tui.conftest import Found, type_text, wait_until
 from urial_tui.runtime.host import FindModel
+from urial_tui.tui.duel import Duel
 from urial_tui.tui.screens.side_by_side import SideBySideScreen
-from urial_tui.tui.sides_thread import SidesThread
 
 
 class Sides:
@@ -27,19 +25,13 @@ class Sides:
         self.made += 1
         return self.engines[self.made - 1]
 
-    def make_thread(self, post: Callable[[Message], object], find: FindModel) -> SidesThread:
-        return SidesThread(
-            self.make_engine,
-            post,
-            find,
-            clock=lambda: 0.0,
-            fits=lambda path, options: self.fits,
-        )
+    def make_duel(self, find: FindModel) -> Duel:
+        return Duel(self.make_engine, find, fits=lambda path, options: self.fits)
 
     def changes(self) -> dict[str, Any]:
         """What makes an application use them."""
         return {
-            "sides_factory": self.make_thread,
+            "sides_factory": self.make_duel,
             "find_model": lambda name, progress: Found(name=name),
         }
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-import time
 from unittest.mock import patch
 
 import pytest
 from textual import events
 from textual.events import Key, Paste
-from textual.message import Message
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
@@ -36,12 +35,13 @@ from tests.tui.conftest import (
 )
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.engine.wire.protocol import EngineOptions, LoadProgress, Notice
+from urial_tui.engine.wire.protocol import EngineOptions, LoadProgress, Notice, Sampling
 from urial_tui.errors import EngineDied, EngineError, ModelError, StoreError
 from urial_tui.prompting.preamble import find_preamble
+from urial_tui.runtime.writer import Choice
 from urial_tui.settings import ChatSettings, SamplingSettings, Settings
-from urial_tui.tui.engine_thread import EngineThread
-from urial_tui.tui.messages import AnswerEnded
+from urial_tui.tui.answer_start import Start
+from urial_tui.tui.chat_engine import ChatEngine
 from urial_tui.tui.screens.chat import ChatScreen
 from urial_tui.tui.screens.conversations import ConversationsScreen
 from urial_tui.tui.screens.help import HelpScreen
@@ -798,30 +798,46 @@ class TestAround:
             assert shows(pilot, "x = 1")
 
 
-class TestJobsInARow:
-    def test_a_stopped_answer_stays_stopped_when_the_next_is_given(
+class TestOneAfterAnother:
+    async def test_a_stopped_answer_stays_stopped_when_the_next_is_asked_for(
         self, engine: ScriptedEngine
     ) -> None:
         """As when a conversation is left while its question has not been reached yet."""
         gate = Gate()
         engine.enqueue_load(gate)
-        posted: list[Message] = []
-        thread = EngineThread(lambda: engine, posted.append)
-        preamble = find_preamble("urial-k1")
-        first, second = (Conversation.new(None, "tiny", preamble) for _ in range(2))
+        chat = ChatEngine(lambda: engine, lambda name, progress: Found())
+        asked = Choice(model="tiny", preamble=find_preamble("urial-k1"))
+
+        async def load() -> None:
+            await chat.load(
+                asked,
+                EngineOptions(),
+                take=lambda event: None,
+                unpacking=lambda done, total: None,
+            )
+
+        async def answer(conversation: Conversation) -> None:
+            start = Start(Sampling())
+            async for _ in chat.answer(
+                conversation,
+                asked.preamble,
+                start,
+                16,
+                watched=lambda side: None,
+                told=lambda text: None,
+            ):
+                pass
+
+        first, second = (Conversation.new(None) for _ in range(2))
         for conversation, text in ((first, "first"), (second, "second")):
-            conversation.add_question(text)
-        thread.load(lambda name, progress: Found(), "tiny", preamble, EngineOptions())
-        thread.answer(first, None, 16)
-        thread.start()
-        assert gate.reached.wait(PATIENCE)
-        thread.stop()
-        thread.answer(second, None, 16)
+            conversation.add_question(text, asked)
+        tasks = [asyncio.create_task(load()), asyncio.create_task(answer(first))]
+        await asyncio.to_thread(gate.reached.wait, PATIENCE)
+        chat.stop()
+        tasks.append(asyncio.create_task(answer(second)))
+        await asyncio.sleep(0)
         gate.open()
-        deadline = time.monotonic() + PATIENCE
-        while sum(isinstance(one, AnswerEnded) for one in posted) < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-        thread.close()
+        await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
+        await asyncio.to_thread(chat.close)
         assert [turn.text for turn in first.path] == ["first"]
         assert [turn.text for turn in second.path] == ["second", "Certainly."]

@@ -29,8 +29,8 @@ from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import Notice
 from urial_tui.errors import EngineDied, ModelError
 from urial_tui.prompting.preamble import find_preamble
+from urial_tui.runtime.writer import Choice
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
-from urial_tui.tui.choice import Choice
 from urial_tui.tui.screens.choose import ChooseScreen
 from urial_tui.tui.screens.side_by_side import SideBySideScreen, first_choices
 from urial_tui.tui.widgets.ballot import Ballot
@@ -282,7 +282,7 @@ class TestTheConversation:
             await pilot.press("a")
             await answered(pilot, "over")
         (head,) = store.conversations()
-        again = Conversation.open(store, head.id, "tiny", find_preamble("urial-k1"))
+        again = Conversation.open(store, head.id)
         assert again.leaf is not None
         assert again.leaf.text == "Left."
 
@@ -340,6 +340,18 @@ class TestTheConversation:
             await wait_until(pilot, lambda: len(answers(store)) == 3)
             assert (answers(store)[-1].model, answers(store)[-1].preamble) == ("tiny", "urial-k1")
             await wait_until(pilot, lambda: "ready" in status(pilot))
+
+    async def test_the_conversation_opens_with_what_the_chat_answers_with(
+        self, opened: Opened, sides: Sides, store: Store
+    ) -> None:
+        async with opened(**sides.changes()) as pilot:
+            await open_sides(pilot)
+            screen(pilot).choices.reverse()
+            await ask(pilot, "first")
+            await answered(pilot)
+            (head,) = store.conversations()
+            assert (head.model, head.preamble) == ("tiny", "urial-k1")
+            assert [turn.preamble for turn in answers(store)] == ["zero-shot", "urial-k1"]
 
 
 class TestFailures:

@@ -41,13 +41,13 @@ from urial_tui.tui.chat_engine import ChatEngine
 from urial_tui.tui.configured_app import ConfiguredApp
 from urial_tui.tui.factories import (
     MakeComparisonEngine,
-    MakeSidesThread,
+    MakeDuel,
     find_model,
     list_models,
     make_comparison_engine,
+    make_duel,
     make_engine,
     make_first_run,
-    make_sides_thread,
 )
 from urial_tui.tui.markdown_lines import highlighted
 from urial_tui.tui.messages import CompareRequested, CopyRequested, SidesRequested
@@ -152,7 +152,7 @@ class UrialApp(ConfiguredApp):
         find_model: Looks a model up.
         list_models: Names the models on this machine.
         comparison_factory: Makes the engine behind the compare screen.
-        sides_factory: Makes the thread behind the side-by-side screen.
+        sides_factory: Makes what answers on the side-by-side screen.
         trouble: Something to tell from the start.
         clock: Measures the rate of tokens.
         load: Loads a model that was found.
@@ -184,7 +184,7 @@ class UrialApp(ConfiguredApp):
         find_model: FindModel = find_model,
         list_models: Callable[[], Sequence[str]] = list_models,
         comparison_factory: MakeComparisonEngine = make_comparison_engine,
-        sides_factory: MakeSidesThread = make_sides_thread,
+        sides_factory: MakeDuel = make_duel,
         trouble: UrialError | None = None,
         clock: Callable[[], float] = time.monotonic,
         load: LoadFile = load,
@@ -255,7 +255,7 @@ class UrialApp(ConfiguredApp):
         if self._comparison is not None:
             self._comparison.close()
         if self._sides is not None:
-            self._sides.thread.close()
+            self._sides.duel.close()
             self.unsaved.note(self._sides.conversation)
 
     @on(CompareRequested)
@@ -317,9 +317,8 @@ class UrialApp(ConfiguredApp):
         from urial_tui.tui.screens.side_by_side import side_by_side
 
         chat = self.chat
-        screen = self._sides = side_by_side(
-            chat, lambda post: self._sides_factory(post, self._find_model), self._sides
-        )
+        duel = self._sides_factory(self._find_model)
+        screen = self._sides = side_by_side(chat, duel, self._sides)
 
         def go_on_in_chat(_: None) -> None:
             self.unsaved.note(screen.conversation)
@@ -393,6 +392,9 @@ class UrialApp(ConfiguredApp):
         """Store what there is and end the workers where the event loop no longer does it."""
         self.close_engine()
         self.chat.engine.rescue()
+        if self._sides is not None:
+            self._sides.duel.rescue()
+            self.unsaved.note(self._sides.conversation)
         with contextlib.suppress(StoreError):
             self.unsaved.save()
 

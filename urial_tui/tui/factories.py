@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from textual.message import Message
 from textual.screen import Screen
 
 from urial_tui.engine.wire.protocol import EngineOptions
@@ -18,9 +17,9 @@ from urial_tui.runtime.host import FindModel, ModelFile, Unpacking
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
     from urial_tui.tui.comparison_engine import ComparisonEngine
-    from urial_tui.tui.sides_thread import SidesThread
+    from urial_tui.tui.duel import Duel
 
-MakeSidesThread = Callable[[Callable[[Message], object], FindModel], "SidesThread"]
+MakeDuel = Callable[[FindModel], "Duel"]
 MakeComparisonEngine = Callable[[FindModel], "ComparisonEngine"]
 
 
@@ -45,11 +44,11 @@ def make_comparison_engine(find_model: FindModel) -> ComparisonEngine:
     return ComparisonEngine(make_engine, find_model)
 
 
-def make_sides_thread(post: Callable[[Message], object], find_model: FindModel) -> SidesThread:
-    """The thread behind the side-by-side screen, on engines of its own."""
-    from urial_tui.tui.sides_thread import SidesThread
+def make_duel(find_model: FindModel) -> Duel:
+    """What answers on the side-by-side screen, on engines of its own."""
+    from urial_tui.tui.duel import Duel
 
-    return SidesThread(make_engine, post, find_model)
+    return Duel(make_engine, find_model)
 
 
 def make_first_run(trouble: UrialError, options: EngineOptions) -> Screen[str | None]:

@@ -9,9 +9,15 @@ import time
 
 from urial_tui.chat.turns import TurnRecord, new_id
 from urial_tui.chat.votes import Choice as VoteChoice
-from urial_tui.chat.votes import Vote
+from urial_tui.chat.votes import Contestant, Vote
 from urial_tui.errors import UrialError
-from urial_tui.tui.sides_thread import SidesQuestion
+from urial_tui.runtime.writer import Choice
+from urial_tui.tui.duel import SidesQuestion
+
+
+def contestant(choice: Choice) -> Contestant:
+    """What a vote is about: a model and a preamble by their names."""
+    return Contestant(choice.model, choice.preamble.name)
 
 
 class Trial:
@@ -51,8 +57,8 @@ class Trial:
             question_id=asked.id,
             left_id=left.id,
             right_id=right.id,
-            left=asked.sides[0].contestant,
-            right=asked.sides[1].contestant,
+            left=contestant(asked.sides[0]),
+            right=contestant(asked.sides[1]),
             sampling=asked.sampling,
             max_tokens=asked.max_tokens,
             blind=self.hidden,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -27,9 +27,11 @@ from urial_tui.models.summary import ModelSummary, summarise
 from urial_tui.prompting.preamble import PreambleEntry, list_preambles
 from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.choice import ListName
 from urial_tui.tui.widgets.model_file import Look, ModelFileField, size
 from urial_tui.wording import amount
+
+ListName = Literal["models", "preambles"]
+"""The two lists."""
 
 Measured = Mapping[tuple[str, str], int]
 """Tokens of preambles that were evaluated, by model and preamble."""

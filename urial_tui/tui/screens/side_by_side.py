@@ -20,14 +20,14 @@ from urial_tui.chat.session import Conversation
 from urial_tui.chat.votes import Choice as VoteChoice
 from urial_tui.errors import PreambleError, StoreError, UrialError, UsageError
 from urial_tui.prompting.preamble import find_preamble
+from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize
 from urial_tui.settings import Settings, engine_options, sampling
-from urial_tui.tui.choice import Choice
+from urial_tui.tui.duel import Duel, SidesQuestion
 from urial_tui.tui.screens.chat import ChatScreen
 from urial_tui.tui.screens.choose import Measured, chooser
-from urial_tui.tui.screens.trial_screen import MakeSidesThread, TrialScreen
+from urial_tui.tui.screens.trial_screen import TrialScreen
 from urial_tui.tui.side_words import MARKS
-from urial_tui.tui.sides_thread import SidesQuestion
 from urial_tui.tui.trial import Trial
 from urial_tui.tui.widgets.ballot import Ballot
 from urial_tui.tui.widgets.hint_line import HintLine
@@ -51,9 +51,10 @@ class SideBySideScreen(TrialScreen):
     """Opens over the chat; its engines are its own and end with it.
 
     Args:
-        make_thread: Makes the thread that posts to this screen.
+        duel: Has the sides answer.
         conversation: What the questions go on with; the chat's stays where it is.
         new_conversation: Makes an empty one.
+        used: What the chat answers with: with this the conversation goes on.
         choices: The left and the right side.
         settings: Sampling, lengths and the engine's options.
         measured: Tokens of preambles that are known.
@@ -75,18 +76,20 @@ class SideBySideScreen(TrialScreen):
 
     def __init__(
         self,
-        make_thread: MakeSidesThread,
+        duel: Duel,
         conversation: Conversation,
         new_conversation: Callable[[], Conversation],
         *,
+        used: Choice,
         choices: tuple[Choice, Choice],
         settings: Settings,
         measured: Measured,
         blind: bool = False,
         swap: Callable[[], bool] = lambda: bool(secrets.randbits(1)),
     ) -> None:
-        super().__init__(make_thread, conversation, choices=choices, blind=blind)
+        super().__init__(duel, conversation, choices=choices, blind=blind)
         self._new_conversation = new_conversation
+        self._used = used
         self._settings = settings
         self._measured = measured
         self._swap = swap
@@ -111,12 +114,12 @@ class SideBySideScreen(TrialScreen):
         self.show_phase("answering")
         self._ask(event.text)
 
-    @work(exclusive=True, group="ask")
+    @work(group="ask")
     async def _ask(self, text: str) -> None:
         """Store the question behind where the conversation stands, and have it answered."""
         conversation = self.conversation
         try:
-            question = await asyncio.to_thread(conversation.add_question, text)
+            question = await asyncio.to_thread(conversation.add_question, text, self._used)
         except (StoreError, UsageError) as error:
             self.show_phase("empty")
             self.complain(error)
@@ -136,7 +139,7 @@ class SideBySideScreen(TrialScreen):
             max_tokens=self._settings.chat.max_tokens,
             options=engine_options(self._settings),
         )
-        self.trial = Trial(asked, hidden=self.blind)
+        trial = self.trial = Trial(asked, hidden=self.blind)
         self.query_one("#sides-question", Static).update(
             Content.assemble(("You  ", "bold $secondary"), sanitize(question.text))
         )
@@ -147,7 +150,7 @@ class SideBySideScreen(TrialScreen):
                 side.follow()
         self.show_names()
         self.query_one(Ballot).focus()
-        self.thread.answer(asked)
+        await self.follow(trial)
 
     @on(Ballot.Voted)
     def vote(self, event: Ballot.Voted) -> None:
@@ -177,7 +180,7 @@ class SideBySideScreen(TrialScreen):
         """Stop what runs; else leave."""
         if self.phase == "answering":
             self.query_one(HintLine).state = "stopping"
-            self.thread.stop()
+            self.duel.stop()
         else:
             self.dismiss()
 
@@ -227,14 +230,13 @@ class SideBySideScreen(TrialScreen):
         return self.hidden
 
 
-def side_by_side(
-    chat: ChatScreen, make_thread: MakeSidesThread, last: SideBySideScreen | None
-) -> SideBySideScreen:
+def side_by_side(chat: ChatScreen, duel: Duel, last: SideBySideScreen | None) -> SideBySideScreen:
     """The screen on the chat's conversation, with the sides as the last one was left."""
     screen = SideBySideScreen(
-        make_thread,
+        duel,
         chat.conversation,
         chat.new_conversation,
+        used=chat.choice,
         choices=first_choices(chat.choice) if last is None else (last.choices[0], last.choices[1]),
         settings=chat.settings,
         measured=chat.measured,

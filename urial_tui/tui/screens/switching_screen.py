@@ -7,7 +7,7 @@ choice that can't be had leaves what was in use.
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
 from textual.binding import Binding, BindingType
@@ -21,11 +21,13 @@ from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import described, engine_options
 from urial_tui.tui.answer_start import Start
-from urial_tui.tui.choice import ListName
 from urial_tui.tui.screens.answering_screen import AnsweringScreen
 from urial_tui.tui.widgets.header_line import HeaderLine
 from urial_tui.tui.widgets.transcript import Transcript
 from urial_tui.tui.widgets.welcome import Welcome
+
+if TYPE_CHECKING:
+    from urial_tui.tui.screens.choose import ListName
 
 
 class SwitchingScreen(AnsweringScreen):

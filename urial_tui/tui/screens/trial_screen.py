@@ -8,25 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 
-from textual import on, work
+from textual import work
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.events import Resize
-from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Static
 
 from urial_tui.chat.drafts import Place
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.votes import Vote, tally_of
+from urial_tui.engine.wire.protocol import (
+    LoadProgress,
+    Notice,
+    PrefillProgress,
+    PromptReady,
+    Silence,
+    TextDelta,
+)
 from urial_tui.errors import StoreError
+from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.choice import Choice
-from urial_tui.tui.messages import EngineBug, EngineTrouble
+from urial_tui.tui.duel import Duel, ModelSought, SideEnded, SideEvent
+from urial_tui.tui.rate import Rate
 from urial_tui.tui.screens.prompt_screen import PromptScreen
-from urial_tui.tui.side_messages import SideEnded, SideGrew, SideNotice, SidesEnded, SideWaits
 from urial_tui.tui.side_words import (
     KEYS,
     STATES,
@@ -36,8 +42,7 @@ from urial_tui.tui.side_words import (
     tally_line,
     what_failed,
 )
-from urial_tui.tui.sides_thread import SidesThread
-from urial_tui.tui.trial import Trial
+from urial_tui.tui.trial import Trial, contestant
 from urial_tui.tui.widgets.ballot import Ballot
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.hint_line import HintLine
@@ -48,9 +53,6 @@ from urial_tui.wording import amount, rate
 NARROW = 78
 """Columns below which the sides stand one above the other."""
 
-MakeSidesThread = Callable[[Callable[[Message], object]], SidesThread]
-"""Makes the thread that posts to a screen."""
-
 WAITING = 5.0
 """Seconds after which it is told how long the answers take."""
 
@@ -58,10 +60,10 @@ _VIEWS = ("", "-only-left", "-only-right")
 
 
 class TrialScreen(PromptScreen):
-    """Shows two sides, and follows what their thread tells.
+    """Shows two sides, and follows what they do.
 
     Args:
-        make_thread: Makes the thread that posts to this screen.
+        duel: Has the sides answer.
         conversation: What the questions go on with.
         choices: The left and the right side.
         blind: Whether names are hidden until the vote.
@@ -69,14 +71,14 @@ class TrialScreen(PromptScreen):
 
     def __init__(
         self,
-        make_thread: MakeSidesThread,
+        duel: Duel,
         conversation: Conversation,
         *,
         choices: tuple[Choice, Choice],
         blind: bool,
     ) -> None:
         super().__init__()
-        self.thread = make_thread(self.post_message)
+        self.duel = duel
         self.conversation = conversation
         self.choices = list(choices)
         self.blind = blind
@@ -103,16 +105,17 @@ class TrialScreen(PromptScreen):
         yield HintLine(id="hints")
 
     def on_mount(self) -> None:
-        """Start the thread; show what would answer."""
+        """Show what would answer."""
         self.query_one(Prompt).put(self.drafts.of(self._place()))
-        self.thread.start()
         self._answering = self.set_interval(1, self._tell_progress, pause=True)
         self.show_phase("empty")
         self._read_votes()
 
     async def on_unmount(self) -> None:
-        """The workers go with the screen."""
-        await asyncio.to_thread(self.thread.close)
+        """The workers go with the screen; what was written is stored before."""
+        self.workers.cancel_node(self)
+        await asyncio.to_thread(self.duel.close)
+        await self.duel.over()
 
     def draft(self) -> tuple[Place, str]:
         """A question for both sides."""
@@ -133,58 +136,80 @@ class TrialScreen(PromptScreen):
         """Left and right."""
         return self.query_one("#left-side", SideView), self.query_one("#right-side", SideView)
 
-    # -- the thread -----------------------------------------------------------------
+    # -- the sides ------------------------------------------------------------------
 
-    def _trial_of(self, question_id: int) -> Trial | None:
-        """What is shown, if the message is about that."""
-        trial = self.trial
-        return trial if trial is not None and trial.question.id == question_id else None
+    async def follow(self, trial: Trial) -> None:
+        """Have the sides answer, and show what they do."""
+        paces = Rate(), Rate()
 
-    @on(SideWaits)
-    def show_waiting(self, event: SideWaits) -> None:
+        def take(place: int, event: SideEvent) -> None:
+            if trial is self.trial:
+                self._show(trial, place, event, paces[place])
+
+        await self.duel.answer(trial.question, take)
+        if trial is self.trial:
+            self._show_both(trial)
+
+    def _show(self, trial: Trial, place: int, event: SideEvent, pace: Rate) -> None:
+        match event:
+            case ModelSought(total=0):
+                self._say(place, "loading")
+            case ModelSought():
+                self._say(place, f"unpacking the model {event.done / event.total:.0%}")
+            case LoadProgress():
+                self._say(place, f"loading {event.fraction:.0%}")
+            case PrefillProgress():
+                what = "reading the preamble" if event.stage == "preamble" else "reading"
+                self._say(place, f"{what} {event.done:,} of {amount(event.total, 'token')}")
+            case PromptReady():
+                self._say(place, "writing")
+            case Silence():
+                self._say(place, event.in_words("Esc"))
+            case TextDelta():
+                self._show_growth(place, event, pace.after(event))
+            case Notice():
+                self._show_notice(trial, sanitize_line(event.message))
+            case SideEnded():
+                self._show_end(trial, place, event)
+            case _:
+                pass
+
+    def _say(self, place: int, state: str) -> None:
         """Something has to be done before there is text."""
-        if self._trial_of(event.question_id) is not None and not self.hidden:
-            self.sides[event.place].say(event.state)
+        if not self.hidden:
+            self.sides[place].say(state)
 
-    @on(SideGrew)
-    def show_growth(self, event: SideGrew) -> None:
+    def _show_growth(self, place: int, event: TextDelta, speed: float) -> None:
         """More of an answer; hidden sides are shown together at the end."""
-        if self._trial_of(event.question_id) is None or self.hidden:
-            return
-        side = self.sides[event.place]
-        speed = f" · {rate(event.rate)}" if event.rate else ""
-        side.say(f"writing · {amount(event.generated, 'token')}{speed}")
-        side.write(event.text)
+        if not self.hidden:
+            side = self.sides[place]
+            at = f" · {rate(speed)}" if speed else ""
+            side.say(f"writing · {amount(event.generated, 'token')}{at}")
+            side.write(event.text)
 
-    @on(SideNotice)
-    def show_notice(self, event: SideNotice) -> None:
+    def _show_notice(self, trial: Trial, text: str) -> None:
         """The engine has something to say."""
-        text = sanitize_line(event.text)
-        if self.hidden and self.trial is not None:
-            self.trial.notices.append(text)
+        if self.hidden:
+            trial.notices.append(text)
         else:
             self.notify(text, markup=False)
 
-    @on(SideEnded)
-    def show_end(self, event: SideEnded) -> None:
+    def _show_end(self, trial: Trial, place: int, event: SideEnded) -> None:
         """One side is over."""
-        trial = self._trial_of(event.question_id)
-        if trial is None:
-            return
-        trial.answers[event.place] = event.answer
-        trial.errors[event.place] = event.error
+        trial.answers[place] = event.answer
+        if isinstance(event.error, StoreError):
+            # The answer is there but not on the disk.
+            self.complain(event.error)
+        else:
+            trial.errors[place] = event.error
         trial.over += 1
         self._tell_progress()
         if not trial.hidden:
-            self.sides[event.place].finish(event.answer)
+            self.sides[place].finish(event.answer)
             self._show_failure(trial)
 
-    @on(SidesEnded)
-    def show_both(self, event: SidesEnded) -> None:
+    def _show_both(self, trial: Trial) -> None:
         """Both sides are over: a vote is possible where there are two answers."""
-        trial = self._trial_of(event.question_id)
-        if trial is None:
-            return
         good = trial.good
         if good:
             self.conversation.tree.select(good[0].id)
@@ -208,16 +233,6 @@ class TrialScreen(PromptScreen):
             await asyncio.to_thread(self.conversation.keep_place)
         except StoreError as error:
             self.complain(error)
-
-    @on(EngineTrouble)
-    def show_trouble(self, event: EngineTrouble) -> None:
-        """An answer is there but not on the disk."""
-        self.complain(event.error)
-
-    @on(EngineBug)
-    def crash(self, event: EngineBug) -> None:
-        """A mistake in this program: end with a trace; what was stored is stored."""
-        raise event.error
 
     def reveal(self, trial: Trial, marks: tuple[str, str]) -> None:
         """Show whose answers these are, and what they cost."""
@@ -300,7 +315,7 @@ class TrialScreen(PromptScreen):
     def show_names(self, marks: tuple[str, str] = ("", "")) -> None:
         """Say whose the sides are, and what the vote said."""
         for side, choice, mark in zip(self.sides, self.choices, marks, strict=True):
-            side.name_it(None if self.hidden else choice.contestant, mark)
+            side.name_it(None if self.hidden else contestant(choice), mark)
 
     def show_header(self) -> None:
         """Say what the questions go on with."""
@@ -314,7 +329,7 @@ class TrialScreen(PromptScreen):
     def show_tally(self) -> None:
         """The votes between these two; nothing while the names are hidden."""
         shown = self.query_one("#sides-tally", Static)
-        one, other = (choice.contestant for choice in self.choices)
+        one, other = map(contestant, self.choices)
         shown.display = not self.hidden and one != other
         if shown.display:
             counted = tally_of(self.votes, one, other, blind=self.blind)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
-from typing import cast
+from collections.abc import Generator, Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
-from textual.message import Message
 
 from tests.scripted import INFO, Gate
 from urial_tui.compare.items import ContextText, Query, ScoredItem
-from urial_tui.compare.runner import Rechosen
+from urial_tui.compare.runner import Comparison, Rechosen
 from urial_tui.compare.sides import Side
 from urial_tui.compare.vocab import ByteAgreement, VocabRelation
 from urial_tui.engine.client.engine import Engine
@@ -20,14 +20,14 @@ from urial_tui.engine.wire.protocol import (
     Event,
     Loaded,
     LoadProgress,
+    ModelInfo,
     PrefillProgress,
     TextDelta,
 )
 from urial_tui.engine.wire.scores import PositionScores
 from urial_tui.errors import EngineError
-from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.host import FindModel
-from urial_tui.tui.comparison_thread import ComparisonThread
+from urial_tui.tui.comparison_engine import ComparisonEngine
 
 Step = Event | Rechosen | Gate | BaseException
 
@@ -35,12 +35,13 @@ END = 0
 """The id of the token that ends answers."""
 
 
-class IdleEngine:
-    """Takes what a comparison's thread asks of an engine, and remembers it."""
+class IdleEngine(Engine):
+    """Takes what is asked of an engine while a comparison runs, and remembers it."""
+
+    alive = True
 
     def __init__(self) -> None:
-        self.alive = True
-        self.busy = False
+        super().__init__()
         self.closed = False
         self.cancelled = threading.Event()
 
@@ -71,48 +72,43 @@ class Script:
         self.queries: list[str] = []
         self.given: list[str] = []
 
-    def thread(self, post: Callable[[Message], object], find: FindModel) -> ComparisonThread:
-        def make(
-            engine: Engine,
-            base: Side,
-            aligned: Side,
-            options: EngineOptions,
-            max_tokens: int,
-            templates: TemplateRenderer,
-        ) -> ScriptedComparison:
-            self.opened.append((base, aligned, options, max_tokens))
-            return ScriptedComparison(self, base, aligned)
-
-        return ComparisonThread(lambda: cast(Engine, self.engine), post, find, make)
+    def comparison_engine(self, find: FindModel) -> ComparisonEngine:
+        """What an application has behind its compare screen."""
+        return ComparisonEngine(lambda: self.engine, find, partial(ScriptedComparison, self))
 
     def play(self, steps: list[Step]) -> Iterator[Event | Rechosen]:
-        self.engine.busy = True
-        try:
-            for step in steps:
-                if isinstance(step, Gate):
-                    step.wait(self.engine.cancelled)
-                    if self.engine.cancelled.is_set():
-                        self.engine.cancelled.clear()
-                        raise EngineError("Stopped.")
-                elif isinstance(step, BaseException):
-                    raise step
-                else:
-                    yield step
-        finally:
-            self.engine.busy = False
+        self.engine.cancelled.clear()
+        for step in steps:
+            if isinstance(step, Gate):
+                step.wait(self.engine.cancelled.is_set)
+                if self.engine.cancelled.is_set():
+                    raise EngineError("Stopped.")
+            elif isinstance(step, BaseException):
+                raise step
+            else:
+                yield step
 
 
-class ScriptedComparison:
-    """Has the form of `compare.runner.Comparison`."""
+class ScriptedComparison(Comparison):
+    """Plays its script in place of what two loaded models would do."""
 
-    def __init__(self, script: Script, base: Side, aligned: Side) -> None:
-        self.base = base
-        self.aligned = aligned
-        self.relation = script.relation
-        self.aligned_info = INFO
-        self.special = frozenset({END})
+    def __init__(self, script: Script, engine: Engine, base: Side, aligned: Side, **how: Any):
+        super().__init__(engine, base, aligned, **how)
+        script.opened.append((base, aligned, how["options"], how["max_tokens"]))
         self._script = script
         self._texts = ["<end_of_turn>", *dict.fromkeys(text for text, _ in script.answer if text)]
+
+    @property
+    def relation(self) -> VocabRelation:
+        return self._script.relation
+
+    @property
+    def aligned_info(self) -> ModelInfo:
+        return INFO
+
+    @property
+    def special(self) -> frozenset[int]:
+        return frozenset({END})
 
     def open(self) -> Iterator[Event]:
         for step in self._script.play(self._script.opening):

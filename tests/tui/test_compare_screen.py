@@ -36,7 +36,7 @@ from urial_tui.errors import EngineDied, EngineError, ModelError
 from urial_tui.models.registry import list_models
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, Settings
-from urial_tui.tui.factories import make_comparison_thread
+from urial_tui.tui.factories import make_comparison_engine
 from urial_tui.tui.screens.chat import ChatScreen
 from urial_tui.tui.screens.compare import CompareScreen
 from urial_tui.tui.token_text import cell_width, quoted, visible
@@ -88,7 +88,7 @@ def comparing(opened: Opened, script: Script) -> Opened:
         *, key: str = "f2", size: tuple[int, int] = (80, 24), **changes: Any
     ) -> AsyncIterator[Pilot[None]]:
         arguments: dict[str, Any] = {
-            "comparison_factory": script.thread,
+            "comparison_factory": script.comparison_engine,
             "list_models": lambda: ["tiny", "tiny-chat"],
         }
         async with opened(size=size, **(arguments | changes)) as pilot:
@@ -135,9 +135,7 @@ async def done(pilot: Pilot[None]) -> None:
 
 
 class TestOpening:
-    async def test_a_key_opens_it_and_esc_goes_back_to_the_chat(
-        self, comparing: Opened, script: Script
-    ) -> None:
+    async def test_a_key_opens_it_and_esc_goes_back_to_the_chat(self, comparing: Opened) -> None:
         async with comparing() as pilot:
             assert shows(pilot, "What does alignment change?")
             assert "tiny" in line(pilot, 0)
@@ -145,7 +143,6 @@ class TestOpening:
             assert "urial-k1" in line(pilot, 1)
             await pilot.press("escape")
             await wait_until(pilot, lambda: isinstance(pilot.app.screen, ChatScreen))
-            await wait_until(pilot, lambda: script.engine.closed)
 
     async def test_the_palette_opens_it(self, comparing: Opened) -> None:
         async with comparing(key="") as pilot:
@@ -541,7 +538,7 @@ class TestRealWorker:
 
         return {
             "find_model": find,
-            "comparison_factory": make_comparison_thread,
+            "comparison_factory": make_comparison_engine,
             "settings": Settings(
                 chat=ChatSettings(max_tokens=40), engine=EngineSettings(context=1024, threads=1)
             ),
@@ -566,6 +563,27 @@ class TestRealWorker:
             assert len(workers(home)) == 1
             await pilot.press("escape")
             await wait_until(pilot, lambda: not workers(home))
+
+    async def test_quitting_in_the_middle_leaves_no_worker(
+        self, comparing: Opened, real: dict[str, Any], home: Path, endless_gguf: Path
+    ) -> None:
+        changes: dict[str, Any] = {
+            "find_model": lambda name, progress: Found(name=name, path=endless_gguf),
+            "settings": Settings(
+                chat=ChatSettings(max_tokens=3000), engine=EngineSettings(context=4096, threads=1)
+            ),
+        }
+        async with comparing(**(real | changes)) as pilot:
+            await pilot.press("f3")
+            await wait_until(pilot, lambda: shows(pilot, "The aligned side"))
+            await pilot.press("enter", "home", "enter")
+            await wait_until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+            await type_text(pilot, "Hello")
+            await pilot.press("enter")
+            await wait_until(pilot, lambda: "answering" in status(pilot))
+            assert len(workers(home)) == 1
+            await pilot.press("ctrl+q")
+        assert not workers(home)
 
     async def test_a_model_against_itself_is_unshifted(
         self, comparing: Opened, real: dict[str, Any]

@@ -66,7 +66,7 @@ def looks(
             await prepare(pilot)
 
         arguments: dict[str, Any] = {
-            "comparison_factory": script.thread,
+            "comparison_factory": script.comparison_engine,
             "find_model": lambda name, progress: Found(name=name),
             "list_models": lambda: ["gemma-3-270m", "gemma-3-270m-sft", "notes-[7b].gguf"],
         }

@@ -25,7 +25,7 @@ def here(home: Path) -> None:
 
 def talk(model: str, preamble: Preamble) -> Conversation:
     """A question and its answer."""
-    conversation = Conversation.new(None, model, preamble)
+    conversation = Conversation.new(None)
     parent = None
     for number, (role, text) in enumerate((("user", "Why?"), ("assistant", "So.")), start=1):
         conversation.tree.put(
@@ -67,7 +67,7 @@ def test_no_model_is_compared_with_itself_in_one_context(preamble: str, barer: s
         ("/some/model.gguf", barer),
         ("/some/model.gguf", preamble),
     )
-    start = for_conversation(talk("/some/model.gguf", chosen))
+    start = for_conversation(talk("/some/model.gguf", chosen), chosen)
     assert pair(start.base, start.aligned) == (
         ("/some/model.gguf", barer),
         ("/some/model.gguf", preamble),
@@ -77,12 +77,14 @@ def test_no_model_is_compared_with_itself_in_one_context(preamble: str, barer: s
 
 
 def test_the_answer_of_an_aligned_model_is_set_against_its_base_model(here: None) -> None:
-    start = for_conversation(talk(ALIGNED, find_preamble("zero-shot")))
+    chosen = find_preamble("zero-shot")
+    start = for_conversation(talk(ALIGNED, chosen), chosen)
     assert pair(start.base, start.aligned) == ((BASE, "zero-shot"), (ALIGNED, "zero-shot"))
 
 
 def test_what_the_chat_ranks_on_is_the_base_side(here: None) -> None:
     second = SideChoice(model=ALIGNED, context="chat")
-    start = for_conversation(talk(BASE, find_preamble("urial-k1")), second)
+    chosen = find_preamble("urial-k1")
+    start = for_conversation(talk(BASE, chosen), chosen, second)
     assert start.base == second
     assert pair(start.base, start.aligned)[1] == (BASE, "urial-k1")

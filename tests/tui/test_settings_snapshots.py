@@ -95,7 +95,7 @@ def test_high_contrast_compare(looks: Looks, size: tuple[int, int]) -> None:
         size,
         prepare,
         settings=HIGH_CONTRAST,
-        comparison_factory=Script(tokens(TEXT)).thread,
+        comparison_factory=Script(tokens(TEXT)).comparison_engine,
         find_model=lambda name, progress: Found(name=name),
         list_models=lambda: ["tiny"],
     )

@@ -26,7 +26,6 @@ from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.driver import Driver
 from textual.events import Event, Key, Paste
-from textual.message import Message
 from textual.screen import Screen
 from textual.worker import WorkerFailed
 
@@ -41,11 +40,11 @@ from urial_tui.settings import Settings
 from urial_tui.tui.chat_engine import ChatEngine
 from urial_tui.tui.configured_app import ConfiguredApp
 from urial_tui.tui.factories import (
-    MakeComparisonThread,
+    MakeComparisonEngine,
     MakeDuel,
     find_model,
     list_models,
-    make_comparison_thread,
+    make_comparison_engine,
     make_duel,
     make_engine,
     make_first_run,
@@ -61,7 +60,7 @@ from urial_tui.tui.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
-    from urial_tui.tui.comparison_thread import ComparisonThread
+    from urial_tui.tui.comparison_engine import ComparisonEngine
     from urial_tui.tui.screens.side_by_side import SideBySideScreen
 
 
@@ -152,7 +151,7 @@ class UrialApp(ConfiguredApp):
         preamble: What answers are written under; the settings' unless given.
         find_model: Looks a model up.
         list_models: Names the models on this machine.
-        comparison_factory: Makes the thread behind the compare screen.
+        comparison_factory: Makes the engine behind the compare screen.
         sides_factory: Makes what answers on the side-by-side screen.
         trouble: Something to tell from the start.
         clock: Measures the rate of tokens.
@@ -184,7 +183,7 @@ class UrialApp(ConfiguredApp):
         preamble: Preamble | None = None,
         find_model: FindModel = find_model,
         list_models: Callable[[], Sequence[str]] = list_models,
-        comparison_factory: MakeComparisonThread = make_comparison_thread,
+        comparison_factory: MakeComparisonEngine = make_comparison_engine,
         sides_factory: MakeDuel = make_duel,
         trouble: UrialError | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -199,7 +198,7 @@ class UrialApp(ConfiguredApp):
         self._comparison_factory = comparison_factory
         self._find_model = find_model
         self._list_models = list_models
-        self._comparison: ComparisonThread | None = None
+        self._comparison: ComparisonEngine | None = None
         self._sides_factory = sides_factory
         self._sides: SideBySideScreen | None = None
         self.unsaved = Unsaved()
@@ -266,10 +265,6 @@ class UrialApp(ConfiguredApp):
         from urial_tui.tui.comparison_sides import for_conversation, for_model
         from urial_tui.tui.screens.compare import CompareScreen
 
-        def make_thread(post: Callable[[Message], object]) -> ComparisonThread:
-            self._comparison = self._comparison_factory(post, self._find_model)
-            return self._comparison
-
         try:
             start = (
                 for_model(event.model, event.preamble)
@@ -279,8 +274,9 @@ class UrialApp(ConfiguredApp):
         except UrialError as error:
             self.notify(str(error), markup=False)
             return
+        self._comparison = self._comparison_factory(self._find_model)
         screen = CompareScreen(
-            make_thread,
+            self._comparison,
             self._list_models,
             base=start.base,
             aligned=start.aligned,

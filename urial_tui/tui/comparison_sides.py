@@ -5,15 +5,36 @@ from __future__ import annotations
 import msgspec
 
 from urial_tui.chat.session import Conversation
+from urial_tui.chat.shown import ids_key
+from urial_tui.engine.wire.protocol import ModelInfo
 from urial_tui.errors import PreambleError, SettingsError, UsageError
 from urial_tui.models.catalogue import load_catalogue
 from urial_tui.models.registry import list_models
 from urial_tui.prompting.preamble import Preamble, find_preamble
-from urial_tui.tui.comparison_thread import Subject
 from urial_tui.tui.side_choice import SideChoice
 
 BASE_CONTEXT = "zero-shot"
 """What the base side is shown by default, as in the paper."""
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """What is compared on: the answer to a question, or a given one.
+
+    `ids`: the tokens that wrote the given answer, as far as they are known, `ids_key` whose they
+    are, and `preamble` under which it was written; they are used while the aligned side is the
+    model that wrote them.
+    """
+
+    query: str
+    answer: str | None = None
+    ids: tuple[int, ...] = ()
+    ids_key: str = ""
+    preamble: Preamble | None = None
+
+    def ids_of(self, model: ModelInfo) -> tuple[int, ...]:
+        """The tokens that wrote the answer, if this model wrote it."""
+        own = self.preamble is not None and self.ids_key == ids_key(model, self.preamble)
+        return self.ids if own else ()
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from textual.message import Message
 from textual.screen import Screen
 
 from urial_tui.engine.wire.protocol import EngineOptions
@@ -17,11 +16,11 @@ from urial_tui.runtime.host import FindModel, ModelFile, Unpacking
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
-    from urial_tui.tui.comparison_thread import ComparisonThread
+    from urial_tui.tui.comparison_engine import ComparisonEngine
     from urial_tui.tui.duel import Duel
 
 MakeDuel = Callable[[FindModel], "Duel"]
-MakeComparisonThread = Callable[[Callable[[Message], object], FindModel], "ComparisonThread"]
+MakeComparisonEngine = Callable[[FindModel], "ComparisonEngine"]
 
 
 def make_engine() -> Engine:
@@ -38,14 +37,11 @@ def find_model(name: str, progress: Unpacking) -> ModelFile:
     return resolve(name, progress=progress)
 
 
-def make_comparison_thread(
-    post: Callable[[Message], object], find_model: FindModel
-) -> ComparisonThread:
-    """The thread behind the compare screen, on an engine of its own."""
-    from urial_tui.engine.client.engine import Engine
-    from urial_tui.tui.comparison_thread import ComparisonThread
+def make_comparison_engine(find_model: FindModel) -> ComparisonEngine:
+    """What the compare screen has behind it, on an engine of its own."""
+    from urial_tui.tui.comparison_engine import ComparisonEngine
 
-    return ComparisonThread(Engine, post, find_model)
+    return ComparisonEngine(make_engine, find_model)
 
 
 def make_duel(find_model: FindModel) -> Duel:

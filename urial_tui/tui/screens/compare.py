@@ -1,7 +1,7 @@
 """Two sides on one answer, token by token.
 
-The screen reacts to the user's keys and to the messages of the comparison's thread; what
-is shown as a result stays until another one is there, or a side is changed.
+The screen reacts to the user's keys and to the steps of a comparison; what is shown as a result
+stays until another one is there, or a side is changed.
 """
 
 from __future__ import annotations
@@ -17,27 +17,25 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.events import Resize
-from textual.message import Message
 from textual.widgets import Static
 
 from urial_tui.chat.drafts import Place
-from urial_tui.errors import SettingsError
+from urial_tui.compare.runner import Rechosen, Step
+from urial_tui.engine.wire.protocol import (
+    Loaded,
+    LoadProgress,
+    Notice,
+    PrefillProgress,
+    Silence,
+    TextDelta,
+)
+from urial_tui.errors import SettingsError, UrialError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options
-from urial_tui.tui.comparison_messages import (
-    AnswerWritten,
-    Compared,
-    ComparisonEnded,
-    Scoring,
-    SideKind,
-    SideLoading,
-    SideUnpacking,
-    TokenRechosen,
-)
+from urial_tui.tui.comparison_engine import ComparisonEngine, SideKind
 from urial_tui.tui.comparison_result import Position, Result
-from urial_tui.tui.comparison_thread import ComparisonThread, Subject
+from urial_tui.tui.comparison_sides import Subject
 from urial_tui.tui.keys import key_name
-from urial_tui.tui.messages import EngineBug, EngineNotice, EngineSilent
 from urial_tui.tui.screens.pick_side import PickSideScreen
 from urial_tui.tui.screens.prompt_screen import PromptScreen
 from urial_tui.tui.side_choice import SideChoice, contexts_of_side
@@ -72,7 +70,7 @@ class CompareScreen(PromptScreen):
     check in front of each load says so.
 
     Args:
-        make_thread: Makes the thread that posts to this screen.
+        engine: Compares; it is closed with the screen.
         list_models: Names of the models on this machine.
         base: The base side to start with.
         aligned: The aligned side to start with.
@@ -94,7 +92,7 @@ class CompareScreen(PromptScreen):
 
     def __init__(
         self,
-        make_thread: Callable[[Callable[[Message], object]], ComparisonThread],
+        engine: ComparisonEngine,
         list_models: Callable[[], Sequence[str]],
         *,
         base: SideChoice,
@@ -104,7 +102,7 @@ class CompareScreen(PromptScreen):
         note: str = "",
     ) -> None:
         super().__init__()
-        self.thread = make_thread(self.post_message)
+        self.engine = engine
         self.result: Result | None = None
         self._list_models = list_models
         self._choices: dict[SideKind, SideChoice] = {"base": base, "aligned": aligned}
@@ -112,6 +110,7 @@ class CompareScreen(PromptScreen):
         self._subject = subject
         self._note = note
         self._comparing = False
+        self._loading: SideKind = "aligned"
 
     def compose(self) -> ComposeResult:
         """From the top: sides, question, answer and token, the whole, the keys."""
@@ -133,10 +132,9 @@ class CompareScreen(PromptScreen):
         yield HintLine(id="hints")
 
     def on_mount(self) -> None:
-        """Start the thread, and the comparison if there is one to make."""
+        """Start the comparison, if there is one to make."""
         self._show_sides()
         self._show_parts()
-        self.thread.start()
         if self._note:
             self.notify(self._note, markup=False)
         if self._subject is not None:
@@ -148,8 +146,9 @@ class CompareScreen(PromptScreen):
             self.query_one(Prompt).put(self.drafts.of(_PLACE))
 
     async def on_unmount(self) -> None:
-        """The worker goes with the screen."""
-        await asyncio.to_thread(self.thread.close)
+        """What runs goes with the screen, and its processes."""
+        self.workers.cancel_node(self)
+        await asyncio.to_thread(self.engine.close)
 
     def draft(self) -> tuple[Place, str]:
         """A question that was not compared on yet."""
@@ -176,7 +175,7 @@ class CompareScreen(PromptScreen):
         """Stop what runs; else leave."""
         if self._comparing:
             self._say("stopping")
-            self.thread.stop()
+            self.engine.stop()
         else:
             self.dismiss()
 
@@ -235,51 +234,72 @@ class CompareScreen(PromptScreen):
         self.query_one(ComparedStrip).show_text(subject.answer or "")
         self._say("starting")
         self._show_parts()
-        self.thread.compare(
-            self._choices["base"],
-            self._choices["aligned"],
-            subject,
-            engine_options(self._settings),
-            self._settings.chat.max_tokens,
-        )
+        self._compare(subject)
 
-    @on(SideUnpacking)
-    def show_unpacking(self, event: SideUnpacking) -> None:
+    @work(group="comparison")
+    async def _compare(self, subject: Subject) -> None:
+        self._loading = "aligned"
+        error: UrialError | None = None
+        try:
+            result = await self.engine.compare(
+                self._choices["base"],
+                self._choices["aligned"],
+                subject,
+                engine_options(self._settings),
+                self._settings.chat.max_tokens,
+                take=self.take,
+                unpacking=self.show_unpacking,
+            )
+            if result is not None:
+                self.show_result(result)
+        except UrialError as caught:
+            error = caught
+        self.show_end(error)
+
+    def take(self, step: Step) -> None:
+        """Show what happens on the way to a result."""
+        match step:
+            case LoadProgress(fraction=fraction):
+                self._say(f"loading the {self._loading} side {fraction:.0%}")
+            case Loaded():
+                self._loading = "base"
+            case TextDelta():
+                self.show_answer()
+            case Rechosen():
+                self.show_rechosen(step)
+            case PrefillProgress(stage="score", done=done, total=total):
+                self._say(f"scoring {done:,} of {total:,}")
+            case Notice(message=message):
+                self.notify(sanitize_line(message), markup=False)
+            case Silence():
+                # It may hang: say which key ends it.
+                self._say(step.in_words(key_name(self, "compare.back")))
+            case _:
+                pass
+
+    def show_unpacking(self, side: SideKind, done: int, total: int) -> None:
         """A model's file is put together, once."""
-        share = event.done / max(1, event.total)
-        self._say(f"unpacking the {event.side} side's model {share:.0%}")
+        self._say(f"unpacking the {side} side's model {done / max(1, total):.0%}")
 
-    @on(SideLoading)
-    def show_loading(self, event: SideLoading) -> None:
-        """A model is on its way."""
-        self._say(f"loading the {event.side} side {event.fraction:.0%}")
-
-    @on(AnswerWritten)
-    def show_answer(self, event: AnswerWritten) -> None:
+    def show_answer(self) -> None:
         """More of the answer, in plain text."""
-        self._say(f"answering: {amount(event.tokens, 'token')}")
-        self.query_one(ComparedStrip).show_text(event.text)
+        written = self.engine.written
+        self._say(f"answering: {amount(written.tokens, 'token')}")
+        self.query_one(ComparedStrip).show_text(written.text)
         self._show_parts()
 
-    @on(TokenRechosen)
-    def show_rechosen(self, event: TokenRechosen) -> None:
+    def show_rechosen(self, step: Rechosen) -> None:
         """The text on the screen is about to change: say which token, and why."""
         self.notify(
-            f"Token {event.at + 1:,} becomes {quoted(event.chosen)} in place of "
-            f"{quoted(event.written)}, a near tie that rounds otherwise as it is scored; "
+            f"Token {step.at + 1:,} becomes {quoted(step.chosen)} in place of "
+            f"{quoted(step.written)}, a near tie that rounds otherwise as it is scored; "
             "it is written anew from there.",
             markup=False,
         )
 
-    @on(Scoring)
-    def show_scoring(self, event: Scoring) -> None:
-        """Both sides read the answer."""
-        self._say(f"scoring {event.done:,} of {event.total:,}")
-
-    @on(Compared)
-    def show_result(self, event: Compared) -> None:
+    def show_result(self, result: Result) -> None:
         """The answer in colours, the cursor on its first token."""
-        self.result = result = event.result
+        self.result = result
         self.query_one(Sides).vocabulary = (
             result.relation if result.cut_alike else f"{result.relation}, cut differently"
         )
@@ -304,12 +324,11 @@ class CompareScreen(PromptScreen):
             strip.focus()
         self._show_parts()
 
-    @on(ComparisonEnded)
-    def show_end(self, event: ComparisonEnded) -> None:
+    def show_end(self, error: UrialError | None) -> None:
         """Done, stopped or failed; what is there stays."""
         self._comparing = False
-        self.query_one(Banner).trouble = event.error
-        if event.error is not None:
+        self.query_one(Banner).trouble = error
+        if error is not None:
             self._say("failed")
         elif self.result is not None and self.result.bytes is not None:
             self._say("compared by bytes")
@@ -322,21 +341,6 @@ class CompareScreen(PromptScreen):
         else:
             self._say("stopped, not scored")
         self._show_parts()
-
-    @on(EngineSilent)
-    def show_silence(self, event: EngineSilent) -> None:
-        """The engine may hang: say so, and which key ends it."""
-        self._say(event.silence.in_words(key_name(self, "compare.back")))
-
-    @on(EngineNotice)
-    def show_notice(self, event: EngineNotice) -> None:
-        """The engine has something to say."""
-        self.notify(sanitize_line(event.text), markup=False)
-
-    @on(EngineBug)
-    def crash(self, event: EngineBug) -> None:
-        """A mistake in this program: end with a trace."""
-        raise event.error
 
     @on(ComparedStrip.Moved)
     def show_position(self, event: ComparedStrip.Moved) -> None:

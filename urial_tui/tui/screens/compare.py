@@ -239,6 +239,7 @@ class CompareScreen(PromptScreen):
     @work(group="comparison")
     async def _compare(self, subject: Subject) -> None:
         self._loading = "aligned"
+        result: Result | None = None
         error: UrialError | None = None
         try:
             result = await self.engine.compare(
@@ -250,14 +251,17 @@ class CompareScreen(PromptScreen):
                 take=self.take,
                 unpacking=self.show_unpacking,
             )
-            if result is not None:
-                self.show_result(result)
         except UrialError as caught:
             error = caught
-        self.show_end(error)
+        if self.has_widgets:
+            if result is not None:
+                self.show_result(result)
+            self.show_end(error)
 
     def take(self, step: Step) -> None:
         """Show what happens on the way to a result."""
+        if not self.has_widgets:
+            return
         match step:
             case LoadProgress(fraction=fraction):
                 self._say(f"loading the {self._loading} side {fraction:.0%}")
@@ -279,7 +283,8 @@ class CompareScreen(PromptScreen):
 
     def show_unpacking(self, side: SideKind, done: int, total: int) -> None:
         """A model's file is put together, once."""
-        self._say(f"unpacking the {side} side's model {done / max(1, total):.0%}")
+        if self.has_widgets:
+            self._say(f"unpacking the {side} side's model {done / max(1, total):.0%}")
 
     def show_answer(self) -> None:
         """More of the answer, in plain text."""

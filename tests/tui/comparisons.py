@@ -90,7 +90,7 @@ class Script:
         try:
             for step in steps:
                 if isinstance(step, Gate):
-                    step.wait(self.engine.cancelled)
+                    step.wait(self.engine.cancelled.is_set)
                     if self.engine.cancelled.is_set():
                         self.engine.cancelled.clear()
                         raise EngineError("Stopped.")

@@ -1,55 +1,42 @@
-"""A comparison that plays a script, on an engine that does nothing: for looks and for faults."""
+"""A comparison that finds what a script says, on scripted workers: for looks and for faults."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Generator, Iterator
-from typing import cast
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 from textual.message import Message
 
-from tests.scripted import INFO, Gate
+from tests import scripted
+from tests.scripted import INFO, ScriptedEngine
 from urial_tui.compare.items import ContextText, Query, ScoredItem
 from urial_tui.compare.runner import Rechosen
 from urial_tui.compare.sides import Side
 from urial_tui.compare.vocab import ByteAgreement, VocabRelation
 from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Event,
     Loaded,
     LoadProgress,
     PrefillProgress,
+    ScoreSide,
     TextDelta,
+    TokenSegment,
 )
 from urial_tui.engine.wire.scores import PositionScores
-from urial_tui.errors import EngineError
+from urial_tui.errors import EngineError, ModelError
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.tui.comparison_thread import ComparisonThread
 from urial_tui.tui.model_file import FindModel
 
-Step = Event | Rechosen | Gate | BaseException
+Step = scripted.Step | Rechosen | ModelError
+PartT = TypeVar("PartT")
 
 END = 0
 """The id of the token that ends answers."""
-
-
-class IdleEngine:
-    """Takes what a comparison's thread asks of an engine, and remembers it."""
-
-    def __init__(self) -> None:
-        self.alive = True
-        self.busy = False
-        self.closed = False
-        self.cancelled = threading.Event()
-
-    def cancel(self) -> None:
-        self.cancelled.set()
-
-    def close(self) -> None:
-        self.closed = True
-        self.cancelled.set()
 
 
 class Script:
@@ -59,7 +46,7 @@ class Script:
     """
 
     def __init__(self, answer: list[tuple[str, int]]) -> None:
-        self.engine = IdleEngine()
+        self.engine = ScriptedEngine()
         self.answer = answer
         self.opening: list[Step] = [_loading(1.0)]
         self.writing: list[Step] = []
@@ -83,23 +70,7 @@ class Script:
             self.opened.append((base, aligned, options, max_tokens))
             return ScriptedComparison(self, base, aligned)
 
-        return ComparisonThread(lambda: cast(Engine, self.engine), post, find, make)
-
-    def play(self, steps: list[Step]) -> Iterator[Event | Rechosen]:
-        self.engine.busy = True
-        try:
-            for step in steps:
-                if isinstance(step, Gate):
-                    step.wait(self.engine.cancelled.is_set)
-                    if self.engine.cancelled.is_set():
-                        self.engine.cancelled.clear()
-                        raise EngineError("Stopped.")
-                elif isinstance(step, BaseException):
-                    raise step
-                else:
-                    yield step
-        finally:
-            self.engine.busy = False
+        return ComparisonThread(lambda: self.engine, post, find, make)
 
 
 class ScriptedComparison:
@@ -112,16 +83,24 @@ class ScriptedComparison:
         self.aligned_info = INFO
         self.special = frozenset({END})
         self._script = script
+        self._engine = script.engine
+        self._model: Model | None = None
         self._texts = ["<end_of_turn>", *dict.fromkeys(text for text, _ in script.answer if text)]
 
     def open(self) -> Iterator[Event]:
-        for step in self._script.play(self._script.opening):
-            assert not isinstance(step, Rechosen)
-            yield step
+        for steps, _ in _parts(self._script.opening, Loaded):
+            self._engine.enqueue_load(*steps)
+            self._model = yield from self._engine.load(self.aligned.path).steps()
 
     def answer(self, query: Query) -> Generator[Event | Rechosen, None, ScoredItem]:
         self._script.queries.append(query.text)
-        yield from self._script.play(self._script.writing)
+        for steps, rechosen in _parts(self._script.writing, Rechosen):
+            self._engine.enqueue(*steps)
+            done = yield from self._loaded.generate(preamble=(), turns=((),)).steps()
+            if done.stop_reason == "cancelled":
+                raise EngineError("Stopped.")
+            if rechosen is not None:
+                yield rechosen
         return (yield from self._scored(query, "eos"))
 
     def given(
@@ -131,11 +110,19 @@ class ScriptedComparison:
         self._script.given.append(text)
         return (yield from self._scored(query, "given"))
 
+    @property
+    def _loaded(self) -> Model:
+        assert self._model is not None, "the comparison is not open"
+        return self._model
+
     def text_of(self, token: int) -> str:
         return self._texts[token] if token < len(self._texts) else f" other{token}"
 
     def _scored(self, query: Query, reason: str) -> Generator[Event | Rechosen, None, ScoredItem]:
-        yield from self._script.play(self._script.scoring)
+        ((steps, _),) = _parts(self._script.scoring, Rechosen)
+        self._engine.enqueue_score(*steps)
+        request = ScoreSide(id=0, model=0, context=(), answer=TokenSegment(ids=()))
+        yield from self._loaded.score(request).steps()
         answer = [] if self._script.agreement else self._script.answer
         ids = [self._texts.index(text) if text else END for text, _ in answer]
         context = ContextText(text="# Query", ids=(1, 2))
@@ -151,6 +138,27 @@ class ScriptedComparison:
             bytes=self._script.agreement,
             rechosen=None if reason == "given" else self._script.rechosen,
         )
+
+
+def _parts(
+    steps: Sequence[Step], kind: type[PartT]
+) -> Iterator[tuple[list[scripted.Step], PartT | None]]:
+    """Steps in parts, and what ends each of them; nothing ends the last one.
+
+    Raises:
+        ModelError: It is among them: a file that is refused is seen by no worker.
+    """
+    part: list[scripted.Step] = []
+    for step in steps:
+        if isinstance(step, kind):
+            yield part, step
+            part = []
+        elif isinstance(step, ModelError):
+            raise step
+        else:
+            assert not isinstance(step, Rechosen)
+            part.append(step)
+    yield part, None
 
 
 def scores(ids: list[int], ranks: list[int]) -> PositionScores:

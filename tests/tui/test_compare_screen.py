@@ -145,7 +145,7 @@ class TestOpening:
             assert "urial-k1" in line(pilot, 1)
             await pilot.press("escape")
             await wait_until(pilot, lambda: isinstance(pilot.app.screen, ChatScreen))
-            await wait_until(pilot, lambda: script.engine.closed)
+            await wait_until(pilot, lambda: not script.engine.alive)
 
     async def test_the_palette_opens_it(self, comparing: Opened) -> None:
         async with comparing(key="") as pilot:
@@ -304,7 +304,7 @@ class TestRunning:
         ids=lambda error: type(error).__name__,
     )
     async def test_a_failure_is_a_banner_and_it_can_be_tried_again(
-        self, comparing: Opened, script: Script, error: Exception
+        self, comparing: Opened, script: Script, error: ModelError | EngineError
     ) -> None:
         script.opening = [error]
         async with comparing() as pilot:
@@ -342,7 +342,7 @@ class TestRunning:
             await wait_until(pilot, lambda: "stopped" in status(pilot))
             await pilot.press("escape")
             await wait_until(pilot, lambda: isinstance(pilot.app.screen, ChatScreen))
-            await wait_until(pilot, lambda: script.engine.closed)
+            await wait_until(pilot, lambda: not script.engine.alive)
 
 
 class TestTokens:

@@ -39,6 +39,7 @@ from urial_tui.engine.wire.protocol import (
     ReadVocabulary,
     Ready,
     ScoreBoth,
+    Scored,
     ScoreSide,
     ScoreStored,
     Segment,
@@ -125,7 +126,7 @@ Step = Event | Gate | EngineError | Callable[[], None]
 worker; what can be called is, in the thread that reads."""
 
 Script = tuple[Step, ...]
-Kind = Literal["answer", "load", "prepare", "read ahead", "trace"]
+Kind = Literal["answer", "load", "prepare", "read ahead", "score", "trace"]
 
 
 class ScriptedEngine(Engine):
@@ -162,6 +163,9 @@ class ScriptedEngine(Engine):
 
     def enqueue_read_ahead(self, *steps: Step) -> None:
         self._enqueue("read ahead", steps)
+
+    def enqueue_score(self, *steps: Step) -> None:
+        self._enqueue("score", steps)
 
     def enqueue_trace(self, *steps: Step) -> None:
         self._enqueue("trace", steps)
@@ -334,7 +338,8 @@ class ScriptedWorker:
                 yield from self._play_whole(self._engine.take("trace"), command.id)
                 yield Traced(id=0)
             case ScoreBoth() | ScoreSide() | ScoreStored():
-                raise EngineError("No script says how an answer is scored.")
+                yield from self._play_whole(self._engine.take("score"), command.id)
+                yield Scored(id=0, scores=b"", context=(), ids=())
             case _:
                 raise AssertionError(command)
 

@@ -39,9 +39,12 @@ from urial_tui.engine.wire.protocol import (
     PrefillProgress,
     PromptReady,
     Ready,
+    Scored,
+    ScoreSide,
     Shutdown,
     TextDelta,
     TextSegment,
+    TokenSegment,
     Trace,
     Traced,
     TracedTokens,
@@ -297,6 +300,13 @@ class TestModels:
         assert isinstance(told, TracedTokens)
         assert isinstance(end, Traced)
         assert engine.traces[0].turns == HELLO
+
+    def test_an_answer_is_scored(self, engine: ScriptedEngine, model: Model) -> None:
+        engine.enqueue_score(prefill("prompt", 5, 9))
+        request = ScoreSide(id=0, model=0, context=(), answer=TokenSegment(ids=()))
+        progress, end = model.score(request)
+        assert isinstance(progress, PrefillProgress)
+        assert isinstance(end, Scored)
 
     def test_the_devices_are_told(self, engine: ScriptedEngine) -> None:
         card = Device(name="CUDA0", description="A card", kind="gpu")

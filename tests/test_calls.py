@@ -136,11 +136,7 @@ def test_a_cancelled_call_that_has_not_begun_ends_at_its_turn(model: Model) -> N
     first, second, third = ask(model, tokens=300), ask(model), ask(model)
     second.cancel()
     assert first.result().generated == 300
-    try:
-        reason = second.result().stop_reason
-    except EngineError as error:
-        reason = str(error)
-    assert reason in ("cancelled", "Stopped.")
+    assert second.result().stop_reason == "cancelled"
     assert third.result().generated == 16
 
 
@@ -224,9 +220,9 @@ def test_a_model_that_was_unloaded_can_not_be_asked(
     engine: Engine, model: Model, llama_gguf: Path
 ) -> None:
     other = engine.load(llama_gguf, options=OPTIONS).result()
-    assert engine.models == (model, other)
+    assert [*engine.models] == [model, other]
     model.unload().result()
-    assert engine.models == (other,)
+    assert [*engine.models] == [other]
     with pytest.raises(EngineError, match="not loaded any more"):
         ask(model).result()
     assert ask(other).result().generated > 0

@@ -1,13 +1,16 @@
-"""Steps that are read in another thread while an event loop goes on."""
+"""Between threads and an event loop: steps that are read in another thread while it goes on."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 StepT = TypeVar("StepT")
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class _Ended(Exception):  # no error
@@ -64,3 +67,17 @@ async def _whole(do: Callable[[], T], cancel: Callable[[], object]) -> T:
         # Whatever it ended with, nobody asks any more.
         doing.exception()
         raise
+
+
+def in_loop(take: Callable[P, object]) -> Callable[P, None]:
+    """A function for other threads: it has `take` called in the event loop that runs now.
+
+    A loop that is closed has nobody to tell.
+    """
+    loop = asyncio.get_running_loop()
+
+    def tell(*given: P.args, **named: P.kwargs) -> None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(functools.partial(take, *given, **named))
+
+    return tell

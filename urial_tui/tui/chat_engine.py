@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from urial_tui.mistakes import explaining
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.render import preamble_turn
 from urial_tui.runtime.host import FindModel, Host, Unpacking
-from urial_tui.runtime.in_thread import in_thread
+from urial_tui.runtime.in_thread import in_loop, in_thread
 from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.runtime.writer import Choice, Writer
 from urial_tui.tui.answer_start import Start
@@ -87,7 +86,7 @@ class ChatEngine:
             steps = Host(engine, self._find, self._load_file).load(
                 choice,
                 options,
-                unpacking=_in_loop(unpacking),
+                unpacking=in_loop(unpacking),
                 instead_of=self.writer.model if self.writer is not None else None,
             )
             try:
@@ -279,7 +278,7 @@ class ChatEngine:
                 return False
             writing = self.writer.model
             try:
-                await self._along.open(engine, writing, choice, options, take, _in_loop(unpacking))
+                await self._along.open(engine, writing, choice, options, take, in_loop(unpacking))
             except asyncio.CancelledError:
                 if self._wanted is wanted:
                     raise
@@ -319,9 +318,13 @@ class ChatEngine:
         async with self._order:
             if self._engine is None:
                 self._engine = await asyncio.to_thread(self._make_engine)
-                loop = asyncio.get_running_loop()
-                self._engine.watch(lambda: _soon(loop, self._hear_death))
-            yield self._engine
+                self._engine.watch(in_loop(self._hear_death))
+            try:
+                yield self._engine
+            finally:
+                if self._closed:
+                    # What was under way may have started its worker again.
+                    await asyncio.to_thread(self._engine.close)
 
     @contextlib.contextmanager
     def _stoppable(self) -> Iterator[asyncio.Event]:
@@ -333,15 +336,3 @@ class ChatEngine:
         error = self._engine.take_death() if self._engine is not None else None
         if error is not None and not self._closed:
             self.on_death(error)
-
-
-def _in_loop(unpacking: Unpacking) -> Unpacking:
-    """To be called in another thread."""
-    loop = asyncio.get_running_loop()
-    return lambda done, total: _soon(loop, functools.partial(unpacking, done, total))
-
-
-def _soon(loop: asyncio.AbstractEventLoop, do: Callable[[], object]) -> None:
-    # A loop that is closed has nobody to tell.
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(do)

@@ -21,7 +21,7 @@ from urial_tui.errors import EngineError
 from urial_tui.mistakes import explaining
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.host import FindModel
-from urial_tui.runtime.in_thread import in_thread
+from urial_tui.runtime.in_thread import in_loop, in_thread
 from urial_tui.tui.comparison_result import Result, result_of
 from urial_tui.tui.comparison_sides import Subject
 from urial_tui.tui.side_choice import SideChoice, side_of
@@ -256,11 +256,11 @@ def _is_cancelled() -> bool:
 
 def _until_cancelled(unpacking: SideUnpacking) -> SideUnpacking:
     """To be called in another thread: ends what calls it where the running task is to end."""
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    task, tell = asyncio.current_task(), in_loop(unpacking)
 
     def told(kind: SideKind, done: int, total: int) -> None:
         if task is not None and task.cancelling():
             raise EngineError("Stopped.")
-        loop.call_soon_threadsafe(unpacking, kind, done, total)
+        tell(kind, done, total)
 
     return told

@@ -27,7 +27,7 @@ from urial_tui.errors import UrialError
 from urial_tui.mistakes import explaining
 from urial_tui.models.fit import fit_together
 from urial_tui.runtime.host import FindModel, Host
-from urial_tui.runtime.in_thread import in_thread
+from urial_tui.runtime.in_thread import in_loop, in_thread
 from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.runtime.writer import Choice, Writer
 from urial_tui.tui.side_engines import SideEngines
@@ -185,16 +185,13 @@ class Duel:
         loaded = self._engines.model(side.model)
         if loaded is not None:
             return loaded
-        loop, wanted = asyncio.get_running_loop(), True
+        wanted = True
 
         def tell_unpacking(done: int, total: int) -> None:
             if wanted:
                 tell(ModelSought(done, total))
 
-        def unpacking(done: int, total: int) -> None:
-            # A loop that is closed has nobody to tell.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(tell_unpacking, done, total)
+        unpacking = in_loop(tell_unpacking)
 
         def cancel() -> None:
             nonlocal wanted

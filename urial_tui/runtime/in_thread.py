@@ -27,7 +27,8 @@ async def in_thread(
     Args:
         steps: Read to their end, or closed.
         take: Gets each step, in the event loop.
-        cancel: Has the step that is waited for end, where the task is cancelled; any thread.
+        cancel: Has the step that is waited for end, where the task is cancelled, each time that it
+            is; any thread.
     """
 
     def advance() -> StepT:
@@ -37,21 +38,29 @@ async def in_thread(
             # A future can't hold this one.
             raise _Ended(end.value) from None
 
-    loop = asyncio.get_running_loop()
     try:
         while True:
-            coming = loop.run_in_executor(None, advance)
-            try:
-                step = await asyncio.shield(coming)
-            except asyncio.CancelledError:
-                cancel()
-                await asyncio.wait([coming])
-                # Whatever it ended with, nobody asks any more.
-                coming.exception()
-                raise
-            take(step)
+            take(await _whole(advance, cancel))
     except _Ended as ended:
         value: T = ended.value
         return value
     finally:
-        steps.close()
+        # It may have to wait for something, too.
+        await _whole(steps.close, cancel)
+
+
+async def _whole(do: Callable[[], T], cancel: Callable[[], object]) -> T:
+    """What comes of a function in a thread, which nobody leaves alone before its end."""
+    doing = asyncio.get_running_loop().run_in_executor(None, do)
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        cancel()
+        while not doing.done():
+            try:
+                await asyncio.wait([doing])
+            except asyncio.CancelledError:
+                cancel()
+        # Whatever it ended with, nobody asks any more.
+        doing.exception()
+        raise

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from tests import tinygguf
-from tests.loaded import load_only, newest
+from tests.loaded import load_only, newest, writer_of
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.engine.client import connection
@@ -43,7 +43,6 @@ from urial_tui.engine.wire.protocol import (
     Turn,
 )
 from urial_tui.errors import EngineDied, EngineError, UrialError
-from urial_tui.prompting.preamble import find_preamble
 
 OPTIONS = EngineOptions(n_ctx=4096, threads=1)
 PREAMBLE: Turn = (TextSegment(text="# Query:\nHello world\n\n# Answer:\nhope 中 helps\n\n" * 12),)
@@ -518,11 +517,13 @@ def test_the_text_that_a_dead_worker_sent_is_kept(
 ) -> None:
     with Store(tmp_path / "conversations.db") as store:
         load(engine, endless_gguf)
-        conversation = Conversation.new(store, "tiny", find_preamble("zero-shot"))
+        conversation = Conversation.new(store)
         shown: list[str] = []
 
         def asked() -> Iterator[Event]:
-            for event in conversation.ask(newest(engine), "Who?", sampling=WANDER, max_tokens=3000):
+            for event in conversation.ask(
+                writer_of(newest(engine)), "Who?", sampling=WANDER, max_tokens=3000
+            ):
                 if isinstance(event, TextDelta):
                     shown.append(event.text)
                 yield event
@@ -533,7 +534,7 @@ def test_the_text_that_a_dead_worker_sent_is_kept(
         assert (question.text, partial.stop_reason) == ("Who?", "died")
         assert partial.text == "".join(shown) != ""
         load(engine, endless_gguf)
-        list(conversation.ask(newest(engine), "And now?", max_tokens=4))
+        list(conversation.ask(writer_of(newest(engine)), "And now?", max_tokens=4))
         assert [turn.role for turn in store.turns(conversation.record.id)] == [
             "user",
             "assistant",

@@ -278,6 +278,7 @@ def test_escape_sequences_in_metadata_and_file_names_are_never_passed_on(
     assert not RAW.search(newest(engine).info.name)
     assert not RAW.search(newest(engine).info.description)
     assert not any(RAW.search(event.message) for event in events if isinstance(event, Notice))
+    newest(engine).unload()
     path.write_bytes(b"GGUF")
     refusal(engine.load(path))
     path.unlink()
@@ -592,7 +593,7 @@ if moment == "start":
 run(engine.load(Path(path), options=protocol.EngineOptions(n_ctx=4096, threads=1)))
 turn = (protocol.TextSegment(text=text),)
 wander = protocol.Sampling(temperature=2.0, seed=3)
-run(newest(engine).generate(preamble=(), turns=[turn], sampling=wander, max_tokens=3000))
+run(engine.models[-1].generate(preamble=(), turns=[turn], sampling=wander, max_tokens=3000))
 """
 
 
@@ -618,8 +619,10 @@ def test_a_worker_goes_when_its_client_is_gone(
 def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
     for program in ((str(tmp_path / "nothing"),), (str(tmp_path),)):
         with Engine(program=program) as engine:
-            error = refusal(engine.load(tmp_path / "any.gguf"))
-            assert "can't be started" in error.message
+            with pytest.raises(EngineError) as caught:
+                engine.load(tmp_path / "any.gguf")
+            assert_sentence(caught.value)
+            assert "can't be started" in caught.value.message
             assert not engine.alive
 
 

@@ -7,6 +7,10 @@ from pathlib import Path
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import EngineOptions, Event
+from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.runtime.writer import Choice, Writer
+
+ZERO_SHOT = find_preamble("zero-shot")
 
 
 def newest(engine: Engine) -> Model:
@@ -19,3 +23,8 @@ def load_only(engine: Engine, path: Path, options: EngineOptions) -> list[Event]
     for model in engine.models:
         model.unload()
     return list(engine.load(path, options=options))
+
+
+def writer_of(model: Model, preamble: Preamble = ZERO_SHOT, name: str = "tiny") -> Writer:
+    """A model that answers under a preamble, and what the user calls it."""
+    return Writer(choice=Choice(model=name, preamble=preamble), model=model)

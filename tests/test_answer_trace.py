@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from tests.loaded import writer_of
 from tests.scripted import (
     TINY,
     ScriptedEngine,
@@ -22,18 +24,19 @@ from tests.scripted import (
 from urial_tui.chat.answer_trace import AnswerTrace, trace_of
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import Sampling, TextSegment, TokenSegment, Turn
 from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.prompting.render import close_text
+from urial_tui.runtime.writer import Writer
 
+URIAL = find_preamble("urial-k1")
 PRESENT = Sampling(temperature=0.3)
 DRAWN = Sampling(temperature=1.5, seed=7)
 
 
 @pytest.fixture
 def preamble() -> Preamble:
-    return find_preamble("urial-k1")
+    return URIAL
 
 
 @pytest.fixture
@@ -45,26 +48,26 @@ def script() -> Iterator[ScriptedEngine]:
 
 
 @pytest.fixture
-def model(script: ScriptedEngine) -> Model:
-    return script.models[0]
+def writer(script: ScriptedEngine, preamble: Preamble) -> Writer:
+    return writer_of(script.models[0], preamble)
 
 
 @pytest.fixture
-def conversation(preamble: Preamble) -> Conversation:
-    return Conversation.new(None, "tiny", preamble)
+def conversation() -> Conversation:
+    return Conversation.new(None)
 
 
 def say(
     conversation: Conversation, script: ScriptedEngine, question: str, *steps: Step
 ) -> TurnRecord:
     script.enqueue(*steps)
-    list(conversation.ask(script.models[0], question, sampling=DRAWN))
+    list(conversation.ask(writer_of(script.models[0], URIAL), question, sampling=DRAWN))
     assert conversation.leaf is not None
     return conversation.leaf
 
 
-def traced(conversation: Conversation, model: Model, turn: TurnRecord) -> AnswerTrace:
-    return trace_of(conversation, turn, model.info, PRESENT)
+def traced(conversation: Conversation, writer: Writer, turn: TurnRecord) -> AnswerTrace:
+    return trace_of(conversation, turn, writer, PRESENT)
 
 
 def text(turn: Turn) -> str:
@@ -72,11 +75,11 @@ def text(turn: Turn) -> str:
 
 
 def test_it_stands_behind_what_it_was_written_behind(
-    conversation: Conversation, script: ScriptedEngine, model: Model
+    conversation: Conversation, script: ScriptedEngine, writer: Writer
 ) -> None:
     say(conversation, script, "Hi", *answer("One."))
     second = say(conversation, script, "Well", *answer("Two."))
-    trace = traced(conversation, model, second)
+    trace = traced(conversation, writer, second)
     request = script.requests[-1]
     assert trace.preamble == request.preamble
     # What were texts then are the same tokens now.
@@ -86,37 +89,37 @@ def test_it_stands_behind_what_it_was_written_behind(
 
 
 def test_another_version_than_the_shown_one_has_its_own_path(
-    conversation: Conversation, script: ScriptedEngine, model: Model
+    conversation: Conversation, script: ScriptedEngine, writer: Writer
 ) -> None:
     first = say(conversation, script, "Hi", *answer("One."))
     say(conversation, script, "Well", *answer("Two."))
-    trace = traced(conversation, model, first)
+    trace = traced(conversation, writer, first)
     assert len(trace.turns) == 1
     assert "Hi" in text(trace.turns[0])
     assert "One." not in text(trace.turns[0])
 
 
 def test_what_had_left_the_context_stays_out(
-    conversation: Conversation, script: ScriptedEngine, model: Model
+    conversation: Conversation, script: ScriptedEngine, writer: Writer
 ) -> None:
     say(conversation, script, "Hi", *answer("One."))
     second = say(conversation, script, "Well", dropped(1), *answer("Two."))
-    assert len(traced(conversation, model, second).turns) == 1
+    assert len(traced(conversation, writer, second).turns) == 1
 
 
 def test_the_ends_that_the_model_wrote_are_tokens_as_well(
-    conversation: Conversation, script: ScriptedEngine, model: Model, preamble: Preamble
+    conversation: Conversation, script: ScriptedEngine, writer: Writer, preamble: Preamble
 ) -> None:
     close = close_text(preamble)
     ids = ids_of("One." + close[:2])
     into_the_closing = say(
         conversation, script, "a", delta("One."), finished("One.", ids=ids, tail=close[2:])
     )
-    assert traced(conversation, model, into_the_closing).tokens == (TokenSegment(ids=ids),)
+    assert traced(conversation, writer, into_the_closing).tokens == (TokenSegment(ids=ids),)
     cut_in_a_token = say(
         conversation, script, "b", delta("One."), finished("One.", ids=ids[:3], tail="." + close)
     )
-    assert traced(conversation, model, cut_in_a_token).tokens == (
+    assert traced(conversation, writer, cut_in_a_token).tokens == (
         TokenSegment(ids=ids[:3]),
         TextSegment(text="."),
     )
@@ -127,32 +130,33 @@ def test_the_ends_that_the_model_wrote_are_tokens_as_well(
         delta("One."),
         finished("One.", "eos", close=close, stopped_by="<eos>"),
     )
-    assert traced(conversation, model, by_itself).tokens == (
+    assert traced(conversation, writer, by_itself).tokens == (
         TokenSegment(ids=ids_of("One.")),
         TextSegment(text="<eos>", special=True),
     )
 
 
 def test_where_the_tokens_are_not_known_the_text_stands_for_them(
-    conversation: Conversation, script: ScriptedEngine, model: Model
+    conversation: Conversation, script: ScriptedEngine, writer: Writer
 ) -> None:
     written = say(conversation, script, "Hi", *answer("One."))
     edited = conversation.edit_answer(written.id, "Two")
-    trace = traced(conversation, model, edited)
+    trace = traced(conversation, writer, edited)
     assert trace.tokens == (TextSegment(text="Two"),)
     assert (trace.own_tokens, trace.own_sampling, trace.sampling) == (False, False, PRESENT)
-    other = msgspec.structs.replace(model.info, content="another file of the name")
+    # Another file of the name.
+    other = writer_of(script.load(Path("/models/other/tiny.gguf")).result(), URIAL)
     trace = trace_of(conversation, written, other, PRESENT)
     assert trace.tokens == (TextSegment(text="One."),)
     assert (trace.own_tokens, trace.own_sampling) == (False, True)
 
 
 def test_an_answer_that_was_gone_on_from_is_told_from_one_that_was_written_at_once(
-    conversation: Conversation, script: ScriptedEngine, model: Model
+    conversation: Conversation, script: ScriptedEngine, writer: Writer
 ) -> None:
     written = say(conversation, script, "Hi", *answer("One."))
-    assert not traced(conversation, model, written).gone_on
+    assert not traced(conversation, writer, written).gone_on
     longer = msgspec.structs.replace(written, generated=2)
-    assert traced(conversation, model, longer).gone_on
+    assert traced(conversation, writer, longer).gone_on
     unknown = msgspec.structs.replace(written, generated=0)
-    assert not traced(conversation, model, unknown).gone_on
+    assert not traced(conversation, writer, unknown).gone_on

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.loaded import writer_of
 from tests.test_compare import compare, document_of
 from urial_tui import paths
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import EngineOptions, Sampling
-from urial_tui.prompting.preamble import find_preamble
 
 WARM = Sampling(temperature=1.5, seed=3)
 
@@ -29,9 +29,10 @@ def talk(home: Path, endless_gguf: Path) -> Conversation:
     """A stored conversation of two questions, written by `endless_gguf` under its path."""
     with Engine() as engine, Store() as store:
         model = engine.load(endless_gguf, options=EngineOptions(n_ctx=1024, threads=1)).result()
-        talk = Conversation.new(store, str(endless_gguf), find_preamble("zero-shot"))
+        writer = writer_of(model, name=str(endless_gguf))
+        talk = Conversation.new(store)
         for question in ("One?", "Two?"):
-            for _ in talk.ask(model, question, sampling=WARM, max_tokens=24):
+            for _ in talk.ask(writer, question, sampling=WARM, max_tokens=24):
                 pass
         return talk
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from tests import tinygguf
-from tests.loaded import load_only, newest
+from tests.loaded import load_only, newest, writer_of
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.engine.client import connection
@@ -43,7 +43,6 @@ from urial_tui.engine.wire.protocol import (
     Turn,
 )
 from urial_tui.errors import EngineDied, EngineError, UrialError
-from urial_tui.prompting.preamble import find_preamble
 
 OPTIONS = EngineOptions(n_ctx=4096, threads=1)
 PREAMBLE: Turn = (TextSegment(text="# Query:\nHello world\n\n# Answer:\nhope 中 helps\n\n" * 12),)
@@ -279,6 +278,7 @@ def test_escape_sequences_in_metadata_and_file_names_are_never_passed_on(
     assert not RAW.search(newest(engine).info.name)
     assert not RAW.search(newest(engine).info.description)
     assert not any(RAW.search(event.message) for event in events if isinstance(event, Notice))
+    newest(engine).unload()
     path.write_bytes(b"GGUF")
     refusal(engine.load(path))
     path.unlink()
@@ -518,11 +518,13 @@ def test_the_text_that_a_dead_worker_sent_is_kept(
 ) -> None:
     with Store(tmp_path / "conversations.db") as store:
         load(engine, endless_gguf)
-        conversation = Conversation.new(store, "tiny", find_preamble("zero-shot"))
+        conversation = Conversation.new(store)
         shown: list[str] = []
 
         def asked() -> Iterator[Event]:
-            for event in conversation.ask(newest(engine), "Who?", sampling=WANDER, max_tokens=3000):
+            for event in conversation.ask(
+                writer_of(newest(engine)), "Who?", sampling=WANDER, max_tokens=3000
+            ):
                 if isinstance(event, TextDelta):
                     shown.append(event.text)
                 yield event
@@ -533,7 +535,7 @@ def test_the_text_that_a_dead_worker_sent_is_kept(
         assert (question.text, partial.stop_reason) == ("Who?", "died")
         assert partial.text == "".join(shown) != ""
         load(engine, endless_gguf)
-        list(conversation.ask(newest(engine), "And now?", max_tokens=4))
+        list(conversation.ask(writer_of(newest(engine)), "And now?", max_tokens=4))
         assert [turn.role for turn in store.turns(conversation.record.id)] == [
             "user",
             "assistant",
@@ -591,7 +593,7 @@ if moment == "start":
 run(engine.load(Path(path), options=protocol.EngineOptions(n_ctx=4096, threads=1)))
 turn = (protocol.TextSegment(text=text),)
 wander = protocol.Sampling(temperature=2.0, seed=3)
-run(newest(engine).generate(preamble=(), turns=[turn], sampling=wander, max_tokens=3000))
+run(engine.models[-1].generate(preamble=(), turns=[turn], sampling=wander, max_tokens=3000))
 """
 
 
@@ -617,8 +619,10 @@ def test_a_worker_goes_when_its_client_is_gone(
 def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
     for program in ((str(tmp_path / "nothing"),), (str(tmp_path),)):
         with Engine(program=program) as engine:
-            error = refusal(engine.load(tmp_path / "any.gguf"))
-            assert "can't be started" in error.message
+            with pytest.raises(EngineError) as caught:
+                engine.load(tmp_path / "any.gguf")
+            assert_sentence(caught.value)
+            assert "can't be started" in caught.value.message
             assert not engine.alive
 
 

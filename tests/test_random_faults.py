@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import workers
-from tests.loaded import load_only, newest
+from tests.loaded import load_only, newest, writer_of
 from tests.test_faults import OPTIONS, SIGNALS, assert_sentence
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
@@ -23,7 +23,6 @@ from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import Sampling, TextDelta
 from urial_tui.errors import EngineDied
-from urial_tui.prompting.preamble import find_preamble
 
 PHASES = {"load": 0.4, "prefill": 0.3, "decode": 0.3, "idle": 0.02}
 """Seconds from the start of a phase in which the worker is killed."""
@@ -63,10 +62,10 @@ class Session:
         load_only(self.engine, self._model, OPTIONS)
 
     def ask(self, question: str, max_tokens: int = 3000) -> None:
-        conversation = Conversation.new(self.store, "tiny", find_preamble("zero-shot"))
+        conversation = Conversation.new(self.store)
         self.shown[conversation.record.id] = ""
         for event in conversation.ask(
-            newest(self.engine), question, sampling=WANDER, max_tokens=max_tokens
+            writer_of(newest(self.engine)), question, sampling=WANDER, max_tokens=max_tokens
         ):
             if isinstance(event, TextDelta):
                 self.shown[conversation.record.id] += event.text

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tests import tinygguf
+from tests.loaded import writer_of
 from tests.scripted import INFO, shown
 from urial_tui.chat.session import Conversation
 from urial_tui.compare.second_side import SecondSide, open_second_side
@@ -32,7 +33,6 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.errors import EngineError, ModelError
 from urial_tui.prompting.context import find_context
 from urial_tui.prompting.conversation import Exchanged, render_conversation
-from urial_tui.prompting.preamble import find_preamble
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 GEMMA = (
@@ -159,9 +159,18 @@ def load(
             return end.value, events
 
 
-def ask(writing: Writing, talk: Conversation, question: str, second: SecondSide) -> list[Event]:
-    talk.add_question(question)
-    return list(talk.answer(writing.model, sampling=WARM, max_tokens=40, reader=second))
+def ask(
+    writing: Writing,
+    talk: Conversation,
+    question: str,
+    second: SecondSide,
+    sampling: Sampling | None = None,
+) -> list[Event]:
+    """The events of an answer that is read along."""
+    writer = writer_of(writing.model)
+    talk.add_question(question, writer.choice)
+    watch = second.watch(talk.exchanged(writer))
+    return list(talk.answer(writer, sampling=sampling, max_tokens=40, watch=watch))
 
 
 def ranks(events: list[Event]) -> list[int]:
@@ -173,9 +182,9 @@ def test_every_token_of_a_conversation_is_ranked(
     writing: Writing, chat_gguf: Path, context: str, templates: TemplateRenderer
 ) -> None:
     second, _ = load(writing, side(chat_gguf, context), templates)
-    talk = Conversation.new(None, "tiny", find_preamble("zero-shot"))
+    talk = Conversation.new(None)
     for question in ("One?", "Two?", "Three?"):
-        events = ask(writing, talk, question, second)
+        events = ask(writing, talk, question, second, WARM)
         assert isinstance(events[-1], Finished)
         assert len(ranks(events)) == events[-1].generated > 0
         assert not [event for event in events if isinstance(event, Notice)]
@@ -185,10 +194,9 @@ def test_the_same_model_beside_itself_agrees_with_itself(
     writing: Writing, endless_gguf: Path, templates: TemplateRenderer
 ) -> None:
     second, _ = load(writing, side(endless_gguf, "zero-shot"), templates)
-    talk = Conversation.new(None, "tiny", find_preamble("zero-shot"))
+    talk = Conversation.new(None)
     for question in ("One?", "Two?"):
-        talk.add_question(question)
-        events = list(talk.answer(writing.model, max_tokens=40, reader=second))
+        events = ask(writing, talk, question, second)
         assert ranks(events).count(1) >= 39
         assert max(ranks(events)) <= 2
 

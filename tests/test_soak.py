@@ -15,12 +15,11 @@ import msgspec
 import pytest
 
 from tests.conftest import workers
-from tests.loaded import newest
+from tests.loaded import newest, writer_of
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import EngineOptions, PromptReady, Sampling, TextDelta
-from urial_tui.prompting.preamble import find_preamble
 
 TURNS = 1000
 CONVERSATION = 50
@@ -77,18 +76,17 @@ def test_a_thousand_turns_leave_memory_as_it_was(
     with Store(tmp_path / "conversations.db") as store, Engine() as engine:
         for _ in engine.load(llama_gguf, options=EngineOptions(n_ctx=N_CTX, threads=1)):
             pass
+        writer = writer_of(newest(engine))
         for number in range(TURNS):
             if number % CONVERSATION == 0:
-                conversation = Conversation.new(store, "tiny", find_preamble("zero-shot"))
+                conversation = Conversation.new(store)
             again = number % 5 == 4
             if again:
                 conversation.tree.stand_at(conversation.path[-1].parent_id)
             else:
-                conversation.add_question(f"question {number}")
+                conversation.add_question(f"question {number}", writer.choice)
             sampling = Sampling(temperature=2.0, seed=number)
-            with closing(
-                conversation.answer(newest(engine), sampling=sampling, max_tokens=8)
-            ) as events:
+            with closing(conversation.answer(writer, sampling=sampling, max_tokens=8)) as events:
                 for event in events:
                     if isinstance(event, PromptReady):
                         assert event.used <= N_CTX

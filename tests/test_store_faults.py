@@ -17,14 +17,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.loaded import writer_of
 from tests.scripted import TINY, ScriptedEngine, answer, delta
 from tests.test_faults import assert_sentence
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import Finished, PromptReady, TextDelta
 from urial_tui.errors import StoreError
 from urial_tui.prompting.preamble import find_preamble
+from urial_tui.runtime.writer import Writer
 
 PART = "A long part of an answer that takes some room on the disk. " * 400
 """24 kB."""
@@ -124,19 +125,17 @@ def script() -> Iterator[ScriptedEngine]:
 
 
 @pytest.fixture
-def model(script: ScriptedEngine) -> Model:
-    return script.load(TINY).result()
+def writer(script: ScriptedEngine) -> Writer:
+    return writer_of(script.load(TINY).result(), find_preamble("urial-k1"))
 
 
 @pytest.fixture
-def conversation(store: Store, script: ScriptedEngine, model: Model) -> Conversation:
+def conversation(store: Store, script: ScriptedEngine, writer: Writer) -> Conversation:
     """One whole exchange, stored; its clock has every piece of text stored at once."""
     ticks = itertools.count()
-    conversation = Conversation.new(
-        store, "tiny", find_preamble("urial-k1"), clock=lambda: float(next(ticks))
-    )
+    conversation = Conversation.new(store, clock=lambda: float(next(ticks)))
     script.enqueue(*answer("Hi there."))
-    list(conversation.ask(model, "Hello?"))
+    list(conversation.ask(writer, "Hello?"))
     return conversation
 
 
@@ -147,7 +146,7 @@ def stored(conversation: Conversation, file: Path) -> list[str]:
 
 
 def test_a_fault_that_passes_during_the_answer_is_not_even_told(
-    conversation: Conversation, script: ScriptedEngine, model: Model, fault: Fault
+    conversation: Conversation, script: ScriptedEngine, writer: Writer, fault: Fault
 ) -> None:
     during: list[StoreError | None] = []
 
@@ -156,7 +155,7 @@ def test_a_fault_that_passes_during_the_answer_is_not_even_told(
 
     script.enqueue(delta(PART), delta(PART), delta(PART))
     after = iter(((fault.begin,), (note, fault.end), (note,)))
-    for event in conversation.ask(model, "More?"):
+    for event in conversation.ask(writer, "More?"):
         if isinstance(event, TextDelta):
             for action in next(after):
                 action()
@@ -167,10 +166,10 @@ def test_a_fault_that_passes_during_the_answer_is_not_even_told(
 
 
 def test_a_fault_that_stays_is_told_and_made_good_when_it_is_over(
-    conversation: Conversation, script: ScriptedEngine, model: Model, fault: Fault
+    conversation: Conversation, script: ScriptedEngine, writer: Writer, fault: Fault
 ) -> None:
     script.enqueue(delta(PART), delta(PART), delta(PART))
-    events = conversation.ask(model, "More?")
+    events = iter(conversation.ask(writer, "More?"))
     assert any(isinstance(event, TextDelta) for event in events)
     fault.begin()
     assert any(isinstance(event, Finished) for event in events)
@@ -181,7 +180,7 @@ def test_a_fault_that_stays_is_told_and_made_good_when_it_is_over(
     # It stays visible whole, and what was on the disk before is there.
     assert [turn.text for turn in conversation.path][2:] == ["More?", 3 * PART]
     # A question that can't be stored is not asked; the answer is tried again, in vain.
-    for attempt in (lambda: conversation.add_question(PART), conversation.save_rest):
+    for attempt in (lambda: conversation.add_question(PART, writer.choice), conversation.save_rest):
         with pytest.raises(StoreError):
             attempt()
     assert conversation.path[-1].text == 3 * PART
@@ -189,22 +188,22 @@ def test_a_fault_that_stays_is_told_and_made_good_when_it_is_over(
     assert stored(conversation, fault.file) == ["Hello?", "Hi there.", "More?", PART]
     conversation.save_rest()
     assert stored(conversation, fault.file) == ["Hello?", "Hi there.", "More?", 3 * PART]
-    list(conversation.ask(model, "And now?"))
+    list(conversation.ask(writer, "And now?"))
     reopened = stored(conversation, fault.file)
     assert reopened == [turn.text for turn in conversation.path]
     assert reopened[4:] == ["And now?", "Certainly."]
 
 
 def test_a_fault_from_the_start_of_an_answer_loses_no_part_of_it(
-    conversation: Conversation, script: ScriptedEngine, model: Model, fault: Fault
+    conversation: Conversation, script: ScriptedEngine, writer: Writer, fault: Fault
 ) -> None:
     script.enqueue(*answer(3 * PART))
-    events = conversation.ask(model, "More?")
+    events = iter(conversation.ask(writer, "More?"))
     assert any(isinstance(event, PromptReady) for event in events)
     fault.begin()
     with pytest.raises(StoreError):
         list(events)
     assert stored(conversation, fault.file) == ["Hello?", "Hi there.", "More?"]
     fault.end()
-    list(conversation.ask(model, "And now?"))
+    list(conversation.ask(writer, "And now?"))
     assert stored(conversation, fault.file)[2:] == ["More?", 3 * PART, "And now?", "Certainly."]

@@ -18,7 +18,7 @@ from typing import TypeVar
 import pytest
 
 from tests import tinygguf
-from tests.loaded import newest
+from tests.loaded import newest, writer_of
 from tests.mutations import Gguf
 from tests.test_faults import (
     OPTIONS,
@@ -42,7 +42,6 @@ from urial_tui.engine.wire.frames import ProtocolError, read_frame, write_frame
 from urial_tui.engine.wire.protocol import Cancel, Event, Silence, TextDelta, TextSegment
 from urial_tui.engine.wire.worker_log import WARNING, WorkerLog
 from urial_tui.errors import EngineDied, EngineError
-from urial_tui.prompting.preamble import find_preamble
 
 FAULTS = [signal.SIGABRT, signal.SIGSEGV, signal.SIGILL, signal.SIGBUS, signal.SIGKILL]
 
@@ -222,10 +221,11 @@ def test_a_worker_that_stands_still_is_told_and_ended_when_asked(
 ) -> None:
     with Engine() as engine, Store(tmp_path / "conversations.db") as store:
         load(engine, endless_gguf)
-        conversation = Conversation.new(store, "tiny", find_preamble("zero-shot"))
+        conversation = Conversation.new(store)
         pid = engine.pid
         assert pid is not None
-        events = conversation.ask(newest(engine), "Who?", sampling=WANDER, max_tokens=3000)
+        writer = writer_of(newest(engine))
+        events = iter(conversation.ask(writer, "Who?", sampling=WANDER, max_tokens=3000))
         shown = [event.text for event in events_until(events, TextDelta, 5)]
         os.kill(pid, signal.SIGSTOP)
         silences = cancelled_when_silent(engine, events, shown)

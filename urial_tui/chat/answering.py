@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from typing import Protocol
@@ -85,6 +86,10 @@ class Answering:
         self._clock = clock
         self._saved_at = [-SAVE_EVERY] * len(answers)
         self._ended: TurnStop = "cancelled"
+        self._over = False
+        """Whether the tree has the end; what comes behind it is not kept."""
+        self._following = threading.Lock()
+        """Held while the tree follows; never while something is written."""
         self._steps: Generator[Event, None, None] | None = None
 
     def cancel(self) -> None:
@@ -98,7 +103,10 @@ class Answering:
         self._call.close()
 
     def keep(self) -> None:
-        """Store what was read, for who can't wait for the end; any thread."""
+        """Store what was read, as all that there will be; any thread.
+
+        It is for who can't wait for the end.
+        """
         self._end()
         self._save_end()
 
@@ -128,7 +136,9 @@ class Answering:
                     yield event
         finally:
             self._end()
-            await asyncio.to_thread(self._save_end)
+            # It is written also where the task is cancelled again.
+            loop = asyncio.get_running_loop()
+            await asyncio.shield(loop.run_in_executor(None, self._save_end))
         self._raise_store_error()
 
     @contextlib.contextmanager
@@ -144,6 +154,10 @@ class Answering:
 
     def _take(self, event: Event) -> bool:
         """Have the tree follow an event; whether it is time to write."""
+        with self._following:
+            return not self._over and self._follow(event)
+
+    def _follow(self, event: Event) -> bool:
         match event:
             case Finished():
                 growing = self._answers[event.sample]
@@ -173,9 +187,13 @@ class Answering:
 
     def _end(self) -> None:
         """Nothing more comes."""
-        for growing in self._answers:
-            if not growing.complete and self._is_kept(growing):
-                self._place_among(growing, growing.record(self._ended))
+        with self._following:
+            if self._over:
+                return
+            self._over = True
+            for growing in self._answers:
+                if not growing.complete and self._is_kept(growing):
+                    self._place_among(growing, growing.record(self._ended))
 
     def _save_end(self) -> None:
         self._keeper.try_to_save()

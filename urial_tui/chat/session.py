@@ -11,6 +11,7 @@ Nothing here knows a screen: an answer is its events, and the caller shows them.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -376,10 +377,8 @@ class Conversation:
         A store that fails does not stop an answer: what is not written is remembered
         (`store_error`) and tried again with the next write.
         """
-        try:
+        with contextlib.suppress(StoreError):
             self.save_rest()
-        except StoreError as error:
-            self.store_error = error
 
     def save_rest(self) -> None:
         """Write what a failure has kept off the disk; any thread.
@@ -390,15 +389,22 @@ class Conversation:
         if self.store is None:
             return
         with self._saving:
-            with self._noting:
-                learnt, turns = list(self._unlearnt.items()), list(self._unsaved.values())
-            for question, (ids, key) in learnt:
-                self.store.set_question_ids(question, ids, key)
-                self._unlearnt.pop(question, None)
-            for turn in turns:
-                self.store.save_answer(turn)
-                with self._noting:
-                    # It may have grown meanwhile.
-                    if self._unsaved[turn.id] is turn:
-                        del self._unsaved[turn.id]
+            try:
+                self._write_rest(self.store)
+            except StoreError as error:
+                self.store_error = error
+                raise
             self.store_error = None
+
+    def _write_rest(self, store: Store) -> None:
+        with self._noting:
+            learnt, turns = list(self._unlearnt.items()), list(self._unsaved.values())
+        for question, (ids, key) in learnt:
+            store.set_question_ids(question, ids, key)
+            self._unlearnt.pop(question, None)
+        for turn in turns:
+            store.save_answer(turn)
+            with self._noting:
+                # It may have grown meanwhile.
+                if self._unsaved[turn.id] is turn:
+                    del self._unsaved[turn.id]

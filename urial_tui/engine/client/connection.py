@@ -72,6 +72,8 @@ class Connection:
         """Set when it is known whether the worker serves."""
         self._devices: tuple[Device, ...] = ()
         self._closing = False
+        self._ended = False
+        """Whether the end of the events was read."""
         self._gave_up_at = 0.0
         self._gave_up_after = 0.0
         """Seconds of silence for which the worker was ended; 0 where it was not."""
@@ -164,7 +166,8 @@ class Connection:
     def _write(self) -> None:
         self._ready.wait()
         try:
-            while (command := self._commands.get()) is not None:
+            # Asking one that has ended would make its last words old ones.
+            while (command := self._commands.get()) is not None and not self._ended:
                 self._process.write(command)
         except OSError:
             # The thread that reads finds the end.
@@ -195,6 +198,7 @@ class Connection:
             pass
         if error is not None:
             self._process.kill()
+        self._ended = True
         self._commands.put(None)
         self._ready.set()
         self._writer.join(_HANDOVER)

@@ -84,9 +84,9 @@ async def test_what_could_not_be_stored_is_tried_at_the_end_and_told_if_it_fails
         await ask_under_lock(pilot, engine, lock)
         await pilot.press("ctrl+n")
     with pytest.raises(StoreError, match="in use by another program"):
-        app.chat.engine.save_rest()
+        app.unsaved.save()
     lock.release()
-    app.chat.engine.save_rest()
+    app.unsaved.save()
     assert texts(store.path) == ["hello", "First, and last."]
     lock.close()
     store.close()

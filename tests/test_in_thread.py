@@ -8,6 +8,7 @@ from collections.abc import Generator
 
 import pytest
 
+from urial_tui.errors import ModelError
 from urial_tui.runtime.in_thread import in_thread
 
 PATIENCE = 20.0
@@ -77,3 +78,100 @@ async def test_what_can_not_be_taken_closes_the_steps() -> None:
     with pytest.raises(ZeroDivisionError):
         await in_thread(waiting.steps(), take, waiting.cancel)
     assert waiting.closed_in
+
+
+@pytest.mark.parametrize("taken_before", [0, 2])
+async def test_what_the_steps_raise_is_raised(taken_before: int) -> None:
+    def steps() -> Generator[int, None, None]:
+        yield from range(taken_before)
+        raise ModelError("There is no such model.")
+
+    taken: list[int] = []
+    with pytest.raises(ModelError, match="no such model"):
+        await in_thread(steps(), taken.append, pytest.fail)
+    assert taken == [*range(taken_before)]
+
+
+async def test_a_step_is_taken_before_the_next_one_is_asked_for() -> None:
+    order: list[str] = []
+
+    def steps() -> Generator[int, None, None]:
+        for number in range(3):
+            order.append(f"made {number}")
+            yield number
+        order.append("ended")
+
+    await in_thread(steps(), lambda number: order.append(f"taken {number}"), pytest.fail)
+    assert order == [
+        *(f"{did} {number}" for number in range(3) for did in ("made", "taken")),
+        "ended",
+    ]
+
+
+async def test_a_step_that_does_not_obey_is_waited_for_and_closed_behind_it() -> None:
+    """Two things at a time would be asked of what belongs to the steps."""
+    order: list[str] = []
+    begun, ends = threading.Event(), threading.Event()
+
+    def steps() -> Generator[int, None, None]:
+        try:
+            begun.set()
+            assert ends.wait(PATIENCE)
+            order.append("ended")
+            yield 1
+            order.append("went on")
+        finally:
+            order.append("closed")
+
+    taken: list[int] = []
+    task = asyncio.ensure_future(
+        in_thread(steps(), taken.append, lambda: order.append("cancelled"))
+    )
+    await reached(begun)
+    for _ in range(2):
+        task.cancel()
+        await asyncio.wait([task], timeout=0.05)
+        assert not task.done()
+    ends.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert order == ["cancelled", "cancelled", "ended", "closed"]
+    assert taken == []
+
+
+async def test_what_a_cancelled_step_raises_is_not_told() -> None:
+    begun, cancelled = threading.Event(), threading.Event()
+
+    def steps() -> Generator[int, None, None]:
+        begun.set()
+        if not cancelled.wait(PATIENCE):
+            yield 1
+        raise ModelError("Stopped.")
+
+    taken: list[int] = []
+    task = asyncio.ensure_future(in_thread(steps(), taken.append, cancelled.set))
+    await reached(begun)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert taken == []
+
+
+async def test_a_step_that_waits_while_it_is_closed_keeps_no_loop_waiting() -> None:
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def steps() -> Generator[int, None, None]:
+        try:
+            yield 1
+        finally:
+            begun.set()
+            assert goes_on.wait(PATIENCE)
+
+    def take(step: int) -> None:
+        raise ZeroDivisionError
+
+    task = asyncio.ensure_future(in_thread(steps(), take, lambda: None))
+    await reached(begun)
+    goes_on.set()
+    with pytest.raises(ZeroDivisionError):
+        await task

@@ -165,6 +165,24 @@ class TestAsking:
         say(conversation, script, "Hi", "Hello")
         assert [turn.text for turn in conversation.path] == ["Hi", "Hello"]
 
+    def test_it_is_named_after_what_was_asked_last(
+        self, conversation: Conversation, model: Model, store: Store
+    ) -> None:
+        assert (conversation.record.model, conversation.record.preamble) == ("", "")
+        assert store.conversations() == []
+        for writer in (writer_of(model, URIAL), writer_of(model, name="other")):
+            list(conversation.ask(writer, "Hi"))
+            (record,) = store.conversations()
+            assert (record.model, record.preamble) == (
+                writer.choice.model,
+                writer.choice.preamble.name,
+            )
+            assert (conversation.record.model, conversation.record.preamble) == (
+                record.model,
+                record.preamble,
+            )
+            assert {turn.model for turn in conversation.path[-2:]} == {record.model}
+
     @pytest.mark.parametrize("text", ["", "  \n\t\n"])
     def test_an_empty_question_is_refused(
         self, conversation: Conversation, writer: Writer, text: str

@@ -169,13 +169,16 @@ def _run(engine: Engine, answer: AnswerOutput, question: str, wanted: _Wanted) -
                 f"-n {wanted.samples} --seed {sampling.seed} writes all of them again."
             )
         answer.asked_at = seconds_since_start()
-        for event in conversation.answer(
+        answering = conversation.answer(
             writer,
             sampling=sampling,
             max_tokens=wanted.max_tokens or settings.chat.max_tokens,
             samples=wanted.samples,
-        ):
-            answer.take(event)
+        )
+        # What can't be shown any more ends it, and is kept.
+        with contextlib.closing(answering):
+            for event in answering:
+                answer.take(event)
 
 
 def _sampling(settings: Settings, wanted: _Wanted) -> tuple[bool, Sampling]:

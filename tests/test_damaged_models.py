@@ -286,6 +286,8 @@ def test_a_tokenizer_that_cuts_by_guess_is_told(engine: Engine, tmp_path: Path) 
     file = Gguf.parse(path.read_bytes())
     keys = tuple(key for key in file.keys if key.name != b"tokenizer.ggml.pre")
     for content, told in ((file, 0), (Gguf(keys, file.tensors, file.data), 1)):
+        for model in engine.models:
+            model.unload().result()
         events = list(load(engine, written(content, path), options=OPTIONS))
         notices = [event.message for event in events if isinstance(event, Notice)]
         assert sum("tokenizer.ggml.pre is missing" in message for message in notices) == told

@@ -216,6 +216,16 @@ def part_files(path: Path) -> list[Path]:
     return parts if path in parts and all(map(files.is_file, parts)) else [path]
 
 
+def file_states(path: Path) -> tuple[tuple[int, ...], ...]:
+    """What tells the files of a model from others of their names: place, size and times."""
+    found = []
+    for file in part_files(path):
+        with contextlib.suppress(OSError):
+            status = file.stat()
+            found.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(found)
+
+
 def _key(status: os.stat_result) -> str:
     return f"{status.st_dev}:{status.st_ino}"
 

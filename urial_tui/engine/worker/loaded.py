@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from urial_tui.engine.native import library_warnings, llama
 from urial_tui.engine.native.context import Aborted, AbortFlag, Context, NoSlot
@@ -32,7 +33,7 @@ from urial_tui.engine.wire.protocol import (
     Turn,
 )
 from urial_tui.engine.worker.batch_threads import BatchThreads
-from urial_tui.engine.worker.content import Contents, Reading
+from urial_tui.engine.worker.content import Contents, Reading, file_states
 from urial_tui.engine.worker.kv import PINNED, Branch, KVCache, prefill, runs
 from urial_tui.engine.worker.states import PreambleStates
 from urial_tui.engine.worker.steps import Steps
@@ -41,6 +42,14 @@ from urial_tui.sanitize import sanitize_line
 
 LONGEST_REASON = 200
 """Characters of the library's reason that are quoted."""
+
+
+class _Weights(NamedTuple):
+    """What two models have to have alike to share their weights: the files, as they were found."""
+
+    path: str
+    gpu_layers: int
+    states: tuple[tuple[int, ...], ...]
 
 
 class LoadedModel:
@@ -84,9 +93,8 @@ class LoadedModel:
         self._batch_threads: dict[int, BatchThreads] = {}
         self.governor = ThreadGovernor(command.options.threads or physical_cores())
         self.adapter: Adapter | None = None
-        weights = (command.path, gpu_layers)
-        alike = (other for other in others if (other.model.path, other.model.gpu_layers) == weights)
-        sharing = next(alike, None)
+        self._weights = _Weights(command.path, gpu_layers, file_states(path))
+        sharing = next((other for other in others if other._weights == self._weights), None)
         # The pages that are hashed are those that are loaded.
         readings = [Reading(contents, Path(file)) for file in (path, command.adapter) if file]
         try:

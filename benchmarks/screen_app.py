@@ -141,7 +141,7 @@ def events(text: str, rate: float) -> Iterator[tuple[float, Event]]:
 
 
 def recording(text: str, rate: float) -> Recording:
-    """A session: a model is loaded, a preamble read, and a question answered."""
+    """A session: a model is loaded, a preamble read, a question answered, and that read ahead."""
     session: list[tuple[float, Event | LoadModel | PreparePreamble | Generate]] = [
         (0.0, LoadModel(id=1, model=1, path=INFO.path)),
         (0.0, Loaded(id=1, info=INFO, load_s=0.1)),
@@ -149,6 +149,9 @@ def recording(text: str, rate: float) -> Recording:
         (0.0, PreambleReady(id=2, tokens=1190, source="disk", seconds=0.1)),
         (0.0, Generate(id=3, model=1, preamble=(), turns=())),
         *events(text, rate),
+        # What is read ahead of the next question; without it the recording would end here.
+        (0.0, PreparePreamble(id=4, model=1, preamble=())),
+        (0.0, PreambleReady(id=4, tokens=1190, source="memory", seconds=0.0)),
     ]
     times = itertools.accumulate(pause for pause, _ in session)
     entries = [

@@ -172,6 +172,8 @@ class Call(Generic[T]):
         return self
 
     async def __anext__(self) -> Event:
+        # Where many have come at once, the loop has its turn between two of them.
+        await asyncio.sleep(0)
         while not self._read:
             try:
                 event = self._taken(self._events.get_nowait())

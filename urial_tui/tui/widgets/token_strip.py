@@ -130,7 +130,7 @@ class TokenStrip(ScrollView, can_focus=True):
     def show(self, tokens: Sequence[Shown]) -> None:
         """Show tokens, the cursor on the first."""
         self._tokens, self._text = tuple(tokens), ""
-        self.scroll_home(animate=False)
+        self.scroll_home(animate=False, immediate=True)
         self._wrap()
         self.set_reactive(TokenStrip.cursor, 0)
         if tokens:
@@ -148,7 +148,7 @@ class TokenStrip(ScrollView, can_focus=True):
         """Show text that is not in tokens yet, its end in view."""
         self._tokens, self._text = (), text
         self._wrap()
-        self.scroll_end(animate=False)
+        self.call_after_refresh(self._show_end)
 
     @property
     def text(self) -> str:
@@ -250,6 +250,11 @@ class TokenStrip(ScrollView, can_focus=True):
             for piece in self._lines[number]:
                 if piece.x <= event.x < piece.x + piece.width:
                     self.cursor = piece.at
+
+    def _show_end(self) -> None:
+        # Tokens may have come in the place of the text.
+        if not self._tokens:
+            self.scroll_end(animate=False, immediate=True)
 
     def _show_cursor(self) -> None:
         line = self._line_of.get(self.cursor)

@@ -30,8 +30,9 @@ from urial_tui.engine.wire.protocol import (
     TextDelta,
 )
 from urial_tui.prompting.preamble import find_preamble
+from urial_tui.runtime.loading import load_unchecked
 from urial_tui.tui.app import UrialApp, run_in_terminal
-from urial_tui.tui.replay import RecordedModel, load_recorded
+from urial_tui.tui.replay import RecordedModel
 
 EMIT_EVERY = 0.04
 """Seconds between two text events, as `engine.worker.generation` has it; that takes long to
@@ -178,7 +179,7 @@ def main() -> None:
             UrialApp(
                 engine_factory=lambda: Engine(launch=replay.launch),
                 find_model=lambda name, progress: RecordedModel(name=name, path=Path(INFO.path)),
-                load=load_recorded,
+                load=load_unchecked,
                 store=store,
                 model="made-up",
                 preamble=find_preamble("urial-k3"),

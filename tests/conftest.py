@@ -20,6 +20,7 @@ import hypothesis
 import pytest
 
 from tests import tinygguf
+from tests.scripted import ScriptedEngine
 from urial_tui import paths
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
@@ -225,3 +226,10 @@ def engine(llama_gguf: Path) -> Iterator[Engine]:
 def model(engine: Engine) -> Model:
     """The model of that worker."""
     return engine.models[0]
+
+
+@pytest.fixture
+def script() -> Iterator[ScriptedEngine]:
+    """An engine that plays a script; nothing is loaded yet."""
+    with ScriptedEngine() as script:
+        yield script

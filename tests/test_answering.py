@@ -66,12 +66,6 @@ def store(tmp_path: Path) -> Iterator[WatchedStore]:
 
 
 @pytest.fixture
-def script() -> Iterator[ScriptedEngine]:
-    with ScriptedEngine() as script:
-        yield script
-
-
-@pytest.fixture
 def writer(script: ScriptedEngine) -> Writer:
     return writer_of(script.load(TINY).result(), find_preamble("urial-k1"))
 

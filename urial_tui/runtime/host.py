@@ -14,8 +14,7 @@ from typing import Protocol
 from urial_tui.engine.client.call import Steps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import EngineOptions, PreambleReady
-from urial_tui.prompting.render import preamble_turn
+from urial_tui.engine.wire.protocol import EngineOptions
 from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.runtime.writer import Choice, Writer
 
@@ -95,13 +94,3 @@ class Host:
             instead_of=instead_of,
         )
         return Writer(choice=Choice(model=found.name, preamble=choice.preamble), model=model)
-
-
-def pin(writer: Writer) -> Steps[PreambleReady]:
-    """Pin a writer's preamble, so that only the question is left to read.
-
-    Raises:
-        EngineError: It does not fit.
-        EngineDied: The worker ended.
-    """
-    return writer.model.prepare(preamble_turn(writer.preamble)).steps()

@@ -77,6 +77,28 @@ def load(
     warning = _check(engine, path, options, purpose, alone=alone)
     if warning:
         yield Notice(id=0, message=warning)
+    return (
+        yield from load_unchecked(
+            engine,
+            path,
+            adapter=adapter,
+            options=options,
+            purpose=purpose,
+            instead_of=instead_of,
+        )
+    )
+
+
+def load_unchecked(
+    engine: Engine,
+    path: Path,
+    *,
+    adapter: Path | None = None,
+    options: EngineOptions,
+    purpose: Purpose = "chat",
+    instead_of: Model | None = None,
+) -> Steps[Model]:
+    """As `load`, without a look at the file, which need not be there for a recorded session."""
     if instead_of is not None and instead_of.loaded:
         with contextlib.suppress(EngineDied):
             yield from instead_of.unload().steps()

@@ -1,7 +1,7 @@
 """The terminal application.
 
-It shows its first screen before anything is loaded, and
-the worker process is ended with the application, however that ends.
+It shows its first screen before anything is loaded, and the worker process is ended with the
+application, however that ends.
 """
 
 from __future__ import annotations

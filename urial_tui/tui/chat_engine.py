@@ -50,14 +50,14 @@ class ChatEngine:
         find: FindModel,
         load_file: LoadFile = load,
     ) -> None:
-        self.writer: Writer | None = None
-        """What answers; None where nothing is loaded."""
         self.on_death: Callable[[EngineDied], object] = lambda error: None
         """Told of a worker that ends while nothing is asked of it."""
         self._make_engine = make_engine
         self._find = find
         self._load_file = load_file
         self._engine: Engine | None = None
+        self._writer: Writer | None = None
+        """What was loaded last to answer."""
         self._along = ReadingAlong(find, load_file)
         self._order = asyncio.Lock()
         self._stops: list[Callable[[], object]] = []
@@ -70,6 +70,12 @@ class ChatEngine:
         self._closed = False
 
     # -- what answers ---------------------------------------------------------------
+
+    @property
+    def writer(self) -> Writer | None:
+        """What answers; None where nothing is loaded."""
+        writer = self._writer
+        return writer if writer is not None and writer.model.loaded else None
 
     async def load(
         self, choice: Choice, options: EngineOptions, *, take: Take, unpacking: Unpacking
@@ -89,13 +95,9 @@ class ChatEngine:
                 unpacking=in_loop(unpacking),
                 instead_of=self.writer.model if self.writer is not None else None,
             )
-            try:
-                with explaining():
-                    self.writer = await in_thread(steps, take, engine.cancel)
-            except BaseException:
-                self._forget_what_is_gone()
-                raise
-            return self.writer
+            with explaining():
+                self._writer = writer = await in_thread(steps, take, engine.cancel)
+            return writer
 
     async def pin(self, preamble: Preamble, *, take: Take) -> None:
         """Have what answers do so under a preamble, so that only a question is left to read.
@@ -104,27 +106,28 @@ class ChatEngine:
             UrialError: It can't be had.
         """
         async with self._turn():
-            writer = self._loaded(preamble)
+            writer = self._under(preamble)
             with explaining():
                 async for event in writer.model.prepare(preamble_turn(preamble)):
                     take(event)
-            self.writer = writer
+            self._writer = writer
 
-    def _loaded(self, preamble: Preamble) -> Writer:
-        """What answers, under this preamble.
+    def _loaded(self) -> Writer:
+        """What answers.
 
         Raises:
             EngineError: Nothing is loaded.
         """
-        self._forget_what_is_gone()
-        if self.writer is None:
+        writer = self.writer
+        if writer is None:
             raise EngineError("No model is loaded.", "Load a model first.")
-        choice = Choice(model=self.writer.choice.model, preamble=preamble)
-        return Writer(choice=choice, model=self.writer.model)
+        return writer
 
-    def _forget_what_is_gone(self) -> None:
-        if self.writer is not None and not self.writer.model.loaded:
-            self.writer = None
+    def _under(self, preamble: Preamble) -> Writer:
+        """What answers, under this preamble; raises as `_loaded`."""
+        writer = self._loaded()
+        choice = Choice(model=writer.choice.model, preamble=preamble)
+        return Writer(choice=choice, model=writer.model)
 
     # -- answers --------------------------------------------------------------------
 
@@ -158,7 +161,7 @@ class ChatEngine:
                 if stop.is_set():
                     return
                 with explaining():
-                    writer = self._loaded(preamble)
+                    writer = self._under(preamble)
                     watch = await self._watch(conversation, writer, start, told)
                     if stop.is_set():
                         return
@@ -210,10 +213,8 @@ class ChatEngine:
             async with self._turn():
                 if stop.is_set():
                     return
-                self._forget_what_is_gone()
-                if self.writer is None:
-                    raise EngineError("No model is loaded.", "Load a model first.")
-                with explaining(), contextlib.closing(self.writer.model.trace(request)) as call:
+                reader = self._loaded().model
+                with explaining(), contextlib.closing(reader.trace(request)) as call:
                     self._stops.append(call.cancel)
                     async for event in call:
                         yield event
@@ -227,10 +228,9 @@ class ChatEngine:
             EngineDied: The worker ended.
         """
         async with self._turn():
-            self._forget_what_is_gone()
             if self.writer is None or self._closed:
                 return
-            writer = self._loaded(preamble)
+            writer = self._under(preamble)
             turns: tuple[Turn, ...] = conversation.finished_turns(writer)
             if not turns:
                 return
@@ -273,10 +273,10 @@ class ChatEngine:
         """
         self._wanted = wanted = object()
         async with self._turn() as engine:
-            self._forget_what_is_gone()
-            if self.writer is None or self._wanted is not wanted:
+            writer = self.writer
+            if writer is None or self._wanted is not wanted:
                 return False
-            writing = self.writer.model
+            writing = writer.model
             try:
                 await self._along.open(engine, writing, choice, options, take, in_loop(unpacking))
             except asyncio.CancelledError:

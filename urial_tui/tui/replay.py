@@ -14,22 +14,19 @@ from pathlib import Path
 import msgspec
 from textual import work
 
-from urial_tui.engine.client.call import Steps
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.client.model import Model
 from urial_tui.engine.client.recording import read_recording
 from urial_tui.engine.client.replay import Exchange, Replay
 from urial_tui.engine.wire.protocol import (
-    EngineOptions,
     Generate,
     LoadModel,
     PreparePreamble,
-    Purpose,
     TextSegment,
     Turn,
 )
 from urial_tui.prompting.preamble import Preamble, find_preamble, list_preambles
 from urial_tui.prompting.render import open_turn, preamble_text
+from urial_tui.runtime.loading import load_unchecked
 from urial_tui.settings import Settings, load_settings
 from urial_tui.tui.app import UrialApp, require_terminal, run_in_terminal
 from urial_tui.tui.widgets.prompt import Prompt
@@ -61,7 +58,7 @@ class ReplayApp(UrialApp):
         super().__init__(
             engine_factory=lambda: Engine(launch=replay.launch),
             find_model=lambda name, progress: RecordedModel(name=name, path=Path(name)),
-            load=load_recorded,
+            load=load_unchecked,
             model=model_of(replay),
             preamble=preamble,
             settings=settings,
@@ -158,18 +155,3 @@ def question_of(turns: Sequence[Turn], preamble: Preamble) -> str:
 
 def _text(turn: Turn) -> str:
     return "".join(segment.text for segment in turn if isinstance(segment, TextSegment))
-
-
-def load_recorded(
-    engine: Engine,
-    path: Path,
-    *,
-    adapter: Path | None = None,
-    options: EngineOptions,
-    purpose: Purpose = "chat",
-    instead_of: Model | None = None,
-) -> Steps[Model]:
-    """Load without a look at the file, which need not be there."""
-    if instead_of is not None:
-        instead_of.unload()
-    return engine.load(path, adapter=adapter, options=options, purpose=purpose).steps()

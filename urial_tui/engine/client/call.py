@@ -26,6 +26,7 @@ from urial_tui.engine.wire.protocol import (
     PreambleReady,
     PreparePreamble,
     ReadVocabulary,
+    Request,
     ScoreBoth,
     Scored,
     ScoreSide,
@@ -40,20 +41,6 @@ from urial_tui.engine.wire.protocol import (
     VocabularyRead,
 )
 from urial_tui.errors import EngineError
-
-Request = (
-    LoadModel
-    | Unload
-    | PreparePreamble
-    | Tokenize
-    | Generate
-    | ReadVocabulary
-    | ScoreBoth
-    | ScoreSide
-    | ScoreStored
-    | Trace
-)
-"""A command that is answered."""
 
 FINAL_EVENT: dict[type, type] = {
     LoadModel: Loaded,

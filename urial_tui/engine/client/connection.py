@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from urial_tui.engine.client.call import Call, Request
+from urial_tui.engine.client.call import Call
 from urial_tui.engine.client.loads import Loads
 from urial_tui.engine.client.process import EXIT_TIMEOUT, Process
 from urial_tui.engine.wire.frames import ProtocolError, decode_event, encode
@@ -25,6 +25,7 @@ from urial_tui.engine.wire.protocol import (
     Event,
     Failed,
     Ready,
+    Request,
     Shutdown,
 )
 from urial_tui.errors import EngineDied, EngineError
@@ -250,8 +251,8 @@ class Connection:
         for call in calls:
             # Each thread that raises it adds where it was.
             call.fail(type(error)(error.message, error.hint))
-        untold = isinstance(error, EngineDied) and not (calls or self._closing)
-        self._on_end(error if untold and isinstance(error, EngineDied) else None)
+        told = bool(calls) or self._closing
+        self._on_end(error if isinstance(error, EngineDied) and not told else None)
 
 
 def _unsendable(command: Command) -> EngineError | None:

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from urial_tui.engine.client.call import Call, Request
+from urial_tui.engine.client.call import Call
 from urial_tui.engine.wire.protocol import (
     Event,
     Finished,
@@ -17,6 +17,7 @@ from urial_tui.engine.wire.protocol import (
     PreambleReady,
     PreparePreamble,
     ReadVocabulary,
+    Request,
     Sampling,
     Scored,
     ScoreSide,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from urial_tui.engine.client.call import FINAL_EVENT, Request
+from urial_tui.engine.client.call import FINAL_EVENT
 from urial_tui.engine.client.death import Moment
 from urial_tui.engine.client.recording import Died, Received, Recording, Sent, Started
 from urial_tui.engine.wire.frames import ProtocolError, decode_command, decode_event, encode
@@ -28,6 +28,7 @@ from urial_tui.engine.wire.protocol import (
     LoadModel,
     Purpose,
     Ready,
+    Request,
     ScoreBoth,
     Shutdown,
 )

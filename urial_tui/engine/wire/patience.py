@@ -52,11 +52,7 @@ class Patience:
         self._stop_at: float | None = None
 
     def heard(self) -> None:
-        """Something came."""
-        self._heard = time.monotonic()
-
-    def asked(self) -> None:
-        """Something was asked of a worker that had nothing to say until now."""
+        """Something came, or is asked of a worker that had nothing to say until now."""
         self._heard = time.monotonic()
 
     def stop(self) -> None:

@@ -254,7 +254,7 @@ class Shutdown(_Command, frozen=True, kw_only=True, tag="shutdown"):
     """Free everything and exit."""
 
 
-Command = (
+Request = (
     LoadModel
     | Unload
     | PreparePreamble
@@ -265,9 +265,10 @@ Command = (
     | ScoreSide
     | ScoreStored
     | Trace
-    | Cancel
-    | Shutdown
 )
+"""A command that is answered."""
+
+Command = Request | Cancel | Shutdown
 
 
 # -- events -------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from textual.widgets import Static, TextArea
 
 from urial_tui.chat.drafts import Drafts, Place
 from urial_tui.errors import UrialError
+from urial_tui.tui.ending import has_widgets
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.prompt import Prompt
 
@@ -32,10 +33,8 @@ class PromptScreen(Screen[None]):
 
     @property
     def has_widgets(self) -> bool:
-        """Whether there is something to show anything in: no longer once it or the application
-        has begun to end, which a worker may learn late.
-        """
-        return self.app.is_running and self.is_attached
+        """Whether there is something to show anything in; see `ending`."""
+        return has_widgets(self)
 
     def lead_to_prompt(self, event: Key | Paste) -> None:
         """Give the prompt the focus before it gets a key that is text, or what is pasted.

@@ -31,6 +31,7 @@ from urial_tui.engine.wire.protocol import (
     TracedTokens,
 )
 from urial_tui.errors import EngineDied, InternalError, UrialError
+from urial_tui.tui.ending import has_widgets
 from urial_tui.tui.traced_answer import TracedAnswer
 from urial_tui.tui.widgets.alternatives import DIGITS, Alternatives, AlternativesHeading
 from urial_tui.tui.widgets.banner import Banner
@@ -192,13 +193,13 @@ class TokensScreen(Screen[Branch | None]):
                 async for event in events:
                     if isinstance(event, Traced):
                         left_out = event.left_out
-                    elif self.app.is_running and self.is_attached:
+                    elif has_widgets(self):
                         self._take(event)
         except UrialError as refused:
             # The one that is told of a stop says nothing new.
             told = isinstance(refused, EngineDied | InternalError) or not self._stopped
             error = refused if told else None
-        if self.app.is_running and self.is_attached:
+        if has_widgets(self):
             self._show_end(error, left_out)
 
     def _take(self, event: Event) -> None:

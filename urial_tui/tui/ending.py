@@ -1,0 +1,14 @@
+"""Whether a screen can still show something: a worker may learn late that it is about to end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual.screen import Screen
+
+
+def has_widgets(screen: Screen[Any]) -> bool:
+    """Whether there is something to show anything in: no longer once the screen or the application
+    has begun to end.
+    """
+    return screen.app.is_running and screen.is_attached

@@ -104,20 +104,20 @@ class WorkerLine:
 
     def load(self, model: str, options: EngineOptions) -> Loaded:
         """Load a model."""
-        self._send(LoadModel(id=next(self._ids), model=_MODEL, path=model, options=options))
+        self.send(LoadModel(id=next(self._ids), model=_MODEL, path=model, options=options))
         return self._until(Loaded)
 
     def tokenize(self, text: str, *, start: bool = False) -> tuple[int, ...]:
         """A text's ids, with BOS where it starts a context."""
         turn: Turn = (TextSegment(text=text),)
-        self._send(Tokenize(id=next(self._ids), model=_MODEL, turns=(turn,), start=start))
+        self.send(Tokenize(id=next(self._ids), model=_MODEL, turns=(turn,), start=start))
         (segments,) = self._until(Tokenized).turns
         return tuple(itertools.chain.from_iterable(segments))
 
     def prepare(self, preamble: str) -> PreambleReady:
         """Read a preamble for answers that are written alone."""
         turn: Turn = (TextSegment(text=preamble),)
-        self._send(PreparePreamble(id=next(self._ids), model=_MODEL, preamble=turn))
+        self.send(PreparePreamble(id=next(self._ids), model=_MODEL, preamble=turn))
         return self._until(PreambleReady)
 
     def question(self, preamble: str, text: str, limit: int, *, together: bool) -> Generate:
@@ -143,8 +143,8 @@ class WorkerLine:
                 while waiting and len(sent) < in_flight:
                     question = waiting.popleft()
                     sent[question.id] = time.perf_counter()
-                    self._send(question)
-                event = self._next()
+                    self.send(question)
+                event = self.receive()
                 now = time.perf_counter()
                 match event:
                     case PromptReady():
@@ -164,7 +164,8 @@ class WorkerLine:
 
     # -- the wire ---------------------------------------------------------------------
 
-    def _send(self, command: Command) -> None:
+    def send(self, command: Command) -> None:
+        """Send a command."""
         try:
             self._process.write(command)
         except (OSError, ValueError):
@@ -172,7 +173,7 @@ class WorkerLine:
 
     def _until(self, kind: type[E_]) -> E_:
         with self._in_time():
-            while not isinstance(event := self._next(), kind):
+            while not isinstance(event := self.receive(), kind):
                 pass
         return event
 
@@ -187,7 +188,8 @@ class WorkerLine:
         finally:
             timer.cancel()
 
-    def _next(self) -> Event:
+    def receive(self) -> Event:
+        """Wait for the next event of any of them."""
         try:
             body = self._process.read()
             event = None if body is None else decode_event(body)

@@ -15,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -26,6 +27,9 @@ from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import EngineOptions
 from urial_tui.prompting.templates.renderer import TemplateRenderer
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
 DEMO_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 
@@ -233,3 +237,14 @@ def script() -> Iterator[ScriptedEngine]:
     """An engine that plays a script; nothing is loaded yet."""
     with ScriptedEngine() as script:
         yield script
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """A browser; the test is skipped where there is none."""
+    # It is slow to import, and few tests need it.
+    from tests import browser
+
+    chrome = browser.start(tmp_path_factory.mktemp("chromium"), tmp_path_factory.mktemp("home"))
+    yield chrome
+    chrome.quit()

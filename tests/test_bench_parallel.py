@@ -143,7 +143,7 @@ def scripted_server(tmp_path: Path) -> Path:
     path = tmp_path / "llama-server"
     path.write_text(
         f"#!{sys.executable}\n"
-        "import http.server, json, os, sys\n"
+        "import http.server, json, os, sys, time\n"
         "if '--version' in sys.argv:\n"
         "    print('version: 7 (abc)'); sys.exit()\n"
         "log = open(__file__ + '.asked', 'a', 1)\n"
@@ -154,6 +154,7 @@ def scripted_server(tmp_path: Path) -> Path:
         "    def do_POST(self):\n"
         "        body = json.loads(self.rfile.read(int(self.headers['Content-Length'])))\n"
         "        print(self.path, json.dumps(body), file=log)\n"
+        "        time.sleep(0.2)  # so that one client does not take all the questions\n"
         "        last = {'tokens_predicted': body.get('n_predict'), 'stop_type': 'limit',\n"
         "                'timings': {'prompt_n': 2}}\n"
         "        self.send_response(200); self.end_headers()\n"

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from urial_tui.engine.client.call import Call
@@ -19,14 +20,20 @@ from urial_tui.engine.wire.protocol import (
     EngineOptions,
     Finished,
     Loaded,
+    PromptReady,
+    ScoreSide,
     TextDelta,
     TextSegment,
+    TokenSegment,
     Turn,
 )
+from urial_tui.engine.wire.scores import SideScores
 from urial_tui.errors import EngineDied, EngineError
 
 PREAMBLE: Turn = (TextSegment(text="Hello world. " * 20),)
 OPTIONS = EngineOptions(n_ctx=2048, threads=1)
+NOISE = 0.02
+"""Nats by which rounding may move a tiny model's log-probability."""
 
 
 @pytest.fixture
@@ -75,6 +82,30 @@ def test_eight_calls_are_open_at_once_and_each_gets_its_own_answer(model: Model)
     assert [f.ids for f in together] == [f.ids for f in again]
     assert [f.generated for f in together] == [12] * 8
     assert len({f.ids for f in together}) > 1
+
+
+@pytest.mark.parametrize(
+    "kind", ["llama_gguf", "sliding_window_gguf", "recurrent_gguf", "hybrid_gguf"]
+)
+def test_eight_calls_give_what_the_model_says_of_each_alone(
+    engine: Engine, request: pytest.FixtureRequest, kind: str
+) -> None:
+    """Token by token: each is the likeliest when the answer is read again, within the noise."""
+    path: Path = request.getfixturevalue(kind)
+    model = engine.load(path, options=EngineOptions(n_ctx=2048, threads=1, parallel=8)).result()
+    turns, ids = {}, {}
+    for number, call in enumerate(ask_eight(model, 16)):
+        for event in call:
+            if isinstance(event, PromptReady):
+                turns[number] = event.turns[0][0]
+        ids[number] = call.result().ids
+    assert len(set(ids.values())) > 1, "other questions, other answers"
+    for number, answer in ids.items():
+        context = (*PREAMBLE, TokenSegment(ids=turns[number]))
+        side = ScoreSide(id=0, model=0, context=context, answer=TokenSegment(ids=answer), top_k=1)
+        scores = SideScores.from_bytes(model.score(side).result().scores)
+        assert len(scores.logp) == len(answer) > 0
+        assert np.max(np.log(scores.top_p[:, 0]) - scores.logp) < NOISE
 
 
 def test_calls_are_read_in_tasks_of_one_loop(model: Model) -> None:
@@ -189,7 +220,8 @@ def test_a_death_is_told_to_every_open_call(engine: Engine, model: Model) -> Non
     assert "SIGKILL" in sentence
     assert engine.take_death() is None
     assert not model.loaded
-    with pytest.raises(EngineError, match="No model is loaded"):
+    # What is asked after that hears why there is nobody to answer.
+    with pytest.raises(EngineDied, match="ended by SIGKILL"):
         ask(model).result()
 
 

@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from urial_tui.cli.main import _COMMANDS, urial
+from urial_tui.cli.numbers import PARALLEL
+from urial_tui.engine.wire.limits import MOST_PARALLEL
 
 
 def commands() -> Iterator[tuple[list[str], click.Command]]:
@@ -64,3 +66,7 @@ def test_the_application_gets_the_model_and_the_preamble(monkeypatch: pytest.Mon
     assert CliRunner().invoke(urial, ["-m", "a.gguf", "-p", "zero-shot"]).exit_code == 0
     assert CliRunner().invoke(urial, []).exit_code == 0
     assert asked == [("a.gguf", "zero-shot"), (None, None)]
+
+
+def test_answers_at_once_are_as_many_as_a_pool_can_write() -> None:
+    assert (PARALLEL.min, PARALLEL.max) == (1, MOST_PARALLEL)

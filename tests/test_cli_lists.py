@@ -89,7 +89,7 @@ def test_version_and_help_load_neither_screens_nor_engine(option: str) -> None:
     program = (
         "import sys; from urial_tui.__main__ import main\n"
         f"sys.argv = ['urial', '{option}']; code = main()\n"
-        "heavy = {'textual', 'rich', 'msgspec', 'numpy', 'llama_cpp', 'sqlite3'}\n"
+        "heavy = {'textual', 'rich', 'msgspec', 'numpy', 'llama_cpp', 'sqlite3', 'httpx'}\n"
         "print(sorted(heavy & set(sys.modules)), code, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -360,7 +360,7 @@ def test_a_text_is_cut_where_it_has_no_room(
 
 
 def test_a_narrow_terminal_gets_fewer_columns_and_a_pipe_all() -> None:
-    wide = on_terminal("models", "list", columns=250)
+    wide = on_terminal("models", "list", columns=400)
     narrow = on_terminal("models", "list", columns=80)
     for title in ("TITLE", "PARTNER", "FILE"):
         assert title in wide

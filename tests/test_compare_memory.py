@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from tests.test_compare import other_gguf as other_gguf
 from tests.test_compare import other_sliding_window_gguf as other_sliding_window_gguf
 from urial_tui.compare.items import Query, ScoredItem
 from urial_tui.compare.one_by_one import OneByOne
-from urial_tui.compare.runner import Comparison, Rechosen
+from urial_tui.compare.runner import Comparison, Rechosen, Step
 from urial_tui.compare.sides import Side, Task
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.limits import FORCED_BATCH
@@ -123,6 +124,39 @@ def test_one_after_the_other_gives_the_bits_of_both_at_once(pairs: Pairs, name: 
     assert sum(len(item.scores) for item in both) > FORCED_BATCH
     for found, other in zip(both, one, strict=True):
         same(found, other)
+
+
+def test_one_question_alone_gives_the_item_of_a_run(pairs: Pairs) -> None:
+    base, aligned, _ = pairs["attention"]
+    answered, given = compared(Comparison, base, aligned, tasks=(TASKS[0], TASKS[3]))
+    with Engine() as engine, TemplateRenderer() as templates:
+        comparison = OneByOne(
+            engine,
+            Side(name="base", path=base, context=find_context("zero-shot")),
+            Side(name="aligned", path=aligned, context=find_context("raw")),
+            options=EngineOptions(n_ctx=1024, threads=1),
+            templates=templates,
+            max_tokens=90,
+        )
+        for _ in comparison.open():
+            pass
+        assert comparison.loaded
+        text = TASKS[3].text
+        assert text is not None
+        same(_end(comparison.answer(TASKS[0].query)), answered)
+        same(_end(comparison.given(TASKS[3].query, text, TASKS[3].skip)), given)
+        assert comparison.loaded
+        engine.models[0].unload().result()
+        assert not comparison.loaded
+
+
+def _end(steps: Generator[Step, None, ScoredItem]) -> ScoredItem:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            item: ScoredItem = stop.value
+            return item
 
 
 @pytest.mark.parametrize("name", ["attention", "sliding window"])

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urial_tui.compare.curves import wilson
 from urial_tui.compare.metrics import Aggregates, aggregate, bootstrap_shares, percentile
 from urial_tui.compare.positions import Item, gather
 from urial_tui.engine.wire.scores import PositionScores
 from urial_tui.engine.worker.scoring import PairScorer
+from urial_tui.shares import wilson
 
 EOS = 99
 INF = math.inf
@@ -282,30 +282,6 @@ def test_curves_without_a_finite_mean_have_no_interval() -> None:
     (at,) = all_of(*items).by_position
     assert (at.kl_aligned_base, at.kl_aligned_base_interval) == (None, None)
     assert at.unshifted_interval is not None
-
-
-@pytest.mark.parametrize(
-    ("hits", "count", "expected"),
-    [
-        # Newcombe, Statistics in Medicine 17 (1998), table I, method 3.
-        (81, 263, (0.2553, 0.3662)),
-        (15, 148, (0.0624, 0.1605)),
-        (0, 20, (0.0000, 0.1611)),
-        (1, 29, (0.0061, 0.1718)),
-    ],
-)
-def test_a_share_has_the_score_interval(
-    hits: int, count: int, expected: tuple[float, float]
-) -> None:
-    assert wilson(hits, count) == pytest.approx(expected, abs=6e-5)
-
-
-@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_a_share_lies_in_its_interval(share: tuple[int, int]) -> None:
-    hits, count = share
-    low, high = wilson(hits, count)
-    assert 0.0 <= low <= hits / count <= high <= 1.0
-    assert low < high
 
 
 def test_special_tokens_leave_a_gap_in_the_curves() -> None:

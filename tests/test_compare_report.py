@@ -1,8 +1,4 @@
-"""The HTML report of a comparison: the file itself, and the page in a real browser.
-
-Where there is no Chromium with its driver, the tests of the page are skipped, and say so;
-`.ci/run` tries to install both.
-"""
+"""The HTML report of a comparison: the file itself, and the page in a real browser."""
 
 from __future__ import annotations
 
@@ -14,7 +10,6 @@ import json
 import math
 import os
 import re
-import shutil
 import weakref
 import zlib
 from collections.abc import Iterator, Mapping
@@ -26,14 +21,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService, Keys
+from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 from benchmarks.html_report import Invented
-from urial_tui.compare.report import ReportError, write_report
+from tests import browser
+from urial_tui.compare.report import write_report
 from urial_tui.compare.report_data import (
     CLASSES,
     COLUMNS,
@@ -41,10 +36,12 @@ from urial_tui.compare.report_data import (
     ContextTexts,
     TokenTexts,
     pack_item,
-    to_json,
 )
+from urial_tui.page.page import to_json
+from urial_tui.report_file import ReportError
 
-PAGE = Path(__file__).resolve().parent.parent / "urial_tui" / "compare" / "page"
+PACKAGE = Path(__file__).resolve().parent.parent / "urial_tui"
+PAGES = (PACKAGE / "page", PACKAGE / "compare" / "page", PACKAGE / "evaluate" / "page")
 HOSTILE = (
     "</script><script>window.broken=1</script><!--<img src=x onerror='window.broken=1'>"
     "\u2028]]>{{ 7*7 }}&lt;b&gt;\u202eevil\u202c\x1b[31m\x00"
@@ -339,7 +336,8 @@ def test_the_policy_allows_exactly_the_script_and_the_style_of_the_page(report: 
 
 def test_the_page_names_no_address_and_parses_no_markup() -> None:
     svg = "http://www.w3.org/2000/svg"
-    for path in PAGE.iterdir():
+    sources = [path for page in PAGES for path in page.iterdir()]
+    for path in (path for path in sources if path.suffix in (".js", ".css", ".html")):
         source = path.read_text(encoding="utf-8").replace(svg, "")
         assert not re.search(
             r"https?:|//[a-z]+\.|@import|url\((?!#)|\bsrc=|fetch\(|XMLHttp", source
@@ -437,94 +435,9 @@ def test_a_report_goes_where_a_link_points(tmp_path: Path) -> None:
 
 # -- the page -----------------------------------------------------------------------------
 
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--window-size=1280,900",
-)  # fmt: skip
 
-
-def executable(*names: str) -> str | None:
-    return next((found for name in names if (found := shutil.which(name))), None)
-
-
-@pytest.fixture(scope="module")
-def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    browser = executable("chromium", "chromium-browser", "google-chrome")
-    driver = executable("chromedriver")
-    if browser is None or driver is None:
-        pytest.skip(
-            "NO BROWSER: the HTML report was not tested in one. Install Chromium and its driver "
-            "(Debian: apt-get install chromium chromium-driver)."
-        )
-    options = ChromeOptions()
-    options.binary_location = browser
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    # Selenium would look for a driver in the network if it were not told of one.
-    service = ChromeService(
-        driver, env={**os.environ, "HOME": str(tmp_path_factory.mktemp("home"))}
-    )
-    chrome = Chrome(options=options, service=service)
-    yield chrome
-    chrome.quit()
-
-
-class Page:
-    """The opened report."""
-
-    def __init__(self, chrome: Chrome, path: Path) -> None:
-        self.chrome = chrome
-        self.path = path
-        self.media("light")
-        self.size(1280, 900)
-        for kind in ("browser", "performance"):
-            self.log(kind)
-        self.open()
-
-    def open(self) -> None:
-        self.chrome.get("about:blank")
-        self.chrome.get(self.path.as_uri())
-        self.until("document.documentElement.dataset.ready === 'true'")
-
-    def log(self, kind: str) -> list[dict[str, Any]]:
-        """What was logged since the last call."""
-        return list(self.chrome.get_log(kind))  # type: ignore[no-untyped-call]
-
-    def size(self, width: int, height: int) -> None:
-        self.chrome.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
-        )
-
-    def media(self, scheme: str) -> None:
-        self.chrome.execute_cdp_cmd(
-            "Emulation.setEmulatedMedia",
-            {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
-        )
-
-    def js(self, expression: str) -> Any:
-        return self.chrome.execute_script(f"return {expression}")
-
-    def until(self, condition: str) -> None:
-        WebDriverWait(self.chrome, 30, 0.02).until(lambda _: self.js(condition), condition)
-
-    def one(self, selector: str) -> WebElement:
-        return self.chrome.find_element(By.CSS_SELECTOR, selector)
-
-    def all(self, selector: str) -> list[WebElement]:
-        return self.chrome.find_elements(By.CSS_SELECTOR, selector)
-
-    def text(self, selector: str) -> str:
-        return self.one(selector).text
-
-    def keys(self, *keys: str) -> None:
-        ActionChains(self.chrome).send_keys(*keys).perform()
-
-    def content(self, selector: str) -> str:
-        """All of an element's text, unseen parts included."""
-        return str(self.one(selector).get_attribute("textContent"))
+class Page(browser.Page):
+    """The opened report of a comparison."""
 
     def item(self, number: int) -> None:
         self.js(f"void (location.hash = '#item-{number}')")
@@ -537,23 +450,6 @@ class Page:
         found = self.all("#answer .token.pinned")
         assert len(found) <= 1
         return int(found[0].get_dom_attribute("data-at")) if found else None
-
-    def rows(self) -> list[str]:
-        return [row.text for row in self.all("#items tbody a")]
-
-    def check_silence(self) -> None:
-        """No message on the console, and nothing asked for but the file itself."""
-        assert self.log("browser") == []
-        asked = set()
-        for entry in self.log("performance"):
-            message = json.loads(entry["message"])["message"]
-            about = message["params"]
-            # The browser's own start page asks for its own pictures.
-            if message["method"] == "Network.requestWillBeSent" and about["documentURL"].startswith(
-                "file:"
-            ):
-                asked.add(about["request"]["url"].partition("#")[0])
-        assert asked == {self.path.as_uri()}
 
 
 @pytest.fixture(scope="module")

@@ -239,7 +239,7 @@ def test_the_command_tells_what_it_uses_and_computes_the_rest(
     assert changed["items"][0] == first["items"][0]
     assert changed["items"][1] != first["items"][1]
     # A preamble that was edited under its name, and a model that was replaced under its name.
-    preamble.write_text(preamble.read_text().replace("short greeting", "long greeting"))
+    preamble.write_text(preamble.read_text().replace("friendly tone", "formal tone"))
     code, said, _ = run("Why?", "Who?")
     assert code == 1
     tinygguf.write_llama(base, seed=5)

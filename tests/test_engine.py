@@ -98,11 +98,13 @@ def ask(
     stops: StopRules | None = None,
     close: str = "\n\n",
     prefix: Turn = (),
+    lead: Turn = (),
 ) -> Answer:
     return Answer(
         newest(engine).generate(
             preamble=preamble,
             turns=turns,
+            lead=lead,
             sampling=sampling,
             stops=stops,
             close=close,
@@ -364,6 +366,75 @@ def test_a_full_context_drops_the_oldest_turns_and_says_so(model: Path, tmp_path
             assert answer.finished.generated == 40 or answer.finished.stop_reason == "eos"
     assert dropped > 0
     assert len(history) < 14
+
+
+def examples(number: int) -> Turn:
+    return (TextSegment(text=f"# Query:\nlist {number}\n\n# Answer:\nhope helps\n\n" * 3),)
+
+
+def test_what_leads_the_turns_is_read_behind_a_preamble_that_stays(
+    model: Path, tmp_path: Path
+) -> None:
+    turns = [question(QUESTIONS[0])]
+    with load(model, tmp_path) as engine:
+        answers = [ask(engine, turns, lead=examples(number)) for number in (1, 2, 1)]
+        plain = ask(engine, turns)
+    with load(model, tmp_path / "other") as engine:
+        whole = ask(engine, turns, preamble=(*PREAMBLE, *examples(1)))
+    assert [answer.source for answer in answers] == ["computed", "memory", "memory"]
+    assert answers[0].finished.ids == answers[2].finished.ids == whole.finished.ids
+    assert {answer.prompt.lead for answer in (plain, whole)} == {0}
+    for answer in answers:
+        assert answer.prompt.lead > 20
+        assert answer.prompt.used == plain.prompt.used + answer.prompt.lead
+        assert answer.prompt.turns == plain.prompt.turns
+
+
+def test_what_leads_the_turns_outlasts_them_in_a_full_context(model: Path, tmp_path: Path) -> None:
+    options = EngineOptions(n_ctx=768, threads=1)
+    turns = [question(f"number {index} " * 4) for index in range(20)]
+    with load(model, tmp_path, options) as engine:
+        answer = ask(engine, turns, lead=examples(1), max_tokens=60)
+        gone = [event for event in answer.events if isinstance(event, TurnsDropped)]
+        before = sum(event.turns for event in gone[:1])
+    assert before > 0
+    with load(model, tmp_path / "other", options) as engine:
+        rest = ask(engine, turns[before:], lead=examples(1), max_tokens=60)
+    assert rest.finished.ids == answer.finished.ids
+    assert answer.prompt.lead == rest.prompt.lead > 20
+    assert answer.prompt.used == rest.prompt.used
+
+
+def test_what_leads_the_turns_stays_where_a_turn_leaves_in_mid_answer(
+    llama_gguf: Path, tmp_path: Path
+) -> None:
+    turns = [question("number one " * 4), question("go on")]
+    with load(llama_gguf, tmp_path, EngineOptions(n_ctx=256, threads=1)) as engine:
+        for seed in range(20):
+            sampling = Sampling(temperature=5.0, top_k=300, top_p=1.0, min_p=0.0, seed=seed)
+            answer = ask(
+                engine, turns, preamble=(), lead=examples(1), max_tokens=250, sampling=sampling
+            )
+            # Most of them end before the context is full.
+            if answer.finished.stop_reason == "length":
+                break
+        gone = [event for event in answer.events if isinstance(event, TurnsDropped)]
+        first, last = (len(turn[0]) for turn in answer.prompt.turns)
+        assert [(event.turns, event.tokens) for event in gone] == [(1, first)]
+        # All but the lead and the open turn are tokens of the answer, the last one not evaluated.
+        held = answer.prompt.lead + last + answer.finished.generated
+        assert answer.finished.used == 256
+        assert 0 <= held - 256 <= 1
+
+
+def test_what_leads_the_turns_is_told_where_it_leaves_no_room(
+    llama_gguf: Path, tmp_path: Path
+) -> None:
+    with load(llama_gguf, tmp_path, EngineOptions(n_ctx=256, threads=1)) as engine:
+        long: Turn = (TextSegment(text="word " * 2000),)
+        with pytest.raises(EngineError, match="of the preamble and the examples that is more"):
+            ask(engine, [question("x")], preamble=(), lead=long)
+        assert ask(engine, [question("short")], preamble=()).finished.text
 
 
 def test_a_full_context_in_mid_answer_goes_on_without_the_oldest_turn(

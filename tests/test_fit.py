@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from tests import tinygguf
-from tests.scripted import ScriptedEngine
 from tests.test_models import ARCHITECTURE, gguf
 from tools.synthetic import SHAPES, write_model
 from urial_tui.engine.client.engine import Engine
@@ -28,10 +27,9 @@ from urial_tui.engine.wire.limits import (
 from urial_tui.engine.wire.protocol import Device, EngineOptions, KVType, TextSegment
 from urial_tui.errors import ModelError
 from urial_tui.memory import MachineMemory, machine_memory, memory_now
-from urial_tui.models.fit import check_fit, check_together, fit_together, need_of
+from urial_tui.models.fit import check_fit, fit_together, need_of
 from urial_tui.models.header import check_gguf
 from urial_tui.models.memory_need import buffers, memory_need
-from urial_tui.runtime import loading
 
 GB = 1_000_000_000
 CARD = Device(name="CUDA0", description="A card", kind="gpu", memory_total=24 * GB)
@@ -265,15 +263,6 @@ def test_two_models_fit_together_where_the_sum_does(llama_gguf: Path, tmp_path: 
     assert not fit(llama_gguf, both - needs[0].weights - 1)
 
 
-def test_answers_together_need_room_for_their_context(llama_gguf: Path) -> None:
-    chat, both = (need_of(llama_gguf, SMALL, purpose) for purpose in ("chat", "together"))
-    more = both.buffers - chat.buffers
-    check_together(llama_gguf, SMALL, memory=MachineMemory(total=10**12, available=more))
-    check_together(llama_gguf, SMALL, memory=MachineMemory())
-    with pytest.raises(ModelError, match=r"Several answers at once need .* of memory more, and"):
-        check_together(llama_gguf, SMALL, memory=MachineMemory(total=10**12, available=more - 1))
-
-
 # -- graphics cards ----------------------------------------------------------------------
 
 
@@ -318,43 +307,6 @@ def test_nothing_is_refused_before_the_cards_are_known(large: Path) -> None:
     assert "graphics card" in check_fit(large, EngineOptions(), memory=HOST, devices=None)
     with pytest.raises(ModelError):
         check_fit(large, EngineOptions(gpu_layers=0), memory=HOST, devices=None)
-
-
-def test_loading_asks_the_engine_for_its_cards(
-    large: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loading, "memory_now", lambda leaving=None: HOST)
-    with ScriptedEngine() as engine, pytest.raises(ModelError, match="does not fit"):
-        list(loading.load(engine, large, options=EngineOptions()))
-    with ScriptedEngine() as engine:
-        engine.cards = (CPU, CARD)
-        list(loading.load(engine, large, options=EngineOptions()))
-        assert engine.loads == [large]
-
-
-def test_what_gives_way_counts_as_free_and_goes_once_the_new_file_was_looked_at(
-    large: Path, llama_gguf: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    leavings: list[int | None] = []
-
-    def memory_now(leaving: int | None = None) -> MachineMemory:
-        leavings.append(leaving)
-        return HOST
-
-    monkeypatch.setattr(loading, "memory_now", memory_now)
-    with Engine() as engine:
-        first = engine.load(llama_gguf, options=SMALL).result()
-        with pytest.raises(ModelError, match="does not fit"):
-            list(loading.load(engine, large, options=SMALL, instead_of=first))
-        assert list(engine.models) == [first]
-        list(loading.load(engine, llama_gguf, options=SMALL, instead_of=first))
-        (second,) = engine.models
-        assert second is not first
-        list(loading.load(engine, llama_gguf, options=SMALL, purpose="watched"))
-        list(loading.load(engine, llama_gguf, options=SMALL, instead_of=second))
-        assert len(engine.models) == 2
-        assert second not in engine.models
-        assert leavings == [engine.pid, engine.pid, None, None], "the one beside it stays"
 
 
 def test_a_worker_tells_what_it_computes_on() -> None:
@@ -425,7 +377,29 @@ def test_mapped_files_of_the_program_s_workers_are_not_free(tmp_path: Path) -> N
     )
     assert memory_now(root=tmp_path).available == 1024 * (600_000 - 100_000 - 200_000)
     # What a worker gives back before it loads another model is free.
-    assert memory_now(leaving=12, root=tmp_path).available == 1024 * (600_000 - 100_000 + 7000)
+    leaving = memory_now(leaving=[12], root=tmp_path)
+    assert leaving.available == 1024 * (600_000 - 100_000 + 7000)
+
+
+def test_what_a_worker_will_still_take_is_not_free(tmp_path: Path) -> None:
+    write_tree(
+        tmp_path,
+        {
+            "proc/meminfo": MEMINFO,
+            "proc/self/task/1/children": "11 12",
+            "proc/11/smaps_rollup": "Pss_Anon:   5000 kB\nPss_File:  100000 kB\n",
+            "proc/12/smaps_rollup": "Pss_Anon:   7000 kB\nPss_File:  20000 kB\n",
+        },
+    )
+    kib = {11: 125_000, 12: 27_000, -1: 50_000}
+    promised = {pid: 1024 * count for pid, count in kib.items()}
+    # 20,000 more for the first one, nothing for the second, all for one that does not run yet.
+    left = 600_000 - 100_000 - 20_000 - 20_000 - 50_000
+    assert memory_now(promised=promised, root=tmp_path).available == 1024 * left
+    # Of what leaves, nothing is waited for.
+    left = 600_000 + 5000 - 20_000 - 50_000
+    found = memory_now(leaving=[11], promised=promised, root=tmp_path)
+    assert found.available == 1024 * left
 
 
 def test_a_worker_s_weights_count_as_taken(llama_gguf: Path) -> None:
@@ -434,7 +408,7 @@ def test_a_worker_s_weights_count_as_taken(llama_gguf: Path) -> None:
         if not Path(f"/proc/{engine.pid}/smaps_rollup").exists():
             pytest.skip("this system has no /proc")
         beside = memory_now().available
-        without = memory_now(leaving=engine.pid).available
+        without = memory_now(leaving=[engine.pid or 0]).available
     assert beside is not None
     assert without is not None
     # Its libraries alone are more than this.

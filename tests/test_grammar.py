@@ -564,7 +564,7 @@ def validates(value: Any, part: Any, document: Any) -> bool:
 def test_what_is_drawn_is_json_of_the_schema(
     spm: llama.Model, value: Any, sampling: Sampling, seed: int
 ) -> None:
-    data, _ = write(spm, schema(value), sampling, seed=seed, patience=30, most=3000)
+    data, _ = write(spm, schema(value), sampling, seed=seed, patience=30, most=20_000)
     answer = json.loads(data.decode("utf-8"))
     assert validates(answer, value, value), answer
 

@@ -2,8 +2,8 @@
 
     cli, tui → chat, compare, evaluate → runtime → engine.client → engine.wire
 
-`prompting`, `models`, `settings`, `memory`, `paths`, `files`, `errors`, `sanitize` and `wording`
-may be used by all.
+`prompting`, `models`, `settings`, `memory`, `paths`, `files`, `journal`, `question_file`, `page`,
+`report_file`, `errors`, `sanitize`, `shares` and `wording` may be used by all.
 """
 
 from __future__ import annotations
@@ -25,14 +25,19 @@ LEAVES = {
     "control_groups",
     "errors",
     "files",
+    "journal",
     "memory",
     "paths",
     "sanitize",
     "settings",
+    "shares",
     "prompting",
     "models",
     "wording",
     "processor",
+    "question_file",
+    "page",
+    "report_file",
     "engine.wire.protocol",
     "engine.wire.limits",
 }
@@ -44,12 +49,17 @@ MAY_IMPORT = {
     "sanitize": set[str](),
     "control_groups": set[str](),
     "memory": {"control_groups"},
+    "shares": set[str](),
     "wording": set[str](),
     "interrupts": set[str](),
     "processor": set[str](),
+    "question_file": {"errors", "files", "sanitize"},
+    "page": set[str](),
+    "report_file": {"paths", "errors", "files", "sanitize"},
     "paths": {"errors"},
     "mistakes": {"errors", "files", "paths"},
     "files": set[str](),
+    "journal": {"files"},
     "settings": {"errors", "files", "paths", "sanitize", "engine.wire.protocol"},
     "settings_file": {"errors", "files", "paths", "sanitize", "settings"},
     # Chat templates run in a process of their own, which speaks the same frames.
@@ -89,6 +99,10 @@ NETWORK = {
     "requests", "smtplib", "socket", "socketserver", "ssl", "telnetlib", "urllib.request",
     "urllib3", "websockets", "xmlrpc",
 }  # fmt: skip
+
+
+MAY_CONNECT = {"models.download", "evaluate.endpoint"}
+"""What may: each when it is asked to, to the address that it was given."""
 
 
 class Import(NamedTuple):
@@ -226,15 +240,27 @@ def test_only_the_tui_imports_textual() -> None:
     )
 
 
-def test_only_the_download_opens_connections() -> None:
+def test_only_two_modules_open_connections() -> None:
     report(
-        "the network belongs to models/download.py",
+        "the network belongs to models/download.py and evaluate/endpoint.py",
         (
             f"{found.place} imports {found.name}"
             for path in MODULES
-            if module_name(path) != "models.download"
+            if module_name(path) not in MAY_CONNECT
             for found in imports(path)
             if within(found.name, NETWORK)
+        ),
+    )
+
+
+def test_what_checks_the_statistics_does_not_compute_them() -> None:
+    report(
+        "scipy and statsmodels are for the tests",
+        (
+            found.place
+            for path in MODULES
+            for found in imports(path)
+            if within(found.name, {"scipy", "statsmodels", "pandas"})
         ),
     )
 

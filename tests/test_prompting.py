@@ -26,7 +26,10 @@ from urial_tui.prompting.preamble import (
 from urial_tui.prompting.render import close_text, open_turn, preamble_text
 from urial_tui.prompting.stops import answer_end, stop_rules
 
-SHIPPED = ("urial-k0", "urial-k1", "urial-k3", "urial-k8", "vanilla-icl", "zero-shot")
+SHIPPED = (
+    *("rules", "urial-2turn", "urial-k0", "urial-k1", "urial-k3", "urial-k8"),
+    *("vanilla-icl", "zero-shot"),
+)
 
 HEAD = """
 name = "mine"
@@ -150,6 +153,13 @@ def test_a_fenced_format_may_hold_code_blocks_with_an_info_string(tmp_path: Path
         ('"urial"\n', '"zero-shot"\n', "zero-shot has none"),
         ('"urial"\n', '"vanilla-icl"\n', "vanilla-icl has none"),
         ("[format]\n", '[format]\nfence = "``\\n`"\n', "format.fence"),
+        ('"Why?"\n', '"Why?"\nfollows = true\n', "example 1 can't follow"),
+        ('"Why?"\n', '"Why?"\nfollows = 1\n', "follows"),
+        ('"Why?"\n', '"Why?"\nquery_format = "q"\n', "query_format of example 1"),
+        ('"Why?"\n', '"Why?"\nanswer_format = "{answer}"\n', "answer_format of the last"),
+        ('"urial"\n', '"rules"\n', "rules has none"),
+        ("[format]\n", "[rules]\nend_bias = nan\n[format]\n", "rules.end_bias"),
+        ("[format]\n", "[rules]\nend = 1\n[format]\n", "end"),
         ("[format]\n", "[format\n", "TOML"),
         ("[format]\n", "[format]\nquery = 'twice {query}'\n", "TOML"),
     ],
@@ -401,6 +411,8 @@ def test_a_shipped_format_keeps_code_whole_and_stops_behind_it(shipped: Preamble
 def test_k_is_the_number_of_examples(user_dir: Path) -> None:
     counts = {name: len(find_preamble(name).examples) for name in SHIPPED}
     assert counts == {
+        "rules": 0,
+        "urial-2turn": 5,
         "urial-k0": 0,
         "urial-k1": 1,
         "urial-k3": 3,
@@ -418,7 +430,7 @@ def test_vanilla_icl_asks_what_urial_k3_asks(user_dir: Path) -> None:
     assert queries[0] == queries[1]
 
 
-@pytest.mark.parametrize("name", ["urial-k3", "urial-k8"])
+@pytest.mark.parametrize("name", ["urial-k8"])
 def test_the_code_of_the_examples_runs_and_does_what_its_comments_say(
     name: str, user_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -70,10 +70,10 @@ def test_what_a_question_is_about_is_asked_with_it(tmp_path: Path, more: str) ->
 def test_one_turn_of_mt_bench_is_read_and_several_are_refused(tmp_path: Path) -> None:
     one = read(tmp_path, {"question_id": 81, "category": "writing", "turns": ["Why?"]})
     assert [(query.id, query.text) for query in one.queries] == [("81", "Why?")]
-    with pytest.raises(CompareError, match=r"Entry 1 of .* has 2 turns \(the form of MT-bench"):
+    with pytest.raises(CompareError, match=r"Entry 1 of .* has 2 questions under 'turns'"):
         read(tmp_path, {"turns": ["Why?", "And then?"]})
-    for odd in ([], "Why?", [3]):
-        with pytest.raises(CompareError, match="turns"):
+    for odd in ([], "Why?", [3], ["Why?", None]):
+        with pytest.raises(CompareError, match=r"turns \(the form of MT-bench\) that are not a"):
             read(tmp_path, {"turns": odd})
 
 
@@ -97,13 +97,14 @@ def test_messages_with_one_question_are_read_and_others_are_refused(
     assert f"{key}[1]" in answered.notes[0]
     for speakers in (
         ("system", user),
-        (user, assistant, user),
         (assistant,),
         (user, user),
         (),
     ):
         with pytest.raises(CompareError, match=f"Entry 1 of .* has {form} of"):
             read(tmp_path, entry(*speakers))
+    with pytest.raises(CompareError, match=f"Entry 1 of .* has 2 questions under '{key}'"):
+        read(tmp_path, entry(user, assistant, user))
     parts = [{"type": "text", "text": "Look."}, {"type": "text", "text": "Why?"}]
     assert asked(read(tmp_path, {key: [{role: user, content: parts}]})) == ["Look.\nWhy?"]
     picture = [{"type": "image_url", "image_url": {"url": "x"}}]
@@ -161,6 +162,7 @@ def test_halves_of_characters_are_made_whole(tmp_path: Path) -> None:
         (b'{"' + b"k" * 10_000_000 + b'": 1}', "Entry 2 of"),
         (b"{}", "Entry 2 of .* has no question"),
         (b"7", "Entry 2 of .* has no question"),
+        (b'{"instruction": " ", "input": "x"}', "Entry 2 of .* has an empty question"),
         (b"null", "Entry 2 of .* has no question"),
         (b'{"query": " "}', "Entry 2 of .* has an empty question"),
         (b'{"query": "caf\xe9"}', r"not UTF-8 text \(byte 33 can't be\)"),

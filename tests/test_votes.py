@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +11,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from urial_tui import paths
 from urial_tui.chat.schema import MIGRATIONS
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import ConversationRecord, Role, TurnRecord, new_id
-from urial_tui.chat.votes import Choice, Contestant, Vote, sign_test, tally, tally_of
+from urial_tui.chat.votes import Choice, Contestant, Vote, tally, tally_of
 from urial_tui.cli import main as cli
 from urial_tui.engine.wire.protocol import Sampling
 from urial_tui.errors import StoreError
@@ -170,41 +167,6 @@ class TestCounting:
 
     def test_a_contestant_does_not_beat_itself(self) -> None:
         assert tally([vote("left", right=K3)]) == []
-
-
-class TestSignTest:
-    @pytest.mark.parametrize(
-        ("one", "other", "expected"),
-        [
-            (0, 0, 1.0),
-            (1, 0, 1.0),
-            (5, 5, 1.0),
-            (5, 0, 2 / 32),
-            (6, 0, 2 / 64),
-            (7, 3, 2 * (1 + 10 + 45 + 120) / 1024),
-            (9, 1, 2 * 11 / 1024),
-            # R: binom.test(c(15, 5))$p.value and binom.test(c(60, 40))$p.value
-            (15, 5, 0.04138947),
-            (60, 40, 0.05688793),
-        ],
-    )
-    def test_known_values(self, one: int, other: int, expected: float) -> None:
-        assert sign_test(one, other) == pytest.approx(expected, rel=1e-6)
-
-    @given(st.integers(0, 300), st.integers(0, 300))
-    def test_it_is_a_probability_and_does_not_care_for_sides(self, one: int, other: int) -> None:
-        value = sign_test(one, other)
-        assert value == sign_test(other, one)
-        assert 0.0 < value <= 1.0
-
-    def test_thousands_of_votes_are_no_overflow(self) -> None:
-        assert sign_test(2600, 2400) == pytest.approx(
-            math.erfc((200 - 1) / math.sqrt(2 * 5000)), rel=0.02
-        )
-
-    def test_there_are_no_negative_votes(self) -> None:
-        with pytest.raises(ValueError, match="negative"):
-            sign_test(3, -1)
 
 
 class TestCommand:

@@ -130,3 +130,13 @@ def test_a_size_is_within_half_a_percent(count: int) -> None:
     text, unit = wording.size(count).split(" ")
     shown = float(text.replace(",", "")) * 1000 ** ("B", "kB", "MB", "GB", "TB", "PB").index(unit)
     assert abs(shown - count) <= 0.005 * count
+
+
+def test_a_sentence_begins_with_a_large_letter() -> None:
+    assert wording.capital("no sign of MODEL") == "No sign of MODEL"
+    assert wording.capital("") == ""
+
+
+def test_a_model_of_no_bytes_is_no_division_by_zero() -> None:
+    assert wording.unpacked(2, 5) == "Unpacking the model: 40%"
+    assert wording.unpacked(0, 0) == "Unpacking the model: 0%"

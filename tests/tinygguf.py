@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from gguf import GGUFWriter, TokenType
+from gguf import GGUFWriter, PoolingType, TokenType
 
 from tools.vocabularies import Vocabulary, add_vocabulary, byte_letters
 
@@ -138,6 +138,7 @@ def write_llama(
     metadata: Mapping[str, str] | None = None,
     nan: bool = False,
     endless: bool = False,
+    pooling: PoolingType | None = None,
 ) -> Path:
     """Write a llama-type model (full attention); the vocabulary is SentencePiece by default.
 
@@ -150,6 +151,7 @@ def write_llama(
         metadata: More string keys, e.g. `general.description`.
         nan: A weight of the last layer is not a number, and with it every logit.
         endless: What ends an answer is never among the forty likeliest tokens.
+        pooling: Makes it an embedding model.
 
     Returns:
         `path`, for convenience.
@@ -157,6 +159,8 @@ def write_llama(
     vocabulary = vocabulary or spm_vocabulary()
     writer = GGUFWriter(path, "llama")
     _add_header(writer, name, n_layer, n_ctx_train, metadata)
+    if pooling is not None:
+        writer.add_pooling_type(pooling)
     _add_attention(writer, theta=10_000.0)
     add_vocabulary(writer, vocabulary, chat_template)
     weights = _Weights(writer, seed)
@@ -269,6 +273,94 @@ def write_hybrid(
     return _finish(writer, path)
 
 
+WORD_PIECES = (
+    *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+    *(f"▁{word.lower()}" for word in _WORDS if word not in ("Query", "Answer")),
+    *("▁.", "▁,", "▁q", "s", "ing", "u", "e", "r", "y"),
+)
+"""A WordPiece vocabulary as BERT has it: "▁" before what starts a word, nothing before the rest."""
+N_FF_ENCODER = 32
+
+
+def write_encoder(
+    path: Path,
+    *,
+    seed: int = 0,
+    n_layer: int = 2,
+    n_ctx_train: int = 64,
+    name: str = "tiny-bert",
+    pooling: PoolingType | None = PoolingType.CLS,
+    nan: bool = False,
+    zero: bool = False,
+) -> Path:
+    """Write a BERT-type encoder with learned positions, which sees a text from both sides.
+
+    Args:
+        nan: A weight of the last norm is not a number, and with it every vector.
+        zero: The last norm makes every vector zero.
+    """
+    writer = GGUFWriter(path, "bert")
+    writer.add_type("model")
+    writer.add_name(name)
+    writer.add_file_type(0)
+    writer.add_context_length(n_ctx_train)
+    writer.add_embedding_length(N_EMBD)
+    writer.add_block_count(n_layer)
+    writer.add_feed_forward_length(N_FF_ENCODER)
+    writer.add_head_count(N_HEAD)
+    writer.add_layer_norm_eps(1e-12)
+    writer.add_causal_attention(False)
+    if pooling is not None:
+        writer.add_pooling_type(pooling)
+    writer.add_token_type_count(2)
+    writer.add_tokenizer_model("bert")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(list(WORD_PIECES))
+    control = {"[PAD]", "[CLS]", "[SEP]", "[MASK]"}
+    writer.add_token_types(
+        [
+            TokenType.CONTROL
+            if piece in control
+            else TokenType.UNKNOWN
+            if piece == "[UNK]"
+            else TokenType.NORMAL
+            for piece in WORD_PIECES
+        ]
+    )
+    for number, add in enumerate(
+        (
+            writer.add_pad_token_id,
+            writer.add_unk_token_id,
+            writer.add_bos_token_id,
+            writer.add_sep_token_id,
+            writer.add_mask_token_id,
+        )
+    ):
+        add(number)
+    weights = _Weights(writer, seed)
+    weights.add("token_embd.weight", weights.normal("token_embd.weight", len(WORD_PIECES), N_EMBD))
+    weights.add("position_embd.weight", weights.normal("position_embd", n_ctx_train, N_EMBD))
+    weights.add("token_types.weight", weights.normal("token_types.weight", 2, N_EMBD))
+    weights.add_layer_norm("token_embd_norm")
+    for layer in range(n_layer):
+        block = f"blk.{layer}"
+        for part in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            weights.add_matrix(f"{block}.{part}.weight", N_EMBD, N_EMBD)
+            weights.add(f"{block}.{part}.bias", weights.normal(f"{block}.{part}.bias", N_EMBD))
+        weights.add_layer_norm(f"{block}.attn_output_norm")
+        weights.add_matrix(f"{block}.ffn_up.weight", N_EMBD, N_FF_ENCODER)
+        weights.add(f"{block}.ffn_up.bias", weights.normal(f"{block}.up", N_FF_ENCODER))
+        weights.add_matrix(f"{block}.ffn_down.weight", N_FF_ENCODER, N_EMBD)
+        weights.add(f"{block}.ffn_down.bias", weights.normal(f"{block}.down", N_EMBD))
+        last = layer == n_layer - 1
+        weights.add_layer_norm(
+            f"{block}.layer_output_norm",
+            gain=0.0 if last and zero else 1.0,
+            poisoned=last and nan,
+        )
+    return _finish(writer, path)
+
+
 def write_adapter(path: Path, *, seed: int = 0, n_layer: int = 2, rank: int = 4) -> Path:
     """Write a LoRA adapter for `write_llama` with as many layers; it changes every answer."""
     writer = GGUFWriter(path, "llama")
@@ -308,6 +400,14 @@ class _Weights:
     def add_norm(self, name: str, size: int = N_EMBD, gain: float = 1.0) -> None:
         name = f"{name}.weight"
         self.add(name, np.float32(gain) * (1.0 + 0.1 * self.normal(name, size)))
+
+    def add_layer_norm(self, name: str, gain: float = 1.0, *, poisoned: bool = False) -> None:
+        """A norm with a bias; `gain` scales both."""
+        scale = np.float32(gain) * (1.0 + 0.1 * self.normal(f"{name}.weight", N_EMBD))
+        if poisoned:
+            scale[0] = np.nan
+        self.add(f"{name}.weight", scale)
+        self.add(f"{name}.bias", np.float32(0.1 * gain) * self.normal(f"{name}.bias", N_EMBD))
 
     def add_embeddings(
         self, vocabulary: Vocabulary, scale: float = 1.0, end_gain: float = END_GAIN

@@ -48,6 +48,10 @@ class PreambleError(UrialError):
     """A preamble file is missing, unreadable or malformed."""
 
 
+class RetrievalError(UrialError):
+    """A pool of examples, or an index of one, can't be read, written or searched."""
+
+
 class ModelError(UrialError):
     """A model is unknown, missing, damaged or does not fit this machine."""
 

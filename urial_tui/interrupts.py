@@ -8,8 +8,10 @@ ignoring it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
@@ -35,6 +37,17 @@ def check() -> None:
     """Raise `KeyboardInterrupt` if there was a Ctrl-C."""
     if _seen:
         raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def handled(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """While this lasts, Ctrl-C calls a handler; one that came before is raised at once."""
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        check()
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import msgspec
@@ -36,26 +37,34 @@ def machine_memory(root: Path = Path("/")) -> MachineMemory:
         return MachineMemory()
 
 
-def memory_now(*, leaving: int | None = None, root: Path = Path("/")) -> MachineMemory:
+def memory_now(
+    *,
+    leaving: Collection[int] = (),
+    promised: Mapping[int, int] | None = None,
+    root: Path = Path("/"),
+) -> MachineMemory:
     """What there is beside the workers that this process has started.
 
     Files that they have mapped are read for every token, and the system calls those pages
     available all the same: they count as taken here.
 
     Args:
-        leaving: The id of a worker whose models are given back first; nothing of it counts.
+        leaving: Ids of workers whose models are given back first; nothing of them counts.
+        promised: Bytes that what a worker has loaded will need, by its id: what it has not taken
+            yet counts as taken too.
         root: Where /proc and /sys are, for tests.
     """
     memory = machine_memory(root)
     available = memory.available
     if available is None:
         return memory
+    unseen = dict(promised or {})
     for pid in _children(root):
         table = control_groups.table(root / f"proc/{pid}/smaps_rollup")
-        if pid == leaving:
-            available += 1024 * table.get("Pss_Anon", 0)
-        else:
-            available -= 1024 * table.get("Pss_File", 0)
+        own, mapped = (1024 * table.get(name, 0) for name in ("Pss_Anon", "Pss_File"))
+        later = max(0, unseen.pop(pid, 0) - own - mapped)
+        available += own if pid in leaving else -mapped - later
+    available -= sum(unseen.values())
     total = available if memory.total is None else memory.total
     return MachineMemory(total=memory.total, available=max(0, min(available, total)))
 

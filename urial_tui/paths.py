@@ -51,9 +51,24 @@ def database_file() -> Path:
     return _of_user(platformdirs.user_data_path) / "conversations.db"
 
 
+def evaluations_dir() -> Path:
+    """What the evaluation screen writes: answers, judgements, reports."""
+    return _of_user(platformdirs.user_data_path) / "evaluations"
+
+
+def indexes_dir() -> Path:
+    """Indexes of pools of examples, each a directory."""
+    return _of_user(platformdirs.user_data_path) / "indexes"
+
+
 def preamble_cache_dir() -> Path:
     """Evaluated preambles (KV state files)."""
     return _of_user(platformdirs.user_cache_path) / "preambles"
+
+
+def measures_file() -> Path:
+    """What models were seen to say in the contexts that were measured (JSON lines)."""
+    return _of_user(platformdirs.user_cache_path) / "measures.jsonl"
 
 
 def log_dir() -> Path:
@@ -85,6 +100,21 @@ def shipped_catalogue_file() -> Path:
 def shipped_adapters_dir() -> Path:
     """The LoRA adapters that come with the program."""
     return _PACKAGE / "models" / "adapters"
+
+
+def shipped_items_file() -> Path:
+    """The items of an evaluation that come with the program."""
+    return _PACKAGE / "evaluate" / "urial-60.toml"
+
+
+def shipped_references_file() -> Path:
+    """The reference answers that come with the program, to measure contexts with."""
+    return _PACKAGE / "evaluate" / "reference-60.toml"
+
+
+def shipped_questions_file() -> Path:
+    """The questions that come with the program, to measure contexts with."""
+    return _PACKAGE / "evaluate" / "everyday-40.toml"
 
 
 def typed_path(text: str) -> Path:

@@ -335,6 +335,10 @@ def engine_options(settings: Settings) -> EngineOptions:
     )
 
 
-def sampling(settings: Settings) -> Sampling:
-    """The sampling part of the settings, as the worker takes it."""
-    return Sampling(**msgspec.structs.asdict(settings.sampling))
+def sampling(
+    settings: Settings, *, temperature: float | None = None, seed: int | None = None
+) -> Sampling:
+    """The sampling part of the settings, as the worker takes it; what is given counts instead."""
+    given = {"temperature": temperature, "seed": seed}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return Sampling(**msgspec.structs.asdict(settings.sampling) | chosen)

@@ -22,6 +22,16 @@ def amount(number: int, one: str, more: str | None = None) -> str:
     return f"{number:,} {one if abs(number) == 1 else more or f'{one}s'}"
 
 
+def capital(text: str) -> str:
+    """A text as the start of a sentence: its first letter large, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def unpacked(done: int, total: int) -> str:
+    """How far a packaged model is put together, by bytes: Unpacking the model: 40%."""
+    return f"Unpacking the model: {done / max(total, 1):.0%}"
+
+
 def fixed(value: float | None, digits: int) -> str:
     """So many digits behind the point: 1,234.50, 0.00, ∞."""
     if value is None or math.isnan(value):

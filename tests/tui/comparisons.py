@@ -99,6 +99,10 @@ class ScriptedComparison(Comparison):
         self._texts = ["<end_of_turn>", *dict.fromkeys(text for text, _ in script.answer if text)]
 
     @property
+    def loaded(self) -> bool:
+        return self._script.engine.alive
+
+    @property
     def relation(self) -> VocabRelation:
         return self._script.relation
 

@@ -15,9 +15,12 @@ from textual.pilot import Pilot
 
 from tests.scripted import ScriptedEngine
 from urial_tui.chat.store import Store
+from urial_tui.engine.client.engine import Engine
 from urial_tui.errors import UrialError
 from urial_tui.prompting.preamble import find_preamble
+from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
 from urial_tui.tui.app import UrialApp
+from urial_tui.tui.evaluate.job_queue import JobQueue
 
 PATIENCE = 20.0
 """Seconds after which what was waited for is not going to happen."""
@@ -131,3 +134,36 @@ def raising(error: UrialError) -> Callable[..., Found]:
         raise error
 
     return find
+
+
+SHORT_ANSWERS = Settings(
+    chat=ChatSettings(max_tokens=12, preamble="zero-shot"),
+    engine=EngineSettings(context=1024, threads=1),
+    sampling=SamplingSettings(temperature=0.0),
+)
+
+
+@pytest.fixture
+def evaluating(opened: Opened, endless_gguf: Path) -> Callable[..., Any]:
+    """Open the evaluation screen, with real workers, from a chat on a scripted engine."""
+    # These import this module.
+    from tests.tui.evaluation_page import EvaluationPage
+
+    @contextlib.asynccontextmanager
+    async def open_it(
+        *models: Path | str, size: tuple[int, int] = (80, 24), **changes: Any
+    ) -> AsyncIterator[Any]:
+        names = [str(model) for model in models or (endless_gguf,)]
+        arguments: dict[str, Any] = {
+            "list_models": lambda: names,
+            "model": names[0],
+            "find_model": lambda name, progress: Found(name=name),
+            "settings": SHORT_ANSWERS,
+            "evaluation_factory": lambda: JobQueue(Engine),
+        }
+        async with opened(size=size, **(arguments | changes)) as pilot:
+            page = EvaluationPage(pilot)
+            await page.opens()
+            yield page
+
+    return open_it

@@ -29,13 +29,18 @@ from tests.tui.conftest import (
     wait_until,
 )
 from urial_tui.chat.store import Store
-from urial_tui.compare.runner import Rechosen
+from urial_tui.compare.one_by_one import OneByOne, comparison_of
+from urial_tui.compare.runner import Comparison, Rechosen
 from urial_tui.compare.vocab import ByteAgreement, VocabRelation
 from urial_tui.engine.client.engine import Engine
 from urial_tui.errors import EngineDied, EngineError, ModelError
+from urial_tui.memory import MachineMemory
+from urial_tui.models.memory_need import PROCESS_BYTES
 from urial_tui.models.registry import list_models
 from urial_tui.prompting.preamble import find_preamble
+from urial_tui.runtime.memory_plan import PLAN, MemoryPlan
 from urial_tui.settings import ChatSettings, EngineSettings, Settings
+from urial_tui.tui.comparison_engine import ComparisonEngine
 from urial_tui.tui.factories import make_comparison_engine
 from urial_tui.tui.screens.chat import ChatScreen
 from urial_tui.tui.screens.compare import CompareScreen
@@ -596,6 +601,55 @@ class TestRealWorker:
             await compare(pilot, "Hello world")
             assert shows(pilot, "unshifted 100.0%")
             assert shows(pilot, "KL(aligned‖base) 0.000")
+
+    async def test_without_room_for_both_they_are_loaded_one_after_the_other(
+        self, comparing: Opened, real: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened: list[Comparison] = []
+
+        def make(*sides: Any, **how: Any) -> Comparison:
+            plan = MemoryPlan(lambda **_: MachineMemory(total=10**12, available=1000))
+            opened.append(comparison_of(*sides, **how, plan=plan))
+            return opened[-1]
+
+        real["comparison_factory"] = lambda find: ComparisonEngine(Engine, find, make)
+        async with comparing(size=(120, 40), **real) as pilot:
+            await pilot.press("f3")
+            await wait_until(pilot, lambda: shows(pilot, "The aligned side"))
+            await pilot.press("down", "enter", "home", "enter")
+            await wait_until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+            await compare(pilot, "Hello world")
+            result = screen(pilot).result
+            assert result is not None
+            assert 0 < len(result.positions) <= 41
+            (comparison,) = opened
+            assert isinstance(comparison, OneByOne)
+
+    async def test_the_chat_gives_way_and_is_loaded_again_when_one_comes_back(
+        self, comparing: Opened, real: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def read(*, leaving: object, promised: dict[int, int]) -> MachineMemory:
+            # Room for one worker, not for two.
+            total = PROCESS_BYTES + 70_000_000
+            return MachineMemory(total=total, available=total - sum(promised.values()))
+
+        monkeypatch.setattr(PLAN, "_read_memory", read)
+        chats = Engine()
+        preamble = find_preamble("zero-shot")
+        async with comparing(engine_factory=lambda: chats, preamble=preamble, **real) as pilot:
+            await pilot.press("f3")
+            await wait_until(pilot, lambda: shows(pilot, "The aligned side"))
+            await pilot.press("enter", "home", "enter")
+            await wait_until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+            loaded = [len(chats.models)]
+            await compare(pilot, "Hello world")
+            loaded.append(len(chats.models))
+            assert loaded == [1, 0]
+            assert screen(pilot).result is not None
+            await pilot.press("escape")
+            await wait_until(pilot, lambda: isinstance(pilot.app.screen, ChatScreen))
+            await wait_until(pilot, lambda: "ready" in status(pilot))
+            await wait_until(pilot, lambda: bool(chats.models))
 
     async def test_a_chat_answer_is_compared_with_its_own_tokens(
         self, comparing: Opened, real: dict[str, Any], store: Store

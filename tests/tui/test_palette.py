@@ -98,7 +98,7 @@ class TestPlaces:
 
 class TestHelp:
     async def test_it_lists_what_has_the_focus_and_what_is_everywhere(self, opened: Opened) -> None:
-        async with opened(size=(120, 60)) as pilot:
+        async with opened(size=(120, 70)) as pilot:
             await pilot.press("f1")
             await wait_until(pilot, lambda: shows(pilot, "Answer again"))
             for text in ("Prompt", "New line", "chat.regenerate", "Everywhere", "app.quit"):

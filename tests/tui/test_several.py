@@ -12,7 +12,7 @@ from textual.events import Key
 from textual.pilot import Pilot
 
 from tests.conftest import workers
-from tests.scripted import INFO, Gate, ScriptedEngine, Step, answer, delta, finished, shown_turns
+from tests.scripted import Gate, ScriptedEngine, Step, answer, delta, finished, shown_turns
 from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
 from tests.tui.test_chat_screen import converse, markdown, prompt
 from urial_tui.chat.store import Store
@@ -20,7 +20,9 @@ from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import Sampling
 from urial_tui.errors import EngineDied, EngineError
+from urial_tui.memory import MachineMemory
 from urial_tui.prompting.preamble import find_preamble
+from urial_tui.runtime.memory_plan import PLAN
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
 from urial_tui.tui.widgets.sample_choice import SampleChoice, SampleView
 
@@ -201,13 +203,19 @@ class TestWriting:
 class TestTrouble:
     @pytest.mark.parametrize("waits", [False, True])
     async def test_too_little_memory_is_told_and_nothing_starts(
-        self, opened: Opened, store: Store, waits: bool
+        self,
+        opened: Opened,
+        store: Store,
+        engine: ScriptedEngine,
+        waits: bool,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        engine = ScriptedEngine(msgspec.structs.replace(INFO, n_ctx=2**50))
+        little = MachineMemory(total=10**12, available=1000)
+        monkeypatch.setattr(PLAN, "_read_memory", lambda **_: little)
         gate = Gate()
         if waits:
             engine.enqueue_load(gate)
-        async with opened(engine_factory=lambda: engine, ready=not waits) as pilot:
+        async with opened(ready=not waits) as pilot:
             await type_text(pilot, "Hi")
             await pilot.press("alt+a")
             if waits:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import tinygguf
 from tests.conftest import workers
 from tests.scripted import Gate, ScriptedEngine
 from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_until
@@ -21,19 +22,21 @@ from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, S
 
 async def test_an_answer_whose_worker_stands_still_is_ended_by_one_key(
     opened: Opened,
-    endless_gguf: Path,
     store: Store,
     home: Path,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(client, "stop_within", lambda _info: 0.5)
+    # It writes on for as long as the keys may take on a busy machine.
+    path = tinygguf.write_llama(tmp_path / "endless.gguf", endless=True, n_ctx_train=65_536)
     real = {
         "engine_factory": Engine,
-        "find_model": lambda name, progress: Found(path=endless_gguf),
+        "find_model": lambda name, progress: Found(path=path),
         "preamble": find_preamble("zero-shot"),
         "settings": Settings(
-            chat=ChatSettings(max_tokens=3000),
-            engine=EngineSettings(context=4096, threads=1),
+            chat=ChatSettings(max_tokens=60_000),
+            engine=EngineSettings(context=65_536, threads=1),
             sampling=SamplingSettings(temperature=2.0),
         ),
     }

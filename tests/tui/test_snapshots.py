@@ -16,6 +16,7 @@ from urial_tui.errors import EngineDied, ModelError
 from urial_tui.settings import SamplingSettings, Settings
 from urial_tui.tui.app import UrialApp
 from urial_tui.tui.widgets.prompt import Prompt
+from urial_tui.tui.widgets.status_line import StatusLine
 
 ANSWER = """\
 Hello! Reading a file takes **three** steps:
@@ -202,6 +203,8 @@ def test_several(looks: Looks, engine: ScriptedEngine, size: tuple[int, int], ov
         await type_text(pilot, "How do I read a file?")
         await pilot.press("alt+a")
         await wait_until(pilot, gate.reached.is_set)
+        # What is counted is told a moment later than what is written.
+        await wait_until(pilot, lambda: pilot.app.screen.query_one(StatusLine).status.used == 929)
         await wait_until(pilot, lambda: shows(pilot, "if you want to know"))
         if over:
             gate.open()

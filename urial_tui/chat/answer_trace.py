@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from urial_tui.chat.session import Conversation
-from urial_tui.chat.shown import ids_key, turn_of
+from urial_tui.chat.shown import ids_key, in_format
 from urial_tui.chat.tree import Exchange
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import (
@@ -20,8 +20,10 @@ from urial_tui.engine.wire.protocol import (
     Trace,
     Turn,
 )
+from urial_tui.prompting.conversation import render_in_format
 from urial_tui.prompting.preamble import Preamble
-from urial_tui.prompting.render import close_text, preamble_turn
+from urial_tui.prompting.render import close_text
+from urial_tui.prompting.rules import ruled
 from urial_tui.runtime.writer import Writer
 
 
@@ -80,15 +82,15 @@ def trace_of(
     key = ids_key(writer.model.info, preamble)
     *past, last = conversation.tree.exchanges_to(answer.id)
     sent = [exchange for exchange in past if exchange.in_context and _has_answer(exchange)]
-    turns = [turn_of(exchange, preamble, key) for exchange in sent]
-    turns.append(turn_of(Exchange(question=last.question), preamble, key))
+    sent.append(Exchange(question=last.question))
+    shown = render_in_format(preamble, [in_format(one, preamble, key) for one in sent])
     own = answer.ids is not None and answer.ids_key == key
     return AnswerTrace(
         answer=answer,
-        preamble=preamble_turn(preamble),
-        turns=tuple(turns),
+        preamble=shown.preamble,
+        turns=shown.turns,
         tokens=_written(answer, preamble) if own else (TextSegment(text=answer.text),),
-        sampling=answer.sampling or present,
+        sampling=answer.sampling or ruled(present, preamble),
         own_tokens=own,
         own_sampling=answer.sampling is not None,
     )

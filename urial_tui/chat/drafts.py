@@ -105,6 +105,19 @@ class Drafts:
             if place.conversation_id == conversation_id and place.what.startswith("turn ")
         }
 
+    def places(self, start: str) -> list[str]:
+        """The rest of the names of those places, of no conversation, that start so."""
+        return sorted(
+            place.what.removeprefix(start)
+            for place in list(self._known)
+            if not place.conversation_id and place.what.startswith(start)
+        )
+
+    @property
+    def kept(self) -> bool:
+        """Whether what is noted is kept at all."""
+        return self._store is not None
+
     def note(self, place: Place, text: str) -> None:
         """Remember what stands at a place now; "" forgets it."""
         with self._lock:

@@ -26,6 +26,7 @@ from urial_tui.chat.turns import (
 )
 from urial_tui.engine.wire.protocol import Sampling
 from urial_tui.errors import ExportError, SettingsError
+from urial_tui.prompting.rules import rules_mistake
 from urial_tui.settings import described
 
 FORMAT = "urial-tui conversations"
@@ -221,6 +222,8 @@ def _possible(sampling: Sampling | None) -> Sampling | None:
             if sampling is not None and setting.section == "sampling":
                 setting.check(getattr(sampling, setting.name))
     except SettingsError:
+        return None
+    if sampling is not None and sampling.rules is not None and rules_mistake(sampling.rules):
         return None
     return sampling
 

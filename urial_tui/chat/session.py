@@ -14,13 +14,13 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from urial_tui.chat.answering import Answering
 from urial_tui.chat.growing import GrowingAnswer
-from urial_tui.chat.shown import continuation, ids_key, turn_of, without_format
+from urial_tui.chat.shown import continuation, ids_key, in_format, without_format
 from urial_tui.chat.store import Store
 from urial_tui.chat.tree import Exchange, TurnTree
 from urial_tui.chat.turns import (
@@ -38,9 +38,10 @@ from urial_tui.engine.wire.protocol import (
     Watch,
 )
 from urial_tui.errors import StoreError, UsageError
-from urial_tui.prompting.conversation import Exchanged
-from urial_tui.prompting.preamble import Preamble
-from urial_tui.prompting.render import close_text, preamble_turn
+from urial_tui.prompting.conversation import Exchanged, closed_turn, render_in_format
+from urial_tui.prompting.preamble import Example, Preamble
+from urial_tui.prompting.render import close_text
+from urial_tui.prompting.rules import ruled
 from urial_tui.prompting.stops import stop_rules
 from urial_tui.runtime.writer import Choice, Writer
 
@@ -254,6 +255,7 @@ class Conversation:
         prefix: Turn = (),
         watch: Watch | None = None,
         samples: int = 1,
+        examples: Sequence[Example] | None = None,
     ) -> Answering:
         """Answer the path's last question; where it has an answer, make a sibling of that.
 
@@ -261,24 +263,29 @@ class Conversation:
         leaf from then on. With a `prefix` the answer starts with these tokens and goes on from
         there; `max_tokens` counts the new ones. `watch`: what another model is shown that reads
         the answer along (made from `exchanged`). Several answers (`samples`) have a Finished each;
-        what was not begun when they were ended is not kept.
+        what was not begun when they were ended is not kept. `examples`: those that were retrieved
+        for `open_question`, where the preamble wants some.
 
         Raises:
-            UsageError: There is no question.
+            UsageError: There is no question, or there are no examples and it wants some.
             EngineDied: By the answer: the engine died; what was written is kept with stop reason
                 "died".
             EngineError: Likewise: the engine refused; kept with stop reason "failed".
             StoreError: Likewise: it is complete (`Finished` came) but not on the disk.
         """
-        question = self._open_question()
+        question = self.open_question
         preamble = writer.preamble
         key = ids_key(writer.model.info, preamble)
         exchanges = self._context_of(question, key)
+        past = [in_format(one, preamble, key) for one in exchanges]
+        shown = render_in_format(preamble, past, examples)
         close = close_text(preamble)
+        drawn = ruled(sampling or Sampling(), preamble)
         call = writer.model.generate(
-            preamble=preamble_turn(preamble),
-            turns=tuple(turn_of(exchange, preamble, key) for exchange in exchanges),
-            sampling=sampling,
+            preamble=shown.preamble,
+            turns=shown.turns,
+            lead=shown.lead,
+            sampling=drawn,
             stops=stop_rules(preamble),
             close=close,
             max_tokens=max_tokens,
@@ -286,7 +293,6 @@ class Conversation:
             watch=watch,
             samples=samples,
         )
-        drawn = sampling or Sampling()
         partials = [
             TurnRecord(
                 id=new_id(after=question.id),
@@ -313,7 +319,10 @@ class Conversation:
     def finished_turns(self, writer: Writer) -> tuple[Turn, ...]:
         """What a next question will follow, as `answer` will show it to this writer."""
         key = ids_key(writer.model.info, writer.preamble)
-        return tuple(turn_of(past, writer.preamble, key) for past in self._past(key))
+        preamble = writer.preamble
+        return tuple(
+            closed_turn(preamble, in_format(past, preamble, key)) for past in self._past(key)
+        )
 
     def exchanged(self, writer: Writer) -> list[Exchanged]:
         """What `answer` will show, without the format; the last question is open.
@@ -322,10 +331,16 @@ class Conversation:
             UsageError: There is no question.
         """
         key = ids_key(writer.model.info, writer.preamble)
-        shown = self._context_of(self._open_question(), key)
+        shown = self._context_of(self.open_question, key)
         return [without_format(exchange, writer.preamble, key) for exchange in shown]
 
-    def _open_question(self) -> TurnRecord:
+    @property
+    def open_question(self) -> TurnRecord:
+        """The path's last question.
+
+        Raises:
+            UsageError: There is none.
+        """
         question = next((turn for turn in reversed(self.path) if turn.role == "user"), None)
         if question is None:
             raise UsageError("There is nothing to answer yet.", "Ask something first.")

@@ -1,7 +1,7 @@
-"""What the model is shown of a conversation: turns in the preamble's format.
+"""What of a stored conversation is known as tokens, to be shown to a model.
 
-Token ids are used where they are known and belong to the model and the format in use;
-elsewhere the text stands in, to be tokenised.
+Token ids are used where they belong to the model and the format in use; elsewhere the text stands
+in, to be tokenised. `prompting.conversation` puts both into a context.
 """
 
 from __future__ import annotations
@@ -27,20 +27,19 @@ def ids_key(info: ModelInfo | None, preamble: Preamble) -> str:
     return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "replace")).hexdigest()[:16]
 
 
-def turn_of(exchange: Exchange, preamble: Preamble, key: str) -> Turn:
-    """A question and its answer, if it has one; without one, up to where that starts."""
+def in_format(exchange: Exchange, preamble: Preamble, key: str) -> Exchanged:
+    """A question and its answer, if it has one, to be shown in the format of a preamble."""
     question, answer = exchange.question, exchange.answer
-    asked: TextSegment | TokenSegment
-    if question.ids is not None and question.ids_key == key:
-        asked = TokenSegment(ids=question.ids)
-    else:
-        asked = TextSegment(text=open_turn(preamble, question.text))
+    known = question.ids is not None and question.ids_key == key
+    opened: Turn = (TokenSegment(ids=question.ids or ()),) if known else ()
     if answer is None:
-        return (asked,)
-    if answer.ids is not None and answer.ids_key == key:
-        written = (TokenSegment(ids=answer.ids), TextSegment(text=answer.tail))
-        return (asked, *(part for part in written if part != TextSegment(text="")))
-    return (asked, TextSegment(text=answer.text + close_text(preamble)))
+        return Exchanged(question.text, opened=opened)
+    if answer.ids is None or answer.ids_key != key:
+        text = (TextSegment(text=answer.text),)
+        return Exchanged(question.text, answer.text, text, opened=opened)
+    tail = (TextSegment(text=answer.tail),) if answer.tail else ()
+    written = (TokenSegment(ids=answer.ids), *tail)
+    return Exchanged(question.text, answer.text, written, closed=True, opened=opened)
 
 
 def continuation(answer: TurnRecord, preamble: Preamble, key: str) -> Turn:

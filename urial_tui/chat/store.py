@@ -221,6 +221,16 @@ class Store:
 
     # -- whole conversations --------------------------------------------------------
 
+    def voted_texts(self) -> dict[int, tuple[int | None, str]]:
+        """By id, the parent and the text of the turns that votes are about and that are there."""
+        rows = self._read(
+            "SELECT id, parent_id, text FROM turns WHERE id IN (SELECT question_id FROM votes"
+            " UNION SELECT left_id FROM votes UNION SELECT right_id FROM votes)"
+            " AND conversation_id IN (SELECT id FROM conversations WHERE deleted IS NULL)",
+            (),
+        )
+        return {number: (parent, str(text)) for number, parent, text in rows}
+
     def rename(self, conversation_id: int, title: str) -> str:
         """Give a conversation another title, made one line, which is returned.
 

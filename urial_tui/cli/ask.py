@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,11 +22,14 @@ from urial_tui.cli.names import NAME
 from urial_tui.cli.numbers import LAST_SEED, SAMPLES, TOKENS, Real
 from urial_tui.cli.process import seconds_since_start
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.engine.wire.protocol import Purpose, Sampling
 from urial_tui.errors import EngineDied, EngineError, UsageError
 
 if TYPE_CHECKING:
     from urial_tui.chat.store import Store
+    from urial_tui.engine.client.call import Steps
+    from urial_tui.engine.wire.protocol import EngineOptions
+    from urial_tui.prompting.preamble import Example, Preamble
     from urial_tui.settings import Settings
 
 
@@ -152,6 +154,9 @@ def _run(engine: Engine, answer: AnswerOutput, question: str, wanted: _Wanted) -
     drawn, sampling = _sampling(settings, wanted)
     chosen = find_preamble(wanted.preamble or settings.chat.preamble)
     resolved = resolve(wanted.model or settings.chat.model, progress=answer.unpacking)
+    examples = follow(
+        _examples(chosen, question, answer, engine, engine_options(settings)), answer.take
+    )
     asked = Choice(model=resolved.name, preamble=chosen)
     answer.model, answer.preamble, answer.seed = resolved.name, chosen.name, sampling.seed
     with contextlib.ExitStack() as stack:
@@ -159,7 +164,8 @@ def _run(engine: Engine, answer: AnswerOutput, question: str, wanted: _Wanted) -
         conversation = Conversation.new(store)
         conversation.add_question(question, asked)
         host = Host(engine, lambda name, progress: resolved)
-        writer = follow(host.load(asked, engine_options(settings)), answer.take)
+        purpose: Purpose = "chat" if wanted.samples == 1 else "together"
+        writer = follow(host.load(asked, engine_options(settings), purpose=purpose), answer.take)
         if answer.interrupted:
             # The model was loaded before the interrupt reached the worker.
             return
@@ -174,11 +180,25 @@ def _run(engine: Engine, answer: AnswerOutput, question: str, wanted: _Wanted) -
             sampling=sampling,
             max_tokens=wanted.max_tokens or settings.chat.max_tokens,
             samples=wanted.samples,
+            examples=examples,
         )
         # What can't be shown any more ends it, and is kept.
         with contextlib.closing(answering):
             for event in answering:
                 answer.take(event)
+
+
+def _examples(
+    preamble: Preamble, question: str, answer: AnswerOutput, engine: Engine, options: EngineOptions
+) -> Steps[tuple[Example, ...] | None]:
+    """The examples that stand in front of a question; None where the preamble has its own."""
+    from urial_tui.runtime.retriever import retrieve_all
+
+    found = yield from retrieve_all(preamble, [question], engine, options)
+    if found is None:
+        return None
+    (answer.retrieved,) = found[1]
+    return answer.retrieved.examples
 
 
 def _sampling(settings: Settings, wanted: _Wanted) -> tuple[bool, Sampling]:
@@ -191,11 +211,7 @@ def _sampling(settings: Settings, wanted: _Wanted) -> tuple[bool, Sampling]:
 
     from urial_tui.settings import sampling as sampling_of
 
-    sampling = sampling_of(settings)
-    if wanted.temperature is not None:
-        sampling = msgspec.structs.replace(sampling, temperature=wanted.temperature)
-    if wanted.seed is not None:
-        sampling = msgspec.structs.replace(sampling, seed=wanted.seed)
+    sampling = sampling_of(settings, temperature=wanted.temperature, seed=wanted.seed)
     if wanted.samples == 1:
         return False, sampling
     if sampling.temperature == 0:
@@ -256,9 +272,5 @@ def _interrupt(engine: Engine, answer: AnswerOutput) -> Iterator[None]:
         answer.interrupted = True
         engine.cancel()
 
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        interrupts.check()
+    with interrupts.handled(interrupt):
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -85,7 +84,7 @@ def bench(
     progress = _Progress(runs)
     resolved = resolve(
         model,
-        progress=lambda done, total: progress.show(f"Unpacking the model: {done / total:.0%}"),
+        progress=lambda done, total: progress.show(wording.unpacked(done, total)),
     )
     for warning in (
         check_fit(resolved.path, options),
@@ -146,11 +145,8 @@ def _interrupt(benchmark: Benchmark) -> Iterator[None]:
         asked = True
         benchmark.interrupt()
 
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
+    with interrupts.handled(interrupt):
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 class _Progress:

@@ -7,7 +7,7 @@ from click.core import ParameterSource
 
 
 def command_line(context: click.Context) -> list[str]:
-    """The words that call the command: those options that were given, then the argument."""
+    """The words that call the command: those options that were given, then what has no name."""
     words: list[str] = []
     query: list[str] = []
     for parameter in context.command.params:
@@ -16,7 +16,9 @@ def command_line(context: click.Context) -> list[str]:
             continue
         value = context.params[name]
         if isinstance(parameter, click.Argument):
-            query = ["--", str(value)] if str(value).startswith("-") else [str(value)]
+            query = [*map(str, value)] if isinstance(value, tuple) else [str(value)]
+            if any(word.startswith("-") for word in query):
+                query = ["--", *query]
         elif isinstance(parameter, click.Option) and parameter.is_flag:
             words.append(parameter.opts[0])
         else:

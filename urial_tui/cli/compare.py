@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from urial_tui.cli.names import NAME
 from urial_tui.cli.numbers import COUNT, TOKENS
 from urial_tui.errors import UsageError
 from urial_tui.sanitize import sanitize_line
-from urial_tui.wording import amount, duration
+from urial_tui.wording import amount, capital, duration, unpacked
 
 if TYPE_CHECKING:
     from urial_tui.cli.output import ProgressLine
@@ -193,7 +193,10 @@ class _Run:
         queries = self._queries(query)
         stored = self._stored_answer()
         text = self._text()
-        comparison = self._open()
+        questions = [item.text for item in queries]
+        if stored is not None:
+            questions.append(stored.question.text)
+        comparison = self._open(questions)
         pieces: list[str] | None = None
         if text is not None:
             pieces = comparison.windows(text, self._options["window"])
@@ -285,16 +288,19 @@ class _Run:
 
         return read_compared_text(path, self._say)
 
-    def _open(self) -> Comparison:
-        from urial_tui.compare.one_by_one import OneByOne
+    def _open(self, questions: Sequence[str]) -> Comparison:
+        from urial_tui.compare.one_by_one import OneByOne, comparison_of
         from urial_tui.compare.runner import Comparison
         from urial_tui.settings import engine_options, load_settings
 
         settings = load_settings()
-        base, aligned = self._side("base"), self._side("aligned")
         options = engine_options(settings)
-        kind = OneByOne if self._one_by_one(base, aligned, options) else Comparison
-        comparison = kind(
+        base = self._side("base", questions, options)
+        aligned = self._side("aligned", questions, options)
+        make: Callable[..., Comparison] = {"one": OneByOne, "both": Comparison}.get(
+            self._options["memory"], comparison_of
+        )
+        comparison = make(
             self._engine,
             base,
             aligned,
@@ -307,30 +313,22 @@ class _Run:
             self._show(event)
         return comparison
 
-    def _one_by_one(self, base: Side, aligned: Side, options: EngineOptions) -> bool:
-        """Whether the two models have to be loaded one after the other."""
-        from urial_tui.models.fit import fit_together
-
-        if self._options["memory"] != "auto":
-            return bool(self._options["memory"] == "one")
-        return not fit_together([(aligned.path, "aligned"), (base.path, "base")], options)
-
-    def _side(self, name: str) -> Side:
+    def _side(self, name: str, questions: Sequence[str], options: EngineOptions) -> Side:
         from urial_tui.compare.sides import Side
+        from urial_tui.engine.client.call import follow
         from urial_tui.models.registry import resolve
         from urial_tui.prompting.context import find_context
+        from urial_tui.runtime.retriever import with_examples
 
         model = resolve(self._options[name], progress=self._unpacking)
-        return Side(
-            name=self._options[name],
-            path=model.path,
-            adapter=model.adapter,
-            chat_template=model.chat_template,
-            context=find_context(self._options[f"{name}_context"]),
-        )
+        context = find_context(self._options[f"{name}_context"])
+        prepared = follow(with_examples(context, questions, self._engine, options), self._show)
+        for note in prepared.notes:
+            self._say(note)
+        return Side.of(self._options[name], model, prepared.context)
 
     def _unpacking(self, done: int, total: int) -> None:
-        self._progress.show(f"Unpacking the model: {done / max(total, 1):.0%}")
+        self._progress.show(unpacked(done, total))
 
     def _file(self, comparison: Comparison, tasks: Sequence[Task]) -> ItemFile:
         """Where items are kept; what is used of a file that is there, and what is not, is said."""
@@ -387,8 +385,7 @@ class _Run:
             case PrefillProgress(stage="score", done=done, total=total):
                 self._progress.show(f"{self._label()}Scoring: {done:,} of {amount(total, 'token')}")
             case Silence():
-                words = event.in_words("Ctrl+C")
-                self._progress.show(f"{words[0].upper()}{words[1:]}")
+                self._progress.show(capital(event.in_words("Ctrl+C")))
             case Notice(message=message):
                 self._say(sanitize_line(message))
             case _:

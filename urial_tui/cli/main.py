@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 _COMMANDS: dict[str, tuple[str, str]] = {
     "ask": ("urial_tui.cli.ask:ask", "Ask one question and print the answer."),
     "compare": ("urial_tui.cli.compare:compare", "Compare two models token by token."),
+    "eval": ("urial_tui.cli.eval:evaluate", "Evaluate a model: its answers to many items, judged."),
     "chats": ("urial_tui.cli.chats:chats", "List, search, export and import conversations."),
     "models": ("urial_tui.cli.models:models", "List the models, and tell how to get one."),
-    "prompts": ("urial_tui.cli.prompts:prompts", "List and show the preambles."),
+    "prompts": ("urial_tui.cli.prompts:prompts", "List, check, import and export the preambles."),
     "votes": ("urial_tui.cli.votes:votes", "Count the votes between answers."),
     "bench": ("urial_tui.cli.bench:bench", "Measure this machine's speed."),
     "replay": ("urial_tui.cli.replay:replay", "Play a recorded session again, for debugging."),

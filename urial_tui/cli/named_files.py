@@ -1,4 +1,4 @@
-"""The files that a comparison's options name: nothing is written over what is read."""
+"""The files that a command's options name: nothing is written over what is read."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ from urial_tui.files import is_same, is_there
 from urial_tui.paths import typed_path
 from urial_tui.sanitize import sanitize_line
 
-_READ = ("queries", "text_file", "base", "aligned", "base_context", "aligned_context")
-_WRITTEN = ("html", "out")
+_READ = (
+    *("queries", "text_file", "base", "aligned", "base_context", "aligned_context"),
+    *("items", "model", "preamble", "context", "outputs", "against", "judge", "files"),
+    *("answers", "like", "names", "pool"),
+)
+_ARGUMENTS = {"files": "FILE", "names": "NAME", "pool": "POOL.jsonl"}
+_WRITTEN = ("html", "markdown", "out")
 
 
 def check_written(options: Mapping[str, Any]) -> None:
@@ -22,16 +27,17 @@ def check_written(options: Mapping[str, Any]) -> None:
     Raises:
         UsageError: Two options name one file, or nothing can be written to what one names.
     """
-    written = [(f"--{name}", options[name]) for name in _WRITTEN if options[name]]
+    written = [(f"--{name}", options[name]) for name in _WRITTEN if options.get(name)]
     for output, path in written:
         _check_place(output, path)
     named = list(written)
     for name in _READ:
-        option = f"--{name.removesuffix('_file').replace('_', '-')}"
-        value = str(options[name] or "")
-        # A model may have an adapter behind it.
-        parts = {value, *value.split("+")}
-        named += [(option, path) for path in map(typed_path, parts) if is_there(path)]
+        option = _ARGUMENTS.get(name) or f"--{name.removesuffix('_file').replace('_', '-')}"
+        value = options.get(name) or ""
+        for text in map(str, value if isinstance(value, tuple) else (value,)):
+            # A model may have an adapter behind it.
+            parts = {text, *text.split("+")}
+            named += [(option, path) for path in map(typed_path, parts) if is_there(path)]
     for output, path in written:
         for option, other in named:
             if option != output and is_same(path, other):

@@ -26,6 +26,8 @@ TOKENS = Whole(1, 1_000_000)
 COUNT = Whole(1, 2**31)
 SAMPLES = Whole(1, 64)
 """A number of answers to one question: more are the work of hours, or a mistake."""
+PARALLEL = Whole(1, 248)
+"""A number of answers at once: `engine.wire.limits` says so, which takes long to import."""
 LAST_SEED = 2**32 - 2
 """The library takes the number above it for a wish to draw a seed."""
 

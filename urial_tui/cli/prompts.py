@@ -1,13 +1,20 @@
-"""`urial prompts`: the preambles, shipped and the user's own."""
+"""`urial prompts`: the preambles, shipped and the user's own, and what they are worth."""
 
 from __future__ import annotations
 
 import click
 
+from urial_tui.cli.prompts_check import check
+from urial_tui.cli.prompts_files import export, import_command
+from urial_tui.cli.prompts_index import index
+from urial_tui.cli.prompts_measure import measure
+from urial_tui.cli.prompts_search import search
+from urial_tui.cli.prompts_sweep import sweep
+
 
 @click.group()
 def prompts() -> None:
-    """List and show the preambles."""
+    """List, show, check, measure, search, sweep, index, import and export the preambles."""
 
 
 @prompts.command("list")
@@ -77,6 +84,8 @@ def show(name: str, query: str, as_json: bool) -> None:
 
     NAME is a name of `urial prompts list`, or a preamble file.
     """
+    import msgspec
+
     from urial_tui.cli.output import print_json
     from urial_tui.prompting.preamble import find_preamble
     from urial_tui.prompting.render import open_turn, preamble_text
@@ -95,10 +104,17 @@ def show(name: str, query: str, as_json: bool) -> None:
             "method": preamble.method,
             "system": preamble.system,
             "examples": [
-                {"query": example.query, "answer": example.answer} for example in preamble.examples
+                {"query": example.query, "answer": example.answer, "follows": example.follows}
+                for example in preamble.examples
             ],
             "stop": list(preamble.format.stop),
             "fence": preamble.format.fence or None,
+            "rules": msgspec.to_builtins(preamble.rules),
+            "retrieval": msgspec.to_builtins(preamble.retrieval),
             "text": text,
         }
     )
+
+
+for command in (check, measure, search, sweep, index, import_command, export):
+    prompts.add_command(command)

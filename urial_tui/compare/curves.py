@@ -16,11 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urial_tui.compare.positions import Positions
+from urial_tui.shares import Z95, Interval, wilson
 
 FEWEST: Final = 5
-_Z: Final = 1.959964
-
-Interval = tuple[float, float]
 _Curve = list[tuple[float | None, Interval | None]]
 
 
@@ -83,7 +81,7 @@ def _means(
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.bincount(t, values, minlength=size) / count
         squares = np.bincount(t, (values - mean[t]) ** 2, minlength=size)
-        error = _Z * np.sqrt(squares / (count - 1) / count)
+        error = Z95 * np.sqrt(squares / (count - 1) / count)
     return [
         (
             value if math.isfinite(value) else None,
@@ -103,13 +101,3 @@ def _shares(t: NDArray[np.int32], hits: NDArray[np.bool_], size: int) -> _Curve:
         (hit / n if n else None, wilson(hit, n) if n >= FEWEST else None)
         for hit, n in zip(counted, count, strict=True)
     ]
-
-
-def wilson(hits: int, count: int) -> Interval:
-    """The 95 % score interval of a share of `hits` in `count` > 0."""
-    share = hits / count
-    weight = _Z * _Z / count
-    middle = (share + weight / 2) / (1 + weight)
-    half = _Z * math.sqrt(share * (1 - share) / count + weight / count / 4) / (1 + weight)
-    # Rounding must not put the share outside.
-    return (max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)))

@@ -10,14 +10,11 @@ One program at a time: the file is locked where the file system can do that.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
@@ -25,10 +22,8 @@ from urial_tui import files
 from urial_tui.compare.items import CompareError
 from urial_tui.compare.run_terms import differences
 from urial_tui.compare.sides import Task
+from urial_tui.journal import InUse, Journal
 from urial_tui.sanitize import sanitize_line
-
-MAX_LINE_BYTES = 256 * 1024 * 1024
-_BUSY = (errno.EAGAIN, errno.EACCES)
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -58,26 +53,31 @@ class ItemFile:
 
     def __init__(self, path: Path, head: Mapping[str, Any], terms: Mapping[str, Any]) -> None:
         self._shown = sanitize_line(str(path))
-        self.lock_trouble = ""
-        """Why the file could not be locked, "" if it is."""
         self._lines: dict[str, tuple[int, str]] = {}
         try:
-            self._file = _open(path)
+            self._journal = Journal(path)
             try:
-                self._lock()
-                whole = self._check(terms)
-                self._file.truncate(whole)
-                self._file.seek(whole)
-                if not whole:
-                    self._write({"compare": {**head, "terms": dict(terms)}})
+                self._journal.read(lambda place, line: self._take(place, line, terms))
+                if not self._journal.size:
+                    self._journal.append({"compare": {**head, "terms": dict(terms)}})
             except BaseException:
-                self._file.close()
+                self._journal.close()
                 raise
+        except InUse as error:
+            raise CompareError(
+                f"The file {self._shown} is in use by another comparison.",
+                "Wait until that is done, or name another file with --out.",
+            ) from error
         except OSError as error:
             raise CompareError(
                 f"The file {self._shown} can't be used: {files.reason(error)}.",
                 "Name another file with --out.",
             ) from error
+
+    @property
+    def lock_trouble(self) -> str:
+        """Why the file could not be locked, "" if it is."""
+        return self._journal.lock_trouble
 
     def changed(self, tasks: Iterable[Task]) -> list[str]:
         """Ids of the tasks that the file has items of, but made from something else."""
@@ -97,8 +97,7 @@ class ItemFile:
         for task in tasks:
             if not self.holds(task):
                 continue
-            self._file.seek(self._lines[task.query.id][0])
-            document = json.loads(self._file.readline())
+            document = json.loads(self._journal.line(self._lines[task.query.id][0]))
             del document["key"]
             yield document
 
@@ -110,8 +109,7 @@ class ItemFile:
         """
         key = item_key(task)
         try:
-            place = self._file.seek(0, os.SEEK_END)
-            self._write({"key": key, **item})
+            place = self._journal.append({"key": key, **item})
         except OSError as error:
             raise CompareError(
                 f"The result can't be written to {self._shown}: {files.reason(error)}.",
@@ -121,47 +119,19 @@ class ItemFile:
 
     def close(self) -> None:
         """Close the file, which unlocks it."""
-        self._file.close()
+        self._journal.close()
 
-    def _lock(self) -> None:
+    def _take(self, place: int, line: bytes, terms: Mapping[str, Any]) -> bool:
+        """Note a line of the file; False for one that is none of ours."""
+        if not place:
+            self._check_head(line, terms)
+            return True
         try:
-            import fcntl
-        except ImportError:
-            self.lock_trouble = "this system has no such locks"
-            return
-        try:
-            fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _BUSY:
-                raise CompareError(
-                    f"The file {self._shown} is in use by another comparison.",
-                    "Wait until that is done, or name another file with --out.",
-                ) from error
-            self.lock_trouble = files.reason(error)
-
-    def _write(self, value: Mapping[str, Any]) -> None:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        self._file.write(text.encode("utf-8", "replace") + b"\n")
-        self._file.flush()
-
-    def _check(self, terms: Mapping[str, Any]) -> int:
-        """The length of the whole lines; a last line that was cut off is written again."""
-        self._file.seek(0)
-        first = self._file.readline(MAX_LINE_BYTES)
-        if not first:
-            return 0
-        self._check_head(first, terms)
-        whole = len(first)
-        while line := self._file.readline(MAX_LINE_BYTES):
-            try:
-                found = msgspec.json.decode(line, type=_Line)
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                break
-            if not line.endswith(b"\n"):
-                break
-            self._lines[found.id] = (whole, found.key)
-            whole += len(line)
-        return whole
+            found = msgspec.json.decode(line, type=_Line)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return False
+        self._lines[found.id] = (place, found.key)
+        return True
 
     def _check_head(self, line: bytes, terms: Mapping[str, Any]) -> None:
         try:
@@ -193,11 +163,3 @@ def item_key(task: Task) -> str:
     # Lone surrogates are no UTF-8, but a question may hold them.
     text = json.dumps(parts, ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def _open(path: Path) -> BinaryIO:
-    """The file for reading and appending; conversations are nobody else's business."""
-    with contextlib.suppress(FileNotFoundError):
-        files.open_regular(path).close()
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
-    return os.fdopen(handle, "r+b")

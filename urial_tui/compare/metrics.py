@@ -28,9 +28,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from urial_tui.compare.curves import AtPosition, by_position, wilson
+from urial_tui.compare.curves import AtPosition, by_position
 from urial_tui.compare.positions import Positions
 from urial_tui.engine.wire.scores import ABSENT, CLASS_NAMES, SHIFTED
+from urial_tui.shares import Interval, wilson
 
 RESAMPLES: Final = 2000
 FIRST_K: Final = (1, 2, 3, 4, 5, 10)
@@ -39,7 +40,6 @@ SHIFTED_TOKENS: Final = 50
 
 _DRAWS_AT_ONCE = 1_000_000
 _Mask = NDArray[np.bool_]
-Interval = tuple[float, float]
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True):

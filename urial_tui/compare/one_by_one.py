@@ -7,6 +7,7 @@ the disk space that is granted. The numbers are those of `Comparison`.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Generator, Iterable, Iterator
@@ -14,16 +15,27 @@ from pathlib import Path
 
 import msgspec
 
-from urial_tui.compare.items import ScoredItem
+from urial_tui.compare.items import Query, ScoredItem
 from urial_tui.compare.noise import Noise
 from urial_tui.compare.runner import Comparison, Role, Step, tokens
-from urial_tui.compare.sides import Task
+from urial_tui.compare.sides import Side, Task
 from urial_tui.compare.vocabularies import Vocabularies
-from urial_tui.engine.wire.protocol import Event, ScoreSide, ScoreStored, TokenSegment, Turn
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import (
+    EngineOptions,
+    Event,
+    Purpose,
+    ScoreSide,
+    ScoreStored,
+    TokenSegment,
+    Turn,
+)
 from urial_tui.engine.wire.scores import PositionScores
 from urial_tui.errors import UsageError
 from urial_tui.models.header import compare_tokenizers
 from urial_tui.prompting.context import answer_rules
+from urial_tui.prompting.templates.renderer import TemplateRenderer
+from urial_tui.runtime.memory_plan import PLAN, MemoryPlan
 
 SPILL_BYTES = 4_000_000_000
 """Disk space for one batch of items, unless another is granted."""
@@ -85,11 +97,11 @@ class OneByOne(Comparison):
         if not self.relation.by_id:
             raise UsageError(
                 "Two models with different vocabularies can be compared only with both in memory.",
-                "Give --memory both, or choose smaller models.",
+                "Choose smaller models, or close other programs.",
             )
         self._check_contexts()
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Step | ScoredItem]:
+    def run(self, tasks: Iterable[Task]) -> Generator[Step | ScoredItem, None, None]:
         """Carry out tasks, as many at a time as the disk space allows."""
         waiting = list(tasks)
         with tempfile.TemporaryDirectory(prefix="urial-rows-") as name:
@@ -107,6 +119,27 @@ class OneByOne(Comparison):
                 yield from self._swap("base")
                 for spilled in batch:
                     yield (yield from self._against(spilled))
+
+    def answer(self, query: Query) -> Generator[Step, None, ScoredItem]:
+        """As `Comparison.answer`."""
+        return (yield from self._alone(Task(query=query)))
+
+    def given(
+        self, query: Query, text: str, skip: int = 0, ids: tuple[int, ...] = ()
+    ) -> Generator[Step, None, ScoredItem]:
+        """As `Comparison.given`."""
+        return (yield from self._alone(Task(query=query, text=text, skip=skip, ids=ids)))
+
+    def _alone(self, task: Task) -> Generator[Step, None, ScoredItem]:
+        found: ScoredItem | None = None
+        with contextlib.closing(self.run([task])) as steps:
+            for step in steps:
+                if isinstance(step, ScoredItem):
+                    found = step
+                else:
+                    yield step
+        assert found is not None
+        return found
 
     def _swap(self, role: Role) -> Iterator[Event]:
         if role not in self._models:
@@ -145,7 +178,7 @@ class OneByOne(Comparison):
                 context=(*context, *tokens(accepted)),
                 answer=TokenSegment(ids=ids),
                 rows=str(file),
-                greedy=task.text is None,
+                greedy=task.text is None and self._follows_scores,
                 bare=n_base + len(accepted) == 0,
                 other_vocab=self.relation.base_size,
                 n_ctx=n_base + len(accepted) + len(ids),
@@ -229,3 +262,37 @@ class OneByOne(Comparison):
             return self._shown(self.base, query).context
         # BOS is added again.
         return tokens(aligned_ids[1:] if info.adds_bos else aligned_ids)
+
+
+def comparison_of(
+    engine: Engine,
+    base: Side,
+    aligned: Side,
+    *,
+    options: EngineOptions,
+    templates: TemplateRenderer,
+    max_tokens: int = 300,
+    top_k: int = 10,
+    plan: MemoryPlan = PLAN,
+) -> Comparison:
+    """A comparison with both models in memory, or one by one where there is no room for both.
+
+    Args:
+        engine, base, aligned, options, templates, max_tokens, top_k: As of `Comparison`.
+        plan: What else is in memory.
+
+    Raises:
+        ModelError: A file is no model.
+    """
+    models: list[tuple[Path, Purpose]] = [(aligned.path, "aligned"), (base.path, "base")]
+    both = plan.fits(models, options, owner=engine, replacing=engine)
+    kind = Comparison if both else OneByOne
+    return kind(
+        engine,
+        base,
+        aligned,
+        options=options,
+        templates=templates,
+        max_tokens=max_tokens,
+        top_k=top_k,
+    )

@@ -1,4 +1,4 @@
-"""How a comparison was made: what somebody else needs to make it again, or to doubt it.
+"""How something was measured: what somebody else needs to do it again, or to doubt it.
 
 It goes into the document and the report. Nothing in it names the person: of paths below the
 home directory only the rest is told.
@@ -12,11 +12,11 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from urial_tui import __version__, paths
 from urial_tui.compare.runner import Comparison
-from urial_tui.compare.sides import Side
 from urial_tui.engine.wire.protocol import ModelInfo
 from urial_tui.processor import processor_name
 
@@ -33,6 +33,25 @@ def provenance(
     """
     info = comparison.aligned_info
     return {
+        **made(info, limits=limits, command=command),
+        "files": {
+            "base": model_files(
+                comparison.base.path, comparison.base.adapter, comparison.base_info
+            ),
+            "aligned": model_files(comparison.aligned.path, comparison.aligned.adapter, info),
+        },
+    }
+
+
+def made(info: ModelInfo, *, limits: Mapping[str, int], command: Sequence[str]) -> dict[str, Any]:
+    """By what something was made, and when.
+
+    Args:
+        info: Of the model that was loaded.
+        limits: `max_tokens` and the like, by their name.
+        command: The command line, without what a shell took from it.
+    """
+    return {
         "program": f"urial-tui {__version__}",
         "library": f"llama-cpp-python {importlib.metadata.version('llama-cpp-python')}",
         "build": info.library,
@@ -41,11 +60,20 @@ def provenance(
         "command": shlex.join(map(without_home, command)),
         **limits,
         "kv_type": info.kv_type,
-        "files": {
-            "base": _files(comparison.base, comparison.base_info),
-            "aligned": _files(comparison.aligned, info),
-        },
     }
+
+
+def model_files(path: Path, adapter: Path | None, info: ModelInfo) -> list[dict[str, Any]]:
+    """A model and its adapter: names, sizes (bytes, None where unknown) and SHA-256."""
+    found = []
+    for file, content in ((path, info.content), (adapter, info.adapter_content)):
+        if file is not None:
+            try:
+                size = file.stat().st_size
+            except OSError:
+                size = None
+            found.append({"name": file.name, "size": size, "sha256": content or None})
+    return found
 
 
 def without_home(text: str) -> str:
@@ -57,16 +85,3 @@ def without_home(text: str) -> str:
         f"~{part[len(home) :]}" if part == home or part.startswith(home + os.sep) else part
         for part in text.split("+")
     )
-
-
-def _files(side: Side, info: ModelInfo) -> list[dict[str, Any]]:
-    """The model and its adapter: names, sizes (bytes, None where unknown) and SHA-256."""
-    found = []
-    for path, content in ((side.path, info.content), (side.adapter, info.adapter_content)):
-        if path is not None:
-            try:
-                size = path.stat().st_size
-            except OSError:
-                size = None
-            found.append({"name": path.name, "size": size, "sha256": content or None})
-    return found

@@ -2,10 +2,7 @@
 
 The file is a view of the JSON document of `urial compare --json`. Items may come one by one
 and are let go at once; what is kept of each is a line of the index, its block waits on the
-disk. The page is in `page/`; all data stands in it as JSON without a character that is markup
-or as base64, and the page shows it as text alone. Its content security policy names the
-hashes of its one script and its one style sheet and forbids everything else, so that not even
-a mistake in that could run or fetch anything.
+disk. The page is in `page/`, with what all pages have in common in `urial_tui/page/`.
 
 What is read of the document, all of it optional but an item's `positions[].id` and `text`:
 
@@ -29,18 +26,12 @@ What is read of the document, all of it optional but an item's `positions[].id` 
 
 from __future__ import annotations
 
-import base64
-import errno
-import hashlib
 import math
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path, PureWindowsPath
 from typing import Any, BinaryIO, Final
-
-import jinja2
 
 from urial_tui.compare.report_data import (
     CLASSES,
@@ -49,23 +40,16 @@ from urial_tui.compare.report_data import (
     ContextTexts,
     TokenTexts,
     class_code,
-    compress,
     pack_item,
-    to_json,
 )
-from urial_tui.errors import UrialError
-from urial_tui.files import reason, replacing
+from urial_tui.page.page import compress, encoded, page, to_json
+from urial_tui.report_file import ReportError, report_file
 from urial_tui.sanitize import sanitize_line
 
 _SCRIPTS: Final = (
-    "text.js", "numbers.js", "data.js", "elements.js", "figure.js", "charts.js", "overview.js",
-    "items.js", "item.js", "page.js",
+    "data.js", "shares.js", "figure.js", "charts.js", "overview.js", "items.js", "item.js",
+    "page.js",
 )  # fmt: skip
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-
-
-class ReportError(UrialError):
-    """The HTML report can't be made or written."""
 
 
 def write_report(
@@ -81,23 +65,15 @@ def write_report(
     Raises:
         ReportError: The disk is full, the place can't be written to, or an item is malformed.
     """
-    directory = path.resolve().parent
-    try:
-        # A page is made to be handed on, unlike the conversations that it may be made from.
-        with (
-            replacing(path, private=False) as output,
-            tempfile.TemporaryFile(dir=directory) as kept,
-        ):
-            packed = _Packed(kept)
-            for item in items:
-                packed.add(item)
-            for text in _page(document_head, packed):
-                output.write(text.encode("utf-8", "replace"))
-    except OSError as error:
-        # An iterator of items may fail by itself, with a file of its own.
-        if error.filename is not None and Path(error.filename).parent != directory:
-            raise
-        raise _unwritable(path, error) from error
+    with (
+        report_file(path, "--html") as output,
+        tempfile.TemporaryFile(dir=path.resolve().parent) as kept,
+    ):
+        packed = _Packed(kept)
+        for item in items:
+            packed.add(item)
+        for text in _page(document_head, packed):
+            output.write(text.encode("utf-8", "replace"))
 
 
 class _Packed:
@@ -129,7 +105,7 @@ class _Packed:
         """The blocks as base64, in order."""
         self._blocks.seek(0)
         for length in self._lengths:
-            yield _base64(self._blocks.read(length))
+            yield encoded(self._blocks.read(length))
 
 
 def _index_row(item: Mapping[str, Any]) -> list[object]:
@@ -167,41 +143,19 @@ def _index_row(item: Mapping[str, Any]) -> list[object]:
 
 def _page(head: Mapping[str, Any], packed: _Packed) -> Iterator[str]:
     """The file in pieces. The index stands in front, so that it shows while the rest loads."""
-    folder = resources.files("urial_tui.compare") / "page"
-    # In a function of its own, so that no name meets one of the browser's.
-    parts = ("(() => {", *(_source(folder / name) for name in _SCRIPTS), "})();")
-    script = "\n".join(parts)
-    style = _source(folder / "page.css")
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
     document = {key: value for key, value in head.items() if key != "items"}
     rows = b"[" + b",\n".join(packed.rows) + b"]"
-    return environment.from_string(_source(folder / "page.html")).generate(
+    return page(
+        resources.files("urial_tui.compare") / "page",
+        _SCRIPTS,
+        ("page.css",),
         title=_title(head),
-        style=style,
-        script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
         head=to_json(document).decode(),
         rows=rows.decode(),
-        contexts=_base64(compress(to_json(packed.contexts.first))),
+        contexts=encoded(compress(to_json(packed.contexts.first))),
         blocks=packed.blocks(),
-        texts=_base64(packed.texts.block()),
+        texts=encoded(packed.texts.block()),
     )
-
-
-def _source(file: Traversable) -> str:
-    # Line ends as a browser sees them, or the hash would be another one.
-    return file.read_text(encoding="utf-8").replace("\r\n", "\n")
-
-
-def _hash(source: str) -> str:
-    return "sha256-" + _base64(hashlib.sha256(source.encode()).digest())
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
 
 
 def _title(head: Mapping[str, Any]) -> str:
@@ -218,21 +172,3 @@ def _model_name(model: str) -> str:
     if "/" not in model and "\\" not in model:
         return model
     return "+".join(PureWindowsPath(part).name for part in model.split("+"))
-
-
-def _unwritable(path: Path, error: OSError) -> ReportError:
-    shown = sanitize_line(str(path))
-    if error.errno in _FULL:
-        return ReportError(
-            f"The disk is too full for the report {shown}.",
-            "Make room there, or choose another place with --html.",
-        )
-    if not path.parent.is_dir():
-        return ReportError(
-            f"The report can't be written to {shown}: there is no such directory.",
-            "Make it first, or choose another place with --html.",
-        )
-    return ReportError(
-        f"The report can't be written to {shown}: {reason(error)}.",
-        "Choose another place with --html.",
-    )

@@ -19,14 +19,14 @@ of the sorted indices into the table of texts; `token`, `top_*_token` point into
 
 from __future__ import annotations
 
-import json
 import math
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from urial_tui.page.page import compress, to_json
 
 COLUMNS: Final = (
     "local", "t", "token", "rank", "class", "special", "p_base", "p_aligned",
@@ -44,7 +44,6 @@ P_STEPS: Final = 11448
 with two decimals needs four digits of a large probability, and two of a tiny one."""
 _P_SMALLEST, _P_ZERO, _P_NONE = 65533, 65534, 65535
 _NO_INT = 0xFFFFFFFF
-_LEVEL = 6
 
 Side = Literal["base", "aligned"]
 SIDES: Final[tuple[Side, Side]] = ("base", "aligned")
@@ -156,23 +155,6 @@ def class_code(position: Mapping[str, Any]) -> int:
     return CLASSES.index(name) if name in CLASSES else NO_CLASS
 
 
-def to_json(value: object) -> bytes:
-    """JSON that may stand inside of any HTML element: ASCII, and no character that is markup.
-
-    Infinity becomes the string "inf" (JSON has no such number), NaN null.
-    """
-    text = json.dumps(_finite(value), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text.encode("ascii")
-
-
-def compress(data: bytes) -> bytes:
-    """gzip without a time stamp: equal data gives equal bytes."""
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, wbits=31)
-    return packer.compress(data) + packer.flush()
-
-
 def _common(first: str, second: str) -> int:
     """How many characters two strings begin with in common."""
     low, high = 0, min(len(first), len(second))
@@ -183,23 +165,6 @@ def _common(first: str, second: str) -> int:
         else:
             high = middle - 1
     return low
-
-
-def _finite(value: object) -> object:
-    match value:
-        case float() if math.isnan(value):
-            return None
-        case float() if math.isinf(value):
-            return "inf" if value > 0 else "-inf"
-        case Mapping():
-            return {str(key): _finite(part) for key, part in value.items()}
-        case list() | tuple():
-            return [_finite(part) for part in value]
-        case np.generic():
-            return _finite(value.item())
-        case bytes():
-            return value.decode("utf-8", "backslashreplace")
-    return value
 
 
 def _top(

@@ -15,6 +15,7 @@ import msgspec
 from urial_tui.compare.runner import Comparison
 from urial_tui.compare.sides import Side
 from urial_tui.engine.wire.protocol import NUMERICS, ModelInfo
+from urial_tui.prompting.context import rules_of
 
 Subject = Literal["answers", "a text", "a stored answer"]
 """What a run compares on."""
@@ -82,6 +83,8 @@ def _side(comparison: Comparison, side: Side, info: ModelInfo) -> dict[str, str]
     shown: object = side.context.name
     if not side.context.is_same:
         shown = comparison.sample(side)
+        if (rules := rules_of(side.context)) is not None:
+            shown = (shown, rules)
     context = hashlib.sha256(msgspec.json.encode(shown)).hexdigest()
     return {"content": info.content, "adapter": info.adapter_content, "context": context}
 

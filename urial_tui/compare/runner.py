@@ -7,7 +7,8 @@ few items are put aside on disk, and scored against the base side when that one 
 The compared answer is the greedy answer of the aligned side, without penalties whatever the
 settings say, as it comes out of the evaluation that is scored: where decoding one token at a
 time and evaluating a batch disagree on the most probable token (by rounding), the batch is
-followed. So a model against itself is 100 % unshifted.
+followed. So a model against itself is 100 % unshifted. Under a context with rules these choose the
+answer, and what is scored is the model's own distributions, in which it need not be the best one.
 """
 
 from __future__ import annotations
@@ -45,12 +46,14 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.engine.wire.scores import PositionScores
 from urial_tui.errors import EngineDied, EngineError, UsageError
 from urial_tui.models.header import compare_tokenizers
-from urial_tui.prompting.context import answer_rules
-from urial_tui.prompting.conversation import Exchanged, Shown, render_conversation
+from urial_tui.prompting.context import SAMPLE, answer_rules, rules_of
+from urial_tui.prompting.conversation import Exchanged, Shown, context_form, render_conversation
+from urial_tui.prompting.rules import ruled
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.loading import load
 
 GREEDY = Sampling(temperature=0.0)
+"""How the compared answer is chosen; where the aligned side's context has rules, with these."""
 
 Role = Literal["aligned", "base"]
 """Which side; also the purpose that its model is loaded for."""
@@ -151,7 +154,13 @@ class Comparison:
             if not side.context.is_same:
                 self._shown(side, "?")
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Step | ScoredItem]:
+    @property
+    def loaded(self) -> bool:
+        """Whether it is open, and what it has in memory is still there."""
+        models = self._models.values()
+        return self._read is not None and bool(models) and all(model.loaded for model in models)
+
+    def run(self, tasks: Iterable[Task]) -> Generator[Step | ScoredItem, None, None]:
         """Carry out tasks: their steps, and each item when it is done."""
         for task in tasks:
             if task.text is None:
@@ -177,7 +186,7 @@ class Comparison:
             if not ids[len(accepted) :] or not self.relation.by_id:
                 break
             scored = yield from self._score_pair(
-                query.text, context, accepted, ids[len(accepted) :], greedy=True
+                query.text, context, accepted, ids[len(accepted) :], greedy=self._follows_scores
             )
             contexts = contexts or (scored.base_context, scored.context)
             parts.append(PositionScores.from_bytes(scored.scores))
@@ -237,9 +246,9 @@ class Comparison:
             pieces[-1] += rest.decode("utf-8", "replace")
         return pieces
 
-    def sample(self, side: Side) -> tuple[Shown, StopRules, str]:
+    def sample(self, side: Side) -> tuple[object, ...]:
         """What a side is shown of a question, and what ends its answer: all of its context."""
-        return (self._shown(side, "?"), *answer_rules(side.context))
+        return context_form(side.context, self._shown(side, SAMPLE))
 
     def text_of(self, token: int) -> str:
         """A token's text; bytes that are no UTF-8 as \\xNN."""
@@ -315,6 +324,14 @@ class Comparison:
             side.context, [Exchanged(query)], self._info(side), self._templates
         )
 
+    @property
+    def _follows_scores(self) -> bool:
+        """Whether the answer is what the scored distributions find best; with rules it need not be.
+
+        These are the model's own: rules only choose.
+        """
+        return rules_of(self.aligned.context) is None
+
     def _generate(
         self, shown: Shown, written: tuple[int, ...], *, stops: StopRules, close: str
     ) -> Generator[Event, None, Finished]:
@@ -322,8 +339,9 @@ class Comparison:
         call = self._models["aligned"].generate(
             preamble=shown.preamble,
             turns=shown.turns,
+            lead=shown.lead,
             prefix=tokens(written),
-            sampling=GREEDY,
+            sampling=ruled(GREEDY, self.aligned.context.preamble),
             stops=stops,
             close=close,
             max_tokens=max(1, self._max_tokens - len(written)),

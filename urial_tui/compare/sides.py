@@ -9,6 +9,7 @@ import msgspec
 from urial_tui.compare.items import Query
 from urial_tui.engine.wire.protocol import ModelInfo
 from urial_tui.prompting.context import Context
+from urial_tui.runtime.host import ModelFile
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +23,17 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     context: Context
     adapter: Path | None = None
     chat_template: str = ""
+
+    @classmethod
+    def of(cls, name: str, model: ModelFile, context: Context) -> Side:
+        """A model that was found, in a context. `name`: what the user called it."""
+        return cls(
+            name=name,
+            path=model.path,
+            context=context,
+            adapter=model.adapter,
+            chat_template=model.chat_template,
+        )
 
     def document(self) -> dict[str, object]:
         """For JSON."""

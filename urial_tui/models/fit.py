@@ -18,6 +18,7 @@ from urial_tui.engine.wire.protocol import Device, EngineOptions, Purpose
 from urial_tui.errors import ModelError
 from urial_tui.memory import MachineMemory, memory_now
 from urial_tui.models.header import check_gguf
+from urial_tui.models.kinds import kind_for
 from urial_tui.models.memory_need import PROCESS_BYTES, MemoryNeed, memory_need
 from urial_tui.sanitize import sanitize_line
 
@@ -63,16 +64,15 @@ def fit_together(
     models: Sequence[tuple[Path, Purpose]],
     options: EngineOptions,
     *,
-    memory: MachineMemory | None = None,
+    memory: MachineMemory,
 ) -> bool:
-    """Whether models fit beside each other and what is loaded; True where nobody can tell.
+    """Whether models fit beside each other into free memory; True where nobody can tell.
 
     A file that is named twice has its weights in memory once. Graphics cards are not counted.
 
     Raises:
         ModelError: A file is no model.
     """
-    memory = memory or memory_now()
     limit = memory.available if memory.available is not None else memory.total
     options = msgspec.structs.replace(options, gpu_layers=0)
     needs = {(path, purpose): need_of(path, options, purpose) for path, purpose in models}
@@ -87,33 +87,88 @@ def need_of(path: Path, options: EngineOptions, purpose: Purpose = "chat") -> Me
     Raises:
         ModelError: The file is no model.
     """
-    return memory_need(path, check_gguf(path), options, purpose)
+    return memory_need(path, check_gguf(path, kind_for(purpose)), options, purpose)
 
 
-def check_together(
-    path: Path, options: EngineOptions, *, memory: MachineMemory | None = None
-) -> None:
-    """Refuse to write answers together with a loaded model where their context has no room.
+class Weighed(msgspec.Struct, frozen=True, kw_only=True):
+    """A model's file, what it needs, and where that would go.
+
+    `cards`: bytes that graphics cards have, 0 without one. `moot`: whether layers are wanted on
+    cards that are not known yet.
+    """
+
+    path: Path
+    need: MemoryNeed
+    placed: Placement
+    cards: int
+    moot: bool
+
+    def check(self, memory: MachineMemory) -> str:
+        """Refuse it where it can't fit; the warning where it will be slow, or nothing.
+
+        Raises:
+            ModelError: It needs more memory than there is (says how much, and what to do).
+        """
+        need, placed, cards, size = self.need, self.placed, self.cards, wording.size
+        name = sanitize_line(self.path.name)
+        parts = (
+            f"{size(need.weights)} of weights and {size(need.total - need.weights)} for a context "
+            f"of {need.n_ctx} tokens"
+        )
+        if placed.cards > cards:
+            raise ModelError(
+                f"The model {name} does not fit into the graphics card: {size(placed.cards)} of "
+                f"memory would go there ({parts}), and it has {size(cards)}.",
+                _fewer_layers(need, cards),
+            )
+        if memory.total is not None and placed.host > memory.total:
+            if self.moot:
+                return (
+                    f"The model {name} needs {size(need.total)} of memory ({parts}), more than the "
+                    f"{size(memory.total)} of this machine: it runs only where a graphics card "
+                    "holds what is too much."
+                )
+            beside = f" beside its {placed.layers} layers on the graphics card" if cards else ""
+            raise ModelError(
+                f"The model {name} does not fit: it needs {size(placed.host)} of memory{beside} "
+                f"({parts}), and this machine has {size(memory.total)}.",
+                _smaller(need, memory.total + placed.cards),
+            )
+        if memory.available is not None and placed.host > memory.available:
+            return (
+                f"The model {name} needs {size(placed.host)} of memory ({parts}), but only "
+                f"{size(memory.available)} are free now, so it may be slow. "
+                "Close other programs, or choose a smaller model or context."
+            )
+        return ""
+
+
+def weigh(
+    path: Path,
+    options: EngineOptions,
+    purpose: Purpose = "chat",
+    *,
+    devices: Sequence[Device] | None = None,
+) -> Weighed:
+    """See what a model's file needs, and where.
 
     Args:
-        path: The file of the model that is loaded.
-        options: How it was loaded; graphics cards are not counted.
-        memory: What the machine has, where that is not to be asked.
+        path: The model file.
+        options: How it will be loaded.
+        purpose: What for.
+        devices: What the engine computes on; None where that is not known yet, and nothing
+            is refused that a graphics card could hold.
 
     Raises:
-        ModelError: More memory is needed than is free, or the file is no model.
+        ModelError: The file is no model.
     """
-    memory = memory or memory_now()
-    options = msgspec.structs.replace(options, gpu_layers=0)
-    loaded = need_of(path, options, "chat").buffers
-    more = need_of(path, options, "together").buffers - loaded
-    free = memory.available if memory.available is not None else memory.total
-    if free is not None and more > free:
-        raise ModelError(
-            f"Several answers at once need {wording.size(more)} of memory more, and "
-            f"{wording.size(free)} are free.",
-            "Close other programs, or set a smaller engine.context.",
-        )
+    cards = card_memory(devices or ())
+    moot = devices is None and options.gpu_layers != 0
+    if not cards:
+        options = msgspec.structs.replace(options, gpu_layers=0)
+    need = need_of(path, options, purpose)
+    placed = place(need, options, cards)
+    return Weighed(path=path, need=need, placed=placed, cards=cards, moot=moot)
 
 
 def check_fit(
@@ -127,56 +182,13 @@ def check_fit(
     """Refuse a model that can't fit; the warning for one that will be slow, or nothing.
 
     Args:
-        path: The model file.
-        options: How it will be loaded.
-        purpose: What for.
+        path, options, purpose, devices: As of `weigh`.
         memory: What the machine has, where that is not to be asked.
-        devices: What the engine computes on; None where that is not known yet, and nothing
-            is refused that a graphics card could hold.
 
     Raises:
-        ModelError: More memory is needed than there is (says how much, and what to do), or
-            the file is no model.
+        ModelError: More memory is needed than there is, or the file is no model.
     """
-    memory = memory or memory_now()
-    cards = card_memory(devices or ())
-    asked = options.gpu_layers
-    if not cards:
-        options = msgspec.structs.replace(options, gpu_layers=0)
-    need = need_of(path, options, purpose)
-    name = sanitize_line(path.name)
-    size = wording.size
-    parts = (
-        f"{size(need.weights)} of weights and {size(need.total - need.weights)} for a context of "
-        f"{need.n_ctx} tokens"
-    )
-    placed = place(need, options, cards)
-    if placed.cards > cards:
-        raise ModelError(
-            f"The model {name} does not fit into the graphics card: {size(placed.cards)} of "
-            f"memory would go there ({parts}), and it has {size(cards)}.",
-            _fewer_layers(need, cards),
-        )
-    if memory.total is not None and placed.host > memory.total:
-        if devices is None and asked:
-            return (
-                f"The model {name} needs {size(need.total)} of memory ({parts}), more than the "
-                f"{size(memory.total)} of this machine: it runs only where a graphics card "
-                "holds what is too much."
-            )
-        beside = f" beside its {placed.layers} layers on the graphics card" if cards else ""
-        raise ModelError(
-            f"The model {name} does not fit: it needs {size(placed.host)} of memory{beside} "
-            f"({parts}), and this machine has {size(memory.total)}.",
-            _smaller(need, memory.total + placed.cards),
-        )
-    if memory.available is not None and placed.host > memory.available:
-        return (
-            f"The model {name} needs {size(placed.host)} of memory ({parts}), but only "
-            f"{size(memory.available)} are free now, so it may be slow. "
-            "Close other programs, or choose a smaller model or context."
-        )
-    return ""
+    return weigh(path, options, purpose, devices=devices).check(memory or memory_now())
 
 
 def _fewer_layers(need: MemoryNeed, cards: int) -> str:

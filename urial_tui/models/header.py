@@ -26,7 +26,7 @@ from urial_tui.models.gguf_file import (
     read_start,
     tokenizer_values,
 )
-from urial_tui.models.kinds import Kind, Refusal, refuse_kind, refuse_tensors
+from urial_tui.models.kinds import Kind, Refusal, refuse_kind, refuse_whole
 from urial_tui.models.parts import (
     Part,
     found_parts,
@@ -76,18 +76,18 @@ def inspect_header(path: Path, kind: Kind = "model") -> Header:
         raise _garbled(path, f"it claims to be {header.expected_size} bytes long")
     if header.expected_size > header.size:
         raise _cut_off(path, header.size, header.expected_size)
-    if kind == "model" and header.parts == 1 and not header.tensors:
+    if kind != "adapter" and header.parts == 1 and not header.tensors:
         raise ModelError(
             f"The file {_shown(path)} holds no weights, only a vocabulary.",
             "Use the .gguf file of the whole model.",
         )
-    _refuse(path, refuse_tensors(header, kind))
-    if kind == "model" and "tokenizer.ggml.tokens" not in header.lengths:
+    _refuse(path, refuse_whole(header, kind))
+    if kind != "adapter" and "tokenizer.ggml.tokens" not in header.lengths:
         raise ModelError(
             f"The file {_shown(path)} holds no vocabulary, so it is not a language model.",
             "Use the .gguf file of the language model that it belongs to.",
         )
-    if kind == "model" and (why := unsound(header)):
+    if kind != "adapter" and (why := unsound(header)):
         raise _garbled(path, why)
     return header
 
@@ -139,7 +139,7 @@ def compare_tokenizers(base: Path, aligned: Path) -> TokenizerRelation:
     return TokenizerRelation(same=not differing, cutting=tuple(cutting))
 
 
-def model_parts(path: Path) -> tuple[Part, ...]:
+def model_parts(path: Path, kind: Kind = "model") -> tuple[Part, ...]:
     """All files of a model in their order, with their sizes; for most models it is one.
 
     Where a name looks like a part's, the whole header is read: the number of parts often stands
@@ -148,7 +148,7 @@ def model_parts(path: Path) -> tuple[Part, ...]:
     Raises:
         ModelError: The file is no model, not the first part, or a part is missing.
     """
-    header = check_gguf(path)
+    header = check_gguf(path, kind)
     if header.parts == 1 and is_named_like_a_part(path):
         header = _whole(path)
     return found_parts(part_paths(path, header.parts))

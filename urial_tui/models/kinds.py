@@ -1,4 +1,5 @@
-"""What a GGUF file holds, as its header tells: a model that writes text, or something else.
+"""What a GGUF file holds, as its header tells: a model that writes text or one that makes vectors
+of texts, an adapter, or something else.
 
 Much that looks like a model can't write: encoders, rerankers, models that fill in a text in
 any order, parts of other models. llama.cpp loads most of them, and what they would answer is
@@ -11,10 +12,13 @@ from typing import Literal
 
 import msgspec
 
+from urial_tui.engine.wire.limits import Purpose
 from urial_tui.models.gguf_file import Header, Metadata
 from urial_tui.sanitize import sanitize_line
 
-Kind = Literal["model", "adapter"]
+Kind = Literal["model", "embedding", "adapter"]
+"""What a file is wanted to be: a model that writes text, one that makes vectors of texts, a LoRA
+adapter."""
 
 _RANK = 4
 """enum llama_pooling_type: a reranker. Any other but 0 (none) makes one vector of a text."""
@@ -49,6 +53,11 @@ _IGNORED_END = "_norm.weight"
 """llama.cpp passes over these in an adapter."""
 
 
+def kind_for(purpose: Purpose) -> Kind:
+    """What a file has to be to be loaded for a purpose."""
+    return "embedding" if purpose == "embedding" else "model"
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """Why a file is not what was asked for: "The file NAME is " + `what`; and what to do."""
 
@@ -61,6 +70,8 @@ def refuse_kind(metadata: Metadata, kind: Kind) -> Refusal | None:
     said = metadata.metadata.get("general.type")
     architecture = metadata.architecture
     is_adapter = said == "adapter"
+    if kind == "embedding" and not is_adapter:
+        return _no_embedding(metadata)
     if kind == "adapter":
         return _no_adapter(metadata, is_adapter=is_adapter)
     if is_adapter:
@@ -80,6 +91,44 @@ def refuse_kind(metadata: Metadata, kind: Kind) -> Refusal | None:
 
 
 _OTHER = "Choose a model that writes text from left to right."
+_OTHER_EMBEDDING = "Choose an embedding model, whose header names how it pools."
+
+
+def _no_embedding(metadata: Metadata) -> Refusal | None:
+    """Why a file makes no vectors of texts, as far as what stands in its header tells."""
+    said, architecture = metadata.metadata.get("general.type"), metadata.architecture
+    if architecture in ("t5", "t5encoder"):
+        return Refusal("a T5 encoder, with which no vectors can be made here", _OTHER_EMBEDDING)
+    for word in (str(said), architecture):
+        what = _ARCHITECTURES.get(word, _EMBEDS)
+        if what != _EMBEDS:
+            return Refusal(what, _OTHER_EMBEDDING)
+    if isinstance(said, str) and said != "model":
+        what = f"of the type '{sanitize_line(said)[:40]}', not an embedding model"
+        return Refusal(what, _OTHER_EMBEDDING)
+    pooling = metadata.number("pooling_type") or 0
+    if pooling == _RANK or f"{architecture}.classifier.output_labels" in metadata.lengths:
+        return Refusal("a reranker, which scores texts and makes no vectors", _OTHER_EMBEDDING)
+    if not 0 <= pooling < _RANK:
+        return Refusal(f"an embedding model of an unknown pooling, {pooling}", _OTHER_EMBEDDING)
+    return None
+
+
+def _no_pooling(header: Header) -> Refusal | None:
+    """Why a whole header says of no vector of a text; language models have none."""
+    if header.number("pooling_type"):
+        return None
+    if _pooling(header) or _ARCHITECTURES.get(header.architecture) == _EMBEDS:
+        return Refusal(
+            "an encoder without pooling: its header does not say how the vectors of a text's "
+            "tokens become one",
+            _OTHER_EMBEDDING,
+        )
+    return Refusal(
+        "a language model, not an embedding model: its header names no pooling, by which the "
+        "vectors of a text's tokens would become one",
+        _OTHER_EMBEDDING,
+    )
 
 
 def _pooling(metadata: Metadata) -> Refusal | None:
@@ -95,10 +144,12 @@ def _pooling(metadata: Metadata) -> Refusal | None:
     return None
 
 
-def refuse_tensors(header: Header, kind: Kind) -> Refusal | None:
-    """Why a file is not of a kind, as its tensors tell."""
+def refuse_whole(header: Header, kind: Kind) -> Refusal | None:
+    """Why a file is not of a kind, as its tensors tell, and the keys that are not there."""
     if kind == "adapter":
         return _half_adapter(header)
+    if kind == "embedding":
+        return _no_pooling(header)
     names = {tensor.name for tensor in header.tensor_table}
     if any(name.startswith("cls.") for name in names):
         return Refusal(_RANKS, _OTHER)

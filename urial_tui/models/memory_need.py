@@ -38,6 +38,7 @@ from urial_tui.engine.wire.limits import (
 from urial_tui.engine.wire.protocol import EngineOptions, KVType
 from urial_tui.models.gguf_file import Metadata
 from urial_tui.models.header import model_parts
+from urial_tui.models.kinds import kind_for
 
 PREAMBLE_TOKENS = 1792
 """Tokens of a preamble, as counted for its copy: the longest one that comes with the program."""
@@ -86,7 +87,7 @@ def memory_need(
     Raises:
         ModelError: The file is a part of a model and not the first, or a part is missing.
     """
-    weights = sum(part.size for part in model_parts(path))
+    weights = sum(part.size for part in model_parts(path, kind_for(purpose)))
     # No type takes more than 4 bytes a parameter; fewer parameters mean larger batches.
     n_batch = batch_size(weights // 4, options.gpu_layers)
     contexts = contexts_of(purpose, options, header.number("context_length"), n_batch)
@@ -109,6 +110,11 @@ def memory_need(
         logits=logits,
         saved=int(min(PREAMBLE_TOKENS, contexts[0].n_ctx) * _cell(header, options.kv_type)),
     )
+
+
+def cache_bytes(header: Metadata, kv_type: KVType, tokens: int) -> int:
+    """Bytes of the KV cache that so many tokens take."""
+    return int(tokens * _cell(header, kv_type))
 
 
 def buffers(

@@ -23,6 +23,7 @@ from urial_tui.files import is_file, is_there
 from urial_tui.models.catalogue import CatalogueEntry, find_entry, load_catalogue
 from urial_tui.models.demo import Progress, assemble, is_packaged
 from urial_tui.models.header import check_gguf
+from urial_tui.models.kinds import Kind
 from urial_tui.sanitize import sanitize_line
 
 ModelState = Literal["disk", "package", "absent"]
@@ -39,6 +40,14 @@ class ResolvedModel(msgspec.Struct, frozen=True, kw_only=True):
     adapter: Path | None = None
     entry: CatalogueEntry | None = None
     chat_template: str = ""
+
+    @property
+    def title(self) -> str:
+        """What results call it: by the catalogue or by its file, without where that is."""
+        title = self.path.name if self.entry is None else self.entry.name
+        if self.adapter is None or (self.entry is not None and self.entry.base):
+            return title
+        return f"{title}+{self.adapter.name}"
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +66,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     download: str = ""
 
 
-def resolve(model: str, *, progress: Progress | None = None) -> ResolvedModel:
+def resolve(model: str, *, progress: Progress | None = None, kind: Kind = "model") -> ResolvedModel:
     """The files that MODEL or MODEL+ADAPTER stands for.
 
     A text with a path separator or `.gguf` at its end is a path; a bare `NAME.gguf` is also
@@ -68,6 +77,7 @@ def resolve(model: str, *, progress: Progress | None = None) -> ResolvedModel:
     Args:
         model: What the user wrote.
         progress: Told of the copying where a packaged model is put together.
+        kind: What it is wanted to be.
 
     Raises:
         ModelError: There is no such model or adapter, it is not on the disk, or it is not
@@ -87,7 +97,7 @@ def resolve(model: str, *, progress: Progress | None = None) -> ResolvedModel:
             entry = find_entry(name, catalogue)
             weights = catalogue[entry.base] if entry.base else entry
             path = _entry_path(weights, progress)
-    check_gguf(path)
+    check_gguf(path, kind)
     adapter_path = None if adapter is None else _adapter_path(adapter)
     if entry and entry.base:
         if adapter is not None:

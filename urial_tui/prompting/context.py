@@ -8,22 +8,48 @@ number of a comparison, so each result carries the contexts that it was made wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from urial_tui.engine.wire.protocol import StopRules, TextSegment, Turn
-from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.engine.wire.protocol import Rules, StopRules, TextSegment, Turn
+from urial_tui.prompting.preamble import Example, Preamble, find_preamble
 from urial_tui.prompting.render import close_text
 from urial_tui.prompting.stops import stop_rules
 from urial_tui.prompting.templates.protocol import TEMPLATE, Piece
 
+SAMPLE = "?"
+"""A question that shows what a context looks like; nothing is retrieved for it."""
+
+
+class RetrievedExamples(msgspec.Struct, frozen=True, kw_only=True):
+    """The examples of questions that will be asked.
+
+    `key`: all that decides which these are, as a digest. `by_question`: most similar last.
+    """
+
+    key: str
+    by_question: Mapping[str, tuple[Example, ...]]
+
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """A side's context. `name` is what the user chose; `preamble` is set for preambles."""
+    """A side's context. `name` is what the user chose; `preamble` is set for preambles.
+
+    `retrieved`: the examples of the questions that it is to be shown, for a preamble that has none
+    of its own.
+    """
 
     name: str
     preamble: Preamble | None = None
+    retrieved: RetrievedExamples | None = None
+
+    def examples_for(self, question: str) -> tuple[Example, ...] | None:
+        """What was retrieved for a question; None where that was not done."""
+        if self.retrieved is None:
+            return None
+        if question == SAMPLE:
+            return self.retrieved.by_question.get(question, ())
+        return self.retrieved.by_question.get(question)
 
     @property
     def is_same(self) -> bool:
@@ -48,6 +74,11 @@ def answer_rules(context: Context) -> tuple[StopRules, str]:
     if context.preamble is None:
         return StopRules(), ""
     return stop_rules(context.preamble), close_text(context.preamble)
+
+
+def rules_of(context: Context) -> Rules | None:
+    """What is added to the logits while an answer is written in a context."""
+    return None if context.preamble is None else context.preamble.rules
 
 
 def segments(pieces: Iterable[Piece]) -> Turn:

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from urial_tui.engine.wire.protocol import ModelInfo, Segment, TextSegment, Turn
 from urial_tui.errors import UsageError
-from urial_tui.prompting.context import Context, segments
-from urial_tui.prompting.preamble import Preamble
-from urial_tui.prompting.render import close_text, open_turn, preamble_text
+from urial_tui.prompting.context import Context, answer_rules, segments
+from urial_tui.prompting.preamble import Example, Preamble
+from urial_tui.prompting.render import close_text, examples_text, open_turn, preamble_turn
 from urial_tui.prompting.templates.protocol import TEMPLATE, Piece
 from urial_tui.prompting.templates.renderer import TemplateRenderer, refused
 
@@ -24,24 +24,37 @@ from urial_tui.prompting.templates.renderer import TemplateRenderer, refused
 class Exchanged(NamedTuple):
     """A question and its answer, as text and as segments; none where it is still to be written.
 
-    The last one's answer is what it starts with, if anything.
+    The last one's answer is what it starts with, if anything. `closed`: the segments have what a
+    preamble's format puts behind an answer, too. `opened`: the question in the format of that
+    preamble, up to where its answer starts, where its tokens are known.
     """
 
     query: str
     text: str = ""
     answer: Turn = ()
+    closed: bool = False
+    opened: Turn = ()
 
 
 class Shown(NamedTuple):
-    """What a side is shown: a preamble (without BOS) and the turns behind it."""
+    """What a side is shown: a preamble (without BOS) and the turns behind it.
+
+    `lead`: the examples that were retrieved for the open question, in front of the turns.
+    """
 
     preamble: Turn
     turns: tuple[Turn, ...]
+    lead: Turn = ()
+
+    @property
+    def behind(self) -> tuple[Turn, ...]:
+        """All that stands behind the preamble, where no turn has to leave."""
+        return (self.lead, *self.turns) if self.lead else self.turns
 
     @property
     def context(self) -> Turn:
         """All of it as one: the segments that stand in front of the answer."""
-        return (*self.preamble, *(segment for turn in self.turns for segment in turn))
+        return (*self.preamble, *(segment for turn in self.behind for segment in turn))
 
 
 def render_conversation(
@@ -53,38 +66,99 @@ def render_conversation(
         ModelError: The model has no chat template, or it can't be rendered.
         UsageError: `same` has no segments of its own.
     """
+    if context.name == "chat" and context.preamble is None:
+        return _in_chat(exchanges, model, templates)
+    return render_plain(context, exchanges)
+
+
+def render_plain(context: Context, exchanges: Sequence[Exchanged]) -> Shown:
+    """A conversation in a context that no model's chat template is needed for.
+
+    Raises:
+        UsageError: It is another one.
+    """
     if context.is_same:
         raise UsageError("The context `same` needs another side to copy.", "Choose another one.")
     if context.preamble is not None:
-        return _in_format(context.preamble, exchanges)
-    if context.name == "raw":
-        turns = tuple((*_text(exchange.query), *exchange.answer) for exchange in exchanges)
-        return Shown((), turns)
-    return _in_chat(exchanges, model, templates)
+        examples = context.examples_for(exchanges[-1].query)
+        return render_in_format(context.preamble, exchanges, examples)
+    if context.name == "chat":
+        raise UsageError(
+            "The context `chat` needs a model's own chat template.", "Choose another one."
+        )
+    turns = tuple((*_text(exchange.query), *exchange.answer) for exchange in exchanges)
+    return Shown((), turns)
 
 
-def _in_format(preamble: Preamble, exchanges: Sequence[Exchanged]) -> Shown:
+def render_in_format(
+    preamble: Preamble,
+    exchanges: Sequence[Exchanged],
+    examples: Sequence[Example] | None = None,
+) -> Shown:
+    """A conversation in a preamble's format; the last exchange is the open one.
+
+    Args:
+        preamble: What stands in front of it.
+        exchanges: The conversation.
+        examples: Those that were retrieved for the open question; None: none were.
+
+    Raises:
+        UsageError: The preamble needs some.
+    """
+    if preamble.retrieval is not None and examples is None:
+        raise UsageError(
+            f"The examples of the preamble {preamble.name} are retrieved for each question, "
+            "which is not done here yet.",
+            "Choose another preamble, or use this one in `urial ask`, the chat, `urial compare` or "
+            "`urial eval run`.",
+        )
     *closed, last = exchanges
-    close = close_text(preamble)
-    turns = [
-        (*_text(open_turn(preamble, exchange.query)), *exchange.answer, *_text(close))
-        for exchange in closed
-    ]
-    return Shown(_text(preamble_text(preamble)), (*turns, _text(open_turn(preamble, last.query))))
+    turns = [closed_turn(preamble, exchange) for exchange in closed]
+    return Shown(
+        preamble_turn(preamble),
+        (*turns, _opened(preamble, last)),
+        lead=_text(examples_text(preamble.format, examples or ())),
+    )
+
+
+def context_form(context: Context, shown: Shown) -> tuple[object, ...]:
+    """What stands for a context in a key: what it shows of one question, and ends its answer by.
+
+    Of examples that are retrieved it is all that decides which ones these are.
+    """
+    # The form of results that were kept before there was a lead.
+    form = ((shown.preamble, shown.turns), *answer_rules(context))
+    return form if context.retrieved is None else (*form, context.retrieved.key)
+
+
+def closed_turn(preamble: Preamble, exchange: Exchanged) -> Turn:
+    """An answered question in a preamble's format, up to where the next turn starts.
+
+    What closes the answer goes with the text before it, as in the preamble's own examples.
+    """
+    answer, close = exchange.answer, "" if exchange.closed else close_text(preamble)
+    match answer:
+        case (*tokens, TextSegment(text=text, special=False)):
+            answer = (*tokens, *_text(text + close))
+        case _:
+            answer = (*answer, *_text(close))
+    return (*_opened(preamble, exchange), *answer)
+
+
+def _opened(preamble: Preamble, exchange: Exchanged) -> Turn:
+    return exchange.opened or _text(open_turn(preamble, exchange.query))
 
 
 def _in_chat(
     exchanges: Sequence[Exchanged], model: ModelInfo, templates: TemplateRenderer
 ) -> Shown:
-    contents = [content for query, text, _ in exchanges for content in (query, text)][:-1]
+    contents = [content for query, text, *_ in exchanges for content in (query, text)][:-1]
     pieces = templates.render(model, contents)
     if not any(content.strip() for content in contents):
         # Nothing shows where the question is, so nothing of it can be cut.
         return Shown((), (segments(pieces),))
     preamble, *turns = _cut(pieces, _starts(pieces, contents, model), _opening(model, templates))
-    written = {
-        2 * number + 1: (text, answer) for number, (_, text, answer) in enumerate(exchanges[:-1])
-    }
+    written = {2 * number + 1: (one.text, one.answer) for number, one in enumerate(exchanges[:-1])}
     shown = [_with_tokens(turn, written) for turn in turns]
     shown[-1] = (*shown[-1], *exchanges[-1].answer)
     return Shown(segments(preamble), tuple(shown))

@@ -1,10 +1,7 @@
-"""Preamble files: finding, reading and checking them.
+"""Preamble files: finding and reading them.
 
-A preamble is one TOML file, named after its stem. What loads is sound: its format has
-every placeholder once, its turns can be cut at line starts (so that text tokenised in
-pieces gives the tokens of the whole), and its stop rules end each of its examples where
-the example ends, no earlier and no later. A file that would teach the model something
-that the stop rules then cut away is refused, with the key that is wrong.
+A preamble is one TOML file, named after its stem. What loads is sound (`soundness` has what that
+means); what is not is refused, with the key that is wrong.
 """
 
 from __future__ import annotations
@@ -18,19 +15,21 @@ from typing import Literal
 import msgspec
 
 from urial_tui import paths
+from urial_tui.engine.wire.protocol import Rules
 from urial_tui.errors import PreambleError
 from urial_tui.files import read_text, reason
-from urial_tui.prompting.render import fill
-from urial_tui.prompting.stops import answer_end, format_rules
-from urial_tui.sanitize import quoted, sanitize_line
+from urial_tui.prompting.soundness import check_sound, mistake
+from urial_tui.sanitize import sanitize_line
 
-Method = Literal["urial", "zero-shot", "vanilla-icl"]
+Method = Literal["urial", "zero-shot", "vanilla-icl", "rules", "retrieval"]
 Origin = Literal["shipped", "user"]
 
 MAX_BYTES = 256 * 1024
 """A longer file is refused: it would fill any context and is most likely not a preamble."""
 
-_NAME = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
+
+_PUBLISHED = re.compile(r"\A\s*# (?:Instruction|Query:)[ \t]*\n")
+"""How a published text starts; TOML takes the line for a comment."""
 
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,14 +52,39 @@ class PromptFormat(_Table, frozen=True, kw_only=True):
 
 
 class Example(_Table, frozen=True, kw_only=True):
-    """A query and the answer that shows the style."""
+    """A query and the answer that shows the style.
+
+    `follows`: it goes on with the example before it, as a second turn does. `query_format`,
+    `answer_format`: the templates that it is written in, where these are not the format's.
+    """
 
     query: str
     answer: str
+    follows: bool = False
+    query_format: str = ""
+    answer_format: str = ""
+
+
+class Retrieval(_Table, frozen=True, kw_only=True):
+    """Where the examples of each question come from.
+
+    `index`: the name of an index (`retrieval_index`). `k`: how many are shown. `most_words`:
+    longest answer of one; a longer one is cut behind a sentence. `embedding`: the model that made
+    the index; "" where it is one of words (BM25).
+    """
+
+    index: str
+    k: int = 3
+    most_words: int = 300
+    embedding: str = ""
 
 
 class Preamble(_Table, frozen=True, kw_only=True):
-    """A checked preamble. Texts carry no white space at their ends; templates are verbatim."""
+    """A checked preamble. Texts carry no white space at their ends; templates are verbatim.
+
+    `rules`: what is added to the logits while an answer is written under it. `retrieval`: its
+    examples are those of a pool that are most like the question.
+    """
 
     name: str
     title: str
@@ -69,6 +93,24 @@ class Preamble(_Table, frozen=True, kw_only=True):
     format: PromptFormat
     system: str = ""
     examples: tuple[Example, ...] = ()
+    rules: Rules | None = None
+    retrieval: Retrieval | None = None
+
+    def trimmed(self) -> Preamble:
+        """Without white space at the ends of its texts.
+
+        Multi-line strings end with a newline that belongs to the file and not to the text.
+        """
+        return msgspec.structs.replace(
+            self,
+            system=self.system.strip(),
+            examples=tuple(
+                msgspec.structs.replace(
+                    example, query=example.query.strip(), answer=example.answer.strip()
+                )
+                for example in self.examples
+            ),
+        )
 
 
 class PreambleEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,21 +130,39 @@ def load_preamble(path: Path) -> Preamble:
         PreambleError: The file can't be read, is not TOML, has an unknown, missing or
             mistyped key, or is unsound; the text names the file and the key.
     """
+    preamble = read_preamble(path)
+    check_sound(preamble, path)
+    return preamble
+
+
+def read_preamble(path: Path) -> Preamble:
+    """Read one preamble file, whether it is sound or not.
+
+    Raises:
+        PreambleError: The file can't be read, is not TOML, or has an unknown, missing or
+            mistyped key; the text names the file and the key.
+    """
+    return parse_preamble(_read(path), path)
+
+
+def parse_preamble(text: str, path: Path) -> Preamble:
+    """The preamble that a text of TOML is; `path` is what errors call it.
+
+    Raises:
+        PreambleError: As `read_preamble`.
+    """
     try:
-        preamble = msgspec.toml.decode(_read(path), type=Preamble)
+        return msgspec.toml.decode(text, type=Preamble).trimmed()
     except msgspec.ValidationError as error:
-        raise _mistake(path, _in_toml_terms(str(error))) from error
+        raise mistake(path, _in_toml_terms(str(error))) from error
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise PreambleError(
             f"The preamble {_shown(path)} is not valid TOML: {sanitize_line(str(error))}.",
-            "Correct the file at that place.",
+            f"It looks like a text of URIAL's authors: `urial prompts import {_shown(path)}` makes "
+            "a preamble of it."
+            if _PUBLISHED.search(text)
+            else "Correct the file at that place.",
         ) from error
-    preamble = _trimmed(preamble)
-    _check_names(preamble, path)
-    _check_method(preamble, path)
-    _check_templates(preamble, path)
-    _check_stops(preamble, path)
-    return preamble
 
 
 def find_preamble(name_or_path: str) -> Preamble:
@@ -113,12 +173,28 @@ def find_preamble(name_or_path: str) -> Preamble:
     Raises:
         PreambleError: There is no such preamble, or its file is unsound.
     """
+    return load_preamble(preamble_path(name_or_path))
+
+
+def preamble_path(name_or_path: str) -> Path:
+    """The file of a preamble, by its name or by a path, which need not be there.
+
+    Raises:
+        PreambleError: There is no preamble of that name.
+    """
     separators = {os.sep, os.altsep or os.sep}
     if name_or_path.endswith(".toml") or separators & set(name_or_path):
-        return load_preamble(paths.typed_path(name_or_path))
+        return paths.typed_path(name_or_path)
     files = _files()
     if name_or_path in files:
-        return load_preamble(files[name_or_path][0])
+        return files[name_or_path][0]
+    here = paths.typed_path(name_or_path)
+    if here.is_file():
+        raise PreambleError(
+            f"There is no preamble named '{sanitize_line(name_or_path)}', but a file.",
+            "A preamble is a TOML file, named by a path or with its .toml; `urial prompts import` "
+            "makes one of a text that URIAL's authors publish.",
+        )
     close = difflib.get_close_matches(name_or_path.lower(), files, n=3, cutoff=0.5)
     raise PreambleError(
         f"There is no preamble named '{sanitize_line(name_or_path)}'.",
@@ -175,124 +251,6 @@ def _read(path: Path) -> str:
             f"The preamble {_shown(path)} can't be read: {reason(error)}.",
             "Check the path, or choose another; `urial prompts list` shows those there are.",
         ) from error
-
-
-def _trimmed(preamble: Preamble) -> Preamble:
-    """Multi-line strings end with a newline that belongs to the file and not to the text."""
-    return msgspec.structs.replace(
-        preamble,
-        system=preamble.system.strip(),
-        examples=tuple(
-            Example(query=example.query.strip(), answer=example.answer.strip())
-            for example in preamble.examples
-        ),
-    )
-
-
-def _check_names(preamble: Preamble, path: Path) -> None:
-    if not _NAME.fullmatch(preamble.name):
-        raise _mistake(
-            path,
-            f"name is {quoted(preamble.name)}, but may only hold lower-case letters, digits, "
-            "and single dots or dashes between them",
-        )
-    if preamble.name != path.stem:
-        raise _mistake(
-            path,
-            f"name is {quoted(preamble.name)}, but the file is called {quoted(path.name)}",
-            f"Rename the file to {preamble.name}.toml, or change the name in it.",
-        )
-    for key in ("title", "description"):
-        text = getattr(preamble, key)
-        if not text.strip() or "\n" in text:
-            raise _mistake(path, f"{key} has to be one line of text")
-
-
-def _check_method(preamble: Preamble, path: Path) -> None:
-    if preamble.method == "urial" and not preamble.system:
-        raise _mistake(path, "system is empty, but the method urial needs a system text")
-    if preamble.method != "urial" and preamble.system:
-        raise _mistake(path, f"system is given, but the method {preamble.method} has none")
-    if preamble.method == "zero-shot" and preamble.examples:
-        raise _mistake(path, "examples are given, but the method zero-shot has none")
-    if preamble.method == "vanilla-icl" and not preamble.examples:
-        raise _mistake(path, "examples are missing, but the method vanilla-icl needs them")
-    for number, example in enumerate(preamble.examples, 1):
-        for key in ("query", "answer"):
-            if not getattr(example, key):
-                raise _mistake(path, f"{key} of example {number} is empty")
-
-
-def _check_templates(preamble: Preamble, path: Path) -> None:
-    """Each placeholder once, and every cut between two pieces of text at a line start.
-
-    Tokenisers merge across a cut within a line or between two newlines, so that the
-    tokens of a conversation would depend on how it was cut.
-    """
-    form = preamble.format
-    for key in ("system", "query", "answer"):
-        template: str = getattr(form, key)
-        if key == "system" and not (preamble.system or template):
-            continue
-        if template.count("{" + key + "}") != 1:
-            raise _mistake(path, f"format.{key} has to hold {{{key}}} exactly once")
-        if template.startswith("\n"):
-            raise _mistake(
-                path,
-                f"format.{key} starts with an empty line",
-                "Put the empty line at the end of the template that comes before it.",
-            )
-    if form.system and not form.system.endswith("\n"):
-        raise _mistake(path, "format.system has to end with a newline")
-    head, _, tail = form.answer.partition("{answer}")
-    if not (form.query.partition("{query}")[2] + head).endswith("\n"):
-        raise _mistake(path, "{answer} in format.answer has to start a line")
-    if not (tail.startswith("\n") and tail.endswith("\n")):
-        raise _mistake(path, "format.answer needs a newline after {answer} and at its end")
-
-
-def _check_stops(preamble: Preamble, path: Path) -> None:
-    """Each example's answer, followed by a next turn, ends exactly where it ends."""
-    form = preamble.format
-    if not form.stop and not form.fence:
-        raise _mistake(path, "format.stop and format.fence are both empty, so no answer ends")
-    if "" in form.stop or any(not stop.strip() for stop in form.stop):
-        raise _mistake(path, "format.stop holds an empty string")
-    if form.fence and (form.fence != form.fence.strip() or "\n" in form.fence):
-        raise _mistake(path, "format.fence has to be one line without white space around it")
-    rules = format_rules(form)
-    close = form.answer.partition("{answer}")[2]
-    answers = {f"example {number}": e.answer for number, e in enumerate(preamble.examples, 1)}
-    for place, answer in (answers or {"an answer": "Yes."}).items():
-        end = answer_end(answer + close + fill(form.query, "{query}", "Why?"), rules)
-        if end is None:
-            raise _mistake(
-                path,
-                "format.stop matches nothing between an answer and the next query, "
-                "so no answer ends",
-                "Make a stop string of the text that follows {answer} and starts the query.",
-            )
-        if end < len(answer):
-            raise _mistake(
-                path,
-                f"the answer of {place} would be cut by the file's own stop rules "
-                f"in front of {answer[end : end + 20]!r}",
-                "Change the answer or the stop rules.",
-            )
-        if end > len(answer):
-            raise _mistake(
-                path,
-                "format.stop leaves a part of the format in the answer: "
-                f"{(answer + close)[len(answer) : end]!r}",
-                "Add a stop string that starts right after {answer}, in front of the others.",
-            )
-
-
-def _mistake(path: Path, what: str, hint: str = "") -> PreambleError:
-    return PreambleError(
-        f"The preamble {_shown(path)} holds a mistake: {sanitize_line(what)}.",
-        hint or "Correct that key; docs/preambles.md describes the format.",
-    )
 
 
 def _in_toml_terms(message: str) -> str:

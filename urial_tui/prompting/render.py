@@ -9,18 +9,29 @@ Substitution is literal: braces, backslashes and headings in a query stay what t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from urial_tui.engine.wire.protocol import TextSegment, Turn
 
 if TYPE_CHECKING:
-    from urial_tui.prompting.preamble import Preamble
+    from urial_tui.prompting.preamble import Example, Preamble, PromptFormat
 
 
 def fill(template: str, placeholder: str, text: str) -> str:
     """`template` with its one `placeholder` replaced by `text`, as it is."""
     head, _, tail = template.partition(placeholder)
     return head + text + tail
+
+
+def query_template(example: Example, form: PromptFormat) -> str:
+    """What an example's query is written in: its own template, or the format's."""
+    return example.query_format or form.query
+
+
+def answer_template(example: Example, form: PromptFormat) -> str:
+    """What an example's answer is written in: its own template, or the format's."""
+    return example.answer_format or form.answer
 
 
 def preamble_text(preamble: Preamble) -> str:
@@ -30,9 +41,15 @@ def preamble_text(preamble: Preamble) -> str:
     """
     form = preamble.format
     system = fill(form.system, "{system}", preamble.system) if preamble.system else ""
-    return system + "".join(
-        fill(form.query, "{query}", example.query) + fill(form.answer, "{answer}", example.answer)
-        for example in preamble.examples
+    return system + examples_text(form, preamble.examples)
+
+
+def examples_text(form: PromptFormat, examples: Sequence[Example]) -> str:
+    """Examples as they stand in a preamble of this format."""
+    return "".join(
+        fill(query_template(example, form), "{query}", example.query)
+        + fill(answer_template(example, form), "{answer}", example.answer)
+        for example in examples
     )
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from urial_tui.engine.client.call import Steps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.protocol import EngineOptions, Purpose
 from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.runtime.writer import Choice, Writer
 
@@ -57,18 +57,28 @@ class Host:
         engine: Where it is loaded.
         find: Looks models up.
         load_file: Loads one that was found.
+        owner: Whose it is, where he has several engines.
     """
 
-    def __init__(self, engine: Engine, find: FindModel, load_file: LoadFile = load) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        find: FindModel,
+        load_file: LoadFile = load,
+        *,
+        owner: object | None = None,
+    ) -> None:
         self._engine = engine
         self._find = find
         self._load_file = load_file
+        self._owner = owner
 
     def load(
         self,
         choice: Choice,
         options: EngineOptions,
         *,
+        purpose: Purpose = "chat",
         unpacking: Unpacking = lambda done, total: None,
         instead_of: Model | None = None,
     ) -> Steps[Writer]:
@@ -77,6 +87,7 @@ class Host:
         Args:
             choice: What it is; the writer has the name that the model was found under.
             options: How it is loaded.
+            purpose: What for.
             unpacking: Told where the model's file has to be made first.
             instead_of: What is unloaded for it.
 
@@ -91,6 +102,8 @@ class Host:
             found.path,
             adapter=found.adapter,
             options=options,
+            purpose=purpose,
             instead_of=instead_of,
+            owner=self._owner,
         )
         return Writer(choice=Choice(model=found.name, preamble=choice.preamble), model=model)

@@ -1,7 +1,7 @@
 """Loading a resolved model, once its file was looked at.
 
 The whole header is read first, while a worker that was just started gets ready: what is
-damaged, no model that writes, or does not fit is refused before the library sees it.
+damaged, no model for its purpose, or does not fit is refused before the library sees it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import EngineOptions, KVType, Notice, Purpose
 from urial_tui.errors import EngineDied, ModelError
-from urial_tui.memory import memory_now
-from urial_tui.models.fit import check_fit
 from urial_tui.models.gguf_file import Header
 from urial_tui.models.header import inspect_adapter, inspect_header
+from urial_tui.models.kinds import kind_for
 from urial_tui.models.shape import head_sizes
+from urial_tui.runtime.memory_plan import PLAN, MemoryPlan
 from urial_tui.sanitize import sanitize_line
 
 KV_BLOCK = 32
@@ -38,6 +38,7 @@ class LoadFile(Protocol):
         options: EngineOptions,
         purpose: Purpose = "chat",
         instead_of: Model | None = None,
+        owner: object | None = None,
     ) -> Steps[Model]:
         """Load it, event by event."""
         ...
@@ -51,8 +52,10 @@ def load(
     options: EngineOptions,
     purpose: Purpose = "chat",
     instead_of: Model | None = None,
+    owner: object | None = None,
+    plan: MemoryPlan = PLAN,
 ) -> Steps[Model]:
-    """Load a model, which is returned: Notice?, then the engine's own events.
+    """Load a model, which is returned: the end of what gives way, Notice?, the engine's events.
 
     Args:
         engine: Loads it.
@@ -61,24 +64,26 @@ def load(
         options: How it is loaded.
         purpose: What for.
         instead_of: A model of this engine that is unloaded once the new one's file was looked at.
+        owner: Whose it is, where he has several engines.
+        plan: What else is in memory.
 
     Raises:
-        ModelError: Its file is damaged or holds no model that writes text, the adapter is not
+        ModelError: Its file is damaged or holds no model for the purpose, the adapter is not
             for it, it can't have such a KV cache, or it needs more memory than there is.
         EngineError: The worker refused it for another reason.
         EngineDied: The worker ended.
     """
-    header = inspect_header(path)
+    header = inspect_header(path, kind_for(purpose))
     if adapter is not None:
         inspect_adapter(adapter, header)
     _check_kv_type(path, header, options.kv_type)
-    # What gives way is given back before the new one is loaded.
-    alone = all(model is instead_of for model in engine.models)
-    warning = _check(engine, path, options, purpose, alone=alone)
-    if warning:
-        yield Notice(id=0, message=warning)
-    return (
-        yield from load_unchecked(
+    admitted = yield from plan.admit(
+        engine, path, options, purpose, instead_of=instead_of, owner=owner
+    )
+    try:
+        if admitted.warning:
+            yield Notice(id=0, message=admitted.warning)
+        model = yield from load_unchecked(
             engine,
             path,
             adapter=adapter,
@@ -86,7 +91,11 @@ def load(
             purpose=purpose,
             instead_of=instead_of,
         )
-    )
+    except BaseException:
+        admitted.entry.leave()
+        raise
+    admitted.entry.loaded(model)
+    return model
 
 
 def load_unchecked(
@@ -97,31 +106,13 @@ def load_unchecked(
     options: EngineOptions,
     purpose: Purpose = "chat",
     instead_of: Model | None = None,
+    owner: object | None = None,
 ) -> Steps[Model]:
     """As `load`, without a look at the file, which need not be there for a recorded session."""
     if instead_of is not None and instead_of.loaded:
         with contextlib.suppress(EngineDied):
             yield from instead_of.unload().steps()
     return (yield from engine.load(path, adapter=adapter, options=options, purpose=purpose).steps())
-
-
-def _check(
-    engine: Engine, path: Path, options: EngineOptions, purpose: Purpose, *, alone: bool
-) -> str:
-    """As `check_fit`, which is told of graphics cards only where they could make a difference.
-
-    `alone`: no other model stays in the engine.
-    """
-    memory = memory_now(leaving=engine.pid if alone else None)
-    try:
-        warning = check_fit(path, options, purpose, memory=memory, devices=())
-    except ModelError:
-        if not options.gpu_layers:
-            raise
-    else:
-        if not warning or not options.gpu_layers:
-            return warning
-    return check_fit(path, options, purpose, memory=memory, devices=engine.devices())
 
 
 def _check_kv_type(path: Path, header: Header, kv_type: KVType) -> None:

@@ -35,6 +35,7 @@ from urial_tui.errors import StoreError, UrialError, UsageError
 from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.runtime.host import FindModel
 from urial_tui.runtime.loading import LoadFile, load
+from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings
 from urial_tui.tui.chat_engine import ChatEngine
@@ -42,15 +43,23 @@ from urial_tui.tui.configured_app import ConfiguredApp
 from urial_tui.tui.factories import (
     MakeComparisonEngine,
     MakeDuel,
+    MakeJobQueue,
     find_model,
     list_models,
     make_comparison_engine,
     make_duel,
     make_engine,
     make_first_run,
+    make_job_queue,
 )
 from urial_tui.tui.markdown_lines import highlighted
-from urial_tui.tui.messages import CompareRequested, CopyRequested, SidesRequested
+from urial_tui.tui.messages import (
+    CompareRequested,
+    CopyRequested,
+    EvaluateRequested,
+    PromptsRequested,
+    SidesRequested,
+)
 from urial_tui.tui.screens.chat import ChatScreen, MakeFirstRun
 from urial_tui.tui.screens.prompt_screen import PromptScreen
 from urial_tui.tui.screens.settings import SettingsScreen
@@ -61,6 +70,7 @@ from urial_tui.tui.watchdog import Watchdog
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
     from urial_tui.tui.comparison_engine import ComparisonEngine
+    from urial_tui.tui.evaluate.job_queue import JobQueue
     from urial_tui.tui.screens.side_by_side import SideBySideScreen
 
 
@@ -153,6 +163,7 @@ class UrialApp(ConfiguredApp):
         list_models: Names the models on this machine.
         comparison_factory: Makes the engine behind the compare screen.
         sides_factory: Makes what answers on the side-by-side screen.
+        evaluation_factory: Makes what does the work of the evaluation screen, and what measures.
         trouble: Something to tell from the start.
         clock: Measures the rate of tokens.
         load: Loads a model that was found.
@@ -185,6 +196,7 @@ class UrialApp(ConfiguredApp):
         list_models: Callable[[], Sequence[str]] = list_models,
         comparison_factory: MakeComparisonEngine = make_comparison_engine,
         sides_factory: MakeDuel = make_duel,
+        evaluation_factory: MakeJobQueue = make_job_queue,
         trouble: UrialError | None = None,
         clock: Callable[[], float] = time.monotonic,
         load: LoadFile = load,
@@ -201,6 +213,9 @@ class UrialApp(ConfiguredApp):
         self._comparison: ComparisonEngine | None = None
         self._sides_factory = sides_factory
         self._sides: SideBySideScreen | None = None
+        self._evaluation_factory = evaluation_factory
+        self._evaluation: JobQueue | None = None
+        self._measuring: JobQueue | None = None
         self.unsaved = Unsaved()
         self.chat = ChatScreen(
             ChatEngine(engine_factory, find_model, load),
@@ -254,6 +269,10 @@ class UrialApp(ConfiguredApp):
         self.chat.engine.close()
         if self._comparison is not None:
             self._comparison.close()
+        if self._evaluation is not None:
+            self._evaluation.close()
+        if self._measuring is not None:
+            self._measuring.close()
         if self._sides is not None:
             self._sides.duel.close()
             self.unsaved.note(self._sides.conversation)
@@ -286,6 +305,54 @@ class UrialApp(ConfiguredApp):
         )
         screen.drafts = self.chat.drafts
         self.push_screen(screen)
+
+    @on(EvaluateRequested)
+    def open_evaluations(self) -> None:
+        """Open the evaluation screen over the chat."""
+        # Reports bring numpy along, which nobody should wait for who only chats.
+        from urial_tui import paths
+        from urial_tui.tui.evaluate.dialogs import Dialogs
+        from urial_tui.tui.evaluate.evaluate_screen import EvaluateScreen
+
+        try:
+            directory = paths.evaluations_dir()
+        except UrialError as error:
+            self.notify(sanitize_line(str(error)), severity="error", markup=False)
+            return
+        self._evaluation = self._evaluation_factory()
+        dialogs = Dialogs(
+            self._list_models,
+            directory=directory,
+            model=self.chat.model,
+            context=self.chat.preamble.name,
+            settings=self.settings,
+        )
+        self.push_screen(
+            EvaluateScreen(self._evaluation, dialogs, directory=directory, settings=self.settings)
+        )
+
+    @on(PromptsRequested)
+    def open_prompts(self) -> None:
+        """Open the screen about preambles over the chat."""
+        # Measures bring numpy along, which nobody should wait for who only chats.
+        from urial_tui.tui.prompts.laboratory import Laboratory
+        from urial_tui.tui.prompts.prompts_screen import PromptsScreen
+
+        chat = self.chat
+        laboratory = Laboratory(
+            chat.engine,
+            chat.model,
+            chat.drafts,
+            chat.load_again,
+            max_tokens=self.settings.chat.max_tokens,
+        )
+        self._measuring = self._evaluation_factory()
+
+        def go_on_under(preamble: Preamble | None) -> None:
+            if preamble is not None and chat.can_switch():
+                chat.use(Choice(model=chat.model, preamble=preamble))
+
+        self.push_screen(PromptsScreen(laboratory, self._measuring, self.settings), go_on_under)
 
     def use_settings(self, settings: Settings) -> None:
         """The next answer is sampled so; the next load takes the engine's options."""

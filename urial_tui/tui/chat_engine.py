@@ -10,11 +10,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from urial_tui.chat.answering import Answering
 from urial_tui.chat.session import Conversation
-from urial_tui.engine.wire.protocol import EngineOptions, Event, PreambleReady, Trace, Turn, Watch
+from urial_tui.engine.wire.protocol import (
+    EngineOptions,
+    Event,
+    Notice,
+    PreambleReady,
+    PromptReady,
+    Trace,
+    Turn,
+    Watch,
+)
 from urial_tui.errors import EngineDied, EngineError, UrialError
 from urial_tui.mistakes import explaining
 from urial_tui.prompting.preamble import Preamble
@@ -22,6 +31,8 @@ from urial_tui.prompting.render import preamble_turn
 from urial_tui.runtime.host import FindModel, Host, Unpacking
 from urial_tui.runtime.in_thread import in_loop, in_thread
 from urial_tui.runtime.loading import LoadFile, load
+from urial_tui.runtime.memory_plan import PLAN
+from urial_tui.runtime.retriever import OpenRetriever, Retrieved, examples_told
 from urial_tui.runtime.writer import Choice, Writer
 from urial_tui.tui.answer_start import Start
 from urial_tui.tui.reading_along import ReadingAlong
@@ -30,6 +41,9 @@ from urial_tui.tui.side_choice import SideChoice
 if TYPE_CHECKING:
     from urial_tui.engine.client.call import Call
     from urial_tui.engine.client.engine import Engine
+    from urial_tui.engine.client.model import Model
+
+T = TypeVar("T")
 
 Take = Callable[[Event], object]
 """Gets an event, in the event loop."""
@@ -58,6 +72,7 @@ class ChatEngine:
         self._engine: Engine | None = None
         self._writer: Writer | None = None
         """What was loaded last to answer."""
+        self._retriever = OpenRetriever()
         self._along = ReadingAlong(find, load_file)
         self._order = asyncio.Lock()
         self._stops: list[Callable[[], object]] = []
@@ -157,12 +172,15 @@ class ChatEngine:
             UrialError: It failed, or is not stored; what was written is in the conversation.
         """
         with self._stoppable() as stop:
-            async with self._turn():
+            async with self._turn() as engine:
                 if stop.is_set():
                     return
                 with explaining():
                     writer = self._under(preamble)
                     watch = await self._watch(conversation, writer, start, told)
+                    if stop.is_set():
+                        return
+                    retrieved = await self._retrieve(conversation, preamble, engine)
                     if stop.is_set():
                         return
                     if watch is not None:
@@ -174,6 +192,7 @@ class ChatEngine:
                         prefix=start.prefix,
                         watch=watch,
                         samples=start.samples,
+                        examples=None if retrieved is None else retrieved.examples,
                     )
                     self._answering = answering
                     self._stops.append(answering.cancel)
@@ -181,8 +200,20 @@ class ChatEngine:
                         async with contextlib.aclosing(aiter(answering)) as events:
                             async for event in events:
                                 yield event
+                                if retrieved is not None and isinstance(event, PromptReady):
+                                    yield Notice(id=0, message=examples_told(retrieved, event.lead))
                     finally:
                         self._answering = None
+
+    async def _retrieve(
+        self, conversation: Conversation, preamble: Preamble, engine: Engine
+    ) -> Retrieved | None:
+        """The examples of the open question; None where the preamble has its own."""
+        if preamble.retrieval is None:
+            return None
+        question = conversation.open_question.text
+        steps = self._retriever.retrieve(preamble, question)
+        return await in_thread(steps, lambda event: None, engine.cancel)
 
     async def _watch(
         self,
@@ -219,6 +250,17 @@ class ChatEngine:
                     async for event in call:
                         yield event
 
+    async def ask(self, ask: Callable[[Model], T]) -> T:
+        """What comes of a function that asks what is loaded and waits for it, in another thread.
+
+        Raises:
+            UrialError: Nothing is loaded, or the engine failed at it.
+        """
+        async with self._turn():
+            model = self._loaded().model
+            with explaining():
+                return await asyncio.to_thread(ask, model)
+
     async def read_ahead(self, conversation: Conversation, preamble: Preamble) -> None:
         """Have a conversation read to its end, so that only its next question is left to read.
 
@@ -228,7 +270,8 @@ class ChatEngine:
             EngineDied: The worker ended.
         """
         async with self._turn():
-            if self.writer is None or self._closed:
+            # What is retrieved for the next question will stand in front of all of it.
+            if self.writer is None or self._closed or preamble.retrieval is not None:
                 return
             writer = self._under(preamble)
             turns: tuple[Turn, ...] = conversation.finished_turns(writer)
@@ -318,6 +361,7 @@ class ChatEngine:
         async with self._order:
             if self._engine is None:
                 self._engine = await asyncio.to_thread(self._make_engine)
+                PLAN.may_give_way(self._engine, lambda: not self._order.locked())
                 self._engine.watch(in_loop(self._hear_death))
             try:
                 yield self._engine

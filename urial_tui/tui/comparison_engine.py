@@ -13,6 +13,7 @@ import msgspec
 
 from urial_tui.compare.document import aggregates
 from urial_tui.compare.items import Query, ScoredItem, document
+from urial_tui.compare.one_by_one import comparison_of
 from urial_tui.compare.runner import Comparison, Rechosen, Step
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.engine import Engine
@@ -22,6 +23,7 @@ from urial_tui.mistakes import explaining
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.host import FindModel
 from urial_tui.runtime.in_thread import in_loop, in_thread
+from urial_tui.runtime.memory_plan import PLAN
 from urial_tui.tui.comparison_result import Result, result_of
 from urial_tui.tui.comparison_sides import Subject
 from urial_tui.tui.side_choice import SideChoice, side_of
@@ -91,7 +93,7 @@ class ComparisonEngine:
         self,
         make_engine: Callable[[], Engine],
         find: FindModel,
-        make_comparison: Callable[..., Comparison] = Comparison,
+        make_comparison: Callable[..., Comparison] = comparison_of,
     ) -> None:
         self.written = Written()
         """The newest answer."""
@@ -205,7 +207,8 @@ class ComparisonEngine:
     def _open(self, opened: _Opened, unpacking: SideUnpacking) -> Generator[Step, None, Comparison]:
         if self._engine is None:
             self._engine = self._make_engine()
-        if self._comparison is not None and self._opened == opened and self._engine.alive:
+            PLAN.may_give_way(self._engine, lambda: self._comparing is None)
+        if self._comparison is not None and self._opened == opened and self._comparison.loaded:
             return self._comparison
         self._comparison = None
         base, aligned, options, max_tokens = opened

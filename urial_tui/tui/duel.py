@@ -25,10 +25,12 @@ from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import EngineOptions, Event, Sampling, Silence
 from urial_tui.errors import UrialError
 from urial_tui.mistakes import explaining
-from urial_tui.models.fit import fit_together
+from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.runtime.host import FindModel, Host
 from urial_tui.runtime.in_thread import in_loop, in_thread
 from urial_tui.runtime.loading import LoadFile, load
+from urial_tui.runtime.memory_plan import PLAN
+from urial_tui.runtime.retriever import OpenRetriever
 from urial_tui.runtime.writer import Choice, Writer
 from urial_tui.tui.side_engines import SideEngines
 
@@ -72,11 +74,6 @@ Take = Callable[[int, SideEvent], object]
 """Gets a side's place (0 at the left, 1 at the right) and what happens there; in the event loop."""
 
 
-def fits_now(path: Path, options: EngineOptions) -> bool:
-    """Whether the machine has room for one more model."""
-    return fit_together([(path, "chat")], options)
-
-
 class Duel:
     """Has questions answered on both sides; `stop` at any time.
 
@@ -84,7 +81,8 @@ class Duel:
         make_engine: Makes an engine, in another thread.
         find: Looks models up, in another thread.
         load_file: Loads a model that was found.
-        fits: Whether a second model may be loaded beside the first.
+        fits: Whether a second model may be loaded beside the first; the plan says so where that is
+            not given.
     """
 
     def __init__(
@@ -93,12 +91,14 @@ class Duel:
         find: FindModel,
         load_file: LoadFile = load,
         *,
-        fits: FitsWith = fits_now,
+        fits: FitsWith | None = None,
     ) -> None:
-        self._engines = SideEngines(make_engine)
+        self._make_engine = make_engine
+        self._engines = SideEngines(self._new_engine)
+        self._retriever = OpenRetriever()
         self._find = find
         self._load_file = load_file
-        self._fits = fits
+        self._fits = fits or self._has_room
         self._order = asyncio.Lock()
         self._stopped = threading.Event()
         """Set where the newest question is not to be answered any more."""
@@ -206,7 +206,7 @@ class Duel:
                 {each.model for each in question.sides},
                 lambda path: self._fits(path, options),
             )
-            host = Host(engine, lambda name, unpacking: found, self._load_file)
+            host = Host(engine, lambda name, unpacking: found, self._load_file, owner=self)
             before = engine.models[0] if engine.models else None
             return (yield from host.load(side, options, instead_of=before))
 
@@ -214,14 +214,36 @@ class Duel:
         with explaining():
             return (await in_thread(bringing(), tell, cancel)).model
 
+    def _new_engine(self) -> Engine:
+        engine = self._make_engine()
+        PLAN.may_give_way(engine, lambda: not self._order.locked())
+        return engine
+
+    def _has_room(self, path: Path, options: EngineOptions) -> bool:
+        return PLAN.fits([(path, "chat")], options, owner=self)
+
+    async def _examples(
+        self, conversation: Conversation, preamble: Preamble
+    ) -> tuple[Example, ...] | None:
+        """What stands in front of the question; None where the preamble has its own examples."""
+        if preamble.retrieval is None:
+            return None
+        steps = self._retriever.retrieve(preamble, conversation.open_question.text)
+        retrieved = await in_thread(steps, lambda event: None, self.stop)
+        return None if retrieved is None else retrieved.examples
+
     async def _write(
         self, model: Model, question: SidesQuestion, place: int
     ) -> AsyncGenerator[Event, None]:
         # Named as the user chose it: votes go by these names.
         writer = Writer(choice=question.sides[place], model=model)
         with explaining():
+            examples = await self._examples(question.conversation, writer.preamble)
             self._answering = question.conversation.answer(
-                writer, sampling=question.sampling, max_tokens=question.max_tokens
+                writer,
+                sampling=question.sampling,
+                max_tokens=question.max_tokens,
+                examples=examples,
             )
             try:
                 async with contextlib.aclosing(aiter(self._answering)) as events:

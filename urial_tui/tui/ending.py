@@ -11,4 +11,5 @@ def has_widgets(screen: Screen[Any]) -> bool:
     """Whether there is something to show anything in: no longer once the screen or the application
     has begun to end.
     """
-    return screen.app.is_running and screen.is_attached
+    # While its widgets are being removed, one after the other, a screen is attached, not displayed.
+    return screen.app.is_running and screen.is_attached and screen.display

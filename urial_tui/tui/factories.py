@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
     from urial_tui.tui.comparison_engine import ComparisonEngine
     from urial_tui.tui.duel import Duel
+    from urial_tui.tui.evaluate.job_queue import JobQueue
 
 MakeDuel = Callable[[FindModel], "Duel"]
 MakeComparisonEngine = Callable[[FindModel], "ComparisonEngine"]
+MakeJobQueue = Callable[[], "JobQueue"]
 
 
 def make_engine() -> Engine:
@@ -49,6 +51,13 @@ def make_duel(find_model: FindModel) -> Duel:
     from urial_tui.tui.duel import Duel
 
     return Duel(make_engine, find_model)
+
+
+def make_job_queue() -> JobQueue:
+    """What does the work of the evaluation screen, on engines of its own."""
+    from urial_tui.tui.evaluate.job_queue import JobQueue
+
+    return JobQueue(make_engine)
 
 
 def make_first_run(trouble: UrialError, options: EngineOptions) -> Screen[str | None]:

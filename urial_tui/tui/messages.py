@@ -38,5 +38,13 @@ class CopyRequested(Message):
         self.what = what
 
 
+class EvaluateRequested(Message):
+    """Open the evaluation screen."""
+
+
+class PromptsRequested(Message):
+    """Open the screen about preambles."""
+
+
 class SidesRequested(Message):
     """Open the side-by-side screen on the chat's conversation."""

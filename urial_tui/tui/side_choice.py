@@ -49,13 +49,7 @@ def side_of(choice: SideChoice, model: ModelFile) -> Side:
         if choice.preamble is None
         else Context(name=choice.preamble.name, preamble=choice.preamble)
     )
-    return Side(
-        name=choice.model,
-        path=model.path,
-        adapter=model.adapter,
-        chat_template=model.chat_template,
-        context=context,
-    )
+    return Side.of(choice.model, model, context)
 
 
 def contexts_of_side(*, same: bool) -> list[tuple[str, str]]:

@@ -1,8 +1,6 @@
-// What is shown, by the address after "#"; keys; light and dark.
+// What is shown, by the address after "#"; keys.
 
 const page = { head: {}, scroll: 0 };
-const THEME_KEY = "urial-report-theme";
-const THEMES = ["auto", "light", "dark"];
 
 function itemHash(place, at) {
   return `#item-${place + 1}${at === null ? "" : `-${at + 1}`}`;
@@ -69,29 +67,8 @@ function onKey(event) {
   does();
 }
 
-// A browser may refuse storage to files; then the choice lasts as long as the page.
-function stored(theme) {
-  try {
-    if (theme) localStorage.setItem(THEME_KEY, theme);
-    return localStorage.getItem(THEME_KEY);
-  } catch {
-    return null;
-  }
-}
-
-function setTheme(theme) {
-  document.documentElement.dataset.theme = theme;
-  byId("theme-button").textContent = { auto: "Theme: auto", light: "Theme: light", dark: "Theme: dark" }[theme];
-}
-
 function start() {
-  const theme = stored();
-  setTheme(THEMES.includes(theme) ? theme : "auto");
-  byId("theme-button").addEventListener("click", () => {
-    const next = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length];
-    setTheme(next);
-    stored(next);
-  });
+  listenToTheme();
   byId("keys-button").addEventListener("click", () => byId("keys").showModal());
   page.head = jsonBlock("data-head");
   fillOverview(page.head);

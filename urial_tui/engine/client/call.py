@@ -17,6 +17,8 @@ from typing import Generic, Protocol, TypeVar, cast
 
 from urial_tui.engine.wire.patience import LOOK_EVERY, Patience, Teller
 from urial_tui.engine.wire.protocol import (
+    Embed,
+    Embedded,
     Event,
     Failed,
     Finished,
@@ -53,6 +55,7 @@ FINAL_EVENT: dict[type, type] = {
     ScoreSide: Scored,
     ScoreStored: Scored,
     Trace: Traced,
+    Embed: Embedded,
 }
 """What a command is answered with at last, if it does not fail."""
 

@@ -117,7 +117,10 @@ class Connection:
         return next(self._ids)
 
     def call(self, command: Request, conclude: Callable[[Event], T]) -> Call[T]:
-        """Send a command; where that can't be, the call ends with the reason."""
+        """Send a command; where that can't be, the call ends with the reason.
+
+        Once the worker is gone, that is why it went: it may have ended since it was last asked.
+        """
         call = Call(self, command, conclude)
         error = _unsendable(command)
         with self._lock:
@@ -128,8 +131,14 @@ class Connection:
                 self._calls[command.id] = call
                 self._commands.put(command)
                 return call
-        call.fail(error or EngineError("No model is loaded.", "Load a model first."))
+        call.fail(error or self._gone())
         return call
+
+    def _gone(self) -> EngineError:
+        """Why the worker is no more, for another thread to raise."""
+        if self._error is None:
+            return EngineError("No model is loaded.", "Load a model first.")
+        return type(self._error)(self._error.message, self._error.hint)
 
     def cancel(self, request: int) -> None:
         """Ask for the end of a request."""
@@ -250,7 +259,7 @@ class Connection:
             self.over = True
         for call in calls:
             # Each thread that raises it adds where it was.
-            call.fail(type(error)(error.message, error.hint))
+            call.fail(self._gone())
         told = bool(calls) or self._closing
         self._on_end(error if isinstance(error, EngineDied) and not told else None)
 

@@ -13,6 +13,8 @@ import msgspec
 from urial_tui.engine.client.death import Moment
 from urial_tui.engine.wire.protocol import (
     Command,
+    Embed,
+    Embedded,
     Event,
     Generate,
     Loaded,
@@ -31,7 +33,7 @@ from urial_tui.engine.wire.protocol import (
 )
 from urial_tui.sanitize import sanitize_line
 
-_EVALUATIONS = (PreparePreamble, Generate, ScoreBoth, ScoreSide, ScoreStored, Trace)
+_EVALUATIONS = (PreparePreamble, Generate, ScoreBoth, ScoreSide, ScoreStored, Trace, Embed)
 
 
 class Loads:
@@ -80,7 +82,7 @@ def _has_evaluated(event: Event) -> bool:
             return source == "computed"
         case TextDelta(generated=generated):
             return generated > 0
-        case Scored() | Traced():
+        case Scored() | Traced() | Embedded():
             return True
         case _:
             return False

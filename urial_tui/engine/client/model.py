@@ -9,6 +9,8 @@ import msgspec
 
 from urial_tui.engine.client.call import Call
 from urial_tui.engine.wire.protocol import (
+    Embed,
+    Embedded,
     Event,
     Finished,
     Generate,
@@ -80,6 +82,7 @@ class Model:
         *,
         preamble: Turn,
         turns: Sequence[Turn],
+        lead: Turn = (),
         sampling: Sampling | None = None,
         stops: StopRules | None = None,
         close: str = "",
@@ -104,6 +107,7 @@ class Model:
             model=self.handle,
             preamble=preamble,
             turns=tuple(turns),
+            lead=lead,
             sampling=sampling or Sampling(),
             stops=stops or StopRules(),
             close=close,
@@ -157,6 +161,11 @@ class Model:
         """
         named = msgspec.structs.replace(request, id=self._caller.number(), model=self.handle)
         return self._caller.call(named, final(Traced))
+
+    def embed(self, texts: Sequence[str]) -> Call[Embedded]:
+        """Make a vector of each text: EmbedProgress*, Embedded."""
+        command = Embed(id=self._caller.number(), model=self.handle, texts=tuple(texts))
+        return self._caller.call(command, final(Embedded))
 
     def unload(self) -> Call[Unloaded]:
         """Free it; nothing can be asked of it from now on."""

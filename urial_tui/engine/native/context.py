@@ -29,6 +29,35 @@ _NEVER = lib.ggml_abort_callback()
 """No abort callback."""
 
 
+def parameters(size: ContextSize, *, threads: int, kv_type: str, flash_attention: bool) -> Any:
+    """The library's parameters of a context whose sequences share their cells."""
+    params = lib.llama_context_default_params()
+    params.n_ctx = size.n_ctx
+    params.n_batch = params.n_ubatch = min(size.n_batch, size.n_ctx)
+    params.n_seq_max = size.n_sequences
+    # The logits buffer is reserved for this many rows, not for a whole batch (Gemma:
+    # 8 MiB, not 514); fewer than n_seq_max aborts the process.
+    params.n_outputs_max = max(size.n_outputs, size.n_sequences)
+    params.n_threads = params.n_threads_batch = threads
+    params.flash_attn_type = int(flash_attention)
+    params.type_k = params.type_v = KV_TYPES[kv_type]
+    params.swa_full = FULL_WINDOWS
+    params.kv_unified = True
+    params.no_perf = True
+    return params
+
+
+def put_on(handle: Any, adapter: Adapter) -> None:
+    """Have an adapter change the model for a context.
+
+    Raises:
+        LoadError: It can't be applied.
+    """
+    adapters = (lib.llama_adapter_lora_p_ctypes * 1)(adapter.handle)
+    if lib.llama_set_adapters_lora(handle, adapters, 1, (ctypes.c_float * 1)(adapter.scale)):
+        raise LoadError("the adapter can't be applied")
+
+
 class NoSlot(Exception):
     """No room in the KV cache for the batch; nothing was changed."""
 
@@ -65,19 +94,7 @@ class Context:
         adapter: Adapter | None = None,
     ) -> None:
         forget_errors()
-        params = lib.llama_context_default_params()
-        params.n_ctx = size.n_ctx
-        params.n_batch = params.n_ubatch = min(size.n_batch, size.n_ctx)
-        params.n_seq_max = size.n_sequences
-        # The logits buffer is reserved for this many rows, not for a whole batch (Gemma:
-        # 8 MiB, not 514); fewer than n_seq_max aborts the process.
-        params.n_outputs_max = max(size.n_outputs, size.n_sequences)
-        params.n_threads = params.n_threads_batch = threads
-        params.flash_attn_type = int(flash_attention)
-        params.type_k = params.type_v = KV_TYPES[kv_type]
-        params.swa_full = FULL_WINDOWS
-        params.kv_unified = True
-        params.no_perf = True
+        params = parameters(size, threads=threads, kv_type=kv_type, flash_attention=flash_attention)
         self._model = model
         self.handle = lib.llama_init_from_model(model.handle, params)
         if not self.handle:
@@ -101,12 +118,11 @@ class Context:
         self._row: npt.NDArray[np.float32] | None = None
         self._row_address = 0
         if adapter:
-            adapters = (lib.llama_adapter_lora_p_ctypes * 1)(adapter.handle)
-            if lib.llama_set_adapters_lora(
-                self.handle, adapters, 1, (ctypes.c_float * 1)(adapter.scale)
-            ):
+            try:
+                put_on(self.handle, adapter)
+            except LoadError:
                 self.close()
-                raise LoadError("the adapter can't be applied")
+                raise
 
     def close(self) -> None:
         """Free the batch and the context; the samplers that use it must be gone."""

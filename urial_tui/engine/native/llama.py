@@ -188,6 +188,8 @@ class Vocab:
         )
         self._pieces: dict[int, bytes] = {}
         self._anchor = self._find_anchor()
+        self.around = self._find_around()
+        """What stands before and behind a whole text of which a vector is made."""
 
     @property
     def handle(self) -> Any:
@@ -267,14 +269,23 @@ class Vocab:
             return ()
         return tuple(self._tokenize(b"\n", False))
 
-    def _tokenize(self, data: bytes, special: bool) -> list[int]:
-        # Never more tokens than bytes, but for an added space.
+    def _find_around(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Ids that the vocabulary puts around a text, as CLS and SEP, or BOS and EOS."""
+        bare, whole = self._tokenize(b"a", False), self._tokenize(b"a", False, around=True)
+        for start in range(len(whole) - len(bare) + 1):
+            end = start + len(bare)
+            if whole[start:end] == bare:
+                return tuple(whole[:start]), tuple(whole[end:])
+        return self.bos, ()
+
+    def _tokenize(self, data: bytes, special: bool, *, around: bool = False) -> list[int]:
+        # Never more tokens than bytes, but for an added space and what stands around.
         capacity = len(data) + 8
         ids = (lib.llama_token * capacity)()
-        count = lib.llama_tokenize(self._handle, data, len(data), ids, capacity, False, special)
+        count = lib.llama_tokenize(self._handle, data, len(data), ids, capacity, around, special)
         if count < 0:
             ids = (lib.llama_token * -count)()
-            count = lib.llama_tokenize(self._handle, data, len(data), ids, -count, False, special)
+            count = lib.llama_tokenize(self._handle, data, len(data), ids, -count, around, special)
         return list(ids[: max(count, 0)])
 
     def _read_piece(self, token: int, special: bool) -> bytes:

@@ -14,10 +14,10 @@ import msgspec
 
 from urial_tui.engine.wire.values import EngineOptions
 
-Purpose = Literal["chat", "together", "watched", "aligned", "base"]
+Purpose = Literal["chat", "together", "watched", "aligned", "base", "embedding"]
 """What a model is loaded for: to write answers; to write several together as well; to read them
 along; to be a comparison's aligned side, which writes and is read again; to be its base side, which
-is read."""
+is read; to make vectors of texts."""
 
 MAX_SEQUENCES = 8
 """Sequences of a context: the pinned preamble, the branch, and its checkpoints (see `kv`)."""
@@ -27,6 +27,9 @@ POOL_PREFIXES = 8
 
 MOST_SEQUENCES = 256
 """The library ends the process where a context is to have more."""
+
+MOST_PARALLEL = MOST_SEQUENCES - POOL_PREFIXES
+"""Answers that a pool can write together."""
 
 AUTO_CONTEXT = 8192
 """Tokens of context where the settings leave it to us and the model was trained on more."""
@@ -51,6 +54,14 @@ COMPARED_TOKENS = 3072
 
 The longest preamble that comes with the program takes 1,764, an answer 512 unless more are
 asked for. A longer text gets a larger context all the same."""
+
+EMBEDDED_BATCH = 512
+"""Tokens of a batch of texts of which vectors are made: as many as most encoders were trained on.
+
+A text is evaluated whole, so a longer one gets a larger context; memory is planned for this one."""
+
+EMBEDDED_TEXTS = 32
+"""Texts of such a batch, at most."""
 
 FULL_WINDOWS = True
 """Whether layers with a sliding window hold the whole context, and can be cut anywhere."""
@@ -106,6 +117,8 @@ def contexts_of(
         n_batch: Tokens of a batch (`batch_size`).
     """
     n_ctx = context_tokens(options.n_ctx, trained)
+    if purpose == "embedding":
+        return (embedding_size(min(EMBEDDED_BATCH, text_tokens(options.n_ctx, trained))),)
     if purpose in ("watched", "base"):
         contexts = [watched_size(n_ctx, n_batch)]
     else:
@@ -130,7 +143,7 @@ def pool_size(n_ctx: int, n_batch: int, parallel: int) -> ContextSize:
     `n_ctx`: tokens of all of them, of the preambles in front of them and of what they share. A
     batch has room for a token of each and for as many of what others read.
     """
-    writers = max(1, min(parallel, MOST_SEQUENCES - POOL_PREFIXES))
+    writers = max(1, min(parallel, MOST_PARALLEL))
     sequences = writers + POOL_PREFIXES
     return ContextSize(
         n_ctx=n_ctx,
@@ -155,6 +168,24 @@ def forced_size(n_ctx: int) -> ContextSize:
         n_outputs=FORCED_BATCH,
         n_sequences=1,
     )
+
+
+def embedding_size(n_tokens: int) -> ContextSize:
+    """The context that makes vectors of texts, the longest of which has so many tokens.
+
+    The library holds a row of logits for each token of a batch, also where the model has none.
+    """
+    n_ctx = -(-max(n_tokens, EMBEDDED_BATCH) // _STEP) * _STEP
+    return ContextSize(n_ctx=n_ctx, n_batch=n_ctx, n_outputs=n_ctx, n_sequences=EMBEDDED_TEXTS)
+
+
+def text_tokens(asked: int, trained: int | None) -> int:
+    """Most tokens of a text of which a vector is made; `asked`, `trained` as `context_tokens`.
+
+    Not one more than the model was trained on: encoders have a row of weights for each position.
+    """
+    tokens = asked or AUTO_CONTEXT
+    return min(tokens, trained) if trained else tokens
 
 
 def flash_attention(kv_type: str, n_layer: int, gpu_layers: int) -> bool:

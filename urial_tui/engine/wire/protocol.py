@@ -3,8 +3,8 @@
 `Command`s go from the client to the worker, `Event`s back (`frames` says how). Every command
 but `Cancel` and `Shutdown` is answered by any number of progress events and exactly one
 final event (`Loaded`, `Unloaded`, `PreambleReady`, `Tokenized`, `VocabularyRead`, `Scored`,
-`Traced`, `Finished` or `Failed`) that carries its `id`. The worker carries them out in their
-order, but for answers that are written together; `Cancel` is seen at once.
+`Traced`, `Embedded`, `Finished` or `Failed`) that carries its `id`. The worker carries them out
+in their order, but for answers that are written together; `Cancel` is seen at once.
 
 A model is known by a number, its handle, that the client chooses when it loads it and never uses
 again. Commands name the `model` that they are for.
@@ -22,6 +22,7 @@ import msgspec
 from urial_tui.engine.wire.limits import Purpose as Purpose
 from urial_tui.engine.wire.shift_class import ShiftClass as ShiftClass
 from urial_tui.engine.wire.shift_class import shift_class as shift_class
+from urial_tui.engine.wire.values import MOST_SEEDS as MOST_SEEDS
 from urial_tui.engine.wire.values import NUMERICS as NUMERICS
 from urial_tui.engine.wire.values import Alternative as Alternative
 from urial_tui.engine.wire.values import Device as Device
@@ -31,6 +32,8 @@ from urial_tui.engine.wire.values import KVType as KVType
 from urial_tui.engine.wire.values import MemoryKind as MemoryKind
 from urial_tui.engine.wire.values import ModelInfo as ModelInfo
 from urial_tui.engine.wire.values import Piece as Piece
+from urial_tui.engine.wire.values import Pooling as Pooling
+from urial_tui.engine.wire.values import Rules as Rules
 from urial_tui.engine.wire.values import Sampling as Sampling
 from urial_tui.engine.wire.values import Segment as Segment
 from urial_tui.engine.wire.values import Stage as Stage
@@ -38,11 +41,12 @@ from urial_tui.engine.wire.values import StageEffect as StageEffect
 from urial_tui.engine.wire.values import StopRules as StopRules
 from urial_tui.engine.wire.values import TextSegment as TextSegment
 from urial_tui.engine.wire.values import TokenSegment as TokenSegment
+from urial_tui.engine.wire.values import TokenShift as TokenShift
 from urial_tui.engine.wire.values import TracedToken as TracedToken
 from urial_tui.engine.wire.values import Turn as Turn
 from urial_tui.engine.wire.values import Watch as Watch
 
-VERSION = 5
+VERSION = 7
 """Raised with every change that an older peer would misread."""
 
 StopReason = Literal["eos", "stop", "length", "cancelled"]
@@ -108,8 +112,10 @@ class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
     """Answer the last turn → PrefillProgress*, PromptReady, (TextDelta | Shifts)*, Finished.
 
     `turns`: the conversation behind the preamble, oldest first; the last one is open: its
-    segments end where the answer starts. `prefix`: what the answer starts with, to be gone on
-    from; it is handed out as text of the answer, but does not count as generated.
+    segments end where the answer starts. `lead`: stands between the preamble and the turns, is
+    read anew where it changes, and does not leave the context when turns do. `prefix`: what the
+    answer starts with, to be gone on from; it is handed out as text of the answer, but does not
+    count as generated.
     `close`: the text that the format puts after an answer, before the next turn. `watch`:
     another model reads the answer along, and tells what it would have written (`Shifts`).
     `grammar`: what the answer may consist of, its `prefix` included; where it is complete and the
@@ -132,6 +138,7 @@ class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
     model: int
     preamble: Turn
     turns: tuple[Turn, ...]
+    lead: Turn = ()
     sampling: Sampling = Sampling()
     stops: StopRules = StopRules()
     close: str = ""
@@ -244,6 +251,18 @@ class Trace(_Command, frozen=True, kw_only=True, tag="trace"):
     top_k: int = 10
 
 
+class Embed(_Command, frozen=True, kw_only=True, tag="embed"):
+    """Make a vector of each text → EmbedProgress*, Embedded. The model was loaded for it.
+
+    A text stands between what the vocabulary puts around one (CLS and SEP, BOS and EOS). One that
+    is longer than the model's context is cut at its end.
+    """
+
+    id: int
+    model: int
+    texts: tuple[str, ...]
+
+
 class Cancel(_Command, frozen=True, kw_only=True, tag="cancel"):
     """Stop the request `id`; it still ends with its own final event."""
 
@@ -265,6 +284,7 @@ Request = (
     | ScoreSide
     | ScoreStored
     | Trace
+    | Embed
 )
 """A command that is answered."""
 
@@ -345,7 +365,8 @@ class TurnsDropped(_Event, frozen=True, kw_only=True, tag="dropped"):
 class PromptReady(_Event, frozen=True, kw_only=True, tag="prompt-ready"):
     """The prompt is evaluated. `turns`: ids of the segments, nested as in Generate.turns.
 
-    `reused` tokens (preamble included) were taken from the cache, `prefilled` evaluated.
+    `reused` tokens (preamble included) were taken from the cache, `prefilled` evaluated. `lead`:
+    tokens of what stands in front of the turns.
     """
 
     id: int
@@ -353,6 +374,7 @@ class PromptReady(_Event, frozen=True, kw_only=True, tag="prompt-ready"):
     reused: int
     prefilled: int
     used: int
+    lead: int = 0
 
 
 class TextDelta(_Event, frozen=True, kw_only=True, tag="text"):
@@ -482,6 +504,30 @@ class Traced(_Event, frozen=True, kw_only=True, tag="traced"):
     seconds: float = 0.0
 
 
+class EmbedProgress(_Event, frozen=True, kw_only=True, tag="embed-progress"):
+    """Vectors of `done` of `total` texts are made."""
+
+    id: int
+    done: int
+    total: int
+
+
+class Embedded(_Event, frozen=True, kw_only=True, tag="embedded"):
+    """Final event of Embed.
+
+    `rows`: float32, little-endian, a row of `size` numbers for each text in their order, each row
+    of length 1. `cut`: how many texts were longer than the context. `tokens`: how many were
+    evaluated.
+    """
+
+    id: int
+    rows: bytes
+    size: int
+    cut: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+
 class Failed(_Event, frozen=True, kw_only=True, tag="failed"):
     """Final event of any command that could not be carried out."""
 
@@ -527,6 +573,8 @@ Event = (
     | Scored
     | TracedTokens
     | Traced
+    | EmbedProgress
+    | Embedded
     | Failed
     | Silence
 )

@@ -17,10 +17,12 @@ is chosen, what is computed from logits. What was kept under another number is c
 
 KVType = Literal["f16", "q8_0", "q4_0"]
 MemoryKind = Literal["attention", "sliding-window", "recurrent", "hybrid"]
+Pooling = Literal["none", "mean", "cls", "last", "rank"]
+"""How the vectors of a text's tokens become one."""
 MOST_SEEDS = 2**32 - 1
 """Seeds are 0 up to one less than this; the library takes the next number as "any"."""
 
-Stage = Literal["penalties", "dry", "top-k", "top-p", "min-p", "temperature", "greedy"]
+Stage = Literal["rules", "penalties", "dry", "top-k", "top-p", "min-p", "temperature", "greedy"]
 """A sampler of the chain. The last one of a chain without `greedy` is followed by a draw."""
 
 
@@ -83,10 +85,36 @@ class Watch(Value, frozen=True, kw_only=True):
     same_ids: bool = False
 
 
+class TokenShift(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is added to the logits of some tokens, wherever they may stand.
+
+    `texts`: each stands for the one token that it is within an answer, spaces and all; in a
+    vocabulary that cuts it into several it changes nothing.
+    """
+
+    texts: tuple[str, ...]
+    bias: float
+
+
+class Rules(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rule-based adapter (arXiv 2409.14254): what is added to each row of logits, in float32,
+    before anything else chooses from it.
+
+    `end_bias`: to the tokens that end an answer, in full where `end_tokens` tokens of it stand or
+    more, before that in proportion to how many do. `repeat_bias`: to each token that stands in the
+    answer, once, however often it does. `shifts`: to tokens by their text.
+    """
+
+    end_bias: float = 0.0
+    end_tokens: int = 250
+    repeat_bias: float = 0.0
+    shifts: tuple[TokenShift, ...] = ()
+
+
 class Sampling(Value, frozen=True, kw_only=True):
     """How the next token is chosen. Temperature 0 is greedy.
 
-    Penalties and DRY look at the last tokens of the answer alone, not at the preamble
+    Rules, penalties and DRY look at the tokens of the answer alone, not at the preamble
     or the query. The defaults of the penalties and of DRY switch them off.
     """
 
@@ -103,6 +131,7 @@ class Sampling(Value, frozen=True, kw_only=True):
     dry_allowed_length: int = 2
     dry_last_n: int = 1024
     seed: int | None = None
+    rules: Rules | None = None
 
     def of_sample(self, number: int) -> Sampling:
         """For one of several answers to a question: with a seed of its own."""
@@ -113,7 +142,7 @@ class Sampling(Value, frozen=True, kw_only=True):
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The samplers of the chain in their order; those that change nothing are left out."""
-        found: list[Stage] = []
+        found: list[Stage] = ["rules"] if self.rules is not None else []
         penalises = (self.repetition_penalty, self.frequency_penalty, self.presence_penalty)
         if penalises != (1.0, 0.0, 0.0) and self.penalty_last_n > 0:
             found.append("penalties")
@@ -213,6 +242,7 @@ class ModelInfo(Value, frozen=True, kw_only=True):
     and `eos` are the texts of these tokens; `adds_bos`: every context starts with BOS.
     `content`, `adapter_content`: SHA-256 of the model's file (or over those of its parts) and of
     the adapter's, "" without one. `library`: what tells one build of llama.cpp from another.
+    `pooling`, `embedding`: of a model that makes vectors of texts, and how many numbers one has.
     """
 
     path: str
@@ -239,3 +269,5 @@ class ModelInfo(Value, frozen=True, kw_only=True):
     adapter_content: str = ""
     library: str = ""
     devices: tuple[Device, ...] = ()
+    pooling: Pooling | None = None
+    embedding: int = 0

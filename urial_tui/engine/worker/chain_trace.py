@@ -1,10 +1,10 @@
 """The sampler chain, one sampler at a time: what each of them left at a token of an answer.
 
-Every figure comes from llama.cpp's own samplers, each applied to what the one before it
-left. They see only tokens that can matter: the best k + P (k of top-k, P the number of
-different tokens of the answer so far), those P, and the tokens that are asked about.
-Penalties and DRY change no logit outside of the P, so what they change, and what any later
-sampler leaves, is the same as over the whole row; a test holds that.
+Rules are added to the row first. Every other figure comes from llama.cpp's own samplers, each
+applied to what the one before it left. They see only tokens that can matter: the best k + P (k of
+top-k, P the number of different tokens of the answer so far), those P, and the tokens that are
+asked about. Penalties and DRY change no logit outside of the P, so what they change, and what any
+later sampler leaves, is the same as over the whole row; a test holds that.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from urial_tui.engine.native.llama import Vocab
 from urial_tui.engine.wire.protocol import Sampling, StageEffect
 from urial_tui.engine.wire.scores import Floats
-from urial_tui.engine.worker.sampling import Candidates, Ids, SamplerChain
+from urial_tui.engine.worker.rule_bias import RuleBias
+from urial_tui.engine.worker.sampling import Candidates, Ids, SamplerChain, native_stages
 from urial_tui.engine.worker.softmax import Lane, find_peaks
 
 _CHANGE = ("penalties", "dry")
@@ -49,7 +50,8 @@ class ChainTrace:
     """
 
     def __init__(self, vocab: Vocab, sampling: Sampling, n_ctx_train: int) -> None:
-        self.names = sampling.stages
+        self.names = native_stages(sampling)
+        self._rules = None if sampling.rules is None else RuleBias(vocab, sampling.rules)
         self._size = vocab.size
         self._keep = 1 if "greedy" in self.names else max(1, sampling.top_k)
         self._samplers: list[SamplerChain] = []
@@ -72,15 +74,19 @@ class ChainTrace:
             ScoringError: The row is no distribution.
         """
         asked = np.array([written, *listed], np.int64)
+        stages = []
+        if self._rules is not None:
+            row = self._rules.added_to(row)
+            share = self._share(row, written)
+            stages.append(StageEffect(left=self._size, changed=self._rules.changed, p=share))
         peaks = find_peaks(row, self._keep + len(self._seen))
         ids = np.unique(np.concatenate([peaks.ids, asked, np.fromiter(self._seen, np.int64)]))
         offset, rest = 0.0, 0.0
         if self.names[0] in _CHANGE:
             offset, rest = self._lane.mass_beside(row, peaks.maximum, ids)
         candidates = Candidates(ids, row[ids])
-        passed = np.zeros(len(asked), np.int64)
+        passed = np.full(len(asked), len(stages), np.int64)
         shares = np.zeros(len(asked))
-        stages = []
         for name, sampler in zip(self.names, self._samplers, strict=True):
             before = candidates.read()[1]
             sampler.apply(candidates)
@@ -104,8 +110,16 @@ class ChainTrace:
     def accept(self, token: int) -> None:
         """The token stands in the answer now, and counts for penalties and DRY."""
         self._seen.add(token)
+        if self._rules is not None:
+            self._rules.accept(token)
         for sampler in self._samplers:
             sampler.accept(token)
+
+    def _share(self, row: Floats, token: int) -> float:
+        """A token's probability by a row: over the whole vocabulary."""
+        offset, rest = self._lane.mass_beside(row, float(row.max()), np.array([token], np.int64))
+        own = float(np.exp(np.float64(row[token]) - offset))
+        return own / (own + rest)
 
     def close(self) -> None:
         """Free the native samplers."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from urial_tui.engine.wire.protocol import (
     Command,
+    Embed,
     Generate,
     Loaded,
     LoadModel,
     LoadProgress,
+    ModelInfo,
     Notice,
     PreparePreamble,
     ReadVocabulary,
@@ -33,8 +36,10 @@ from urial_tui.errors import EngineError
 if TYPE_CHECKING:
     from urial_tui.engine.native.context import AbortFlag
     from urial_tui.engine.native.llama import Model
+    from urial_tui.engine.worker.embedding import LoadedEmbedder
     from urial_tui.engine.worker.loaded import LoadedModel
     from urial_tui.engine.worker.pool import Pool
+    from urial_tui.engine.worker.weights import Weights
 
 
 class Commands:
@@ -52,6 +57,7 @@ class Commands:
         self._contents = Contents(cache_dir)
         self._flag = flag
         self._models: dict[int, LoadedModel] = {}
+        self._embedders: dict[int, LoadedEmbedder] = {}
         self._pools: dict[LoadedModel, Pool] = {}
         self._request_id = 0
         self._evaluated = False
@@ -77,6 +83,8 @@ class Commands:
             yield from self._score(command)
         elif isinstance(command, Trace):
             yield from self._trace(command)
+        elif isinstance(command, Embed):
+            yield from self._embed(command)
         elif isinstance(command, ReadVocabulary):
             self._read_vocabulary(command)
         elif isinstance(command, Unload):
@@ -110,7 +118,7 @@ class Commands:
 
     def tidy(self) -> bool:
         """Some milliseconds of what can wait until nobody does; whether there is more of it."""
-        models = {loaded.model for loaded in self._models.values()}
+        models = {weights.model for weights in self._weights}
         if self._evaluated:
             self._evaluated = False
             for model in models:
@@ -119,7 +127,7 @@ class Commands:
 
     def close(self) -> None:
         """Free the models."""
-        for handle in tuple(self._models):
+        for handle in (*self._models, *self._embedders):
             self._unload(handle)
 
     def _reading(self) -> threading.Thread:
@@ -137,6 +145,9 @@ class Commands:
         return thread
 
     def _unload(self, handle: int) -> None:
+        embedder = self._embedders.pop(handle, None)
+        if embedder is not None:
+            embedder.close()
         loaded = self._models.pop(handle, None)
         if loaded is None:
             return
@@ -147,9 +158,7 @@ class Commands:
         loaded.close()
 
     def _load(self, command: LoadModel) -> None:
-        from urial_tui.engine.worker.loaded import LoadedModel
-
-        if command.model in self._models:
+        if command.model in self._models or command.model in self._embedders:
             raise EngineError("Two models can't have one handle.", "Please report this.")
         started = time.perf_counter()
         # The decode loop needs numpy; the main thread is about to wait in native code.
@@ -166,17 +175,49 @@ class Commands:
         def notice(message: str) -> None:
             self.emit(Notice(id=self._request_id, message=message))
 
-        others = tuple(self._models.values())
+        if command.purpose == "embedding":
+            info = self._load_embedder(command, progress, notice)
+        else:
+            info = self._load_model(command, progress, notice)
+        self.emit(Loaded(id=command.id, info=info, load_s=time.perf_counter() - started))
+
+    def _load_model(
+        self,
+        command: LoadModel,
+        progress: Callable[[float], None],
+        notice: Callable[[str], None],
+    ) -> ModelInfo:
+        from urial_tui.engine.worker.loaded import LoadedModel
+
         aside = self._reading() if command.purpose in ("watched", "base") else None
         try:
             loaded = LoadedModel(
-                command, self._cache_dir, self._flag, progress, notice, others, self._contents
+                command,
+                self._cache_dir,
+                self._flag,
+                progress,
+                notice,
+                self._weights,
+                self._contents,
             )
         finally:
             if aside:
                 aside.join()
         self._models[command.model] = loaded
-        self.emit(Loaded(id=command.id, info=loaded.info, load_s=time.perf_counter() - started))
+        return loaded.info
+
+    def _load_embedder(
+        self,
+        command: LoadModel,
+        progress: Callable[[float], None],
+        notice: Callable[[str], None],
+    ) -> ModelInfo:
+        from urial_tui.engine.worker.embedding import LoadedEmbedder
+
+        self._embedders[command.model] = embedder = LoadedEmbedder(
+            command, self._flag, progress, notice, self._weights, self._contents
+        )
+        return embedder.info
 
     def _prepare(self, command: PreparePreamble) -> Steps[None]:
         from urial_tui.engine.worker.generation import prepare
@@ -220,13 +261,37 @@ class Commands:
         traced = yield from trace(self._model(command.model), command, self.emit)
         self.emit(traced)
 
+    def _embed(self, command: Embed) -> Steps[None]:
+        embedder = self._embedders.get(command.model)
+        if embedder is None:
+            # Says so where there is none at all.
+            self._model(command.model)
+            raise EngineError(
+                "This model was loaded to write, not to make vectors of texts.",
+                "Load an embedding model for that.",
+            )
+        self._evaluated = True
+        embedded = yield from embedder.embed(command, self.emit)
+        self.emit(embedded)
+
     def _read_vocabulary(self, command: ReadVocabulary) -> None:
         model = self._model(command.model).model
         read = self._read.pop(model) if model in self._read else model.vocab.read_all()
         pieces, types = read
         self.emit(VocabularyRead(id=command.id, pieces=tuple(pieces), types=tuple(types)))
 
+    @property
+    def _weights(self) -> tuple[Weights, ...]:
+        """Those of all models, which another one of the same files may share."""
+        writing = (loaded.weights for loaded in self._models.values())
+        return (*writing, *(embedder.weights for embedder in self._embedders.values()))
+
     def _model(self, handle: int) -> LoadedModel:
+        if handle in self._embedders:
+            raise EngineError(
+                "This model was loaded to make vectors of texts, and writes none.",
+                "Load a language model for that.",
+            )
         loaded = self._models.get(handle)
         if loaded is None:
             raise EngineError("This model is not loaded any more.", "Load it again.")

@@ -32,10 +32,23 @@ from urial_tui.errors import EngineError
 
 @dataclass
 class _Prompt:
-    """The turns that are in the context now, as lengths; and where the preamble ends."""
+    """The turns that are in the context now, as lengths; and what stands in front of them.
+
+    `pinned`: tokens of the preamble. `lead`: of what follows it and stays.
+    """
 
     pinned: int
     lengths: list[int] = field(default_factory=list)
+    lead: int = 0
+
+    @property
+    def start(self) -> int:
+        """Where the first turn starts."""
+        return self.pinned + self.lead
+
+    def ends(self, most: int) -> list[int]:
+        """Where the runs end that it is read in, of at most so many tokens."""
+        return runs(self.pinned, [self.lead, *self.lengths] if self.lead else self.lengths, most)
 
 
 def pin(loaded: LoadedModel, request_id: int, preamble: Turn, emit: Emit) -> Steps[PreambleReady]:
@@ -90,9 +103,11 @@ def answer(
     """
     watcher = _watcher(loaded, second, request, emit)
     writing = Writing(loaded.model, request, emit)
+    lead = 0
     try:
         try:
             prompt, branch = yield from _prompt(loaded, request, writing, watcher, emit)
+            lead = prompt.lead
             yield from _decode(loaded, request.id, writing, watcher, prompt, branch, emit)
             watcher.finish()
         except Aborted:
@@ -100,7 +115,7 @@ def answer(
         except NotFinite as error:
             loaded.cache.reset()
             raise not_a_number() from error
-        space = loaded.context.n_ctx - len(loaded.cache.pinned)
+        space = loaded.context.n_ctx - len(loaded.cache.pinned) - lead
         writing.finish(loaded.context.n_ctx - answer_room(space, request.max_tokens))
     finally:
         writing.close()
@@ -137,18 +152,19 @@ def _prompt(
     prefix = joined(loaded.tokenize(request.prefix))
     writing.begin(prefix)
     cache = loaded.cache
-    turns = loaded.tokenize_turns(request.turns, cache.pinned)
+    lead, turns = loaded.tokenize_behind(request.lead, request.turns, cache.pinned)
     flat = [joined(turn) for turn in turns]
     lengths = prompt_lengths(flat, prefix)
-    dropped = drop_turns(lengths, len(cache.pinned), loaded.context.n_ctx, request, emit)
+    front = [*cache.pinned, *lead]
+    dropped = drop_turns(lengths, len(front), loaded.context.n_ctx, request, emit)
     if dropped:
-        everything = [*cache.pinned, *(token for turn in flat for token in turn)]
-        cache.shift(everything, len(cache.pinned), sum(lengths[:dropped]))
-    prompt = _Prompt(pinned=len(cache.pinned), lengths=lengths[dropped:])
-    tokens = [*cache.pinned, *(token for turn in flat[dropped:] for token in turn)]
+        everything = [*front, *(token for turn in flat for token in turn)]
+        cache.shift(everything, len(front), sum(lengths[:dropped]))
+    prompt = _Prompt(pinned=len(cache.pinned), lengths=lengths[dropped:], lead=len(lead))
+    tokens = [*front, *(token for turn in flat[dropped:] for token in turn)]
     branch, reused = yield from _read(loaded, request.id, prompt, tokens, emit)
     writing.prompt_read(evaluated=len(tokens) - reused, used=len(branch.tokens))
-    watcher.read(cache.pinned, flat[dropped:], prefix)
+    watcher.read(tuple(front), flat[dropped:], prefix)
     if ready.source == "computed":
         reused -= ready.tokens
     emit(
@@ -158,6 +174,7 @@ def _prompt(
             reused=reused,
             prefilled=len(tokens) - reused,
             used=len(tokens),
+            lead=len(lead),
         )
     )
     writing.hand_out()
@@ -194,9 +211,11 @@ def drop_turns(
     fit = fit_turns(lengths, preamble, n_ctx, request.max_tokens)
     if fit is None:
         raise EngineError(
-            f"The question has {lengths[-1]} tokens; with the preamble's {preamble} "
-            f"that is more than the context of {n_ctx} holds.",
-            "Shorten it, choose a shorter preamble, or raise the context setting.",
+            f"The question has {lengths[-1]} tokens; with the {preamble} of the preamble"
+            f"{' and the examples' if request.lead else ''} that is more than the context of "
+            f"{n_ctx} holds.",
+            f"Shorten it, choose {'fewer examples' if request.lead else 'a shorter preamble'}, or "
+            "raise the context setting.",
         )
     if fit.dropped:
         emit(TurnsDropped(id=request.id, turns=fit.dropped, tokens=fit.tokens))
@@ -207,7 +226,7 @@ def _read(
     loaded: LoadedModel, request_id: int, prompt: _Prompt, tokens: list[int], emit: Emit
 ) -> Steps[tuple[Branch, int]]:
     """Evaluate what of `tokens` is not kept, with logits for the last one: (branch, kept)."""
-    ends = runs(prompt.pinned, prompt.lengths, loaded.context.n_batch)
+    ends = prompt.ends(loaded.context.n_batch)
     branch = loaded.cache.place(tokens, ends)
     reused = len(branch.tokens)
 
@@ -286,11 +305,11 @@ def _append(
     count = prompt.lengths.pop(0)
     emit(TurnsDropped(id=request_id, turns=1, tokens=count))
     tokens = list(branch.tokens)
-    rest = [*tokens[: prompt.pinned], *tokens[prompt.pinned + count :], token]
-    if loaded.cache.shift(tokens, prompt.pinned, count):
+    rest = [*tokens[: prompt.start], *tokens[prompt.start + count :], token]
+    if loaded.cache.shift(tokens, prompt.start, count):
         loaded.evaluate(branch, (token,))
     else:
-        prompt.lengths[-1] = len(rest) - prompt.pinned - sum(prompt.lengths[:-1])
+        prompt.lengths[-1] = len(rest) - prompt.start - sum(prompt.lengths[:-1])
         branch, _ = yield from _read(loaded, request_id, prompt, rest, emit)
     watcher.drop()
     return branch

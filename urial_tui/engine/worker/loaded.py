@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from urial_tui.engine.native import library_warnings, llama
 from urial_tui.engine.native.context import Aborted, AbortFlag, Context, NoSlot
-from urial_tui.engine.native.llama import Adapter, LoadError, Model
+from urial_tui.engine.native.llama import LoadError
 from urial_tui.engine.native.threads import ThreadGovernor, physical_cores
 from urial_tui.engine.preamble_store import PreambleStore
 from urial_tui.engine.wire.limits import (
@@ -33,23 +31,12 @@ from urial_tui.engine.wire.protocol import (
     Turn,
 )
 from urial_tui.engine.worker.batch_threads import BatchThreads
-from urial_tui.engine.worker.content import Contents, Reading, file_states
+from urial_tui.engine.worker.content import Contents
 from urial_tui.engine.worker.kv import PINNED, Branch, KVCache, prefill, runs
 from urial_tui.engine.worker.states import PreambleStates
 from urial_tui.engine.worker.steps import Steps
+from urial_tui.engine.worker.weights import Weights, reason
 from urial_tui.errors import EngineError
-from urial_tui.sanitize import sanitize_line
-
-LONGEST_REASON = 200
-"""Characters of the library's reason that are quoted."""
-
-
-class _Weights(NamedTuple):
-    """What two models have to have alike to share their weights: the files, as they were found."""
-
-    path: str
-    gpu_layers: int
-    states: tuple[tuple[int, ...], ...]
 
 
 class LoadedModel:
@@ -67,7 +54,7 @@ class LoadedModel:
         flag: AbortFlag,
         progress: Callable[[float], None],
         notice: Callable[[str], None],
-        others: Sequence[LoadedModel] = (),
+        others: Sequence[Weights] = (),
         contents: Contents | None = None,
     ) -> None:
         contents = contents or Contents(cache_dir)
@@ -75,59 +62,22 @@ class LoadedModel:
         self._notice = notice
         self._command = command
         options = command.options
-        path = Path(command.path)
-        self._name = sanitize_line(path.name)
-        if not path.is_file():
-            raise EngineError(
-                f"The model file {self._name} is not there.",
-                f"Looked at {sanitize_line(str(path))}.",
-            )
-        gpu_layers = options.gpu_layers if llama.supports_gpu_offload() else 0
-
-        def report(fraction: float) -> bool:
-            progress(fraction)
-            return not flag.is_set
-
         self._forced: Context | None = None
         self._pool: Context | None = None
         self._batch_threads: dict[int, BatchThreads] = {}
         self.governor = ThreadGovernor(command.options.threads or physical_cores())
-        self.adapter: Adapter | None = None
-        self._weights = _Weights(command.path, gpu_layers, file_states(path))
-        sharing = next((other for other in others if other._weights == self._weights), None)
-        # The pages that are hashed are those that are loaded.
-        readings = [Reading(contents, Path(file)) for file in (path, command.adapter) if file]
+        self.weights = Weights(command, flag, progress, notice, others, contents)
+        self._name = self.weights.name
+        self.model = self.weights.model
         try:
-            if sharing:
-                self.model: Model = sharing.model.share()
-            else:
-                self.model = Model(command.path, gpu_layers=gpu_layers, progress=report)
-                for words in library_warnings.told(llama.warnings()):
-                    notice(words)
-            try:
-                self.adapter = self._load_adapter()
-                self.context = self._make_context(options, gpu_layers)
-            except BaseException:
-                self._free_weights()
-                raise
-        except BaseException as error:
-            for reading in readings:
-                reading.stop()
-            if not isinstance(error, LoadError):
-                raise
-            raise EngineError(
-                f"The model {self._name} can't be loaded: {_reason(error)}.",
-                "The file may be damaged or made for a newer llama.cpp: "
-                "get it again, or choose another one.",
-            ) from error
+            self.context = self._make_context(options)
+        except BaseException:
+            self.weights.abandon()
+            raise
         self.context.set_abort_flag(flag)
         self.cache = KVCache(self.context, self.model.memory_kind, self.model.n_swa, MAX_SEQUENCES)
-        content, adapter_content, *_ = [*(reading.result() for reading in readings), ""]
-        if sharing:
-            # The file of this name may be another one by now.
-            content = sharing.info.content
-        library = f"{llama.system_info()} {contents.together(llama.library_files())}"
-        self.info: ModelInfo = self._describe(gpu_layers, content, adapter_content, library)
+        self.weights.settle()
+        self.info: ModelInfo = self.weights.describe(self.context.n_ctx)
         store = PreambleStore(cache_dir, options.cache_limit_mb * 1_000_000)
         scale = command.adapter_scale if command.adapter else 0.0
         self.states = PreambleStates(store, self.info, self._name, scale, notice)
@@ -170,6 +120,15 @@ class LoadedModel:
         """
         bare = len(preamble) <= len(self.model.vocab.bos)
         return [self.tokenize(turn, start=bare and not number) for number, turn in enumerate(turns)]
+
+    def tokenize_behind(
+        self, lead: Turn, turns: Sequence[Turn], preamble: Sequence[int]
+    ) -> tuple[list[int], list[tuple[tuple[int, ...], ...]]]:
+        """Ids of what stands in front of the turns, and of each turn's segments, as above."""
+        if not lead:
+            return [], self.tokenize_turns(turns, preamble)
+        first, *rest = self.tokenize_turns((lead, *turns), preamble)
+        return joined(first), rest
 
     # -- the preamble ---------------------------------------------------------------
 
@@ -350,32 +309,12 @@ class LoadedModel:
         for context in (self._forced, self._pool, self.context):
             if context is not None:
                 context.close()
-        self._free_weights()
-
-    def _free_weights(self) -> None:
-        if self.adapter:
-            self.adapter.close()
-        self.model.close()
+        self.weights.close()
 
     # -- making ---------------------------------------------------------------------
 
-    def _load_adapter(self) -> Adapter | None:
-        path = self._command.adapter
-        if path is None:
-            return None
-        name = sanitize_line(Path(path).name)
-        if not Path(path).is_file():
-            raise EngineError(f"The adapter file {name} is not there.", "Check its path.")
-        try:
-            return Adapter(self.model, path, self._command.adapter_scale)
-        except LoadError as error:
-            raise EngineError(
-                f"The adapter {name} does not fit the model {self._name}: {_reason(error)}.",
-                "Use an adapter that was made for this model.",
-            ) from error
-
-    def _make_context(self, options: EngineOptions, gpu_layers: int) -> Context:
-        model = self.model
+    def _make_context(self, options: EngineOptions) -> Context:
+        model, gpu_layers = self.model, self.weights.gpu_layers
         trained = model.n_ctx_train
         if trained and options.n_ctx > trained:
             self._notice(
@@ -399,48 +338,16 @@ class LoadedModel:
                 threads=options.threads or physical_cores(),
                 kv_type=options.kv_type,
                 flash_attention=flash_attention,
-                adapter=self.adapter,
+                adapter=self.weights.adapter,
             )
         except LoadError as error:
             raise EngineError(
                 f"No context of {size.n_ctx} tokens can be made for the model {self._name}: "
-                f"{_reason(error)}.",
+                f"{reason(error)}.",
                 'Set engine.kv_type = "f16".'
                 if "cache type" in str(error)
                 else "Set a smaller context (engine.context), or choose a smaller model.",
             ) from error
-
-    def _describe(
-        self, gpu_layers: int, content: str, adapter_content: str, library: str
-    ) -> ModelInfo:
-        model = self.model
-        options = self._command.options
-        return ModelInfo(
-            path=self._command.path,
-            name=sanitize_line(model.metadata("general.name")) or self._name,
-            architecture=sanitize_line(model.metadata("general.architecture")),
-            description=sanitize_line(model.description),
-            parameters=model.parameters,
-            size=model.size,
-            n_vocab=model.vocab.size,
-            n_ctx=self.context.n_ctx,
-            n_ctx_train=model.n_ctx_train,
-            n_layer=model.n_layer,
-            n_swa=model.n_swa,
-            memory=model.memory_kind,
-            threads=options.threads or physical_cores(),
-            gpu_layers=model.n_layer + 1 if gpu_layers < 0 else gpu_layers,
-            kv_type=options.kv_type,
-            chat_template=model.chat_template,
-            bos=model.vocab.bos_text,
-            eos=model.vocab.eos_text,
-            adds_bos=bool(model.vocab.bos),
-            adapter=self._command.adapter,
-            content=content,
-            adapter_content=adapter_content,
-            library=library,
-            devices=llama.devices(),
-        )
 
 
 def joined(segments: Sequence[Sequence[int]]) -> list[int]:
@@ -459,13 +366,3 @@ def check_preamble(tokens: Sequence[int], n_ctx: int) -> None:
             f"The preamble has {len(tokens)} tokens, but the context holds only {n_ctx}.",
             "Choose a shorter preamble, or raise the context setting.",
         )
-
-
-def _reason(error: LoadError) -> str:
-    """The library's reason, without its function name in front and the full stop behind."""
-    text = sanitize_line(str(error)).strip().rstrip(".")
-    head, colon, rest = text.partition(": ")
-    if colon and " " not in head:
-        text = rest
-    # A damaged file's own words may be megabytes long.
-    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"

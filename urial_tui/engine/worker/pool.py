@@ -56,6 +56,8 @@ class _Task:
         self.prompt: list[int] = []
         """The preamble and the turns behind it; empty until it was understood."""
         self.turns: tuple[tuple[tuple[int, ...], ...], ...] = ()
+        self.lead = 0
+        """Tokens between the preamble and the turns."""
         self.answer_prefix: list[int] = []
         self.source: PreambleSource | None = None
         self.preamble_s = 0.0
@@ -312,12 +314,13 @@ class Pool:
         task.preamble = self._preamble_ids(request.preamble)
         check_preamble(task.preamble, self._limit)
         task.answer_prefix = joined(loaded.tokenize(request.prefix))
-        turns = loaded.tokenize_turns(request.turns, task.preamble)
+        lead, turns = loaded.tokenize_behind(request.lead, request.turns, task.preamble)
         flat = [joined(turn) for turn in turns]
         lengths = prompt_lengths(flat, task.answer_prefix)
-        dropped = drop_turns(lengths, len(task.preamble), self._limit, request, self._emit)
-        task.turns = tuple(turns)
-        task.prompt = [*task.preamble, *(token for turn in flat[dropped:] for token in turn)]
+        front = [*task.preamble, *lead]
+        dropped = drop_turns(lengths, len(front), self._limit, request, self._emit)
+        task.turns, task.lead = tuple(turns), len(lead)
+        task.prompt = [*front, *(token for turn in flat[dropped:] for token in turn)]
 
     def _preamble_ids(self, preamble: Turn) -> list[int]:
         """Its tokens. Most requests have the preamble of the one before, and others wait."""
@@ -470,6 +473,7 @@ class Pool:
                     reused=reused,
                     prefilled=sequence.length - reused,
                     used=sequence.length,
+                    lead=task.lead,
                 )
             )
         sequence.writing.hand_out()

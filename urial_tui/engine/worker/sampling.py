@@ -1,10 +1,11 @@
 """Choosing the next token.
 
-One rule for all modes: penalties, DRY, top-k, top-p, min-p, temperature, draw. Top-k comes
-before everything that sorts or sums, which over a vocabulary of 262,144 tokens is a hundred
-times cheaper. The native chain copies the whole row first; where only a few tokens can be
-chosen, they are picked out before and the chain sees no others. That is exact: penalties
-only lower a token's logit, so with P tokens penalised the best k lie among the best k + P.
+One rule for all modes: rules, penalties, DRY, top-k, top-p, min-p, temperature, draw. Rules are
+added to the row before the native chain sees it (`rule_bias`). Top-k comes before everything that
+sorts or sums, which over a vocabulary of 262,144 tokens is a hundred times cheaper. The native
+chain copies the whole row first; where only a few tokens can be chosen, they are picked out before
+and the chain sees no others. That is exact: penalties only lower a token's logit, so with P tokens
+penalised the best k lie among the best k + P.
 
 A grammar is asked about the token that was chosen. Where it refuses that one, the choice is made
 again among all that it allows. A token counts, for penalties, DRY and the grammar, once it stands.
@@ -25,6 +26,7 @@ from urial_tui.engine.native.llama import Vocab, lib
 from urial_tui.engine.wire.protocol import Grammar, Sampling, Stage
 from urial_tui.engine.wire.scores import Floats, ScoringError
 from urial_tui.engine.worker.constraint import Constraint
+from urial_tui.engine.worker.rule_bias import RuleBias
 from urial_tui.engine.worker.softmax import find_peaks
 
 Ids = NDArray[np.int64]
@@ -85,7 +87,7 @@ class SamplerChain:
         self._selects = False
 
     def add(self, stage: Stage, sampling: Sampling, n_ctx_train: int) -> None:
-        """Add a stage as the settings have it."""
+        """Add a stage as the settings have it; rules are none of the native ones."""
         match stage:
             case "penalties":
                 self.penalties(
@@ -229,7 +231,8 @@ class Sampler:
             and sampling.presence_penalty >= 0.0
         )
         self._seen: set[int] = set()
-        stages = sampling.stages
+        self._rules = None if sampling.rules is None else RuleBias(vocab, sampling.rules)
+        stages = native_stages(sampling)
         if stages == ("greedy",):
             return
         chain = self._chain = SamplerChain(vocab)
@@ -246,10 +249,8 @@ class Sampler:
         """
         if self._constraint is not None:
             self._constraint.accept_text(tokens)
-        if self._chain:
-            for token in tokens:
-                self._chain.accept(token)
-            self._seen.update(tokens)
+        for token in tokens:
+            self._count(token)
 
     @property
     def complete(self) -> bool:
@@ -269,17 +270,24 @@ class Sampler:
         if not self._checked and not _is_finite(float(logits.sum(dtype="float64"))):
             raise NotFinite
         self._checked = True
-        token = self._choose(logits)
+        row = logits if self._rules is None else self._rules.added_to(logits)
+        token = self._choose(row)
         if self._constraint is not None and not self._constraint.allows(token):
-            token = self._choose_allowed(logits, self._constraint)
+            token = self._choose_allowed(row, self._constraint)
         if not _is_finite(float(logits[token])):
             raise NotFinite
         if self._constraint is not None:
             self._constraint.accept(token)
+        self._count(token)
+        return token
+
+    def _count(self, token: int) -> None:
+        """A token stands in the answer."""
+        if self._rules is not None:
+            self._rules.accept(token)
         if self._chain is not None:
             self._chain.accept(token)
             self._seen.add(token)
-        return token
 
     def _choose_allowed(self, logits: Floats, constraint: Constraint) -> int:
         tokens = constraint.allowed()
@@ -308,6 +316,11 @@ class Sampler:
         if self._chain:
             self._chain.close()
             self._chain = None
+
+
+def native_stages(sampling: Sampling) -> tuple[Stage, ...]:
+    """The samplers of a chain that are llama.cpp's own."""
+    return tuple(stage for stage in sampling.stages if stage != "rules")
 
 
 def _is_finite(value: float) -> bool:

@@ -19,12 +19,18 @@ from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.chat.unsaved import Unsaved
 from urial_tui.engine.wire.protocol import EngineOptions, Event, Silence, TokenSegment, Trace
-from urial_tui.errors import EngineDied, ModelError, UrialError
+from urial_tui.errors import EngineDied, ModelError, UrialError, UsageError
 from urial_tui.prompting.preamble import Preamble
+from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options, sampling
 from urial_tui.tui.answer_start import Start
 from urial_tui.tui.chat_engine import ChatEngine
-from urial_tui.tui.messages import CompareRequested, SidesRequested
+from urial_tui.tui.messages import (
+    CompareRequested,
+    EvaluateRequested,
+    PromptsRequested,
+    SidesRequested,
+)
 from urial_tui.tui.screens.drafting_screen import DraftingScreen
 from urial_tui.tui.screens.several_screen import SeveralScreen
 from urial_tui.tui.screens.switching_screen import SwitchingScreen
@@ -67,6 +73,8 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
             "f3", "compare_answer", "Compare this answer, token by token", id="chat.compare_answer"
         ),
         Binding("f9", "sides", "Two answers side by side", id="chat.sides"),
+        Binding("alt+e", "evaluate", "Evaluate models", id="chat.evaluate"),
+        Binding("alt+p", "prompts", "Preambles: try, measure, change", id="chat.prompts"),
         Binding("f4", "tokens", "Tokens of the answer, and what else there was", id="chat.tokens"),
     ]
 
@@ -123,6 +131,17 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
         self._read_history()
         self.load()
 
+    def on_screen_resume(self) -> None:
+        """Load the model again where it gave way to what another screen has loaded."""
+        if self.ready and self.engine.writer is None:
+            self.load()
+
+    def load_again(self) -> None:
+        """Load the model where none is loaded or on its way."""
+        if self.engine.writer is None and not self.model_coming:
+            self.settle_trouble()
+            self.load()
+
     # -- the user -------------------------------------------------------------------
 
     def action_new(self) -> None:
@@ -176,6 +195,16 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
         if not self.refuse_while_busy():
             self.post_message(SidesRequested())
 
+    def action_evaluate(self) -> None:
+        """Have models answer many questions, and judge the answers."""
+        if not self.refuse_while_busy():
+            self.post_message(EvaluateRequested())
+
+    def action_prompts(self) -> None:
+        """Look at the preambles."""
+        if not self.refuse_while_busy():
+            self.post_message(PromptsRequested())
+
     @work(exclusive=True, group="tokens")
     async def action_tokens(self) -> None:
         """Look at an answer token by token; go on from another token where one is chosen."""
@@ -192,7 +221,11 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
         from urial_tui.tui.screens.tokens import TokensScreen
 
         conversation = self.conversation
-        trace = trace_of(conversation, answer, writer, sampling(self.settings))
+        try:
+            trace = trace_of(conversation, answer, writer, sampling(self.settings))
+        except UsageError as error:
+            self.notify(sanitize_line(str(error)), markup=False)
+            return
         branch = await self.app.push_screen_wait(
             TokensScreen(
                 lambda: self._traced(trace.request),

@@ -8,26 +8,16 @@ where the conversation stands.
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import ClassVar
 
-import msgspec
 from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.events import Resize
 
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
-    Event,
-    Finished,
-    ModelInfo,
-    PromptReady,
-    TextDelta,
-)
+from urial_tui.engine.wire.protocol import Event, Finished, TextDelta
 from urial_tui.errors import ModelError, StoreError
-from urial_tui.runtime.writer import Writer
-from urial_tui.settings import engine_options
+from urial_tui.runtime.memory_plan import PLAN
 from urial_tui.tui.answer_start import Start, with_seed
 from urial_tui.tui.keys import key_name
 from urial_tui.tui.rate import Rate
@@ -51,8 +41,6 @@ class SeveralScreen(AnsweringScreen):
     """The answers that are written or to be chosen from."""
     _older: frozenset[int] = frozenset()
     """The answers that the question had before these."""
-    _together = False
-    """Whether the model has the context in which answers are written together."""
 
     # -- the user -------------------------------------------------------------------
 
@@ -95,11 +83,11 @@ class SeveralScreen(AnsweringScreen):
 
     async def _has_room(self) -> bool:
         """Whether there is memory for answers beside each other; the user is told if not."""
-        if self._together or self._info is None:
+        writer = self.engine.writer
+        if writer is None:
             return True
-        options = engine_options(self.settings)
         try:
-            await asyncio.to_thread(_check_memory, self._info, options)
+            await asyncio.to_thread(PLAN.widen, writer.model)
         except ModelError as error:
             self.notify(str(error), severity="warning", markup=False)
             return False
@@ -156,21 +144,13 @@ class SeveralScreen(AnsweringScreen):
             self._answer.mount(self._choice)
         super()._start_answer(start)
 
-    def show_model(self, writer: Writer) -> None:
-        """What answers are written together in is made anew for each model."""
-        super().show_model(writer)
-        self._together = False
-
     def take_of_answer(self, question: int, event: Event, rate: Rate) -> None:
         """Show an event of one of the answers."""
         super().take_of_answer(question, event, rate)
         choice = self._choice
         if question != self._asking or choice is None:
             return
-        if isinstance(event, PromptReady):
-            # It stays until another model is loaded.
-            self._together = True
-        elif isinstance(event, Finished):
+        if isinstance(event, Finished):
             choice.samples[event.sample].end()
 
     def write(self, event: TextDelta) -> None:
@@ -234,21 +214,3 @@ class SeveralScreen(AnsweringScreen):
             if choice.has_focus:
                 self.query_one(Prompt).focus()
             choice.remove()
-
-
-def _check_memory(info: ModelInfo, options: EngineOptions) -> None:
-    """Whether there is room for the context of answers that are written together.
-
-    Raises:
-        ModelError: There is too little; the text says how much.
-    """
-    # What a graphics card has free is not known.
-    if info.gpu_layers:
-        return
-    # It reads a file's header, which is seldom needed again once the model is loaded.
-    from urial_tui.models.fit import check_together
-
-    options = msgspec.structs.replace(
-        options, n_ctx=info.n_ctx, pool=options.pool or info.n_ctx, kv_type=info.kv_type
-    )
-    check_together(Path(info.path), options)

@@ -301,7 +301,8 @@ class TokensScreen(Screen[Branch | None]):
 
 def told(sampling: Sampling) -> str:
     """How tokens are chosen, in a word or two."""
-    return "greedy" if sampling.temperature <= 0 else f"temperature {sampling.temperature:g}"
+    drawn = "greedy" if sampling.temperature <= 0 else f"temperature {sampling.temperature:g}"
+    return drawn if sampling.rules is None else f"{drawn}, with rules"
 
 
 def _nats(value: float) -> str:

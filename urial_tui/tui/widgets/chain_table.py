@@ -35,7 +35,9 @@ class ChainTable(OneToken):
 def _line(stage: Stage, effect: StageEffect, sampling: Sampling, passed: bool) -> Content:
     left = f"{effect.left:,}"
     style = ""
-    if stage in ("penalties", "dry"):
+    if stage == "rules":
+        left = f"{effect.changed:,} changed"
+    elif stage in ("penalties", "dry"):
         lowers = min(sampling.repetition_penalty - 1, sampling.frequency_penalty) >= 0
         lowers = lowers and sampling.presence_penalty >= 0
         left = f"{effect.changed:,} {'lowered' if lowers or stage == 'dry' else 'changed'}"
@@ -60,6 +62,8 @@ def _end(token: TracedToken, sampling: Sampling) -> Content:
 def name_of(stage: Stage, sampling: Sampling) -> str:
     """A stage with the setting that governs it."""
     match stage:
+        case "rules":
+            return "rules"
         case "penalties":
             return f"penalties {sampling.repetition_penalty:g}"
         case "dry":

@@ -1,8 +1,9 @@
-"""The last line of the compare screen: what is being done, and the keys for it."""
+"""The keys at the bottom of a screen, and what is being done."""
 
 from __future__ import annotations
 
 from textual.content import Content
+from textual.geometry import Size
 from textual.reactive import reactive
 from textual.widget import Widget
 
@@ -10,21 +11,40 @@ from urial_tui.sanitize import sanitize_line
 
 
 class HintLine(Widget):
-    """Keys at the left, the state at the right; the last keys give way first."""
+    """Keys at the left, the state at the right; the last keys give way first.
 
-    keys: reactive[tuple[tuple[str, str], ...]] = reactive(())
+    As many lines as the style sheet gives it; of a height that is "auto" it takes what the keys
+    need.
+    """
+
+    keys: reactive[tuple[tuple[str, str], ...]] = reactive((), layout=True)
     """(key, what it does)"""
-    state: reactive[str] = reactive("")
+    state: reactive[str] = reactive("", layout=True)
 
     def render(self) -> Content:
-        """As many keys as fit beside the state."""
+        """As many keys as fit beside the state, which stands in the first line."""
         width = max(1, self.content_size.width)
+        return Content("\n").join(self._lines(width)[: max(1, self.content_size.height)])
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """The lines that all keys need."""
+        return len(self._lines(max(1, width)))
+
+    def _lines(self, width: int) -> list[Content]:
+        """The keys in lines; a key that is wider than a line has none, nor have those behind it."""
         state = Content.styled(sanitize_line(self.state), "bold $primary").truncate(width)
-        left = Content("")
-        for key, what in self.keys:
-            part = Content.assemble((key, "bold $secondary"), (f" {what}   ", "$quiet"))
-            if left.cell_length + part.cell_length + state.cell_length > width:
-                break
-            left = Content.assemble(left, part)
-        gap = " " * max(0, width - left.cell_length - state.cell_length)
-        return Content.assemble(left, gap, state)
+        parts = [
+            Content.assemble((key, "bold $secondary"), (f" {what}   ", "$quiet"))
+            for key, what in self.keys
+        ]
+        lines, room = [Content("")], width - state.cell_length
+        for part in parts:
+            if lines[-1].cell_length + part.cell_length > room:
+                room = width
+                lines.append(Content(""))
+                if part.cell_length > room:
+                    break
+            lines[-1] = Content.assemble(lines[-1], part)
+        gap = " " * max(0, width - lines[0].cell_length - state.cell_length)
+        first = Content.assemble(lines[0], gap, state)
+        return [first, *(line for line in lines[1:] if line)]

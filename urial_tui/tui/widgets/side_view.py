@@ -51,13 +51,12 @@ class SideView(Vertical):
                 (" · ", "$quiet"),
                 (sanitize_line(contestant.preamble), "$secondary"),
             )
+        self.call_it(Content.assemble(who, (f"  {mark}" if mark else "", "bold $success")))
+
+    def call_it(self, name: Content) -> None:
+        """Say what stands behind its letter."""
         self.query_one(".side-title", Static).update(
-            Content.assemble(
-                (self.letter, "bold $primary"),
-                "  ",
-                who,
-                (f"  {mark}" if mark else "", "bold $success"),
-            )
+            Content.assemble((self.letter, "bold $primary"), "  ", name)
         )
 
     def say(self, state: Content | str) -> None:

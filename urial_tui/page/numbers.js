@@ -51,3 +51,27 @@ function rankText(x) {
   x = given(x);
   return x === null ? NONE : x === 0 ? "absent" : count(x);
 }
+
+// A 95 % interval without its unit; of shares in percent.
+function intervalText(interval, format = (share) => fixed(100 * share, 1)) {
+  return Array.isArray(interval) ? `${format(interval[0])}–${format(interval[1])}` : "";
+}
+
+function amount(number, one) {
+  return `${count(number)} ${number === 1 ? one : `${one}s`}`;
+}
+
+function threeDigits(value) {
+  value = given(value);
+  if (value === null) return NONE;
+  const size = Math.abs(value);
+  return fixed(value, size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.9995 ? 2 : 3);
+}
+
+// `fixed` calls small positive numbers "<0.005", which has no place behind a sign.
+function signed(value, digits) {
+  if (given(value) === null) return NONE;
+  const text = digits(Math.abs(value));
+  const zero = !/[1-9]/.test(text) || text.startsWith("<");
+  return zero ? text.replace("<", "±") : `${value > 0 ? "+" : "−"}${text}`;
+}

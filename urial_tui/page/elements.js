@@ -48,30 +48,15 @@ function table({ caption, head, rows, className = "" }) {
   );
 }
 
-// Shares of the classes as one bar; each class has its own texture as well as its colour.
-function shareBar(values, label, className = "") {
-  const total = values.reduce((sum, value) => sum + value, 0);
-  return el(
-    "span",
-    { class: `sharebar ${className}`, role: "img", "aria-label": label },
-    values.map((value, code) =>
-      value > 0 ? el("span", { class: `fill c${code}`, "width%": (100 * value) / total }) : null,
-    ),
-  );
-}
-
-function shareLabel(values) {
-  const total = values.reduce((sum, value) => sum + value, 0) || 1;
-  return values
-    .map((value, code) => (value > 0 ? `${percent(value / total)} ${CLASSES[code]}` : null))
-    .filter(Boolean)
-    .join(", ");
-}
-
 function bar(share, className = "") {
   return el(
     "span",
     { class: `meter ${className}`, "aria-hidden": "true" },
     el("span", { class: "fill", "width%": Math.min(100, 100 * (share || 0)) }),
   );
+}
+
+// A figure over its interval.
+function figure(text, interval) {
+  return el("span", { class: "figure" }, text, interval ? el("span", { class: "interval" }, interval) : null);
 }

@@ -1,0 +1,354 @@
+"""`urial prompts measure`: contexts beside each other, and what is used again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests import tinygguf
+from tests.evaluate.runs import HANGS, sentence
+from urial_tui import paths
+from urial_tui.evaluate.context_measures import (
+    MeasuredContext,
+    copies_opening,
+    end_of,
+    measures_document,
+)
+from urial_tui.evaluate.measure_store import MAX_BYTES, MeasureStore
+from urial_tui.evaluate.measure_table import measure_rows
+from urial_tui.evaluate.outputs import Exchange
+from urial_tui.evaluate.run_file import Written
+from urial_tui.evaluate.token_reading import TextReading
+from urial_tui.journal import Journal
+from urial_tui.prompting.context import find_context
+
+K1, ZERO, CHAT = find_context("urial-k1"), find_context("zero-shot"), find_context("chat")
+PAIRS = ({"query": "Why?", "answer": "Because it is."}, {"query": "Where?", "answer": "Here."})
+
+
+def reading(bits: float | None = 8.0, size: int = 4, key: str = "k") -> TextReading:
+    return TextReading(
+        key=key, by="m", tokens=4, bytes=size, bits=bits, unshifted=1, marginal=1, shifted=2
+    )
+
+
+def exchange(output: str = "So.", ending: Any = "end", detail: str = "eos") -> Exchange:
+    return Exchange(instruction="Why?", output=output, tokens=3, ending=ending, detail=detail)
+
+
+# -- what is measured ------------------------------------------------------------------
+
+
+def test_an_answer_ends_by_its_format_or_runs_on() -> None:
+    def end(ending: Any, detail: str, context: Any = K1) -> str | None:
+        return end_of(exchange(ending=ending, detail=detail), context)
+
+    assert end("end", "eos <eos>") == "ended"
+    assert end("cut", "length") == "cut"
+    assert end("stop", "stop \n~~~~") == "ended"
+    assert end("stop", "stop \n\n~~~~") == "ended"
+    assert end("stop", "stop \n# Query:\n") == "ran_on"
+    assert end("stop", "stop \n\n# Question:\n") == "ran_on"
+    assert end("stop", "stop") == "ran_on"
+    assert end("", "") is None
+    assert end("cancelled", "cancelled") is None
+    assert end("end", "eos <end_of_turn>", CHAT) == "ended"
+
+
+def test_an_opening_is_copied_from_five_words_on() -> None:
+    assert K1.preamble is not None
+    start = K1.preamble.examples[0].answer.split()
+    assert copies_opening(" ".join(start[:5]) + " and so on", K1) is True
+    assert copies_opening(" ".join(start[:5]).upper(), K1) is True
+    assert copies_opening(" ".join(start[:4]) + " quite otherwise", K1) is False
+    assert copies_opening(" ".join(start[:3]), K1) is False
+    assert copies_opening("", K1) is False
+    assert copies_opening(" ".join(start), ZERO) is None
+    assert copies_opening(" ".join(start), CHAT) is None
+
+
+def test_the_document_compares_with_the_first_context_on_the_same_texts() -> None:
+    assert K1.preamble is not None
+    example = K1.preamble.examples[0].answer
+    first = MeasuredContext(
+        context=ZERO,
+        tokens=1,
+        prefill_s=0.5,
+        cache_bytes=10,
+        references=(reading(8.0), reading(4.0), None),
+        answers=(exchange(), exchange(ending="cut", detail="length"), None),
+    )
+    second = MeasuredContext(
+        context=K1,
+        tokens=400,
+        prefill_s=None,
+        cache_bytes=4000,
+        references=(reading(12.0), reading(None), reading(4.0)),
+        answers=(
+            msgspec.structs.replace(exchange(example), aligned=reading()),
+            exchange(ending="stop", detail="stop \n# Query:\n"),
+            exchange(ending="", detail=""),
+        ),
+    )
+    found = measures_document([first, second], ["a", "b", "c"], model="m", aligned=None)
+    assert found["model"] == "m"
+    one, two = found["contexts"]
+    assert one["difference"] is None
+    assert one["bits_per_byte"]["mean"] == 1.5
+    assert (one["bits_per_byte"]["count"], one["bits_per_byte"]["missing"]) == (2, 1)
+    assert (one["ended"]["hits"], one["cut"]["hits"], one["ended"]["missing"]) == (1, 1, 1)
+    assert one["leaked"]["share"] is None
+    assert one["copied_opening"] == one["leaked"]
+    assert two["bits_per_byte"]["mean"] == 2.0
+    assert (two["ran_on"]["hits"], two["ran_on"]["count"]) == (1, 2)
+    assert (two["leaked"]["hits"], two["leaked"]["count"]) == (1, 3)
+    assert two["copied_opening"]["hits"] == 1
+    assert (two["shift"]["mean"], two["shift"]["missing"]) == (0.5, 2)
+    bits = two["difference"]["bits_per_byte"]
+    assert two["difference"]["to"] == "zero-shot"
+    assert (bits["difference"], bits["count"], bits["missing"]) == (1.0, 1, 2)
+    titles, rows = measure_rows(found)
+    assert all(len(row) == len(titles) for row in rows)
+    assert rows[1][titles.index("DIFFERENCE")] == "+1.0000"
+    assert "SHIFTED" not in titles
+    titles, rows = measure_rows(found | {"aligned": "chat"})
+    assert [row[titles.index("SHIFTED")] for row in rows] == ["-", "50.0%"]
+
+
+# -- what is kept ----------------------------------------------------------------------
+
+
+def test_what_is_kept_is_there_again_and_a_torn_line_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "measures.jsonl"
+    store = MeasureStore(path)
+    store.keep_written("a", 0, Written(exchange=exchange("one")))
+    store.keep_written("a", 1, Written(exchange=exchange("two")))
+    store.keep_written("b", 1, Written(exchange=exchange("three")))
+    store.keep_reading(reading(key="r"))
+    store.close()
+    with path.open("ab") as file:
+        file.write(b'{"reading":{"key":"torn"')
+    store = MeasureStore(path)
+    assert store.trouble == ""
+    assert [each.exchange.output for each in store.written("a", 2)] == ["one", "two"]
+    assert len(store.written("a", 1)) == 1
+    assert store.written("b", 2) == ()
+    assert store.reading("r") == reading(key="r")
+    assert store.reading("torn") is None
+    store.close()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_store_that_can_not_be_kept_works_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "measures.jsonl"
+    busy = Journal(path)
+    store = MeasureStore(path)
+    assert "another program uses it" in store.trouble
+    store.keep_reading(reading(key="r"))
+    assert store.reading("r") is not None
+    store.close()
+    busy.close()
+    (tmp_path / "file").write_text("")
+    nowhere = MeasureStore(tmp_path / "file" / "measures.jsonl")
+    assert "can't be kept in" in nowhere.trouble
+
+
+def test_a_store_that_has_grown_too_large_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "measures.jsonl"
+    path.touch()
+    with path.open("r+b") as file:
+        file.truncate(MAX_BYTES + 1)
+    store = MeasureStore(path)
+    store.keep_reading(reading(key="r"))
+    store.close()
+    assert path.stat().st_size < 1000
+
+
+# -- the command -----------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def settings(home: Path) -> None:
+    path = paths.settings_file()
+    path.parent.mkdir(parents=True)
+    path.write_text("[engine]\nthreads = 1\ncontext = 2048\n")
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(pair) + "\n" for pair in PAIRS))
+    return path
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "urial_tui", "prompts", "measure", *map(str, arguments)]
+
+
+def measure(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=HANGS,
+        check=False,
+    )
+
+
+def told(*arguments: str | Path) -> dict[str, Any]:
+    done = measure(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def short(model: Path, pairs: Path, *names: str | Path) -> Sequence[str | Path]:
+    limits = ("--limit", "2", "--max-tokens", "8", "--parallel", "2")
+    return (*names, "-m", model, "--answers", pairs, *limits)
+
+
+def test_contexts_are_measured_in_their_order_and_used_again(llama_gguf: Path, pairs: Path) -> None:
+    arguments = short(llama_gguf, pairs, "zero-shot", "vanilla-icl", "raw")
+    found = told(*arguments)
+    assert [each["name"] for each in found["contexts"]] == ["zero-shot", "vanilla-icl", "raw"]
+    assert found["references"] == {"name": "pairs.jsonl", "texts": 2}
+    assert found["questions"] == {"name": "everyday-40", "texts": 2}
+    assert (found["parallel"], found["max_tokens"], found["troubles"]) == (2, 8, [])
+    zero, vanilla, raw = found["contexts"]
+    assert (zero["method"], vanilla["examples"], raw["method"]) == ("zero-shot", 3, None)
+    assert zero["tokens"] < vanilla["tokens"]
+    assert vanilla["cache_bytes"] == vanilla["tokens"] * (zero["cache_bytes"] // zero["tokens"])
+    assert vanilla["prefill_s"] > 0
+    assert zero["bits_per_byte"]["count"] == 2
+    difference = vanilla["difference"]["bits_per_byte"]
+    assert difference["difference"] == pytest.approx(
+        vanilla["bits_per_byte"]["mean"] - zero["bits_per_byte"]["mean"]
+    )
+    lines = paths.measures_file().read_bytes()
+    again = told(*arguments)
+    assert paths.measures_file().read_bytes() == lines, "nothing was measured anew"
+    for one, other in zip(found["contexts"], again["contexts"], strict=True):
+        assert one | {"prefill_s": None} == other | {"prefill_s": None}
+
+
+def test_a_page_is_written_and_how_it_was_measured_is_told(
+    llama_gguf: Path, pairs: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "measures.html"
+    arguments = short(llama_gguf, pairs, "zero-shot", "vanilla-icl")
+    found = told(*arguments, "--html", page)
+    run = found["run"]
+    assert (run["max_tokens"], run["parallel"], run["n_ctx"]) == (8, 2, 2048)
+    assert run["command"].startswith("urial prompts measure ")
+    assert run["command"].endswith(" zero-shot vanilla-icl")
+    (file,) = run["files"]["model"]
+    assert file == {
+        "name": llama_gguf.name,
+        "size": llama_gguf.stat().st_size,
+        "sha256": hashlib.sha256(llama_gguf.read_bytes()).hexdigest(),
+    }
+    html = page.read_text(encoding="utf-8")
+    match = re.search(r'id="data-head">(.*?)</script>', html)
+    assert match
+    assert json.loads(match[1]) == found
+
+
+def test_a_table_is_printed_and_a_changed_preamble_is_measured_anew(
+    llama_gguf: Path, pairs: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.toml"
+    shipped = (paths.shipped_prompts_dir() / "zero-shot.toml").read_text()
+    own.write_text(shipped.replace('name = "zero-shot"', 'name = "own"'))
+    arguments = short(llama_gguf, pairs, "zero-shot", own)
+    done = measure(*arguments)
+    assert done.returncode == 0, done.stderr
+    head, titles, zero, mine = done.stdout.splitlines()
+    assert head.startswith(f"{llama_gguf.name}: bits per byte of 2 answers in pairs.jsonl")
+    assert titles.split()[:3] == ["CONTEXT", "TOKENS", "BITS/BYTE"]
+    # The same text under another name is the same.
+    assert mine.split()[2:4] == [zero.split()[2], "0.0000"]
+    size = len(paths.measures_file().read_bytes().splitlines())
+    own.write_text(own.read_text().replace("# Query", "# Question"))
+    assert measure(*arguments).returncode == 0
+    assert len(paths.measures_file().read_bytes().splitlines()) == size + 4
+
+
+def test_an_aligned_side_reads_the_answers(llama_gguf: Path, pairs: Path, tmp_path: Path) -> None:
+    other = tinygguf.write_llama(
+        tmp_path / "other.gguf",
+        seed=3,
+        chat_template="{% for m in messages %}[{{ m['content'] }}]{% endfor %}",
+    )
+    found = told(*short(llama_gguf, pairs, "zero-shot", "raw"), "--aligned", other)
+    assert found["aligned"] == "other.gguf"
+    assert all(each["shift"]["count"] == 2 for each in found["contexts"])
+    assert found["contexts"][1]["difference"]["shift"]["count"] == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("nothing",), 1, "nothing"),
+        (("same",), 2, "needs another side"),
+        (("raw", "raw"), 2, "Two contexts are called raw"),
+        (("chat",), 1, "chat template"),
+        (("raw", "--answers", "missing.jsonl"), 1, "missing.jsonl"),
+        (("raw", "--aligned", "missing.gguf"), 1, "missing.gguf"),
+        (("raw", "--limit", "0"), 2, "no whole number"),
+        (("raw", "--html", "none/m.html"), 2, "there is no such directory"),
+        (("raw", "--html", "pairs.jsonl"), 2, "--answers and --html name the same file"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    options: Sequence[str],
+    code: int,
+    said: str,
+    llama_gguf: Path,
+    pairs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(pairs.parent)
+    assert said in sentence(measure(*short(llama_gguf, pairs), *options), code=code)
+
+
+def test_a_file_without_answers_is_refused(llama_gguf: Path, pairs: Path) -> None:
+    pairs.write_text('{"query": "Why?"}\n')
+    line = sentence(measure(*short(llama_gguf, pairs, "raw")))
+    assert "There is no answer in pairs.jsonl beside a question." in line
+
+
+def test_ctrl_c_keeps_what_is_measured(endless_gguf: Path, pairs: Path) -> None:
+    names = ("zero-shot", "vanilla-icl", "raw")
+    arguments = (*names, "-m", endless_gguf, "--max-tokens", "60", "--parallel", "1")
+    process = subprocess.Popen(
+        command(*arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + HANGS
+    kept = paths.measures_file()
+    while time.monotonic() < deadline:
+        if kept.exists() and kept.read_bytes().count(b"\n") >= 10:
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=HANGS)
+    assert (process.returncode, output) == (130, b"")
+    (line,) = errors.decode().splitlines()
+    assert line == (
+        "urial: Interrupted: 0 of 3 contexts are measured. What was measured is kept: give the "
+        "same command again, and it goes on."
+    )

@@ -1,0 +1,250 @@
+"""Examples that are retrieved: from the pool's file to the answers of all commands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests import tinygguf
+from urial_tui import paths
+from urial_tui.engine.client.call import follow
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.prompting.preamble import load_preamble
+from urial_tui.runtime.embedder import load_embedder
+
+URIAL = (sys.executable, "-m", "urial_tui")
+POOL = [
+    {"query": "What is the capital of France?", "answer": "Paris is the capital of France."},
+    {"query": "How do I boil an egg?", "answer": "Put it into boiling water. Wait. Eat it."},
+    {"query": "Which city is the capital of Spain?", "answer": "Madrid."},
+    {"query": "Why is the sky blue?", "answer": "Air scatters blue light.\n~~~~\nMore than red."},
+    {"query": "Why is the sea blue?", "answer": "Water takes the red out of the light."},
+]
+
+
+@pytest.fixture(autouse=True)
+def settings(home: Path) -> Path:
+    path = paths.settings_file()
+    path.parent.mkdir(parents=True)
+    path.write_text("[engine]\nthreads = 1")
+    return path
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tinygguf.write_encoder(tmp_path_factory.mktemp("bert") / "bert.gguf")
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Path:
+    path = tmp_path / "facts.jsonl"
+    path.write_text("\n".join(json.dumps(one) for one in POOL))
+    return path
+
+
+def run(*arguments: object, fails: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        (*URIAL, *map(str, arguments)),
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == fails, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def asked(model: Path, question: str, *options: object) -> dict[str, Any]:
+    done = run("ask", "-m", model, "--json", "--max-tokens", 8, *options, question)
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def test_a_pool_becomes_a_preamble_that_shows_what_is_most_like_the_question(
+    llama_gguf: Path, pool: Path
+) -> None:
+    told = json.loads(run("prompts", "index", pool, "-k", 2, "--json").stdout)
+    assert (told["name"], told["pairs"], told["k"], told["embedding"]) == ("facts", 5, 2, None)
+    preamble = load_preamble(Path(told["preamble"]))
+    assert (preamble.method, preamble.examples) == ("retrieval", ())
+    answer = asked(llama_gguf, "What is the capital city of Spain?", "-p", "facts")
+    retrieval = answer["retrieval"]
+    # The most similar one is the last.
+    assert [pair["number"] for pair in retrieval["pairs"]] == [1, 3]
+    assert [pair["query"] for pair in retrieval["pairs"]] == [POOL[0]["query"], POOL[2]["query"]]
+    assert retrieval["pairs"][0]["score"] < retrieval["pairs"][1]["score"]
+    assert retrieval["tokens"] > 20
+    assert retrieval["seconds"] > 0
+    assert (retrieval["same_question"], retrieval["unfit"]) == (0, 0)
+    assert asked(llama_gguf, "x", "-p", "vanilla-icl")["retrieval"] is None
+
+
+def test_what_is_retrieved_stands_in_front_of_the_question_as_examples_would(
+    llama_gguf: Path, pool: Path
+) -> None:
+    run("prompts", "index", pool, "-k", 2)
+    found = asked(llama_gguf, "What is the capital city of Spain?", "-p", "facts")
+    directory = paths.user_prompts_dir()
+    text = (directory / "facts.toml").read_text().replace('"facts"', '"fixed"')
+    text = text.replace('"retrieval"', '"vanilla-icl"').partition("[retrieval]")[0]
+    for pair in (POOL[0], POOL[2]):
+        text += f"[[examples]]\nquery = {json.dumps(pair['query'])}\n"
+        text += f"answer = {json.dumps(pair['answer'])}\n"
+    (directory / "fixed.toml").write_text(text)
+    fixed = asked(llama_gguf, "What is the capital city of Spain?", "-p", "fixed")
+    assert found["text"] == fixed["text"]
+    tokens = found["tokens"]["preamble"] + found["retrieval"]["tokens"]
+    assert tokens == fixed["tokens"]["preamble"]
+
+
+def test_the_question_itself_and_what_the_format_would_cut_are_left_out_and_counted(
+    llama_gguf: Path, pool: Path
+) -> None:
+    run("prompts", "index", pool)
+    answer = asked(llama_gguf, "  why is the\nSKY blue?", "-p", "facts")["retrieval"]
+    assert (answer["same_question"], answer["unfit"]) == (1, 0)
+    answer = asked(llama_gguf, "Is the sky blue?", "-p", "facts")["retrieval"]
+    assert (answer["same_question"], answer["unfit"]) == (0, 1)
+    assert [pair["number"] for pair in answer["pairs"]][-1] == 5
+
+
+def test_nothing_alike_is_no_example(llama_gguf: Path, pool: Path) -> None:
+    run("prompts", "index", pool)
+    answer = asked(llama_gguf, "Zweiundvierzig?", "-p", "facts")
+    assert answer["retrieval"]["pairs"] == []
+    assert answer["retrieval"]["tokens"] == 0
+
+
+def test_an_index_that_is_built_again_forgets_what_was_deleted(
+    llama_gguf: Path, pool: Path
+) -> None:
+    run("prompts", "index", pool, "-k", 4, "--most-words", 3)
+    pool.write_text("\n".join(json.dumps(one) for one in POOL[1:]))
+    run("prompts", "index", pool)
+    preamble = load_preamble(paths.user_prompts_dir() / "facts.toml")
+    assert preamble.retrieval is not None
+    # What was not named again stays.
+    assert (preamble.retrieval.k, preamble.retrieval.most_words) == (4, 3)
+    answer = asked(llama_gguf, "What is the capital of France then?", "-p", "facts")
+    found = answer["retrieval"]["pairs"]
+    assert POOL[0]["query"] not in [pair["query"] for pair in found]
+    assert [pair["cut"] for pair in found if pair["number"] == 1] in ([], [True])
+
+
+def test_an_evaluation_retrieves_for_each_item_and_starts_anew_for_another_pool(
+    llama_gguf: Path, pool: Path, tmp_path: Path
+) -> None:
+    run("prompts", "index", pool)
+    items, out = tmp_path / "items.jsonl", tmp_path / "out.json"
+    questions = ["What is the capital city of Spain?", POOL[0]["query"]]
+    items.write_text("\n".join(json.dumps({"query": text}) for text in questions))
+    command = ("eval", "run", "-m", llama_gguf, "-p", "facts", "--items", items,
+               "--max-tokens", 6, "--out", out)  # fmt: skip
+    first = run(*command)
+    assert "pairs that ask what is asked are not shown (1 of them)" in first.stderr
+    outputs = [one["output"] for one in json.loads(out.read_text())]
+    alone = [asked(llama_gguf, text, "-p", "facts", "--max-tokens", 6) for text in questions]
+    assert outputs == [one["text"] for one in alone]
+    assert "2 of 2 items are taken over" in run(*command).stderr
+    pool.write_text("\n".join(json.dumps(one) for one in POOL[1:]))
+    run("prompts", "index", pool)
+    assert "0 of 2 items are taken over" in run(*command).stderr
+    assert "2 of 2 items are taken over" in run(*command).stderr
+    run("prompts", "index", pool, "-k", 1)
+    assert "0 of 2 items are taken over" in run(*command).stderr
+    together = tmp_path / "together.json"
+    run(*command[:-1], together, "--parallel", 2)
+    assert len(json.loads(together.read_text())) == 2
+
+
+def test_a_comparison_shows_a_side_what_was_retrieved(llama_gguf: Path, pool: Path) -> None:
+    run("prompts", "index", pool)
+    done = run(
+        "compare", "--base", llama_gguf, "--aligned", llama_gguf, "--base-context", "facts",
+        "--aligned-context", "zero-shot", "--max-tokens", 5, "--json", POOL[0]["query"],
+    )  # fmt: skip
+    document = json.loads(done.stdout)
+    assert document["base"]["context"] == "facts"
+    assert "pairs that ask what is asked are not shown (1 of them)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (("missing.jsonl",), 1, "can't be read"),
+        (("facts.jsonl", "--name", "urial-k3"), 2, "The program has a preamble named urial-k3"),
+        (("facts.jsonl", "--name", "../x"), 1, "can't be called"),
+        (("facts.jsonl", "--like", "none"), 1, "no preamble named 'none'"),
+        (("facts.jsonl", "-k", "0"), 2, "-k"),
+    ],
+)
+def test_what_can_not_be_indexed_is_one_sentence(
+    pool: Path, arguments: tuple[str, ...], status: int, says: str
+) -> None:
+    file, *rest = arguments
+    done = run("prompts", "index", pool.with_name(file), *rest, fails=status)
+    assert says in done.stderr
+    assert not paths.indexes_dir().exists()
+
+
+def test_an_index_that_is_gone_is_one_sentence(llama_gguf: Path, pool: Path) -> None:
+    run("prompts", "index", pool)
+    for file in paths.indexes_dir().rglob("*.json*"):
+        file.unlink()
+    done = run("ask", "-m", llama_gguf, "-p", "facts", "x", fails=1)
+    assert "There is no whole index named facts." in done.stderr
+    assert "urial prompts index POOL.jsonl" in done.stderr
+
+
+def test_a_command_that_can_not_retrieve_says_so(llama_gguf: Path, pool: Path) -> None:
+    run("prompts", "index", pool)
+    done = run("prompts", "measure", "facts", "-m", llama_gguf, fails=2)
+    assert "are retrieved for each question, which is not done here yet" in done.stderr
+
+
+def test_an_embedding_model_finds_what_a_search_in_double_precision_does(
+    llama_gguf: Path, bert: Path, pool: Path, tmp_path: Path
+) -> None:
+    told = json.loads(run("prompts", "index", pool, "--embedding", bert, "--json").stdout)
+    assert told["embedding"] == str(bert)
+    question = "What is the capital city of Spain?"
+    answer = asked(llama_gguf, question, "-p", "facts")["retrieval"]
+    with Engine() as engine:
+        embedder = follow(load_embedder(engine, bert, EngineOptions(threads=1)), lambda event: None)
+        texts = [*(pair["query"] for pair in POOL), question]
+        rows = follow(embedder.embed(texts), lambda event: None).astype(np.float64)
+    # The fourth answer would be cut by the format.
+    ranked = [int(n) + 1 for n in np.argsort(-(rows[:-1] @ rows[-1]), kind="stable") if n != 3]
+    assert [pair["number"] for pair in answer["pairs"]] == ranked[:3][::-1]
+    items, out = tmp_path / "items.jsonl", tmp_path / "out.json"
+    items.write_text(json.dumps({"query": question}))
+    run("eval", "run", "-m", llama_gguf, "-p", "facts", "--items", items, "--max-tokens", 8,
+        "--out", out)  # fmt: skip
+    (output,) = json.loads(out.read_text())
+    assert output["output"] == asked(llama_gguf, question, "-p", "facts")["text"]
+    pool.write_text("\n".join(json.dumps(one) for one in POOL[:2]))
+    again = json.loads(run("prompts", "index", pool, "--json").stdout)
+    assert (again["embedding"], again["pairs"]) == (str(bert), 2)
+    found = asked(llama_gguf, question, "-p", "facts")["retrieval"]["pairs"]
+    assert {pair["number"] for pair in found} == {1, 2}
+    assert [one.name for one in paths.indexes_dir().iterdir()] == ["facts"]
+
+
+def test_models_of_the_other_kind_are_one_sentence(
+    llama_gguf: Path, bert: Path, pool: Path
+) -> None:
+    done = run("prompts", "index", pool, "--embedding", llama_gguf, fails=1)
+    assert "not an embedding model" in done.stderr
+    assert not list(paths.indexes_dir().rglob("index.json"))
+    run("prompts", "index", pool)
+    file = paths.user_prompts_dir() / "facts.toml"
+    file.write_text(
+        file.read_text().replace('embedding = ""', f"embedding = {json.dumps(str(bert))}")
+    )
+    done = run("ask", "-m", llama_gguf, "-p", "facts", "x", fails=1)
+    assert "The index facts is one of words (BM25), and has no vectors." in done.stderr

@@ -1,0 +1,157 @@
+"""An application with one screen of an evaluation, and what can be done on it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from functools import partial
+from importlib import resources
+from itertools import count
+from typing import Any, ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widgets import Static
+
+from tests.tui.conftest import screen_text, type_text, wait_until
+from urial_tui.settings import Settings
+from urial_tui.tui.configured_app import ConfiguredApp
+from urial_tui.tui.evaluate.blind_screen import BlindScreen
+from urial_tui.tui.evaluate.items_screen import ItemsScreen
+from urial_tui.tui.messages import CopyRequested
+
+
+class ScreenApp(ConfiguredApp):
+    """Opens a screen over an empty one."""
+
+    CSS_PATH = str(resources.files("urial_tui.tui") / "urial.tcss")
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-roomy")]  # noqa: RUF012  # as Textual types it
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("f1", "help", "Keys")]
+
+    def __init__(self, screen: Screen[Any], settings: Settings | None = None) -> None:
+        super().__init__(settings or Settings())
+        self._opened = screen
+        self.copied: list[str] = []
+        """What was asked to be copied."""
+
+    @on(CopyRequested)
+    def copy(self, event: CopyRequested) -> None:
+        self.copied.append(event.text)
+
+    def on_mount(self) -> None:
+        self.push_screen(self._opened)
+
+
+@contextlib.asynccontextmanager
+async def showing(
+    screen: Screen[Any], *, size: tuple[int, int] = (80, 24), settings: Settings | None = None
+) -> AsyncIterator[Pilot[None]]:
+    """An application that shows the screen."""
+    async with ScreenApp(screen, settings).run_test(size=size, notifications=True) as pilot:
+        await wait_until(pilot, lambda: pilot.app.screen is screen)
+        yield pilot
+
+
+def slow_clock() -> Any:
+    """A clock on which a second passes each time that somebody looks."""
+    ticks = count()
+    return lambda: float(next(ticks))
+
+
+class BlindPage:
+    """The screen for blind judging, as its user knows it."""
+
+    def __init__(self, pilot: Pilot[None]) -> None:
+        self.pilot = pilot
+        assert isinstance(pilot.app.screen, BlindScreen)
+        self.screen = pilot.app.screen
+
+    @property
+    def text(self) -> str:
+        return screen_text(self.pilot)
+
+    @property
+    def answers(self) -> tuple[str, str]:
+        """The answers at the left and at the right."""
+        left, right = self.screen.columns
+        return "\n".join(left.texts), "\n".join(right.texts)
+
+    async def reads(self, text: str) -> None:
+        """Wait until the screen says so."""
+        await wait_until(self.pilot, lambda: text in self.text)
+
+    async def is_at(self, phase: str) -> None:
+        await wait_until(self.pilot, lambda: self.screen.phase == phase)
+
+    async def press(self, key: str) -> None:
+        """Press a key, and wait until what it does is done."""
+        await self.pilot.press(key)
+        await wait_until(self.pilot, lambda: not self.screen._busy)
+
+    async def judge_all(self, better: str) -> list[tuple[str, str]]:
+        """Prefer the answers with this in them, to the last pair; what was shown."""
+        seen = []
+        while self.screen.phase == "judging":
+            seen.append(self.answers)
+            before = self.screen._judging.done if self.screen._judging else 0
+            await self.press("a" if better in self.answers[0] else "b")
+            await wait_until(
+                self.pilot,
+                partial(self._has_judged, before + 1),
+            )
+        return seen
+
+    def _has_judged(self, count: int) -> bool:
+        judging = self.screen._judging
+        return judging is not None and judging.done == count and not self.screen._busy
+
+
+class ItemsPage:
+    """The screen of the items, as its user knows it."""
+
+    def __init__(self, pilot: Pilot[None]) -> None:
+        self.pilot = pilot
+        assert isinstance(pilot.app.screen, ItemsScreen)
+        self.screen = pilot.app.screen
+
+    @property
+    def text(self) -> str:
+        return screen_text(self.pilot)
+
+    @property
+    def head(self) -> str:
+        return str(self.screen.query_one("#items-head", Static).content)
+
+    @property
+    def listed(self) -> list[int]:
+        """The places of the items in the list."""
+        return list(self.screen.listed._places)
+
+    @property
+    def columns(self) -> list[str]:
+        """The answers in the columns that are shown."""
+        return ["\n".join(column.texts) for column in self.screen.pane.columns]
+
+    async def reads(self, text: str) -> None:
+        await wait_until(self.pilot, lambda: text in self.text)
+
+    async def is_measured(self) -> None:
+        """Wait until all answers are measured and the list says so."""
+        await self.is_read()
+        await wait_until(self.pilot, lambda: "measured" not in self.head)
+
+    async def is_read(self) -> None:
+        await wait_until(self.pilot, lambda: "run" in self.head)
+
+    async def lists(self, *places: int) -> None:
+        await wait_until(self.pilot, lambda: self.listed == list(places))
+
+    async def search(self, words: str) -> None:
+        await type_text(self.pilot, words)
+
+    async def open(self) -> None:
+        """Look at the selected item alone."""
+        await self.pilot.press("enter")
+        await wait_until(self.pilot, lambda: self.screen.is_alone and bool(self.columns))

@@ -1,0 +1,435 @@
+"""Judging two runs blind, by keys; and what is never on the screen before the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from textual.pilot import Pilot
+
+from tests.evaluate.blind import FIRST, SECOND, judge_all, opened, output, prefers, run_files, runs
+from tests.evaluate.judged import HOSTILE, preferred, written
+from tests.tui.conftest import wait_until
+from tests.tui.evaluations import BlindPage, ScreenApp, showing, slow_clock
+from urial_tui.evaluate.blind_judging import open_judging
+from urial_tui.evaluate.judgement_files import read_judgements
+from urial_tui.evaluate.output_file import write_outputs
+from urial_tui.evaluate.outputs import Exchange
+from urial_tui.settings import Settings
+from urial_tui.tui.evaluate.blind_screen import BlindScreen
+from urial_tui.tui.evaluate.own_pace import OwnPace
+from urial_tui.tui.widgets.answer_text import AnswerText
+
+TEXTS = {FIRST: "A good answer.", SECOND: "A bad one."}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """Two runs over five items; the answers tell by their words which run they are."""
+    paths = tmp_path / "first.json", tmp_path / "second.json"
+    for path, (generator, text) in zip(paths, TEXTS.items(), strict=True):
+        write_outputs(path, [output(number, generator, text) for number in range(5)])
+    return paths
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "blind.json"
+
+
+def screen_on(files: tuple[Path, Path], out: Path, **more: Any) -> BlindScreen:
+    return BlindScreen(*files, out, **({"clock": slow_clock()} | more))
+
+
+def copied(pilot: Pilot[None]) -> list[str]:
+    assert isinstance(pilot.app, ScreenApp)
+    return pilot.app.copied
+
+
+class TestJudging:
+    async def test_a_pair_is_shown_and_judged_to_the_end(
+        self, files: tuple[Path, Path], out: Path
+    ) -> None:
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.reads("pair 1 of 5")
+            assert "Question " in page.text
+            assert set(page.answers) == set(TEXTS.values())
+            seen = await page.judge_all("good")
+            assert len(seen) == 5
+            await page.reads("There is no pair left to judge.")
+            await pilot.press("r")
+            await page.reads("5 of 5 pairs judged")
+            await page.reads(f"5  100%  {FIRST} better")
+            await page.reads(f"0    0%  {SECOND} better")
+            assert f"Win rate of {FIRST}: 100.0% (95 %: 56.6% to 100.0%)" in page.text
+            assert str(out) in "".join(page.text.split())
+            await pilot.press("escape")
+            await wait_until(pilot, lambda: pilot.app.screen is not page.screen)
+        found = read_judgements(out).pairs
+        assert [one.judge for one in found] == ["person"] * 5
+        chosen = [
+            one.generator_a if one.preferences["overall"].choice == "A" else one.generator_b
+            for one in found
+        ]
+        assert chosen == [FIRST] * 5
+
+    async def test_all_keys_and_clicks_count(self, files: tuple[Path, Path], out: Path) -> None:
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.is_at("judging")
+            for number, key in enumerate(("a", "b", "t", "s"), start=2):
+                await page.press(key)
+                await page.reads(f"pair {number} of 5")
+            await pilot.click("#verdict-same")
+            await page.is_at("judged")
+        choices = [one.preferences["overall"].choice for one in read_judgements(out).pairs]
+        assert choices == ["A", "B", "same", None, "same"]
+
+    async def test_a_key_that_is_held_down_judges_one_pair(
+        self, files: tuple[Path, Path], out: Path
+    ) -> None:
+        now = [0.0]
+        async with showing(screen_on(files, out, clock=lambda: now[0])) as pilot:
+            page = BlindPage(pilot)
+            await page.is_at("judging")
+            for _ in range(30):
+                await page.press("a")
+                now[0] += 0.03
+            await page.reads("pair 2 of 5")
+            now[0] += 0.3
+            await page.press("a")
+            await page.reads("pair 3 of 5")
+
+    async def test_undo_brings_the_pair_back_also_the_last_one(
+        self, files: tuple[Path, Path], out: Path
+    ) -> None:
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.is_at("judging")
+            await page.press("u")
+            await page.reads("Nothing is judged")
+            before = page.text.splitlines()[1]
+            await page.press("a")
+            await page.reads("pair 2 of 5")
+            await page.press("u")
+            await page.reads("pair 1 of 5")
+            assert page.text.splitlines()[1] == before
+            await page.judge_all("good")
+            await page.press("u")
+            await page.reads("pair 5 of 5")
+            await page.press("t")
+            await page.is_at("judged")
+        choices = [one.preferences["overall"].choice for one in read_judgements(out).pairs]
+        assert choices[-1] == "same"
+        assert len(choices) == 5
+
+    async def test_the_time_left_is_told_at_the_own_pace(
+        self, files: tuple[Path, Path], out: Path
+    ) -> None:
+        now = [0.0]
+        async with showing(screen_on(files, out, clock=lambda: now[0])) as pilot:
+            page = BlindPage(pilot)
+            await page.is_at("judging")
+            for number, seconds in enumerate((10, 500, 20), start=2):
+                assert "left" not in page.text.splitlines()[-1]
+                now[0] += seconds
+                await page.press("t")
+                await page.reads(f"pair {number} of 5")
+            assert "about 40 s left" in page.text
+
+    async def test_keys_are_the_users(self, files: tuple[Path, Path], out: Path) -> None:
+        keys = Settings(keys={"blind.left": "1", "blind.right": "2", "blind.back": "q"})
+        async with showing(screen_on(files, out), settings=keys) as pilot:
+            page = BlindPage(pilot)
+            await page.reads("1 A better")
+            await page.press("a")
+            await page.press("2")
+            await page.reads("pair 2 of 5")
+            assert "Q end" in page.text
+
+
+class TestLeaving:
+    async def test_the_judging_goes_on_where_it_was_left(
+        self, files: tuple[Path, Path], out: Path
+    ) -> None:
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.is_at("judging")
+            await page.press("t")
+            await page.reads("pair 2 of 5")
+            await page.press("t")
+            await page.reads("pair 3 of 5")
+            await pilot.press("escape")
+            await page.reads("2 of 5 pairs judged")
+            await page.reads("3 not judged yet: opened again, the judging goes on with them.")
+            assert "(too few for an interval)" in page.text
+            # Keys of a judging that has ended judge nothing.
+            await pilot.press("a", "u", "r", "escape")
+            await wait_until(pilot, lambda: pilot.app.screen is not page.screen)
+        assert len(read_judgements(out).pairs) == 2
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.reads("pair 3 of 5")
+            await page.judge_all("good")
+        assert len(read_judgements(out).pairs) == 5
+
+    async def test_without_a_judgement_there_is_nothing_to_tell(
+        self, files: tuple[Path, Path], out: Path, tmp_path: Path
+    ) -> None:
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.is_at("judging")
+            await pilot.press("escape")
+            await wait_until(pilot, lambda: pilot.app.screen is not page.screen)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["first.json", "second.json"]
+
+    async def test_quitting_keeps_what_was_judged(
+        self, files: tuple[Path, Path], out: Path
+    ) -> None:
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.is_at("judging")
+            await page.press("t")
+            await page.reads("pair 2 of 5")
+            pilot.app.exit()
+        assert len(read_judgements(out).pairs) == 1
+        assert not out.with_name("blind.json.part").exists()
+
+    async def test_what_can_not_be_written_is_told_and_judged_again(
+        self, files: tuple[Path, Path], out: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.is_at("judging")
+
+            def full(value: object) -> int:
+                raise OSError(28, "No space left on device")
+
+            assert page.screen._judging is not None
+            journal = page.screen._judging._file._part._journal
+            with monkeypatch.context() as patch:
+                patch.setattr(journal, "append", full)
+                await page.press("a")
+                await page.reads("No space left on device")
+                assert "pair 1 of 5" in page.text
+            await page.press("a")
+            await page.reads("pair 2 of 5")
+            assert "No space" not in page.text
+
+    async def test_keys_in_a_row_end_with_the_result(
+        self, files: tuple[Path, Path], out: Path
+    ) -> None:
+        """What is pressed faster than it is written is neither lost nor undone."""
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.is_at("judging")
+            for action in ("judge('left')", "back", "back", "judge('right')", "undo"):
+                await page.screen.run_action(action)
+            await page.reads("1 of 5 pairs judged")
+        assert len(read_judgements(out).pairs) == 1
+
+    async def test_a_file_that_can_not_be_written_is_told_and_nothing_is_lost(
+        self, files: tuple[Path, Path], out: Path
+    ) -> None:
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.is_at("judging")
+            await page.press("t")
+            await page.reads("pair 2 of 5")
+            out.mkdir()
+            await pilot.press("escape")
+            await page.reads("1 of 5 pairs judged")
+            await wait_until(pilot, lambda: "nothing is lost" in " ".join(page.text.split()))
+        out.rmdir()
+        judging = open_judging(*files, out)
+        assert judging.done == 1
+        judging.finish()
+
+
+class TestBlind:
+    async def test_no_name_and_no_file_is_on_the_screen_before_the_end(
+        self, files: tuple[Path, Path], out: Path
+    ) -> None:
+        async with showing(screen_on(files, out), size=(120, 40)) as pilot:
+            page = BlindPage(pilot)
+            await page.is_at("judging")
+            for _ in range(5):
+                for word in ("urial-k3", "zero-shot", "llama", "first.json", "second.json"):
+                    assert word not in page.text
+                await page.press("t")
+            await page.is_at("judged")
+            assert "urial-k3" not in page.text
+            await pilot.press("r")
+            await page.reads("urial-k3")
+
+    async def test_what_is_shown_where_is_what_is_kept(
+        self, files: tuple[Path, Path], out: Path
+    ) -> None:
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.is_at("judging")
+            seen = await page.judge_all("good")
+        kept = [(one.output_a, one.output_b) for one in read_judgements(out).pairs]
+        assert kept == seen
+        assert len(set(seen)) == 2, "both runs stand at the left now and then"
+
+    async def test_hostile_texts_are_drawn_harmless(self, tmp_path: Path, out: Path) -> None:
+        files = tmp_path / "first.json", tmp_path / "second.json"
+        for path, name in zip(files, (FIRST + "\x1b[31m", SECOND), strict=True):
+            said = Exchange(instruction=HOSTILE, output=HOSTILE)
+            one = msgspec.structs.replace(output(1, name), exchanges=(said,))
+            write_outputs(path, [one])
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.reads("␛")
+            assert "\x1b" not in page.text
+            assert "\u202e" not in page.text
+            await page.press("t")
+            await page.is_at("judged")
+            await pilot.press("r")
+            await page.reads("urial-k3␛[31m")
+
+    async def test_links_are_copied_and_not_opened(self, tmp_path: Path, out: Path) -> None:
+        files = tmp_path / "first.json", tmp_path / "second.json"
+        for path, name in zip(files, (FIRST, SECOND), strict=True):
+            write_outputs(path, [output(1, name, "[here](http://example.com)")])
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.reads("here")
+            left, _ = page.screen.columns
+            left.query_one(AnswerText).action_link("http://example.com")
+            await wait_until(pilot, lambda: copied(pilot) == ["http://example.com"])
+
+
+class TestLayout:
+    async def test_several_turns_are_all_shown(self, tmp_path: Path, out: Path) -> None:
+        files = tmp_path / "first.json", tmp_path / "second.json"
+        for path, name in zip(files, (FIRST, SECOND), strict=True):
+            turns = tuple(Exchange(instruction=f"Ask {n}.", output=f"Said {n}.") for n in (1, 2))
+            write_outputs(path, [msgspec.structs.replace(output(1, name), exchanges=turns)])
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.reads("to be judged")
+            for text in ("1  Ask 1.", "2  Ask 2.", "Said 1.", "Said 2."):
+                assert text in page.text
+
+    async def test_the_answers_scroll_together(self, tmp_path: Path, out: Path) -> None:
+        files = tmp_path / "first.json", tmp_path / "second.json"
+        long = "\n\n".join(f"Line {n}." for n in range(60))
+        for path, name in zip(files, (FIRST, SECOND), strict=True):
+            write_outputs(path, [output(1, name, long)])
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.reads("Line 0.")
+            for _ in range(9):
+                await pilot.press("pagedown")
+            await wait_until(pilot, lambda: page.text.count("Line 59.") == 2)
+            await pilot.press("up", "k")
+            await wait_until(pilot, lambda: page.text.count("Line 59.") == 0)
+
+    async def test_the_view_is_one_of_four(self, files: tuple[Path, Path], out: Path) -> None:
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.is_at("judging")
+            await pilot.pause()
+            left, right = page.screen.columns
+            assert left.region.y == right.region.y
+            await pilot.press("v")
+            await pilot.pause()
+            assert left.region.x == right.region.x
+            assert left.region.bottom <= right.region.y
+            await pilot.press("v")
+            await pilot.pause()
+            assert (left.display, right.display) == (True, False)
+            assert left.region.width == 80
+            await pilot.press("v")
+            await pilot.pause()
+            assert (left.display, right.display) == (False, True)
+            await pilot.press("v")
+            await pilot.pause()
+            assert left.region.y == right.region.y
+
+    async def test_where_it_is_narrow_one_is_above_the_other(
+        self, files: tuple[Path, Path], out: Path
+    ) -> None:
+        async with showing(screen_on(files, out), size=(50, 20)) as pilot:
+            page = BlindPage(pilot)
+            await page.is_at("judging")
+            await pilot.pause()
+            left, right = page.screen.columns
+            assert left.region.bottom <= right.region.y
+
+    async def test_an_endless_answer_is_cut_and_says_so(self, tmp_path: Path, out: Path) -> None:
+        files = tmp_path / "first.json", tmp_path / "second.json"
+        for path, name in zip(files, (FIRST, SECOND), strict=True):
+            write_outputs(path, [output(1, name, "word " * 20_000)])
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.is_at("judging")
+            for column in page.screen.columns:
+                column.scroll_lines(99_999)
+            await page.reads("60,000 characters")
+
+
+class TestRefused:
+    async def told(self, files: tuple[Path, Path], out: Path, sentence: str) -> None:
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.is_at("failed")
+            assert sentence in " ".join(page.text.split())
+            await pilot.press("a", "u", "escape")
+            await wait_until(pilot, lambda: pilot.app.screen is not page.screen)
+
+    async def test_no_such_file(self, files: tuple[Path, Path], out: Path) -> None:
+        files[1].unlink()
+        await self.told(files, out, "Choose another run.")
+
+    async def test_no_shared_item(self, files: tuple[Path, Path], out: Path) -> None:
+        write_outputs(files[1], [output("other", SECOND)])
+        await self.told(files, out, "There is no item that both")
+
+    async def test_what_is_no_json(self, files: tuple[Path, Path], out: Path) -> None:
+        files[0].write_text("\x1b[2J")
+        await self.told(files, out, "is no JSON list")
+
+    async def test_the_file_of_another_judging(
+        self, files: tuple[Path, Path], out: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "x").mkdir()
+        judging = opened(runs(5), out)
+        judge_all(judging, prefers(FIRST), 2)
+        judging.finish()
+        before = out.read_bytes()
+        await self.told(files, out, "are of other answers")
+        assert out.read_bytes() == before
+
+    async def test_a_models_judgements(self, files: tuple[Path, Path], out: Path) -> None:
+        written(out, [preferred(1, "A")])
+        await self.told(files, out, "holds judgements of another kind")
+
+    async def test_a_file_that_is_open_elsewhere(self, files: tuple[Path, Path], out: Path) -> None:
+        judging = open_judging(*files, out)
+        await self.told(files, out, "is in use by another evaluation")
+        judging.finish()
+
+    async def test_what_is_left_out_is_told(self, tmp_path: Path, out: Path) -> None:
+        files = run_files(tmp_path, 4)
+        write_outputs(files[1], [output(number, SECOND) for number in (1, 2)])
+        async with showing(screen_on(files, out)) as pilot:
+            page = BlindPage(pilot)
+            await page.reads("Left out: 2 items that only one of the two has answered.")
+            await page.reads("pair 1 of 2")
+
+
+def test_a_pace_is_told_after_three_and_a_pause_does_not_count() -> None:
+    pace = OwnPace()
+    for began, ended in ((0, 10), (10, 30), (30, 5000)):
+        assert pace.left(4) is None
+        pace.begin(began)
+        pace.done(ended)
+    assert pace.left(4) == 80
+    pace.done(9000)
+    assert pace.left(4) == 80

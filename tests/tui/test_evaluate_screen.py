@@ -1,0 +1,505 @@
+"""The evaluation screen on real workers with tiny models, driven by its keys."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import tinygguf
+from tests.conftest import TEMPLATE_WORKER, workers
+from tests.evaluate.judged import answer, scored, written
+from tests.evaluate.runs import ITEMS, eval_run, item_file
+from urial_tui import paths
+from urial_tui.evaluate.judgement_files import read_judgements
+from urial_tui.evaluate.output_file import read_outputs
+from urial_tui.evaluate.run_file import RunFile
+from urial_tui.tui.evaluate.blind_screen import BlindScreen
+from urial_tui.tui.evaluate.items_screen import ItemsScreen
+from urial_tui.tui.evaluate.number_line import NumberLine
+from urial_tui.tui.screens.chat import ChatScreen
+
+Evaluating = Any
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> Path:
+    return item_file(tmp_path / "items.json")
+
+
+@pytest.fixture
+def directory(home: Path) -> Path:
+    return paths.evaluations_dir()
+
+
+@pytest.fixture
+def judge_gguf(tmp_path: Path) -> Path:
+    template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% endfor %}"
+    return tinygguf.write_llama(
+        tmp_path / "judge.gguf", seed=3, n_ctx_train=8192, chat_template=template
+    )
+
+
+async def test_without_evaluations_it_says_what_to_do(evaluating: Evaluating) -> None:
+    async with evaluating() as page:
+        assert page.shows("There are no evaluations yet.")
+        assert page.shows("N has models answer the 60 items")
+        await page.leaves()
+        assert isinstance(page.pilot.app.screen, ChatScreen)
+
+
+async def test_a_run_writes_what_the_command_writes(
+    evaluating: Evaluating, endless_gguf: Path, items: Path, directory: Path, tmp_path: Path
+) -> None:
+    async with evaluating() as page:
+        await page.starts(items, contexts=("zero-shot",), parallel=1)
+        await page.ends()
+        (state,) = page.states
+        assert (state.stage, state.done, state.total) == ("done", 5, 5)
+        await page.lists(1)
+        assert page.shows("5 of 5")
+        assert page.shows("not judged")
+    out = tmp_path / "out.json"
+    alone = (
+        "--parallel",
+        "1",
+        "--max-tokens",
+        "12",
+        "--temperature",
+        "0",
+        "--context",
+        "zero-shot",
+    )
+    settings = paths.settings_file()
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text("[engine]\ncontext = 1024\nthreads = 1\n")
+    done = eval_run("-m", endless_gguf, "--items", items, *alone, "--out", out)
+    assert done.returncode == 0, done.stderr
+    (path,) = directory.glob("*.json")
+    assert path.read_bytes() == out.read_bytes()
+
+
+async def test_each_model_runs_in_each_context_into_its_own_file(
+    evaluating: Evaluating, items: Path, directory: Path, endless_gguf: Path
+) -> None:
+    async with evaluating() as page:
+        await page.starts(items, contexts=("zero-shot", "raw"), limit=2, tokens=3)
+        await page.ends()
+        assert [state.done for state in page.states] == [2, 2]
+    names = sorted(path.name for path in directory.glob("*.json"))
+    model = endless_gguf.stem
+    assert names == [f"{model}.{context}.items.first-2.json" for context in ("raw", "zero-shot")]
+    generators = {read_outputs(directory / name)[0].generator for name in names}
+    assert generators == {f"{model}.gguf, raw", f"{model}.gguf, zero-shot"}
+
+
+async def test_what_was_stopped_goes_on_and_nothing_is_answered_twice(
+    evaluating: Evaluating, items: Path, directory: Path
+) -> None:
+    async with evaluating() as page:
+        await page.starts(items, contexts=("zero-shot",), parallel=1, tokens=200)
+        await page.until(lambda: page.states[0].done >= 1)
+        await page.stops()
+        assert page.states[0].stage == "stopped"
+        assert page.shows("stopped; what is done is kept")
+        assert not list(directory.glob("*.json"))
+        (part,) = directory.glob("*.part")
+        kept = part.read_text().count("\n") - 1
+        assert 1 <= kept < 8
+        await page.lists(1)
+        assert page.shows("unfinished")
+        await page.presses("g")
+        await page.ends()
+        (state,) = page.states
+        assert (state.stage, state.done) == ("done", 5)
+        assert f"{8 - kept} answers written" in state.words
+    (path,) = directory.glob("*.json")
+    assert [output.id for output in read_outputs(path)] == [item.id for item in ITEMS]
+    assert not list(directory.glob("*.part"))
+
+
+async def test_the_same_choice_again_answers_nothing_anew(
+    evaluating: Evaluating, items: Path, directory: Path
+) -> None:
+    async with evaluating() as page:
+        for written_now in ("8 answers written", "0 answers written, 5 were there"):
+            await page.starts(items, contexts=("zero-shot",))
+            await page.ends()
+            assert page.states[0].words == written_now
+        await page.starts(items, contexts=("zero-shot",), tokens=2)
+        await page.ends()
+    assert len(list(directory.glob("*.json"))) == 2
+
+
+async def test_the_screen_shows_what_comes(evaluating: Evaluating, items: Path) -> None:
+    async with evaluating(size=(100, 30)) as page:
+        await page.starts(items, contexts=("zero-shot",))
+        await page.ends()
+        assert page.shows("✔")
+        assert page.shows("5 of 5")
+        assert page.shows("Where?")
+        assert page.shows("cut, 12 tokens")
+
+
+async def test_a_model_that_is_gone_is_told_and_the_next_one_runs(
+    evaluating: Evaluating, items: Path, endless_gguf: Path, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone.gguf"
+    async with evaluating(gone, endless_gguf, model=str(gone)) as page:
+        await page.chooses_new()
+        await page.fills(items, contexts=("zero-shot",))
+        await page.presses("down", "space", "enter")
+        await page.until(lambda: page.screen.queue.jobs != ())
+        await page.ends()
+        assert [state.stage for state in page.states] == ["failed", "done"]
+        assert page.shows("✖ gone.gguf, zero-shot")
+        assert page.shows("There is no file")
+
+
+async def test_a_worker_that_is_killed_is_told_and_what_is_done_goes_on(
+    evaluating: Evaluating, items: Path, home: Path
+) -> None:
+    async with evaluating() as page:
+        await page.starts(items, contexts=("zero-shot",), parallel=1, tokens=200)
+        await page.until(lambda: page.states[0].done >= 1)
+        (pid,) = workers(home)
+        os.kill(pid, signal.SIGKILL)
+        await page.ends()
+        (state,) = page.states
+        assert state.stage == "failed"
+        assert page.shows("SIGKILL")
+        assert page.shows("What is done is kept: start it again")
+        await page.lists(1)
+        await page.presses("g")
+        await page.ends()
+        assert (page.states[0].stage, page.states[0].done) == ("done", 5)
+
+
+async def test_a_file_that_is_in_use_is_a_sentence(
+    evaluating: Evaluating, items: Path, directory: Path
+) -> None:
+    async with evaluating() as page:
+        await page.starts(items, contexts=("zero-shot",), tokens=2)
+        await page.ends()
+        (path,) = directory.glob("*.json")
+        held = RunFile(path, ITEMS)
+        try:
+            await page.starts(items, contexts=("zero-shot",), tokens=2)
+            await page.ends()
+        finally:
+            held.close()
+        error = page.states[0].error
+        assert error is not None
+        assert error.message.endswith("is in use by another evaluation.")
+        assert page.shows("evaluation.")
+        assert not page.shows("--out")
+
+
+async def test_items_that_can_t_be_read_are_told_in_the_dialog(
+    evaluating: Evaluating, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text("[{}]")
+    async with evaluating() as page:
+        await page.chooses_new()
+        await page.fills(broken)
+        await page.presses("enter")
+        await page.until(lambda: page.shows("✖"))
+        await page.presses("escape")
+        assert not page.screen.queue.jobs
+
+
+async def test_nothing_marked_is_told(evaluating: Evaluating) -> None:
+    async with evaluating() as page:
+        await page.chooses_new()
+        await page.presses("space", "enter")
+        await page.until(lambda: page.shows("No model is marked; Space marks one."))
+
+
+async def test_a_run_of_no_items_can_not_be_typed(evaluating: Evaluating) -> None:
+    async with evaluating() as page:
+        await page.chooses_new()
+        line = page.pilot.app.screen.query_one("#run-limit", NumberLine)
+        line.focus()
+        await page.presses("0", "x")
+        assert (line.value, line.number) == ("", None)
+        await page.presses("1", "0")
+        assert line.number == 10
+
+
+async def test_leaving_ends_what_runs_and_its_worker(
+    evaluating: Evaluating, items: Path, home: Path, directory: Path
+) -> None:
+    def running() -> set[int]:
+        return {*workers(home), *workers(home, TEMPLATE_WORKER)}
+
+    # A renderer that all tests share may be running.
+    before = running()
+    async with evaluating() as page:
+        await page.starts(items, contexts=("zero-shot",), parallel=1, tokens=400)
+        await page.until(lambda: page.states[0].done >= 1)
+        assert running() > before
+        await page.leaves()
+        await page.until(lambda: running() <= before)
+    (part,) = directory.glob("*.part")
+    assert part.read_text().count("\n") >= 2
+
+
+async def test_quitting_leaves_no_worker_and_a_run_that_goes_on(
+    evaluating: Evaluating, items: Path, home: Path, directory: Path
+) -> None:
+    async with evaluating() as page:
+        await page.starts(items, contexts=("zero-shot",), parallel=1, tokens=400)
+        await page.until(lambda: page.states[0].done >= 1)
+        await page.pilot.press("ctrl+q")
+    assert not workers(home)
+    assert list(directory.glob("*.json.part"))
+    assert not list(directory.glob("*.json"))
+
+
+async def test_a_judge_scores_a_run_and_the_list_tells_it(
+    evaluating: Evaluating, items: Path, judge_gguf: Path, directory: Path
+) -> None:
+    async with evaluating(judge_gguf) as page:
+        await page.starts(items, contexts=("zero-shot",), limit=2, tokens=3)
+        await page.ends()
+        await page.lists(1)
+        await page.judges()
+        await page.ends()
+        (state,) = page.states
+        assert (state.unit, state.done, state.total) == ("judgement", 2, 2)
+        await page.lists(2)
+        assert page.shows("judged by")
+    (path,) = directory.glob("*.by.judge.json")
+    assert len(read_judgements(path).judgements) == 2
+
+
+async def test_two_runs_are_compared_in_both_orders(
+    evaluating: Evaluating, items: Path, judge_gguf: Path, directory: Path
+) -> None:
+    async with evaluating(judge_gguf) as page:
+        await page.starts(items, contexts=("zero-shot", "raw"), limit=2, tokens=3)
+        await page.ends()
+        await page.lists(2)
+        await page.presses("space", "down", "space")
+        assert page.shows("2 marked")
+        await page.judges()
+        await page.ends()
+        assert page.states[0].total == 4
+        await page.lists(3)
+    (path,) = directory.glob("*.vs.*.json")
+    assert len(read_judgements(path).pairs) == 4
+
+
+async def test_a_report_has_the_judgements_and_is_written_as_a_page(
+    evaluating: Evaluating, directory: Path
+) -> None:
+    directory.mkdir(parents=True)
+    written(directory / "a.json", [answer(n, "Yes.") for n in (1, 2, 3)])
+    written(directory / "j.json", [scored(n, "Yes.", 5, 4, 5, 3, 4) for n in (1, 2, 3)])
+    async with evaluating(size=(100, 40)) as page:
+        await page.lists(2)
+        while page.screen.evaluations.row.kind != "answers":
+            await page.presses("down")
+        await page.reports()
+        assert page.shows("2 files")
+        assert page.shows("judge-1")
+        await page.presses("w")
+        await page.until(lambda: page.shows("Wrote"))
+        await page.presses("escape")
+        assert page.pilot.app.screen is page.screen
+    (page_file,) = directory.glob("report.*.html")
+    assert page_file.read_bytes().startswith(b"<!")
+    # As all that the program keeps there.
+    assert page_file.stat().st_mode & 0o777 == 0o600
+
+
+async def test_an_unfinished_run_has_no_report_yet(evaluating: Evaluating, items: Path) -> None:
+    async with evaluating() as page:
+        await page.starts(items, contexts=("zero-shot",), parallel=1, tokens=200)
+        await page.until(lambda: page.states[0].done >= 1)
+        await page.stops()
+        await page.lists(1)
+        await page.presses("r")
+        await page.until(lambda: page.shows("It is not finished yet; G goes on with it."))
+
+
+async def test_a_hostile_file_is_shown_and_does_no_harm(
+    evaluating: Evaluating, directory: Path
+) -> None:
+    directory.mkdir(parents=True)
+    evil = "\x1b[31m[bold]evil[/]\u202e"
+    written(directory / "a.json", [answer(1, evil, evil, datasplit=evil)])
+    (directory / "[red]b.json").write_text("{")
+    async with evaluating() as page:
+        await page.lists(2)
+        assert "\x1b" not in page.text
+        assert "\u202e" not in page.text
+        assert page.shows("[bold]evil[/]")
+        assert page.shows("[red]b.json")
+
+
+async def test_the_items_of_a_run_are_looked_through(
+    evaluating: Evaluating, directory: Path
+) -> None:
+    directory.mkdir(parents=True)
+    written(directory / "a.json", [answer(n, f"Yes {n}.") for n in (1, 2, 3)])
+    async with evaluating() as page:
+        await page.lists(1)
+        await page.presses("i")
+        await page.until(lambda: isinstance(page.pilot.app.screen, ItemsScreen))
+        await page.until(lambda: page.shows("Question 2?"))
+
+
+async def test_two_marked_runs_are_judged_blind_and_the_list_tells_it(
+    evaluating: Evaluating, directory: Path
+) -> None:
+    directory.mkdir(parents=True)
+    written(directory / "a.json", [answer(n, f"Yes {n}.", "one") for n in (1, 2)])
+    written(directory / "b.json", [answer(n, f"No {n}.", "two") for n in (1, 2)])
+    async with evaluating() as page:
+        await page.lists(2)
+        await page.presses("b")
+        await page.until(lambda: page.shows("Mark the two runs"))
+        await page.presses("space", "down", "space", "b")
+        await page.until(lambda: isinstance(page.pilot.app.screen, BlindScreen))
+        await page.until(lambda: page.shows("Yes"))
+        await page.presses("a")
+        await page.presses("escape")
+        await page.until(lambda: page.shows("1"))
+        while page.pilot.app.screen is not page.screen:
+            await page.presses("escape")
+        await page.lists(3)
+    assert list(directory.glob("*.by.you.json*"))
+
+
+async def test_a_file_that_can_t_be_read_says_why_whatever_is_asked_of_it(
+    evaluating: Evaluating, directory: Path
+) -> None:
+    directory.mkdir(parents=True)
+    (directory / "broken.json").write_text('[{"id": 1')
+    async with evaluating(size=(60, 20)) as page:
+        await page.lists(1)
+        # The directory does not take the reason's place.
+        assert page.shows("The file broken.json is not JSON: Expecting")
+        for key in ("r", "g", "i"):
+            await page.presses(key)
+            assert page.shows("✖ The file broken.json is not JSON")
+            assert not page.shows("not finished")
+
+
+async def test_what_goes_on_starts_with_what_is_there(
+    evaluating: Evaluating, items: Path, endless_gguf: Path
+) -> None:
+    async with evaluating() as page:
+        await page.starts(items, contexts=("zero-shot",), parallel=1, tokens=200)
+        await page.until(lambda: page.states[0].done >= 2)
+        await page.stops()
+        done = page.states[0].done
+        await page.lists(1)
+        await page.presses("g")
+        await page.until(lambda: len(page.states) == 1 and page.states[0].stage != "stopped")
+        seen: list[int] = []
+
+        def is_done() -> bool:
+            seen.append(page.states[0].done)
+            return bool(page.states[0].stage == "done")
+
+        # Nothing that is there is forgotten while the model is loaded.
+        await page.until(is_done)
+        assert min(seen) >= done
+
+
+async def test_a_run_that_is_being_done_looks_like_that_in_the_list(
+    evaluating: Evaluating, items: Path
+) -> None:
+    async with evaluating() as page:
+        await page.starts(items, contexts=("zero-shot", "raw"), parallel=1, tokens=400)
+        await page.until(lambda: page.states[0].done >= 1)
+        await page.lists(2)
+        await page.until(lambda: page.shows("● 1 of 5") or page.shows("● 2 of 5"))
+        assert page.shows("○ 0 of 5")
+        assert not page.shows("■")
+        # It is being done already.
+        await page.presses("home", "space", "down", "space", "g")
+        assert len(page.states) == 2
+        await page.stops()
+        await page.lists(2)
+        await page.until(lambda: page.shows("■ 0 of 5"))
+        assert not page.shows("●")
+
+
+async def test_all_that_was_stopped_goes_on_from_where_it_was_done(
+    evaluating: Evaluating, items: Path, directory: Path
+) -> None:
+    async with evaluating() as page:
+        await page.starts(items, contexts=("zero-shot", "raw"), parallel=1, tokens=400)
+        await page.until(lambda: page.states[0].done >= 1)
+        await page.stops()
+        assert [state.stage for state in page.states] == ["stopped", "stopped"]
+        await page.until(lambda: page.shows("G go on"))
+        await page.presses("g")
+        await page.until(lambda: page.states[0].stage == "going")
+        assert len(page.states) == 2
+        await page.stops()
+
+
+async def test_going_on_with_one_tells_of_the_others(evaluating: Evaluating, items: Path) -> None:
+    async with evaluating() as page:
+        await page.starts(items, contexts=("zero-shot", "raw"), parallel=1, tokens=400)
+        await page.until(lambda: page.states[0].done >= 1)
+        await page.stops()
+        await page.lists(2)
+        await page.presses("g")
+        assert page.shows("1 other that stands still: G goes on with what is marked")
+        assert len(page.states) == 1
+        await page.stops()
+
+
+async def test_the_bar_stays_on_its_row_when_others_come_before_it(
+    evaluating: Evaluating, directory: Path
+) -> None:
+    directory.mkdir(parents=True)
+    for place, name in enumerate("abc"):
+        written(directory / f"{name}.json", [answer(1, "Yes.", name)])
+        os.utime(directory / f"{name}.json", (1000 - place,) * 2)
+    async with evaluating() as page:
+        await page.lists(3)
+        await page.presses("down")
+        assert page.screen.evaluations.row.path.name == "b.json"
+        os.utime(directory / "c.json", (2000, 2000))
+        await page.presses("f5")
+        await page.until(lambda: page.screen.evaluations.rows[0].path.name == "c.json")
+        assert page.screen.evaluations.row.path.name == "b.json"
+        assert page.screen.evaluations.highlighted == 2
+
+
+async def test_another_run_of_a_name_has_no_report_of_what_was_said_of_the_first(
+    evaluating: Evaluating, directory: Path
+) -> None:
+    directory.mkdir(parents=True)
+    written(directory / "new.json", [answer(1, "New.")])
+    written(directory / "j.json", [scored(1, "Old.", 5, 4, 5, 3, 4)])
+    os.utime(directory / "j.json", (1000, 1000))
+    async with evaluating(size=(100, 40)) as page:
+        await page.lists(2)
+        assert page.shows("not judged")
+        assert page.shows("of answers that are not here")
+        await page.reports()
+        assert page.shows("1 file")
+        assert not page.shows("judge-1")
+
+
+async def test_a_judging_that_has_said_nothing_tells_what_will_appear(
+    evaluating: Evaluating, directory: Path, judge_gguf: Path
+) -> None:
+    directory.mkdir(parents=True)
+    written(directory / "a.json", [answer(n, f"Yes {n}.") for n in (1, 2)])
+    async with evaluating(judge_gguf) as page:
+        await page.lists(1)
+        await page.judges()
+        await page.until(lambda: page.shows("What is judged appears here as it comes."))
+        await page.stops()

@@ -1,0 +1,117 @@
+"""How blind judging and the items of an evaluation look at the smallest usual size."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widgets import Input
+
+from tests.evaluate.blind import FIRST, SECOND, opened, output
+from tests.evaluate.judged import answer, scored, written
+from tests.evaluate.test_browsing import told
+from tests.tui.conftest import wait_until
+from tests.tui.evaluations import BlindPage, ItemsPage, ScreenApp, slow_clock
+from urial_tui.evaluate.blind_pairs import read_shared
+from urial_tui.evaluate.output_file import write_outputs
+from urial_tui.tui.evaluate.blind_screen import BlindScreen
+from urial_tui.tui.evaluate.items_screen import ItemsScreen
+
+SHORT = """\
+Learning to cook is a matter of a few habits:
+
+1. **Taste** while you cook.
+2. Keep your knife sharp.
+"""
+LONG = "Cooking is the art of cooking. " * 14
+
+Looks = Callable[[Screen[Any], Callable[[Pilot[None]], Awaitable[None]]], bool]
+
+
+@pytest.fixture
+def looks(snap_compare: Callable[..., bool]) -> Looks:
+    """Open a screen, bring it into a state, and compare it with how it looked before."""
+
+    def compare(screen: Screen[Any], prepare: Callable[[Pilot[None]], Awaitable[None]]) -> bool:
+        async def still(pilot: Pilot[None]) -> None:
+            await wait_until(pilot, lambda: pilot.app.screen is screen)
+            await prepare(pilot)
+            for line in screen.query(Input):
+                line.cursor_blink = False
+            await pilot.pause()
+
+        return snap_compare(ScreenApp(screen), terminal_size=(80, 24), run_before=still)
+
+    return compare
+
+
+@pytest.fixture
+def blind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BlindScreen:
+    """A judging of five pairs, whose order is known."""
+    monkeypatch.chdir(tmp_path)
+    files = Path("first.json"), Path("second.json")
+    for path, name, text in zip(files, (FIRST, SECOND), (SHORT, LONG), strict=True):
+        write_outputs(path, [output(number, name, text) for number in range(5)])
+    judging = opened(read_shared(*files), Path("blind.json"), seed=7)
+    judging.judge("same")
+    judging.finish()
+    return BlindScreen(*files, Path("blind.json"), clock=slow_clock())
+
+
+def test_a_pair(looks: Looks, blind: BlindScreen) -> None:
+    async def prepare(pilot: Pilot[None]) -> None:
+        await BlindPage(pilot).reads("pair 2 of 5")
+
+    assert looks(blind, prepare)
+
+
+def test_a_result(looks: Looks, blind: BlindScreen) -> None:
+    async def prepare(pilot: Pilot[None]) -> None:
+        page = BlindPage(pilot)
+        await page.reads("pair 2 of 5")
+        await page.press("s")
+        await page.reads("pair 3 of 5")
+        await page.judge_all("habits")
+        await pilot.press("r")
+        await page.reads("Kept in")
+
+    assert looks(blind, prepare)
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> ItemsScreen:
+    """Two runs over some items, of which one is judged."""
+    first = [answer(1, SHORT, FIRST, **told("end"))]
+    first += [answer(n, "I can't help with that.", FIRST, **told("cut")) for n in (2, 30)]
+    second = [answer(number, LONG, SECOND, category="safety") for number in (1, 2, 30)]
+    judged = [scored(1, SHORT, 4.5, 3, 2, 1, 5, generator_cand=FIRST)]
+    judged += [scored(1, LONG, 2, 3, 2, 1, 5, generator_cand=SECOND)]
+    names = ("first.json", "second.json", "one.json", "other.json")
+    parts = (first, second, judged[:1], judged[1:])
+    return ItemsScreen(
+        [written(tmp_path / name, part) for name, part in zip(names, parts, strict=True)]
+    )
+
+
+def test_items(looks: Looks, items: ItemsScreen) -> None:
+    async def prepare(pilot: Pilot[None]) -> None:
+        page = ItemsPage(pilot)
+        await page.is_measured()
+        await pilot.press("f4")
+        await page.lists(1, 2)
+
+    assert looks(items, prepare)
+
+
+def test_an_item(looks: Looks, items: ItemsScreen) -> None:
+    async def prepare(pilot: Pilot[None]) -> None:
+        page = ItemsPage(pilot)
+        await page.is_measured()
+        await page.open()
+        await page.reads("ended by itself")
+
+    assert looks(items, prepare)

@@ -1,0 +1,345 @@
+"""The screens about preambles: what there is, what it costs, what reaches the model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scripted import ScriptedEngine, ids_of
+from tests.tui.conftest import Opened, raising, wait_until
+from tests.tui.prompts_page import PromptsPage
+from urial_tui import paths
+from urial_tui.errors import EngineDied, ModelError
+from urial_tui.models.header import inspect_header
+from urial_tui.models.memory_need import cache_bytes
+from urial_tui.prompting.preamble import find_preamble, read_preamble
+from urial_tui.prompting.render import open_turn, preamble_text
+from urial_tui.tui.screens.chat import ChatScreen
+from urial_tui.tui.screens.first_run import FirstRunScreen
+
+Prompts = Any
+
+MINE = """
+name = "mine"
+title = "Mine"
+description = "Of my own."
+method = "urial"
+system = '''
+I answer.
+'''
+
+[format]
+system = "{system}\\n"
+query = "Q: {query}\\n"
+answer = "{answer}\\n\\n"
+stop = ["\\n\\nQ:", "\\nQ:"]
+
+[[examples]]
+query = "How many?"
+answer = "Three of them."
+"""
+
+PUBLISHED = """# Instruction
+
+Be kind.
+
+# Query:
+```
+Hi?
+```
+
+# Answer:
+```
+Hello there.
+```
+"""
+
+
+@pytest.fixture
+def own(home: Path) -> Path:
+    """The directory of the user's own preambles, with one in it."""
+    directory = paths.user_prompts_dir()
+    directory.mkdir(parents=True)
+    (directory / "mine.toml").write_text(MINE)
+    return directory
+
+
+@pytest.fixture
+def laboratory(opened: Opened, engine: ScriptedEngine) -> Prompts:
+    """Open the screen from a chat on a scripted engine, whose tokens are characters."""
+    pieces = tuple(chr(code).encode("utf-8", "surrogatepass") for code in range(0x2700))
+    engine.pieces["chat"] = pieces
+
+    @contextlib.asynccontextmanager
+    async def open_it(
+        *, size: tuple[int, int] = (80, 24), **changes: Any
+    ) -> AsyncIterator[PromptsPage]:
+        async with opened(size=size, **changes) as pilot:
+            page = PromptsPage(pilot)
+            await page.opens()
+            await page.lists()
+            yield page
+
+    return open_it
+
+
+class TestList:
+    async def test_it_has_the_shipped_ones_and_the_users_own(
+        self, laboratory: Prompts, own: Path
+    ) -> None:
+        async with laboratory() as page:
+            names = [row.name for row in page.screen.preambles.rows]
+            assert names == sorted(names)
+            assert {"mine", "urial-k1", "urial-k3", "zero-shot"} <= set(names)
+            await page.goes_to("mine")
+            assert page.shows("urial, 1 example · yours")
+            assert page.shows("Of my own.")
+            await page.goes_to("urial-k3")
+            assert page.shows("comes with the program")
+
+    async def test_tokens_and_cache_are_those_of_the_loaded_model(
+        self, laboratory: Prompts, own: Path, llama_gguf: Path
+    ) -> None:
+        async with laboratory() as page:
+            await page.counts()
+            # A token is a character here, and nothing stands in front.
+            count = len("I answer.\nQ: How many?\nThree of them.\n\n")
+            cost = page.row("mine").cost
+            assert cost is not None
+            assert cost.tokens == count == 39
+            assert cost.cache == cache_bytes(inspect_header(llama_gguf), "f16", 39)
+            k3 = len(preamble_text(find_preamble("urial-k3")))
+            assert f"{k3:,}" in page.line("urial-k3")
+            await page.goes_to("mine")
+            assert page.shows("39 tokens with tiny, 1.0% of the context")
+
+    async def test_what_was_not_measured_is_an_empty_cell(self, laboratory: Prompts) -> None:
+        async with laboratory() as page:
+            await page.counts()
+            # Nothing stands behind tokens and bytes.
+            assert page.line("urial-k1").rstrip().endswith("B")
+            assert page.shows("Not measured with this model; M does.")
+
+    async def test_a_damaged_one_says_why(self, laboratory: Prompts, own: Path) -> None:
+        (own / "broken.toml").write_text('name = "broken"\ntitle = 3\n')
+        (own / "bytes.toml").write_bytes(b"\xff\xfe\x00")
+        async with laboratory() as page:
+            assert "✖ can't be used" in page.line("broken")
+            await page.goes_to("broken")
+            assert page.shows("title")
+            await page.presses("t")
+            assert page.shows("✖ broken can't be used.")
+            await page.presses("m")
+            assert page.shows("nothing here that can be measured")
+            assert not page.screen.queue.jobs
+            await page.goes_to("bytes")
+            assert page.shows("can't be read")
+
+    async def test_what_was_found_stands_below(self, laboratory: Prompts, own: Path) -> None:
+        (own / "mine.toml").write_text(MINE.replace("Three of them.", "Yes yes, three of"))
+        async with laboratory(size=(120, 40)) as page:
+            await page.goes_to("mine")
+            await page.counts()
+            assert page.shows("▲ answer of example 1, line 1: Its first word stands there twice")
+            assert page.shows("It ends within a sentence.")
+
+    async def test_without_a_model_it_says_so_and_still_checks(
+        self, opened: Opened, own: Path
+    ) -> None:
+        (own / "mine.toml").write_text(MINE.replace("Three of them.", "Three of"))
+        missing = raising(ModelError("There is no model.", "Get one."))
+        async with opened(ready=False, find_model=missing) as pilot:
+            await wait_until(pilot, lambda: isinstance(pilot.app.screen, FirstRunScreen))
+            await pilot.press("escape")
+            page = PromptsPage(pilot)
+            await page.opens()
+            await page.lists()
+            assert page.shows("no model is loaded")
+            await page.goes_to("mine")
+            await page.until(lambda: page.shows("It ends within a sentence."))
+            assert page.shows("No model is loaded, so its tokens can't be counted.")
+            await page.presses("t")
+            await page.until(lambda: page.shows("✖ No model is loaded."))
+            assert page.shows("How many?"), "its text is there all the same"
+
+    async def test_a_model_that_is_gone_is_told_and_loaded_again(
+        self, laboratory: Prompts, engine: ScriptedEngine
+    ) -> None:
+        async with laboratory() as page:
+            await page.counts()
+            engine.die(EngineDied("The engine ended.", "Load the model again."))
+            await page.until(lambda: page.shows("no model is loaded"))
+            await page.until(lambda: page.row("urial-k1").cost is None)
+            assert page.shows("No model is loaded, so its tokens can't be counted.")
+            await page.presses("ctrl+r")
+            await page.counts()
+            assert page.shows("counted by tiny")
+
+    async def test_escape_sequences_of_a_file_are_not_drawn(
+        self, laboratory: Prompts, own: Path
+    ) -> None:
+        hostile = MINE.replace('"Mine"', '"\\u001b[31mRed\\u202e"').replace(
+            "Of my own.", "\\u001b]0;title\\u0007[bold]x[/]"
+        )
+        (own / "mine.toml").write_text(hostile)
+        async with laboratory() as page:
+            await page.goes_to("mine")
+            await page.until(lambda: page.shows("␛[31mRed<U+202E>"))
+            assert "\x1b" not in page.text
+            assert page.shows("[bold]x[/]")
+
+    async def test_one_that_is_deleted_goes_when_it_is_looked_at_again(
+        self, laboratory: Prompts, own: Path
+    ) -> None:
+        async with laboratory() as page:
+            await page.goes_to("mine")
+            (own / "mine.toml").unlink()
+            await page.presses("f5")
+            await page.until(lambda: all(r.name != "mine" for r in page.screen.preambles.rows))
+            assert page.screen.preambles.row is not None
+
+    async def test_a_directory_that_cant_be_read_is_told(self, opened: Opened) -> None:
+        async with opened() as pilot:
+            paths.user_prompts_dir().parent.mkdir(parents=True, exist_ok=True)
+            paths.user_prompts_dir().write_text("a file")
+            page = PromptsPage(pilot)
+            await page.opens()
+            await page.until(lambda: page.shows("can't be read"))
+
+    @pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 40)])
+    async def test_names_and_keys_are_there_at_any_size(
+        self, laboratory: Prompts, own: Path, size: tuple[int, int]
+    ) -> None:
+        async with laboratory(size=size) as page:
+            await page.counts()
+            for name in ("mine", "urial-k3", "zero-shot"):
+                assert page.line(name)
+            assert page.line("NAME")
+            assert page.shows("T tokens")
+            assert all(len(line) <= size[0] for line in page.text.splitlines())
+
+    async def test_it_is_used_in_the_chat(
+        self, laboratory: Prompts, own: Path, engine: ScriptedEngine
+    ) -> None:
+        async with laboratory() as page:
+            await page.goes_to("mine")
+            await page.presses("u")
+            chat = page.pilot.app.screen
+            assert isinstance(chat, ChatScreen)
+            await page.until(lambda: chat.preamble.name == "mine" and chat.ready)
+
+    async def test_it_is_in_the_palette(self, opened: Opened) -> None:
+        async with opened() as pilot:
+            await pilot.press("ctrl+p")
+            await wait_until(pilot, lambda: len(pilot.app.screen_stack) > 1)
+            await pilot.press(*"preambles")
+            await wait_until(pilot, lambda: "Alt+P" in PromptsPage(pilot).text)
+
+
+class TestReaching:
+    async def test_it_is_the_exact_text_token_by_token(
+        self, laboratory: Prompts, own: Path
+    ) -> None:
+        async with laboratory() as page:
+            await page.goes_to("mine")
+            screen = await page.looks_at_tokens()
+            mine = find_preamble("mine")
+            expected = preamble_text(mine) + open_turn(mine, "Why?")
+            assert b"".join(token.data for token in screen.tokens).decode() == expected
+            assert tuple(token.id for token in screen.tokens) == ids_of(expected)
+            parts = [token.part for token in screen.tokens]
+            assert parts == ["preamble"] * 39 + ["turn"] * len(open_turn(mine, "Why?"))
+            assert page.shows("What reaches the model  mine: 47 tokens by tiny")
+            assert page.shows("Token 1 of 47  I  id 73, bytes 49")
+            await page.presses("n")
+            assert page.shows("Token 40 of 47  Q  id 81, bytes 51")
+            assert page.shows("the turn, up to where its answer opens")
+
+    async def test_control_tokens_are_told_apart(
+        self, laboratory: Prompts, own: Path, engine: ScriptedEngine
+    ) -> None:
+        hostile = MINE.replace("I answer.", "I \\u001b[31m".replace("'''", ""))
+        (own / "mine.toml").write_text(hostile.replace("'''", '"""'))
+        async with laboratory() as page:
+            await page.goes_to("mine")
+            screen = await page.looks_at_tokens()
+            assert screen.tokens[2].data == b"\x1b"
+            await page.presses("right", "right")
+            assert page.shows("Token 3 of")
+            assert page.shows("␛")
+            assert "\x1b" not in page.text
+
+    async def test_the_text_is_copied(self, laboratory: Prompts, own: Path) -> None:
+        async with laboratory() as page:
+            await page.goes_to("mine")
+            await page.looks_at_tokens()
+            await page.presses("y")
+            mine = find_preamble("mine")
+            text = preamble_text(mine) + open_turn(mine, "Why?")
+            await page.until(lambda: page.pilot.app.clipboard == text)
+
+    async def test_a_very_long_one_is_shown_in_part(self, laboratory: Prompts, own: Path) -> None:
+        (own / "mine.toml").write_text(MINE.replace("Three", "word " * 50_000 + "Three"))
+        async with laboratory() as page:
+            await page.goes_to("mine")
+            await page.until(lambda: page.row("mine").cost is not None)
+            assert page.shows("250,039 tokens with tiny")
+            await page.looks_at_tokens()
+            assert page.shows("tokens by tiny, 20,000 shown")
+
+
+class TestImporting:
+    async def test_a_published_file_becomes_one_of_ones_own(
+        self, laboratory: Prompts, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "Their Prompt.txt"
+        file.write_text(PUBLISHED)
+        async with laboratory() as page:
+            await page.imports(file)
+            await page.until(lambda: page.shows("their-prompt is among your preambles."))
+            await page.until(lambda: page.screen.preambles.row == page.row("their-prompt"))
+            assert page.row("their-prompt").entry.origin == "user"
+        found = find_preamble("their-prompt")
+        assert found.system == "Be kind."
+        assert [(one.query, one.answer) for one in found.examples] == [("Hi?", "Hello there.")]
+
+    async def test_one_of_ours_is_taken_under_another_name(
+        self, laboratory: Prompts, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "mine.toml"
+        file.write_text(MINE)
+        async with laboratory() as page:
+            await page.imports(file, "yours")
+            await page.until(lambda: any(r.name == "yours" for r in page.screen.preambles.rows))
+        assert find_preamble("yours").examples == read_preamble(file).examples
+
+    async def test_a_taken_name_has_to_be_confirmed(
+        self, laboratory: Prompts, own: Path, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "mine.txt"
+        file.write_text(PUBLISHED)
+        async with laboratory() as page:
+            await page.imports(file)
+            await page.until(lambda: "Enter again replaces it." in page.import_verdict)
+            assert find_preamble("mine").system == "I answer."
+            await page.presses("enter")
+            await page.until(lambda: page.shows("mine is among your preambles."))
+        assert find_preamble("mine").system == "Be kind."
+
+    async def test_what_is_no_preamble_is_told(self, laboratory: Prompts, tmp_path: Path) -> None:
+        files = {"a.txt": b"Nothing of it.", "b.toml": b"x = ", "c.txt": b"\xff\x00"}
+        for name, data in files.items():
+            (tmp_path / name).write_bytes(data)
+        async with laboratory() as page:
+            for name in (*files, "missing.txt", "."):
+                await page.imports(tmp_path / name)
+                await page.until(lambda: page.import_verdict.startswith("✖ "))
+                assert "--" not in page.import_verdict
+                await page.presses("escape")
+            await page.imports(tmp_path / "a.txt", "urial-k3")
+            await page.until(lambda: page.import_verdict.startswith("✖ "))
+        assert not paths.user_prompts_dir().exists()

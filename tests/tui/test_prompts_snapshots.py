@@ -1,0 +1,118 @@
+"""How the screens about preambles look."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.scripted import ScriptedEngine, answer
+from tests.tui.conftest import status, wait_until
+from tests.tui.prompts_page import PromptsPage
+from tests.tui.test_prompts_screen import MINE
+from urial_tui import paths
+from urial_tui.evaluate.measured_before import KeptMeasures
+from urial_tui.tui.app import UrialApp
+from urial_tui.tui.widgets.prompt import Prompt
+
+Looks = Callable[..., bool]
+Drive = Callable[[PromptsPage], Awaitable[None]]
+
+
+def measures(bits: float, ended: float, copied: float | None, difference: float | None) -> Any:
+    """What `urial prompts measure` would tell."""
+
+    def share(value: float | None) -> dict[str, Any]:
+        return {"share": value, "count": 40}
+
+    compared = None
+    if difference is not None:
+        spread = [difference - 0.006, difference + 0.006]
+        compared = {"to": "zero-shot", "bits_per_byte": {"difference": difference}}
+        compared["bits_per_byte"] = {"difference": difference, "interval": spread}
+    return {
+        "bits_per_byte": {"mean": bits, "interval": [bits - 0.02, bits + 0.02], "count": 60},
+        "difference": compared,
+        "ended": share(ended),
+        "ran_on": share(0.05),
+        "cut": share(0.95 - ended),
+        "copied_opening": share(copied),
+        "leaked": share(copied),
+    }
+
+
+@pytest.fixture
+def looks(
+    snap_compare: Callable[..., bool], make_app: Callable[..., UrialApp], engine: ScriptedEngine
+) -> Looks:
+    """Open the screen, bring it into a state, and compare how it looks."""
+    directory = paths.user_prompts_dir()
+    directory.mkdir(parents=True)
+    (directory / "mine.toml").write_text(MINE.replace("Three of them.", "Three of"))
+    (directory / "broken.toml").write_text('name = "broken"\n')
+    engine.pieces["chat"] = tuple(
+        chr(code).encode("utf-8", "surrogatepass") for code in range(0x2700)
+    )
+
+    def compare(drive: Drive, size: tuple[int, int]) -> bool:
+        async def still(pilot: Pilot[None]) -> None:
+            await wait_until(pilot, lambda: "ready" in status(pilot))
+            page = PromptsPage(pilot)
+            await page.opens()
+            await page.lists()
+            await page.counts()
+            await drive(page)
+            await pilot.pause()
+
+        return snap_compare(make_app(), terminal_size=size, run_before=still)
+
+    return compare
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+def test_preambles(looks: Looks, size: tuple[int, int]) -> None:
+    async def measured(page: PromptsPage) -> None:
+        whole = {
+            "zero-shot": measures(0.9012, 0.55, None, None),
+            "urial-k3": measures(0.8791, 0.85, 0.1, -0.0221),
+        }
+        for name, found in whole.items():
+            kept = KeptMeasures(texts=100, total=100, measures=found)
+            page.screen.know(name, kept=kept)
+        page.screen.know("urial-k1", kept=KeptMeasures(texts=12, total=100))
+        await page.goes_to("urial-k3")
+        await page.presses("space")
+
+    assert looks(measured, size)
+
+
+def test_what_reaches_the_model(looks: Looks) -> None:
+    async def tokens(page: PromptsPage) -> None:
+        await page.goes_to("mine")
+        await page.looks_at_tokens()
+        await page.presses("n")
+
+    assert looks(tokens, (80, 24))
+
+
+def test_changing(looks: Looks) -> None:
+    async def change(page: PromptsPage) -> None:
+        await page.edits("mine")
+        await page.shows_part(1)
+        await page.until(lambda: page.shows("1 warning"))
+
+    assert looks(change, (80, 24))
+
+
+def test_trying(looks: Looks, engine: ScriptedEngine) -> None:
+    async def ask(page: PromptsPage) -> None:
+        await page.tries("urial-k1", "urial-k3")
+        engine.enqueue(*answer("The first answer, under one example."))
+        engine.enqueue(*answer("The **other** answer, under three."))
+        await page.asks("Why?")
+        await page.is_answered()
+        page.trial.query_one(Prompt).cursor_blink = False
+
+    assert looks(ask, (80, 24))

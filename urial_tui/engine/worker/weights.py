@@ -1,0 +1,178 @@
+"""The weights that a command loads: a model's file or files, and the adapter on them.
+
+Models of the same files share them. The pages that are hashed are those that are loaded. What was
+loaded is freed in the order that the native library needs; a failed load leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from urial_tui.engine.native import library_warnings, llama
+from urial_tui.engine.native.context import AbortFlag
+from urial_tui.engine.native.llama import Adapter, LoadError, Model
+from urial_tui.engine.native.threads import physical_cores
+from urial_tui.engine.wire.protocol import LoadModel, ModelInfo
+from urial_tui.engine.worker.content import Contents, Reading, file_states
+from urial_tui.errors import EngineError
+from urial_tui.sanitize import sanitize_line
+
+LONGEST_REASON = 200
+"""Characters of the library's reason that are quoted."""
+
+
+class _Place(NamedTuple):
+    """What two models have to have alike to share their weights: the files, as they were found."""
+
+    path: str
+    gpu_layers: int
+    states: tuple[tuple[int, ...], ...]
+
+
+class Weights:
+    """What one LoadModel command loads, before a context is made over it.
+
+    Whoever made it has to end it with `settle` once its context is there, or `abandon`.
+
+    Raises:
+        EngineError: The model or its adapter can't be loaded.
+        llama.LoadCancelled: The flag was set while it loaded.
+    """
+
+    def __init__(
+        self,
+        command: LoadModel,
+        flag: AbortFlag,
+        progress: Callable[[float], None],
+        notice: Callable[[str], None],
+        others: Sequence[Weights],
+        contents: Contents,
+    ) -> None:
+        self._command = command
+        self._contents = contents
+        path = Path(command.path)
+        self.name = sanitize_line(path.name)
+        """The file's, to be shown."""
+        if not path.is_file():
+            raise EngineError(
+                f"The model file {self.name} is not there.",
+                f"Looked at {sanitize_line(str(path))}.",
+            )
+        self.gpu_layers = command.options.gpu_layers if llama.supports_gpu_offload() else 0
+        self.content = self.adapter_content = ""
+
+        def report(fraction: float) -> bool:
+            progress(fraction)
+            return not flag.is_set
+
+        self.adapter: Adapter | None = None
+        self._place = _Place(command.path, self.gpu_layers, file_states(path))
+        self._sharing = next((other for other in others if other._place == self._place), None)
+        # The pages that are hashed are those that are loaded.
+        self._readings = [Reading(contents, Path(file)) for file in (path, command.adapter) if file]
+        try:
+            if self._sharing:
+                self.model: Model = self._sharing.model.share()
+            else:
+                self.model = Model(command.path, gpu_layers=self.gpu_layers, progress=report)
+                for words in library_warnings.told(llama.warnings()):
+                    notice(words)
+            try:
+                self.adapter = self._load_adapter()
+            except BaseException:
+                self.close()
+                raise
+        except BaseException as error:
+            self._stop_readings()
+            if not isinstance(error, LoadError):
+                raise
+            raise EngineError(
+                f"The model {self.name} can't be loaded: {reason(error)}.",
+                "The file may be damaged or made for a newer llama.cpp: "
+                "get it again, or choose another one.",
+            ) from error
+
+    def settle(self) -> None:
+        """Have `content` and `adapter_content` told, now that everything was read."""
+        found = [*(reading.result() for reading in self._readings), ""]
+        self.content, self.adapter_content, *_ = found
+        if self._sharing:
+            # The file of this name may be another one by now.
+            self.content = self._sharing.content
+        self._sharing = None
+
+    def abandon(self) -> None:
+        """Free it where no context can be made."""
+        self._stop_readings()
+        self.close()
+
+    def close(self) -> None:
+        """Free adapter and model; the contexts over them must be gone."""
+        if self.adapter:
+            self.adapter.close()
+        self.model.close()
+
+    def describe(self, n_ctx: int) -> ModelInfo:
+        """What was loaded, once it is settled.
+
+        Args:
+            n_ctx: Tokens of the context that was made over it.
+        """
+        model, options = self.model, self._command.options
+        return ModelInfo(
+            path=self._command.path,
+            name=sanitize_line(model.metadata("general.name")) or self.name,
+            architecture=sanitize_line(model.metadata("general.architecture")),
+            description=sanitize_line(model.description),
+            parameters=model.parameters,
+            size=model.size,
+            n_vocab=model.vocab.size,
+            n_ctx=n_ctx,
+            n_ctx_train=model.n_ctx_train,
+            n_layer=model.n_layer,
+            n_swa=model.n_swa,
+            memory=model.memory_kind,
+            threads=options.threads or physical_cores(),
+            gpu_layers=model.n_layer + 1 if self.gpu_layers < 0 else self.gpu_layers,
+            kv_type=options.kv_type,
+            chat_template=model.chat_template,
+            bos=model.vocab.bos_text,
+            eos=model.vocab.eos_text,
+            adds_bos=bool(model.vocab.bos),
+            adapter=self._command.adapter,
+            content=self.content,
+            adapter_content=self.adapter_content,
+            library=f"{llama.system_info()} {self._contents.together(llama.library_files())}",
+            devices=llama.devices(),
+        )
+
+    def _stop_readings(self) -> None:
+        for reading in self._readings:
+            reading.stop()
+
+    def _load_adapter(self) -> Adapter | None:
+        path = self._command.adapter
+        if path is None:
+            return None
+        name = sanitize_line(Path(path).name)
+        if not Path(path).is_file():
+            raise EngineError(f"The adapter file {name} is not there.", "Check its path.")
+        try:
+            return Adapter(self.model, path, self._command.adapter_scale)
+        except LoadError as error:
+            raise EngineError(
+                f"The adapter {name} does not fit the model {self.name}: {reason(error)}.",
+                "Use an adapter that was made for this model.",
+            ) from error
+
+
+def reason(error: LoadError) -> str:
+    """The library's reason, without its function name in front and the full stop behind."""
+    text = sanitize_line(str(error)).strip().rstrip(".")
+    head, colon, rest = text.partition(": ")
+    if colon and " " not in head:
+        text = rest
+    # A damaged file's own words may be megabytes long.
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"

@@ -1,0 +1,98 @@
+"""What a run of judgements will take, before anything is sent.
+
+Tokens are reckoned: nobody here knows the judge's tokenizer. Money is known only by prices that are
+given, time only by a rate or by how long a reply takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from urial_tui.evaluate.endpoint import EndpointSettings
+from urial_tui.evaluate.judge import JudgeQuestion
+from urial_tui.evaluate.judge_prompts import MAX_REASON, max_tokens
+
+BYTES_PER_TOKEN: Final = 4.0
+"""Of UTF-8: about right for English in vocabularies of today, and within a third elsewhere."""
+
+_MESSAGE_TOKENS: Final = 8
+"""Of a chat template, around a message."""
+_FORM_TOKENS: Final = 15
+"""Of a judgement of one aspect, beside its reason."""
+
+
+class Prices(msgspec.Struct, frozen=True, kw_only=True):
+    """What a million tokens cost, in any currency: of what is read, and of what is written."""
+
+    prompt: float
+    completion: float
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """What so many tokens cost."""
+        return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run will take, retries not counted.
+
+    questions           how many are asked
+    prompt_tokens       reckoned from the bytes of the questions
+    completion_tokens   reckoned, for reasons of half the length that they may have
+    most_completion_tokens  all that may be written
+    cost, most_cost     in the currency of the prices; None without prices
+    seconds             None where neither a rate nor the time of a reply is known
+    """
+
+    questions: int
+    prompt_tokens: int
+    completion_tokens: int
+    most_completion_tokens: int
+    cost: float | None = None
+    most_cost: float | None = None
+    seconds: float | None = None
+
+
+def estimate(
+    questions: Sequence[JudgeQuestion],
+    settings: EndpointSettings,
+    *,
+    prices: Prices | None = None,
+    seconds_each: float | None = None,
+) -> Estimate:
+    """Reckon what a run will take.
+
+    Args:
+        questions: What will be asked.
+        settings: How; its rate and concurrency tell the time.
+        prices: Of the tokens, where they are known.
+        seconds_each: From a question to its reply, where that is known.
+    """
+    size = sum(len(question.prompt.text.encode("utf-8", "replace")) for question in questions)
+    aspects = sum(len(question.aspects) for question in questions)
+    read = round(size / BYTES_PER_TOKEN) + _MESSAGE_TOKENS * len(questions)
+    written = round(aspects * (MAX_REASON / 2 / BYTES_PER_TOKEN + _FORM_TOKENS))
+    most = sum(settings.reply_tokens or max_tokens(len(question.aspects)) for question in questions)
+    return Estimate(
+        questions=len(questions),
+        prompt_tokens=read,
+        completion_tokens=min(written, most),
+        most_completion_tokens=most,
+        cost=prices.of(read, min(written, most)) if prices else None,
+        most_cost=prices.of(read, most) if prices else None,
+        seconds=_seconds(len(questions), settings, seconds_each),
+    )
+
+
+def _seconds(
+    questions: int, settings: EndpointSettings, seconds_each: float | None
+) -> float | None:
+    """The longer one of what the rate and what the replies take."""
+    known = []
+    if settings.per_minute:
+        known.append(60 * max(0, questions - 1) / settings.per_minute)
+    if seconds_each is not None:
+        known.append(seconds_each * -(-questions // settings.concurrency))
+    return max(known, default=None)

@@ -1,0 +1,185 @@
+"""Measures contexts on a model: what it says of reference answers in them, and how it answers.
+
+For each context its preamble is read, then the references behind it, then the questions are
+answered. Another model, the aligned side, may read the answers of all contexts at the end. Whatever
+is done is kept before anybody is told of it, and used again by its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+
+import msgspec
+
+from urial_tui.engine.wire.protocol import Event, PreambleReady, Sampling
+from urial_tui.errors import EngineDied, EngineError, ModelError
+from urial_tui.evaluate.context_measures import MeasuredContext
+from urial_tui.evaluate.items import Item, ItemSet
+from urial_tui.evaluate.kept_answers import KeptAnswers
+from urial_tui.evaluate.kept_answers import Progress as Progress
+from urial_tui.evaluate.kept_answers import Step as Step
+from urial_tui.evaluate.measure_store import MeasureStore
+from urial_tui.evaluate.outputs import Exchange
+from urial_tui.evaluate.readers import AlignedSide, Reader, References, context_reader
+from urial_tui.evaluate.token_reading import TextReading
+from urial_tui.prompting.context import Context
+from urial_tui.prompting.conversation import Exchanged, render_conversation
+from urial_tui.prompting.templates.renderer import TemplateRenderer
+from urial_tui.runtime.together import Together
+
+GREEDY = Sampling(temperature=0.0)
+"""Questions are answered so, without penalties: what differs then is the context."""
+
+
+class Measuring:
+    """Contexts that are to be measured.
+
+    Args:
+        loaded: The model, for answers together.
+        name: What people call it.
+        contexts: In their order.
+        references: Items with reference answers.
+        questions: Items that are answered, of one turn each.
+        templates: Renders chat templates.
+        store: Keeps what is done.
+        cache_bytes: What so many tokens take of the cache.
+        max_tokens: Longest answer.
+    """
+
+    def __init__(
+        self,
+        loaded: Together,
+        name: str,
+        contexts: Sequence[Context],
+        references: ItemSet,
+        questions: ItemSet,
+        templates: TemplateRenderer,
+        store: MeasureStore,
+        *,
+        cache_bytes: Callable[[int], int],
+        max_tokens: int,
+    ) -> None:
+        self._loaded = loaded
+        self._name = name
+        self._contexts = contexts
+        self._references = references.items
+        self._questions = questions.items
+        self._templates = templates
+        self._store = store
+        self._cache_bytes = cache_bytes
+        self._measured: list[MeasuredContext] = []
+        self.cancelled = False
+        """Whether it was ended before all was done."""
+        self.troubles: list[str] = []
+        """What could not be measured, and why: sentences."""
+        self._answers = KeptAnswers(
+            loaded,
+            self._questions,
+            templates,
+            store,
+            max_tokens=max_tokens,
+            troubles=self.troubles,
+        )
+
+    def cancel(self) -> None:
+        """Begin nothing more; what runs is ended by the engine's own `cancel`, after this."""
+        self.cancelled = True
+        self._answers.cancel()
+
+    @property
+    def measured(self) -> Sequence[MeasuredContext]:
+        """The contexts of which all is done that can be."""
+        return self._measured
+
+    def steps(self, aligned: AlignedSide | None = None) -> Generator[Step, None, None]:
+        """Measure what is left.
+
+        Args:
+            aligned: Reads all answers at the end, loaded in place of the model.
+
+        Raises:
+            EvaluateError: What was done can't be kept, or a preamble fills the context.
+            ModelError: A context can't be rendered for the model, or the aligned side not loaded.
+            EngineDied: The worker ended; what was done is kept.
+        """
+        for context in self._contexts:
+            if not self.cancelled:
+                yield from self._measure(context)
+        if aligned is not None and not self.cancelled:
+            yield from self._read_answers(aligned)
+
+    def _measure(self, context: Context) -> Generator[Step, None, None]:
+        loaded = self._loaded
+        shown = render_conversation(context, [Exchanged("?")], loaded.info, self._templates)
+        ready: PreambleReady = yield from loaded.model.prepare(shown.preamble).steps()
+        reader = References(
+            context_reader(self._name, loaded.model, loaded.info, context, self._templates)
+        )
+        texts = [
+            (item, turn)
+            for item in self._references
+            for turn in range(len(item.turns))
+            if reader.has(item, (), turn)
+        ]
+        readings: list[TextReading | None] = []
+        for number, (item, turn) in enumerate(texts, start=1):
+            found = yield from self._read(reader, item, (), turn, context)
+            if self.cancelled:
+                return
+            readings.append(found)
+            yield Progress(context.name, "reference answer", number, len(texts))
+        answers = yield from self._answers.run(context.name, context, GREEDY)
+        if self._answers.cancelled:
+            self.cancelled = True
+            return
+        self._measured.append(
+            MeasuredContext(
+                context=context,
+                tokens=ready.tokens,
+                prefill_s=ready.seconds if ready.source == "computed" else None,
+                cache_bytes=self._cache_bytes(ready.tokens),
+                references=tuple(readings),
+                answers=tuple(answers),
+            )
+        )
+
+    def _read(
+        self,
+        reader: Reader,
+        item: Item,
+        exchanges: Sequence[Exchange],
+        turn: int,
+        context: Context,
+    ) -> Generator[Event, None, TextReading | None]:
+        """A text as a reader reads it, from the store where it is there; None where it can't."""
+        found = self._store.reading(reader.key(item, exchanges, turn))
+        if found is not None or self.cancelled:
+            return found
+        try:
+            found = yield from reader.read(item, exchanges, turn)
+        except EngineDied:
+            raise
+        except (EngineError, ModelError) as error:
+            # Who is told to end may fail at that.
+            if not self.cancelled:
+                self.troubles.append(f"{context.name}: {error.message}")
+            return None
+        self._store.keep_reading(found)
+        return found
+
+    def _read_answers(self, aligned: AlignedSide) -> Generator[Step, None, None]:
+        """Have the aligned side read the answers of all contexts."""
+        yield from aligned.open()
+        for at, measured in enumerate(self._measured):
+            answers = list(measured.answers)
+            for place, (item, exchange) in enumerate(zip(self._questions, answers, strict=True)):
+                if exchange is None or not aligned.has(item, (exchange,), 0):
+                    continue
+                found = yield from self._read(aligned, item, (exchange,), 0, measured.context)
+                if self.cancelled:
+                    return
+                answers[place] = msgspec.structs.replace(exchange, aligned=found)
+                yield Progress(
+                    measured.context.name, "answer by the aligned side", place + 1, len(answers)
+                )
+            self._measured[at] = msgspec.structs.replace(measured, answers=tuple(answers))

@@ -1,0 +1,267 @@
+"""A run: items, what answers them, who reads what then, and the file where all of it is kept.
+
+Every answer, and whatever is said of a text, is kept before anybody is told of it. The outputs are
+written once all is done that can be; until then a run that was ended goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.errors import EngineDied, EngineError, ModelError
+from urial_tui.evaluate.generate import Answered, Skipped
+from urial_tui.evaluate.generate import Step as AnswerStep
+from urial_tui.evaluate.items import Item
+from urial_tui.evaluate.outputs import Exchange, Output
+from urial_tui.evaluate.readers import Reader, Role
+from urial_tui.evaluate.run_file import RunFile, Written
+from urial_tui.evaluate.token_reading import TextReading
+
+
+class Reading(NamedTuple):
+    """A reader begins with its texts, `total` of them; those that were read before count."""
+
+    role: Role
+    total: int
+
+
+class Read(NamedTuple):
+    """A text was read for a turn of an item, `done` of `total` by this reader."""
+
+    role: Role
+    item: Item
+    turn: int
+    reading: TextReading
+    done: int
+    total: int
+
+
+class Unread(NamedTuple):
+    """A text could not be read. `reason`: a sentence."""
+
+    role: Role
+    item: Item
+    turn: int
+    reason: str
+
+
+Step = AnswerStep | Reading | Read | Unread
+
+
+class Answerer(Protocol):
+    """What answers items (`generate.Answers` does)."""
+
+    cancelled: bool
+
+    def run(
+        self, items: Sequence[tuple[Item, Sequence[Written]]]
+    ) -> Generator[AnswerStep, None, None]:
+        """Answer what is left of items: what happens, and what comes of each turn."""
+        ...
+
+
+class Terms(Protocol):
+    """What the answers of a run depend on (`run_terms.RunTerms`)."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """How tokens are chosen, without the seed."""
+        ...
+
+    @property
+    def seed(self) -> int | None:
+        """Of the run, None where nothing is drawn."""
+        ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest answer."""
+        ...
+
+    @property
+    def parallel(self) -> int | None:
+        """How many answers are written together, None where that is not known."""
+        ...
+
+    def key(self, item: Item) -> str:
+        """What the answers to an item depend on, as a hash."""
+        ...
+
+
+class Run:
+    """Answers to all items, of which some may be there.
+
+    Args:
+        items: In their order.
+        answers: Answers what is left.
+        terms: What the answers depend on.
+        file: Where they are kept.
+        readers: Read what there is once all is answered, one after the other.
+        generator: What the outputs call that which answers.
+        datasplit: What they call the set of items.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        answers: Answerer,
+        terms: Terms,
+        file: RunFile,
+        readers: Sequence[Reader] = (),
+        *,
+        generator: str,
+        datasplit: str,
+    ) -> None:
+        self._answers = answers
+        self.terms = terms
+        self.generator = generator
+        self._file = file
+        self._datasplit = datasplit
+        self._readers = readers
+        self._items = [(item, terms.key(item)) for item in items]
+        self._read_of: dict[tuple[str, int], dict[Role, TextReading | None]] = {}
+        """By an item's key and a turn, what its readers said; None where they could not."""
+        self.skipped: list[Skipped] = []
+        """What can't be answered, so far."""
+        self.unread: list[Unread] = []
+        """What can't be read, so far."""
+        self.taken_over = sum(self._is_done(item, key) for item, key in self._items)
+        """Items whose answers were there at the start."""
+        self.changed = sum(file.has_other(item, key) for item, key in self._items)
+        """Items of which there were answers, but made from something else."""
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def answered(self) -> int:
+        """Items whose answers are all there."""
+        return sum(self._is_done(item, key) for item, key in self._items)
+
+    @property
+    def new(self) -> int:
+        """Items of which there were no answers at the start, or not all."""
+        return len(self._items) - self.taken_over - self.changed
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was ended before all was done."""
+        return self._answers.cancelled
+
+    def cancel(self) -> None:
+        """Ask nothing more; what runs is ended by the engine's own `cancel`, after this."""
+        self._answers.cancelled = True
+
+    def steps(self) -> Generator[Step, None, None]:
+        """Answer what is left, then read; what is told by a step is kept when it comes.
+
+        Raises:
+            EvaluateError: It can't be kept.
+            ModelError: Who reads can't be loaded; what was answered is kept.
+            EngineDied: The worker ended; what was done is kept.
+        """
+        yield from self._answer()
+        for reader in self._readers:
+            if not self.cancelled:
+                yield from self._read(reader)
+
+    def _answer(self) -> Generator[Step, None, None]:
+        keys = {item.id: key for item, key in self._items}
+        left = [
+            (item, self._file.written(item, key))
+            for item, key in self._items
+            if not self._is_done(item, key)
+        ]
+        for step in self._answers.run(left):
+            if isinstance(step, Answered):
+                self._file.append(
+                    step.item,
+                    keys[step.item.id],
+                    step.turn,
+                    step.written,
+                    parallel=self.terms.parallel,
+                    seed=self.terms.seed,
+                )
+            elif isinstance(step, Skipped):
+                self.skipped.append(step)
+            yield step
+
+    def _read(self, reader: Reader) -> Generator[Step, None, None]:
+        """Have a reader read what there is for it."""
+        texts: list[tuple[Item, str, int]] = []
+        for item, key in self._items:
+            if self._is_done(item, key):
+                exchanges = self._exchanges(item, key)
+                turns = [t for t in range(len(exchanges)) if reader.has(item, exchanges, t)]
+                texts += [(item, key, turn) for turn in turns]
+        if not texts:
+            return
+        yield Reading(reader.role, len(texts))
+        yield from reader.open()
+        for number, (item, key, turn) in enumerate(texts, start=1):
+            if self.cancelled:
+                return
+            exchanges = self._exchanges(item, key)
+            found = self._file.reading(reader.key(item, exchanges, turn))
+            step: Step | None = None
+            if found is None:
+                try:
+                    found = yield from reader.read(item, exchanges, turn)
+                except EngineDied:
+                    raise
+                except (EngineError, ModelError) as error:
+                    # Who is told to end may fail at that.
+                    if self._answers.cancelled:
+                        return
+                    step = Unread(reader.role, item, turn, error.message)
+                    self.unread.append(step)
+                else:
+                    self._file.append_reading(item, turn, found)
+                    step = Read(reader.role, item, turn, found, number, len(texts))
+            self._read_of.setdefault((key, turn), {})[reader.role] = found
+            if step is not None:
+                yield step
+
+    def outputs(self) -> list[Output]:
+        """What there is of whole items, in their order."""
+        return [self._output(item, key) for item, key in self._items if self._is_done(item, key)]
+
+    def finish(self) -> None:
+        """Write the outputs.
+
+        Raises:
+            EvaluateError: They can't be written.
+        """
+        self._file.finish(self.outputs())
+
+    def _is_done(self, item: Item, key: str) -> bool:
+        return len(self._file.written(item, key)) == len(item.turns)
+
+    def _exchanges(self, item: Item, key: str) -> list[Exchange]:
+        return [written.exchange for written in self._file.written(item, key)]
+
+    def _output(self, item: Item, key: str) -> Output:
+        return Output(
+            id=item.id,
+            exchanges=tuple(
+                self._with_readings(exchange, (key, turn))
+                for turn, exchange in enumerate(self._exchanges(item, key))
+            ),
+            generator=self.generator,
+            category=item.category,
+            dataset=item.dataset,
+            source_id=item.source_id,
+            datasplit=self._datasplit,
+            key=key,
+            parallel=self.terms.parallel,
+            seed=self.terms.seed,
+        )
+
+    def _with_readings(self, exchange: Exchange, place: tuple[str, int]) -> Exchange:
+        """An answer with what this run's readers say; what others said before stays."""
+        said: dict[Role, TextReading | None] = {reader.role: None for reader in self._readers}
+        return msgspec.structs.replace(exchange, **said | self._read_of.get(place, {}))

@@ -1,0 +1,1 @@
+"""Reports as one HTML file each: what all of them have in common."""

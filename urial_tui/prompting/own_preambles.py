@@ -1,0 +1,80 @@
+"""The user's own preambles: under which names they can be kept, and keeping them.
+
+One that comes with the program is never written: a changed one gets a name of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from urial_tui import paths
+from urial_tui.errors import PreambleError, UsageError
+from urial_tui.files import is_there
+from urial_tui.prompting.preamble import MAX_BYTES, Preamble
+from urial_tui.prompting.preamble_file import toml_text, write_preamble_file
+from urial_tui.prompting.soundness import NAME, check_sound
+from urial_tui.sanitize import quoted, sanitize_line
+from urial_tui.wording import size
+
+
+def own_path(name: str) -> Path:
+    """The file of the user's own preamble of that name, which need not be there.
+
+    Raises:
+        PreambleError: None can have that name, or one that comes with the program has it.
+    """
+    if not NAME.fullmatch(name):
+        raise PreambleError(
+            f"A preamble can't be called {quoted(name)}.",
+            "Use lower-case letters, digits, and single dots or dashes between them.",
+        )
+    path = paths.user_prompts_dir() / f"{name}.toml"
+    if is_there(paths.shipped_prompts_dir() / path.name) and not is_there(path):
+        raise PreambleError(
+            f"The program has a preamble named {name}.", "Choose a name that is not taken."
+        )
+    return path
+
+
+def free_name(name: str) -> str:
+    """A name like this one that nothing has."""
+    base = name if NAME.fullmatch(name) else "preamble"
+    taken = (paths.shipped_prompts_dir(), paths.user_prompts_dir())
+    number = 1
+    while True:
+        found = f"{base}-own" if number == 1 else f"{base}-own-{number}"
+        if not any(is_there(directory / f"{found}.toml") for directory in taken):
+            return found
+        number += 1
+
+
+def save_own(preamble: Preamble, *, replace: bool) -> Preamble:
+    """Keep a preamble under its name: it as it was written.
+
+    Args:
+        preamble: What is kept.
+        replace: Whether a file of the user's own of that name goes.
+
+    Raises:
+        UsageError: There is one, and it is not to go.
+        PreambleError: It could not work, no preamble can have that name, or it can't be written;
+            nothing has changed then.
+    """
+    path, trimmed = own_path(preamble.name), preamble.trimmed()
+    check_sound(trimmed, path)
+    text = toml_text(trimmed)
+    length = len(text.encode("utf-8", "replace"))
+    if length > MAX_BYTES:
+        raise PreambleError(
+            f"The preamble has {size(length)}, and a file of one may have {size(MAX_BYTES)}.",
+            "Shorten it: it would fill any context.",
+        )
+    try:
+        write_preamble_file(path, text, replace=replace)
+    except UsageError as error:
+        raise UsageError(f"There is a preamble of yours named {preamble.name}.") from error
+    except PreambleError as error:
+        raise PreambleError(
+            sanitize_line(error.message), "Free some space, or see whether you may write there."
+        ) from error
+    return trimmed

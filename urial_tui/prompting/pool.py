@@ -1,0 +1,198 @@
+"""A pool of examples: pairs of a query and an answer, one a line, of which some are shown.
+
+A line is read in any form of `question_file` that has one question; its answer is what messages
+have as one, or what stands beside the question under one of `ANSWER_KEYS`. What can't be used is
+left out and counted by what is wrong with it, with the numbers of its lines: one bad line among a
+hundred thousand must not cost the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import msgspec
+
+from urial_tui import files
+from urial_tui.errors import RetrievalError
+from urial_tui.question_file import ANSWER_KEYS, Entry, storable
+from urial_tui.sanitize import sanitize_line
+from urial_tui.wording import amount
+
+MAX_POOL_BYTES = 2 * 1024**3
+MAX_PAIRS = 1_000_000
+MAX_LINE_BYTES = 256 * 1024
+MAX_QUERY = 16_000
+"""Characters of a query; a longer one is no example that fits into a context."""
+NAMED_LINES = 5
+"""Lines that a sentence names."""
+
+Trouble = Literal[
+    "too long", "not UTF-8", "not JSON", "without a question", "without an answer", "a double"
+]
+"""Why a line is left out."""
+
+_SENTENCE = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s|$)|[。！？]+[」』”）]*|\n(?=\s*\n)")
+"""What ends a sentence: its mark, or the paragraph's end."""
+_WORD = re.compile(r"[぀-ヿ㐀-鿿豈-﫿]|[^\s぀-ヿ㐀-鿿豈-﫿]+")
+"""A word; of scripts without spaces each character."""
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """A query and its answer, without white space at their ends."""
+
+    query: str
+    answer: str
+
+    @property
+    def content(self) -> bytes:
+        """Digest of both texts."""
+        return digest(self.query, self.answer)
+
+
+class Pool(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read of a file. `left_out`: by what is wrong, the numbers of the lines, from 1."""
+
+    pairs: tuple[Pair, ...]
+    left_out: Mapping[Trouble, tuple[int, ...]]
+
+    @property
+    def notes(self) -> list[str]:
+        """A sentence for each kind of line that was left out."""
+        return [
+            f"Left out {amount(len(lines), 'line')} ({trouble}): {_numbers(lines)}."
+            for trouble, lines in self.left_out.items()
+        ]
+
+
+def digest(*texts: str) -> bytes:
+    """Sixteen bytes that stand for texts."""
+    hashed = hashlib.sha256()
+    for text in texts:
+        data = text.encode("utf-8", "replace")
+        hashed.update(len(data).to_bytes(8, "big") + data)
+    return hashed.digest()[:16]
+
+
+def read_pool(path: Path) -> Pool:
+    """The pairs of a file, in its order.
+
+    Raises:
+        RetrievalError: It can't be read, is too large, or has no pair that can be used.
+    """
+    shown = sanitize_line(str(path))
+    pairs: dict[bytes, Pair] = {}
+    left_out: dict[Trouble, list[int]] = {}
+    try:
+        with files.open_regular(path) as file:
+            for number, line in _lines(file, shown):
+                found = _pair(line, number, shown)
+                if isinstance(found, Pair) and found.content in pairs:
+                    found = "a double"
+                if isinstance(found, Pair):
+                    pairs[found.content] = found
+                else:
+                    left_out.setdefault(found, []).append(number)
+                if len(pairs) > MAX_PAIRS:
+                    raise RetrievalError(
+                        f"The pool {shown} has more than {MAX_PAIRS:,} pairs.", "Take a part of it."
+                    )
+    except OSError as error:
+        raise RetrievalError(
+            f"The pool {shown} can't be read: {files.reason(error)}.", "Name another file."
+        ) from error
+    pool = Pool(
+        pairs=tuple(pairs.values()),
+        left_out={trouble: tuple(lines) for trouble, lines in left_out.items()},
+    )
+    if not pairs:
+        why = f" ({' '.join(pool.notes)})" if left_out else ""
+        raise RetrievalError(
+            f"There is no pair of a query and an answer in {shown}{why}.",
+            'Each line has to look like {"query": "...", "answer": "..."}.',
+        )
+    return pool
+
+
+def shortened(answer: str, most_words: int) -> str:
+    """An answer of at most so many words, cut where a sentence ends.
+
+    Where the first sentence is longer than that, it is cut behind a word.
+    """
+    words = list(_WORD.finditer(answer))
+    if len(words) <= most_words:
+        return answer
+    end = words[most_words - 1].end()
+    # The mark behind the last word is not always a part of it.
+    sentences = [
+        found.end()
+        for found in _SENTENCE.finditer(answer)
+        if found.end() <= words[most_words].start()
+    ]
+    return answer[: sentences[-1] if sentences else end].rstrip()
+
+
+def _lines(file: BinaryIO, shown: str) -> Iterator[tuple[int, bytes | None]]:
+    """Lines and their numbers; None for one that is too long. Empty ones are nobody's mistake."""
+    number = size = 0
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        size += len(line)
+        whole = line.endswith(b"\n") or len(line) <= MAX_LINE_BYTES
+        while not whole:
+            rest = file.readline(MAX_LINE_BYTES)
+            size += len(rest)
+            if size > MAX_POOL_BYTES:
+                break
+            if not rest or rest.endswith(b"\n"):
+                break
+        if size > MAX_POOL_BYTES:
+            raise RetrievalError(
+                f"The pool {shown} is larger than {MAX_POOL_BYTES // 1024**3} GiB.",
+                "Take a part of it.",
+            )
+        if line.strip():
+            yield number, line if whole else None
+
+
+def _pair(line: bytes | None, number: int, shown: str) -> Pair | Trouble:
+    if line is None:
+        return "too long"
+    try:
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError:
+        return "not UTF-8"
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return "not JSON"
+    if not isinstance(value, dict):
+        return "not JSON"
+    try:
+        asked = Entry(value, number, shown, RetrievalError).asked()
+    except RetrievalError:
+        return "without a question"
+    if len(asked.turns) != 1:
+        return "without a question"
+    query = asked.turns[0].strip()
+    if len(query) > MAX_QUERY:
+        return "too long"
+    if asked.answers:
+        answer = asked.answers[0]
+    else:
+        said = (value.get(key) for key in ANSWER_KEYS)
+        answer = next((text for text in said if isinstance(text, str) and text.strip()), "")
+    answer = storable(answer).strip()
+    return Pair(query, answer) if answer else "without an answer"
+
+
+def _numbers(lines: tuple[int, ...]) -> str:
+    named = ", ".join(f"{number:,}" for number in lines[:NAMED_LINES])
+    more = len(lines) - NAMED_LINES
+    return f"{'line' if len(lines) == 1 else 'lines'} {named}" + (
+        f" and {more:,} more" if more > 0 else ""
+    )

@@ -1,0 +1,342 @@
+"""Finds the examples that are most like a question, for a preamble that has none of its own.
+
+A pair whose query is the question itself is left out, white space and case aside: what is asked
+may be in the pool, and then the answer would stand in front of it. So is a pair that the format's
+stop rules would cut. Both are counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from urial_tui.engine.client.call import Steps
+from urial_tui.errors import RetrievalError
+from urial_tui.prompting.context import Context, RetrievedExamples
+from urial_tui.prompting.pool import shortened
+from urial_tui.prompting.preamble import Example, Preamble
+from urial_tui.prompting.render import close_text, open_turn
+from urial_tui.prompting.stops import answer_end, stop_rules
+from urial_tui.sanitize import sanitize_line
+from urial_tui.wording import amount, fixed
+
+if TYPE_CHECKING:
+    from urial_tui.engine.client.engine import Engine
+    from urial_tui.engine.wire.protocol import EngineOptions
+    from urial_tui.prompting.retrieval_index import Found, RetrievalIndex
+    from urial_tui.runtime.embedder import Embedder, ModelEmbedder
+
+MOST_LOOKED_AT = 1000
+"""Pairs that are looked at for a question, should all be left out."""
+
+
+class RetrievedPair(msgspec.Struct, frozen=True, kw_only=True):
+    """A pair that is shown. `number`: its place in the index, from 1. `score`: how similar it is.
+    `cut`: its answer was longer than allowed.
+    """
+
+    number: int
+    score: float
+    query: str
+    cut: bool
+
+
+class Retrieved(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found for a question.
+
+    `examples`, `pairs`: most similar last. `same`: pairs left out that ask the question itself.
+    `unfit`: those left out that the format would cut.
+    """
+
+    examples: tuple[Example, ...]
+    pairs: tuple[RetrievedPair, ...]
+    same: int
+    unfit: int
+    seconds: float
+
+
+class Retriever:
+    """Finds examples in an index.
+
+    Args:
+        preamble: Says where, how many, and how long.
+        index: That one, open.
+        embedder: The model that made it; None for an index of words.
+
+    Raises:
+        RetrievalError: The index is of another kind than the preamble says.
+    """
+
+    def __init__(
+        self, preamble: Preamble, index: RetrievalIndex, embedder: Embedder | None = None
+    ) -> None:
+        assert preamble.retrieval is not None, "the preamble has its own examples"
+        self._preamble = preamble
+        self._retrieval = preamble.retrieval
+        self._index = index
+        self._embedder = embedder
+        if embedder is not None:
+            index.check_embedder(embedder.identity, embedder.size)
+        elif self._retrieval.embedding:
+            raise RetrievalError(
+                f"The preamble {preamble.name} names an embedding model, and pools are only "
+                "searched by words (BM25) here yet.",
+                "Use it in `urial ask`, `urial eval run` or `urial compare`, or build an index "
+                "without --embedding.",
+            )
+
+    @property
+    def key(self) -> str:
+        """All that decides which examples a question gets, as a digest."""
+        told = (
+            self._index.header.identity,
+            self._retrieval.k,
+            self._retrieval.most_words,
+            self._preamble.format,
+        )
+        return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the index was not built again since it was opened."""
+        return self._index.is_current
+
+    def retrieve(self, question: str) -> Steps[Retrieved]:
+        """The examples of a question: the events of the embedding model, if there is one.
+
+        Raises:
+            RetrievalError: The index can't be read.
+        """
+        started = time.perf_counter()
+        if self._embedder is None:
+            ranked = self._index.by_words(question)
+        else:
+            (row,) = yield from self._embedder.embed([question])
+            ranked = self._index.by_vector(row, self._embedder.identity)
+        chosen, same, unfit = self._chosen(question, ranked)
+        chosen.reverse()
+        return Retrieved(
+            examples=tuple(example for _, example in chosen),
+            pairs=tuple(
+                RetrievedPair(
+                    number=found.number + 1,
+                    score=found.score,
+                    query=found.pair.query,
+                    cut=example.answer != found.pair.answer,
+                )
+                for found, example in chosen
+            ),
+            same=same,
+            unfit=unfit,
+            seconds=time.perf_counter() - started,
+        )
+
+    def close(self) -> None:
+        """Let go of the index."""
+        self._index.close()
+
+    def _chosen(
+        self, question: str, ranked: Iterator[Found]
+    ) -> tuple[list[tuple[Found, Example]], int, int]:
+        """The first that may be shown, the most similar first; and how many may not."""
+        chosen: list[tuple[Found, Example]] = []
+        same = unfit = 0
+        asked = _plain(question)
+        rules = stop_rules(self._preamble)
+        behind = close_text(self._preamble) + open_turn(self._preamble, "Why?")
+        for number, found in enumerate(ranked):
+            if len(chosen) == self._retrieval.k or number == MOST_LOOKED_AT:
+                break
+            answer = shortened(found.pair.answer, self._retrieval.most_words)
+            if _plain(found.pair.query) == asked:
+                same += 1
+            elif answer_end(answer + behind, rules) != len(answer):
+                unfit += 1
+            else:
+                chosen.append((found, Example(query=found.pair.query, answer=answer)))
+        return chosen, same, unfit
+
+
+def examples_told(retrieved: Retrieved, tokens: int) -> str:
+    """What stands in front of a question, as a sentence.
+
+    Args:
+        retrieved: What was found for it.
+        tokens: Tokens that the examples became.
+    """
+    if retrieved.pairs:
+        numbers = ", ".join(f"{pair.number:,}" for pair in retrieved.pairs)
+        told = (
+            f"{amount(len(retrieved.pairs), 'example')} of the pool (no. {numbers}), "
+            f"{amount(tokens, 'token')}, found in {fixed(1000 * retrieved.seconds, 0)} ms"
+        )
+    else:
+        told = "No example of the pool is like the question"
+    if retrieved.same:
+        told += f"; left out {amount(retrieved.same, 'pair')} that ask this very question"
+    if retrieved.unfit:
+        told += f"; left out {amount(retrieved.unfit, 'pair')} that the format would cut"
+    return f"{told}."
+
+
+class OpenRetriever:
+    """What finds the examples of one question after another; the index stays open in between.
+
+    One that was built again meanwhile is opened again. One thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._preamble: Preamble | None = None
+        self._open: Retriever | None = None
+
+    def retrieve(self, preamble: Preamble, question: str) -> Steps[Retrieved | None]:
+        """The examples of a question; None where the preamble has its own.
+
+        Raises:
+            RetrievalError: The index is missing, damaged, or of another kind.
+        """
+        if preamble.retrieval is None:
+            return None
+        if self._open is None or self._preamble != preamble or not self._open.is_current:
+            self.close()
+            self._preamble, self._open = preamble, open_retriever(preamble)
+        assert self._open is not None
+        return (yield from self._open.retrieve(question))
+
+    def close(self) -> None:
+        """Let go of the index."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+
+def named_embedder(engine: Engine, name: str, options: EngineOptions) -> Steps[ModelEmbedder]:
+    """An embedding model by its name, loaded: the events of `load_embedder`.
+
+    Raises:
+        ModelError: There is none, it is no embedding model, or needs more memory than there is.
+        EngineError: The worker refused it.
+        EngineDied: The worker ended.
+    """
+    from urial_tui.models.registry import resolve
+    from urial_tui.runtime.embedder import load_embedder
+
+    return (yield from load_embedder(engine, resolve(name, kind="embedding").path, options))
+
+
+def retrieve_all(
+    preamble: Preamble, questions: Sequence[str], engine: Engine, options: EngineOptions
+) -> Steps[tuple[str, list[Retrieved]] | None]:
+    """A retriever's key, and the examples of questions; None where the preamble has its own.
+
+    An embedding model is loaded for it, and gives its memory back: what answers comes next.
+
+    Raises:
+        RetrievalError: The index is missing, damaged, or of another model.
+        ModelError: The embedding model can't be had.
+        EngineError: It failed.
+        EngineDied: The worker ended.
+    """
+    if preamble.retrieval is None:
+        return None
+    embedder: ModelEmbedder | None = None
+    if preamble.retrieval.embedding:
+        embedder = yield from named_embedder(engine, preamble.retrieval.embedding, options)
+    try:
+        retriever = open_retriever(preamble, embedder)
+        assert retriever is not None
+        found = []
+        try:
+            for question in questions:
+                found.append((yield from retriever.retrieve(question)))  # noqa: PERF401
+        finally:
+            retriever.close()
+    finally:
+        if embedder is not None and embedder.model.loaded:
+            yield from embedder.model.unload().steps()
+    return retriever.key, found
+
+
+def open_retriever(preamble: Preamble, embedder: Embedder | None = None) -> Retriever | None:
+    """What finds a preamble's examples; None where it has its own.
+
+    Raises:
+        RetrievalError: Its index is missing, damaged, or of another kind.
+    """
+    if preamble.retrieval is None:
+        return None
+    # It imports numpy.
+    from urial_tui.prompting.retrieval_index import RetrievalIndex
+
+    index = RetrievalIndex(preamble.retrieval.index)
+    try:
+        return Retriever(preamble, index, embedder)
+    except BaseException:
+        index.close()
+        raise
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A context with the examples of all questions. `same`, `unfit`: pairs that were left out."""
+
+    context: Context
+    same: int = 0
+    unfit: int = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said of it, in sentences."""
+        name = sanitize_line(self.context.name)
+        notes = []
+        if self.same:
+            notes.append(
+                f"Of the pool of {name}, pairs that ask what is asked are not shown "
+                f"({self.same:,} of them): their answers would be given away."
+            )
+        if self.unfit:
+            notes.append(
+                f"Of the pool of {name}, pairs whose answers the format would cut are not shown "
+                f"({self.unfit:,} times)."
+            )
+        return notes
+
+
+def with_examples(
+    context: Context, questions: Sequence[str], engine: Engine, options: EngineOptions
+) -> Steps[Prepared]:
+    """A context with the examples of questions, where its preamble has none of its own.
+
+    Args:
+        context: What it is made of.
+        questions: All that will be asked.
+        engine: Loads an embedding model, where the index is one's.
+        options: How.
+
+    Raises:
+        RetrievalError: Its index can't be used.
+        ModelError: The embedding model can't be had.
+        EngineError: It failed.
+    """
+    if context.preamble is None:
+        return Prepared(context=context)
+    asked = list(dict.fromkeys(questions))
+    found = yield from retrieve_all(context.preamble, asked, engine, options)
+    if found is None:
+        return Prepared(context=context)
+    key, retrieved = found
+    examples = {question: one.examples for question, one in zip(asked, retrieved, strict=True)}
+    return Prepared(
+        context=msgspec.structs.replace(
+            context, retrieved=RetrievedExamples(key=key, by_question=examples)
+        ),
+        same=sum(one.same for one in retrieved),
+        unfit=sum(one.unfit for one in retrieved),
+    )
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()

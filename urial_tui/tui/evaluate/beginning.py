@@ -1,0 +1,126 @@
+"""What is begun: choices of the user as plans, each with its file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from urial_tui.evaluate.item_files import find_items
+from urial_tui.evaluate.judge import Judged
+from urial_tui.evaluate.judged_runs import JudgeChoice, judge_questions
+from urial_tui.evaluate.judgements import Judgement
+from urial_tui.evaluate.own_items import own_set_name
+from urial_tui.evaluate.plan_file import LONGEST, Plan, placed, stem_of, write_plan
+from urial_tui.evaluate.planned_run import RunChoice
+from urial_tui.settings import Settings
+from urial_tui.tui.evaluate.job import Job, JudgeJob, RunJob
+
+
+class NewRuns(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs that somebody wants: each model in each context.
+
+    `items`: a file, None for the program's own set. `parallel`: answers at once, None for what the
+    memory holds. `max_tokens`: None for what the settings say.
+    """
+
+    models: tuple[str, ...]
+    contexts: tuple[str, ...]
+    items: Path | None = None
+    limit: int | None = None
+    parallel: int | None = None
+    max_tokens: int | None = None
+
+
+def begin_runs(new: NewRuns, directory: Path, settings: Settings) -> list[Plan]:
+    """The plans of runs, written down; those whose file is there are gone on with.
+
+    Raises:
+        EvaluateError: The items can't be read, or a plan not written.
+    """
+    name = own_set_name() if new.items is None else str(new.items)
+    count = len(find_items(name).items[: new.limit])
+    plans: list[Plan] = []
+    for model in new.models:
+        for context in new.contexts:
+            choice = RunChoice(
+                out=directory / "new",
+                model=model,
+                context=context,
+                items=name,
+                limit=new.limit,
+                parallel=new.parallel,
+                # What the settings say then may be something else.
+                max_tokens=new.max_tokens or settings.chat.max_tokens,
+                temperature=settings.sampling.temperature,
+                seed=settings.sampling.seed,
+            )
+            here = placed(choice, stem_of(choice, name))
+            of = f"{Path(model).name}, {Path(context).name}"
+            plans.append(Plan(choice=here, of=(of,), total=count))
+            write_plan(plans[-1])
+    return plans
+
+
+def begin_judging(
+    judge: str,
+    outputs: Path,
+    against: Path | None,
+    limit: int | None = None,
+    parallel: int | None = None,
+) -> Plan:
+    """The plan of a judging, written down beside the answers.
+
+    Raises:
+        EvaluateError: The answers can't be read, or the plan not written.
+    """
+    choice = JudgeChoice(
+        out=outputs.with_name("new"),
+        outputs=outputs,
+        judge=judge,
+        against=against,
+        limit=limit,
+        parallel=parallel,
+    )
+    questions = judge_questions(outputs, judge, against=against, limit=limit)
+    of = _judged(questions[0].asked) if questions else ()
+    plan = Plan(choice=placed(choice, stem_of(choice, "")), of=of, total=len(questions))
+    write_plan(plan)
+    return plan
+
+
+def blind_path(first: Path, second: Path) -> Path:
+    """Where the judgements of a person about two runs are: always in the same file.
+
+    Args:
+        first, second: The files of the runs.
+    """
+    stem = f"{first.stem[:LONGEST]}.vs.{second.stem[:LONGEST]}.by.you"
+    return first.with_name(f"{stem}.json")
+
+
+def jobs_of(plans: Sequence[Plan], stop_key: str, done: Mapping[Path, int]) -> list[Job]:
+    """The jobs that do what was planned.
+
+    Args:
+        plans: Of runs and judgings.
+        stop_key: What ends them, as the user knows it.
+        done: By file, how much of it there is already.
+    """
+    return [_job(plan, stop_key, done.get(plan.choice.out, 0)) for plan in plans]
+
+
+def _job(plan: Plan, stop_key: str, done: int) -> Job:
+    choice, what = plan.choice, " against ".join(plan.of) or plan.choice.out.stem
+    if isinstance(choice, RunChoice):
+        return RunJob(choice, what, stop_key, done=done, total=plan.total)
+    title = f"{Path(choice.judge).name} judges {what}"
+    return JudgeJob(choice, title, stop_key, done=done, total=plan.total)
+
+
+def _judged(asked: Judged) -> tuple[str, ...]:
+    """Whose answers a judgement is about."""
+    if isinstance(asked, Judgement):
+        return (asked.generator,)
+    return asked.generator_a, asked.generator_b

@@ -1,0 +1,97 @@
+"""The dialogs of the evaluation screen, with what there is to choose from on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from urial_tui import paths
+from urial_tui.evaluate.plan_file import Plan
+from urial_tui.evaluate.shelf import Shelved
+from urial_tui.models.summary import summarise
+from urial_tui.settings import Settings, engine_options
+from urial_tui.tui.evaluate.beginning import NewRuns, begin_judging, begin_runs
+from urial_tui.tui.evaluate.evaluation_list import title_of
+from urial_tui.tui.evaluate.judge_screen import JudgeScreen
+from urial_tui.tui.evaluate.new_runs_screen import NewRunsScreen
+from urial_tui.tui.screens.choose import PickFileScreen
+from urial_tui.tui.side_choice import contexts_of_side
+
+
+class Dialogs:
+    """Makes the dialogs; what it reads takes a moment, so another thread calls it.
+
+    Args:
+        list_models: Names of the models on this machine.
+        directory: Where the evaluations are.
+        model: What is marked at first for a new run.
+        context: The same.
+        settings: The engine's options, sampling and the longest answer.
+    """
+
+    def __init__(
+        self,
+        list_models: Callable[[], Sequence[str]],
+        *,
+        directory: Path,
+        model: str,
+        context: str,
+        settings: Settings,
+    ) -> None:
+        self._list_models = list_models
+        self._directory = directory
+        self._model = model
+        self._context = context
+        self._settings = settings
+
+    def new_runs(self) -> NewRunsScreen:
+        """What is run.
+
+        Raises:
+            UrialError: What there is to choose from can't be read.
+        """
+
+        def begin(new: NewRuns) -> list[Plan]:
+            return begin_runs(new, self._directory, self._settings)
+
+        return NewRunsScreen(
+            self._list_models(),
+            contexts_of_side(same=False),
+            model=self._model,
+            context=self._context,
+            pick_file=self._pick_file,
+            begin=begin,
+        )
+
+    def judge(self, runs: Sequence[Shelved]) -> JudgeScreen:
+        """Who judges.
+
+        Args:
+            runs: One, or two that are compared.
+
+        Raises:
+            UrialError: What there is to choose from can't be read.
+        """
+        first, *others = [run.path for run in runs]
+        against = others[0] if others else None
+
+        def begin(judge: str, limit: int | None, parallel: int | None) -> Plan:
+            return begin_judging(judge, first, against, limit, parallel)
+
+        about = (
+            "It scores each answer by five aspects, those to safety items by their safety."
+            if against is None
+            else "It says which of two answers is the better one, in both orders."
+        )
+        return JudgeScreen(
+            " against ".join(map(title_of, runs)),
+            about,
+            self._list_models(),
+            pick_file=self._pick_file,
+            begin=begin,
+        )
+
+    def _pick_file(self) -> PickFileScreen:
+        directory, options = paths.models_dir(), engine_options(self._settings)
+        start = directory if directory.is_dir() else paths.home()
+        return PickFileScreen(start, lambda path: summarise(path, options))

@@ -1,0 +1,164 @@
+"""The evaluations that there are: a row of two lines for each, and marks for some of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from textual.content import Content
+from textual.events import Resize
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from urial_tui.evaluate.shelf import Shelved
+from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.evaluate.job import JobState
+from urial_tui.tui.widgets.conversation_list import age
+from urial_tui.wording import amount
+
+
+class EvaluationList(OptionList):
+    """Rows, one of them under the bar."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # Textual's name
+        super().__init__(id=id, markup=False)
+        self._rows: Sequence[Shelved] = ()
+        self._marked: list[Path] = []
+        self._going: Mapping[Path, JobState] = {}
+
+    @property
+    def row(self) -> Shelved | None:
+        """What is under the bar."""
+        place = self.highlighted
+        return self._rows[place] if place is not None and place < len(self._rows) else None
+
+    @property
+    def rows(self) -> Sequence[Shelved]:
+        """All there are."""
+        return self._rows
+
+    @property
+    def marked(self) -> list[Shelved]:
+        """What is marked, in the order in which it was."""
+        by_path = {row.path: row for row in self._rows}
+        return [by_path[path] for path in self._marked if path in by_path]
+
+    @property
+    def chosen(self) -> list[Shelved]:
+        """What is marked, or else what is under the bar."""
+        row = self.row
+        return self.marked or ([] if row is None else [row])
+
+    def show(self, rows: Sequence[Shelved]) -> None:
+        """Show these, with the bar on what it was on."""
+        before = self.row
+        self._rows = rows
+        self._marked = [row.path for row in self.marked]
+        self._fill()
+        places = [place for place, row in enumerate(rows) if before and row.path == before.path]
+        self.highlighted = places[0] if places else (0 if rows else None)
+
+    def follow(self, going: Mapping[Path, JobState]) -> None:
+        """Show how far those are that are being done, or wait for that; all others are still.
+
+        Args:
+            going: By their files.
+        """
+        before, self._going = self._going, going
+        for place, row in enumerate(self._rows):
+            if before.get(row.path) != going.get(row.path):
+                self.replace_option_prompt_at_index(place, self._prompt(row))
+
+    def toggle(self) -> None:
+        """Mark what is under the bar, or no longer."""
+        row = self.row
+        if row is None:
+            return
+        if row.path in self._marked:
+            self._marked.remove(row.path)
+        else:
+            self._marked.append(row.path)
+        place = self.highlighted
+        assert place is not None
+        self.replace_option_prompt_at_index(place, self._prompt(row))
+
+    def on_resize(self, event: Resize) -> None:
+        """Rows are laid out for another width."""
+        for place, row in enumerate(self._rows):
+            self.replace_option_prompt_at_index(place, self._prompt(row))
+
+    def _fill(self) -> None:
+        self.clear_options()
+        self.add_options([Option(self._prompt(row)) for row in self._rows])
+
+    def _prompt(self, row: Shelved) -> Content:
+        width = max(20, self.scrollable_content_region.width - 4)
+        mark = ("◆ ", "$primary") if row.path in self._marked else "  "
+        right = Content.assemble(
+            _count(row, self._going.get(row.path)),
+            ("  " + age(row.changed, time.time()).rjust(14), "$quiet"),
+        )
+        left = Content.styled(sanitize_line(title_of(row)), "bold")
+        left = left.truncate(max(1, width - right.cell_length - 2), ellipsis=True)
+        gap = " " * max(1, width - left.cell_length - right.cell_length)
+        about = Content.styled(sanitize_line(_about(row)), "$quiet").truncate(width, ellipsis=True)
+        return Content.assemble(mark, left, gap, right, "\n  ", about)
+
+
+def title_of(row: Shelved) -> str:
+    """What an evaluation is called."""
+    if row.kind == "unknown":
+        return row.path.name
+    of = " against ".join(row.of) or row.path.stem
+    return of if row.kind == "answers" else f"{of}: judged"
+
+
+def _count(row: Shelved, going: JobState | None) -> Content:
+    """How much of it there is."""
+    if going is not None:
+        mark = "○" if going.stage == "waiting" else "●"
+        return Content.styled(f"{mark} {going.done:,} of {going.total:,}", "$primary")
+    if row.kind == "unknown":
+        return Content.styled("can't be read" if row.trouble else "unfinished", "$warning")
+    done = f"{row.done:,}" if row.total is None else f"{row.done:,} of {row.total:,}"
+    if not row.finished:
+        return Content.styled(f"■ {done}", "$warning")
+    if row.kind == "answers":
+        return Content(done)
+    lacking = row.done - row.scored
+    return Content.assemble(done, (f", {lacking:,} unscored" if lacking else "", "$warning"))
+
+
+def _about(row: Shelved) -> str:
+    """What else there is to say of it."""
+    if row.trouble:
+        return trouble_of(row)
+    parts = []
+    if row.kind == "answers":
+        parts.append(row.set_name or "a set that is not told")
+        if row.judges or row.finished:
+            judges = ", ".join(_judge(row, *each) for each in row.judges.items())
+            parts.append(f"judged by {judges}" if judges else "not judged")
+    elif row.kind != "unknown":
+        parts.append(f"by {', '.join(row.judges)}")
+        parts.append(amount(row.done, "judgement"))
+        if row.about and not all(row.about.values()):
+            parts.append("of answers that are not here")
+    if not row.finished:
+        parts.append("unfinished" if row.plan else "unfinished; what began it goes on")
+    if row.plan_lost:
+        parts.append("its plan can't be read")
+    parts.append(row.path.name)
+    return " · ".join(parts)
+
+
+def _judge(row: Shelved, judge: str, items: int) -> str:
+    """A judge of a run's answers, and to how many, where that is not all of them."""
+    return judge if items >= row.done else f"{judge} ({items:,} of {row.done:,})"
+
+
+def trouble_of(row: Shelved) -> str:
+    """Why a file is unknown, in a sentence that names it without its directory."""
+    where, name = sanitize_line(str(row.path)), sanitize_line(row.path.name)
+    return row.trouble.replace(where, name)

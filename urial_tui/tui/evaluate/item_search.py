@@ -1,0 +1,29 @@
+"""The line in which one types what items are looked for; its keys act on the list below it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.widgets import Input
+
+from urial_tui.sanitize import sanitize_line
+
+
+class ItemSearch(Input):
+    """What is looked for in questions and answers."""
+
+    BINDING_GROUP_TITLE = "Items"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "screen.open", "Look at the item alone", id="items.open"),
+        Binding("up", "screen.move(-1)", "Row before", id="items.up"),
+        Binding("down", "screen.move(1)", "Row after", id="items.down"),
+        Binding("pageup", "screen.move_page(-1)", "Page up", id="items.page_up"),
+        Binding("pagedown", "screen.move_page(1)", "Page down", id="items.page_down"),
+        Binding("ctrl+home", "screen.move(-999999)", "First row", id="items.first"),
+        Binding("ctrl+end", "screen.move(999999)", "Last row", id="items.last"),
+    ]
+
+    def validate_value(self, value: str) -> str:
+        """Make what was pasted harmless."""
+        return sanitize_line(value)

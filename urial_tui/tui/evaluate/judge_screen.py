@@ -1,0 +1,137 @@
+"""Choosing who judges."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePath
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from urial_tui.engine.wire.limits import MOST_PARALLEL
+from urial_tui.errors import UrialError
+from urial_tui.evaluate.plan_file import Plan
+from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.evaluate.asked_line import HEIGHTS, WIDTHS, asked
+from urial_tui.tui.evaluate.number_line import NumberLine
+from urial_tui.tui.screens.choose import PickFileScreen
+
+Begin = Callable[[str, int | None, int | None], Plan]
+"""Writes the plan of a judging, by the judge, the first answers that are judged and how many at
+once; called in a thread, raises `UrialError`."""
+
+_MOST_ITEMS = 2**31
+
+
+class JudgeScreen(ModalScreen[Plan | None]):
+    """Ends with the plan of the judging, or None.
+
+    Args:
+        what: What is judged, in a few words.
+        about: What comes of that, in a sentence.
+        models: The names of the models there are.
+        pick_file: Makes the screen that looks for another model.
+        begin: Writes the plan.
+    """
+
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["evaluate.tcss"]
+    HORIZONTAL_BREAKPOINTS = [*WIDTHS]  # noqa: RUF012  # as Textual types it
+    VERTICAL_BREAKPOINTS = [*HEIGHTS]  # noqa: RUF012
+    BINDING_GROUP_TITLE = "Judge"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f3", "pick_file", "Another model file", id="judge.file"),
+        Binding("f1", "app.help", "Keys", id="judge.keys"),
+        Binding("escape", "dismiss(None)", "Back", id="judge.back"),
+    ]
+
+    def __init__(
+        self,
+        what: str,
+        about: str,
+        models: Sequence[str],
+        *,
+        pick_file: Callable[[], PickFileScreen],
+        begin: Begin,
+    ) -> None:
+        super().__init__()
+        self._what = what
+        self._about = about
+        self._models = list(models)
+        self._pick_file = pick_file
+        self._begin_judging = begin
+
+    def compose(self) -> ComposeResult:
+        """What is judged, the models, the lines, what is wrong, the keys."""
+        with Vertical(classes="dialog", id="pick-judge"):
+            yield Static(
+                Content.assemble("Judge ", (sanitize_line(self._what), "not bold $foreground")),
+                classes="dialog-title",
+                markup=False,
+            )
+            with VerticalScroll(classes="evaluate-body", can_focus=False):
+                yield Static(sanitize_line(self._about), classes="evaluate-note", markup=False)
+                yield OptionList(
+                    *(Option(Content(_shown(name))) for name in self._models),
+                    id="judges",
+                    markup=False,
+                )
+                with Horizontal(classes="evaluate-row"):
+                    yield asked("Only the first", NumberLine(_MOST_ITEMS, "all", "judge-limit"))
+                    yield asked("at once", NumberLine(MOST_PARALLEL, "what fits", "judge-parallel"))
+            with Vertical(classes="evaluate-foot"):
+                yield Static(id="judge-verdict", markup=False)
+                yield Static(
+                    "Enter has it judge · Tab next · F3 another model · F1 keys · Esc back",
+                    classes="dialog-keys",
+                    markup=False,
+                )
+
+    def on_mount(self) -> None:
+        """Start with the models."""
+        self.query_one("#judges").focus()
+
+    @on(OptionList.OptionSelected)
+    @on(Input.Submitted)
+    def begin(self) -> None:
+        """End with what is chosen, if it can be had."""
+        place = self.query_one("#judges", OptionList).highlighted
+        if place is not None and place < len(self._models):
+            self._begin(self._models[place])
+
+    @work(exclusive=True, group="begin")
+    async def _begin(self, judge: str) -> None:
+        limit = self.query_one("#judge-limit", NumberLine).number
+        parallel = self.query_one("#judge-parallel", NumberLine).number
+        try:
+            plan = await asyncio.to_thread(self._begin_judging, judge, limit, parallel)
+        except UrialError as error:
+            verdict = Content.styled(f"✖ {sanitize_line(error.message)}", "$error")
+            self.query_one("#judge-verdict", Static).update(verdict)
+        else:
+            self.dismiss(plan)
+
+    @work(exclusive=True, group="file")
+    async def action_pick_file(self) -> None:
+        """Look for a model that is in no list."""
+        path = await self.app.push_screen_wait(self._pick_file())
+        if path is None:
+            return
+        judges = self.query_one("#judges", OptionList)
+        if str(path) not in self._models:
+            self._models.append(str(path))
+            judges.add_option(Option(Content(_shown(str(path)))))
+        judges.highlighted = self._models.index(str(path))
+        judges.focus()
+
+
+def _shown(name: str) -> str:
+    """A name as it is, a path by its end."""
+    return sanitize_line(Path(name).name if "/" in name else name)

@@ -1,0 +1,184 @@
+"""Choosing what is run: models, contexts, items."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from urial_tui.engine.wire.limits import MOST_PARALLEL
+from urial_tui.errors import UrialError
+from urial_tui.evaluate.own_items import own_set_name
+from urial_tui.evaluate.plan_file import Plan
+from urial_tui.files import is_directory, is_file
+from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.evaluate.asked_line import HEIGHTS, WIDTHS, asked
+from urial_tui.tui.evaluate.beginning import NewRuns
+from urial_tui.tui.evaluate.mark_list import MarkList
+from urial_tui.tui.evaluate.number_line import NumberLine
+from urial_tui.tui.screens.choose import PickFileScreen
+from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, typed_path
+from urial_tui.wording import amount
+
+Begin = Callable[[NewRuns], list[Plan]]
+"""Writes the plans of runs; called in a thread, raises `UrialError`."""
+
+_MOST_ITEMS, _MOST_TOKENS = 2**31, 1_000_000
+
+
+class NewRunsScreen(ModalScreen[list[Plan] | None]):
+    """Ends with the plans of the runs, or None.
+
+    Args:
+        models: The names of the models there are.
+        contexts: (name, what it is) of the contexts.
+        model: The one that is marked at first; added where it is not among them.
+        context: The same of the contexts.
+        pick_file: Makes the screen that looks for another model.
+        begin: Writes the plans.
+    """
+
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["evaluate.tcss"]
+    HORIZONTAL_BREAKPOINTS = [*WIDTHS]  # noqa: RUF012  # as Textual types it
+    VERTICAL_BREAKPOINTS = [*HEIGHTS]  # noqa: RUF012
+    BINDING_GROUP_TITLE = "New runs"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f3", "pick_file", "Another model file", id="new_runs.file"),
+        Binding("f1", "app.help", "Keys", id="new_runs.keys"),
+        Binding("escape", "dismiss(None)", "Back", id="new_runs.back"),
+    ]
+
+    def __init__(
+        self,
+        models: Sequence[str],
+        contexts: Sequence[tuple[str, str]],
+        *,
+        model: str,
+        context: str,
+        pick_file: Callable[[], PickFileScreen],
+        begin: Begin,
+    ) -> None:
+        super().__init__()
+        self._models = list(dict.fromkeys([*models, model]))
+        known = [name for name, _ in contexts]
+        self._contexts = [*contexts, *([] if context in known else [(context, "preamble")])]
+        self._model = model
+        self._first_context = context
+        self._pick_file = pick_file
+        self._begin_runs = begin
+
+    def compose(self) -> ComposeResult:
+        """A title, the lists side by side, the lines, what is wrong, the keys."""
+        with Vertical(classes="dialog", id="new-runs"):
+            yield Static("New runs", classes="dialog-title", markup=False)
+            with VerticalScroll(classes="evaluate-body", can_focus=False):
+                with Horizontal(classes="evaluate-lists"):
+                    models = [(name, "") for name in self._models]
+                    yield MarkList(models, (self._model,), "run-models")
+                    yield MarkList(self._sorted, (self._first_context,), "run-contexts")
+                path_line = PathLine(
+                    placeholder=f"{own_set_name()}, or a file",
+                    suggester=PathSuggester(lambda path: is_directory(path) or is_file(path)),
+                    id="run-items",
+                    classes="evaluate-line",
+                )
+                with Horizontal(classes="evaluate-row"):
+                    yield asked("Items", path_line)
+                    yield asked("only the first", NumberLine(_MOST_ITEMS, "all", "run-limit"))
+                parallel = NumberLine(MOST_PARALLEL, "what fits", "run-parallel")
+                tokens = NumberLine(_MOST_TOKENS, "default", "run-tokens")
+                with Horizontal(classes="evaluate-row"):
+                    yield asked("Answers at once", parallel)
+                    yield asked("longest, in tokens", tokens)
+            with Vertical(classes="evaluate-foot"):
+                yield Static(id="new-runs-verdict", markup=False)
+                yield Static(
+                    "Space marks · Tab next · F3 another model · Enter runs · F1 keys · Esc back",
+                    classes="dialog-keys",
+                    markup=False,
+                )
+
+    def on_mount(self) -> None:
+        """The bars stand on what is marked."""
+        models = self.query_one("#run-models", MarkList)
+        models.highlighted = models.names.index(self._model)
+        models.focus()
+        self.query_one("#run-contexts", MarkList).highlighted = 0
+        self._tell()
+
+    @property
+    def _sorted(self) -> list[tuple[str, str]]:
+        """The contexts, that of the chat first."""
+        return sorted(self._contexts, key=lambda one: one[0] != self._first_context)
+
+    @on(MarkList.Changed)
+    @on(Input.Changed)
+    def tell_runs(self) -> None:
+        """Tell how many runs that would be."""
+        self._tell()
+
+    @on(MarkList.Submitted)
+    @on(Input.Submitted)
+    def begin(self) -> None:
+        """End with what is chosen, if it can be had."""
+        new = self._chosen()
+        if new.models and new.contexts:
+            self._begin(new)
+        else:
+            lacking = "model" if not new.models else "context"
+            self._say(Content.styled(f"✖ No {lacking} is marked; Space marks one.", "$error"))
+
+    @work(exclusive=True, group="begin")
+    async def _begin(self, new: NewRuns) -> None:
+        try:
+            plans = await asyncio.to_thread(self._begin_runs, new)
+        except UrialError as error:
+            self._say(Content.styled(f"✖ {sanitize_line(error.message)}", "$error"))
+        else:
+            self.dismiss(plans)
+
+    @work(exclusive=True, group="file")
+    async def action_pick_file(self) -> None:
+        """Look for a model that is in no list."""
+        path = await self.app.push_screen_wait(self._pick_file())
+        if path is None:
+            return
+        models = self.query_one("#run-models", MarkList)
+        models.mark((*models.marked, str(path)))
+        models.highlighted = models.names.index(str(path))
+        models.focus()
+
+    def _chosen(self) -> NewRuns:
+        typed = typed_path(self.query_one("#run-items", Input).value)
+        own = typed is None or self.query_one("#run-items", Input).value.strip() == own_set_name()
+        return NewRuns(
+            models=self.query_one("#run-models", MarkList).marked,
+            contexts=self.query_one("#run-contexts", MarkList).marked,
+            items=None if own else typed,
+            limit=self.query_one("#run-limit", NumberLine).number,
+            parallel=self.query_one("#run-parallel", NumberLine).number,
+            max_tokens=self.query_one("#run-tokens", NumberLine).number,
+        )
+
+    def _tell(self) -> None:
+        new = self._chosen()
+        runs = len(new.models) * len(new.contexts)
+        self._say(
+            Content.styled(
+                f"{amount(runs, 'run')}: {amount(len(new.models), 'model')} in "
+                f"{amount(len(new.contexts), 'context')}, one after another.",
+                "$quiet",
+            )
+        )
+
+    def _say(self, verdict: Content) -> None:
+        self.query_one("#new-runs-verdict", Static).update(verdict)

@@ -1,0 +1,1 @@
+"""The screens about preambles."""

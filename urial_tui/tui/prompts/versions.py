@@ -1,0 +1,86 @@
+"""One question, answered under two preambles by the model that is loaded, one after the other.
+
+Nothing is drawn, so that what differs comes of the preambles; nothing is stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from functools import partial
+
+from urial_tui.chat.session import Conversation
+from urial_tui.chat.turns import TurnRecord
+from urial_tui.engine.wire.protocol import Event, Sampling
+from urial_tui.errors import UrialError
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.runtime.writer import Choice
+from urial_tui.tui.answer_start import Start
+from urial_tui.tui.chat_engine import ChatEngine
+from urial_tui.tui.duel import SideEnded
+
+GREEDY = Sampling(temperature=0.0)
+
+Take = Callable[[int, Event | SideEnded], object]
+"""Gets a version's place (0 or 1) and what happens there."""
+
+
+class Versions:
+    """Has both versions answer; `stop` at any time.
+
+    Args:
+        engine: The chat's, with its model.
+        model: What that is called.
+        max_tokens: Longest answer.
+    """
+
+    def __init__(self, engine: ChatEngine, model: str, max_tokens: int) -> None:
+        self._engine = engine
+        self._model = model
+        self._max_tokens = max_tokens
+        self._stopped = False
+
+    async def answer(self, question: str, pair: tuple[Preamble, Preamble], take: Take) -> None:
+        """Answer a question under both; `take` gets a `SideEnded` of each, the first one's first.
+
+        Args:
+            question: What is asked.
+            pair: What it is answered under.
+            take: Told what happens.
+        """
+        self._stopped = False
+        for place, preamble in enumerate(pair):
+            answer: TurnRecord | None = None
+            error: UrialError | None = None
+            conversation = Conversation.new(None)
+            try:
+                choice = Choice(model=self._model, preamble=preamble)
+                conversation.add_question(question, choice)
+                if not self._stopped:
+                    await self._write(conversation, preamble, partial(take, place))
+            except UrialError as failure:
+                error = failure
+            leaf = conversation.leaf
+            if leaf is not None and leaf.role == "assistant":
+                answer = leaf
+            take(place, SideEnded(answer=answer, error=error))
+
+    async def _write(
+        self, conversation: Conversation, preamble: Preamble, take: Callable[[Event], object]
+    ) -> None:
+        events = self._engine.answer(
+            conversation,
+            preamble,
+            Start(GREEDY),
+            self._max_tokens,
+            watched=lambda name: None,
+            told=lambda why: None,
+        )
+        async with contextlib.aclosing(events):
+            async for event in events:
+                take(event)
+
+    def stop(self) -> None:
+        """End what is written, and begin nothing more; what is there stays."""
+        self._stopped = True
+        self._engine.stop()

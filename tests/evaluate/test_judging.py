@@ -148,19 +148,42 @@ class TestKeeping:
             "unscored": {"out of range": 1},
         }
 
-    @pytest.mark.parametrize("change", ["the answer", "the judge", "the generator", "the id"])
+    @pytest.mark.parametrize("change", ["the answer", "the judge"])
     def test_whatever_changes_is_judged_anew(self, tmp_path: Path, change: str) -> None:
         path = tmp_path / "out.json"
         judged(path, ScriptedJudge())
-        first = {
-            "the answer": output(1, "Another."),
-            "the generator": output(1, "One.", "other"),
-            "the id": output(11, "One."),
-        }.get(change, OUTPUTS[0])
+        first = output(1, "Another.") if change == "the answer" else OUTPUTS[0]
         terms = {"content": "other"} if change == "the judge" else TERMS
         again = ScriptedJudge()
         judged(path, again, [first, *OUTPUTS[1:]], terms=terms)
         assert len(again.asked) == (3 if change == "the judge" else 1)
+        assert len(read_judgements(path).judgements) == 3
+
+    @pytest.mark.parametrize(
+        ("outputs", "judge", "others"),
+        [
+            ([output(1, "One.", "other"), *OUTPUTS[1:]], "judge", "1 judgement"),
+            ([output(11, "One."), *OUTPUTS[1:]], "judge", "1 judgement"),
+            (OUTPUTS[:1], "judge", "2 judgements"),
+            (OUTPUTS, "another", "3 judgements"),
+        ],
+        ids=["another run", "another item", "fewer", "another judge"],
+    )
+    @pytest.mark.parametrize("finished", [True, False])
+    def test_judgements_of_other_answers_are_not_dropped(
+        self, tmp_path: Path, outputs: list[Output], judge: str, others: str, finished: bool
+    ) -> None:
+        path = tmp_path / "out.json"
+        judged(path, ScriptedJudge(), stop_after=None if finished else 3)
+        before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+        file = JudgeFile(path)
+        try:
+            with pytest.raises(EvaluateError, match=f"also holds {others} of other answers"):
+                file.check_wanted(score_questions(outputs, judge))
+            file.check_wanted(score_questions([*OUTPUTS, output(4, "Four.")], "judge"))
+        finally:
+            file.close()
+        assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
 
     def test_chances_survive_the_file(self, tmp_path: Path) -> None:
         path = tmp_path / "out.json"

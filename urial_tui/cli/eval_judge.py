@@ -107,7 +107,8 @@ def judge(**options: Any) -> None:
     check_written(options)
     _check_endpoint(options)
     with contextlib.ExitStack() as stack:
-        output = stack.enter_context(JudgeOutput())
+        output = JudgeOutput()
+        stack.enter_context(output.line)
         make: MakeJudge
         if options["endpoint"] is None:
             make = stack.enter_context(LocalMaker(options, output))
@@ -159,7 +160,8 @@ class _Judging:
         file = JudgeFile(self._options["out"])
         self._stack.callback(file.close)
         if file.lock_caution:
-            self._output.say(file.lock_caution)
+            self._output.line.say(file.lock_caution)
+        file.check_wanted(questions)
         with self.going.ending():
             judging = self._prepared(questions, file)
             # A model that was loaded before the interrupt reached the worker judges nothing.
@@ -167,7 +169,7 @@ class _Judging:
                 self._judge(judging)
         if self.going.interrupted:
             done = 0 if self._judging is None else self._judging.done
-            self._output.say(
+            self._output.line.say(
                 f"Interrupted: {done:,} of {amount(len(questions), 'judgement')} are there. "
                 f"{_GO_ON}"
             )
@@ -200,7 +202,7 @@ class _Judging:
             raise UsageError("Votes are about two answers already.", "Leave out --against.")
         voted = voted_pairs()
         if voted.others:
-            self._output.say(left_out(voted.others))
+            self._output.line.say(left_out(voted.others))
         limit = self._options["limit"]
         return pair_questions(voted.left[:limit], voted.right[:limit], name)
 
@@ -211,7 +213,7 @@ class _Judging:
         judge, terms = self._make.judge(questions)
         judging = Judging(questions, judge, terms, file)
         if judging.taken_over:
-            self._output.say(
+            self._output.line.say(
                 f"{judging.taken_over:,} of {amount(len(judging), 'judgement')} are taken over "
                 f"from {self._shown}."
             )

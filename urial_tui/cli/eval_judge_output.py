@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from urial_tui.cli.output import ProgressLine, print_json
-from urial_tui.engine.wire.protocol import Event, Notice
+from urial_tui.cli.output import print_json
+from urial_tui.cli.work_line import WorkLine
+from urial_tui.engine.wire.protocol import Event
 from urial_tui.evaluate.judge_document import judge_document
 from urial_tui.evaluate.judge_progress import JudgeProgress
 from urial_tui.evaluate.judging import Judging, Made
 from urial_tui.evaluate.pace import Waiting
 from urial_tui.sanitize import sanitize_line
-from urial_tui.wording import amount, fixed, unpacked
+from urial_tui.wording import amount, fixed
 
 if TYPE_CHECKING:
     from urial_tui.evaluate.endpoint_asking import Usage
@@ -28,10 +28,8 @@ class JudgeOutput:
     def __init__(self) -> None:
         self.spending: Callable[[], Usage | None] = lambda: None
         """Tells what an endpoint was asked."""
-        self._line = ProgressLine()
+        self.line = WorkLine()
         self._progress = JudgeProgress("Ctrl+C")
-        self._waited_for: set[str] = set()
-        """Why something is waited for, where that was said."""
 
     def begin(self, judging: Judging) -> None:
         """The time counts from here."""
@@ -39,20 +37,11 @@ class JudgeOutput:
 
     def take(self, step: Event | Waiting | Made) -> None:
         """Show what has come."""
-        if isinstance(step, Notice):
-            self.say(step.message)
-            return
-        words = self._progress.take(step)
-        if isinstance(step, Waiting) and words and step.why not in self._waited_for:
-            # Whoever sees no line, or a new one only now and then, would wonder why nothing comes.
-            self._waited_for.add(step.why)
-            self.say(words)
-        elif words:
-            self._line.show(words)
+        self.line.tell(step, self._progress.take(step))
 
     def end(self, judging: Judging, judge: str, shown: str, as_json: bool) -> None:
         """Print what came of it."""
-        self._line.clear()
+        self.line.clear()
         found = judge_document(list(judging.judgements()))
         usage = self.spending()
         if as_json:
@@ -70,27 +59,7 @@ class JudgeOutput:
         if usage is not None and usage.requests:
             click.echo(_spent(usage))
         for detail, count in self._progress.troubles.most_common():
-            self.say(f"{amount(count, 'judgement')} could not be had: {detail}")
-
-    def unpacking(self, done: int, total: int) -> None:
-        """A packaged model is put together: bytes done and in all."""
-        self._line.show(unpacked(done, total))
-
-    def say(self, message: str) -> None:
-        """A sentence for the user."""
-        self._line.clear()
-        click.echo(f"urial: {sanitize_line(message)}", err=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._line.clear()
+            self.line.say(f"{amount(count, 'judgement')} could not be had: {detail}")
 
 
 def _figures(one: dict[str, Any]) -> str:

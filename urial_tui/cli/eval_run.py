@@ -162,7 +162,8 @@ class _Run:
         self._stack = stack
         self._options = options
         self._settings: Settings = load_settings()
-        self._output: RunOutput = stack.enter_context(RunOutput())
+        self._output: RunOutput = RunOutput()
+        stack.enter_context(self._output.line)
         self._run: Run | None = None
         self.going = LongWork(lambda: engine.busy, engine.cancel, _GO_ON)
 
@@ -171,7 +172,7 @@ class _Run:
         from urial_tui.evaluate.planned_run import PlannedRun, RunChoice
 
         chosen = {name: self._options[name] for name in RunChoice.__struct_fields__}
-        planned = PlannedRun(RunChoice(**chosen), self._settings, self._output.say)
+        planned = PlannedRun(RunChoice(**chosen), self._settings, self._output.line.say)
         self._stack.callback(planned.close)
         with self.going.ending():
             run = self._made(planned)
@@ -184,7 +185,7 @@ class _Run:
             if self._run is not None:
                 total = amount(len(self._run), "item")
                 told = f"Interrupted: {self._run.answered:,} of {total} are answered."
-            self._output.say(f"{told} {_GO_ON}")
+            self._output.line.say(f"{told} {_GO_ON}")
             return interrupts.EXIT_CODE
         run.finish()
         return self._print(run, planned.items)
@@ -195,7 +196,7 @@ class _Run:
 
         if self._options["engine"] is not None:
             return planned.at_endpoint()
-        steps = planned.load(self._engine, self._templates, self._output.unpacking)
+        steps = planned.load(self._engine, self._templates, self._output.line.unpacking)
         return follow(steps, self._output.take)
 
     def _answer(self, run: Run) -> None:
@@ -209,7 +210,7 @@ class _Run:
         from urial_tui.cli.eval_run_output import document, print_summary
         from urial_tui.evaluate.run_progress import not_answered, not_read
 
-        self._output.clear()
+        self._output.line.clear()
         if self._options["as_json"]:
             from urial_tui.cli.output import print_json
 
@@ -218,7 +219,7 @@ class _Run:
             print_summary(run, self._shown)
         for told in (not_read(run), not_answered(run)):
             if told:
-                self._output.say(told)
+                self._output.line.say(told)
         return 1 if run.skipped else 0
 
     @property

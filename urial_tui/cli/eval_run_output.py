@@ -3,76 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import click
 import msgspec
 
-from urial_tui.cli.output import ProgressLine
-from urial_tui.engine.wire.protocol import Notice
+from urial_tui.cli.work_line import WorkLine
 from urial_tui.evaluate.items import ItemSet
 from urial_tui.evaluate.outputs import Exchange
-from urial_tui.evaluate.pace import Waiting
 from urial_tui.evaluate.readers import Role
 from urial_tui.evaluate.run import Run, Step
 from urial_tui.evaluate.run_progress import RunProgress, taken_over
 from urial_tui.evaluate.token_reading import TextReading
 from urial_tui.sanitize import sanitize_line
-from urial_tui.wording import amount, fixed, percent, unpacked
+from urial_tui.wording import amount, fixed, percent
 
 
 class RunOutput:
     """The line of progress, and sentences beside it, on standard error."""
 
     def __init__(self) -> None:
-        self._line = ProgressLine()
+        self.line = WorkLine()
         self.progress = RunProgress("Ctrl+C")
-        self._waited_for: set[str] = set()
-        """Why something is waited for, where that was said."""
 
     def begin(self, run: Run, shown: str) -> None:
         """Say what of a run is there; the time counts from here."""
         self.progress.begin(run)
         if told := taken_over(run, shown):
-            self.say(told)
+            self.line.say(told)
 
     def take(self, step: Step) -> None:
         """Show what has come."""
-        if isinstance(step, Notice):
-            self.say(step.message)
-            return
-        words = self.progress.take(step)
-        if isinstance(step, Waiting) and words and step.why not in self._waited_for:
-            # Whoever sees no line, or a new one only now and then, would wonder why nothing comes.
-            self._waited_for.add(step.why)
-            self.say(words)
-        elif words:
-            self._line.show(words)
-
-    def unpacking(self, done: int, total: int) -> None:
-        """A packaged model is put together: bytes done and in all."""
-        self._line.show(unpacked(done, total))
-
-    def say(self, message: str) -> None:
-        """A sentence for the user."""
-        self._line.clear()
-        click.echo(f"urial: {sanitize_line(message)}", err=True)
-
-    def clear(self) -> None:
-        """Take the line of progress away."""
-        self._line.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._line.clear()
+        self.line.tell(step, self.progress.take(step))
 
 
 def document(run: Run, items: ItemSet, output: RunOutput) -> dict[str, Any]:

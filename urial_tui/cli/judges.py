@@ -86,7 +86,7 @@ class LocalMaker:
             questions,
             engine_options(load_settings()),
             parallel=self._options["parallel"],
-            unpacking=self._output.unpacking,
+            unpacking=self._output.line.unpacking,
         )
         return follow(steps, self._output.take)
 
@@ -157,7 +157,7 @@ class EndpointMaker:
         key = key_of_environment()
         self._judge = judge = EndpointJudge(self._settings, key)
         if warning := caution(judge.address, key):
-            self._output.say(warning)
+            self._output.line.say(warning)
         self._output.spending = self.spent
         return judge, endpoint_terms(judge.address, self._settings)
 
@@ -178,7 +178,7 @@ class EndpointMaker:
                 f"{three_digits(found.most_cost)}"
             )
         time = "" if found.seconds is None else f", not before {duration(found.seconds)}"
-        self._output.say(
+        self._output.line.say(
             f"{amount(found.questions, 'question')} to {sanitize_line(self._judge.address.host)}: "
             f"about {amount(found.prompt_tokens, 'token')} to read and "
             f"{found.completion_tokens:,} to write, reckoned from the texts{cost}{time}."

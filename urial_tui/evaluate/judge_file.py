@@ -4,26 +4,28 @@ They are written in the order in which they were asked. What says something of e
 again by its key, which stands for all that it depends on; what was unscored is asked again, and
 never kept as a result.
 
-A file that holds something else than judgements of this program is refused and stays as it is.
+A file that holds something else than judgements of this program is refused and stays as it is; so
+is one with judgements that are not among those wanted, which would be gone at the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from urial_tui.evaluate.items import EvaluateError
-from urial_tui.evaluate.judge import Judged, is_scored
+from urial_tui.evaluate.judge import Judged, JudgeQuestion, is_scored
 from urial_tui.evaluate.judgement_files import (
     document,
     judgement_of,
     read_judgements,
     write_judgements,
 )
-from urial_tui.evaluate.judgements import PairJudgement
+from urial_tui.evaluate.judgements import Judgement, PairJudgement
 from urial_tui.evaluate.part_file import Kind, PartFile
+from urial_tui.wording import amount, capital
 
 KIND = Kind(
     name="judgements",
@@ -48,6 +50,9 @@ class JudgeFile:
 
     def __init__(self, path: Path, kind: Kind = KIND) -> None:
         self._by_key: dict[str, Judged] = {}
+        self._held: set[tuple[str, ...]] = set()
+        """What the file has judgements of, scored or not."""
+        self._kind = kind
         self._part = PartFile(path, kind)
         self._part.read(self._read_whole, self._take)
 
@@ -59,6 +64,24 @@ class JudgeFile:
     def get(self, key: str) -> Judged | None:
         """The judgement with a key, where it says something of every aspect."""
         return self._by_key.get(key)
+
+    def check_wanted(self, questions: Sequence[JudgeQuestion]) -> None:
+        """Refuse a file that holds more than what is asked: the rest would be lost at the end.
+
+        A judgement of the same answer's place (item, run, judge and kind) is one of those wanted,
+        whatever the answer was; it is made anew where it does not fit.
+
+        Raises:
+            EvaluateError: It does; it stays as it is.
+        """
+        others = self._held - {_place(question.asked) for question in questions}
+        if others:
+            raise EvaluateError(
+                f"The file {self._part.shown} also holds {amount(len(others), 'judgement')} of "
+                "other answers, or by another judge, which would be lost.",
+                f"{capital(self._kind.another)}; or, where only the first answers are asked for, "
+                f"{self._kind.unlimited}.",
+            )
 
     def append(self, judgement: Judged) -> None:
         """Keep a judgement; it is on its way to the disk when this returns.
@@ -99,8 +122,19 @@ class JudgeFile:
         return True
 
     def _note(self, judgement: Judged) -> None:
+        self._held.add(_place(judgement))
         if is_scored(judgement):
             self._by_key[judgement.key] = judgement
+
+
+def _place(judgement: Judged) -> tuple[str, ...]:
+    """Which judgement it is, whatever was answered and said."""
+    names = (
+        (judgement.generator,)
+        if isinstance(judgement, Judgement)
+        else (judgement.generator_a, judgement.generator_b)
+    )
+    return (judgement.mode, judgement.judge, str(judgement.id), *names)
 
 
 def whole_judgements(part: PartFile) -> tuple[Judged, ...]:

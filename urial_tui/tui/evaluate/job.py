@@ -301,6 +301,7 @@ class JudgeJob:
             stack.callback(file.close)
             if file.lock_caution:
                 going.note(file.lock_caution)
+            file.check_wanted(questions)
             steps = load_judge(
                 engine,
                 templates,

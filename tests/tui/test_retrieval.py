@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 from textual.pilot import Pilot
 
 from tests.scripted import ScriptedEngine, answer, shown, shown_turns
+from tests.tinygguf import write_encoder
 from tests.tui.conftest import Opened, shows, status, type_text, wait_until
 from urial_tui import paths
+from urial_tui.engine.client.call import follow
+from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import Generate
 from urial_tui.prompting.pool import Pair
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.retrieval_index import write_index
 from urial_tui.prompting.retrieving import retrieving_preamble
+from urial_tui.runtime.embedder import load_embedder
+from urial_tui.settings import Settings, engine_options
 
 PAIRS = [
     Pair("How do I boil an egg?", "In boiling water."),
@@ -57,6 +64,50 @@ async def test_each_question_gets_examples_of_its_own_in_front_of_the_turns(
         # The turn before is there, and its examples are not.
         assert "the capital of spain" in shown_turns(second)
         assert PAIRS[1].query not in shown_turns(second)
+
+
+async def test_an_embedding_model_finds_them_in_a_worker_of_its_own(
+    opened: Opened, engine: ScriptedEngine, preamble: Preamble, tmp_path: Path
+) -> None:
+    bert = write_encoder(tmp_path / "bert.gguf")
+    with Engine() as embedding:
+        options = engine_options(Settings())
+        embedder = follow(load_embedder(embedding, bert, options), lambda event: None)
+        rows = follow(embedder.embed([pair.query for pair in PAIRS]), lambda event: None)
+        (asked,) = follow(embedder.embed(["boil the egg"]), lambda event: None)
+        write_index("facts", PAIRS, rows, embedder=embedder.identity, model=str(bert))
+    nearest = [PAIRS[number].query for number in np.argsort(-(rows @ asked), kind="stable")]
+    assert preamble.retrieval is not None
+    retrieval = msgspec.structs.replace(preamble.retrieval, embedding=str(bert))
+    preamble = msgspec.structs.replace(preamble, retrieval=retrieval)
+    made: list[Engine] = []
+
+    def make_engine() -> Engine:
+        made.append(Engine() if made else engine)
+        return made[-1]
+
+    async with opened(preamble=preamble, engine_factory=make_engine) as pilot:
+        for _ in range(2):
+            found = lead(await ask(pilot, engine, "boil the egg"))
+            assert found.index(nearest[1]) < found.index(nearest[0])
+            assert nearest[2] not in found
+        assert shows(pilot, "2 examples of the pool")
+        assert [len(each.models) for each in made] == [1, 1]
+    assert not made[1].alive
+
+
+async def test_an_embedding_model_that_is_gone_costs_the_answer_and_not_the_question(
+    opened: Opened, engine: ScriptedEngine, preamble: Preamble, tmp_path: Path
+) -> None:
+    assert preamble.retrieval is not None
+    retrieval = msgspec.structs.replace(preamble.retrieval, embedding=str(tmp_path / "gone.gguf"))
+    preamble = msgspec.structs.replace(preamble, retrieval=retrieval)
+    async with opened(preamble=preamble) as pilot:
+        await type_text(pilot, "boil")
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: shows(pilot, "There is no"))
+        assert shows(pilot, "boil")
+        await wait_until(pilot, lambda: "ready" in status(pilot))
 
 
 async def test_an_index_that_was_built_again_is_what_counts(

@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from urial_tui.engine.client.call import Steps
-from urial_tui.errors import RetrievalError
 from urial_tui.prompting.context import Context, RetrievedExamples
 from urial_tui.prompting.pool import shortened
 from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.prompting.render import close_text, open_turn
 from urial_tui.prompting.stops import answer_end, stop_rules
+from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import amount, fixed
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
+    from urial_tui.engine.client.model import Model
     from urial_tui.engine.wire.protocol import EngineOptions
     from urial_tui.prompting.retrieval_index import Found, RetrievalIndex
     from urial_tui.runtime.embedder import Embedder, ModelEmbedder
@@ -65,29 +66,23 @@ class Retriever:
     Args:
         preamble: Says where, how many, and how long.
         index: That one, open.
-        embedder: The model that made it; None for an index of words.
+        embedder: The model that the preamble names; None where it names none.
 
     Raises:
-        RetrievalError: The index is of another kind than the preamble says.
+        RetrievalError: The index is of another model, or is one of words.
     """
 
     def __init__(
         self, preamble: Preamble, index: RetrievalIndex, embedder: Embedder | None = None
     ) -> None:
         assert preamble.retrieval is not None, "the preamble has its own examples"
+        assert embedder or not preamble.retrieval.embedding, "the model that it names is asked"
         self._preamble = preamble
         self._retrieval = preamble.retrieval
         self._index = index
         self._embedder = embedder
         if embedder is not None:
             index.check_embedder(embedder.identity, embedder.size)
-        elif self._retrieval.embedding:
-            raise RetrievalError(
-                f"The preamble {preamble.name} names an embedding model, and pools are only "
-                "searched by words (BM25) here yet.",
-                "Use it in `urial ask`, `urial eval run` or `urial compare`, or build an index "
-                "without --embedding.",
-            )
 
     @property
     def key(self) -> str:
@@ -183,39 +178,25 @@ def examples_told(retrieved: Retrieved, tokens: int) -> str:
     return f"{told}."
 
 
-class OpenRetriever:
-    """What finds the examples of one question after another; the index stays open in between.
-
-    One that was built again meanwhile is opened again. One thread at a time.
-    """
-
-    def __init__(self) -> None:
-        self._preamble: Preamble | None = None
-        self._open: Retriever | None = None
-
-    def retrieve(self, preamble: Preamble, question: str) -> Steps[Retrieved | None]:
-        """The examples of a question; None where the preamble has its own.
-
-        Raises:
-            RetrievalError: The index is missing, damaged, or of another kind.
-        """
-        if preamble.retrieval is None:
-            return None
-        if self._open is None or self._preamble != preamble or not self._open.is_current:
-            self.close()
-            self._preamble, self._open = preamble, open_retriever(preamble)
-        assert self._open is not None
-        return (yield from self._open.retrieve(question))
-
-    def close(self) -> None:
-        """Let go of the index."""
-        if self._open is not None:
-            self._open.close()
-            self._open = None
+def loading_told(embedding: str) -> str:
+    """That an embedding model is loaded first, as a sentence."""
+    return f"Loading {sanitize_line(embedding)}, which finds the examples of the question."
 
 
-def named_embedder(engine: Engine, name: str, options: EngineOptions) -> Steps[ModelEmbedder]:
+def named_embedder(
+    engine: Engine,
+    name: str,
+    options: EngineOptions,
+    *,
+    load_file: LoadFile = load,
+    instead_of: Model | None = None,
+) -> Steps[ModelEmbedder]:
     """An embedding model by its name, loaded: the events of `load_embedder`.
+
+    Args:
+        engine: Loads it.
+        name: As a user names a model.
+        options, load_file, instead_of: As of `load_embedder`.
 
     Raises:
         ModelError: There is none, it is no embedding model, or needs more memory than there is.
@@ -225,7 +206,10 @@ def named_embedder(engine: Engine, name: str, options: EngineOptions) -> Steps[M
     from urial_tui.models.registry import resolve
     from urial_tui.runtime.embedder import load_embedder
 
-    return (yield from load_embedder(engine, resolve(name, kind="embedding").path, options))
+    path = resolve(name, kind="embedding").path
+    return (
+        yield from load_embedder(engine, path, options, load_file=load_file, instead_of=instead_of)
+    )
 
 
 def retrieve_all(

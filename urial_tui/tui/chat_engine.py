@@ -32,7 +32,8 @@ from urial_tui.runtime.host import FindModel, Host, Unpacking
 from urial_tui.runtime.in_thread import in_loop, in_thread
 from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.runtime.memory_plan import PLAN
-from urial_tui.runtime.retriever import OpenRetriever, Retrieved, examples_told
+from urial_tui.runtime.open_retriever import OpenRetriever
+from urial_tui.runtime.retriever import Retrieved, examples_told, loading_told
 from urial_tui.runtime.writer import Choice, Writer
 from urial_tui.tui.answer_start import Start
 from urial_tui.tui.reading_along import ReadingAlong
@@ -72,7 +73,9 @@ class ChatEngine:
         self._engine: Engine | None = None
         self._writer: Writer | None = None
         """What was loaded last to answer."""
-        self._retriever = OpenRetriever()
+        self._retriever = OpenRetriever(make_engine, load_file)
+        self._options = EngineOptions()
+        """Those of what was loaded last."""
         self._along = ReadingAlong(find, load_file)
         self._order = asyncio.Lock()
         self._stops: list[Callable[[], object]] = []
@@ -112,6 +115,7 @@ class ChatEngine:
             )
             with explaining():
                 self._writer = writer = await in_thread(steps, take, engine.cancel)
+            self._options = options
             return writer
 
     async def pin(self, preamble: Preamble, *, take: Take) -> None:
@@ -172,7 +176,7 @@ class ChatEngine:
             UrialError: It failed, or is not stored; what was written is in the conversation.
         """
         with self._stoppable() as stop:
-            async with self._turn() as engine:
+            async with self._turn():
                 if stop.is_set():
                     return
                 with explaining():
@@ -180,7 +184,9 @@ class ChatEngine:
                     watch = await self._watch(conversation, writer, start, told)
                     if stop.is_set():
                         return
-                    retrieved = await self._retrieve(conversation, preamble, engine)
+                    if embedding := self._retriever.loads(preamble, self._options):
+                        yield Notice(id=0, message=loading_told(embedding))
+                    retrieved = await self._retrieve(conversation, preamble, stop)
                     if stop.is_set():
                         return
                     if watch is not None:
@@ -206,14 +212,20 @@ class ChatEngine:
                         self._answering = None
 
     async def _retrieve(
-        self, conversation: Conversation, preamble: Preamble, engine: Engine
+        self, conversation: Conversation, preamble: Preamble, stop: asyncio.Event
     ) -> Retrieved | None:
-        """The examples of the open question; None where the preamble has its own."""
+        """The examples of the open question; None where the preamble has its own, or at a stop."""
         if preamble.retrieval is None:
             return None
+        self._stops.append(self._retriever.cancel)
         question = conversation.open_question.text
-        steps = self._retriever.retrieve(preamble, question)
-        return await in_thread(steps, lambda event: None, engine.cancel)
+        steps = self._retriever.retrieve(preamble, question, self._options)
+        try:
+            return await in_thread(steps, lambda event: None, self._retriever.cancel)
+        except EngineError:
+            if stop.is_set():
+                return None
+            raise
 
     async def _watch(
         self,
@@ -297,6 +309,7 @@ class ChatEngine:
 
     def interrupt(self) -> None:
         """End whatever the engine does now, loading too; it is gone if it does not obey."""
+        self._retriever.cancel()
         if self._engine is not None:
             self._engine.cancel()
 
@@ -345,6 +358,7 @@ class ChatEngine:
         """End what runs and its processes; any thread, safe to call twice."""
         self._closed = True
         self._along.end()
+        self._retriever.close()
         if self._engine is not None:
             self._engine.close()
 

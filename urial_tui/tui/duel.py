@@ -22,15 +22,16 @@ from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.client.call import Steps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import EngineOptions, Event, Sampling, Silence
-from urial_tui.errors import UrialError
+from urial_tui.engine.wire.protocol import EngineOptions, Event, Notice, Sampling, Silence
+from urial_tui.errors import EngineError, UrialError
 from urial_tui.mistakes import explaining
 from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.runtime.host import FindModel, Host
 from urial_tui.runtime.in_thread import in_loop, in_thread
 from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.runtime.memory_plan import PLAN
-from urial_tui.runtime.retriever import OpenRetriever
+from urial_tui.runtime.open_retriever import OpenRetriever
+from urial_tui.runtime.retriever import loading_told
 from urial_tui.runtime.writer import Choice, Writer
 from urial_tui.tui.side_engines import SideEngines
 
@@ -95,7 +96,7 @@ class Duel:
     ) -> None:
         self._make_engine = make_engine
         self._engines = SideEngines(self._new_engine)
-        self._retriever = OpenRetriever()
+        self._retriever = OpenRetriever(make_engine, load_file)
         self._find = find
         self._load_file = load_file
         self._fits = fits or self._has_room
@@ -128,6 +129,7 @@ class Duel:
         A model that is being loaded goes on, unless it gives no sign of life.
         """
         self._stopped.set()
+        self._retriever.cancel()
         answering = self._answering
         if answering is not None:
             answering.cancel()
@@ -143,6 +145,7 @@ class Duel:
         """End what runs and the workers; any thread, safe to call twice."""
         self._closed = True
         self.stop()
+        self._retriever.close()
         self._engines.close()
 
     def rescue(self) -> None:
@@ -223,13 +226,19 @@ class Duel:
         return PLAN.fits([(path, "chat")], options, owner=self)
 
     async def _examples(
-        self, conversation: Conversation, preamble: Preamble
+        self, question: SidesQuestion, preamble: Preamble
     ) -> tuple[Example, ...] | None:
         """What stands in front of the question; None where the preamble has its own examples."""
         if preamble.retrieval is None:
             return None
-        steps = self._retriever.retrieve(preamble, conversation.open_question.text)
-        retrieved = await in_thread(steps, lambda event: None, self.stop)
+        asked = question.conversation.open_question.text
+        steps = self._retriever.retrieve(preamble, asked, question.options)
+        try:
+            retrieved = await in_thread(steps, lambda event: None, self._retriever.cancel)
+        except EngineError:
+            if self._stopped.is_set():
+                return None
+            raise
         return None if retrieved is None else retrieved.examples
 
     async def _write(
@@ -238,7 +247,11 @@ class Duel:
         # Named as the user chose it: votes go by these names.
         writer = Writer(choice=question.sides[place], model=model)
         with explaining():
-            examples = await self._examples(question.conversation, writer.preamble)
+            if embedding := self._retriever.loads(writer.preamble, question.options):
+                yield Notice(id=0, message=loading_told(embedding))
+            examples = await self._examples(question, writer.preamble)
+            if self._stopped.is_set():
+                return
             self._answering = question.conversation.answer(
                 writer,
                 sampling=question.sampling,

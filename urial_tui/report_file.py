@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 
 from urial_tui import paths
 from urial_tui.errors import UrialError
-from urial_tui.files import is_same, reason, replacing
+from urial_tui.files import is_directory, is_same, reason, replacing
 from urial_tui.sanitize import sanitize_line
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -61,7 +61,7 @@ def _unwritable(path: Path, error: OSError, option: str) -> ReportError:
             f"The disk is too full for the report {shown}.",
             f"Make room there, or choose another place with {option}.",
         )
-    if not path.parent.is_dir():
+    if not is_directory(path.parent):
         return ReportError(
             f"The report can't be written to {shown}: there is no such directory.",
             f"Make it first, or choose another place with {option}.",

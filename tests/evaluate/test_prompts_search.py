@@ -271,7 +271,7 @@ def test_ctrl_c_ends_it_with_a_sentence(llama_gguf: Path, pool: Path, answers: P
         (("-k", "0"), 2, "no whole number"),
         (("-k", "2", "--like", "nothing"), 1, "There is no preamble named 'nothing'."),
         (("-k", "2", "--like", "rules"), 2, "has rules in place of examples"),
-        (("-k", "2", "--name", "Not so"), 1, "may only hold lower-case letters"),
+        (("-k", "2", "--name", "Not so"), 2, "a name has lower-case letters and digits"),
         (("-k", "2", "--name", "urial-k3"), 2, "The program has a preamble named urial-k3"),
         (("-k", "2", "--name", "a", "--out", "b.toml"), 2, "has to stand in a file named a.toml"),
         (("-k", "2", "--answers", "missing.jsonl"), 1, "missing.jsonl"),

@@ -12,6 +12,7 @@ from tests.tui.conftest import shows, status, wait_until
 from tests.tui.sides import Sides, answered, ask, open_sides, screen
 from urial_tui.errors import EngineDied
 from urial_tui.tui.app import UrialApp
+from urial_tui.tui.screens import trial_screen
 from urial_tui.tui.widgets.prompt import Prompt
 
 LEFT = """\
@@ -30,6 +31,12 @@ RIGHT = "Cooking is the art of cooking. " * 14
 pytestmark = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 
 Looks = Callable[[tuple[int, int], Callable[[Pilot[None]], Awaitable[None]]], bool]
+
+
+@pytest.fixture(autouse=True)
+def no_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes, the pictures tell no time."""
+    monkeypatch.setattr(trial_screen, "WAITING", float("inf"))
 
 
 @pytest.fixture

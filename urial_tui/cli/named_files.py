@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from urial_tui.errors import UsageError
-from urial_tui.files import is_same, is_there
+from urial_tui.files import is_directory, is_same, is_there
 from urial_tui.paths import typed_path
 from urial_tui.sanitize import sanitize_line
 
@@ -50,9 +50,9 @@ def check_written(options: Mapping[str, Any]) -> None:
 def _check_place(output: str, path: Path) -> None:
     """What is told after hours of computing could have been told before them."""
     directory = path.absolute().parent
-    if path.is_dir():
+    if is_directory(path):
         trouble = "it is a directory"
-    elif not directory.is_dir():
+    elif not is_directory(directory):
         trouble = "there is no such directory"
     elif not os.access(directory, os.W_OK):
         trouble = "its directory can't be written to"

@@ -10,6 +10,7 @@ import click
 
 from urial_tui.cli.names import NAME
 from urial_tui.errors import UsageError
+from urial_tui.files import is_directory, is_there
 from urial_tui.sanitize import quoted, sanitize_line
 
 
@@ -76,7 +77,7 @@ def place_of(name: str | None, out: Path | None, default: str, *, force: bool) -
         )
     if out is not None:
         check_directory(out)
-    if out is None and not force and (paths.shipped_prompts_dir() / path.name).exists():
+    if out is None and not force and is_there(paths.shipped_prompts_dir() / path.name):
         raise UsageError(
             f"The program has a preamble named {sanitize_line(chosen)}, which this one would stand "
             "in for.",
@@ -91,7 +92,7 @@ def check_directory(out: Path) -> None:
     Raises:
         UsageError: It is not there: more likely mistyped than meant to be made.
     """
-    if not out.parent.is_dir():
+    if not is_directory(out.parent):
         raise UsageError(
             f"There is no directory {sanitize_line(str(out.parent))}.",
             "Make it, or choose another one with --out.",

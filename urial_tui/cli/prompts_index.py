@@ -61,6 +61,7 @@ def index(
     from urial_tui import paths
     from urial_tui.cli.output import print_json
     from urial_tui.errors import PreambleError, UsageError
+    from urial_tui.files import is_file, is_there
     from urial_tui.prompting.pool import read_pool
     from urial_tui.prompting.preamble import load_preamble
     from urial_tui.prompting.preamble_file import toml_text, write_preamble_file
@@ -75,11 +76,11 @@ def index(
         raise UsageError("No name can be made of the file's name.", "Choose one with --name.")
     index_path(chosen)
     place = paths.user_prompts_dir() / f"{chosen}.toml"
-    if (paths.shipped_prompts_dir() / place.name).exists():
+    if is_there(paths.shipped_prompts_dir() / place.name):
         raise UsageError(
             f"The program has a preamble named {chosen}.", "Choose another name with --name."
         )
-    before = load_preamble(place) if place.exists() else None
+    before = load_preamble(place) if is_there(place) else None
     if before is not None and before.retrieval is None:
         raise UsageError(
             f"There is a preamble named {chosen} that has its own examples.",
@@ -92,7 +93,7 @@ def index(
     model = embedding or preamble.retrieval.embedding
     if model:
         # A preamble is used from other directories, too.
-        if paths.typed_path(model).is_file():
+        if is_file(paths.typed_path(model)):
             model = str(paths.typed_path(model).absolute())
         preamble = msgspec.structs.replace(
             preamble, retrieval=msgspec.structs.replace(preamble.retrieval, embedding=model)

@@ -25,6 +25,7 @@ from urial_tui.evaluate.judgement_files import (
 )
 from urial_tui.evaluate.judgements import Judgement, PairJudgement
 from urial_tui.evaluate.part_file import Kind, PartFile
+from urial_tui.files import is_there
 from urial_tui.wording import amount, capital
 
 KIND = Kind(
@@ -143,7 +144,7 @@ def whole_judgements(part: PartFile) -> tuple[Judged, ...]:
     Raises:
         EvaluateError: It is something else, which is not written over.
     """
-    if not part.path.exists():
+    if not is_there(part.path):
         return ()
     try:
         found = read_judgements(part.path)

@@ -17,7 +17,7 @@ import msgspec
 from urial_tui import paths
 from urial_tui.engine.wire.protocol import Rules
 from urial_tui.errors import PreambleError
-from urial_tui.files import read_text, reason
+from urial_tui.files import is_file, read_text, reason
 from urial_tui.prompting.soundness import check_sound, mistake
 from urial_tui.sanitize import sanitize_line
 
@@ -188,8 +188,7 @@ def preamble_path(name_or_path: str) -> Path:
     files = _files()
     if name_or_path in files:
         return files[name_or_path][0]
-    here = paths.typed_path(name_or_path)
-    if here.is_file():
+    if is_file(paths.typed_path(name_or_path)):
         raise PreambleError(
             f"There is no preamble named '{sanitize_line(name_or_path)}', but a file.",
             "A preamble is a TOML file, named by a path or with its .toml; `urial prompts import` "

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from urial_tui.errors import UsageError
-from urial_tui.files import is_directory, is_same, is_there
+from urial_tui.files import is_directory, is_same, is_there, reason
 from urial_tui.paths import typed_path
 from urial_tui.sanitize import sanitize_line
 
@@ -57,7 +57,15 @@ def _check_place(output: str, path: Path) -> None:
     elif not os.access(directory, os.W_OK):
         trouble = "its directory can't be written to"
     else:
-        return
+        try:
+            # A name that is there, or is missing, can be; one that is too long is neither.
+            os.lstat(path)
+        except (FileNotFoundError, ValueError):
+            return
+        except OSError as error:
+            trouble = reason(error)
+        else:
+            return
     raise UsageError(
         f"{output} can't be written to {sanitize_line(str(path))}: {trouble}.",
         f"Choose another place with {output}.",

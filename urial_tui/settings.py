@@ -173,8 +173,8 @@ Kind = type[str] | type[int] | type[float] | type[tuple[str, ...]]
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """One setting as it is declared.
 
-    `kind` is its type, a tuple for a list of paths; `low` and `high` are its range, `choices` all that it can be; where
-    `optional`, it can be None as well.
+    `kind` is its type, a tuple for a list of paths; `low` and `high` are its range, `choices` all
+    that it can be; where `optional`, it can be None as well.
     """
 
     key: str

@@ -44,7 +44,7 @@ def discover_command(as_json: bool) -> None:
         models = [model for model in found.models if model.store == store]
         if models:
             together = wording.size(sum(model.size for model in models))
-            click.echo(bold(f"{title}: {wording.counted(len(models), 'file')}, {together}"))
+            click.echo(bold(f"{title}: {wording.amount(len(models), 'file')}, {together}"))
             _print_models(models)
             click.echo()
     if found.left_out:
@@ -76,7 +76,7 @@ def _print_models(models: Sequence[FoundModel]) -> None:
     for model in models:
         what = [_KINDS[model.kind]]
         if model.parts > 1:
-            what.append(f"in {wording.counted(model.parts, 'part')}")
+            what.append(f"in {wording.amount(model.parts, 'part')}")
         what += model.problems
         rows.append(
             (

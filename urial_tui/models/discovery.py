@@ -1,4 +1,4 @@
-"""Models found where this and other programs keep them, each once, under a name that works as MODEL.
+"""Models found where this and other programs keep them, each once, by a name that works as MODEL.
 
 Nothing is copied and nothing is written but the index of headers. A file that is found in two
 places counts where it is found first: the models directory, the directories of the settings, then
@@ -18,6 +18,7 @@ import msgspec
 from urial_tui.errors import ModelError
 from urial_tui.models.file_index import Facts, FileIndex
 from urial_tui.models.kinds import Kind
+from urial_tui.models.parts import MAX_PARTS
 from urial_tui.models.stores import directories, hub, llama_cache, lm_studio, ollama
 from urial_tui.models.stores.file_names import part_of
 from urial_tui.models.stores.sighting import LeftOut, Sighting, StoreName
@@ -190,19 +191,18 @@ def _joined(
         stem, number, count = part
         split.setdefault((file.path.parent, stem, count), {})[number] = file
     for (_, _, count), found in split.items():
-        missing = [number for number in range(1, min(count, 1000) + 1) if number not in found]
-        if missing or count > 1000 or not count:
+        missing = [number for number in range(1, min(count, MAX_PARTS) + 1) if number not in found]
+        if missing or not 0 < count <= MAX_PARTS:
             some = next(iter(found.values()))
-            left_out.append(
-                LeftOut(path=some.path, store=some.store, why=_incomplete(count, missing))
-            )
+            why = _incomplete(count, missing)
+            left_out.append(LeftOut(path=some.path, store=some.store, why=why))
         else:
             yield found[1], sum(file.size for file in found.values()), count
 
 
 def _incomplete(count: int, missing: Sequence[int]) -> str:
-    if len(missing) in (0, count):
-        return "its name says that it is a part, and not which"
+    if not 0 < count <= MAX_PARTS or len(missing) == count:
+        return "its name says that it is a part of a model, and not which"
     listed = ", ".join(map(str, missing[:5])) + (" and more" if len(missing) > 5 else "")
     are = "is" if len(missing) == 1 else "are"
     return f"of its {count:,} parts {listed} {are} missing"
@@ -288,9 +288,7 @@ def _named(
 
 def _names(files: Sequence[Sighting]) -> list[str]:
     """A name for each that no other has: the best that is free, in the end the path."""
-    offered = [
-        [*(name for name in file.names if _is_typed(name)), str(file.path)] for file in files
-    ]
+    offered = [[*filter(_is_typed, file.names), str(file.path)] for file in files]
     at = [0] * len(files)
     while True:
         counts = Counter(names[place] for names, place in zip(offered, at, strict=True))
@@ -306,7 +304,7 @@ def _names(files: Sequence[Sighting]) -> list[str]:
 
 
 def _aliases(file: Sighting) -> tuple[str, ...]:
-    return (*(name for name in file.names if _is_typed(name)), *file.also)
+    return (*filter(_is_typed, file.names), *file.also)
 
 
 def _is_typed(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""An index of what was read in the headers of model files, so that only changed ones are read again.
+"""An index of the headers of model files, so that only those of changed files are read again.
 
 A file is known by its path, size, time of change and inode. The index is a cache: where it is
 missing, damaged or can't be written, headers are read again, and nobody is told.

@@ -1,4 +1,4 @@
-"""LM Studio's models: OWNER/NAME/FILE.gguf below its home, or below the directory that it was told."""
+"""LM Studio's models: OWNER/NAME/FILE.gguf below its home, or in the directory that it was told."""
 
 from __future__ import annotations
 

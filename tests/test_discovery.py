@@ -534,16 +534,18 @@ def test_links_of_directories_that_go_in_circles_end(own: Path) -> None:
     assert found.left_out == ()
 
 
-def test_depth_and_number_are_bounded(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_depth_and_number_are_bounded(own: Path) -> None:
     gguf(own.joinpath(*"123456789") / "deep.gguf")
     gguf(own.joinpath(*"12345678") / "here.gguf")
     found = discover()
     assert names(found) == ["here.gguf"]
     assert reasons(found) == {"9": "it lies too deep, and is not looked into"}
-    limited = walk.Walk("directory", entries=3)
-    assert len(list(limited.files(own))) == 0
-    assert [one.why for one in limited.left_out] == [
-        "too much to look at; the search stopped in here"
+    for name in "abcd":
+        gguf(own / "many" / name / "x.gguf")
+    limited = walk.Walk("directory", entries=6)
+    assert len(list(limited.files(own / "many"))) == 2
+    assert [(one.path, one.why) for one in limited.left_out] == [
+        (own / "many" / "c", "too much to look at; the search stopped in here")
     ]
 
 

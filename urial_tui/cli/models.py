@@ -33,7 +33,7 @@ def list_command(as_json: bool) -> None:
         print_json({"directory": str(paths.models_dir()), "models": list(map(_document, found))})
         return
     columns = (
-        Column("NAME", shrink=24),
+        Column("NAME", shrink=24, middle=True),
         Column("TITLE", drop=3),
         Column("ROLE", drop=1),
         Column("PARTNER", drop=4),

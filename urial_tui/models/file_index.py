@@ -120,8 +120,8 @@ def read_facts(path: Path) -> Facts:
             # What it is not as a model tells most.
             refused = refused or _without_path(error.message, path)
             continue
-        tensors = HEAD.unpack(head)[2]
-        if not tensors and header.parts == 1 and part_of(path.name) is None:
+        has_tensors = len(head) < HEAD.size or HEAD.unpack(head)[2] > 0
+        if not has_tensors and header.parts == 1 and part_of(path.name) is None:
             return Facts(kind="", why="holds no weights, only a vocabulary")
         return Facts(
             kind=kind,

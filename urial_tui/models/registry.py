@@ -227,7 +227,7 @@ def _split(model: str) -> tuple[str, str | None]:
     for cut in cuts:
         name, adapter = model[:cut], model[cut + 1 :]
         path = _as_path(name)
-        if path is None or is_there(path) or name.startswith(PREFIXES):
+        if path is None or is_there(path):
             return name, adapter
     return model[: cuts[0]], model[cuts[0] + 1 :]
 

@@ -63,6 +63,8 @@ class Walk:
 
     def _names(self, directory: Path) -> list[tuple[str, bool]]:
         names = []
+        if self._left < 0:
+            return []
         try:
             status = directory.stat()
             if (status.st_dev, status.st_ino) in self._entered:
@@ -70,17 +72,16 @@ class Walk:
             self._entered.add((status.st_dev, status.st_ino))
             with os.scandir(directory) as entries:
                 for entry in entries:
-                    if self._left <= 0:
-                        self._leave_out(
-                            directory, "too much to look at; the search stopped in here"
-                        )
-                        break
                     self._left -= 1
+                    if self._left < 0:
+                        break
                     names.append((entry.name, _is_directory(entry)))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except (OSError, ValueError) as error:
             self._leave_out(directory, f"it can't be looked into: {reason(error)}")
+        if self._left < 0:
+            self._leave_out(directory, "too much to look at; the search stopped in here")
         return sorted(names)
 
     def _leave_out(self, path: Path, why: str) -> None:

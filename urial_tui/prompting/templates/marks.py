@@ -17,11 +17,13 @@ from jinja2 import nodes
 
 from urial_tui.prompting.templates.environment import plain
 
-MAX_SOURCE = 100_000
-"""Characters of a template that is looked into."""
+MAX_SOURCE = 60_000
+"""Characters of a template that is looked into, within a second; real ones have up to 30,000."""
 
 _MAX_MARKS = 200
 _MAX_TOKENS = 40
+_DEEP = 16
+"""Operations between a text and what is done with it, at most."""
 _LONG = 24
 """Letters of a text of its own that is more than a role's name or a mark."""
 
@@ -38,7 +40,9 @@ _AS_IT_IS = {"string", "safe", "tojson", "default", "d", "e", "escape"}
 _CHANGES = {"trim", "strip", "lstrip", "rstrip", "replace", "lower", "upper", "title", "capitalize"}
 _THINKS = {"enable_thinking", "thinking", "reasoning_content", "reasoning_effort"}
 _TOOLS = {"tools", "tool_calls", "builtin_tools", "custom_tools"}
-_SPECIAL = re.compile(r"<\|[^<>|\s]{1,40}\|>|</?[a-z_｜▁]{2,40}>|\[/?[A-Z_]{2,30}\]|<｜[^<>]{1,40}｜>")
+_SPECIAL = re.compile(
+    r"<\|[^<>|\s]{1,40}\|>|</?[a-z_｜▁]{2,40}>|\[/?[A-Z_]{2,30}\]|<｜[^<>]{1,40}｜>"
+)
 
 
 class TemplateMark(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +110,7 @@ def _content_names(placed: list[_Placed]) -> set[str]:
 
 def _holds_content(node: nodes.Node, names: set[str]) -> bool:
     """Whether an expression is made of a message's text."""
-    for _ in range(100):
+    for _ in range(_DEEP):
         if _is_content(node, names):
             return True
         if isinstance(node, nodes.Getitem | nodes.Getattr | nodes.Filter | nodes.Call):
@@ -184,9 +188,9 @@ def _of_content(
         case nodes.Getitem(node=inner, arg=arg) if isinstance(arg, nodes.Slice):
             if _holds_content(inner, names):
                 yield mark("changes", "slice")
-    if isinstance(parent, nodes.If | nodes.CondExpr) and parent.test is node:
-        if _is_content(node, names):
-            yield TemplateMark(line=parent.lineno, action="reads", how="if")
+    asked = isinstance(parent, nodes.If | nodes.CondExpr) and parent.test is node
+    if asked and _is_content(node, names):
+        yield mark("reads", "if")
 
 
 def _in_refusal(parent: nodes.Node | None) -> bool:

@@ -207,8 +207,10 @@ def _ends(texts: HeaderTexts) -> Iterator[Sign]:
             weight=2,
         )
     else:
+        side: Side = "neither" if texts.templates else "base"
         yield Sign(
-            seen=f"the EOS token, {shown}, ends a text, in tuned models of some families too",
-            speaks_for="base" if not texts.templates else "neither",
+            seen=f"the EOS token, {shown}, ends a text"
+            + (", as in tuned models of some families too" if texts.templates else ""),
+            speaks_for=side,
             weight=0 if texts.templates else 1,
         )

@@ -213,10 +213,10 @@ def choose_file(address: HubAddress, files: list[str]) -> str:
 
 def quant_of(name: str) -> str:
     """The quantisation that a file's name tells; the name itself where it tells none."""
-    stem = _PART.sub("", PurePosixPath(name).name)
+    stem = _PART.sub("", PurePosixPath(name).name).removesuffix(".gguf")
     found = re.findall(
         r"(?<![A-Za-z0-9])((?:UD-)?(?:I?Q\d[\w]*|TQ\d_\d|BF16|F16|F32|FP16|MXFP4\w*))(?![A-Za-z0-9])",
-        stem.removesuffix(".gguf"),
+        stem,
         re.IGNORECASE,
     )
     return str(found[-1]) if found else stem

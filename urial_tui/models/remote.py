@@ -336,7 +336,7 @@ class RemoteFile:
         self.address = address
         self._position = 0
         self._blocks: dict[int, bytes] = {}
-        self._next = _FIRST
+        self._next = 2 * _FIRST
         first = remote.read_range(address, 0, _FIRST)
         self.size, self._tag = first.size, first.tag
         self._blocks[0] = first.content

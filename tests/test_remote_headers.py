@@ -86,8 +86,8 @@ def test_long_headers_are_read_in_growing_blocks_and_weights_never() -> None:
             ("tokenizer.ggml.model", 8, string("llama")),
             ("tokenizer.ggml.eos_token_id", 4, (59_999).to_bytes(4, "little")),
         ],
-        [("output.weight", (4096, 64), 0, 0)],
-        data=bytes(4096 * 64 * 4),
+        [("output.weight", (4096, 256), 0, 0)],
+        data=bytes(4096 * 256 * 4),
     )
     with FileServer({FILE: content}) as server:
         told = inspected(f"{server.url}{FILE}")

@@ -17,10 +17,15 @@ MAX_TEMPLATE = 500_000
 
 _MAX_ITEMS = 64
 _MAX_LISTS = 64
+_MAX_LIST_BYTES = 64 * 1024
+_MAX_TEMPLATES_BYTES = 2 * MAX_TEMPLATE
 _MAX_TEMPLATES = 16
 _TEMPLATE = "tokenizer.chat_template"
 _TOKENS = "tokenizer.ggml.tokens"
 _ROLE = "_token_id"
+_MAX_ROLES = 32
+_LONGEST = 256
+"""Characters of a token."""
 
 
 class ChatTemplate(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,12 +78,15 @@ def _templates(file: Bytes, spans: Mapping[str, Span]) -> Iterator[ChatTemplate]
         for key, span in spans.items()
         if span.is_text and (key == _TEMPLATE or key.startswith(f"{_TEMPLATE}."))
     ]
+    left = _MAX_TEMPLATES_BYTES
     for name, span in sorted(found)[:_MAX_TEMPLATES]:
         start = span.start + 8
         size = span.end - start
         if not size:
             continue
-        source = b"".join(bytes_at(file, start, span.end)) if size <= MAX_TEMPLATE else b""
+        taken = size <= min(left, MAX_TEMPLATE)
+        source = b"".join(bytes_at(file, start, span.end)) if taken else b""
+        left -= len(source)
         yield ChatTemplate(name=name, size=size, source=source.decode("utf-8", "replace"))
 
 
@@ -86,7 +94,10 @@ def _lists(file: Bytes, spans: Mapping[str, Span]) -> Iterator[tuple[str, tuple[
     short = [
         (key, span)
         for key, span in spans.items()
-        if span.is_texts and span.count <= _MAX_ITEMS and key.startswith("general.")
+        if span.is_texts
+        and span.count <= _MAX_ITEMS
+        and span.end - span.start <= _MAX_LIST_BYTES
+        and key.startswith("general.")
     ]
     for key, span in short[:_MAX_LISTS]:
         yield key, tuple(texts_at(file, span, range(span.count)).values())
@@ -104,5 +115,5 @@ def _roles(file: Bytes, spans: Mapping[str, Span], header: Header) -> dict[str, 
     tokens = spans.get(_TOKENS)
     if tokens is None or not tokens.is_texts:
         return {}
-    texts = texts_at(file, tokens, ids.values())
-    return {role: texts[number] for role, number in ids.items() if number in texts}
+    texts = texts_at(file, tokens, list(ids.values())[:_MAX_ROLES])
+    return {role[:64]: texts[number][:_LONGEST] for role, number in ids.items() if number in texts}

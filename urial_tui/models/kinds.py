@@ -110,6 +110,9 @@ def what_it_holds(header: Header) -> tuple[Holds, str]:
     if header.metadata.get("general.type") == "adapter":
         return "adapter", "an adapter of a model"
     refusal = refuse_kind(header, "model") or refuse_whole(header, "model")
+    if refusal is not None and refusal.what == _EMBEDS:
+        # An encoder's architecture comes first there, though it may rank.
+        refusal = _pooling(header) or refusal
     if refusal is not None:
         return _HOLDS.get(refusal.what, "other"), refusal.what
     if not header.tensors and header.parts == 1:

@@ -50,10 +50,12 @@ _LONGEST = 60
 _MOST = 4
 _ENOUGH = 2
 """What signs have to come to: one plain word, or two hints."""
+_NAMED = 4
+"""What a name counts, against two hints."""
 
 
 class Sign(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that was seen, a clause, and what it speaks for. `weight`: how strongly, 0 to 3."""
+    """Something that was seen, a clause, and what it speaks for. `weight`: how strongly, 0 to 4."""
 
     seen: str
     speaks_for: Side
@@ -71,10 +73,10 @@ def guess_origin(header: Header, texts: HeaderTexts, file_name: str) -> Guess:
     """Weigh the signs of a file; its name is one of them."""
     signs = tuple(_signs(header, texts, file_name))
     # A name that stands in three places is one sign.
-    named = [sign for sign in signs if sign.weight == 3]
+    named = [sign for sign in signs if sign.weight == _NAMED]
     weights = {
-        side: sum(sign.weight for sign in signs if sign.speaks_for == side and sign.weight < 3)
-        + 3 * any(sign.speaks_for == side for sign in named)
+        side: sum(sign.weight for sign in signs if sign.speaks_for == side and sign.weight < _NAMED)
+        + _NAMED * any(sign.speaks_for == side for sign in named)
         for side in ("base", "chat")
     }
     lead = weights["chat"] - weights["base"]
@@ -111,7 +113,7 @@ def _names(values: Mapping[str, object], file_name: str) -> Iterator[Sign]:
         side, word = _side(name)
         if side != "neither":
             yield Sign(
-                seen=f"{where} {quoted(name, _LONGEST)} ('{word}')", speaks_for=side, weight=3
+                seen=f"{where} {quoted(name, _LONGEST)} ('{word}')", speaks_for=side, weight=_NAMED
             )
         elif name is finetune:
             yield Sign(

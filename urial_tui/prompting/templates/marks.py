@@ -91,7 +91,7 @@ def _walk(tree: nodes.Node) -> Iterator[_Placed]:
     while todo:
         node, parent = todo.pop()
         yield node, parent
-        todo += [(child, node) for child in node.iter_child_nodes()]
+        todo += reversed([(child, node) for child in node.iter_child_nodes()])
 
 
 def _content_names(placed: list[_Placed]) -> set[str]:

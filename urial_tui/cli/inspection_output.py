@@ -164,7 +164,7 @@ def _template(told: TemplateTold) -> Iterator[Row]:
         if not marks:
             continue
         places = ", ".join(
-            f"line {mark.line} ({quoted(mark.how, 50) if action == 'speaks' else _word(mark.how)})"
+            f"line {mark.line} ({quoted(mark.how) if action == 'speaks' else _word(mark.how)})"
             for mark in marks[:6]
         )
         more = f", and {len(marks) - 6} more" if len(marks) > 6 else ""

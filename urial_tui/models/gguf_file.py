@@ -190,14 +190,14 @@ class Malformed(Exception):
 class Span(NamedTuple):
     """Where the value of a key stands in a file.
 
-    `kind`: its type. `element`, `count`: of an array. `start`, `end`: bytes from the beginning of
-    the file; an array starts with the type and the number of its elements, a string with its
-    length.
+    `kind`: its type. `element`, `length`: type and number of an array's elements. `start`, `end`:
+    bytes from the beginning of the file; an array starts with the type and the number of its
+    elements, a string with its length.
     """
 
     kind: int
     element: int
-    count: int
+    length: int
     start: int
     end: int
 
@@ -400,7 +400,7 @@ def texts_at(file: Bytes, span: Span, numbers: Iterable[int]) -> dict[int, str]:
     reader = _Reader(file, span.start + 12)
     found = {}
     done = 0
-    for number in sorted(number for number in set(numbers) if 0 <= number < span.count):
+    for number in sorted(number for number in set(numbers) if 0 <= number < span.length):
         reader.skip_strings(number - done)
         length = reader.u64()
         if length > MAX_KEPT_BYTES:

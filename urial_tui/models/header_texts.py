@@ -95,12 +95,12 @@ def _lists(file: Bytes, spans: Mapping[str, Span]) -> Iterator[tuple[str, tuple[
         (key, span)
         for key, span in spans.items()
         if span.is_texts
-        and span.count <= _MAX_ITEMS
+        and span.length <= _MAX_ITEMS
         and span.end - span.start <= _MAX_LIST_BYTES
         and key.startswith("general.")
     ]
     for key, span in short[:_MAX_LISTS]:
-        yield key, tuple(texts_at(file, span, range(span.count)).values())
+        yield key, tuple(texts_at(file, span, range(span.length)).values())
 
 
 def _roles(file: Bytes, spans: Mapping[str, Span], header: Header) -> dict[str, str]:

@@ -76,7 +76,9 @@ def _inspect(model: str, cards: Sequence[int]) -> Inspection:
     cards = cards or CARDS
     path = _path(model)
     if path is None and is_address(model):
-        return _inspect_address(model, cards)
+        path = _here(model)
+        if path is None:
+            return _inspect_address(model, cards)
     if path is None:
         found = _resolved(model)
         path = found.path
@@ -99,6 +101,19 @@ def _path(model: str) -> Path | None:
         if is_there(path) and (os.sep in model or not is_directory(path)):
             return path
     return typed if os.sep in model and model.startswith((".", "~", os.sep)) else None
+
+
+def _here(model: str) -> Path | None:
+    """The file of a repository that is on this machine already; None where none is."""
+    from urial_tui.errors import ModelError
+    from urial_tui.models.registry import resolve
+
+    if "://" in model:
+        return None
+    try:
+        return resolve(model).path
+    except ModelError:
+        return None
 
 
 def _resolved(model: str) -> ResolvedModel:

@@ -45,7 +45,7 @@ MAX_REDIRECTS: Final = 5
 MAX_SIZE: Final = 1 << 46
 
 _FIRST: Final = 256 * 1024
-_LARGEST: Final = 4 * 1024 * 1024
+_LARGEST: Final = 1024 * 1024
 _CONNECT: Final = 10.0
 _SILENCE: Final = 15.0
 WHOLE: Final = 120.0
@@ -379,6 +379,10 @@ class RemoteFile:
 
     def _read_block(self, start: int) -> None:
         later = [place for place in self._blocks if place > start]
+        before = max(place + len(block) for place, block in self._blocks.items() if place <= start)
+        if start - before > MAX_KEPT_BYTES:
+            # Behind what was passed over there may be little left.
+            self._next = _FIRST
         end = min(start + self._next, self.size, *later)
         found = self._remote.read_range(self.address, start, end)
         if found.size != self.size or found.tag != self._tag:

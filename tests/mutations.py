@@ -142,9 +142,9 @@ class Gguf:
 
     @property
     def architecture(self) -> str:
-        return next(
-            key.value[8:].decode() for key in self.keys if key.name == b"general.architecture"
-        )
+        """What it names, "" where a mutation has taken that away."""
+        named = (key for key in self.keys if key.name == b"general.architecture")
+        return next((key.value[8:].decode("utf-8", "replace") for key in named), "")
 
     def put(self, name: str, kind: int, value: bytes) -> Gguf:
         """With this key in place of the one of its name, or as the last one."""

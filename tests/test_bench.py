@@ -41,6 +41,7 @@ from urial_tui.engine.wire.protocol import TextSegment
 from urial_tui.errors import EngineError, UrialError
 from urial_tui.memory import MachineMemory
 from urial_tui.models.gguf_file import Header
+from urial_tui.models.speed import load_speeds
 from urial_tui.processor import processor_name
 from urial_tui.prompting.preamble import load_preamble
 from urial_tui.prompting.render import preamble_text
@@ -448,6 +449,15 @@ def test_bench_measures_everything_in_every_run(
         strict=True,
     ):
         assert share == pytest.approx(rate * memory["weight_bytes_per_token"] / read)
+    kept = load_speeds()
+    (kept_model,) = kept.models.values()
+    assert kept_model.empty == document["decode_tokens_per_s"]["empty"]["median"]
+    assert kept_model.preamble == document["decode_tokens_per_s"]["preamble"]["median"]
+    assert kept.memory is not None
+    assert kept.memory.read == memory["read_bytes_per_s"]["median"]
+    assert kept.memory.decoding == pytest.approx(
+        kept_model.empty * memory["weight_bytes_per_token"]
+    )
 
 
 def figures_of(document: dict[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from urial_tui.models.catalogue import CatalogueEntry, find_entry, load_catalogu
 from urial_tui.models.fit import check_fit
 from urial_tui.models.gguf_file import MAX_STRINGS
 from urial_tui.models.header import check_gguf, compare_tokenizers, inspect_header
+from urial_tui.models.inspection import inspect_file
 from urial_tui.models.memory_need import memory_need
 from urial_tui.models.parts import part_paths
 from urial_tui.models.registry import list_models, resolve
@@ -796,6 +797,8 @@ def test_damaged_headers_give_a_sentence_or_a_header(
             check(path)
     with contextlib.suppress(ModelError):
         check_fit(path, EngineOptions(n_ctx=0))
+    with contextlib.suppress(ModelError):
+        inspect_file(path, EngineOptions(n_ctx=0))
     if not edits and end == len(SEED):
         assert inspect_header(path).parameters == 260
 

@@ -86,6 +86,11 @@ def copied_file() -> Path:
     return _of_user(platformdirs.user_state_path) / "copied.txt"
 
 
+def speeds_file() -> Path:
+    """What `urial bench` measured: the memory's speed, and how fast models were."""
+    return _of_user(platformdirs.user_state_path) / "speeds.json"
+
+
 def recordings_dir() -> Path | None:
     """Where sessions are recorded, for debugging: what URIAL_RECORD names; None: nowhere."""
     directory = os.environ.get("URIAL_RECORD")

@@ -21,13 +21,12 @@ from urial_tui.memory import MachineMemory, machine_memory
 from urial_tui.models.gguf_file import Header, Malformed, Truncated, read_header
 from urial_tui.models.header import inspect_header
 from urial_tui.models.parts import part_paths
+from urial_tui.models.token_bytes import weight_bytes_per_token
 
 _ARRAY_BYTES = 256_000_000
 """Far more than any cache holds."""
 _SMALLEST = 16_000_000
 _PASSES = 6
-_LOOKED_UP = ("token_embd.weight", "per_layer_token_embd.weight")
-"""Tensors of which one row a token is read, unless the first is the output layer as well."""
 
 
 def bytes_per_token(path: Path) -> int | None:
@@ -40,15 +39,7 @@ def bytes_per_token(path: Path) -> int | None:
         headers = [first, *map(_part, part_paths(path, first.parts)[1:])]
     except (ModelError, OSError, Truncated, Malformed):
         return None
-    if not all(header.complete for header in headers):
-        return None
-    tensors = {name: size for header in headers for name, size in header.tensor_bytes.items()}
-    looked_up = _LOOKED_UP if "output.weight" in tensors else _LOOKED_UP[1:]
-    experts = sum(size for name, size in tensors.items() if "_exps." in name)
-    used = first.number("expert_used_count") or 0
-    total = max(first.number("expert_count") or 0, 1)
-    read = sum(tensors.values()) - experts - sum(tensors.get(name, 0) for name in looked_up)
-    return read + experts * min(used, total) // total
+    return weight_bytes_per_token(headers)
 
 
 def read_speed(threads: int, memory: MachineMemory | None = None) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from urial_tui.cli.models_discover import discover_command
+from urial_tui.cli.models_inspect import inspect
 
 if TYPE_CHECKING:
     from urial_tui.models.registry import ModelStatus
@@ -46,7 +47,7 @@ def list_command(as_json: bool) -> None:
         (
             model.name,
             model.entry.title if model.entry else "",
-            model.entry.role if model.entry else "",
+            model.entry.role if model.entry else _embedding(model),
             model.entry.partner if model.entry else "",
             wording.size(model.size) if model.size else "",
             model.entry.licence if model.entry else "",
@@ -128,6 +129,27 @@ def show(name: str, as_json: bool) -> None:
 
 
 models.add_command(discover_command)
+models.add_command(inspect)
+
+
+def _embedding(model: ModelStatus) -> str:
+    """The role of an embedding model, with how it pools; "" for other files."""
+    pooling = _pooling(model)
+    return f"embedding ({pooling})" if pooling else ""
+
+
+def _pooling(model: ModelStatus) -> str | None:
+    """How an embedding model on the disk pools, by the start of its header; None for others."""
+    from urial_tui.errors import ModelError
+    from urial_tui.models.header import check_gguf
+    from urial_tui.models.kinds import pooling_of
+
+    if model.state != "disk":
+        return None
+    try:
+        return pooling_of(check_gguf(model.place, "embedding"))
+    except ModelError:
+        return None
 
 
 def _document(model: ModelStatus) -> dict[str, object]:
@@ -147,4 +169,5 @@ def _document(model: ModelStatus) -> dict[str, object]:
         "place": str(model.place),
         "command": model.download or None,
         "store": model.store,
+        "pooling": _pooling(model),
     }

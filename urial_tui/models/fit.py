@@ -191,10 +191,17 @@ def check_fit(
     return weigh(path, options, purpose, devices=devices).check(memory or memory_now())
 
 
+def layers_on(need: MemoryNeed, cards: int) -> int:
+    """How many layers fit into `cards` bytes of graphics memory, the output's as the last one."""
+    moved = need.weights + need.kv_cache + need.state
+    everything = need.layers + 1
+    room = cards - need.compute - need.logits
+    return max(0, min(everything, room * everything // moved)) if moved else 0
+
+
 def _fewer_layers(need: MemoryNeed, cards: int) -> str:
     """What to do about a model that does not fit into `cards` bytes of graphics memory."""
-    each = (need.weights + need.kv_cache + need.state) / (need.layers + 1)
-    layers = int((cards - need.compute - need.logits) / each) if each else 0
+    layers = layers_on(need, cards)
     if layers < 1:
         return "Set engine.gpu_layers to 0, or choose a smaller model."
     return f"Set engine.gpu_layers to {layers} or less, or choose a smaller model."

@@ -13,9 +13,9 @@ import hashlib
 import math
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import repeat
-from typing import BinaryIO
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -29,7 +29,7 @@ MAX_HEADER_BYTES = 1 << 30
 MAX_KEY_BYTES = 65_535
 MAX_KEPT_BYTES = 65_536
 """Longer strings (chat templates) are skipped; longer arrays too."""
-MAX_KEPT_TOGETHER = 32 << 20
+MAX_KEPT_TOGETHER = 16 << 20
 """Bytes of all keys and values that are kept."""
 MAX_TENSOR_NAME_BYTES = 63
 """llama.cpp reads no longer ones (ggml.h, GGML_MAX_NAME)."""
@@ -71,6 +71,26 @@ _BLOCKS = {
 }
 # fmt: on
 """Elements and bytes of a block by tensor type (ggml.h, enum ggml_type)."""
+
+
+_NUMBER_BYTES = 40
+"""Memory that a kept number takes at most: an object, and its place in a tuple."""
+
+
+class Bytes(Protocol):
+    """A file's bytes, wherever they are: opened for reading, and as long as its end is far.
+
+    A `read` may give fewer bytes than it is asked for, but no fewer than `MAX_KEPT_BYTES` of
+    those that there are.
+    """
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to a position; where that is."""
+        ...
+
+    def read(self, size: int, /) -> bytes:
+        """The bytes that follow."""
+        ...
 
 
 class TensorInfo(msgspec.Struct, frozen=True):
@@ -167,13 +187,38 @@ class Malformed(Exception):
     """The header can't be what a GGUF writer wrote; the text says why."""
 
 
+class Span(NamedTuple):
+    """Where the value of a key stands in a file.
+
+    `kind`: its type. `element`, `length`: type and number of an array's elements. `start`, `end`:
+    bytes from the beginning of the file; an array starts with the type and the number of its
+    elements, a string with its length.
+    """
+
+    kind: int
+    element: int
+    length: int
+    start: int
+    end: int
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a string."""
+        return self.kind == _STRING
+
+    @property
+    def is_texts(self) -> bool:
+        """Whether it is a list of strings."""
+        return self.kind == _ARRAY and self.element == _STRING
+
+
 class _Reader:
     """Numbers and strings at a moving position of a file, through a window of its bytes."""
 
-    def __init__(self, file: BinaryIO, position: int, window: int = _WINDOW) -> None:
+    def __init__(self, file: Bytes, position: int, window: int = _WINDOW) -> None:
         self._file = file
         self._read_ahead = window
-        self.size = os.fstat(file.fileno()).st_size
+        self.size = file.seek(0, os.SEEK_END)
         self.position = position
         self._start = 0
         self._window = b""
@@ -268,7 +313,7 @@ def _metadata(
             values = _array(reader, kind, count)
             if values is not None:
                 metadata[key] = values
-                kept += 8 * len(values)
+                kept += _NUMBER_BYTES * len(values)
         elif kind == _STRING:
             length = reader.u64()
             if length > MAX_KEPT_BYTES:
@@ -308,7 +353,7 @@ def _array(reader: _Reader, kind: int, count: int) -> tuple[int | float | bool, 
     return tuple(value for (value,) in form.iter_unpack(reader.take(count * form.size)))
 
 
-def read_start(file: BinaryIO) -> Metadata:
+def read_start(file: Bytes) -> Metadata:
     """The keys at the start of a file whose magic, version and counts were checked.
 
     Raises:
@@ -322,7 +367,62 @@ def read_start(file: BinaryIO) -> Metadata:
     return Metadata(metadata=metadata, lengths=lengths, size=reader.size)
 
 
-def tokenizer_values(file: BinaryIO) -> dict[str, str]:
+def locate(file: Bytes) -> dict[str, Span]:
+    """Where the value of each key stands in a file whose magic, version and counts were checked.
+
+    Raises:
+        Truncated, Malformed: As `read_header`.
+    """
+    file.seek(0)
+    keys = HEAD.unpack(file.read(HEAD.size))[3]
+    reader = _Reader(file, HEAD.size)
+    spans = {}
+    for _ in range(keys):
+        key = reader.key()
+        kind = reader.u32()
+        start, element, count = reader.position, 0, 0
+        if kind == _ARRAY:
+            element, count = reader.u32(), reader.u64()
+            _array(reader, element, count)
+        elif kind == _STRING:
+            reader.skip(reader.u64())
+        else:
+            _scalar(reader, kind)
+        spans[key] = Span(kind, element, count, start, reader.position)
+    return spans
+
+
+def texts_at(file: Bytes, span: Span, numbers: Iterable[int]) -> dict[int, str]:
+    """Strings of a list by their numbers, from 0; those that it does not have are left out.
+
+    Longer ones than `MAX_KEPT_BYTES` are left out, too.
+    """
+    reader = _Reader(file, span.start + 12)
+    found = {}
+    done = 0
+    for number in sorted(number for number in set(numbers) if 0 <= number < span.length):
+        reader.skip_strings(number - done)
+        length = reader.u64()
+        if length > MAX_KEPT_BYTES:
+            reader.skip(length)
+        else:
+            found[number] = reader.take(length).decode("utf-8", "replace")
+        done = number + 1
+    return found
+
+
+def bytes_at(file: Bytes, start: int, end: int) -> Iterator[bytes]:
+    """The bytes of a file from one position to another, in blocks."""
+    file.seek(start)
+    while start < end:
+        block = file.read(min(_WINDOW, end - start))
+        if not block:
+            raise Truncated
+        yield block
+        start += len(block)
+
+
+def tokenizer_values(file: Bytes) -> dict[str, str]:
     """All that a tokenizer is made of, as it stands in a checked file, by key.
 
     Keys come without "tokenizer.ggml."; values as text, long ones and lists as a SHA-256.
@@ -331,43 +431,25 @@ def tokenizer_values(file: BinaryIO) -> dict[str, str]:
     Raises:
         Truncated, Malformed: As `read_header`.
     """
-    file.seek(0)
-    keys = HEAD.unpack(file.read(HEAD.size))[3]
-    reader = _Reader(file, HEAD.size)
-    values: dict[str, str] = {}
-    spans = []
-    for _ in range(keys):
-        key = reader.key()
-        own, kind = key.startswith(_TOKENIZER), reader.u32()
-        start = reader.position
-        if kind == _ARRAY:
-            kind, count = reader.u32(), reader.u64()
-            _array(reader, kind, count)
-        elif kind == _STRING:
-            length = reader.u64()
-            if own and length <= _SHORT:
-                values[key.removeprefix(_TOKENIZER)] = reader.take(length).decode(
-                    "utf-8", "replace"
-                )
-                continue
-            reader.skip(length)
-        else:
-            value = _scalar(reader, kind)
-            if own:
-                values[key.removeprefix(_TOKENIZER)] = str(value)
+    values = {}
+    for key, span in locate(file).items():
+        if not key.startswith(_TOKENIZER):
             continue
-        if own:
-            spans.append((key.removeprefix(_TOKENIZER), start, reader.position))
-    for key, start, end in spans:
+        name, form = key.removeprefix(_TOKENIZER), _SCALARS.get(span.kind)
+        if form is not None or (span.is_text and span.end - span.start - 8 <= _SHORT):
+            value = b"".join(bytes_at(file, span.start, span.end))
+            values[name] = (
+                value[8:].decode("utf-8", "replace") if form is None else str(*form.unpack(value))
+            )
+            continue
         digest = hashlib.sha256()
-        file.seek(start)
-        for at in range(start, end, _WINDOW):
-            digest.update(file.read(min(_WINDOW, end - at)))
-        values[key] = f"sha256:{digest.hexdigest()}"
+        for block in bytes_at(file, span.start, span.end):
+            digest.update(block)
+        values[name] = f"sha256:{digest.hexdigest()}"
     return values
 
 
-def read_header(file: BinaryIO) -> Header:
+def read_header(file: Bytes) -> Header:
     """The whole header of a file whose magic, version and counts were checked.
 
     Raises:

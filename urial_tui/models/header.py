@@ -18,6 +18,7 @@ from urial_tui.models.gguf_file import (
     HEAD,
     MAX_KEYS,
     MAX_TENSORS,
+    Bytes,
     Header,
     Malformed,
     Metadata,
@@ -50,7 +51,7 @@ def check_gguf(path: Path, kind: Kind = "model") -> Metadata:
         ModelError: The file is missing, unreadable, not GGUF, of a version or byte order
             that llama.cpp does not read, or says that it holds something else than `kind`.
     """
-    with _open(path) as file:
+    with open_model(path) as file:
         _check_head(path, file.read(HEAD.size), file)
         try:
             start = read_start(file)
@@ -124,7 +125,7 @@ def compare_tokenizers(base: Path, aligned: Path) -> TokenizerRelation:
     found = []
     for path in (base, aligned):
         try:
-            with _open(path) as file:
+            with open_model(path) as file:
                 _check_head(path, file.read(HEAD.size), file)
                 found.append(tokenizer_values(file))
         except (ModelError, OSError, Truncated, Malformed):
@@ -170,15 +171,25 @@ def inspect_adapter(path: Path, model: Metadata) -> Header:
     return header
 
 
+def whole_header(path: Path, file: Bytes) -> Header:
+    """The whole header of an open file, whatever kind of file it is; `path` is what it is called.
+
+    Raises:
+        ModelError: It is no GGUF file, ends inside its header, or the header is garbled.
+    """
+    file.seek(0)
+    _check_head(path, file.read(HEAD.size), file)
+    try:
+        return read_header(file)
+    except Truncated as error:
+        raise _cut_off(path) from error
+    except Malformed as error:
+        raise _garbled(path, str(error)) from error
+
+
 def _whole(path: Path) -> Header:
-    with _open(path) as file:
-        _check_head(path, file.read(HEAD.size), file)
-        try:
-            return read_header(file)
-        except Truncated as error:
-            raise _cut_off(path) from error
-        except Malformed as error:
-            raise _garbled(path, str(error)) from error
+    with open_model(path) as file:
+        return whole_header(path, file)
 
 
 def _check_parts(path: Path, header: Header) -> None:
@@ -199,14 +210,18 @@ def _check_parts(path: Path, header: Header) -> None:
 
 def _starts_another(path: Path, header: Header) -> bool:
     """Whether another GGUF file begins where a file's tensors end."""
-    with _open(path) as file:
+    with open_model(path) as file:
         file.seek(header.expected_size)
         # Writers pad the last tensor, too.
         return b"GGUF" in file.read(4096)
 
 
-def _open(path: Path) -> BinaryIO:
-    """The file, opened for reading. Only regular files: reading a pipe would hang."""
+def open_model(path: Path) -> BinaryIO:
+    """A model's file, opened for reading. Only regular files: reading a pipe would hang.
+
+    Raises:
+        ModelError: It is not there, or can't be read.
+    """
     try:
         return open_regular(path)
     except FileNotFoundError as error:
@@ -221,7 +236,7 @@ def _open(path: Path) -> BinaryIO:
         ) from error
 
 
-def _check_head(path: Path, head: bytes, file: BinaryIO) -> None:
+def _check_head(path: Path, head: bytes, file: Bytes) -> None:
     if not head:
         raise ModelError(
             f"The model file {_shown(path)} is empty.",

@@ -58,6 +58,73 @@ def kind_for(purpose: Purpose) -> Kind:
     return "embedding" if purpose == "embedding" else "model"
 
 
+Holds = Literal[
+    "language-model",
+    "embedding-model",
+    "reranker",
+    "diffusion-model",
+    "encoder-decoder",
+    "draft-head",
+    "image-encoder",
+    "speech-part",
+    "adapter",
+    "control-vector",
+    "imatrix",
+    "vocabulary",
+    "part",
+    "other",
+]
+"""What a file holds."""
+
+_HOLDS: dict[str, Holds] = {
+    _EMBEDS: "embedding-model",
+    _RANKS: "reranker",
+    _DIFFUSES: "diffusion-model",
+    _ENCODES: "encoder-decoder",
+    _SPEAKS: "speech-part",
+    _DRAFTS: "draft-head",
+    _SEES: "image-encoder",
+    _ARCHITECTURES["controlvector"]: "control-vector",
+    _ARCHITECTURES["imatrix"]: "imatrix",
+}
+_POOLINGS = ("none", "mean", "cls", "last", "rank")
+"""enum llama_pooling_type."""
+
+
+def pooling_of(metadata: Metadata) -> str | None:
+    """How an embedding model or a reranker makes one vector of a text; None for other models.
+
+    "unspecified" where the header of an encoder does not say, "unknown" where it says nonsense.
+    """
+    number = metadata.number("pooling_type")
+    if number:
+        return _POOLINGS[number] if 0 < number < len(_POOLINGS) else "unknown"
+    refusal = refuse_kind(metadata, "model")
+    if refusal is None or refusal.what not in (_EMBEDS, _RANKS):
+        return None
+    return "rank" if refusal.what == _RANKS else "unspecified"
+
+
+def what_it_holds(header: Header) -> tuple[Holds, str]:
+    """What a file holds, as one word and as a noun phrase; an adapter need not be a good one."""
+    if header.metadata.get("general.type") == "adapter":
+        return "adapter", "an adapter of a model"
+    refusal = refuse_kind(header, "model") or refuse_whole(header, "model")
+    if refusal is not None and refusal.what == _EMBEDS:
+        # An encoder's architecture comes first there, though it may rank.
+        refusal = _pooling(header) or refusal
+    if refusal is not None:
+        return _HOLDS.get(refusal.what, "other"), refusal.what
+    if not header.tensors and header.parts == 1:
+        return "vocabulary", "a vocabulary without weights, not a model"
+    if "tokenizer.ggml.tokens" not in header.lengths:
+        number = header.metadata.get("split.no")
+        if isinstance(number, int) and number > 0:
+            return "part", "a part of a model, and not its first"
+        return "other", "weights without a vocabulary, not a language model"
+    return "language-model", "a language model, which writes text"
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """Why a file is not what was asked for: "The file NAME is " + `what`; and what to do."""
 

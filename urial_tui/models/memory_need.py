@@ -88,6 +88,13 @@ def memory_need(
         ModelError: The file is a part of a model and not the first, or a part is missing.
     """
     weights = sum(part.size for part in model_parts(path, kind_for(purpose)))
+    return need_for(weights, header, options, purpose)
+
+
+def need_for(
+    weights: int, header: Metadata, options: EngineOptions, purpose: Purpose = "chat"
+) -> MemoryNeed:
+    """The estimate for a model whose files have `weights` bytes together."""
     # No type takes more than 4 bytes a parameter; fewer parameters mean larger batches.
     n_batch = batch_size(weights // 4, options.gpu_layers)
     contexts = contexts_of(purpose, options, header.number("context_length"), n_batch)

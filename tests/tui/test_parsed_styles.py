@@ -13,10 +13,10 @@ def told(rules: list[RuleSet]) -> list[tuple[object, ...]]:
     """Everything that is asked of rules."""
     return [
         (
-            rule.css,
+            rule.selectors,
+            repr(sorted(rule.styles.get_rules().items())),
             [each.specificity for each in rule.selector_set],
             [[one.advance for one in each.selectors] for each in rule.selector_set],
-            dict(rule.styles.get_rules()).keys(),
             rule.styles.important,
             rule.is_default_rules,
             rule.tie_breaker,
@@ -46,9 +46,9 @@ async def test_shared_styles_are_those_of_a_style_sheet_of_ones_own(opened: Open
 
 async def test_another_themes_colours_are_parsed_anew(opened: Opened) -> None:
     async with opened() as pilot:
-        before = [rule.css for rule in pilot.app.stylesheet.rules]
+        before = told(pilot.app.stylesheet.rules)
         pilot.app.theme = "textual-light"
         await pilot.pause()
-        light = [rule.css for rule in pilot.app.stylesheet.rules]
+        light = told(pilot.app.stylesheet.rules)
     assert len(light) == len(before)
     assert light != before

@@ -7,8 +7,10 @@ The demo model is for behaviour that random weights can't show; a test that take
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import importlib
+import itertools
 import os
 import signal
 import subprocess
@@ -47,11 +49,24 @@ hypothesis.settings.load_profile("urial")
 # Read before any test has its own home.
 _MODELS_OF_USER = paths.models_dir()
 
+_NUMBERS = itertools.count()
+"""Of the homes."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "demo_model" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.demo)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage among what tests make, not again and again among all that was imported.
+
+    As the application does it. What is never collected is told at the end, as ever.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 # -- surroundings ----------------------------------------------------------------------
@@ -60,7 +75,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An empty home for this test alone; nothing of the user's is read or written."""
-    home = tmp_path_factory.mktemp("home")
+    # Pytest would look through all that there are for the next number.
+    home = tmp_path_factory.getbasetemp() / "homes" / f"{next(_NUMBERS):05}"
+    home.mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(("URIAL_", "XDG_", "HF_", "HUGGINGFACE_", "LLAMA_", "OLLAMA_")):
@@ -106,31 +123,36 @@ def workers(home: Path, program: str = _WORKER) -> list[int]:
     """Ids of the running workers that this process started or that were started in `home`."""
     return [
         pid
-        for pid, parent, command in _processes()
-        if program in command and (parent == os.getpid() or str(home) in command)
+        for pid, parent, command in _processes(program)
+        if parent == os.getpid() or str(home) in command
     ]
 
 
-def _processes() -> Iterator[tuple[int, int, str]]:
-    """Id, parent's id and command line of each process; a zombie's command line is empty."""
+def _processes(program: str) -> Iterator[tuple[int, int, str]]:
+    """Id, parent's id and command line of each process of a program; a zombie has no such line."""
     if not Path("/proc/self/stat").exists():
         table = subprocess.run(
             ["ps", "-axwwo", "pid=,ppid=,command="], capture_output=True, text=True, check=True
         )
         for line in table.stdout.splitlines():
             pid, parent, *rest = line.split(maxsplit=2)
-            yield int(pid), int(parent), "".join(rest)
+            if program in (command := "".join(rest)):
+                yield int(pid), int(parent), command
         return
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            # It may end, or belong to another user, between two reads.
-            with contextlib.suppress(OSError):
-                command = (
-                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-                )
-                # The name, in parentheses, may hold anything; the state and the parent follow it.
-                fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
-                yield int(entry.name), int(fields[1]), command
+    # Twice a test: so many paths would take ten times as long.
+    for name in os.listdir("/proc"):  # noqa: PTH208
+        if not name.isdigit():
+            continue
+        # It may end, or belong to another user, between two reads.
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{name}/cmdline", "rb", buffering=0) as file:  # noqa: PTH123
+                words = file.read()
+            if program.encode() not in words:
+                continue
+            # The name, in parentheses, may hold anything; the state and the parent follow it.
+            stat = Path("/proc", name, "stat").read_text(errors="replace")
+            parent = stat.rpartition(")")[2].split()[1]
+            yield int(name), int(parent), words.replace(b"\0", b" ").decode("utf-8", "replace")
 
 
 # -- chat templates --------------------------------------------------------------------

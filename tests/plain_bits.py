@@ -45,9 +45,14 @@ def plain_bits(
     return found
 
 
-def bits_of(llama: Any, pieces: Sequence[str], answer: str, batch: int) -> float:
+def bits_of(
+    llama: Any, pieces: Sequence[str], answer: str, batch: int, held: list[list[int]]
+) -> float:
     """Token by token, in float64. Each piece but the last token is a batch of its own, and so are
     every `batch` tokens behind them: quantised kernels round by the shapes of batches.
+
+    `held`: the pieces that the last job has left in front of its own last one; they are not
+    evaluated again where they are the same.
     """
     texts = [
         llama.tokenize(piece.encode(), add_bos=number == 0, special=False)
@@ -57,10 +62,15 @@ def bits_of(llama: Any, pieces: Sequence[str], answer: str, batch: int) -> float
     *heads, last = texts
     start = sum(map(len, texts)) - 1
     rest = [last[-1], *ids[:-1]]
-    llama.reset()
-    for part in (*heads, last[:-1]):
-        if part:
+    if heads and heads == held:
+        llama.n_tokens = sum(map(len, heads))
+    else:
+        llama.reset()
+        for part in heads:
             llama.eval(part)
+        held[:] = heads
+    if last[:-1]:
+        llama.eval(last[:-1])
     for at in range(0, len(rest), batch):
         llama.eval(rest[at : at + batch])
     total = 0.0
@@ -78,8 +88,10 @@ def main(model: str, jobs: Path, result: Path, batch: int) -> None:
         model, n_ctx=N_CTX, n_threads=1, n_threads_batch=1, logits_all=True, verbose=False,
         swa_full=True, flash_attn=False,
     )  # fmt: skip
+    held: list[list[int]] = []
     found = [
-        bits_of(llama, job["pieces"], job["answer"], batch) for job in json.loads(jobs.read_text())
+        bits_of(llama, job["pieces"], job["answer"], batch, held)
+        for job in json.loads(jobs.read_text())
     ]
     result.write_text(json.dumps(found))
 

@@ -13,7 +13,15 @@ from tests import tinygguf
 from tests.scripted import INFO, Gate, ScriptedEngine
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import Device, EngineOptions, Event, Notice, Purpose, Unloaded
+from urial_tui.engine.wire.protocol import (
+    Device,
+    EngineOptions,
+    Event,
+    LoadProgress,
+    Notice,
+    Purpose,
+    Unloaded,
+)
 from urial_tui.errors import EngineError, ModelError
 from urial_tui.memory import MachineMemory
 from urial_tui.models.fit import need_of
@@ -108,9 +116,10 @@ class TestRefusing:
     ) -> None:
         plan = MemoryPlan(Machine(10 * GB))
         with ScriptedEngine() as first, ScriptedEngine() as second:
-            first.enqueue_load(gate := Gate())
+            first.enqueue_load(LoadProgress(id=0, fraction=0.5), gate := Gate())
             steps = load(first, files[0], options=SMALL, plan=plan)
-            next(steps)
+            # Without it the first that is told is that loading takes long, after 20 seconds.
+            assert isinstance(next(steps), LoadProgress)
             with pytest.raises(ModelError, match=r"does not fit beside a\.gguf"):
                 loaded(plan, second, files[1])
             gate.open()

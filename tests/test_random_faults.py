@@ -1,4 +1,4 @@
-"""The worker killed a hundred times, wherever it is: what was stored stays, and it goes on.
+"""The worker killed again and again, wherever it is: what was stored stays, and it goes on.
 
 The moments are drawn from a seed and struck by a timer, so they fall between two events as
 well as into native code. What is drawn is the same in every run; what it hits is not.
@@ -16,6 +16,7 @@ import pytest
 
 from tests.conftest import workers
 from tests.loaded import load_only, newest, writer_of
+from tests.rounds import ROUNDS
 from tests.test_faults import OPTIONS, SIGNALS, assert_sentence
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
@@ -27,8 +28,8 @@ from urial_tui.errors import EngineDied
 PHASES = {"load": 0.4, "prefill": 0.3, "decode": 0.3, "idle": 0.02}
 """Seconds from the start of a phase in which the worker is killed."""
 
-KILLS = 25
-"""In each phase."""
+KILLS = 8 * ROUNDS
+"""In each phase; `ROUNDS=3` makes a hundred of them."""
 
 WANDER = Sampling(temperature=2.0, seed=7)
 QUESTIONS = {"prefill": "hope this helps " * 700, "decode": "Who?"}
@@ -99,7 +100,7 @@ class Session:
         return {id_: self.store.turns(id_) for id_ in self.shown}
 
 
-def test_a_hundred_deaths_lose_nothing_that_was_stored_and_leave_nothing_behind(
+def test_deaths_lose_nothing_that_was_stored_and_leave_nothing_behind(
     endless_gguf: Path, tmp_path: Path, home: Path
 ) -> None:
     draw = random.Random(20)

@@ -14,6 +14,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.scripted import ScriptedEngine
+from tests.tui.parsed_styles import share_parsed_styles
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
 from urial_tui.errors import UrialError
@@ -35,6 +36,14 @@ _files: dict[str, Path] = {}
 def model_file(llama_gguf: Path) -> None:
     """A scripted engine loads nothing, but the file is looked at before."""
     _files["tiny"] = llama_gguf
+
+
+@pytest.fixture(autouse=True, scope="session")
+def parsed_styles() -> Iterator[None]:
+    """Parsing style sheets takes longer than most of what is tested with them."""
+    with pytest.MonkeyPatch.context() as patch:
+        share_parsed_styles(patch)
+        yield
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ and no password is taken from the environment.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import time
@@ -36,7 +37,7 @@ from urial_tui.models.addresses import (
     public,
 )
 from urial_tui.models.gguf_file import MAX_KEPT_BYTES
-from urial_tui.sanitize import quoted
+from urial_tui.sanitize import quoted, sanitize_line
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Of all files of a model together: the longest headers have some 20 MB."""
@@ -421,8 +422,14 @@ def _why(error: BaseException) -> str:
     """Why there is no connection, in the system's words behind a colon; "" where it has none."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return f": {quoted(cause.strerror)[1:-1]}"
+        if isinstance(cause, BaseExceptionGroup):
+            # One for each address of a name.
+            cause = cause.exceptions[0]
+        if isinstance(cause, OSError) and cause.errno:
+            # What asyncio says in place of the system's words is for programmers.
+            known = cause.errno in errno.errorcode
+            words = os.strerror(cause.errno) if known else cause.strerror or ""
+            return f": {sanitize_line(words[:1].lower() + words[1:])}" if words else ""
         cause = cause.__cause__ or cause.__context__
     return ""
 

@@ -72,6 +72,7 @@ class Connection:
         self._ready = threading.Event()
         """Set when it is known whether the worker serves."""
         self._devices: tuple[Device, ...] = ()
+        self._library = ""
         self._closing = False
         self._ended = False
         """Whether the end of the events was read."""
@@ -111,6 +112,11 @@ class Connection:
         if self._error is not None:
             raise self._error
         return self._devices
+
+    def library(self) -> str:
+        """What the worker's native library was built for; raises as `devices` does."""
+        self.devices()
+        return self._library
 
     def number(self) -> int:
         """An id for a request."""
@@ -224,6 +230,7 @@ class Connection:
                 "Install urial-tui again.",
             )
         self._devices = event.devices
+        self._library = event.library
         self._ready.set()
 
     def _take(self, event: Event) -> None:

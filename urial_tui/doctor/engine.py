@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import json
+import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -46,7 +48,10 @@ def within(seconds: float, engine: Engine) -> Iterator[None]:
 
     def end() -> None:
         late.set()
-        engine.close()
+        # One that has not even greeted can't be asked to go.
+        if (pid := engine.pid) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True

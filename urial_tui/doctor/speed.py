@@ -13,13 +13,14 @@ from urial_tui.benchmark.memory_speed import read_speed
 from urial_tui.benchmark.report import busy_warning, load_average
 from urial_tui.doctor.engine import MakeEngine, make_engine, within
 from urial_tui.doctor.finding import Fact
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.protocol import EngineOptions, TextSegment
 from urial_tui.models.catalogue import load_catalogue
 from urial_tui.models.registry import list_models
 from urial_tui.wording import amount, fixed, rate
 
 _LIMIT_S = 60.0
 _TOKENS = 48
+_QUESTION = (TextSegment(text="Once upon a time there was"),)
 _SLOW_MEMORY = 4e9
 """Bytes a second; any memory of the last fifteen years gives more in a process of its own."""
 _SLOW_DECODE = 5.0
@@ -54,7 +55,7 @@ def speed(
         return
     with make(None) as engine, within(_LIMIT_S, engine):
         loaded = engine.load(model, options=EngineOptions(n_ctx=1024, parallel=1)).result()
-        done = loaded.generate(preamble=(), turns=[()], max_tokens=_TOKENS).result()
+        done = loaded.generate(preamble=(), turns=[_QUESTION], max_tokens=_TOKENS).result()
         info = loaded.info
     if done.generated < _TOKENS // 2:
         yield Fact("decoding: not measured, since the answer ended too early", "note")

@@ -109,6 +109,9 @@ class Connection:
             EngineDied: It ended.
         """
         self._ready.wait()
+        if self._ended:
+            # Its end was read before the reason is known.
+            self.wait()
         if self._error is not None:
             raise self._error
         return self._devices

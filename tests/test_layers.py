@@ -22,6 +22,7 @@ PACKAGE = "urial_tui"
 MODULES = sorted((ROOT / PACKAGE).rglob("*.py"))
 
 LEAVES = {
+    "clipboards",
     "control_groups",
     "errors",
     "files",
@@ -47,6 +48,7 @@ RECORDED = {"engine.client.recording", "engine.client.replay"}
 MAY_IMPORT = {
     "errors": {"sanitize"},
     "sanitize": set[str](),
+    "clipboards": set[str](),
     "control_groups": set[str](),
     "memory": {"control_groups"},
     "shares": set[str](),
@@ -75,12 +77,14 @@ MAY_IMPORT = {
     "compare": LEAVES | WORK | CALLS | {"engine.wire.scores"},
     "evaluate": LEAVES | WORK | CALLS,
     "benchmark": LEAVES | CALLS | {"runtime"},
+    # It looks at all of this, and runs the engine's tiny model through the client.
+    "doctor": LEAVES | CALLS | {"benchmark", "engine.preamble_store", "engine.self_test"},
     # Both edges also look after the files of the preamble cache.
     "cli": LEAVES
     | WORK
     | RECORDED
     | CALLS
-    | {"engine.preamble_store", "cli", "mistakes", "interrupts", "tui"},
+    | {"engine.preamble_store", "cli", "doctor", "mistakes", "interrupts", "tui"},
     "tui": LEAVES
     | WORK
     | RECORDED

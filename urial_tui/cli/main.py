@@ -35,6 +35,10 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "prompts": ("urial_tui.cli.prompts:prompts", "List, check, import and export the preambles."),
     "votes": ("urial_tui.cli.votes:votes", "Count the votes between answers."),
     "bench": ("urial_tui.cli.bench:bench", "Measure this machine's speed."),
+    "doctor": (
+        "urial_tui.cli.doctor:doctor",
+        "Say what is wrong with this machine or installation.",
+    ),
     "replay": ("urial_tui.cli.replay:replay", "Play a recorded session again, for debugging."),
     "cache": ("urial_tui.cli.cache:cache", "Look after the evaluated preambles on disk."),
 }

@@ -12,12 +12,17 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from urial_tui import paths
+from urial_tui.clipboards import (
+    ClipboardProgram,
+    ignores_osc52,
+    is_remote,
+    programs,
+    takes_osc52,
+)
 from urial_tui.errors import UrialError
 from urial_tui.files import make_directory, reason, replacing
 from urial_tui.wording import amount
@@ -27,33 +32,6 @@ TERMINAL_LIMIT = 74_994
 
 _TIMEOUT = 2.0
 """Seconds that a program gets."""
-
-_ANYTHING = ""
-_DEAF = (
-    ("VTE_VERSION", _ANYTHING),  # GNOME Terminal, Console, Tilix, Terminator, Xfce's, …
-    ("STY", _ANYTHING),  # GNU Screen around it
-    ("TERMINAL_EMULATOR", "JetBrains"),
-    ("TERM_PROGRAM", "Apple_Terminal"),
-    ("TERM", "linux"),
-)
-"""Terminals that are known to ignore OSC 52: a variable, and how its value starts."""
-_TAKING = (
-    ("TERM", "xterm-kitty"),
-    ("TERM", "xterm-ghostty"),
-    ("TERM", "alacritty"),
-    ("TERM", "foot"),
-    ("TERM", "wezterm"),
-    ("TERM_PROGRAM", "WezTerm"),
-    ("TERM_PROGRAM", "ghostty"),
-    ("WT_SESSION", _ANYTHING),
-)
-"""Terminals that are known to do what OSC 52 asks, as they come."""
-
-
-class _Program(NamedTuple):
-    command: tuple[str, ...]
-    how: str = ""
-    encoding: str = "utf-8"
 
 
 def copy(
@@ -77,14 +55,14 @@ def copy(
         UrialError: There was no way.
     """
     what = what or amount(len(text), "character")
-    for program in _programs(environ):
+    for program in programs(environ):
         if _run(program, text, environ):
             return f"Copied {what}{program.how}."
     size = len(text.encode("utf-8", "replace"))
-    deaf = _is_one_of(_DEAF, environ)
+    deaf = ignores_osc52(environ)
     if size <= TERMINAL_LIMIT and not deaf:
         ask_terminal(text)
-        if _is_one_of(_TAKING, environ):
+        if takes_osc52(environ):
             return f"Copied {what} through the terminal (OSC 52)."
         return f"Sent {what} to the terminal's clipboard (OSC 52), which it may ignore."
     path = _write(text)
@@ -96,40 +74,16 @@ def copy(
     return f"Copied {what} to {path}: {why}."
 
 
-def _is_one_of(known: Iterable[tuple[str, str]], environ: Mapping[str, str]) -> bool:
-    return any(environ.get(name) and environ[name].startswith(start) for name, start in known)
-
-
 def _what_helps(environ: Mapping[str, str]) -> str:
     """What would let a program set the clipboard, where this machine has one."""
-    if _is_remote(environ):
+    if is_remote(environ):
         return ""
     if environ.get("WAYLAND_DISPLAY"):
         return "; wl-clipboard (wl-copy) would have one"
     return "; xclip would have one" if environ.get("DISPLAY") else ""
 
 
-def _is_remote(environ: Mapping[str, str]) -> bool:
-    return bool(environ.get("SSH_CONNECTION") or environ.get("SSH_TTY"))
-
-
-def _programs(environ: Mapping[str, str]) -> Iterator[_Program]:
-    """What can set a clipboard that the user has at hand."""
-    if not _is_remote(environ):
-        if sys.platform == "darwin":
-            yield _Program(("pbcopy",))
-        if environ.get("WAYLAND_DISPLAY"):
-            yield _Program(("wl-copy",))
-        if environ.get("DISPLAY"):
-            yield _Program(("xclip", "-selection", "clipboard"))
-            yield _Program(("xsel", "--clipboard", "--input"))
-        if environ.get("WSL_DISTRO_NAME"):
-            yield _Program(("clip.exe",), encoding="utf-16")
-    if environ.get("TMUX"):
-        yield _Program(("tmux", "load-buffer", "-w", "-"), how=" through tmux")
-
-
-def _run(program: _Program, text: str, environ: Mapping[str, str]) -> bool:
+def _run(program: ClipboardProgram, text: str, environ: Mapping[str, str]) -> bool:
     found = shutil.which(program.command[0], path=environ.get("PATH"))
     if found is None:
         return False

@@ -72,6 +72,7 @@ class Connection:
         self._ready = threading.Event()
         """Set when it is known whether the worker serves."""
         self._devices: tuple[Device, ...] = ()
+        self._library = ""
         self._closing = False
         self._ended = False
         """Whether the end of the events was read."""
@@ -108,9 +109,17 @@ class Connection:
             EngineDied: It ended.
         """
         self._ready.wait()
+        if self._ended:
+            # Its end was read before the reason is known.
+            self.wait()
         if self._error is not None:
             raise self._error
         return self._devices
+
+    def library(self) -> str:
+        """What the worker's native library was built for; raises as `devices` does."""
+        self.devices()
+        return self._library
 
     def number(self) -> int:
         """An id for a request."""
@@ -224,6 +233,7 @@ class Connection:
                 "Install urial-tui again.",
             )
         self._devices = event.devices
+        self._library = event.library
         self._ready.set()
 
     def _take(self, event: Event) -> None:

@@ -173,6 +173,15 @@ class Engine:
         """
         return self._started().devices()
 
+    def library(self) -> str:
+        """What the native library was built for, in its own words: instruction sets, back ends.
+
+        Raises:
+            EngineError: The worker can't be started.
+            EngineDied: It ended.
+        """
+        return self._started().library()
+
     def watch(self, listener: Callable[[], None]) -> None:
         """Have `listener` called at the end of each worker that is started from now on.
 

@@ -1,0 +1,85 @@
+"""A speed test of some seconds: what the memory gives, and what decoding makes of it.
+
+`urial bench` measures properly; this tells a machine that works from one that is far too slow.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from urial_tui.benchmark.memory_speed import read_speed
+from urial_tui.benchmark.report import busy_warning, load_average
+from urial_tui.doctor.engine import MakeEngine, make_engine, within
+from urial_tui.doctor.finding import Fact
+from urial_tui.engine.wire.protocol import EngineOptions, TextSegment
+from urial_tui.models.catalogue import load_catalogue
+from urial_tui.models.registry import list_models
+from urial_tui.wording import amount, fixed, rate
+
+_LIMIT_S = 60.0
+_TOKENS = 48
+_QUESTION = (TextSegment(text="Once upon a time there was"),)
+_SLOW_MEMORY = 4e9
+"""Bytes a second; any memory of the last fifteen years gives more in a process of its own."""
+_SLOW_DECODE = 5.0
+"""Tokens a second of the demo model, which is small."""
+
+
+def speed(
+    make: MakeEngine = make_engine,
+    read: Callable[[int], float] = read_speed,
+    model: Path | None = None,
+) -> Iterator[Fact]:
+    """What was measured, and how.
+
+    Args:
+        make: Makes an engine.
+        read: Bytes a second that so many threads read.
+        model: A model to decode with, unless it is the demo model, where that is on the disk.
+    """
+    threads = _usable()
+    if busy := busy_warning(load_average(), threads):
+        yield Fact(busy.rstrip("."), "note")
+    given = read(threads)
+    slow = given < _SLOW_MEMORY
+    yield Fact(
+        f"memory: numpy reads {fixed(given / 1e9, 1)} GB/s in {amount(threads, 'thread')}",
+        "warning" if slow else "good",
+        "Close what else computes; in a virtual machine, ask for more of it." if slow else "",
+    )
+    model = model or _demo()
+    if model is None:
+        yield Fact("decoding: not measured, since the demo model is not on the disk", "note")
+        return
+    with make(None) as engine, within(_LIMIT_S, engine):
+        loaded = engine.load(model, options=EngineOptions(n_ctx=1024, parallel=1)).result()
+        done = loaded.generate(preamble=(), turns=[_QUESTION], max_tokens=_TOKENS).result()
+        info = loaded.info
+    if done.generated < _TOKENS // 2:
+        yield Fact("decoding: not measured, since the answer ended too early", "note")
+        return
+    slow = done.decode_tokens_per_s < _SLOW_DECODE
+    yield Fact(
+        f"decoding: {model.name} writes {rate(done.decode_tokens_per_s)} on "
+        f"{amount(info.threads, 'thread')} ({amount(done.generated, 'token')}, "
+        f"{amount(info.gpu_layers, 'layer')} on a GPU)",
+        "warning" if slow else "good",
+        "Close what else computes; see which features of the CPU the build uses." if slow else "",
+    )
+
+
+def _demo() -> Path | None:
+    """The demo model, where it is on the disk already."""
+    for status in list_models(load_catalogue()):
+        if status.state == "disk" and status.entry is not None and status.entry.package:
+            return status.place
+    return None
+
+
+def _usable() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS has no such thing
+        return os.cpu_count() or 1

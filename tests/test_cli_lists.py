@@ -475,7 +475,7 @@ def documents(capsys: Captured, *arguments: str) -> Any:
 
 MODEL_KEYS = {
     *("name", "title", "role", "partner", "parameters", "size", "licence", "licence_url"),
-    *("source", "state", "path", "place", "command", "store"),
+    *("source", "state", "path", "place", "command", "store", "pooling"),
 }
 
 

@@ -63,7 +63,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(("URIAL_", "XDG_")):
+            if name.startswith(("URIAL_", "XDG_", "HF_", "HUGGINGFACE_", "LLAMA_", "OLLAMA_")):
                 patch.delenv(name)
         for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES"):
             patch.delenv(name, raising=False)
@@ -78,6 +78,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("XDG_DATA_HOME", str(home / "data"))
         patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
         patch.setenv("XDG_STATE_HOME", str(home / "state"))
+        # Else a service of the machine would be looked at as well, also by commands that tests run.
+        patch.setenv("OLLAMA_MODELS", str(home / ".ollama" / "models"))
         yield home
 
 

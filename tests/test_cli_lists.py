@@ -412,7 +412,8 @@ def test_every_list_fits_the_terminal_and_is_whole_in_a_pipe(
     columns: int, llama_gguf: Path
 ) -> None:
     fill_the_lists(llama_gguf)
-    for command in ("models list", "prompts list", "cache list", "chats list", "votes"):
+    lists = ("models list", "models discover", "prompts list", "cache list", "chats list", "votes")
+    for command in lists:
         shown = on_terminal(*command.split(), columns=columns, NO_COLOR="1")
         assert shown.count("\n") >= 2
         assert all(text_width(line) <= columns for line in shown.splitlines()), command
@@ -474,7 +475,7 @@ def documents(capsys: Captured, *arguments: str) -> Any:
 
 MODEL_KEYS = {
     *("name", "title", "role", "partner", "parameters", "size", "licence", "licence_url"),
-    *("source", "state", "path", "place", "command"),
+    *("source", "state", "path", "place", "command", "store"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -59,11 +60,16 @@ def comments(text: str) -> list[str]:
     return re.findall(r"#[^\r\n]*", text)
 
 
+TEXTS = st.text(min_size=1).filter(lambda text: text.isprintable() or "\n" in text)
+
+
 def values(setting: Setting) -> st.SearchStrategy[Value]:
     if setting.choices:
         return st.sampled_from(setting.choices)
+    if setting.kind is tuple:
+        return st.lists(TEXTS, max_size=3).map(tuple)
     if setting.kind is str:
-        return st.text(min_size=1).filter(lambda text: text.isprintable() or "\n" in text)
+        return TEXTS
     low, high = setting.low, setting.high
     assert low is not None
     assert high is not None
@@ -88,7 +94,7 @@ class TestDescribed:
     def test_the_readme_has_the_same(self) -> None:
         readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
         for setting in described():
-            default = "none" if setting.default is None else f"`{setting.default}`"
+            default = "none" if setting.default in (None, ()) else f"`{setting.default}`"
             assert f"| `{setting.key}` | {default} | {setting.about} |" in readme
         rows = re.findall(r"^\| `(\w+\.\w+)` \|", readme, re.MULTILINE)
         assert rows == [setting.key for setting in described()]
@@ -101,11 +107,22 @@ class TestDescribed:
             ("sampling.temperature", "1", 1),
             ("sampling.temperature", "0.5", 0.5),
             ("sampling.seed", "", None),
+            ("models.directories", f" a b {os.pathsep}{os.pathsep}~/c", ("a b", "~/c")),
+            ("models.directories", "", ()),
             ("chat.max_tokens", "twelve", "twelve"),
         ],
     )
     def test_what_is_typed_is_read_as_its_kind(self, key: str, typed: str, value: Value) -> None:
         assert BY_KEY[key].read(typed) == value
+
+    @pytest.mark.parametrize("written", ['"a"', "[1]", '[""]', "[[]]", "3", str(["a"] * 101)])
+    def test_a_list_of_paths_is_nothing_else(self, written: str) -> None:
+        with pytest.raises(SettingsError, match=r"models\.directories is .* list of up to 100"):
+            parse_settings(f"[models]\ndirectories = {written}")
+
+    def test_paths_are_typed_as_they_are_shown(self) -> None:
+        setting = BY_KEY["models.directories"]
+        assert setting.read(setting.typed(("/a b", "~/c"))) == ("/a b", "~/c")
 
     @pytest.mark.parametrize(
         ("key", "typed"),

@@ -71,6 +71,11 @@ def measures_file() -> Path:
     return _of_user(platformdirs.user_cache_path) / "measures.jsonl"
 
 
+def model_index_file() -> Path:
+    """What was seen in the headers of model files (msgpack)."""
+    return _of_user(platformdirs.user_cache_path) / "models.index"
+
+
 def log_dir() -> Path:
     """Log files of the worker processes."""
     return _of_user(platformdirs.user_log_path)

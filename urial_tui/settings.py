@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -137,6 +138,15 @@ class UiSettings(_Section, frozen=True, kw_only=True):
     ] = "urial-dark"
 
 
+class ModelsSettings(_Section, frozen=True, kw_only=True):
+    """Where model files are looked for, beside where other programs keep them."""
+
+    directories: Annotated[
+        tuple[str, ...],
+        _about("More directories whose .gguf files are models, with those below them."),
+    ] = ()
+
+
 class Settings(_Section, frozen=True, kw_only=True):
     """Everything that a user can set. `keys`: other keys for actions, by the actions' ids."""
 
@@ -144,23 +154,32 @@ class Settings(_Section, frozen=True, kw_only=True):
     engine: EngineSettings = EngineSettings()
     sampling: SamplingSettings = SamplingSettings()
     ui: UiSettings = UiSettings()
+    models: ModelsSettings = ModelsSettings()
     keys: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-Value = str | int | float | None
+Value = str | int | float | tuple[str, ...] | None
 """What a setting is; None where it has none."""
+
+MAX_LISTED = 100
+"""Texts in a setting that is a list of them."""
+MAX_LISTED_LENGTH = 4096
+"""Characters of each: no path is longer."""
+
+
+Kind = type[str] | type[int] | type[float] | type[tuple[str, ...]]
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """One setting as it is declared.
 
-    `kind` is its type, `low` and `high` are its range, `choices` all that it can be; where
-    `optional`, it can be None as well.
+    `kind` is its type, a tuple for a list of paths; `low` and `high` are its range, `choices` all
+    that it can be; where `optional`, it can be None as well.
     """
 
     key: str
     about: str
-    kind: type[str] | type[int] | type[float]
+    kind: Kind
     default: Value
     optional: bool
     low: float | None
@@ -190,12 +209,21 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     def read(self, text: str) -> Value:
         """The value that somebody typed; `check` tells whether it can be."""
         typed = text.strip()
+        if self.kind is tuple:
+            parts = (part.strip() for part in typed.split(os.pathsep))
+            return tuple(part for part in parts if part)
         if self.kind is str or (not typed and self.optional):
             return typed or (None if self.optional else "")
         for kind in (int, float):
             with contextlib.suppress(ValueError):
                 return kind(typed)
         return typed
+
+    def typed(self, value: Value) -> str:
+        """What has to be typed for a value: `read` gives it back. Paths as in PATH."""
+        if isinstance(value, tuple):
+            return os.pathsep.join(value)
+        return "" if value is None else str(value)
 
     def check(self, value: Value, hint: str = "") -> None:
         """Refuse a value that the setting can't have.
@@ -206,6 +234,14 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         what = f"The setting {self.key}"
         if value is None and self.optional:
             return
+        if self.kind is tuple:
+            if not _is_list_of_texts(value):
+                raise SettingsError(
+                    f"{what} is {quoted(value)}, but has to be a list of up to {MAX_LISTED} paths.",
+                    hint,
+                )
+            return
+        assert self.kind in _KINDS
         fits = isinstance(value, (int, float) if self.kind is float else self.kind)
         if not fits or isinstance(value, bool) or value == "":
             raise SettingsError(
@@ -219,6 +255,14 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         if self.choices and value not in self.choices:
             listed = ", ".join(self.choices)
             raise SettingsError(f"{what} is {quoted(value)}, but has to be one of {listed}.", hint)
+
+
+def _is_list_of_texts(value: object) -> bool:
+    return (
+        isinstance(value, tuple | list)
+        and len(value) <= MAX_LISTED
+        and all(isinstance(one, str) and 0 < len(one) <= MAX_LISTED_LENGTH for one in value)
+    )
 
 
 _KINDS: dict[type, str] = {str: "text", int: "a whole number", float: "a number"}
@@ -240,8 +284,9 @@ def _setting(section: str, field: msgspec.inspect.Field) -> Setting:
     about = field.type
     assert isinstance(about, msgspec.inspect.Metadata)
     types = about.type.types if isinstance(about.type, msgspec.inspect.UnionType) else (about.type,)
-    kinds: dict[type, type[str] | type[int] | type[float]] = {
+    kinds: dict[type, Kind] = {
         msgspec.inspect.StrType: str,
+        msgspec.inspect.VarTupleType: tuple,
         msgspec.inspect.IntType: int,
         msgspec.inspect.FloatType: float,
     }

@@ -113,9 +113,14 @@ def _changed(tree: dict[str, Any], setting: Setting, value: Value) -> dict[str, 
     section = dict(tree.get(setting.section, {}))
     section.pop(setting.name, None)
     if value is not None:
-        section[setting.name] = value
+        section[setting.name] = _written(value)
     made = {name: table for name, table in tree.items() if name != setting.section}
     return made | ({setting.section: section} if section else {})
+
+
+def _written(value: Value) -> Any:
+    """A value as TOML has it."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _edited(text: str, setting: Setting, value: Value) -> str:
@@ -131,7 +136,7 @@ def _edited(text: str, setting: Setting, value: Value) -> str:
             _add_section(document, setting, value)
         else:
             section: Any = document[setting.section]
-            section[setting.name] = value
+            section[setting.name] = _written(value)
         return str(tomlkit.dumps(document))
     except (
         TOMLKitError, ValueError, TypeError, AttributeError, LookupError, RecursionError,
@@ -150,7 +155,7 @@ def _add_section(document: TOMLDocument, setting: Setting, value: Value) -> None
     import tomlkit
 
     table = tomlkit.table()
-    table[setting.name] = value
+    table[setting.name] = _written(value)
     if document.as_string().strip():
         document.add(tomlkit.nl())
     document[setting.section] = table

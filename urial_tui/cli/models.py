@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from urial_tui.cli.models_inspect import inspect
+from urial_tui.cli.models_discover import discover_command
 
 if TYPE_CHECKING:
     from urial_tui.models.registry import ModelStatus
@@ -22,7 +23,7 @@ def models() -> None:
 @models.command("list")
 @_AS_JSON
 def list_command(as_json: bool) -> None:
-    """Show every model of the catalogue and of the models directory."""
+    """Show every model of the catalogue and on this machine."""
     from urial_tui import paths, wording
     from urial_tui.cli.output import Column, print_json, print_table
     from urial_tui.models.registry import list_models
@@ -33,7 +34,7 @@ def list_command(as_json: bool) -> None:
         print_json({"directory": str(paths.models_dir()), "models": list(map(_document, found))})
         return
     columns = (
-        Column("NAME", shrink=24),
+        Column("NAME", shrink=24, middle=True),
         Column("TITLE", drop=3),
         Column("ROLE", drop=1),
         Column("PARTNER", drop=4),
@@ -148,6 +149,7 @@ def _pooling(model: ModelStatus) -> str | None:
         return pooling_of(check_gguf(model.place, "embedding"))
     except ModelError:
         return None
+models.add_command(discover_command)
 
 
 def _document(model: ModelStatus) -> dict[str, object]:
@@ -167,4 +169,5 @@ def _document(model: ModelStatus) -> dict[str, object]:
         "place": str(model.place),
         "command": model.download or None,
         "pooling": _pooling(model),
+        "store": model.store,
     }

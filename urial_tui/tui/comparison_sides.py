@@ -9,7 +9,7 @@ from urial_tui.chat.shown import ids_key
 from urial_tui.engine.wire.protocol import ModelInfo
 from urial_tui.errors import PreambleError, SettingsError, UsageError
 from urial_tui.models.catalogue import load_catalogue
-from urial_tui.models.registry import list_models
+from urial_tui.models.registry import list_entries
 from urial_tui.prompting.preamble import Preamble, find_preamble
 from urial_tui.tui.side_choice import SideChoice
 
@@ -130,7 +130,7 @@ def _base(model: str) -> str:
     """The base model of an aligned one, if that is on this machine; "" for none."""
     try:
         catalogue = load_catalogue()
-        here = {status.name for status in list_models(catalogue) if status.state != "absent"}
+        here = {status.name for status in list_entries(catalogue) if status.state != "absent"}
     except SettingsError:
         return ""
     entry = catalogue.get(model)
@@ -142,7 +142,7 @@ def _partner(model: str) -> str:
     """The first aligned model on this machine that belongs to a base model; "" for none."""
     try:
         catalogue = load_catalogue()
-        here = [status.name for status in list_models(catalogue) if status.state != "absent"]
+        here = [status.name for status in list_entries(catalogue) if status.state != "absent"]
     except SettingsError:
         # The list of models says what is wrong with the catalogue.
         return ""

@@ -6,6 +6,7 @@ it is typed, in the words in which the file would be refused.
 
 from __future__ import annotations
 
+import os
 from typing import ClassVar
 
 from textual import on
@@ -25,13 +26,20 @@ from urial_tui.tui.keys import keys_of, shown
 from urial_tui.tui.widgets.hint_line import HintLine
 
 _NAME_COLUMN = 30
-_TITLES = {"chat": "Chat", "engine": "Engine", "sampling": "Sampling", "ui": "Looks"}
+_TITLES = {
+    "chat": "Chat",
+    "engine": "Engine",
+    "sampling": "Sampling",
+    "ui": "Looks",
+    "models": "Models",
+}
 _WHEN = {
     "chat.model": "from the next start on",
     "chat.preamble": "from the next start on",
     "chat.enter": "at once",
     "engine": "when the model is loaded again",
     "ui": "at once",
+    "models": "at once",
 }
 _WITH_ANSWER = "with the next answer"
 
@@ -266,8 +274,8 @@ class SettingsScreen(Screen[None]):
         value = self.query_one("#setting-value", Input)
         current = setting.of(self._file.settings)
         value.display = True
-        value.placeholder = "nothing: none" if setting.optional else setting.name
-        value.value = "" if current is None else str(current)
+        value.placeholder = _placeholder(setting)
+        value.value = setting.typed(current)
         value.focus()
         self._say("Enter writes it, Esc leaves it as it was")
         self._show_keys()
@@ -306,7 +314,15 @@ class SettingsScreen(Screen[None]):
 
 
 def _shown(value: Value) -> str:
+    if isinstance(value, tuple):
+        return sanitize_line(", ".join(value)) or "none"
     return "none" if value is None else sanitize_line(str(value))
+
+
+def _placeholder(setting: Setting) -> str:
+    if setting.kind is tuple:
+        return f"paths, with {os.pathsep} between them; nothing: none"
+    return "nothing: none" if setting.optional else setting.name
 
 
 def _limits(setting: Setting) -> str:

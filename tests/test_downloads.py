@@ -380,7 +380,8 @@ def test_after_kill_9_at_most_a_block_is_sent_again(target: Path) -> None:
         part = target.with_name("m.gguf.incomplete")
         deadline = time.monotonic() + 30
         while not (part.exists() and part.stat().st_size == sent):
-            assert process.poll() is None and time.monotonic() < deadline
+            assert process.poll() is None
+            assert time.monotonic() < deadline
             threading.Event().wait(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()

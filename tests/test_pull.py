@@ -196,3 +196,11 @@ def test_the_sources_of_the_catalogue_are_asked(hub: Hub, capsys: Captured) -> N
     assert urial("verify", "--catalogue", "--json") == 1
     sources = json.loads(capsys.readouterr().out)["sources"]
     assert {one["status"] for one in sources} == {404}
+
+
+def test_without_a_network_the_sources_are_not_asked_one_by_one(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert urial("verify", "--catalogue") == 1
+    assert capsys.readouterr().err.count("HF_HUB_OFFLINE is set") == 1

@@ -38,7 +38,7 @@ def pull(name: str, as_json: bool) -> None:
         with Downloader(meter.count) as downloader:
             pulled = pull_model(name, downloader, meter.begin)
     if as_json:
-        print_json(msgspec.to_builtins(pulled))
+        print_json(msgspec.to_builtins(pulled, enc_hook=str))
         return
     for file in pulled.files:
         click.echo(sanitize_line(str(file.path)))

@@ -46,7 +46,7 @@ def _files(names: Sequence[str], as_json: bool) -> int:
 
         found = list(verify_files(names, show))
     if as_json:
-        print_json({"files": msgspec.to_builtins(found)})
+        print_json({"files": msgspec.to_builtins(found, enc_hook=str)})
     elif found:
         columns = (
             Column("NAME", shrink=24, middle=True),

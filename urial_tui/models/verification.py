@@ -10,12 +10,14 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 import msgspec
 
 from urial_tui import paths
 from urial_tui.errors import ModelError
 from urial_tui.files import open_regular, reason
+from urial_tui.models.addresses import hub_endpoint
 from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
 from urial_tui.models.discovery import FoundModel, discover
 from urial_tui.models.download import Downloader, Source
@@ -83,9 +85,23 @@ def verify_sources(downloader: Downloader) -> Iterator[CheckedSource]:
         ModelError: The hub can't be asked at all.
         SettingsError: The catalogue is unsound.
     """
+    answered = False
     for entry in load_catalogue().values():
-        if not entry.base:
-            yield _source(entry, downloader)
+        if entry.base:
+            continue
+        try:
+            source = _source(entry, downloader)
+        except ModelError as error:
+            if not answered:
+                # There is no network, or it is not to be used: that is said once.
+                raise
+            url = _url(entry)
+            yield CheckedSource(
+                name=entry.name, url=url, status=0, size=0, sha256="", wrong=(str(error),)
+            )
+        else:
+            answered = True
+            yield source
 
 
 def _named(names: list[str]) -> Iterator[tuple[str, Path, CatalogueEntry | None]]:
@@ -181,31 +197,29 @@ def _sha256(path: Path, progress: Progress | None) -> str:
 
 
 def _source(entry: CatalogueEntry, downloader: Downloader) -> CheckedSource:
-    source = Source(url=entry.download_url, name=entry.file, hub=True)
     wrong, notes = [], []
-    status = size = 0
-    sha256 = ""
-    try:
-        head = downloader.head(source)
-    except ModelError as error:
-        wrong.append(str(error))
+    head = downloader.head(Source(url=_url(entry), name=entry.file, hub=True))
+    status, size, sha256 = head.status, head.size, head.sha256
+    if status in (401, 403):
+        notes.append("It is given to those alone who accepted its licence.")
+    elif status != 200:
+        wrong.append(f"The host answers with status {status}.")
     else:
-        status, size, sha256 = head.status, head.size, head.sha256
-        if status in (401, 403):
-            notes.append("It is given to those alone who accepted its licence.")
-        elif status != 200:
-            wrong.append(f"The host answers with status {status}.")
-        else:
-            if entry.size and size and size != entry.size:
-                notes.append(f"It has {size:,} bytes; the catalogue says {entry.size:,}.")
-            if entry.sha256 and sha256 and sha256 != entry.sha256:
-                wrong.append("Its checksum is not the catalogue's.")
+        if entry.size and size and size != entry.size:
+            notes.append(f"It has {size:,} bytes; the catalogue says {entry.size:,}.")
+        if entry.sha256 and sha256 and sha256 != entry.sha256:
+            wrong.append("Its checksum is not the catalogue's.")
     return CheckedSource(
         name=entry.name,
-        url=entry.download_url,
+        url=_url(entry),
         status=status,
         size=size,
         sha256=sha256,
         wrong=tuple(wrong),
         notes=tuple(notes),
     )
+
+
+def _url(entry: CatalogueEntry) -> str:
+    """The file at the hub, or at the mirror that the user named."""
+    return f"{hub_endpoint()}/{entry.repository}/resolve/main/{quote(entry.file)}"

@@ -45,11 +45,9 @@ class Hub(FileServer):
         request.reply(
             302,
             Location=f"/blob/{name}",
-            **{
-                "X-Linked-Etag": f'"{hashlib.sha256(content).hexdigest()}"',
-                "X-Linked-Size": str(len(content)),
-                "X-Repo-Commit": self.commit,
-            },
+            X_Linked_Etag=f'"{hashlib.sha256(content).hexdigest()}"',
+            X_Linked_Size=str(len(content)),
+            X_Repo_Commit=self.commit,
         )
 
     @property

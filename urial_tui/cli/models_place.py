@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from urial_tui.cli.names import NAME
@@ -12,9 +14,9 @@ from urial_tui.cli.names import NAME
 @click.option("--name", type=NAME, help="What it will be called; else as the file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def add(file: str, name: str | None, as_json: bool) -> None:
-    """Give a .gguf FILE of anywhere a name, by a link in the models directory.
+    """Give a .gguf FILE of anywhere a name.
 
-    Nothing is copied: the file has to stay where it is. With a name of the catalogue it is taken
+    It gets a link in the models directory. Nothing is copied: the file has to stay where it is. With a name of the catalogue it is taken
     for that model's file.
     """
     from urial_tui.cli.output import print_json
@@ -51,8 +53,7 @@ def remove(name: str, yes: bool, as_json: bool) -> None:
     for use in planned.uses:
         click.echo(f"urial: {sanitize_line(use)}.", err=True)
     if not yes:
-        stream = click.get_text_stream("stdin")
-        if not stream.isatty():
+        if not sys.stdin.isatty():
             raise UsageError("Nobody can be asked whether to remove it.", "Say so with --yes.")
         for path in planned.files:
             click.echo(sanitize_line(str(path)), err=True)

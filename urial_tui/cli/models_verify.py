@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def verify(ctx: click.Context, names: tuple[str, ...], catalogue: bool, as_json: bool) -> None:
-    """Check the files of models: header, size, parts and checksum.
+    """Check whether the files of models are whole.
 
-    Without a NAME all of the catalogue, of the models directory and of Hugging Face's cache are
+    That is header, size, parts and checksum. Without a NAME all of the catalogue, of the models directory and of Hugging Face's cache are
     checked. The exit code is 1 if anything is wrong.
     """
     from urial_tui.errors import UsageError

@@ -16,8 +16,8 @@ from urial_tui.cli.names import NAME
 def add(file: str, name: str | None, as_json: bool) -> None:
     """Give a .gguf FILE of anywhere a name.
 
-    It gets a link in the models directory. Nothing is copied: the file has to stay where it is. With a name of the catalogue it is taken
-    for that model's file.
+    It gets a link in the models directory. Nothing is copied: the file has to stay where it is.
+    With a name of the catalogue it is taken for that model's file.
     """
     from urial_tui.cli.output import print_json
     from urial_tui.models.placing import add as add_model

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def verify(ctx: click.Context, names: tuple[str, ...], catalogue: bool, as_json: bool) -> None:
     """Check whether the files of models are whole.
 
-    That is header, size, parts and checksum. Without a NAME all of the catalogue, of the models directory and of Hugging Face's cache are
-    checked. The exit code is 1 if anything is wrong.
+    That is header, size, parts and checksum. Without a NAME all of the catalogue, of the models
+    directory and of Hugging Face's cache are checked. The exit code is 1 if anything is wrong.
     """
     from urial_tui.errors import UsageError
 

@@ -25,6 +25,8 @@ class Request(BaseHTTPRequestHandler):
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.server_of.answer(self)
 
+    do_HEAD = do_GET
+
     def log_message(self, *_: object) -> None:
         pass
 
@@ -47,7 +49,8 @@ class Request(BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(body)), **given}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def reply_range(
         self, content: bytes, start: int | None = None, end: int | None = None, **headers: str

@@ -122,7 +122,7 @@ def test_without_a_terminal_the_application_points_at_ask() -> None:
         (["nothing"], "No such command 'nothing'"),
         (["models", "list", "--nothing"], "--nothing"),
         (["models", "show"], "Missing argument"),
-        (["models", "pull", "qwen3-8b"], "No such command 'pull'"),
+        (["models", "fetch", "qwen3-8b"], "No such command 'fetch'"),
         (["cache", "clear", "--older-than", "x"], "not a valid float"),
         (["models", "list", "\x1b[31m"], "unexpected extra argument"),
     ],

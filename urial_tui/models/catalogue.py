@@ -38,7 +38,8 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     `repository` and `file` name it on Hugging Face; `file` may lie in a folder there, on
     the disk it does not. `size` in bytes, 0 where it is not known exactly. `partner` is the
     aligned counterpart of a base model and the other way round. `package` is the Python
-    package that carries the file in chunks. `sha256` and `partner` may be empty.
+    package that carries the file in chunks. `preamble` is the recommended one's name. `sha256`,
+    `partner` and `preamble` may be empty.
 
     An entry with `base` is that entry's file with `adapter`, a LoRA that comes with the
     program, and has no file of its own; `chat_template` (Jinja) is the template that it was
@@ -60,6 +61,7 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     size: int = 0
     sha256: str = ""
     package: str = ""
+    preamble: str = ""
 
     @property
     def file_name(self) -> str:
@@ -191,6 +193,11 @@ def _entry(path: Path, number: int, table: object) -> CatalogueEntry:
         ("licence_url", entry.licence_url.startswith("https://"), "an https:// address"),
         ("size", 0 <= entry.size < 1 << 63, "bytes"),
         ("sha256", not entry.sha256 or bool(_SHA256.fullmatch(entry.sha256)), "64 hex digits"),
+        (
+            "preamble",
+            not entry.preamble or bool(_NAME.fullmatch(entry.preamble)),
+            "a preamble's name: lower-case letters, digits, '.', '_', '-'",
+        ),
         ("package", not entry.package or bool(_PACKAGE.fullmatch(entry.package)), "a package name"),
     )
     for key, good, expected in rules:

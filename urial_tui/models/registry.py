@@ -281,7 +281,8 @@ def _entry_path(entry: CatalogueEntry, progress: Progress | None) -> Path:
     )
     raise ModelError(
         f"The model {entry.name} is not on this machine.",
-        f"{package}ownloads it ({size}{sanitize_line(entry.licence)}): {_download(entry, path)}",
+        f"{package}ownloads it ({size}{sanitize_line(entry.licence)}): "
+        f"`urial models pull {entry.name}`.",
     )
 
 

@@ -1,0 +1,391 @@
+"""Downloads from a server that does what it should not: the right file, or one sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.file_server import FileServer, Request
+from urial_tui.errors import ModelError
+from urial_tui.models.download import Cancelled, Downloader, Limits, Source
+from urial_tui.models.partial import Journal, Partial
+
+CONTENT = b"GGUF" + bytes(range(251)) * 4000
+SHA = hashlib.sha256(CONTENT).hexdigest()
+PLACE = "/m.gguf"
+QUICK = Limits(connect=2, silence=0.2, attempts=3, pause=0.01, longest_wait=5)
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "models" / "m.gguf"
+
+
+def start_of(request: Request) -> int:
+    found = re.fullmatch(r"bytes=(\d+)-", request.headers["Range"] or "bytes=0-")
+    assert found
+    return int(found[1])
+
+
+def serve(request: Request, content: bytes = CONTENT, **headers: str) -> None:
+    """Answer as a good server does: the rest with 206 where a range is asked for."""
+    start = start_of(request)
+    said = {"ETag": '"one"'} | headers
+    if not request.headers["Range"]:
+        request.reply(200, content, **said)
+    elif start >= len(content):
+        request.reply(416, Content_Range=f"bytes */{len(content)}")
+    else:
+        said["Content_Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        request.reply(206, content[start:], **said)
+
+
+def cut(request: Request, until: int, **headers: str) -> None:
+    """Promise all of it from its start, and end before that."""
+    request.reply(200, CONTENT[:until], Content_Length=str(len(CONTENT)), ETag='"one"', **headers)
+    request.close_connection = True
+
+
+def fetch(
+    server: FileServer, target: Path, *, sha256: str = SHA, limits: Limits = QUICK, size: int = 0
+) -> None:
+    source = Source(url=server.url + PLACE, name="m.gguf", sha256=sha256, size=size)
+    with Downloader(limits=limits) as downloader, Partial(target) as partial:
+        downloader.fetch(source, partial)
+        partial.finish()
+
+
+def ranges(server: FileServer) -> list[str | None]:
+    return [one[1] for one in server.requests]
+
+
+def leave(target: Path, content: bytes, *, tag: str = '"one"', sha256: str = SHA) -> Path:
+    """What an interrupted download left."""
+    with Partial(target) as partial:
+        url = "http://127.0.0.1/other"
+        partial.restart(Journal(url=url, tag=tag, size=len(CONTENT), sha256=sha256))
+        partial.append(content)
+        return partial.path
+
+
+# -- what goes well --------------------------------------------------------------------
+
+
+def test_a_file_is_downloaded_and_nothing_else_is_left(target: Path) -> None:
+    with FileServer(act=serve) as server:
+        fetch(server, target)
+    assert target.read_bytes() == CONTENT
+    assert [path.name for path in target.parent.iterdir()] == ["m.gguf"]
+
+
+@pytest.mark.parametrize("sha256", [SHA, ""])
+def test_a_connection_that_breaks_off_at_40_percent_is_gone_on_with(
+    target: Path, sha256: str
+) -> None:
+    at = len(CONTENT) * 2 // 5
+
+    def act(request: Request) -> None:
+        assert not target.exists()
+        if request.headers["Range"]:
+            serve(request)
+        else:
+            cut(request, at)
+
+    with FileServer(act=act) as server:
+        fetch(server, target, sha256=sha256)
+    assert target.read_bytes() == CONTENT
+    assert ranges(server) == [None, f"bytes={at}-"]
+
+
+def test_what_lies_there_is_hashed_and_gone_on_with(target: Path) -> None:
+    leave(target, CONTENT[:1000])
+    with FileServer(act=serve) as server:
+        fetch(server, target)
+    assert target.read_bytes() == CONTENT
+    assert ranges(server) == ["bytes=1000-"]
+
+
+def test_what_lies_there_and_is_damaged_is_fetched_again(target: Path) -> None:
+    leave(target, b"GGUF" + b"x" * 996)
+    with FileServer(act=serve) as server:
+        fetch(server, target)
+    assert target.read_bytes() == CONTENT
+    assert ranges(server) == ["bytes=1000-", None]
+
+
+def test_what_belongs_to_another_file_is_not_gone_on_with(target: Path) -> None:
+    leave(target, CONTENT[:1000], sha256="0" * 64)
+    with FileServer(act=serve) as server:
+        fetch(server, target)
+    assert ranges(server) == [None]
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_server_without_ranges_is_read_from_the_start(target: Path) -> None:
+    leave(target, CONTENT[:1000])
+    with FileServer(act=lambda request: request.reply(200, CONTENT)) as server:
+        fetch(server, target)
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_200_with_a_content_range_is_asked_for_anew(target: Path) -> None:
+    leave(target, CONTENT[:1000])
+
+    def act(request: Request) -> None:
+        start, size = start_of(request), len(CONTENT)
+        request.reply(200, CONTENT[start:], Content_Range=f"bytes {start}-{size - 1}/{size}")
+
+    with FileServer(act=act) as server:
+        fetch(server, target)
+    assert target.read_bytes() == CONTENT
+    assert ranges(server) == ["bytes=1000-", None]
+
+
+def test_a_416_at_the_end_means_that_all_is_there(target: Path) -> None:
+    with Partial(target) as partial:
+        # Its size was not known.
+        partial.restart(Journal(url="http://127.0.0.1/", sha256=SHA))
+        partial.append(CONTENT)
+    with FileServer(act=serve) as server:
+        fetch(server, target)
+    assert target.read_bytes() == CONTENT
+    assert ranges(server) == [f"bytes={len(CONTENT)}-"]
+
+
+def test_another_etag_begins_anew_where_no_checksum_is_known(target: Path) -> None:
+    newer = b"GGUF" + bytes(reversed(range(251))) * 4000
+
+    def act(request: Request) -> None:
+        if len(server.requests) == 1:
+            cut(request, 400_000)
+        else:
+            # Whatever If-Range says.
+            serve(request, newer, ETag='"two"')
+
+    with FileServer(act=act) as server:
+        fetch(server, target, sha256="")
+    assert target.read_bytes() == newer
+    assert ranges(server) == [None, "bytes=400000-", None]
+
+
+def test_a_host_that_is_asked_too_often_is_asked_again_when_it_says(target: Path) -> None:
+    def act(request: Request) -> None:
+        if len(server.requests) == 1:
+            request.reply(429, Retry_After="0")
+        else:
+            serve(request)
+
+    with FileServer(act=act) as server:
+        fetch(server, target)
+    assert target.read_bytes() == CONTENT
+
+
+# -- what can't go well ----------------------------------------------------------------
+
+
+def html(request: Request) -> None:
+    if request.place == PLACE:
+        request.reply(302, Location="/login")
+    else:
+        request.reply(200, b"<html>log in</html>", Content_Type="text/html; charset=utf-8")
+
+
+def other_range(request: Request) -> None:
+    if request.headers["Range"]:
+        size = len(CONTENT)
+        request.reply(206, CONTENT[5:], Content_Range=f"bytes 5-{size - 1}/{size}", ETag='"one"')
+    else:
+        cut(request, 1000)
+
+
+def packed_range(request: Request) -> None:
+    if request.headers["Range"]:
+        serve(request, Content_Encoding="gzip")
+    else:
+        cut(request, 1000)
+
+
+def huge(request: Request) -> None:
+    request.reply(200, b"GGUF", Content_Length=str(10 * 10**12))
+
+
+def endless(request: Request) -> None:
+    request.reply(302, Location=PLACE)
+
+
+def without_end(request: Request) -> None:
+    request.send_response(200)
+    request.end_headers()
+    request.wfile.write(CONTENT)
+    request.close_connection = True
+
+
+@pytest.mark.parametrize(
+    ("act", "sentence"),
+    [
+        (html, "answers with a web page in place of"),
+        (other_range, "sent another range of"),
+        (packed_range, "packed what it sent, which nobody asked"),
+        (huge, "The disk is too full for"),
+        (endless, "from one address to the next without end"),
+        (without_end, "does not say how long"),
+        (lambda request: request.reply(403), "does not give 'm.gguf' to everybody"),
+        (lambda request: request.reply(404), "There is no 'm.gguf' at"),
+        (lambda request: request.reply(429, Retry_After="3600"), "is asked too often"),
+        (lambda request: request.reply(500), "answered with status 500"),
+        (lambda request: request.reply(418), "answered with status 418"),
+        (lambda request: cut(request, 0), "broke off"),
+        (lambda request: request.reply(200, b"<?xml" * 99), "is no GGUF file"),
+        (lambda request: request.reply(200, b"GGUF" * 99), "its checksum is another one"),
+        (lambda request: request.reply(302, Location="http://example.org/m"), "they don't go"),
+        (lambda request: request.reply(200, CONTENT[:-1]), "bytes of 'm.gguf', which has"),
+    ],
+)
+def test_what_is_not_the_file_is_told_in_a_sentence(
+    target: Path, act: object, sentence: str
+) -> None:
+    size = len(CONTENT) if sentence.startswith("bytes of") else 0
+    with FileServer(act=act) as server, pytest.raises(ModelError) as failure:  # type: ignore[arg-type]
+        fetch(server, target, size=size)
+    assert sentence in failure.value.message
+    assert failure.value.hint
+    assert not target.exists()
+
+
+def test_a_host_that_sends_hardly_anything_is_given_up(target: Path) -> None:
+    def drip(request: Request) -> None:
+        request.reply(200, CONTENT[:10], Content_Length=str(len(CONTENT)))
+        while not server.ended.wait(0.02):
+            request.wfile.write(b"x")
+
+    limits = Limits(silence=2, slow_seconds=0.1, slow_bytes=1000)
+    with FileServer(act=drip) as server, pytest.raises(ModelError, match="hardly anything"):
+        fetch(server, target, limits=limits)
+    assert not target.exists()
+
+
+def test_a_host_that_falls_silent_is_given_up(target: Path) -> None:
+    def silent(request: Request) -> None:
+        request.reply(200, CONTENT[:10], Content_Length=str(len(CONTENT)))
+        server.ended.wait()
+
+    limits = Limits(silence=0.05, attempts=2, pause=0.01)
+    with FileServer(act=silent) as server, pytest.raises(ModelError, match="in time"):
+        fetch(server, target, limits=limits)
+    assert not target.exists()
+
+
+def test_a_disk_that_is_full_at_the_last_block_keeps_what_came(target: Path) -> None:
+    def write(handle: int, data: memoryview) -> int:
+        if os.fstat(handle).st_size + len(data) >= len(CONTENT):
+            raise OSError(28, "No space left on device")
+        return os.write(handle, data)
+
+    source_of = FileServer(act=serve)
+    with source_of as server:
+        source = Source(url=server.url + PLACE, name="m.gguf", sha256=SHA)
+        with (
+            Downloader(limits=QUICK) as downloader,
+            Partial(target, write=write) as partial,
+            pytest.raises(ModelError, match="The disk is full"),
+        ):
+            downloader.fetch(source, partial)
+        left = partial.path.stat().st_size
+        assert 0 < left < len(CONTENT)
+        assert not target.exists()
+        fetch(server, target)
+    assert ranges(server) == [None, f"bytes={left}-"]
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_second_download_of_a_file_is_refused_while_one_goes_on(target: Path) -> None:
+    with Partial(target), pytest.raises(ModelError, match="being downloaded already"):
+        Partial(target)
+    with Partial(target) as partial:
+        assert partial.size == 0
+
+
+def test_a_download_that_is_cancelled_keeps_what_came(target: Path) -> None:
+    def act(request: Request) -> None:
+        if request.headers["Range"]:
+            serve(request)
+            return
+        request.reply(200, CONTENT[:5000], Content_Length=str(len(CONTENT)))
+        downloader.cancel()
+        request.wfile.write(CONTENT[5000:6000])
+        server.ended.wait()
+
+    with FileServer(act=act) as server:
+        source = Source(url=server.url + PLACE, name="m.gguf", sha256=SHA)
+        with Downloader(limits=QUICK) as downloader, Partial(target) as partial:
+            with pytest.raises((Cancelled, ModelError)):
+                downloader.fetch(source, partial)
+            kept = partial.size
+        assert not target.exists()
+        fetch(server, target)
+    assert target.read_bytes() == CONTENT
+    assert ranges(server)[1] in (f"bytes={kept}-", None)
+
+
+def test_a_token_goes_to_the_hub_and_to_nobody_else(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FileServer({PLACE: CONTENT}) as other:
+
+        def act(request: Request) -> None:
+            request.reply(302, Location=other.url + PLACE)
+
+        with FileServer(act=act) as server:
+            monkeypatch.setenv("HF_ENDPOINT", server.url)
+            monkeypatch.setenv("HF_TOKEN", "hf_secret")
+            source = Source(url=server.url + PLACE, name="m.gguf", hub=True, sha256=SHA)
+            with Downloader(limits=QUICK) as downloader, Partial(target) as partial:
+                downloader.fetch(source, partial)
+                partial.finish()
+            fetch(other, target.with_name("n.gguf"))
+    assert [one[2] for one in server.requests] == ["Bearer hf_secret"]
+    assert [one[2] for one in other.requests] == [None, None]
+    assert target.read_bytes() == CONTENT
+
+
+def test_after_kill_9_at_most_a_block_is_sent_again(target: Path) -> None:
+    """A process that is killed in the middle, and the command once more."""
+    sent = 700_000
+
+    def act(request: Request) -> None:
+        if request.headers["Range"]:
+            serve(request)
+            return
+        request.reply(200, CONTENT[:sent], Content_Length=str(len(CONTENT)), ETag='"one"')
+        server.ended.wait()
+
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from urial_tui.models.download import *; from urial_tui.models.partial import Partial\n"
+        "with Downloader() as d, Partial(Path(sys.argv[2])) as p:\n"
+        "    d.fetch(Source(url=sys.argv[1], name='m.gguf', sha256=sys.argv[3]), p)\n"
+    )
+    with FileServer(act=act) as server:
+        arguments = [sys.executable, "-c", code, server.url + PLACE, str(target), SHA]
+        process = subprocess.Popen(arguments)
+        part = target.with_name("m.gguf.incomplete")
+        deadline = time.monotonic() + 30
+        while not (part.exists() and part.stat().st_size == sent):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not target.exists()
+        fetch(server, target)
+    assert target.read_bytes() == CONTENT
+    assert ranges(server) == [None, f"bytes={sent}-"]

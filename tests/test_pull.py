@@ -1,0 +1,204 @@
+"""Getting, placing, removing and checking models, with a hub on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.file_server import FileServer, Request
+from urial_tui import paths
+from urial_tui.cli import main as cli
+from urial_tui.models.hub_cache import find_in_cache
+
+COMMIT = "c" * 40
+Captured = pytest.CaptureFixture[str]
+
+
+class Hub(FileServer):
+    """A hub with one repository, `ada/tiny-GGUF`; `content` of its files by their names."""
+
+    def __init__(self, content: dict[str, bytes]) -> None:
+        super().__init__(act=self.serve)
+        self.content = content
+        self.commit = COMMIT
+
+    def serve(self, request: Request) -> None:
+        place = request.place
+        if place == "/api/models/ada/tiny-GGUF":
+            siblings = [
+                {"rfilename": name, "size": len(content)} for name, content in self.content.items()
+            ]
+            request.reply(200, json.dumps({"siblings": siblings}).encode())
+            return
+        if place.startswith("/blob/"):
+            request.reply(200, self.content[place.removeprefix("/blob/")])
+            return
+        name = place.removeprefix("/ada/tiny-GGUF/resolve/main/")
+        if name not in self.content:
+            request.reply(404)
+            return
+        content = self.content[name]
+        request.reply(
+            302,
+            Location=f"/blob/{name}",
+            X_Linked_Etag=f'"{hashlib.sha256(content).hexdigest()}"',
+            X_Linked_Size=str(len(content)),
+            X_Repo_Commit=self.commit,
+        )
+
+    @property
+    def sent(self) -> list[str]:
+        """The files that were sent or asked for by HEAD."""
+        return [one[0] for one in self.requests if one[0].startswith("/blob/")]
+
+
+@pytest.fixture
+def hub(llama_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    content = llama_gguf.read_bytes()
+    files = {"tiny.Q4_K_M.gguf": content, "tiny.Q8_0.gguf": content + b"\0", "mmproj.gguf": b"GGUF"}
+    for name in ("LLAMA_CACHE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("HF_TOKEN", "hf_x")
+    with Hub(files) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        yield server
+
+
+def urial(*arguments: str) -> int:
+    return cli.run(["models", *arguments])
+
+
+def test_a_repository_goes_into_the_hubs_cache_in_its_layout(hub: Hub, home: Path) -> None:
+    assert urial("pull", "hf.co/ada/tiny-GGUF") == 0
+    folder = home / "cache" / "huggingface" / "hub" / "models--ada--tiny-GGUF"
+    content = hub.content["tiny.Q4_K_M.gguf"]
+    blob = folder / "blobs" / hashlib.sha256(content).hexdigest()
+    link = folder / "snapshots" / COMMIT / "tiny.Q4_K_M.gguf"
+    assert blob.read_bytes() == content
+    assert link.readlink() == Path("../../blobs") / blob.name
+    assert (folder / "refs" / "main").read_text() == COMMIT
+    assert [path.name for path in (folder / "blobs").iterdir()] == [blob.name]
+    assert find_in_cache("ada/tiny-GGUF", "tiny.Q4_K_M.gguf") == link
+
+
+def test_what_is_here_is_not_sent_again(hub: Hub, capsys: Captured) -> None:
+    assert urial("pull", "hf.co/ada/tiny-GGUF", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["files"][0]["new"] is True
+    asked = len(hub.sent)
+    assert urial("pull", "hf.co/ada/tiny-GGUF", "--json") == 0
+    pulled = json.loads(capsys.readouterr().out)
+    assert pulled["files"][0]["new"] is False
+    assert pulled["name"] == "hf.co/ada/tiny-GGUF/tiny.Q4_K_M.gguf"
+    assert len(hub.sent) == asked + 1  # by HEAD
+
+
+def test_the_variable_of_llama_cpp_names_the_cache(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMA_CACHE", str(tmp_path / "llama"))
+    assert urial("pull", "hf.co/ada/tiny-GGUF:Q8_0") == 0
+    found = tmp_path / "llama/models--ada--tiny-GGUF/snapshots" / COMMIT / "tiny.Q8_0.gguf"
+    assert found.read_bytes() == hub.content["tiny.Q8_0.gguf"]
+
+
+def test_a_quantisation_that_is_not_there_is_told_with_those_that_are(
+    hub: Hub, capsys: Captured
+) -> None:
+    assert urial("pull", "hf.co/ada/tiny-GGUF:Q2_K") == 1
+    said = capsys.readouterr().err
+    assert "no file of the quantisation 'Q2_K'" in said
+    assert "Q4_K_M (" in said
+    assert "Q8_0 (" in said
+    assert "mmproj" not in said
+
+
+def test_a_model_in_parts_is_downloaded_whole(hub: Hub, home: Path) -> None:
+    parts = {f"big-Q4_K_M-0000{one}-of-00002.gguf": b"GGUF%d" % one for one in (1, 2)}
+    hub.content = {f"Q4_K_M/{name}": content for name, content in parts.items()}
+    assert urial("pull", "hf.co/ada/tiny-GGUF") == 0
+    cache = home / "cache/huggingface/hub/models--ada--tiny-GGUF/snapshots" / COMMIT / "Q4_K_M"
+    assert {path.name: path.read_bytes() for path in cache.iterdir()} == parts
+
+
+def test_a_plain_address_goes_into_the_models_directory(llama_gguf: Path) -> None:
+    content = llama_gguf.read_bytes()
+    with FileServer({"/x/plain.gguf": content}) as server:
+        assert urial("pull", f"{server.url}/x/plain.gguf") == 0
+    assert (paths.models_dir() / "plain.gguf").read_bytes() == content
+    assert [path.name for path in paths.models_dir().iterdir()] == ["plain.gguf"]
+
+
+def test_offline_is_a_sentence(hub: Hub, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert urial("pull", "qwen3-0.6b") == 1
+    assert "HF_HUB_OFFLINE is set" in capsys.readouterr().err
+    assert not hub.requests
+
+
+def test_a_file_that_is_added_is_a_link_and_removing_it_leaves_the_file(
+    llama_gguf: Path, capsys: Captured
+) -> None:
+    assert urial("add", str(llama_gguf), "--name", "mine") == 0
+    link = paths.models_dir() / "mine.gguf"
+    assert link.is_symlink()
+    assert link.samefile(llama_gguf)
+    assert urial("add", str(llama_gguf), "--name", "mine") == 0
+    assert urial("remove", "mine.gguf") == 2  # nobody can be asked
+    assert link.is_symlink()
+    assert urial("remove", "mine.gguf", "--yes") == 0
+    assert not link.is_symlink()
+    assert llama_gguf.exists()
+    capsys.readouterr()
+
+
+def test_a_blob_stays_while_another_revision_links_to_it(hub: Hub, capsys: Captured) -> None:
+    urial("pull", "hf.co/ada/tiny-GGUF")
+    hub.commit = "d" * 40
+    urial("pull", "hf.co/ada/tiny-GGUF")
+    newest = find_in_cache("ada/tiny-GGUF", "tiny.Q4_K_M.gguf")
+    assert newest is not None
+    assert newest.parent.name == hub.commit
+    blob = newest.resolve()
+    capsys.readouterr()
+    assert urial("remove", "hf.co/ada/tiny-GGUF:Q4_K_M", "--yes", "--json") == 0
+    told = capsys.readouterr()
+    assert "another revision has it, too" in told.err
+    assert json.loads(told.out)["freed"] == 0
+    assert blob.exists()
+    assert urial("remove", "hf.co/ada/tiny-GGUF:Q4_K_M", "--yes", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["freed"] == len(hub.content["tiny.Q4_K_M.gguf"])
+    assert not blob.exists()
+
+
+def test_verifying_finds_a_changed_byte(hub: Hub, capsys: Captured) -> None:
+    urial("pull", "hf.co/ada/tiny-GGUF")
+    capsys.readouterr()
+    assert urial("verify", "--json") == 0
+    (checked,) = json.loads(capsys.readouterr().out)["files"]
+    assert (checked["checked_by"], checked["wrong"]) == ("hub", [])
+    path = Path(checked["path"]).resolve()
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert urial("verify", checked["name"], "--json") == 1
+    (checked,) = json.loads(capsys.readouterr().out)["files"]
+    assert "Its checksum is" in checked["wrong"][0]
+
+
+def test_the_sources_of_the_catalogue_are_asked(hub: Hub, capsys: Captured) -> None:
+    assert urial("verify", "--catalogue", "--json") == 1
+    sources = json.loads(capsys.readouterr().out)["sources"]
+    assert {one["status"] for one in sources} == {404}
+
+
+def test_without_a_network_the_sources_are_not_asked_one_by_one(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert urial("verify", "--catalogue") == 1
+    assert capsys.readouterr().err.count("HF_HUB_OFFLINE is set") == 1

@@ -1,0 +1,649 @@
+"""Downloads files of models over HTTP, goes on where one was interrupted, and checks what came.
+
+A connection is opened only for an address that the user gave, or the hub where that was named, and
+where it sends requests on: https, or this very machine. The user's token goes to the hub's own
+host and to no other. What comes back is a stranger's: a range has to be the one that was asked for,
+sizes and the checksum have to be those that are known, nothing is unpacked, and nobody is waited
+for without end.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote, urljoin
+
+import httpx
+import msgspec
+
+from urial_tui import __version__, wording
+from urial_tui.errors import ModelError
+from urial_tui.files import reason
+from urial_tui.models.addresses import (
+    checked_url,
+    host_of,
+    hub_endpoint,
+    hub_token,
+    is_loopback,
+    is_offline,
+    origin_of,
+    public,
+)
+from urial_tui.models.partial import Journal, Partial
+from urial_tui.sanitize import quoted, sanitize_line
+
+MAX_SIZE: Final = 1 << 46
+MAX_LISTING: Final = 8 * 1024 * 1024
+MAX_REDIRECTS: Final = 5
+
+_MOVED: Final = {301, 302, 303, 307, 308}
+_MOMENTARY: Final = {408, 425, 429, 500, 502, 503, 504}
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_PROGRESS_BYTES: Final = 1024 * 1024
+_KEPT: Final = "What came is kept: the same command goes on from there."
+
+Progress = Callable[[int, int], object]
+"""Called with the bytes of a file that are there, and its bytes in all, 0 if unknown."""
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """A file to download. `hub`: whether it is the hub's; `size` 0 and `sha256` "" if unknown."""
+
+    url: str
+    name: str
+    hub: bool = False
+    size: int = 0
+    sha256: str = ""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long and how often is tried; seconds and bytes.
+
+    `attempts`: in a row that bring nothing; `pause`: before the second, doubled with each more;
+    `slow_bytes` have to come in `slow_seconds`; `longest_wait` that a host may ask for.
+    """
+
+    connect: float = 10.0
+    silence: float = 30.0
+    attempts: int = 6
+    pause: float = 1.0
+    slow_seconds: float = 60.0
+    slow_bytes: int = 60_000
+    longest_wait: float = 120.0
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host tells of a file, without sending it: 0 and "" for what it does not tell."""
+
+    status: int
+    size: int = 0
+    sha256: str = ""
+    tag: str = ""
+    commit: str = ""
+
+
+class HubFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a repository; `size` 0 if unknown."""
+
+    name: str
+    size: int = 0
+
+
+class Cancelled(Exception):
+    """A download was ended as it was asked to; what came is kept."""
+
+
+class _Unreachable(ModelError):
+    """There is no connection."""
+
+
+class _Broken(Exception):
+    """It may go on a moment later: why, and after how many seconds at least."""
+
+    def __init__(self, why: str, after: float = 0.0, hint: str = _KEPT) -> None:
+        super().__init__(why)
+        self.why, self.after, self.hint = why, after, hint
+
+
+class _Changed(Exception):
+    """What is there does not belong to what the host has."""
+
+
+class Downloader:
+    """Opens connections and downloads files, one at a time; open within `with`.
+
+    Args:
+        progress: Told of what came.
+        limits: How long and how often is tried.
+    """
+
+    def __init__(self, progress: Progress | None = None, limits: Limits | None = None) -> None:
+        self._progress = progress
+        self._limits = limits or Limits()
+        self._cancelled = threading.Event()
+        self._token: str | None = None
+        # Authorities that httpx knows, and those of this machine (SSL_CERT_FILE, too).
+        verify = httpx.create_ssl_context(trust_env=False)
+        verify.load_default_certs()
+        silence = self._limits.silence
+        self._client = httpx.Client(
+            headers={"Accept-Encoding": "identity", "User-Agent": f"urial-tui/{__version__}"},
+            verify=verify,
+            follow_redirects=False,
+            trust_env=False,
+            timeout=httpx.Timeout(
+                connect=min(self._limits.connect, silence), read=silence, write=silence, pool=None
+            ),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        self._client.close()
+
+    def cancel(self) -> None:
+        """End what is being downloaded, soon; from any thread. What came is kept."""
+        self._cancelled.set()
+
+    def head(self, source: Source) -> Head:
+        """Ask what a host has, by a HEAD request.
+
+        Raises:
+            ModelError: The host can't be asked.
+        """
+        linked: dict[str, str] = {}
+        try:
+            with self._response("HEAD", source, {}, linked) as response:
+                headers = response.headers
+                tag = linked.get("x-linked-etag") or headers.get("ETag", "")
+                bare = _bare(tag)
+                return Head(
+                    status=response.status_code,
+                    size=_number(linked.get("x-linked-size") or headers.get("Content-Length", "")),
+                    sha256=bare if _SHA256.fullmatch(bare) else "",
+                    tag=tag,
+                    commit=linked.get("x-repo-commit", ""),
+                )
+        except _Broken as error:
+            raise ModelError(error.why, "Try again later.") from error
+
+    def check(self, source: Source, head: Head) -> None:
+        """Say why there is no file, by what its host answered.
+
+        Raises:
+            ModelError: There is none.
+        """
+        try:
+            self._check_status(head.status, host_of(source.url), source, {200}, "")
+        except _Broken as error:
+            raise ModelError(error.why, error.hint) from error
+
+    def files(self, repository: str) -> list[HubFile]:
+        """The files of a repository of the hub.
+
+        Raises:
+            ModelError: There is no such repository, or the hub can't be asked.
+        """
+        url = f"{hub_endpoint()}/api/models/{quote(repository, '/')}?blobs=true"
+        source = Source(url=url, name=repository, hub=True)
+        host = host_of(url)
+        try:
+            with self._response("GET", source, {}) as response:
+                self._check(response, source, {200})
+                body = bytearray()
+                for chunk in response.iter_raw():
+                    body += chunk
+                    if len(body) > MAX_LISTING:
+                        raise ModelError(
+                            f"The hub {host} sent a list without end.", "Try again later."
+                        )
+        except _Broken as error:
+            raise ModelError(error.why, "Try again later.") from error
+        return _files_of(bytes(body), host)
+
+    def fetch(self, source: Source, partial: Partial) -> str:
+        """Download a file into `partial`, or what of it is not there yet; its SHA-256.
+
+        Raises:
+            ModelError: It can't be had, or is not what it has to be.
+            Cancelled: It was asked to end.
+        """
+        try:
+            return self._fetch(source, partial)
+        except OSError as error:
+            place = quoted(str(partial.path.parent))
+            if error.errno in _FULL:
+                raise ModelError(
+                    f"The disk is full: {quoted(source.name)} can't be written to {place}.",
+                    f"Make room there. {_KEPT}",
+                ) from error
+            raise ModelError(
+                f"{quoted(source.name)} can't be written to {place}: {reason(error)}.",
+                "It needs a directory that you may write to.",
+            ) from error
+
+    def _fetch(self, source: Source, partial: Partial) -> str:
+        journal = Journal(url=public(source.url), size=source.size, sha256=source.sha256)
+        partial.begin(journal, self._hashed)
+        resumed = partial.size > 0
+        failures, changes, came = 0, 0, False
+        while True:
+            before = partial.size
+            try:
+                self._receive(source, partial)
+                if source.sha256 in ("", partial.sha256):
+                    return partial.sha256
+                partial.restart(journal)
+                if not resumed:
+                    raise ModelError(
+                        f"What came as {quoted(source.name)} is not that file: its checksum is "
+                        "another one.",
+                        "Nothing of it was kept. Try again later, or look at the address.",
+                    )
+                resumed = False
+            except _Changed as error:
+                partial.restart(journal)
+                changes += 1
+                resumed = False
+                if changes > 1:
+                    raise ModelError(
+                        f"The host {host_of(source.url)} sends something else of "
+                        f"{quoted(source.name)} each time.",
+                        "Try again later, or look for another source.",
+                    ) from error
+            except (_Broken, _Unreachable) as error:
+                if isinstance(error, _Unreachable):
+                    if not came:
+                        raise
+                    error = _Broken(error.message)
+                failures = 1 if partial.size - before >= _PROGRESS_BYTES else failures + 1
+                if failures >= self._limits.attempts:
+                    raise ModelError(error.why, error.hint) from error
+                came = came or partial.size > before
+                resumed = resumed or partial.size > 0
+                self._wait(max(error.after, self._limits.pause * 2 ** (failures - 1)))
+
+    def _receive(self, source: Source, partial: Partial) -> None:
+        """One request for what is missing, and all that comes of it.
+
+        Raises:
+            _Broken: It ended early.
+            _Changed: What is there is of no use.
+        """
+        journal, offset = partial.journal, partial.size
+        if journal is None:
+            raise ValueError("not begun")
+        if journal.size and offset == journal.size:
+            return
+        headers = {}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+            if not source.sha256 and journal.tag:
+                headers["If-Range"] = journal.tag
+        with self._response("GET", source, headers) as response:
+            size = self._checked_size(response, source, partial)
+            if response.status_code == 416:
+                return
+            if response.status_code == 200 and offset:
+                # The whole file comes: it changed, or ranges are not known there.
+                partial.restart(journal)
+            partial.note(
+                msgspec.structs.replace(
+                    journal, tag=response.headers.get("ETag", "")[:1024], size=size
+                )
+            )
+            self._check_space(source, partial, size)
+            self._write(response, source, partial, size)
+
+    def _checked_size(self, response: httpx.Response, source: Source, partial: Partial) -> int:
+        """The size of the whole file, by an answer that can be used.
+
+        Raises:
+            ModelError: It can't be used.
+            _Changed: What is there is of no use.
+        """
+        host, name, offset = host_of(str(response.url)), quoted(source.name), partial.size
+        self._check(response, source, {200, 206, 416})
+        journal = partial.journal or Journal(url="")
+        said = _content_range(response.headers.get("Content-Range", ""))
+        if response.status_code == 416:
+            whole = said[2] if said else 0
+            if offset and whole == offset and source.size in (0, whole):
+                return whole
+            if offset:
+                raise _Changed
+            raise ModelError(
+                f"The host {host} does not give {name} from its start.", "Look at the address."
+            )
+        if response.headers.get("Content-Type", "").lower().startswith("text/html"):
+            raise ModelError(
+                f"The host {host} answers with a web page in place of {name}.",
+                "Give the address of the file itself, and a token where one is wanted (HF_TOKEN).",
+            )
+        length = _number(response.headers.get("Content-Length", ""))
+        if response.status_code == 200:
+            if "Content-Range" in response.headers:
+                if offset:
+                    # Whether that is the rest or the whole can't be told.
+                    raise _Changed
+                if said is None or said[0] != 0 or said[1] != said[2] - 1:
+                    raise self._another(host, name)
+                length = length or said[2]
+            size = length
+        else:
+            if said is None or said[0] != offset or (length and length != said[1] + 1 - said[0]):
+                raise self._another(host, name)
+            size = said[2]
+            tag = response.headers.get("ETag", "")
+            if offset and not source.sha256 and (not tag or tag != journal.tag):
+                raise _Changed
+        if not 0 < (size or source.size) <= MAX_SIZE:
+            raise ModelError(
+                f"The host {host} does not say how long {name} is, or that no file can be so long.",
+                "Look at the address.",
+            )
+        known = source.size or (journal.size if offset and response.status_code == 206 else 0)
+        if known and size and size != known:
+            if not source.size:
+                raise _Changed
+            raise ModelError(
+                f"The host {host} has {size:,} bytes of {name}, which has {known:,}.",
+                "Try again later, or look at the address.",
+            )
+        return size or source.size
+
+    def _another(self, host: str, name: str) -> ModelError:
+        return ModelError(
+            f"The host {host} sent another range of {name} than it was asked for.",
+            f"Try again later, or look for another source. {_KEPT}",
+        )
+
+    def _check_space(self, source: Source, partial: Partial, size: int) -> None:
+        free = shutil.disk_usage(partial.path.parent).free
+        needed = size - partial.size
+        if free < needed:
+            raise ModelError(
+                f"The disk is too full for {quoted(source.name)}: it needs {wording.size(needed)} "
+                f"in {quoted(str(partial.path.parent))}, where {wording.size(free)} are free.",
+                f"Make room there. {_KEPT}" if partial.size else "Make room there and try again.",
+            )
+
+    def _write(self, response: httpx.Response, source: Source, partial: Partial, size: int) -> None:
+        host = host_of(str(response.url))
+        began, counted = time.monotonic(), partial.size
+        with _told(host):
+            for chunk in response.iter_raw():
+                if self._cancelled.is_set():
+                    raise Cancelled
+                if partial.size + len(chunk) > size:
+                    raise ModelError(
+                        f"The host {host} sent more of {quoted(source.name)} than it said.",
+                        "Look at the address.",
+                    )
+                first = partial.size < 4
+                partial.append(chunk)
+                if first and partial.size >= 4 and partial.start() != b"GGUF":
+                    partial.restart(Journal(url=public(source.url)))
+                    raise ModelError(
+                        f"What the host {host} sends as {quoted(source.name)} is no GGUF file.",
+                        "Give the address of a .gguf file itself.",
+                    )
+                if self._progress:
+                    self._progress(partial.size, size)
+                now = time.monotonic()
+                if now - began >= self._limits.slow_seconds:
+                    if partial.size - counted < self._limits.slow_bytes:
+                        raise ModelError(
+                            f"The host {host} sends hardly anything: {partial.size - counted:,} "
+                            f"bytes in {wording.duration(now - began)}.",
+                            f"Try again later. {_KEPT}",
+                        )
+                    began, counted = now, partial.size
+        if partial.size < size:
+            raise _Broken(f"The connection to {host} broke off before {quoted(source.name)} ended.")
+        if partial.start() != b"GGUF":
+            raise ModelError(
+                f"What the host {host} sends as {quoted(source.name)} is no GGUF file.",
+                "Give the address of a .gguf file itself.",
+            )
+
+    def _hashed(self, done: int, total: int) -> None:
+        if self._cancelled.is_set():
+            raise Cancelled
+        if self._progress:
+            self._progress(done, total)
+
+    def _wait(self, seconds: float) -> None:
+        if self._cancelled.wait(seconds):
+            raise Cancelled
+
+    @contextmanager
+    def _response(
+        self,
+        method: str,
+        source: Source,
+        headers: dict[str, str],
+        linked: dict[str, str] | None = None,
+    ) -> Iterator[httpx.Response]:
+        """The answer of an address, or of where it sends us.
+
+        `linked` takes what the hub's own answers tell of the file, before they send us on.
+
+        Raises:
+            ModelError: There is none.
+            _Broken: There may be one later.
+        """
+        if source.hub and is_offline():
+            raise ModelError(
+                "HF_HUB_OFFLINE is set, so nothing is read from the hub.",
+                "Remove that variable, or name a file on this machine.",
+            )
+        url = checked_url(source.url)
+        home = origin_of(url)
+        token = self._hub_token() if source.hub and home == origin_of(hub_endpoint()) else ""
+        for _ in range(MAX_REDIRECTS + 1):
+            if self._cancelled.is_set():
+                raise Cancelled
+            at_home = origin_of(url) == home
+            own = {"Authorization": f"Bearer {token}"} if token and at_home else {}
+            with (
+                _told(host_of(url)),
+                self._client.stream(method, url, headers=headers | own) as response,
+            ):
+                if linked is not None and source.hub and at_home:
+                    linked.update(
+                        (key, value[:200])
+                        for key, value in response.headers.items()
+                        if key in ("x-linked-etag", "x-linked-size", "x-repo-commit")
+                    )
+                if response.status_code not in _MOVED:
+                    if response.headers.get("Content-Encoding", "identity").strip().lower() not in (
+                        "",
+                        "identity",
+                    ):
+                        raise ModelError(
+                            f"The host {host_of(url)} packed what it sent, which nobody asked.",
+                            "Look for another source.",
+                        )
+                    yield response
+                    return
+                url = self._next(url, response.headers.get("Location", ""))
+        raise ModelError(
+            f"The host {host_of(source.url)} sends requests from one address to the next without "
+            "end.",
+            "Look at the address.",
+        )
+
+    def _hub_token(self) -> str:
+        """The user's token, from the environment or from where they logged in; "" without one."""
+        if self._token is None:
+            self._token = hub_token() or _logged_in()
+        return self._token
+
+    def _next(self, url: str, place: str) -> str:
+        try:
+            return checked_url(urljoin(url, place), loopback=is_loopback(url))
+        except (ModelError, ValueError) as error:
+            raise ModelError(
+                f"The host {host_of(url)} sends requests on to {quoted(public(place), 200)}, where "
+                "they don't go.",
+                "Look at the address.",
+            ) from error
+
+    def _check(self, response: httpx.Response, source: Source, good: set[int]) -> None:
+        """Say why an answer is none.
+
+        Raises:
+            ModelError: It is none.
+            _Broken: There may be one later.
+        """
+        host, later = host_of(str(response.url)), response.headers.get("Retry-After", "")
+        self._check_status(response.status_code, host, source, good, later)
+
+    def _check_status(
+        self, status: int, host: str, source: Source, good: set[int], later: str
+    ) -> None:
+        if status in good:
+            return
+        shown = quoted(source.name, 120)
+        match status:
+            case 401 | 403:
+                raise ModelError(
+                    f"The host {host} does not give {shown} to everybody (status {status}).",
+                    "If it is the hub: accept the licence on the model's page, and give your token "
+                    "in the environment variable HF_TOKEN.",
+                )
+            case 404 | 410:
+                raise ModelError(
+                    f"There is no {shown} at {host}.",
+                    "Look at the name, with its large and small letters.",
+                )
+        if status in _MOMENTARY:
+            why = (
+                f"The host {host} is asked too often."
+                if status == 429
+                else f"The host {host} answered with status {status} for {shown}."
+            )
+            after = _retry_after(later)
+            if after > self._limits.longest_wait:
+                raise ModelError(
+                    why, f"It wants to be asked again in {wording.duration(after)}. {_KEPT}"
+                )
+            raise _Broken(why, after, f"Try again in some minutes. {_KEPT}")
+        raise ModelError(
+            f"The host {host} answered with status {status} for {shown}.", "Try again later."
+        )
+
+
+@contextmanager
+def _told(host: str) -> Iterator[None]:
+    """Failures of a connection, in a sentence."""
+    try:
+        yield
+    except httpx.ConnectError as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise ModelError(
+                f"The certificate of {host} can't be verified.",
+                "Look at the address, or name the file of its authority in SSL_CERT_FILE.",
+            ) from error
+        raise _Unreachable(
+            f"The host {host} can't be reached{_why(error)}.",
+            "Look at the address and at the connection to the network.",
+        ) from error
+    except httpx.TimeoutException as error:
+        raise _Broken(f"The host {host} did not answer in time.") from error
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        raise _Broken(f"The connection to {host} broke off before all was there.") from error
+
+
+def _why(error: BaseException) -> str:
+    """Why there is no connection, in the system's words behind a colon; "" where it has none."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return f": {sanitize_line(cause.strerror)}"
+        cause = cause.__cause__ or cause.__context__
+    return ""
+
+
+def _logged_in() -> str:
+    """The token with which the user logged in to the hub; "" without one."""
+    # Late: the library takes a third of a second to import.
+    from huggingface_hub import get_token
+
+    try:
+        token = get_token() or ""
+    except Exception as error:  # whatever a foreign library makes of its files
+        raise ModelError(
+            f"The token of your login to the hub can't be had: {sanitize_line(str(error))}.",
+            "Log in again with `hf auth login`, or give a token in HF_TOKEN.",
+        ) from error
+    return token if re.fullmatch("[!-~]*", token) else ""
+
+
+def _files_of(body: bytes, host: str) -> list[HubFile]:
+    try:
+        document: Any = json.loads(body)
+        found = [(one["rfilename"], one.get("size")) for one in document["siblings"]]
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"The host {host} does not answer as the hub does.",
+            "Look at HF_ENDPOINT, if it is set.",
+        ) from error
+    return [
+        HubFile(name=name, size=size if isinstance(size, int) and 0 < size <= MAX_SIZE else 0)
+        for name, size in found
+        if isinstance(name, str) and is_safe(name)
+    ]
+
+
+def is_safe(name: str) -> bool:
+    """Whether a file's path in a repository can be one below a directory here."""
+    parts = name.split("/")
+    return (
+        0 < len(name) <= 500
+        and name.isprintable()
+        and "\\" not in name
+        and len(parts) <= 8
+        and all(part and not part.startswith(".") and len(part.encode()) <= 200 for part in parts)
+    )
+
+
+def _content_range(text: str) -> tuple[int, int, int] | None:
+    """First byte, last byte and size of `Content-Range`; 0, 0 and size of that of a 416."""
+    if found := re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", text.strip(), re.ASCII):
+        first, last, size = map(int, found.groups())
+        return (first, last, size) if first <= last < size else None
+    if found := re.fullmatch(r"bytes \*/(\d{1,18})", text.strip(), re.ASCII):
+        return 0, 0, int(found[1])
+    return None
+
+
+def _number(text: str) -> int:
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else 0
+
+
+def _bare(tag: str) -> str:
+    return tag.removeprefix("W/").strip('"')
+
+
+def _retry_after(text: str) -> float:
+    """Seconds; a date counts as a minute."""
+    if not text:
+        return 0.0
+    return float(text) if re.fullmatch(r"[0-9]{1,9}", text) else 60.0

@@ -1,0 +1,233 @@
+"""A file that is being downloaded: what came so far, and the journal of what that belongs to.
+
+Both lie beside the place where the file will be, as NAME.incomplete and NAME.incomplete.json. What
+came is hashed while it is written, and anew when it is found again; nothing stands under the final
+name before all of it is there. A lock that ends with its process keeps a second one away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from urial_tui.errors import ModelError
+from urial_tui.files import Refused, make_directory, open_regular, read_bytes, replacing
+from urial_tui.sanitize import quoted
+
+BLOCK: Final = 1024 * 1024
+"""Bytes that are hashed at once, and more than what is fetched again after a crash."""
+
+_SUFFIX: Final = ".incomplete"
+_MAX_JOURNAL: Final = 64 * 1024
+
+
+class Journal(msgspec.Struct, frozen=True, kw_only=True):
+    """What the bytes that are there belong to; "" and 0 for what is not known.
+
+    `url` without what stands behind a `?`, `tag` the ETag, `size` of the whole file in bytes.
+    """
+
+    url: str
+    tag: str = ""
+    size: int = 0
+    sha256: str = ""
+
+
+class Partial:
+    """The bytes of a file that are there so far, locked while it is open.
+
+    Args:
+        target: Where the file will be.
+        suffix: What is put behind its name, before it is complete.
+        write: Writes bytes to a descriptor, and says how many.
+
+    Raises:
+        ModelError: Another process downloads this file.
+        OSError: It can't be opened.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        suffix: str = _SUFFIX,
+        write: Callable[[int, memoryview], int] = os.write,
+    ) -> None:
+        self.target = target
+        self.path = target.with_name(f"{target.name}{suffix}")
+        self._journal_path = self.path.with_name(f"{self.path.name}.json")
+        self._write = write
+        make_directory(target.parent)
+        self._handle = self._locked()
+        self._hash = hashlib.sha256()
+        self.size = 0
+        self.journal: Journal | None = None
+
+    def begin(self, journal: Journal, going: Callable[[int, int], object] | None = None) -> None:
+        """Go on with what is there, where it belongs to the same file; else begin anew.
+
+        A file is the same by its checksum, or by its address, size and ETag. What is there is
+        hashed; `going` is told how many bytes of how many.
+
+        Raises:
+            OSError: It can't be read or written.
+        """
+        found = self._read_journal()
+        there = os.fstat(self._handle).st_size
+        if found is None or not _same(found, journal) or (journal.size and there > journal.size):
+            self.restart(journal)
+            return
+        self.journal = msgspec.structs.replace(journal, tag=found.tag, size=found.size)
+        self._hash, self.size = hashlib.sha256(), 0
+        os.lseek(self._handle, 0, os.SEEK_SET)
+        while block := os.read(self._handle, BLOCK):
+            self._hash.update(block)
+            self.size += len(block)
+            if going:
+                going(self.size, there)
+
+    def restart(self, journal: Journal) -> None:
+        """Throw away what is there, and note what comes.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        # In this order: bytes are never there under the note of others.
+        os.ftruncate(self._handle, 0)
+        os.lseek(self._handle, 0, os.SEEK_SET)
+        self._hash, self.size = hashlib.sha256(), 0
+        self.note(journal)
+
+    def note(self, journal: Journal) -> None:
+        """Note what the bytes belong to.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        if journal != self.journal or not self._journal_path.exists():
+            with replacing(self._journal_path) as file:
+                file.write(msgspec.json.encode(journal))
+            self.journal = journal
+
+    def append(self, data: bytes) -> None:
+        """Write more bytes; what was written counts, also where the rest can't be.
+
+        Raises:
+            OSError: They can't be written.
+        """
+        left = memoryview(data)
+        while left:
+            count = self._write(self._handle, left)
+            self._hash.update(left[:count])
+            self.size += count
+            left = left[count:]
+
+    def start(self) -> bytes:
+        """The first four bytes, as far as they are there."""
+        return os.pread(self._handle, 4, 0)
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes that are there."""
+        return self._hash.hexdigest()
+
+    def finish(self, target: Path | None = None) -> Path:
+        """Give the whole file its name, durably; where it is then.
+
+        Args:
+            target: The name, where it is another than was thought.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        target = self.target if target is None else target
+        os.fsync(self._handle)
+        self.path.replace(target)
+        self._journal_path.unlink(missing_ok=True)
+        _sync_directory(target.parent)
+        return target
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        for path in (self._journal_path, self.path):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def close(self) -> None:
+        """Let others go on with it. What came stays, but nothing of nothing."""
+        if self._handle < 0:
+            return
+        with contextlib.suppress(OSError):
+            if not self.size and os.path.samestat(os.fstat(self._handle), self.path.stat()):
+                self.discard()
+        os.close(self._handle)
+        self._handle = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _locked(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        while True:
+            if self.path.exists():
+                # Something else than a file is told before it is opened for writing.
+                open_regular(self.path).close()
+            handle = os.open(self.path, flags, 0o666)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Whoever had the lock may have given the file its name meanwhile.
+                if os.path.samestat(os.fstat(handle), self.path.stat()):
+                    return handle
+                os.close(handle)
+            except FileNotFoundError:
+                os.close(handle)
+            except BlockingIOError as error:
+                os.close(handle)
+                raise ModelError(
+                    f"The file {quoted(self.target.name, 120)} is being downloaded already, by "
+                    "another urial.",
+                    "Wait until that is done, or end it; what came is kept.",
+                ) from error
+            except BaseException:
+                os.close(handle)
+                raise
+
+    def _read_journal(self) -> Journal | None:
+        try:
+            found = msgspec.json.decode(read_bytes(self._journal_path, _MAX_JOURNAL), type=Journal)
+        except (OSError, Refused, msgspec.DecodeError, ValueError, RecursionError):
+            return None
+        return found
+
+
+def _same(found: Journal, wanted: Journal) -> bool:
+    """Whether bytes noted as one file's can be gone on with as another's."""
+    if wanted.size and found.size and wanted.size != found.size:
+        return False
+    if wanted.sha256:
+        return found.sha256 == wanted.sha256
+    return found.url == wanted.url and bool(found.tag) and not found.tag.startswith("W/")
+
+
+def _sync_directory(directory: Path) -> None:
+    with contextlib.suppress(OSError):
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

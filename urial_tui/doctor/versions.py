@@ -13,7 +13,7 @@ from urial_tui.doctor.finding import Fact
 
 _NEEDED = (
     "llama-cpp-python", "gguf", "numpy", "textual", "msgspec", "click", "platformdirs", "jinja2",
-    "tomlkit", "httpx", "bm25s", "llguidance", "py3langid",
+    "tomlkit", "httpx", "huggingface-hub", "bm25s", "llguidance", "py3langid",
 )  # fmt: skip
 _REPAIR = "Install urial-tui again, with what it depends on."
 

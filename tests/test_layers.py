@@ -3,7 +3,7 @@
     cli, tui → chat, compare, evaluate → runtime → engine.client → engine.wire
 
 `prompting`, `models`, `settings`, `memory`, `paths`, `files`, `journal`, `question_file`, `page`,
-`report_file`, `errors`, `sanitize`, `shares` and `wording` may be used by all.
+`report_file`, `clipboards`, `errors`, `sanitize`, `shares` and `wording` may be used by all.
 """
 
 from __future__ import annotations

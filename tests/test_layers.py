@@ -3,7 +3,8 @@
     cli, tui → chat, compare, evaluate → runtime → engine.client → engine.wire
 
 `prompting`, `models`, `settings`, `memory`, `paths`, `files`, `journal`, `question_file`, `page`,
-`report_file`, `clipboards`, `errors`, `sanitize`, `shares` and `wording` may be used by all.
+`http_answers`, `report_file`, `clipboards`, `errors`, `sanitize`, `shares` and `wording` may be
+used by all.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ LEAVES = {
     "control_groups",
     "errors",
     "files",
+    "http_answers",
     "journal",
     "memory",
     "paths",
@@ -51,6 +53,7 @@ MAY_IMPORT = {
     "clipboards": set[str](),
     "control_groups": set[str](),
     "memory": {"control_groups"},
+    "http_answers": {"sanitize"},
     "shares": set[str](),
     "wording": set[str](),
     "interrupts": set[str](),

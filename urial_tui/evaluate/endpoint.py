@@ -21,8 +21,9 @@ import msgspec
 
 from urial_tui import __version__
 from urial_tui.evaluate.endpoint_address import JUDGE, Address, Service, public
-from urial_tui.evaluate.endpoint_errors import seconds_to_wait, why_unreachable, words_of_error
+from urial_tui.evaluate.endpoint_errors import words_of_error
 from urial_tui.evaluate.items import EvaluateError
+from urial_tui.http_answers import is_packed, seconds_to_wait, why_unreachable
 from urial_tui.sanitize import quoted
 from urial_tui.wording import duration, size
 
@@ -192,7 +193,7 @@ class Endpoint:
     async def _outcome(self, response: httpx.Response) -> Outcome:
         host = self._address.host
         if response.is_success:
-            if _is_packed(response):
+            if is_packed(response.headers):
                 return Declined(why=f"The endpoint {host} packed its answer, which nobody asked.")
             body = await _read(response, MAX_BYTES)
             if len(body) > MAX_BYTES:
@@ -275,11 +276,6 @@ class Endpoint:
         return text.replace(self._key, "…") if self._key else text
 
 
-def _is_packed(response: httpx.Response) -> bool:
-    encoding: str = response.headers.get("Content-Encoding", "identity")
-    return encoding.strip().lower() not in ("", "identity")
-
-
 async def _read(response: httpx.Response, limit: int) -> bytes:
     """The body as it was sent, or a little more than `limit` of it."""
     body = bytearray()
@@ -292,7 +288,7 @@ async def _read(response: httpx.Response, limit: int) -> bytes:
 
 async def _read_error(response: httpx.Response) -> bytes:
     """As much of an error's body as comes soon; the status counts without it."""
-    if _is_packed(response):
+    if is_packed(response.headers):
         return b""
     with contextlib.suppress(httpx.TransportError, TimeoutError):
         async with asyncio.timeout(_ERROR_SECONDS):

@@ -10,7 +10,6 @@ for without end.
 from __future__ import annotations
 
 import errno
-import json
 import re
 import shutil
 import threading
@@ -18,8 +17,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Final, Self
-from urllib.parse import quote, urljoin
+from typing import Final, Self
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -27,24 +26,36 @@ import msgspec
 from urial_tui import __version__, wording
 from urial_tui.errors import ModelError
 from urial_tui.files import reason
+from urial_tui.http_answers import is_packed, seconds_to_wait, why_unreachable
 from urial_tui.models.addresses import (
     checked_url,
     host_of,
     hub_endpoint,
     hub_token,
-    is_loopback,
-    is_offline,
     origin_of,
     public,
+)
+from urial_tui.models.host_answers import (
+    MAX_LISTING,
+    MAX_REDIRECTS,
+    MAX_SIZE,
+    MOVED,
+    HubFile,
+    asked_too_often,
+    check_no_page,
+    check_online,
+    check_status,
+    endless,
+    endless_list,
+    hub_files,
+    next_address,
+    packed,
+    unusual_status,
+    unverified,
 )
 from urial_tui.models.partial import Journal, Partial
 from urial_tui.sanitize import quoted, sanitize_line
 
-MAX_SIZE: Final = 1 << 46
-MAX_LISTING: Final = 8 * 1024 * 1024
-MAX_REDIRECTS: Final = 5
-
-_MOVED: Final = {301, 302, 303, 307, 308}
 _MOMENTARY: Final = {408, 425, 429, 500, 502, 503, 504}
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -89,13 +100,6 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str = ""
     tag: str = ""
     commit: str = ""
-
-
-class HubFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of a repository; `size` 0 if unknown."""
-
-    name: str
-    size: int = 0
 
 
 class Cancelled(Exception):
@@ -209,12 +213,10 @@ class Downloader:
                 for chunk in response.iter_raw():
                     body += chunk
                     if len(body) > MAX_LISTING:
-                        raise ModelError(
-                            f"The hub {host} sent a list without end.", "Try again later."
-                        )
+                        raise endless_list(host)
         except _Broken as error:
             raise ModelError(error.why, "Try again later.") from error
-        return _files_of(bytes(body), host)
+        return hub_files(bytes(body), host)
 
     def fetch(self, source: Source, partial: Partial) -> str:
         """Download a file into `partial`, or what of it is not there yet; its SHA-256.
@@ -330,11 +332,7 @@ class Downloader:
             raise ModelError(
                 f"The host {host} does not give {name} from its start.", "Look at the address."
             )
-        if response.headers.get("Content-Type", "").lower().startswith("text/html"):
-            raise ModelError(
-                f"The host {host} answers with a web page in place of {name}.",
-                "Give the address of the file itself, and a token where one is wanted (HF_TOKEN).",
-            )
+        check_no_page(response.headers, host, source.name)
         length = _number(response.headers.get("Content-Length", ""))
         if response.status_code == 200:
             if "Content-Range" in response.headers:
@@ -448,11 +446,8 @@ class Downloader:
             ModelError: There is none.
             _Broken: There may be one later.
         """
-        if source.hub and is_offline():
-            raise ModelError(
-                "HF_HUB_OFFLINE is set, so nothing is read from the hub.",
-                "Remove that variable, or name a file on this machine.",
-            )
+        if source.hub:
+            check_online()
         url = checked_url(source.url)
         home = origin_of(url)
         token = self._hub_token() if source.hub and home == origin_of(hub_endpoint()) else ""
@@ -471,39 +466,19 @@ class Downloader:
                         for key, value in response.headers.items()
                         if key in ("x-linked-etag", "x-linked-size", "x-repo-commit")
                     )
-                if response.status_code not in _MOVED:
-                    if response.headers.get("Content-Encoding", "identity").strip().lower() not in (
-                        "",
-                        "identity",
-                    ):
-                        raise ModelError(
-                            f"The host {host_of(url)} packed what it sent, which nobody asked.",
-                            "Look for another source.",
-                        )
+                if response.status_code not in MOVED:
+                    if is_packed(response.headers):
+                        raise packed(host_of(url), "Look for another source.")
                     yield response
                     return
-                url = self._next(url, response.headers.get("Location", ""))
-        raise ModelError(
-            f"The host {host_of(source.url)} sends requests from one address to the next without "
-            "end.",
-            "Look at the address.",
-        )
+                url = next_address(url, response.headers.get("Location", ""))
+        raise endless(source.url)
 
     def _hub_token(self) -> str:
         """The user's token, from the environment or from where they logged in; "" without one."""
         if self._token is None:
             self._token = hub_token() or _logged_in()
         return self._token
-
-    def _next(self, url: str, place: str) -> str:
-        try:
-            return checked_url(urljoin(url, place), loopback=is_loopback(url))
-        except (ModelError, ValueError) as error:
-            raise ModelError(
-                f"The host {host_of(url)} sends requests on to {quoted(public(place), 200)}, where "
-                "they don't go.",
-                "Look at the address.",
-            ) from error
 
     def _check(self, response: httpx.Response, source: Source, good: set[int]) -> None:
         """Say why an answer is none.
@@ -520,24 +495,12 @@ class Downloader:
     ) -> None:
         if status in good:
             return
-        shown = quoted(source.name, 120)
-        match status:
-            case 401 | 403:
-                raise ModelError(
-                    f"The host {host} does not give {shown} to everybody (status {status}).",
-                    "If it is the hub: accept the licence on the model's page, and give your token "
-                    "in the environment variable HF_TOKEN.",
-                )
-            case 404 | 410:
-                raise ModelError(
-                    f"There is no {shown} at {host}.",
-                    "Look at the name, with its large and small letters.",
-                )
+        check_status(status, host, source.name)
         if status in _MOMENTARY:
             why = (
-                f"The host {host} is asked too often."
+                asked_too_often(host)
                 if status == 429
-                else f"The host {host} answered with status {status} for {shown}."
+                else unusual_status(status, host, source.name)
             )
             after = _retry_after(later)
             if after > self._limits.longest_wait:
@@ -545,9 +508,7 @@ class Downloader:
                     why, f"It wants to be asked again in {wording.duration(after)}. {_KEPT}"
                 )
             raise _Broken(why, after, f"Try again in some minutes. {_KEPT}")
-        raise ModelError(
-            f"The host {host} answered with status {status} for {shown}.", "Try again later."
-        )
+        raise ModelError(unusual_status(status, host, source.name), "Try again later.")
 
 
 @contextmanager
@@ -557,28 +518,15 @@ def _told(host: str) -> Iterator[None]:
         yield
     except httpx.ConnectError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            raise ModelError(
-                f"The certificate of {host} can't be verified.",
-                "Look at the address, or name the file of its authority in SSL_CERT_FILE.",
-            ) from error
+            raise unverified(host) from error
         raise _Unreachable(
-            f"The host {host} can't be reached{_why(error)}.",
+            f"The host {host} can't be reached{why_unreachable(error)}.",
             "Look at the address and at the connection to the network.",
         ) from error
     except httpx.TimeoutException as error:
         raise _Broken(f"The host {host} did not answer in time.") from error
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise _Broken(f"The connection to {host} broke off before all was there.") from error
-
-
-def _why(error: BaseException) -> str:
-    """Why there is no connection, in the system's words behind a colon; "" where it has none."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return f": {sanitize_line(cause.strerror)}"
-        cause = cause.__cause__ or cause.__context__
-    return ""
 
 
 def _logged_in() -> str:
@@ -594,34 +542,6 @@ def _logged_in() -> str:
             "Log in again with `hf auth login`, or give a token in HF_TOKEN.",
         ) from error
     return token if re.fullmatch("[!-~]*", token) else ""
-
-
-def _files_of(body: bytes, host: str) -> list[HubFile]:
-    try:
-        document: Any = json.loads(body)
-        found = [(one["rfilename"], one.get("size")) for one in document["siblings"]]
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(
-            f"The host {host} does not answer as the hub does.",
-            "Look at HF_ENDPOINT, if it is set.",
-        ) from error
-    return [
-        HubFile(name=name, size=size if isinstance(size, int) and 0 < size <= MAX_SIZE else 0)
-        for name, size in found
-        if isinstance(name, str) and is_safe(name)
-    ]
-
-
-def is_safe(name: str) -> bool:
-    """Whether a file's path in a repository can be one below a directory here."""
-    parts = name.split("/")
-    return (
-        0 < len(name) <= 500
-        and name.isprintable()
-        and "\\" not in name
-        and len(parts) <= 8
-        and all(part and not part.startswith(".") and len(part.encode()) <= 200 for part in parts)
-    )
 
 
 def _content_range(text: str) -> tuple[int, int, int] | None:
@@ -643,7 +563,8 @@ def _bare(tag: str) -> str:
 
 
 def _retry_after(text: str) -> float:
-    """Seconds; a date counts as a minute."""
+    """Seconds; what can't be read counts as a minute."""
     if not text:
         return 0.0
-    return float(text) if re.fullmatch(r"[0-9]{1,9}", text) else 60.0
+    found = seconds_to_wait(text, time.time())
+    return 60.0 if found is None else found

@@ -9,41 +9,50 @@ and no password is taken from the environment.
 from __future__ import annotations
 
 import asyncio
-import errno
-import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 import httpx
 
 from urial_tui import __version__, wording
 from urial_tui.errors import ModelError
+from urial_tui.http_answers import is_packed, why_unreachable
 from urial_tui.models.addresses import (
     FileAddress,
     HubAddress,
-    checked_url,
     choose_file,
     host_of,
     hub_endpoint,
     hub_token,
-    is_loopback,
-    is_offline,
     origin_of,
-    public,
 )
 from urial_tui.models.gguf_file import MAX_KEPT_BYTES
-from urial_tui.sanitize import quoted, sanitize_line
+from urial_tui.models.host_answers import (
+    MAX_LISTING,
+    MAX_REDIRECTS,
+    MAX_SIZE,
+    MOVED,
+    asked_too_often,
+    check_no_page,
+    check_online,
+    check_status,
+    endless,
+    endless_list,
+    hub_files,
+    next_address,
+    packed,
+    unusual_status,
+    unverified,
+)
+from urial_tui.sanitize import quoted
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Of all files of a model together: the longest headers have some 20 MB."""
-MAX_LISTING: Final = 8 * 1024 * 1024
-MAX_REDIRECTS: Final = 5
-MAX_SIZE: Final = 1 << 46
 
 _FIRST: Final = 256 * 1024
 _LARGEST: Final = 1024 * 1024
@@ -51,7 +60,6 @@ _CONNECT: Final = 10.0
 _SILENCE: Final = 15.0
 WHOLE: Final = 120.0
 """Seconds for everything together."""
-_MOVED: Final = {301, 302, 303, 307, 308}
 _DOWNLOAD: Final = "Download the file, and inspect it then."
 
 T = TypeVar("T")
@@ -113,8 +121,9 @@ class Remote:
         url = f"{hub_endpoint()}/api/models/{quote(address.repository, '/')}"
         body = self._run(self._listing(FileAddress(url=url, hub=True), address.repository))
         if len(body) > MAX_LISTING:
-            raise ModelError(f"The hub {host_of(url)} sent a list without end.", "Try again later.")
-        name = choose_file(address, _files_of(body, host_of(url)))
+            raise endless_list(host_of(url))
+        files = [file.name for file in hub_files(body, host_of(url))]
+        name = choose_file(address, files)
         path = quote(f"{address.repository}/resolve/main/{name}", "/")
         return FileAddress(url=f"{hub_endpoint()}/{path}", hub=True)
 
@@ -170,12 +179,7 @@ class Remote:
                     "Try again, or choose another file.",
                 )
             self._check(response, name, {200, 206})
-            if response.headers.get("Content-Type", "").lower().startswith("text/html"):
-                raise ModelError(
-                    f"The host {host} answers with a web page in place of {quoted(name)}.",
-                    "Give the address of the file itself, and a token where one is wanted "
-                    "(HF_TOKEN).",
-                )
+            check_no_page(response.headers, host, name)
             if response.status_code == 200:
                 raise ModelError(
                     f"The host {host} does not read files in ranges: it sends all of "
@@ -223,14 +227,8 @@ class Remote:
 
     async def _body(self, response: httpx.Response, limit: int) -> bytes:
         """The body as it was sent, or a little more than `limit` of it."""
-        if response.headers.get("Content-Encoding", "identity").strip().lower() not in (
-            "",
-            "identity",
-        ):
-            raise ModelError(
-                f"The host {host_of(str(response.url))} packed what it sent, which nobody asked.",
-                _DOWNLOAD,
-            )
+        if is_packed(response.headers):
+            raise packed(host_of(str(response.url)), _DOWNLOAD)
         body = bytearray()
         async for chunk in response.aiter_raw():
             body += chunk
@@ -248,11 +246,8 @@ class Remote:
         Raises:
             ModelError: There is none.
         """
-        if address.hub and is_offline():
-            raise ModelError(
-                "HF_HUB_OFFLINE is set, so nothing is read from the hub.",
-                "Remove that variable, or name a file on this machine.",
-            )
+        if address.hub:
+            check_online()
         url = address.url
         home = origin_of(url)
         token = hub_token() if address.hub else ""
@@ -260,31 +255,12 @@ class Remote:
             own = {"Authorization": f"Bearer {token}"} if token and origin_of(url) == home else {}
             with _told(host_of(url)):
                 async with self._client.stream("GET", url, headers=headers | own) as response:
-                    if response.status_code not in _MOVED:
+                    if response.status_code not in MOVED:
                         yield response
                         return
-                    url = self._next(url, response.headers.get("Location", ""))
+                    url = next_address(url, response.headers.get("Location", ""))
                     self._charge(0)
-        raise ModelError(
-            f"The host {host_of(address.url)} sends requests from one address to the next without "
-            "end.",
-            "Look at the address.",
-        )
-
-    def _next(self, url: str, place: str) -> str:
-        """Where a redirect leads.
-
-        Raises:
-            ModelError: Nothing is read from there.
-        """
-        try:
-            return checked_url(urljoin(url, place), loopback=is_loopback(url))
-        except (ModelError, ValueError) as error:
-            raise ModelError(
-                f"The host {host_of(url)} sends requests on to {quoted(public(place), 200)}, where "
-                "they don't go.",
-                "Look at the address.",
-            ) from error
+        raise endless(address.url)
 
     def _check(self, response: httpx.Response, name: str, good: set[int]) -> None:
         """Say why an answer is none.
@@ -292,28 +268,13 @@ class Remote:
         Raises:
             ModelError: It is none.
         """
-        status, host, shown = response.status_code, host_of(str(response.url)), quoted(name, 120)
+        status, host = response.status_code, host_of(str(response.url))
         if status in good:
             return
-        match status:
-            case 401 | 403:
-                raise ModelError(
-                    f"The host {host} does not give {shown} to everybody (status {status}).",
-                    "If it is the hub: accept the licence on the model's page, and give your token "
-                    "in the environment variable HF_TOKEN.",
-                )
-            case 404 | 410:
-                raise ModelError(
-                    f"There is no {shown} at {host}.",
-                    "Look at the name, with its large and small letters.",
-                )
-            case 429:
-                raise ModelError(
-                    f"The host {host} is asked too often.", "Try again in some minutes."
-                )
-        raise ModelError(
-            f"The host {host} answered with status {status} for {shown}.", "Try again later."
-        )
+        check_status(status, host, name)
+        if status == 429:
+            raise ModelError(asked_too_often(host), "Try again in some minutes.")
+        raise ModelError(unusual_status(status, host, name), "Try again later.")
 
 
 class _Range:
@@ -402,12 +363,9 @@ def _told(host: str) -> Iterator[None]:
         yield
     except httpx.ConnectError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            raise ModelError(
-                f"The certificate of {host} can't be verified.",
-                "Look at the address, or name the file of its authority in SSL_CERT_FILE.",
-            ) from error
+            raise unverified(host) from error
         raise ModelError(
-            f"The host {host} can't be reached{_why(error)}.",
+            f"The host {host} can't be reached{why_unreachable(error)}.",
             "Look at the address and at the connection to the network.",
         ) from error
     except httpx.TimeoutException as error:
@@ -416,22 +374,6 @@ def _told(host: str) -> Iterator[None]:
         raise ModelError(
             f"The connection to {host} broke off before the answer was there.", "Try again."
         ) from error
-
-
-def _why(error: BaseException) -> str:
-    """Why there is no connection, in the system's words behind a colon; "" where it has none."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, BaseExceptionGroup):
-            # One for each address of a name.
-            cause = cause.exceptions[0]
-        if isinstance(cause, OSError) and cause.errno:
-            # What asyncio says in place of the system's words is for programmers.
-            known = cause.errno in errno.errorcode
-            words = os.strerror(cause.errno) if known else cause.strerror or ""
-            return f": {sanitize_line(words[:1].lower() + words[1:])}" if words else ""
-        cause = cause.__cause__ or cause.__context__
-    return ""
 
 
 def _content_range(response: httpx.Response, host: str) -> tuple[int, int, int]:
@@ -448,23 +390,3 @@ def _content_range(response: httpx.Response, host: str) -> tuple[int, int, int]:
         f"The host {host} does not say which bytes it sent: {quoted(text) if text else 'nothing'}.",
         _DOWNLOAD,
     )
-
-
-def _files_of(body: bytes, host: str) -> list[str]:
-    """The files of a repository, by the hub's document on it."""
-    try:
-        document: Any = json.loads(body)
-        named = [one["rfilename"] for one in document["siblings"]]
-    except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"The host {host} does not answer as the hub does.",
-            "Look at HF_ENDPOINT, if it is set.",
-        ) from error
-    return [
-        name
-        for name in named
-        if isinstance(name, str)
-        and 0 < len(name) < 1000
-        and name.isprintable()
-        and ".." not in name.split("/")
-    ]

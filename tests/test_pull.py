@@ -12,7 +12,7 @@ import pytest
 from tests.file_server import FileServer, Request
 from urial_tui import paths
 from urial_tui.cli import main as cli
-from urial_tui.models.hub_cache import find_in_cache
+from urial_tui.models.stores.hub import find_file
 
 COMMIT = "c" * 40
 Captured = pytest.CaptureFixture[str]
@@ -83,7 +83,7 @@ def test_a_repository_goes_into_the_hubs_cache_in_its_layout(hub: Hub, home: Pat
     assert link.readlink() == Path("../../blobs") / blob.name
     assert (folder / "refs" / "main").read_text() == COMMIT
     assert [path.name for path in (folder / "blobs").iterdir()] == [blob.name]
-    assert find_in_cache("ada/tiny-GGUF", "tiny.Q4_K_M.gguf") == link
+    assert find_file("ada/tiny-GGUF", "tiny.Q4_K_M.gguf") == link
 
 
 def test_what_is_here_is_not_sent_again(hub: Hub, capsys: Captured) -> None:
@@ -160,7 +160,7 @@ def test_a_blob_stays_while_another_revision_links_to_it(hub: Hub, capsys: Captu
     urial("pull", "hf.co/ada/tiny-GGUF")
     hub.commit = "d" * 40
     urial("pull", "hf.co/ada/tiny-GGUF")
-    newest = find_in_cache("ada/tiny-GGUF", "tiny.Q4_K_M.gguf")
+    newest = find_file("ada/tiny-GGUF", "tiny.Q4_K_M.gguf")
     assert newest is not None
     assert newest.parent.name == hub.commit
     blob = newest.resolve()

@@ -16,10 +16,12 @@ import msgspec
 
 from urial_tui.errors import ModelError
 from urial_tui.models.parts import MAX_PARTS
+from urial_tui.models.stores.file_names import part_of, quantisation_in
 from urial_tui.sanitize import quoted
 
 HUB: Final = "https://huggingface.co"
 DEFAULT_QUANT: Final = "Q4_K_M"
+"""What a repository's name alone stands for where it has several quantisations."""
 
 _LONGEST: Final = 8192
 """Characters of an address; those that are signed have some two thousand."""
@@ -32,7 +34,6 @@ _PAGE: Final = re.compile(
     rf"(?P<repository>{_NAME}/{_NAME})/(blob|resolve)/(?P<revision>[\w.-]{{1,100}})/(?P<file>.+)",
     re.ASCII,
 )
-_PART: Final = re.compile(r"-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf$", re.IGNORECASE)
 _ON: Final = {"1", "ON", "YES", "TRUE"}
 _EXAMPLE: Final = "Give one such as hf.co/OWNER/REPO:Q4_K_M or https://HOST/FILE.gguf."
 
@@ -213,13 +214,10 @@ def choose_file(address: HubAddress, files: list[str]) -> str:
 
 def quant_of(name: str) -> str:
     """The quantisation that a file's name tells; the name itself where it tells none."""
-    stem = _PART.sub("", PurePosixPath(name).name).removesuffix(".gguf")
-    found = re.findall(
-        r"(?<![A-Za-z0-9])((?:UD-)?(?:I?Q\d[\w]*|TQ\d_\d|BF16|F16|F32|FP16|MXFP4\w*))(?![A-Za-z0-9])",
-        stem,
-        re.IGNORECASE,
-    )
-    return str(found[-1]) if found else stem
+    file = PurePosixPath(name).name
+    part = part_of(file)
+    stem = part[0] if part else file.removesuffix(".gguf")
+    return quantisation_in(stem) or stem
 
 
 def part_names(name: str, parts: int) -> list[str]:
@@ -228,10 +226,10 @@ def part_names(name: str, parts: int) -> list[str]:
     Raises:
         ModelError: It is not named like a first part.
     """
-    found = _PART.search(name)
+    found = part_of(name)
     if parts <= 1:
         return [name]
-    if parts > MAX_PARTS or not found or int(found["part"]) != 1 or int(found["parts"]) != parts:
+    if parts > MAX_PARTS or not found or found[1:] != (1, parts):
         raise ModelError(
             f"The file {quoted(PurePosixPath(name).name)} is one of {parts} parts of a model, and "
             "not named like the first.",
@@ -239,18 +237,17 @@ def part_names(name: str, parts: int) -> list[str]:
             if parts <= MAX_PARTS
             else "Choose another file.",
         )
-    stem = name[: found.start()]
-    return [f"{stem}-{part:05d}-of-{parts:05d}.gguf" for part in range(1, parts + 1)]
+    return [f"{found[0]}-{part:05d}-of-{parts:05d}.gguf" for part in range(1, parts + 1)]
 
 
 def _is_model(name: str) -> bool:
     lower = PurePosixPath(name).name.lower()
-    part = _PART.search(name)
+    part = part_of(name)
     return (
         lower.endswith(".gguf")
         and not lower.startswith(("mmproj", "._", "imatrix"))
         and "mmproj" not in lower
-        and (part is None or int(part["part"]) == 1)
+        and (part is None or part[1] == 1)
     )
 
 

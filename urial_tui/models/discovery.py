@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from urial_tui.errors import ModelError
+from urial_tui.models.addresses import DEFAULT_QUANT
 from urial_tui.models.file_index import Facts, FileIndex
 from urial_tui.models.kinds import Kind
 from urial_tui.models.parts import MAX_PARTS
@@ -29,8 +30,6 @@ from urial_tui.settings import load_settings
 PREFIXES = ("hf.co/", "ollama/", "lmstudio/")
 """What the name of a model in another program's store starts with."""
 
-_PREFERRED = "Q4_K_M"
-"""What a repository's name alone stands for where several quantisations are here."""
 _SHOWN = 6
 """Candidates that a sentence names."""
 
@@ -135,7 +134,7 @@ def chosen(name: str, models: Sequence[FoundModel]) -> FoundModel | None:
         if plain in (one.name.casefold(), *(alias.casefold() for alias in one.aliases))
     ]
     if len(meant) > 1:
-        usual = [one for one in meant if one.quantisation == _PREFERRED]
+        usual = [one for one in meant if one.quantisation == DEFAULT_QUANT]
         meant = usual if len(usual) == 1 else meant
     if len(meant) > 1:
         named = ", ".join(sanitize_line(one.name) for one in meant[:_SHOWN])

@@ -43,7 +43,7 @@ class Spot:
                 f"The hub does not say which revision of {quoted(file)} it has.",
                 "Look at HF_ENDPOINT, if it is set, or give the https:// address of the file.",
             )
-        self._folder = hub.directories()[0] / f"models--{repository.replace('/', '--')}"
+        self._folder = hub.directories()[0] / hub.folder_of(repository)
         self.blob = self._folder / "blobs" / tag
         self.path = self._folder / "snapshots" / commit / file
         self._commit = commit
@@ -74,11 +74,6 @@ class Spot:
         make_directory(self._folder / "refs")
         with replacing(self._folder / "refs" / "main", private=False) as file:
             file.write(self._commit.encode())
-
-
-def find_in_cache(repository: str, file: str) -> Path | None:
-    """A repository's file in its newest revision here; None where it is not."""
-    return hub.find_file(repository, file)
 
 
 def blob_of(path: Path) -> Path | None:

@@ -20,13 +20,18 @@ _LONGEST = 300
 """Characters of a name that are searched: file systems allow 255 bytes."""
 
 
-def quantisation_of(name: str) -> str:
-    """How a file was quantised, as its name has it ("Q4_K_M"), in capitals; "" if it does not.
+def quantisation_in(name: str) -> str:
+    """How a file was quantised, in the letters of its name; "" if that does not tell.
 
     `name` may be a path in a repository: there, the directory often says it.
     """
-    found = _QUANTISATION.findall(name[-_LONGEST:])
-    return found[-1].upper() if found else ""
+    found: list[str] = _QUANTISATION.findall(name[-_LONGEST:])
+    return found[-1] if found else ""
+
+
+def quantisation_of(name: str) -> str:
+    """How a file was quantised, as its name has it ("Q4_K_M"), in capitals; see there."""
+    return quantisation_in(name).upper()
 
 
 def is_model_name(name: str) -> bool:

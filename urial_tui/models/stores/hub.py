@@ -58,7 +58,7 @@ def find_file(repository: str, file: str) -> Path | None:
     A link to what is not there, such as a download that was given up, is no file.
     """
     for directory in directories():
-        folder = directory / _folder_of(repository)
+        folder = directory / folder_of(repository)
         if not is_directory(folder):
             continue
         for snapshot in _snapshots(folder, Walk("hub")):
@@ -76,7 +76,8 @@ def sightings(walk: Walk) -> Iterator[Sighting | LeftOut]:
                 yield from _repository(folder, walk)
 
 
-def _folder_of(repository: str) -> str:
+def folder_of(repository: str) -> str:
+    """The name of a repository's folder in a cache."""
     return f"models--{repository.replace('/', '--')}"
 
 

@@ -43,7 +43,7 @@ def processor(
         cores: How many the machine has, where that is not to be asked.
     """
     cores = cores or os.cpu_count() or 1
-    may = (usable or _usable)()
+    may = (usable or usable_processors)()
     yield Fact(f"{processor_name(root)}, {amount(cores, 'logical CPU')}")
     if may < cores:
         yield Fact(f"this process may run on {may} of them (its affinity)", "note")
@@ -92,7 +92,8 @@ def processor_flags(root: Path = Path("/")) -> frozenset[str]:
     return frozenset(line[1].split() if line else ())
 
 
-def _usable() -> int:
+def usable_processors() -> int:
+    """How many CPUs this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS has no such thing

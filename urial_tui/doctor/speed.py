@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from urial_tui.benchmark.memory_speed import read_speed
 from urial_tui.benchmark.report import busy_warning, load_average
 from urial_tui.doctor.engine import MakeEngine, make_engine, within
 from urial_tui.doctor.finding import Fact
+from urial_tui.doctor.processor import usable_processors
 from urial_tui.engine.wire.protocol import EngineOptions, TextSegment
 from urial_tui.models.catalogue import load_catalogue
 from urial_tui.models.registry import list_models
@@ -41,7 +41,7 @@ def speed(
         model: A model to decode with, unless it is the demo model, where that is on the disk.
         load: The machine's load average.
     """
-    threads = _usable()
+    threads = usable_processors()
     # What is slow beside other work is no fault of this machine.
     if busy := busy_warning(load(), threads):
         yield Fact(busy.rstrip("."), "note")
@@ -79,10 +79,3 @@ def _demo() -> Path | None:
         if status.state == "disk" and status.entry is not None and status.entry.package:
             return status.place
     return None
-
-
-def _usable() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS has no such thing
-        return os.cpu_count() or 1

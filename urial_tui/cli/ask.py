@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import click
 
 from urial_tui import interrupts
+from urial_tui.cli import shared_options
 from urial_tui.cli.answer_output import AnswerOutput
-from urial_tui.cli.names import NAME
-from urial_tui.cli.numbers import LAST_SEED, SAMPLES, TOKENS, Real
+from urial_tui.cli.numbers import LAST_SEED, SAMPLES
 from urial_tui.cli.process import seconds_since_start
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import Purpose, Sampling
@@ -36,20 +36,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("text", required=False)
 @click.argument("rest", nargs=-1, metavar="[-]")
-@click.option(
-    "-m",
-    "--model",
-    type=NAME,
-    metavar="MODEL",
-    help="A catalogue name or a .gguf file; MODEL+ADAPTER adds a LoRA.  [default: chat.model]",
-)
-@click.option(
-    "-p",
-    "--preamble",
-    type=NAME,
-    metavar="PREAMBLE",
-    help="The name of a preamble, or a preamble file.  [default: chat.preamble]",
-)
+@shared_options.MODEL
+@shared_options.PREAMBLE
 @click.option(
     "-n",
     "--samples",
@@ -58,19 +46,8 @@ if TYPE_CHECKING:
     metavar="N",
     help="Write N answers side by side, each with a seed one higher than the one before.",
 )
-@click.option(
-    "--max-tokens",
-    type=TOKENS,
-    metavar="N",
-    help="Longest answer, in tokens.  [default: chat.max_tokens]",
-)
-@click.option(
-    "--temperature",
-    type=Real(0, 100),
-    metavar="T",
-    help="0 takes the likeliest token each time; more is more varied.  "
-    "[default: sampling.temperature]",
-)
+@shared_options.MAX_TOKENS
+@shared_options.TEMPERATURE
 @click.option(
     "--seed",
     type=click.IntRange(0, LAST_SEED),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from urial_tui import interrupts, wording
-from urial_tui.cli.names import NAME
+from urial_tui.cli import shared_options
 from urial_tui.cli.output import Column, ProgressLine, print_json, print_table
 from urial_tui.errors import UrialError
 from urial_tui.sanitize import sanitize_line
@@ -29,20 +29,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "-m",
-    "--model",
-    type=NAME,
-    metavar="MODEL",
-    help="A catalogue name or a .gguf file; MODEL+ADAPTER adds a LoRA.  [default: chat.model]",
-)
-@click.option(
-    "-p",
-    "--preamble",
-    type=NAME,
-    metavar="PREAMBLE",
-    help="The name of a preamble, or a preamble file.  [default: chat.preamble]",
-)
+@shared_options.MODEL
+@shared_options.PREAMBLE
 @click.option(
     "--runs",
     type=click.IntRange(1, 1000),

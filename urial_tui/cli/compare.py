@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from urial_tui.cli import shared_options
 from urial_tui.cli.names import NAME
 from urial_tui.cli.numbers import COUNT, TOKENS
 from urial_tui.errors import UsageError
@@ -135,12 +136,7 @@ _SOURCES = ("queries", "text_file", "conversation")
     help="Both models in memory, or one after the other.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option(
-    "--html",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Write a report, a page for a browser, to this file.",
-)
+@shared_options.HTML
 @click.option(
     "--out",
     metavar="FILE",

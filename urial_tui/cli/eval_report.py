@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from urial_tui.cli import shared_options
 from urial_tui.cli.names import NAME
 
 _RUNS_AT_ONCE = 3
@@ -42,12 +43,7 @@ _GROUPED_BY = {
     help="Print the groups of this field, too; may be given again.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option(
-    "--html",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Write a report, a page for a browser, to this file.",
-)
+@shared_options.HTML
 @click.option(
     "--markdown",
     metavar="FILE",

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from urial_tui import interrupts
+from urial_tui.cli import shared_options
 from urial_tui.cli.long_work import LongWork
 from urial_tui.cli.names import NAME
-from urial_tui.cli.numbers import COUNT, LAST_SEED, PARALLEL, TOKENS, Real
+from urial_tui.cli.numbers import COUNT, LAST_SEED, PARALLEL
 from urial_tui.errors import UsageError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import amount
@@ -33,20 +34,8 @@ _GO_ON = "What was answered is kept: give the same command again, and it goes on
 
 
 @click.command()
-@click.option(
-    "-m",
-    "--model",
-    type=NAME,
-    metavar="MODEL",
-    help="A catalogue name or a .gguf file; MODEL+ADAPTER adds a LoRA.  [default: chat.model]",
-)
-@click.option(
-    "-p",
-    "--preamble",
-    type=NAME,
-    metavar="PREAMBLE",
-    help="The name of a preamble, or a preamble file.  [default: chat.preamble]",
-)
+@shared_options.MODEL
+@shared_options.PREAMBLE
 @click.option(
     "--context",
     type=NAME,
@@ -74,19 +63,8 @@ _GO_ON = "What was answered is kept: give the same command again, and it goes on
     help="Have an OpenAI-compatible endpoint go on with the prompts, in place of this machine; "
     "MODEL is a name there.",
 )
-@click.option(
-    "--max-tokens",
-    type=TOKENS,
-    metavar="N",
-    help="Longest answer, in tokens.  [default: chat.max_tokens]",
-)
-@click.option(
-    "--temperature",
-    type=Real(0, 100),
-    metavar="T",
-    help="0 takes the likeliest token each time; more is more varied.  "
-    "[default: sampling.temperature]",
-)
+@shared_options.MAX_TOKENS
+@shared_options.TEMPERATURE
 @click.option(
     "--seed",
     type=click.IntRange(0, LAST_SEED),

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from urial_tui import interrupts
+from urial_tui.cli import shared_options
 from urial_tui.cli.command_line import command_line
 from urial_tui.cli.long_work import LongWork
 from urial_tui.cli.names import NAME
-from urial_tui.cli.numbers import COUNT, PARALLEL, TOKENS
-from urial_tui.wording import amount, unpacked
+from urial_tui.cli.numbers import COUNT
+from urial_tui.wording import amount
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
@@ -27,20 +28,12 @@ if TYPE_CHECKING:
     from urial_tui.evaluate.planned_measuring import PlannedMeasuring
     from urial_tui.prompting.templates.renderer import TemplateRenderer
 
-_NAMED = 3
-"""Troubles that are told one by one."""
 _GO_ON = "What was measured is kept: give the same command again, and it goes on."
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=NAME, metavar="[NAME]...")
-@click.option(
-    "-m",
-    "--model",
-    type=NAME,
-    metavar="MODEL",
-    help="A catalogue name or a .gguf file; MODEL+ADAPTER adds a LoRA.  [default: chat.model]",
-)
+@shared_options.MODEL
 @click.option(
     "--answers",
     metavar="FILE",
@@ -56,26 +49,10 @@ _GO_ON = "What was measured is kept: give the same command again, and it goes on
     "written otherwise.",
 )
 @click.option("--limit", metavar="N", type=COUNT, help="Only the first N answers and questions.")
-@click.option(
-    "--max-tokens",
-    type=TOKENS,
-    metavar="N",
-    help="Longest answer to a question, in tokens.  [default: chat.max_tokens]",
-)
-@click.option(
-    "--parallel",
-    metavar="N",
-    type=PARALLEL,
-    help="Write N answers together.  [default: the most of 16, 8, 4, 2 and 1 that the memory "
-    "holds]",
-)
+@shared_options.QUESTION_TOKENS
+@shared_options.TOGETHER
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option(
-    "--html",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Write a report, a page for a browser, to this file.",
-)
+@shared_options.HTML
 def measure(**options: Any) -> None:
     """Measure preambles on a model, and compare them with the first one.
 
@@ -116,13 +93,13 @@ class _Measure:
         store: MeasureStore,
         options: dict[str, Any],
     ) -> None:
-        from urial_tui.cli.output import ProgressLine
+        from urial_tui.cli.work_line import WorkLine
 
         self._engine = engine
         self._templates = templates
         self._store = store
         self._options = options
-        self._progress = ProgressLine()
+        self._progress = WorkLine()
         self.going = LongWork(lambda: engine.busy, engine.cancel, _GO_ON)
 
     def run(self) -> int:
@@ -133,7 +110,7 @@ class _Measure:
         chosen = {name: self._options[name] for name in MeasureChoice.__struct_fields__}
         planned = PlannedMeasuring(MeasureChoice(**chosen), load_settings(), self._store)
         if self._store.trouble:
-            self._say(self._store.trouble)
+            self._progress.say(self._store.trouble)
         measuring: Measuring | None = None
         with self._progress, self.going.ending():
             measuring = self._loaded(planned)
@@ -145,12 +122,11 @@ class _Measure:
         if measuring is None or self.going.interrupted:
             done = 0 if measuring is None else len(measuring.measured)
             total = amount(len(planned.contexts), "context")
-            self._say(f"Interrupted: {done} of {total} are measured. {_GO_ON}")
+            self._progress.say(f"Interrupted: {done} of {total} are measured. {_GO_ON}")
             return interrupts.EXIT_CODE
-        for trouble in measuring.troubles[:_NAMED]:
-            self._say(f"Not measured under {trouble}")
-        if len(measuring.troubles) > _NAMED:
-            self._say(f"Not measured: {len(measuring.troubles) - _NAMED:,} more.")
+        self._progress.say_first(
+            [f"Not measured under {trouble}" for trouble in measuring.troubles], "Not measured"
+        )
         document = planned.document(measuring, command_line(click.get_current_context()))
         if self._options["html"] is not None:
             from urial_tui.evaluate.measures_html import write_measures_html
@@ -162,10 +138,8 @@ class _Measure:
     def _loaded(self, planned: PlannedMeasuring) -> Measuring:
         from urial_tui.engine.client.call import follow
 
-        def unpacking(done: int, total: int) -> None:
-            self._progress.show(unpacked(done, total))
-
-        return follow(planned.load(self._engine, self._templates, unpacking), self._show)
+        steps = planned.load(self._engine, self._templates, self._progress.unpacking)
+        return follow(steps, self._show)
 
     def _show(self, step: Step) -> None:
         from urial_tui.engine.wire.protocol import Notice
@@ -174,18 +148,12 @@ class _Measure:
 
         match step:
             case Notice(message=message):
-                self._say(message)
+                self._progress.say(message)
             case Progress(name=name, what=what, done=done, total=total):
                 self._progress.show(f"{name}: {done:,} of {amount(total, what)}")
             case _:
                 if words := getting_ready(step, "Ctrl+C"):
                     self._progress.show(words)
-
-    def _say(self, message: str) -> None:
-        from urial_tui.sanitize import sanitize_line
-
-        self._progress.clear()
-        click.echo(f"urial: {sanitize_line(message)}", err=True)
 
 
 def _print(document: dict[str, Any], *, as_json: bool) -> None:

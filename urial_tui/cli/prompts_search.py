@@ -14,21 +14,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from urial_tui import interrupts
+from urial_tui.cli import shared_options
 from urial_tui.cli.long_work import LongWork
 from urial_tui.cli.names import NAME
 from urial_tui.cli.numbers import COUNT, Whole
 from urial_tui.cli.preamble_place import Place, place_of, placed
 from urial_tui.errors import UsageError
 from urial_tui.sanitize import sanitize_line
-from urial_tui.wording import amount, capital, duration, unpacked
+from urial_tui.wording import amount, capital, duration
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
     from urial_tui.evaluate.planned_search import PlannedSearch, Step
     from urial_tui.prompting.templates.renderer import TemplateRenderer
 
-_NAMED = 3
-"""Troubles that are told one by one."""
 _GO_ON = "What was read is kept: give the same command again, and it goes on."
 
 
@@ -37,13 +36,7 @@ _GO_ON = "What was read is kept: give the same command again, and it goes on."
 @click.option(
     "-k", "k", type=Whole(1, 32), required=True, metavar="K", help="How many examples, at most."
 )
-@click.option(
-    "-m",
-    "--model",
-    type=NAME,
-    metavar="MODEL",
-    help="A catalogue name or a .gguf file; MODEL+ADAPTER adds a LoRA.  [default: chat.model]",
-)
+@shared_options.MODEL
 @click.option(
     "--like",
     type=NAME,
@@ -109,13 +102,13 @@ class _Search:
         place: Place,
         options: dict[str, Any],
     ) -> None:
-        from urial_tui.cli.output import ProgressLine
+        from urial_tui.cli.work_line import WorkLine
 
         self._engine = engine
         self._templates = templates
         self._place = place
         self._options = options
-        self._progress = ProgressLine()
+        self._progress = WorkLine()
         self._words = ""
         self._started = time.monotonic()
         self.going = LongWork(lambda: engine.busy, engine.cancel, _GO_ON)
@@ -131,19 +124,18 @@ class _Search:
                     self._show(planned, step)
         if self.going.interrupted or not planned.done:
             read = amount(planned.work.readings, "answer") if planned.estimate else "Nothing"
-            self._say(f"Interrupted: {read} read now. {_GO_ON}")
+            self._progress.say(f"Interrupted: {read} read now. {_GO_ON}")
             return interrupts.EXIT_CODE
         written = self._write(planned)
         document = planned.document() | {"written": None if written is None else str(written)}
-        for trouble in document["troubles"][:_NAMED]:
-            self._say(trouble)
-        if len(document["troubles"]) > _NAMED:
-            self._say(f"Not read: {len(document['troubles']) - _NAMED:,} more.")
+        self._progress.say_first([capital(each) for each in document["troubles"]], "Not read")
         _print(document, as_json=self._options["as_json"])
         if written is None:
-            self._say("Nothing is written: no example of this pool makes good answers likelier.")
+            self._progress.say(
+                "Nothing is written: no example of this pool makes good answers likelier."
+            )
         else:
-            self._say(f"Wrote {written}. `urial ask -p {self._shown_name} …` uses it.")
+            self._progress.say(f"Wrote {written}. `urial ask -p {self._shown_name} …` uses it.")
         return 0
 
     def _planned(self, stack: contextlib.ExitStack) -> PlannedSearch:
@@ -157,14 +149,14 @@ class _Search:
         options = self._options
         pool = read_pool(options["pool"])
         for note in pool.notes:
-            self._say(note)
+            self._progress.say(capital(note))
         pairs = [
             (number, Example(query=pair.query, answer=pair.answer))
             for number, pair in enumerate(pool.pairs[: options["limit"]], start=1)
         ]
         store = stack.enter_context(contextlib.closing(MeasureStore(measures_file())))
         if store.trouble:
-            self._say(store.trouble)
+            self._progress.say(store.trouble)
         choice = SearchChoice(
             k=options["k"],
             name=self._place.name,
@@ -178,10 +170,7 @@ class _Search:
     def _load(self, planned: PlannedSearch) -> None:
         from urial_tui.engine.client.call import follow
 
-        def unpacking(done: int, total: int) -> None:
-            self._progress.show(unpacked(done, total))
-
-        steps = planned.load(self._engine, self._templates, unpacking)
+        steps = planned.load(self._engine, self._templates, self._progress.unpacking)
         follow(steps, lambda event: self._show(planned, event))
 
     def _show(self, planned: PlannedSearch, step: Step) -> None:
@@ -192,9 +181,9 @@ class _Search:
 
         match step:
             case Notice(message=message):
-                self._say(message)
+                self._progress.say(message)
             case Expected():
-                self._say(step.in_words)
+                self._progress.say(capital(step.in_words))
             case Trying():
                 self._words = step.in_words
             case HeldOut():
@@ -216,10 +205,6 @@ class _Search:
             return None
         write_preamble_file(self._place.path, toml_text(preamble), replace=self._options["force"])
         return self._place.path
-
-    def _say(self, message: str) -> None:
-        self._progress.clear()
-        click.echo(f"urial: {sanitize_line(capital(message))}", err=True)
 
     @property
     def _shown_name(self) -> str:

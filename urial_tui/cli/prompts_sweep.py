@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from urial_tui import interrupts
+from urial_tui.cli import shared_options
 from urial_tui.cli.long_work import LongWork
 from urial_tui.cli.names import NAME
-from urial_tui.cli.numbers import COUNT, LAST_SEED, PARALLEL, TOKENS, Real, Whole
-from urial_tui.wording import amount, duration, unpacked
+from urial_tui.cli.numbers import COUNT, LAST_SEED, Real, Whole
+from urial_tui.wording import amount, duration
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from urial_tui.evaluate.sweeping import Sweeping
     from urial_tui.prompting.templates.renderer import TemplateRenderer
 
-_NAMED = 3
-"""Troubles that are told one by one."""
 _SETTLED = 2.0
 """Seconds after which a rate says something."""
 _GO_ON = "What was answered is kept: give the same command again, and it goes on."
@@ -59,13 +58,7 @@ _PENALTY = _Values(-10, 10)
 
 @click.command()
 @click.argument("name", required=False, type=NAME)
-@click.option(
-    "-m",
-    "--model",
-    type=NAME,
-    metavar="MODEL",
-    help="A catalogue name or a .gguf file; MODEL+ADAPTER adds a LoRA.  [default: chat.model]",
-)
+@shared_options.MODEL
 @click.option(
     "--temperature",
     type=_Values(0, 100),
@@ -109,19 +102,8 @@ _PENALTY = _Values(-10, 10)
     help="Seed of what is drawn.",
 )
 @click.option("--limit", metavar="N", type=COUNT, help="Only the first N questions.")
-@click.option(
-    "--max-tokens",
-    type=TOKENS,
-    metavar="N",
-    help="Longest answer to a question, in tokens.  [default: chat.max_tokens]",
-)
-@click.option(
-    "--parallel",
-    metavar="N",
-    type=PARALLEL,
-    help="Write N answers together.  [default: the most of 16, 8, 4, 2 and 1 that the memory "
-    "holds]",
-)
+@shared_options.QUESTION_TOKENS
+@shared_options.TOGETHER
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def sweep(**options: Any) -> None:
     """Compare settings by how everyday questions are answered under them.
@@ -157,13 +139,13 @@ class _Sweep:
         store: MeasureStore,
         options: dict[str, Any],
     ) -> None:
-        from urial_tui.cli.output import ProgressLine
+        from urial_tui.cli.work_line import WorkLine
 
         self._engine = engine
         self._templates = templates
         self._store = store
         self._options = options
-        self._progress = ProgressLine()
+        self._progress = WorkLine()
         self._planned: PlannedSweep | None = None
         self._started = time.monotonic()
         self._written = 0
@@ -182,11 +164,11 @@ class _Sweep:
         choice = SweepChoice(grid=grid, **{name: given[name] for name in others})
         self._planned = planned = PlannedSweep(choice, load_settings(), self._store)
         if self._store.trouble:
-            self._say(self._store.trouble)
+            self._progress.say(self._store.trouble)
         sweeping: Sweeping | None = None
         with self._progress, self.going.ending():
             sweeping = follow(
-                planned.load(self._engine, self._templates, self._unpacking), self._show
+                planned.load(self._engine, self._templates, self._progress.unpacking), self._show
             )
             self.going.begin(sweeping)
             self._started = time.monotonic()
@@ -196,17 +178,13 @@ class _Sweep:
         if sweeping is None or self.going.interrupted:
             done = 0 if sweeping is None else len(sweeping.swept)
             total = amount(len(planned.samplings), "setting")
-            self._say(f"Interrupted: {done} of {total} are measured. {_GO_ON}")
+            self._progress.say(f"Interrupted: {done} of {total} are measured. {_GO_ON}")
             return interrupts.EXIT_CODE
-        for trouble in sweeping.troubles[:_NAMED]:
-            self._say(f"Not answered under {trouble}")
-        if len(sweeping.troubles) > _NAMED:
-            self._say(f"Not answered: {len(sweeping.troubles) - _NAMED:,} more.")
+        self._progress.say_first(
+            [f"Not answered under {trouble}" for trouble in sweeping.troubles], "Not answered"
+        )
         _print(planned.document(sweeping), as_json=given["as_json"])
         return 0
-
-    def _unpacking(self, done: int, total: int) -> None:
-        self._progress.show(unpacked(done, total))
 
     def _show(self, step: Step, sweeping: Sweeping | None = None) -> None:
         from urial_tui.engine.wire.protocol import Notice
@@ -215,7 +193,7 @@ class _Sweep:
 
         match step:
             case Notice(message=message):
-                self._say(message)
+                self._progress.say(message)
             case Progress(name=name, what=what, done=done, total=total):
                 before = 0 if sweeping is None else len(sweeping.swept) * total
                 self._written += 1
@@ -232,12 +210,6 @@ class _Sweep:
             return ""
         left = self._planned.answers - done
         return f", about {duration(seconds / self._written * left)} left"
-
-    def _say(self, message: str) -> None:
-        from urial_tui.sanitize import sanitize_line
-
-        self._progress.clear()
-        click.echo(f"urial: {sanitize_line(message)}", err=True)
 
 
 def _print(document: dict[str, Any], *, as_json: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from urial_tui.cli.output import ProgressLine
@@ -9,6 +11,9 @@ from urial_tui.engine.wire.protocol import Notice
 from urial_tui.evaluate.pace import Waiting
 from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import unpacked
+
+_NAMED = 3
+"""Of many sentences of one kind those that are told one by one."""
 
 
 class WorkLine(ProgressLine):
@@ -41,3 +46,15 @@ class WorkLine(ProgressLine):
         """Print a sentence for the user."""
         self.clear()
         click.echo(f"urial: {sanitize_line(message)}", err=True)
+
+    def say_first(self, told: Sequence[str], rest: str) -> None:
+        """Print the first few of many sentences, and how many more there are.
+
+        Args:
+            told: All of them.
+            rest: What the others are, in a word or two.
+        """
+        for sentence in told[:_NAMED]:
+            self.say(sentence)
+        if len(told) > _NAMED:
+            self.say(f"{rest}: {len(told) - _NAMED:,} more.")

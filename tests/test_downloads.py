@@ -16,7 +16,8 @@ import pytest
 
 from tests.file_server import FileServer, Request
 from urial_tui.errors import ModelError
-from urial_tui.models.download import Cancelled, Downloader, Limits, Source
+from urial_tui.models.connection import Cancelled, Limits, Source
+from urial_tui.models.download import Downloader
 from urial_tui.models.partial import Journal, Partial
 
 CONTENT = b"GGUF" + bytes(range(251)) * 4000

@@ -108,7 +108,7 @@ NETWORK = {
 }  # fmt: skip
 
 
-MAY_CONNECT = {"models.download", "models.remote", "evaluate.endpoint"}
+MAY_CONNECT = {"models.connection", "models.remote", "evaluate.endpoint"}
 """What may: each when it is asked to, to the address that it was given.
 
 `models.remote` reads the header of a model that is inspected at an address."""
@@ -251,7 +251,7 @@ def test_only_the_tui_imports_textual() -> None:
 
 def test_only_three_modules_open_connections() -> None:
     report(
-        "the network belongs to models/download.py, models/remote.py and evaluate/endpoint.py",
+        "the network belongs to models/connection.py, models/remote.py and evaluate/endpoint.py",
         (
             f"{found.place} imports {found.name}"
             for path in MODULES

@@ -1,10 +1,7 @@
 """Downloads files of models over HTTP, goes on where one was interrupted, and checks what came.
 
-A connection is opened only for an address that the user gave, or the hub where that was named, and
-where it sends requests on: https, or this very machine. The user's token goes to the hub's own
-host and to no other. What comes back is a stranger's: a range has to be the one that was asked for,
-sizes and the checksum have to be those that are known, nothing is unpacked, and nobody is waited
-for without end.
+What comes is a stranger's: a range has to be the one that was asked for, and sizes and the checksum
+have to be those that are known. Where requests may go is `connection`'s.
 """
 
 from __future__ import annotations
@@ -14,82 +11,45 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
 
-import httpx
 import msgspec
 
-from urial_tui import __version__, wording
+from urial_tui import wording
 from urial_tui.errors import ModelError
 from urial_tui.files import reason
-from urial_tui.http_answers import is_packed, seconds_to_wait, why_unreachable
-from urial_tui.models.addresses import (
-    checked_url,
-    host_of,
-    hub_endpoint,
-    hub_token,
-    origin_of,
-    public,
+from urial_tui.models.addresses import host_of, hub_endpoint, public
+from urial_tui.models.connection import (
+    KEPT,
+    Broken,
+    Cancelled,
+    Connection,
+    Limits,
+    Response,
+    Source,
+    Unreachable,
+    told,
 )
 from urial_tui.models.host_answers import (
     MAX_LISTING,
-    MAX_REDIRECTS,
     MAX_SIZE,
-    MOVED,
     HubFile,
-    asked_too_often,
     check_no_page,
-    check_online,
-    check_status,
-    endless,
     endless_list,
     hub_files,
-    next_address,
-    packed,
-    unusual_status,
-    unverified,
 )
 from urial_tui.models.partial import Journal, Partial
-from urial_tui.sanitize import quoted, sanitize_line
+from urial_tui.sanitize import quoted
 
-_MOMENTARY: Final = {408, 425, 429, 500, 502, 503, 504}
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PROGRESS_BYTES: Final = 1024 * 1024
-_KEPT: Final = "What came is kept: the same command goes on from there."
 
 Progress = Callable[[int, int], object]
 """Called with the bytes of a file that are there, and its bytes in all, 0 if unknown."""
-
-
-class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """A file to download. `hub`: whether it is the hub's; `size` 0 and `sha256` "" if unknown."""
-
-    url: str
-    name: str
-    hub: bool = False
-    size: int = 0
-    sha256: str = ""
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How long and how often is tried; seconds and bytes.
-
-    `attempts`: in a row that bring nothing; `pause`: before the second, doubled with each more;
-    `slow_bytes` have to come in `slow_seconds`; `longest_wait` that a host may ask for.
-    """
-
-    connect: float = 10.0
-    silence: float = 30.0
-    attempts: int = 6
-    pause: float = 1.0
-    slow_seconds: float = 60.0
-    slow_bytes: int = 60_000
-    longest_wait: float = 120.0
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,22 +60,6 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str = ""
     tag: str = ""
     commit: str = ""
-
-
-class Cancelled(Exception):
-    """A download was ended as it was asked to; what came is kept."""
-
-
-class _Unreachable(ModelError):
-    """There is no connection."""
-
-
-class _Broken(Exception):
-    """It may go on a moment later: why, and after how many seconds at least."""
-
-    def __init__(self, why: str, after: float = 0.0, hint: str = _KEPT) -> None:
-        super().__init__(why)
-        self.why, self.after, self.hint = why, after, hint
 
 
 class _Changed(Exception):
@@ -134,20 +78,7 @@ class Downloader:
         self._progress = progress
         self._limits = limits or Limits()
         self._cancelled = threading.Event()
-        self._token: str | None = None
-        # Authorities that httpx knows, and those of this machine (SSL_CERT_FILE, too).
-        verify = httpx.create_ssl_context(trust_env=False)
-        verify.load_default_certs()
-        silence = self._limits.silence
-        self._client = httpx.Client(
-            headers={"Accept-Encoding": "identity", "User-Agent": f"urial-tui/{__version__}"},
-            verify=verify,
-            follow_redirects=False,
-            trust_env=False,
-            timeout=httpx.Timeout(
-                connect=min(self._limits.connect, silence), read=silence, write=silence, pool=None
-            ),
-        )
+        self._connection = Connection(self._limits, self._cancelled)
 
     def __enter__(self) -> Self:
         return self
@@ -158,7 +89,7 @@ class Downloader:
         error: BaseException | None = None,
         trace: TracebackType | None = None,
     ) -> None:
-        self._client.close()
+        self._connection.close()
 
     def cancel(self) -> None:
         """End what is being downloaded, soon; from any thread. What came is kept."""
@@ -172,7 +103,7 @@ class Downloader:
         """
         linked: dict[str, str] = {}
         try:
-            with self._response("HEAD", source, {}, linked) as response:
+            with self._connection.response("HEAD", source, {}, linked) as response:
                 headers = response.headers
                 tag = linked.get("x-linked-etag") or headers.get("ETag", "")
                 bare = _bare(tag)
@@ -183,7 +114,7 @@ class Downloader:
                     tag=tag,
                     commit=linked.get("x-repo-commit", ""),
                 )
-        except _Broken as error:
+        except Broken as error:
             raise ModelError(error.why, "Try again later.") from error
 
     def check(self, source: Source, head: Head) -> None:
@@ -193,8 +124,8 @@ class Downloader:
             ModelError: There is none.
         """
         try:
-            self._check_status(head.status, host_of(source.url), source, {200}, "")
-        except _Broken as error:
+            self._connection.check_status(head.status, host_of(source.url), source, {200}, "")
+        except Broken as error:
             raise ModelError(error.why, error.hint) from error
 
     def files(self, repository: str) -> list[HubFile]:
@@ -207,14 +138,14 @@ class Downloader:
         source = Source(url=url, name=repository, hub=True)
         host = host_of(url)
         try:
-            with self._response("GET", source, {}) as response:
-                self._check(response, source, {200})
+            with self._connection.response("GET", source, {}) as response:
+                self._connection.check(response, source, {200})
                 body = bytearray()
                 for chunk in response.iter_raw():
                     body += chunk
                     if len(body) > MAX_LISTING:
                         raise endless_list(host)
-        except _Broken as error:
+        except Broken as error:
             raise ModelError(error.why, "Try again later.") from error
         return hub_files(bytes(body), host)
 
@@ -232,7 +163,7 @@ class Downloader:
             if error.errno in _FULL:
                 raise ModelError(
                     f"The disk is full: {quoted(source.name)} can't be written to {place}.",
-                    f"Make room there. {_KEPT}",
+                    f"Make room there. {KEPT}",
                 ) from error
             raise ModelError(
                 f"{quoted(source.name)} can't be written to {place}: {reason(error)}.",
@@ -268,11 +199,11 @@ class Downloader:
                         f"{quoted(source.name)} each time.",
                         "Try again later, or look for another source.",
                     ) from error
-            except (_Broken, _Unreachable) as error:
-                if isinstance(error, _Unreachable):
+            except (Broken, Unreachable) as error:
+                if isinstance(error, Unreachable):
                     if not came:
                         raise
-                    error = _Broken(error.message)
+                    error = Broken(error.message)
                 failures = 1 if partial.size - before >= _PROGRESS_BYTES else failures + 1
                 if failures >= self._limits.attempts:
                     raise ModelError(error.why, error.hint) from error
@@ -284,7 +215,7 @@ class Downloader:
         """One request for what is missing, and all that comes of it.
 
         Raises:
-            _Broken: It ended early.
+            Broken: It ended early.
             _Changed: What is there is of no use.
         """
         journal, offset = partial.journal, partial.size
@@ -297,7 +228,7 @@ class Downloader:
             headers["Range"] = f"bytes={offset}-"
             if not source.sha256 and journal.tag:
                 headers["If-Range"] = journal.tag
-        with self._response("GET", source, headers) as response:
+        with self._connection.response("GET", source, headers) as response:
             size = self._checked_size(response, source, partial)
             if response.status_code == 416:
                 return
@@ -312,7 +243,7 @@ class Downloader:
             self._check_space(source, partial, size)
             self._write(response, source, partial, size)
 
-    def _checked_size(self, response: httpx.Response, source: Source, partial: Partial) -> int:
+    def _checked_size(self, response: Response, source: Source, partial: Partial) -> int:
         """The size of the whole file, by an answer that can be used.
 
         Raises:
@@ -320,7 +251,7 @@ class Downloader:
             _Changed: What is there is of no use.
         """
         host, name, offset = host_of(str(response.url)), quoted(source.name), partial.size
-        self._check(response, source, {200, 206, 416})
+        self._connection.check(response, source, {200, 206, 416})
         journal = partial.journal or Journal(url="")
         said = _content_range(response.headers.get("Content-Range", ""))
         if response.status_code == 416:
@@ -368,7 +299,7 @@ class Downloader:
     def _another(self, host: str, name: str) -> ModelError:
         return ModelError(
             f"The host {host} sent another range of {name} than it was asked for.",
-            f"Try again later, or look for another source. {_KEPT}",
+            f"Try again later, or look for another source. {KEPT}",
         )
 
     def _check_space(self, source: Source, partial: Partial, size: int) -> None:
@@ -378,13 +309,13 @@ class Downloader:
             raise ModelError(
                 f"The disk is too full for {quoted(source.name)}: it needs {wording.size(needed)} "
                 f"in {quoted(str(partial.path.parent))}, where {wording.size(free)} are free.",
-                f"Make room there. {_KEPT}" if partial.size else "Make room there and try again.",
+                f"Make room there. {KEPT}" if partial.size else "Make room there and try again.",
             )
 
-    def _write(self, response: httpx.Response, source: Source, partial: Partial, size: int) -> None:
+    def _write(self, response: Response, source: Source, partial: Partial, size: int) -> None:
         host = host_of(str(response.url))
         began, counted = time.monotonic(), partial.size
-        with _told(host):
+        with told(host):
             for chunk in response.iter_raw():
                 if self._cancelled.is_set():
                     raise Cancelled
@@ -409,11 +340,11 @@ class Downloader:
                         raise ModelError(
                             f"The host {host} sends hardly anything: {partial.size - counted:,} "
                             f"bytes in {wording.duration(now - began)}.",
-                            f"Try again later. {_KEPT}",
+                            f"Try again later. {KEPT}",
                         )
                     began, counted = now, partial.size
         if partial.size < size:
-            raise _Broken(f"The connection to {host} broke off before {quoted(source.name)} ended.")
+            raise Broken(f"The connection to {host} broke off before {quoted(source.name)} ended.")
         if partial.start() != b"GGUF":
             raise ModelError(
                 f"What the host {host} sends as {quoted(source.name)} is no GGUF file.",
@@ -429,119 +360,6 @@ class Downloader:
     def _wait(self, seconds: float) -> None:
         if self._cancelled.wait(seconds):
             raise Cancelled
-
-    @contextmanager
-    def _response(
-        self,
-        method: str,
-        source: Source,
-        headers: dict[str, str],
-        linked: dict[str, str] | None = None,
-    ) -> Iterator[httpx.Response]:
-        """The answer of an address, or of where it sends us.
-
-        `linked` takes what the hub's own answers tell of the file, before they send us on.
-
-        Raises:
-            ModelError: There is none.
-            _Broken: There may be one later.
-        """
-        if source.hub:
-            check_online()
-        url = checked_url(source.url)
-        home = origin_of(url)
-        token = self._hub_token() if source.hub and home == origin_of(hub_endpoint()) else ""
-        for _ in range(MAX_REDIRECTS + 1):
-            if self._cancelled.is_set():
-                raise Cancelled
-            at_home = origin_of(url) == home
-            own = {"Authorization": f"Bearer {token}"} if token and at_home else {}
-            with (
-                _told(host_of(url)),
-                self._client.stream(method, url, headers=headers | own) as response,
-            ):
-                if linked is not None and source.hub and at_home:
-                    linked.update(
-                        (key, value[:200])
-                        for key, value in response.headers.items()
-                        if key in ("x-linked-etag", "x-linked-size", "x-repo-commit")
-                    )
-                if response.status_code not in MOVED:
-                    if is_packed(response.headers):
-                        raise packed(host_of(url), "Look for another source.")
-                    yield response
-                    return
-                url = next_address(url, response.headers.get("Location", ""))
-        raise endless(source.url)
-
-    def _hub_token(self) -> str:
-        """The user's token, from the environment or from where they logged in; "" without one."""
-        if self._token is None:
-            self._token = hub_token() or _logged_in()
-        return self._token
-
-    def _check(self, response: httpx.Response, source: Source, good: set[int]) -> None:
-        """Say why an answer is none.
-
-        Raises:
-            ModelError: It is none.
-            _Broken: There may be one later.
-        """
-        host, later = host_of(str(response.url)), response.headers.get("Retry-After", "")
-        self._check_status(response.status_code, host, source, good, later)
-
-    def _check_status(
-        self, status: int, host: str, source: Source, good: set[int], later: str
-    ) -> None:
-        if status in good:
-            return
-        check_status(status, host, source.name)
-        if status in _MOMENTARY:
-            why = (
-                asked_too_often(host)
-                if status == 429
-                else unusual_status(status, host, source.name)
-            )
-            after = _retry_after(later)
-            if after > self._limits.longest_wait:
-                raise ModelError(
-                    why, f"It wants to be asked again in {wording.duration(after)}. {_KEPT}"
-                )
-            raise _Broken(why, after, f"Try again in some minutes. {_KEPT}")
-        raise ModelError(unusual_status(status, host, source.name), "Try again later.")
-
-
-@contextmanager
-def _told(host: str) -> Iterator[None]:
-    """Failures of a connection, in a sentence."""
-    try:
-        yield
-    except httpx.ConnectError as error:
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            raise unverified(host) from error
-        raise _Unreachable(
-            f"The host {host} can't be reached{why_unreachable(error)}.",
-            "Look at the address and at the connection to the network.",
-        ) from error
-    except httpx.TimeoutException as error:
-        raise _Broken(f"The host {host} did not answer in time.") from error
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-        raise _Broken(f"The connection to {host} broke off before all was there.") from error
-
-
-def _logged_in() -> str:
-    """The token with which the user logged in to the hub; "" without one."""
-    # Late: the library takes a third of a second to import.
-    from huggingface_hub import get_token
-
-    try:
-        token = get_token() or ""
-    except Exception as error:  # whatever a foreign library makes of its files
-        raise ModelError(
-            f"The token of your login to the hub can't be had: {sanitize_line(str(error))}.",
-            "Log in again with `hf auth login`, or give a token in HF_TOKEN.",
-        ) from error
-    return token if re.fullmatch("[!-~]*", token) else ""
 
 
 def _content_range(text: str) -> tuple[int, int, int] | None:
@@ -560,11 +378,3 @@ def _number(text: str) -> int:
 
 def _bare(tag: str) -> str:
     return tag.removeprefix("W/").strip('"')
-
-
-def _retry_after(text: str) -> float:
-    """Seconds; what can't be read counts as a minute."""
-    if not text:
-        return 0.0
-    found = seconds_to_wait(text, time.time())
-    return 60.0 if found is None else found

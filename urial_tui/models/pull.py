@@ -29,7 +29,8 @@ from urial_tui.models.addresses import (
     quant_of,
 )
 from urial_tui.models.catalogue import find_entry, load_catalogue
-from urial_tui.models.download import Downloader, Source
+from urial_tui.models.connection import Source
+from urial_tui.models.download import Downloader
 from urial_tui.models.host_answers import HubFile, is_safe
 from urial_tui.models.hub_cache import Spot
 from urial_tui.models.partial import Partial

@@ -19,8 +19,9 @@ from urial_tui.errors import ModelError
 from urial_tui.files import open_regular, reason
 from urial_tui.models.addresses import hub_endpoint
 from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
+from urial_tui.models.connection import Source
 from urial_tui.models.discovery import FoundModel, discover
-from urial_tui.models.download import Downloader, Source
+from urial_tui.models.download import Downloader
 from urial_tui.models.header import open_model, whole_header
 from urial_tui.models.hub_cache import sha256_of
 from urial_tui.models.partial import BLOCK

@@ -1,0 +1,242 @@
+"""Requests for model files and for the hub's word on them: where they may go, and what comes back.
+
+A connection is opened only for an address that the user gave, or the hub where that was named, and
+where it sends requests on: https, or this very machine. The user's token goes to the hub's own
+host and to no other. No body is unpacked, and nobody is waited for without end.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import httpx
+import msgspec
+
+from urial_tui import __version__, wording
+from urial_tui.errors import ModelError
+from urial_tui.http_answers import is_packed, seconds_to_wait, why_unreachable
+from urial_tui.models.addresses import checked_url, host_of, hub_endpoint, hub_token, origin_of
+from urial_tui.models.host_answers import (
+    MAX_REDIRECTS,
+    MOVED,
+    asked_too_often,
+    check_online,
+    check_status,
+    endless,
+    next_address,
+    packed,
+    unusual_status,
+    unverified,
+)
+from urial_tui.sanitize import sanitize_line
+
+KEPT: Final = "What came is kept: the same command goes on from there."
+_MOMENTARY: Final = {408, 425, 429, 500, 502, 503, 504}
+
+Response = httpx.Response
+"""The head of an answer, and its body as it comes."""
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """A file to download. `hub`: whether it is the hub's; `size` 0 and `sha256` "" if unknown."""
+
+    url: str
+    name: str
+    hub: bool = False
+    size: int = 0
+    sha256: str = ""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long and how often is tried; seconds and bytes.
+
+    `attempts`: in a row that bring nothing; `pause`: before the second, doubled with each more;
+    `slow_bytes` have to come in `slow_seconds`; `longest_wait` that a host may ask for.
+    """
+
+    connect: float = 10.0
+    silence: float = 30.0
+    attempts: int = 6
+    pause: float = 1.0
+    slow_seconds: float = 60.0
+    slow_bytes: int = 60_000
+    longest_wait: float = 120.0
+
+
+class Cancelled(Exception):
+    """A download was ended as it was asked to; what came is kept."""
+
+
+class Unreachable(ModelError):
+    """There is no connection."""
+
+
+class Broken(Exception):
+    """It may go on a moment later: why, and after how many seconds at least."""
+
+    def __init__(self, why: str, after: float = 0.0, hint: str = KEPT) -> None:
+        super().__init__(why)
+        self.why, self.after, self.hint = why, after, hint
+
+
+class Connection:
+    """Sends requests, one at a time.
+
+    Args:
+        limits: How long a host is waited for.
+        cancelled: Set to end what is asked.
+    """
+
+    def __init__(self, limits: Limits, cancelled: threading.Event) -> None:
+        self._limits = limits
+        self._cancelled = cancelled
+        self._token: str | None = None
+        # Authorities that httpx knows, and those of this machine (SSL_CERT_FILE, too).
+        verify = httpx.create_ssl_context(trust_env=False)
+        verify.load_default_certs()
+        silence = self._limits.silence
+        self._client = httpx.Client(
+            headers={"Accept-Encoding": "identity", "User-Agent": f"urial-tui/{__version__}"},
+            verify=verify,
+            follow_redirects=False,
+            trust_env=False,
+            timeout=httpx.Timeout(
+                connect=min(self._limits.connect, silence), read=silence, write=silence, pool=None
+            ),
+        )
+
+    def close(self) -> None:
+        """End it."""
+        self._client.close()
+
+    @contextmanager
+    def response(
+        self,
+        method: str,
+        source: Source,
+        headers: dict[str, str],
+        linked: dict[str, str] | None = None,
+    ) -> Iterator[httpx.Response]:
+        """The answer of an address, or of where it sends us.
+
+        `linked` takes what the hub's own answers tell of the file, before they send us on.
+
+        Raises:
+            ModelError: There is none.
+            Broken: There may be one later.
+        """
+        if source.hub:
+            check_online()
+        url = checked_url(source.url)
+        home = origin_of(url)
+        token = self._hub_token() if source.hub and home == origin_of(hub_endpoint()) else ""
+        for _ in range(MAX_REDIRECTS + 1):
+            if self._cancelled.is_set():
+                raise Cancelled
+            at_home = origin_of(url) == home
+            own = {"Authorization": f"Bearer {token}"} if token and at_home else {}
+            with (
+                told(host_of(url)),
+                self._client.stream(method, url, headers=headers | own) as response,
+            ):
+                if linked is not None and source.hub and at_home:
+                    linked.update(
+                        (key, value[:200])
+                        for key, value in response.headers.items()
+                        if key in ("x-linked-etag", "x-linked-size", "x-repo-commit")
+                    )
+                if response.status_code not in MOVED:
+                    if is_packed(response.headers):
+                        raise packed(host_of(url), "Look for another source.")
+                    yield response
+                    return
+                url = next_address(url, response.headers.get("Location", ""))
+        raise endless(source.url)
+
+    def check(self, response: httpx.Response, source: Source, good: set[int]) -> None:
+        """Say why an answer is none.
+
+        Raises:
+            ModelError: It is none.
+            Broken: There may be one later.
+        """
+        host, later = host_of(str(response.url)), response.headers.get("Retry-After", "")
+        self.check_status(response.status_code, host, source, good, later)
+
+    def check_status(
+        self, status: int, host: str, source: Source, good: set[int], later: str
+    ) -> None:
+        """As `check`, by a status alone; `later` is the answer's Retry-After, or "".
+
+        Raises:
+            ModelError: It is none.
+            Broken: There may be one later.
+        """
+        if status in good:
+            return
+        check_status(status, host, source.name)
+        if status in _MOMENTARY:
+            why = (
+                asked_too_often(host)
+                if status == 429
+                else unusual_status(status, host, source.name)
+            )
+            after = _retry_after(later)
+            if after > self._limits.longest_wait:
+                raise ModelError(
+                    why, f"It wants to be asked again in {wording.duration(after)}. {KEPT}"
+                )
+            raise Broken(why, after, f"Try again in some minutes. {KEPT}")
+        raise ModelError(unusual_status(status, host, source.name), "Try again later.")
+
+    def _hub_token(self) -> str:
+        """The user's token, from the environment or from where they logged in; "" without one."""
+        if self._token is None:
+            self._token = hub_token() or _logged_in()
+        return self._token
+
+
+@contextmanager
+def told(host: str) -> Iterator[None]:
+    """Failures of a connection, in a sentence."""
+    try:
+        yield
+    except httpx.ConnectError as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise unverified(host) from error
+        raise Unreachable(
+            f"The host {host} can't be reached{why_unreachable(error)}.",
+            "Look at the address and at the connection to the network.",
+        ) from error
+    except httpx.TimeoutException as error:
+        raise Broken(f"The host {host} did not answer in time.") from error
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        raise Broken(f"The connection to {host} broke off before all was there.") from error
+
+
+def _logged_in() -> str:
+    """The token with which the user logged in to the hub; "" without one."""
+    # Late: the library takes a third of a second to import.
+    from huggingface_hub import get_token
+
+    try:
+        token = get_token() or ""
+    except Exception as error:  # whatever a foreign library makes of its files
+        raise ModelError(
+            f"The token of your login to the hub can't be had: {sanitize_line(str(error))}.",
+            "Log in again with `hf auth login`, or give a token in HF_TOKEN.",
+        ) from error
+    return token if re.fullmatch("[!-~]*", token) else ""
+
+
+def _retry_after(text: str) -> float:
+    """Seconds; what can't be read counts as a minute."""
+    if not text:
+        return 0.0
+    found = seconds_to_wait(text, time.time())
+    return 60.0 if found is None else found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,10 @@ def test_a_worker_left_behind_is_seen(home: Path, kind: str) -> None:
     assert process.stdin
     if kind == "orphan":
         assert process.wait() == 0
+    # Until the kernel has put the arguments of the new program in place, a process has none.
+    deadline = time.monotonic() + 30
+    while not workers(home) and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert len(workers(home)) == 1
     # The end of its input ends it; the fixture waits for the orphan.
     process.stdin.close()

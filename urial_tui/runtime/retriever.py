@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -265,11 +265,15 @@ def open_retriever(preamble: Preamble, embedder: Embedder | None = None) -> Retr
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """A context with the examples of all questions. `same`, `unfit`: pairs that were left out."""
+    """A context with the examples of all questions.
+
+    `same`, `unfit`: pairs that were left out. `seconds`: what it took to find those of a question.
+    """
 
     context: Context
     same: int = 0
     unfit: int = 0
+    seconds: Mapping[str, float] = {}
 
     @property
     def notes(self) -> list[str]:
@@ -319,6 +323,7 @@ def with_examples(
         ),
         same=sum(one.same for one in retrieved),
         unfit=sum(one.unfit for one in retrieved),
+        seconds={question: one.seconds for question, one in zip(asked, retrieved, strict=True)},
     )
 
 

@@ -38,9 +38,11 @@ from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings
-from urial_tui.tui.chat_engine import ChatEngine
-from urial_tui.tui.configured_app import ConfiguredApp
-from urial_tui.tui.factories import (
+from urial_tui.tui.chat.chat_engine import ChatEngine
+from urial_tui.tui.chat.chat_screen import ChatScreen, MakeFirstRun
+from urial_tui.tui.drawing.markdown_lines import highlighted
+from urial_tui.tui.frame.configured_app import ConfiguredApp
+from urial_tui.tui.frame.factories import (
     MakeComparisonEngine,
     MakeDuel,
     MakeJobQueue,
@@ -52,26 +54,24 @@ from urial_tui.tui.factories import (
     make_first_run,
     make_job_queue,
 )
-from urial_tui.tui.markdown_lines import highlighted
-from urial_tui.tui.messages import (
+from urial_tui.tui.frame.messages import (
     CompareRequested,
     CopyRequested,
     EvaluateRequested,
     PromptsRequested,
     SidesRequested,
 )
-from urial_tui.tui.screens.chat import ChatScreen, MakeFirstRun
-from urial_tui.tui.screens.prompt_screen import PromptScreen
-from urial_tui.tui.screens.settings import SettingsScreen
-from urial_tui.tui.starting_point import starting_point
-from urial_tui.tui.terminal import TerminalDriver, understand_input
-from urial_tui.tui.watchdog import Watchdog
+from urial_tui.tui.frame.prompt_screen import PromptScreen
+from urial_tui.tui.frame.settings_screen import SettingsScreen
+from urial_tui.tui.frame.starting_point import starting_point
+from urial_tui.tui.frame.terminal import TerminalDriver, understand_input
+from urial_tui.tui.frame.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
-    from urial_tui.tui.comparison_engine import ComparisonEngine
+    from urial_tui.tui.compare.comparison_engine import ComparisonEngine
+    from urial_tui.tui.duel.side_by_side import SideBySideScreen
     from urial_tui.tui.evaluate.job_queue import JobQueue
-    from urial_tui.tui.screens.side_by_side import SideBySideScreen
 
 
 def run(model: str | None = None, preamble: str | None = None) -> int:
@@ -145,7 +145,7 @@ def require_terminal(
 
 def commands() -> type[Provider]:
     """What the command palette offers; imported when it is opened."""
-    from urial_tui.tui.palette import Commands
+    from urial_tui.tui.frame.palette import Commands
 
     return Commands
 
@@ -174,7 +174,7 @@ class UrialApp(ConfiguredApp):
     """
 
     TITLE = "urial"
-    CSS_PATH = "urial.tcss"
+    CSS_PATH = "frame/urial.tcss"
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {commands}
     VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-roomy")]  # noqa: RUF012  # as Textual types it
     BINDING_GROUP_TITLE = "Everywhere"
@@ -281,8 +281,8 @@ class UrialApp(ConfiguredApp):
     def open_comparison(self, event: CompareRequested) -> None:
         """Open the compare screen over the chat."""
         # These bring numpy along, which nobody should wait for who only chats.
-        from urial_tui.tui.comparison_sides import for_conversation, for_model
-        from urial_tui.tui.screens.compare import CompareScreen
+        from urial_tui.tui.compare.compare_screen import CompareScreen
+        from urial_tui.tui.compare.comparison_sides import for_conversation, for_model
 
         try:
             start = (
@@ -362,7 +362,7 @@ class UrialApp(ConfiguredApp):
         """Conversations to open and models to use, from the chat."""
         if screen is not self.chat:
             return ()
-        from urial_tui.tui.places import places
+        from urial_tui.tui.frame.places import places
 
         return await places(self.chat, self._list_models)
 
@@ -381,7 +381,7 @@ class UrialApp(ConfiguredApp):
     @on(SidesRequested)
     def open_sides(self) -> None:
         """Open the side-by-side screen on the chat's conversation; it starts as it was left."""
-        from urial_tui.tui.screens.side_by_side import side_by_side
+        from urial_tui.tui.duel.side_by_side import side_by_side
 
         chat = self.chat
         duel = self._sides_factory(self._find_model)
@@ -410,7 +410,7 @@ class UrialApp(ConfiguredApp):
 
     @work(group="copy")
     async def _copy(self, text: str, what: str) -> None:
-        from urial_tui.tui.clipboard import copy
+        from urial_tui.tui.frame.clipboard import copy
 
         loop = asyncio.get_running_loop()
         terminal = super().copy_to_clipboard

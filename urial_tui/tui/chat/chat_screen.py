@@ -12,15 +12,16 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from urial_tui.chat.answer_trace import trace_of
+from urial_tui.chat.answer_trace import trace_of, wants_examples
 from urial_tui.chat.drafts import Drafts
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.chat.unsaved import Unsaved
 from urial_tui.engine.wire.protocol import EngineOptions, Event, Silence, TokenSegment, Trace
-from urial_tui.errors import EngineDied, ModelError, UrialError, UsageError
-from urial_tui.prompting.preamble import Preamble
+from urial_tui.errors import EngineDied, ModelError, UrialError
+from urial_tui.prompting.preamble import Example, Preamble
+from urial_tui.runtime.writer import Writer
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options, sampling
 from urial_tui.tui.chat.answer_start import Start
@@ -222,8 +223,11 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
 
         conversation = self.conversation
         try:
-            trace = trace_of(conversation, answer, writer, sampling(self.settings))
-        except UsageError as error:
+            retrieved = await self._examples_for(answer, writer)
+            if conversation is not self.conversation:
+                return
+            trace = trace_of(conversation, answer, writer, sampling(self.settings), retrieved)
+        except UrialError as error:
             self.notify(sanitize_line(str(error)), markup=False)
             return
         branch = await self.app.push_screen_wait(
@@ -238,6 +242,13 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
             return
         chosen = self.another_sampling() if branch.again else sampling(self.settings)
         self._answer_again(answer.parent_id, Start(chosen, (TokenSegment(ids=branch.ids),)))
+
+    async def _examples_for(self, answer: TurnRecord, writer: Writer) -> tuple[Example, ...] | None:
+        """The examples that an answer's question has now, where they are needed to look at it."""
+        if not wants_examples(answer, writer.preamble) or answer.parent_id is None:
+            return None
+        question = self.conversation.tree[answer.parent_id].text
+        return await self.engine.examples(question, writer.preamble)
 
     async def _traced(self, request: Trace) -> AsyncGenerator[Event, None]:
         """An answer that is read again; where that ends the engine, this screen says so, too."""

@@ -127,7 +127,7 @@ class TestTheFormat:
             await page.shows_part(1)
             assert page.field("first") == "How many?"
             await page.saves()
-            await page.until(lambda: "Enter again" in page.verdict or not page.editor.changed)
+            await page.is_saved()
             saved = find_preamble("mine")
             assert saved.format.query == "Asked: {query}\n"
             assert saved.format.stop == ("\n\nAsked:", "\nAsked:")

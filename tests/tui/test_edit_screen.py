@@ -142,10 +142,12 @@ class TestTheFormat:
             assert page.field("first") == ""
             await page.writes("first", "end_bias = ")
             assert page.shows("✖ These are no rules: ")
-            assert screen.edited.preamble.rules is None
+            before = screen.edited.result
+            assert before.rules is None
             await page.writes("first", "end_bias = 5")
             assert not page.shows("These are no rules")
-            assert screen.edited.preamble.rules == Rules(end_bias=5.0)
+            after = screen.edited.result
+            assert after.rules == Rules(end_bias=5.0)
             await page.shows_part(2)
             assert page.shows("What {system} stands in")
             await page.presses("f2")

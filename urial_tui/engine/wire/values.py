@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-NUMERICS = 1
+NUMERICS = 2
 """Raised with every change after which the same question, files and options may give another
 digit or token: how a context is rendered or tokenised, how text is cut into batches, how a token
 is chosen, what is computed from logits. What was kept under another number is computed anew."""

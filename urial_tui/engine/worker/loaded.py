@@ -324,10 +324,14 @@ class LoadedModel:
         size, *_ = contexts_of(
             self._command.purpose, options, trained, batch_size(model.parameters, gpu_layers)
         )
-        return self._new_context(
-            size,
-            flash_attention=flash_attention(options.kv_type, model.n_layer, gpu_layers),
-        )
+        kinds = options.kv_type, model.n_layer, gpu_layers
+        if not flash_attention(*kinds, model.n_swa):
+            return self._new_context(size, flash_attention=False)
+        context = self._new_context(size, flash_attention=True)
+        if flash_attention(*kinds) or context.keep_cells_whole():
+            return context
+        context.close()
+        return self._new_context(size, flash_attention=False)
 
     def _new_context(self, size: ContextSize, *, flash_attention: bool) -> Context:
         options = self._command.options

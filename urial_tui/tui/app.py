@@ -220,8 +220,10 @@ class UrialApp(ConfiguredApp):
         self.chat = ChatScreen(
             ChatEngine(engine_factory, find_model, load),
             list_models,
-            model=model or settings.chat.model,
-            preamble=preamble or find_preamble(settings.chat.preamble),
+            choice=Choice(
+                model=model or settings.chat.model,
+                preamble=preamble or find_preamble(settings.chat.preamble),
+            ),
             store=store,
             settings=settings,
             unsaved=self.unsaved,
@@ -266,7 +268,7 @@ class UrialApp(ConfiguredApp):
     def close_engine(self) -> None:
         """End the running answer, keeping its text, and the workers; safe to call twice."""
         self.chat.drafts.close()
-        self.chat.engine.close()
+        self.chat.models.engine.close()
         if self._comparison is not None:
             self._comparison.close()
         if self._evaluation is not None:
@@ -323,8 +325,8 @@ class UrialApp(ConfiguredApp):
         dialogs = Dialogs(
             self._list_models,
             directory=directory,
-            model=self.chat.model,
-            context=self.chat.preamble.name,
+            model=self.chat.choice.model,
+            context=self.chat.choice.preamble.name,
             settings=self.settings,
         )
         self.push_screen(
@@ -340,17 +342,17 @@ class UrialApp(ConfiguredApp):
 
         chat = self.chat
         laboratory = Laboratory(
-            chat.engine,
-            chat.model,
+            chat.models.engine,
+            chat.choice.model,
             chat.drafts,
-            chat.load_again,
+            chat.models.load_again,
             max_tokens=self.settings.chat.max_tokens,
         )
         self._measuring = self._evaluation_factory()
 
         def go_on_under(preamble: Preamble | None) -> None:
-            if preamble is not None and chat.can_switch():
-                chat.use(Choice(model=chat.model, preamble=preamble))
+            if preamble is not None and chat.switching.can_switch():
+                chat.switching.use(Choice(model=chat.choice.model, preamble=preamble))
 
         self.push_screen(PromptsScreen(laboratory, self._measuring, self.settings), go_on_under)
 
@@ -389,7 +391,7 @@ class UrialApp(ConfiguredApp):
 
         def go_on_in_chat(_: None) -> None:
             self.unsaved.note(screen.conversation)
-            chat.show_conversation(screen.conversation)
+            chat.stored.show(screen.conversation)
 
         self.push_screen(screen, go_on_in_chat)
 
@@ -425,7 +427,7 @@ class UrialApp(ConfiguredApp):
 
     def action_help_quit(self) -> None:
         """Ctrl+C where nothing is selected ends nothing; say what does."""
-        stop = ", Esc stops the answer" if self.chat.answering else ""
+        stop = ", Esc stops the answer" if self.chat.here.asking.answering else ""
         self.notify(f"Ctrl+Q quits{stop}. Ctrl+C copies what is selected.", markup=False)
 
     # -- the end --------------------------------------------------------------------
@@ -458,7 +460,7 @@ class UrialApp(ConfiguredApp):
     def rescue(self) -> None:
         """Store what there is and end the workers where the event loop no longer does it."""
         self.close_engine()
-        self.chat.engine.rescue()
+        self.chat.models.engine.rescue()
         if self._sides is not None:
             self._sides.duel.rescue()
             self.unsaved.note(self._sides.conversation)

@@ -85,7 +85,7 @@ class ReplayApp(UrialApp):
                 await self._turn_of_user(exchange)
                 question = question_of(command.turns, self._preamble)
                 if command.samples > 1:
-                    self.chat.ask_several(question, command.samples)
+                    self.chat.questions.ask_several(question, command.samples)
                 else:
                     self.chat.query_one(Prompt).post_message(Prompt.Submitted(question))
             else:

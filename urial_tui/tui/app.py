@@ -54,6 +54,7 @@ from urial_tui.tui.frame.factories import (
     make_first_run,
     make_job_queue,
 )
+from urial_tui.tui.frame.keys import keyed, shown
 from urial_tui.tui.frame.messages import (
     CompareRequested,
     CopyRequested,
@@ -427,8 +428,9 @@ class UrialApp(ConfiguredApp):
 
     def action_help_quit(self) -> None:
         """Ctrl+C where nothing is selected ends nothing; say what does."""
-        stop = ", Esc stops the answer" if self.chat.here.asking.answering else ""
-        self.notify(f"Ctrl+Q quits{stop}. Ctrl+C copies what is selected.", markup=False)
+        stop = ", {chat.stop} stops the answer" if self.chat.here.asking.answering else ""
+        copy = f"{shown('ctrl+c')} copies what is selected."
+        self.notify(f"{keyed(self, '{app.quit} quits' + stop)}. {copy}", markup=False)
 
     # -- the end --------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -213,6 +214,14 @@ def key_name(node: DOMNode, binding_id: str) -> str:
         if isinstance(binding, Binding) and binding.id == binding_id
     )
     return shown((mapped or next(declared)).split(",")[0])
+
+
+_NAMES = re.compile(r"\{([a-z_]+\.[a-z_]+)\}")
+
+
+def keyed(node: DOMNode, text: str) -> str:
+    """A sentence with the keys that bindings have at present in the place of "{chat.stop}"."""
+    return _NAMES.sub(lambda found: key_name(node, found[1]), text)
 
 
 def shown(key: str) -> str:

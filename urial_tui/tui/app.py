@@ -27,7 +27,6 @@ from textual.command import Provider
 from textual.driver import Driver
 from textual.events import Event, Key, Paste
 from textual.screen import Screen
-from textual.worker import WorkerFailed
 
 from urial_tui.chat.store import Store
 from urial_tui.chat.unsaved import Unsaved
@@ -61,6 +60,13 @@ from urial_tui.tui.frame.messages import (
     EvaluateRequested,
     PromptsRequested,
     SidesRequested,
+)
+from urial_tui.tui.frame.private_names import (
+    end_at_once,
+    error_of,
+    handle_error,
+    loop_of,
+    remember_copy,
 )
 from urial_tui.tui.frame.prompt_screen import PromptScreen
 from urial_tui.tui.frame.settings_screen import SettingsScreen
@@ -408,7 +414,7 @@ class UrialApp(ConfiguredApp):
             text: What is copied.
             what: Names it; its length unless given.
         """
-        self._clipboard = text
+        remember_copy(self, text)
         self._copy(text, what)
 
     @work(group="copy")
@@ -452,7 +458,7 @@ class UrialApp(ConfiguredApp):
         Returns:
             Whether there is an event loop that can be asked.
         """
-        loop = self._loop
+        loop = loop_of(self)
         if loop is None:
             return False
         with contextlib.suppress(RuntimeError):  # it has been closed: the end is near
@@ -472,10 +478,9 @@ class UrialApp(ConfiguredApp):
     # -- a mistake of ours ----------------------------------------------------------
 
     @property
-    def mistake(self) -> Exception | None:
+    def mistake(self) -> BaseException | None:
         """What ended the application, if that was no wish of anybody."""
-        error = self._exception
-        return error.error if isinstance(error, WorkerFailed) else error  # type: ignore[return-value]
+        return error_of(self)
 
     def _fatal_error(self) -> None:
         """End, and leave it to whoever called us to tell.
@@ -483,7 +488,7 @@ class UrialApp(ConfiguredApp):
         Textual would print a trace, with the values of all variables.
         """
         self._keep_drafts()
-        self._close_messages_no_wait()
+        end_at_once(self)
 
     def panic(self, *renderables: RenderableType) -> None:
         """As `_fatal_error`: Textual's own threads hand over nothing but their traces."""
@@ -491,4 +496,4 @@ class UrialApp(ConfiguredApp):
         Console(file=text, width=100, color_system=None).print(*renderables)
         error = RuntimeError("the terminal's input could not be read")
         error.add_note(text.getvalue())
-        self._handle_exception(error)
+        handle_error(self, error)

@@ -22,6 +22,7 @@ from textual.screen import Screen
 from urial_tui import paths
 from urial_tui.errors import SettingsError
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.frame.private_names import keymap_of
 
 _PACKAGE = "urial_tui.tui"
 _MODIFIERS = ("ctrl", "alt", "shift", "super", "hyper", "meta")
@@ -193,7 +194,7 @@ def _error(message: str) -> SettingsError:
 
 def keys_of(node: DOMNode, binding_id: str) -> tuple[str, ...]:
     """The keys that a binding of `node` has at present, under Textual's names."""
-    mapped = node.app._keymap.get(binding_id)
+    mapped = keymap_of(node.app).get(binding_id)
     if mapped:
         return tuple(mapped.split(","))
     return tuple(
@@ -206,7 +207,7 @@ def keys_of(node: DOMNode, binding_id: str) -> tuple[str, ...]:
 
 def key_name(node: DOMNode, binding_id: str) -> str:
     """The first key that a binding has at present, for a sentence about it."""
-    mapped = node.app._keymap.get(binding_id)
+    mapped = keymap_of(node.app).get(binding_id)
     declared = (
         binding.key
         for owner in _owners()

@@ -230,7 +230,7 @@ class TestList:
             await page.presses("u")
             chat = page.pilot.app.screen
             assert isinstance(chat, ChatScreen)
-            await page.until(lambda: chat.preamble.name == "mine" and chat.ready)
+            await page.until(lambda: chat.choice.preamble.name == "mine" and chat.models.ready)
 
     async def test_it_is_in_the_palette(self, opened: Opened) -> None:
         async with opened() as pilot:

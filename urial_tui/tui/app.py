@@ -27,7 +27,6 @@ from textual.command import Provider
 from textual.driver import Driver
 from textual.events import Event, Key, Paste
 from textual.screen import Screen
-from textual.worker import WorkerFailed
 
 from urial_tui.chat.store import Store
 from urial_tui.chat.unsaved import Unsaved
@@ -54,12 +53,20 @@ from urial_tui.tui.frame.factories import (
     make_first_run,
     make_job_queue,
 )
+from urial_tui.tui.frame.keys import keyed, shown
 from urial_tui.tui.frame.messages import (
     CompareRequested,
     CopyRequested,
     EvaluateRequested,
     PromptsRequested,
     SidesRequested,
+)
+from urial_tui.tui.frame.private_names import (
+    end_at_once,
+    error_of,
+    handle_error,
+    loop_of,
+    remember_copy,
 )
 from urial_tui.tui.frame.prompt_screen import PromptScreen
 from urial_tui.tui.frame.settings_screen import SettingsScreen
@@ -220,8 +227,10 @@ class UrialApp(ConfiguredApp):
         self.chat = ChatScreen(
             ChatEngine(engine_factory, find_model, load),
             list_models,
-            model=model or settings.chat.model,
-            preamble=preamble or find_preamble(settings.chat.preamble),
+            choice=Choice(
+                model=model or settings.chat.model,
+                preamble=preamble or find_preamble(settings.chat.preamble),
+            ),
             store=store,
             settings=settings,
             unsaved=self.unsaved,
@@ -266,7 +275,7 @@ class UrialApp(ConfiguredApp):
     def close_engine(self) -> None:
         """End the running answer, keeping its text, and the workers; safe to call twice."""
         self.chat.drafts.close()
-        self.chat.engine.close()
+        self.chat.models.engine.close()
         if self._comparison is not None:
             self._comparison.close()
         if self._evaluation is not None:
@@ -323,8 +332,8 @@ class UrialApp(ConfiguredApp):
         dialogs = Dialogs(
             self._list_models,
             directory=directory,
-            model=self.chat.model,
-            context=self.chat.preamble.name,
+            model=self.chat.choice.model,
+            context=self.chat.choice.preamble.name,
             settings=self.settings,
         )
         self.push_screen(
@@ -340,17 +349,17 @@ class UrialApp(ConfiguredApp):
 
         chat = self.chat
         laboratory = Laboratory(
-            chat.engine,
-            chat.model,
+            chat.models.engine,
+            chat.choice.model,
             chat.drafts,
-            chat.load_again,
+            chat.models.load_again,
             max_tokens=self.settings.chat.max_tokens,
         )
         self._measuring = self._evaluation_factory()
 
         def go_on_under(preamble: Preamble | None) -> None:
-            if preamble is not None and chat.can_switch():
-                chat.use(Choice(model=chat.model, preamble=preamble))
+            if preamble is not None and chat.switching.can_switch():
+                chat.switching.use(Choice(model=chat.choice.model, preamble=preamble))
 
         self.push_screen(PromptsScreen(laboratory, self._measuring, self.settings), go_on_under)
 
@@ -389,7 +398,7 @@ class UrialApp(ConfiguredApp):
 
         def go_on_in_chat(_: None) -> None:
             self.unsaved.note(screen.conversation)
-            chat.show_conversation(screen.conversation)
+            chat.stored.show(screen.conversation)
 
         self.push_screen(screen, go_on_in_chat)
 
@@ -405,7 +414,7 @@ class UrialApp(ConfiguredApp):
             text: What is copied.
             what: Names it; its length unless given.
         """
-        self._clipboard = text
+        remember_copy(self, text)
         self._copy(text, what)
 
     @work(group="copy")
@@ -425,8 +434,9 @@ class UrialApp(ConfiguredApp):
 
     def action_help_quit(self) -> None:
         """Ctrl+C where nothing is selected ends nothing; say what does."""
-        stop = ", Esc stops the answer" if self.chat.answering else ""
-        self.notify(f"Ctrl+Q quits{stop}. Ctrl+C copies what is selected.", markup=False)
+        stop = ", {chat.stop} stops the answer" if self.chat.here.asking.answering else ""
+        copy = f"{shown('ctrl+c')} copies what is selected."
+        self.notify(f"{keyed(self, '{app.quit} quits' + stop)}. {copy}", markup=False)
 
     # -- the end --------------------------------------------------------------------
 
@@ -448,7 +458,7 @@ class UrialApp(ConfiguredApp):
         Returns:
             Whether there is an event loop that can be asked.
         """
-        loop = self._loop
+        loop = loop_of(self)
         if loop is None:
             return False
         with contextlib.suppress(RuntimeError):  # it has been closed: the end is near
@@ -458,7 +468,7 @@ class UrialApp(ConfiguredApp):
     def rescue(self) -> None:
         """Store what there is and end the workers where the event loop no longer does it."""
         self.close_engine()
-        self.chat.engine.rescue()
+        self.chat.models.engine.rescue()
         if self._sides is not None:
             self._sides.duel.rescue()
             self.unsaved.note(self._sides.conversation)
@@ -468,10 +478,9 @@ class UrialApp(ConfiguredApp):
     # -- a mistake of ours ----------------------------------------------------------
 
     @property
-    def mistake(self) -> Exception | None:
+    def mistake(self) -> BaseException | None:
         """What ended the application, if that was no wish of anybody."""
-        error = self._exception
-        return error.error if isinstance(error, WorkerFailed) else error  # type: ignore[return-value]
+        return error_of(self)
 
     def _fatal_error(self) -> None:
         """End, and leave it to whoever called us to tell.
@@ -479,7 +488,7 @@ class UrialApp(ConfiguredApp):
         Textual would print a trace, with the values of all variables.
         """
         self._keep_drafts()
-        self._close_messages_no_wait()
+        end_at_once(self)
 
     def panic(self, *renderables: RenderableType) -> None:
         """As `_fatal_error`: Textual's own threads hand over nothing but their traces."""
@@ -487,4 +496,4 @@ class UrialApp(ConfiguredApp):
         Console(file=text, width=100, color_system=None).print(*renderables)
         error = RuntimeError("the terminal's input could not be read")
         error.add_note(text.getvalue())
-        self._handle_exception(error)
+        handle_error(self, error)

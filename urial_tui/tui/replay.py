@@ -30,6 +30,7 @@ from urial_tui.runtime.loading import load_unchecked
 from urial_tui.settings import Settings, load_settings
 from urial_tui.tui.app import UrialApp, require_terminal, run_in_terminal
 from urial_tui.tui.chat.status_line import StatusLine
+from urial_tui.tui.frame.keys import keyed
 from urial_tui.tui.widgets.prompt import Prompt
 
 _IDLE = ("ready", "stopped", "no model")
@@ -85,7 +86,7 @@ class ReplayApp(UrialApp):
                 await self._turn_of_user(exchange)
                 question = question_of(command.turns, self._preamble)
                 if command.samples > 1:
-                    self.chat.ask_several(question, command.samples)
+                    self.chat.questions.ask_several(question, command.samples)
                 else:
                     self.chat.query_one(Prompt).post_message(Prompt.Submitted(question))
             else:
@@ -93,7 +94,7 @@ class ReplayApp(UrialApp):
             while self._replay.played <= number:
                 await asyncio.sleep(_LOOK_EVERY)
         await self._idle()
-        self.notify("The recording ends here; Ctrl+Q leaves.", markup=False)
+        self.notify(keyed(self, "The recording ends here; {app.quit} leaves."), markup=False)
 
     async def _turn_of_user(self, exchange: Exchange) -> None:
         await self._idle()

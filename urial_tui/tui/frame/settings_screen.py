@@ -22,7 +22,7 @@ from urial_tui.errors import SettingsError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Setting, Value, described
 from urial_tui.settings_file import SettingsFile, read_settings_file
-from urial_tui.tui.frame.keys import keys_of, shown
+from urial_tui.tui.frame.keys import keyed, keys_of, shown
 from urial_tui.tui.widgets.hint_line import HintLine
 
 _NAME_COLUMN = 30
@@ -139,7 +139,7 @@ class SettingsScreen(Screen[None]):
         except SettingsError as error:
             self._say(error.message, good=False)
         else:
-            self._say("Enter writes it, Esc leaves it as it was")
+            self._say(keyed(self, "Enter writes it, {settings.back} leaves it as it was"))
 
     @on(Input.Submitted, "#setting-value")
     def write(self, event: Input.Submitted) -> None:
@@ -277,7 +277,7 @@ class SettingsScreen(Screen[None]):
         value.placeholder = _placeholder(setting)
         value.value = setting.typed(current)
         value.focus()
-        self._say("Enter writes it, Esc leaves it as it was")
+        self._say(keyed(self, "Enter writes it, {settings.back} leaves it as it was"))
         self._show_keys()
 
     def _end_edit(self) -> None:

@@ -140,6 +140,8 @@ class ScriptedEngine(Engine):
         super().__init__(launch=self._launch_scripted)
         self.loadable = info
         self.cards: tuple[Device, ...] = ()
+        self.greeting: Gate | None = None
+        """Where a worker waits before it says that it is there, until it is ended."""
         self.pieces: dict[Purpose, tuple[bytes, ...]] = {}
         """The vocabularies of models that don't have the usual one, by what they are for."""
         self.loads: list[Path] = []
@@ -265,6 +267,10 @@ class ScriptedWorker:
     # -- in the thread that reads -------------------------------------------------------
 
     def _serve(self) -> Iterator[Event]:
+        if self._engine.greeting is not None:
+            self._engine.greeting.wait(lambda: self._ended)
+        if self._ended:
+            return
         yield Ready(version=VERSION, library="scripted", devices=self._engine.cards)
         while (command := self._next()) is not None:
             assert not isinstance(command, Cancel | Shutdown)

@@ -22,6 +22,7 @@ from tests.scripted import (
     prefill,
     shown_turns,
 )
+from urial_tui.engine.client import connection
 from urial_tui.engine.client.call import Call
 from urial_tui.engine.client.death import Moment
 from urial_tui.engine.client.model import Model
@@ -312,6 +313,30 @@ class TestModels:
         card = Device(name="CUDA0", description="A card", kind="gpu")
         engine.cards = (card,)
         assert engine.devices() == (card,)
+
+    def test_who_asks_one_that_has_not_greeted_is_told_when_it_is_closed(
+        self, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connection, "EXIT_TIMEOUT", 0.05)
+        engine.greeting = Gate()
+        told: list[EngineError] = []
+
+        def ask() -> None:
+            try:
+                # As the doctor does: the second would start a worker of its own.
+                engine.library()
+                engine.devices()
+            except EngineError as error:
+                told.append(error)
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        assert engine.greeting.reached.wait(5)
+        engine.close()
+        asking.join(5)
+        assert [type(error) for error in told] == [EngineDied]
+        assert "not running" in told[0].message
+        assert not engine.alive
 
 
 class TestTheSeam:

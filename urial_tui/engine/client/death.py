@@ -43,10 +43,14 @@ _CAUSES = {
     signal.SIGBUS: ", for a file that it reads was shortened or could not be read",
 }
 
-_BUILD = "Run `make setup` again, or install llama-cpp-python again, built for this CPU"
+_BUILD = (
+    "Run `make setup` again, or install llama-cpp-python again, built for this CPU: "
+    "`urial doctor` tells what the build uses and what the CPU has"
+)
 _FILE = "The file may be damaged, or made for a newer llama.cpp: get it again, or choose another"
 
-_OTHERS = "if others end so too, run `make setup` again"
+_OTHERS = "if others end so too, `urial doctor` tests the engine"
+_FAILS = "if that fails as well, `urial doctor` tests the engine"
 
 
 def explained_death(code: int | None, moment: Moment, log: WorkerLog) -> EngineDied:
@@ -87,9 +91,12 @@ def _advice(number: int | None, moment: Moment) -> str:
         smaller = "a smaller model or context needs less memory"
         if moment.doing == "anything else":
             return f"Load the model again, though {smaller}"
-        return f"Close other programs, or choose another model or engine.context: {smaller}"
+        return (
+            f"Close other programs, or choose another model or engine.context: {smaller}, and "
+            "`urial doctor` tells how much there is"
+        )
     if moment.doing == "anything else":
         return "Load the model again"
     if number is None and not moment.silent_for and not moment.before:
-        return "Load the model again"
-    return _FILE if moment.doing == "loading" else f"{_FILE}; {_OTHERS}"
+        return f"Load the model again; {_FAILS}"
+    return f"{_FILE}; {_OTHERS}"

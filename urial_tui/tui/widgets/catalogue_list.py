@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import DataTable, Static
 
-from urial_tui.models.registry import ModelStatus
+from urial_tui.models.registry import ModelStatus, in_order
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.widgets.model_file import size
 
@@ -43,8 +43,8 @@ class CatalogueList(Vertical):
         yield Static(id="catalogue-detail", markup=False)
 
     def show(self, models: Sequence[ModelStatus]) -> None:
-        """Fill the table: what is here comes first, otherwise in the catalogue's order."""
-        self._models = sorted(models, key=lambda model: model.state == "absent")
+        """Fill the table: what is here comes first, otherwise by family and size."""
+        self._models = in_order(models)
         table = self.query_one(DataTable)
         table.clear()
         for model in self._models:

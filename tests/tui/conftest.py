@@ -23,7 +23,7 @@ from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, S
 from urial_tui.tui.app import UrialApp
 from urial_tui.tui.evaluate.job_queue import JobQueue
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which what was waited for is not going to happen."""
 
 Opened = Callable[..., contextlib.AbstractAsyncContextManager[Pilot[None]]]

@@ -105,7 +105,7 @@ _starting = threading.Lock()
 _forked_here = False
 """Whether this process is a nursery's, or a nursery."""
 
-_Plain = subprocess.Popen
+PLAIN = subprocess.Popen
 
 
 def pids() -> list[int]:
@@ -121,7 +121,7 @@ def _surroundings(environment: Mapping[str, str], settings: Mapping[str, str]) -
     }
 
 
-class Popen(_Plain[Any]):
+class Popen(PLAIN[Any]):
     """A process that is forked by a nursery where there is one for its command."""
 
     _line: socket.socket | None = None
@@ -293,7 +293,7 @@ def nurseries() -> Iterator[None]:
         try:
             yield
         finally:
-            subprocess.Popen = _Plain  # type: ignore[misc]
+            subprocess.Popen = PLAIN  # type: ignore[misc]
             _addresses.clear()
             for process in _running.values():
                 process.communicate()
@@ -304,7 +304,7 @@ def nurseries() -> Iterator[None]:
 def none() -> Iterator[None]:
     """Have `subprocess` start processes as it always does."""
     before = subprocess.Popen
-    subprocess.Popen = _Plain  # type: ignore[misc]
+    subprocess.Popen = PLAIN  # type: ignore[misc]
     try:
         yield
     finally:
@@ -319,16 +319,19 @@ def _start(program: str) -> None:
     with _starting:
         if _forked_here or program in _running:
             return
-        told = json.dumps([_around, _addresses])
         for each in (*PROGRAMS[program].starts, program):
             if each not in _running:
-                _running[each] = _Plain(
-                    [*(sys.executable, "-P", __file__, each), told, "-" * ROOM],
+                process = _running[each] = PLAIN(
+                    # A command line names no program that this is not, and has room for its own.
+                    [sys.executable, "-P", __file__, "-" * ROOM],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     env=os.environ | _around | PROGRAMS[each].settings,
                     start_new_session=True,
                 )
+                assert process.stdin is not None
+                process.stdin.write(json.dumps([each, _around, _addresses]).encode() + b"\n")
+                process.stdin.flush()
         for each, process in _running.items():
             assert process.stdout is not None
             if not process.stdout.closed:
@@ -475,8 +478,7 @@ def _open_standard_streams(*, unbuffered: bool) -> None:
 def _main() -> None:
     global _forked_here
     _forked_here = True
-    program, told = sys.argv[1:3]
-    around, addresses = json.loads(told)
+    program, around, addresses = json.loads(sys.stdin.readline())
     _around.update(around)
     _addresses.update(addresses)
     del sys.argv[1:]

@@ -14,6 +14,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.scripted import ScriptedEngine
+from tests.tui.held import Held
 from tests.tui.parsed_styles import share_parsed_styles
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
@@ -150,6 +151,20 @@ SHORT_ANSWERS = Settings(
     engine=EngineSettings(context=1024, threads=1),
     sampling=SamplingSettings(temperature=0.0),
 )
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Held]]:
+    """Have the first job stand still once it has done so many."""
+    made: list[Held] = []
+
+    def hold(done: int) -> Held:
+        made.append(Held(monkeypatch, done))
+        return made[-1]
+
+    yield hold
+    for each in made:
+        each.go_on()
 
 
 @pytest.fixture

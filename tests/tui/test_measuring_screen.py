@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import workers
 from tests.evaluate.test_prompts_measure import told
 from tests.tui.conftest import Found, Opened
+from tests.tui.held import Held
 from tests.tui.prompts_page import PromptsPage
 from tests.tui.test_prompts_screen import MINE
 from urial_tui import paths
@@ -32,6 +30,7 @@ SETTINGS = Settings(
 )
 
 Measuring = Any
+Holding = Callable[[int], Held]
 
 
 @pytest.fixture
@@ -118,25 +117,15 @@ async def test_the_numbers_are_those_of_the_command(
     assert found["prefill_s"] is not None or found["tokens"] == 1
 
 
-async def test_it_is_stopped_and_gone_on_with(measuring: Measuring, home: Path) -> None:
-    held: list[int] = []
-
-    def begun() -> bool:
-        # Else it may be through before the key is pressed, on a busy machine.
-        if page.states[0].done >= 2 and not held:
-            held.extend(workers(home))
-            for pid in held:
-                os.kill(pid, signal.SIGSTOP)
-        return bool(held)
-
+async def test_it_is_stopped_and_gone_on_with(measuring: Measuring, held: Holding) -> None:
     async with measuring() as page:
         await page.goes_to("mine")
+        begun = held(2)
         await page.presses("m")
-        await page.until(begun)
+        await page.until(begun.there)
         assert page.shows("measuring")
         await page.presses("escape")
-        for pid in held:
-            os.kill(pid, signal.SIGCONT)
+        begun.go_on()
         await page.until(lambda: not page.screen.queue.busy)
         (state,) = page.states
         assert state.stage == "stopped"

@@ -79,13 +79,6 @@ def quick_processes() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def plain_processes() -> Iterator[None]:
-    """For a test of how a process starts."""
-    with nursery.none():
-        yield
-
-
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An empty home for this test alone; nothing of the user's is read or written."""

@@ -79,6 +79,13 @@ def quick_processes() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def own_children() -> Iterator[None]:
+    """What a test starts is a child of this process, where that matters."""
+    with nursery.none():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An empty home for this test alone; nothing of the user's is read or written."""

@@ -300,6 +300,17 @@ def nurseries() -> Iterator[None]:
             _running.clear()
 
 
+@contextlib.contextmanager
+def none() -> Iterator[None]:
+    """Have `subprocess` start processes as ever, meanwhile."""
+    before = subprocess.Popen
+    subprocess.Popen = PLAIN  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        subprocess.Popen = before  # type: ignore[misc]
+
+
 def _start(program: str) -> None:
     """Start a nursery that does not run yet, and those of what its processes start.
 

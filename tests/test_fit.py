@@ -402,7 +402,7 @@ def test_what_a_worker_will_still_take_is_not_free(tmp_path: Path) -> None:
     assert found.available == 1024 * left
 
 
-def test_a_worker_s_weights_count_as_taken(llama_gguf: Path) -> None:
+def test_a_worker_s_weights_count_as_taken(llama_gguf: Path, own_children: None) -> None:
     with Engine() as engine:
         engine.load(llama_gguf, options=SMALL).result()
         if not Path(f"/proc/{engine.pid}/smaps_rollup").exists():

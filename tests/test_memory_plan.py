@@ -235,7 +235,7 @@ class TestGivingWay:
             if why == "it is asked something":
                 first.enqueue(gate := Gate())
                 call = model.generate(preamble=(), turns=())
-                assert gate.reached.wait(10)
+                assert gate.reached.wait(60)
             with pytest.raises(ModelError, match="does not fit beside"):
                 events_of(plan, second, files[1], owner=owner if why == "it is his own" else None)
             assert model.loaded

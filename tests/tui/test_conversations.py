@@ -565,7 +565,7 @@ async def test_a_search_that_takes_long_holds_up_no_key(
     count = store.count
 
     def slow() -> int:
-        gate.wait(20)
+        gate.wait(60)
         return count()
 
     async with opened() as pilot:

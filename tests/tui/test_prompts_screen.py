@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.scripted import ScriptedEngine, ids_of
-from tests.tui.conftest import Opened, raising, wait_until
+from tests.tui.conftest import Opened, raising, type_text, wait_until
 from tests.tui.prompts_page import PromptsPage
 from urial_tui import paths
 from urial_tui.errors import EngineDied, ModelError
@@ -236,7 +236,7 @@ class TestList:
         async with opened() as pilot:
             await pilot.press("ctrl+p")
             await wait_until(pilot, lambda: len(pilot.app.screen_stack) > 1)
-            await pilot.press(*"preambles")
+            await type_text(pilot, "preambles")
             await wait_until(pilot, lambda: "Alt+P" in PromptsPage(pilot).text)
 
 

@@ -212,6 +212,8 @@ class UrialApp(ConfiguredApp):
         settings = settings or Settings()
         super().__init__(settings)
         self.in_terminal = False
+        self.when_ready: Callable[[], None] = lambda: None
+        """Called once there is a screen to act on."""
         self.on_input_lost: Callable[[], None] = lambda: None
         """Called in the input's thread when nothing can be read any more."""
         self._comparison_factory = comparison_factory
@@ -253,6 +255,7 @@ class UrialApp(ConfiguredApp):
 
     def on_ready(self) -> None:
         """Get out of the way of keys what would hold them up in the middle of an answer."""
+        self.when_ready()
         if self.in_terminal:
             # Looking for garbage among all that is there by now takes 80 ms, again and again.
             gc.freeze()

@@ -15,7 +15,7 @@ from urial_tui.engine.native.context import AbortFlag
 from urial_tui.engine.native.llama import Adapter, LoadError, Model
 from urial_tui.engine.native.threads import physical_cores
 from urial_tui.engine.wire.protocol import LoadModel, ModelInfo
-from urial_tui.engine.worker.content import Contents, Reading, file_states
+from urial_tui.engine.worker.content import Contents, FileDigest, file_states
 from urial_tui.errors import EngineError
 from urial_tui.sanitize import sanitize_line
 
@@ -71,7 +71,9 @@ class Weights:
         self._place = _Place(command.path, self.gpu_layers, file_states(path))
         self._sharing = next((other for other in others if other._place == self._place), None)
         # The pages that are hashed are those that are loaded.
-        self._readings = [Reading(contents, Path(file)) for file in (path, command.adapter) if file]
+        self._readings = [
+            FileDigest(contents, Path(file)) for file in (path, command.adapter) if file
+        ]
         try:
             if self._sharing:
                 self.model: Model = self._sharing.model.share()

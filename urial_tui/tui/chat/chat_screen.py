@@ -25,6 +25,7 @@ from urial_tui.engine.wire.protocol import EngineOptions
 from urial_tui.errors import ModelError, UrialError
 from urial_tui.runtime.writer import Choice
 from urial_tui.settings import Settings
+from urial_tui.tui.chat.answers import Answers
 from urial_tui.tui.chat.chat_engine import ChatEngine
 from urial_tui.tui.chat.chat_view import ChatView
 from urial_tui.tui.chat.copies import Copies
@@ -41,7 +42,6 @@ from urial_tui.tui.chat.switching import Switching
 from urial_tui.tui.chat.traced_tokens import TracedTokens
 from urial_tui.tui.chat.transcript import Transcript
 from urial_tui.tui.chat.welcome import Welcome
-from urial_tui.tui.chat.writing import Writing
 from urial_tui.tui.chat.xray import ListModels, Xray
 from urial_tui.tui.frame.messages import (
     CompareRequested,
@@ -135,11 +135,11 @@ class ChatScreen(PromptScreen):
         xray = self.xray = Xray(view, models, here, list_models)
         samples = self.samples = Samples(view, models, here)
         moves = Moves(view, models, here, samples)
-        self.writing = Writing(view, models, here, samples, xray, unsaved=unsaved, clock=clock)
-        questions = Questions(view, models, here, moves, samples, xray, self.writing)
+        self.answers = Answers(view, models, here, samples, xray, unsaved=unsaved, clock=clock)
+        questions = Questions(view, models, here, moves, samples, xray, self.answers)
         self.questions = questions
         stored = self.stored = StoredConversations(
-            view, models, here, moves, self.writing, store=store, unsaved=unsaved
+            view, models, here, moves, self.answers, store=store, unsaved=unsaved
         )
         switching = self.switching = Switching(view, models, here.asking)
         copies = Copies(view, here)
@@ -245,7 +245,7 @@ class ChatScreen(PromptScreen):
     def _go_on_with_model(self) -> None:
         """The second side is loaded before a question that may have waited is answered."""
         self.xray.come_again()
-        self.writing.go_on()
+        self.answers.go_on()
 
     def _offer_models(self, error: ModelError) -> None:
         """Offer the models that there are, unless something else is looked at."""

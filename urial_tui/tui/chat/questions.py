@@ -13,12 +13,12 @@ from urial_tui.engine.wire.protocol import Sampling, TokenSegment, Turn
 from urial_tui.errors import StoreError, UsageError
 from urial_tui.settings import sampling
 from urial_tui.tui.chat.answer_start import Start, by_chance, with_seed
+from urial_tui.tui.chat.answers import Answers
 from urial_tui.tui.chat.chat_view import ChatView
 from urial_tui.tui.chat.model_status import ModelStatus
 from urial_tui.tui.chat.moves import Moves
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.samples import Samples
-from urial_tui.tui.chat.writing import Writing
 from urial_tui.tui.chat.xray import Xray
 
 SAMPLES = 3
@@ -35,7 +35,7 @@ class Questions:
         moves: Shows where one stands.
         samples: Shows several answers to one question.
         xray: What may be on its way as well.
-        writing: Has the questions answered.
+        answers: Has the questions answered.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Questions:
         moves: Moves,
         samples: Samples,
         xray: Xray,
-        writing: Writing,
+        answers: Answers,
     ) -> None:
         self._view = view
         self._models = models
@@ -54,7 +54,7 @@ class Questions:
         self._moves = moves
         self._samples = samples
         self._xray = xray
-        self._writing = writing
+        self._answers = answers
 
     @property
     def _sampling(self) -> Sampling:
@@ -109,7 +109,7 @@ class Questions:
         here.stop_editing()
         prompt.earlier = [question.text, *(old for old in prompt.earlier if old != question.text)]
         self._view.header.title_text = conversation.record.title
-        await self._writing.answer_leaf(start)
+        await self._answers.answer_leaf(start)
 
     # -- other answers --------------------------------------------------------------
 
@@ -193,7 +193,7 @@ class Questions:
 
     async def _answer(self, question_id: int | None, start: Start) -> None:
         self._here.conversation.tree.stand_at(question_id)
-        await self._writing.answer_leaf(start)
+        await self._answers.answer_leaf(start)
 
     # -- editing --------------------------------------------------------------------
 
@@ -257,7 +257,7 @@ class Questions:
             self._view.show_status(state="stopping")
             models.engine.interrupt()
         elif asking.waiting is not None:
-            self._writing.give_up()
+            self._answers.give_up()
         elif asking.busy:
             self._view.show_status(state="stopping")
             models.engine.stop()

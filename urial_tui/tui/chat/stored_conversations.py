@@ -17,11 +17,11 @@ from urial_tui.chat.store import Store
 from urial_tui.chat.unsaved import Unsaved
 from urial_tui.errors import PreambleError, StoreError, UrialError
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.chat.answers import Answers
 from urial_tui.tui.chat.chat_view import ChatView
 from urial_tui.tui.chat.model_status import ModelStatus
 from urial_tui.tui.chat.moves import Moves
 from urial_tui.tui.chat.open_conversation import OpenConversation
-from urial_tui.tui.chat.writing import Writing
 
 
 class StoredConversations:
@@ -32,7 +32,7 @@ class StoredConversations:
         models: What goes on with them.
         here: Which one is open.
         moves: Shows where one stands.
-        writing: What may go on in the one that is left.
+        answers: What may go on in the one that is left.
         store: Where they are kept; None keeps nothing.
         unsaved: Those of which not all could be stored.
     """
@@ -43,7 +43,7 @@ class StoredConversations:
         models: ModelStatus,
         here: OpenConversation,
         moves: Moves,
-        writing: Writing,
+        answers: Answers,
         *,
         store: Store | None,
         unsaved: Unsaved,
@@ -52,7 +52,7 @@ class StoredConversations:
         self._models = models
         self._here = here
         self._moves = moves
-        self._writing = writing
+        self._answers = answers
         self._store = store
         self._unsaved = unsaved
 
@@ -63,7 +63,7 @@ class StoredConversations:
     def show(self, conversation: Conversation) -> None:
         """Change to another conversation, and to what is typed there."""
         here, before = self._here, Place(self._here.conversation.record.id)
-        self._writing.leave()
+        self._answers.leave()
         here.stop_editing()
         here.asking.end()
         here.conversation = conversation

@@ -25,7 +25,7 @@ from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.chat.chat_view import ChatView
 from urial_tui.tui.chat.model_status import ModelStatus
 from urial_tui.tui.chat.open_conversation import OpenConversation
-from urial_tui.tui.chat.reading import Reading
+from urial_tui.tui.chat.reading import XrayReading
 from urial_tui.tui.chat.xray_text import XrayText
 from urial_tui.tui.compare.pick_side import PickSideScreen
 from urial_tui.tui.compare.side_choice import SideChoice, contexts_of_side
@@ -58,9 +58,9 @@ class Xray:
         self.second: SideChoice | None = None
         """What reads along whenever the x-ray is on; None: the user is asked."""
         self._offer: SideChoice | None = None
-        self._readings: dict[int, Reading] = {}
+        self._readings: dict[int, XrayReading] = {}
         """Of the answers that were read along, by their ids."""
-        self._growing: tuple[int, Reading] | None = None
+        self._growing: tuple[int, XrayReading] | None = None
         """Of the answer that is being read along, with its question's id."""
 
     # -- the user -------------------------------------------------------------------
@@ -210,7 +210,7 @@ class Xray:
 
         It is shown as it is written, for its tokens are going to be coloured.
         """
-        reading = Reading(side)
+        reading = XrayReading(side)
         self._growing = (question, reading)
         answer = self._here.answer
         if question == self._here.asking.question and self.state != "off" and answer is not None:

@@ -36,7 +36,7 @@ COUNT_EVERY = 0.5
 """Seconds between two looks of the status line at an answer that is written."""
 
 
-class Writing:
+class Answers:
     """Follows the answers of the engine.
 
     Args:

@@ -18,6 +18,7 @@ import contextlib
 import ctypes
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -326,7 +327,7 @@ def _start(program: str) -> None:
                     [sys.executable, "-P", __file__, "-" * ROOM],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
-                    env=os.environ | _around | PROGRAMS[each].settings,
+                    env={**os.environ, **_around, **PROGRAMS[each].settings},
                     start_new_session=True,
                 )
                 assert process.stdin is not None
@@ -370,7 +371,8 @@ def _serve(program: str, address: str) -> None:
                     continue
                 pid = os.fork()
                 if pid == 0:
-                    for other in (selector, listening, *(line for _, line in children.values())):
+                    selector.close()
+                    for other in (listening, *(line for _, line in children.values())):
                         other.close()
                     _become(json.loads(data.decode("utf-8", "surrogateescape")), line, ends)
                 for end in ends:
@@ -467,6 +469,7 @@ def _open_standard_streams(*, unbuffered: bool) -> None:
             errors=old[number].errors,
             closefd=False,
         )
+        assert isinstance(stream, io.TextIOWrapper)
         if number:
             stream.reconfigure(
                 line_buffering=number == 2 or os.isatty(number), write_through=unbuffered

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def ways(*command: str, **changes: object) -> list[tuple[int, str, str]]:
+def ways(*command: str, **changes: Any) -> list[tuple[int, str, str]]:
     """The exit code and the output of a command, forked and not."""
     found = []
     for way in (nursery.Popen, nursery.PLAIN):
@@ -57,7 +58,10 @@ def test_a_command_says_and_returns_the_same(arguments: tuple[str, ...]) -> None
 
 
 def test_a_directory_and_an_environment_are_taken_over(tmp_path: Path) -> None:
-    changes = {"cwd": tmp_path, "env": os.environ | {"XDG_DATA_HOME": str(tmp_path / "there")}}
+    changes: dict[str, Any] = {
+        "cwd": tmp_path,
+        "env": os.environ | {"XDG_DATA_HOME": str(tmp_path / "there")},
+    }
     forked, plain = ways(*URIAL, "models", "list", "--json", **changes)
     assert forked == plain
     assert json.loads(forked[1])["directory"].startswith(str(tmp_path / "there"))

@@ -23,8 +23,10 @@ from urial_tui.engine.wire.protocol import (
     Cancel,
     Command,
     Device,
+    DevicesFound,
     Event,
     Failed,
+    FindDevices,
     Finished,
     Generate,
     Loaded,
@@ -140,6 +142,9 @@ class ScriptedEngine(Engine):
         super().__init__(launch=self._launch_scripted)
         self.loadable = info
         self.cards: tuple[Device, ...] = ()
+        self.backend_names: tuple[str, ...] = ("CPU",)
+        self.server_devices: tuple[Device, ...] = ()
+        """What RPC servers have, whichever are asked for."""
         self.pieces: dict[Purpose, tuple[bytes, ...]] = {}
         """The vocabularies of models that don't have the usual one, by what they are for."""
         self.loads: list[Path] = []
@@ -265,7 +270,12 @@ class ScriptedWorker:
     # -- in the thread that reads -------------------------------------------------------
 
     def _serve(self) -> Iterator[Event]:
-        yield Ready(version=VERSION, library="scripted", devices=self._engine.cards)
+        yield Ready(
+            version=VERSION,
+            library="scripted",
+            devices=self._engine.cards,
+            backends=self._engine.backend_names,
+        )
         while (command := self._next()) is not None:
             assert not isinstance(command, Cancel | Shutdown)
             try:
@@ -314,9 +324,15 @@ class ScriptedWorker:
             raise EngineError("Stopped.")
 
     def _carry_out(self, command: Command) -> Iterator[Event]:
-        if not isinstance(command, LoadModel | Unload | ScoreBoth | Cancel | Shutdown):
+        if not isinstance(
+            command, FindDevices | LoadModel | Unload | ScoreBoth | Cancel | Shutdown
+        ):
             self._model(command.model)
         match command:
+            case FindDevices():
+                yield DevicesFound(
+                    id=0, devices=(*self._engine.server_devices, *self._engine.cards)
+                )
             case LoadModel():
                 yield from self._load(command)
             case Unload():

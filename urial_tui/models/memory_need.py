@@ -96,9 +96,9 @@ def need_for(
 ) -> MemoryNeed:
     """The estimate for a model whose files have `weights` bytes together."""
     # No type takes more than 4 bytes a parameter; fewer parameters mean larger batches.
-    n_batch = batch_size(weights // 4, options.gpu_layers)
+    n_batch = batch_size(weights // 4, options.layers_on_cards)
     contexts = contexts_of(purpose, options, header.number("context_length"), n_batch)
-    flash = flash_attention(options.kv_type, _layers(header), options.gpu_layers)
+    flash = flash_attention(options.kv_type, _layers(header), options.layers_on_cards)
     # Those of a comparison and those of answers together have flash attention always.
     parts = [
         buffers(size, header, options.kv_type, flash=flash or size is not contexts[0])

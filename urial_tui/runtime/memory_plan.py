@@ -29,7 +29,7 @@ from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import EngineOptions, Purpose
 from urial_tui.errors import EngineError, ModelError
 from urial_tui.memory import MachineMemory, memory_now
-from urial_tui.models.fit import Weighed, card_memory, fit_together, need_of, weigh
+from urial_tui.models.fit import Weighed, cards_among, fit_together, need_of, weigh
 from urial_tui.models.memory_need import PROCESS_BYTES
 from urial_tui.sanitize import sanitize_line
 
@@ -187,9 +187,10 @@ class MemoryPlan:
             return weighed
         with self._lock:
             free = self._free(engine, instead_of)
-        if _is_plain(weighed, free):
+        # Servers get their layers whether there is room here or not.
+        if not options.rpc and _is_plain(weighed, free):
             return weighed
-        return weigh(path, options, purpose, devices=engine.devices())
+        return weigh(path, options, purpose, devices=engine.devices(options.servers))
 
     def fits(
         self,
@@ -281,7 +282,7 @@ class MemoryPlan:
         need = need_of(path, msgspec.structs.replace(options, gpu_layers=0), "together").total
         if memory.total is None or need <= memory.total:
             return options
-        if options.gpu_layers and card_memory(engine.devices()):
+        if options.gpu_layers and cards_among(engine.devices(options.servers)):
             return options
         raise ModelError(
             f"To write {asked} answers together takes {wording.size(need)} of memory, and this "

@@ -73,6 +73,7 @@ class Connection:
         """Set when it is known whether the worker serves."""
         self._devices: tuple[Device, ...] = ()
         self._library = ""
+        self._backends: tuple[str, ...] = ()
         self._closing = False
         self._ended = False
         """Whether the end of the events was read."""
@@ -120,6 +121,11 @@ class Connection:
         """What the worker's native library was built for; raises as `devices` does."""
         self.devices()
         return self._library
+
+    def backends(self) -> tuple[str, ...]:
+        """The back ends that the worker's library was built for; raises as `devices` does."""
+        self.devices()
+        return self._backends
 
     def number(self) -> int:
         """An id for a request."""
@@ -234,6 +240,7 @@ class Connection:
             )
         self._devices = event.devices
         self._library = event.library
+        self._backends = event.backends
         self._ready.set()
 
     def _take(self, event: Event) -> None:

@@ -314,7 +314,8 @@ class LoadedModel:
     # -- making ---------------------------------------------------------------------
 
     def _make_context(self, options: EngineOptions) -> Context:
-        model, gpu_layers = self.model, self.weights.gpu_layers
+        # Where an RPC server computes, a processor may: see `EngineOptions.layers_on_cards`.
+        model, gpu_layers = self.model, 0 if options.servers else self.weights.gpu_layers
         trained = model.n_ctx_train
         if trained and options.n_ctx > trained:
             self._notice(

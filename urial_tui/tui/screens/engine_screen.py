@@ -122,6 +122,7 @@ class EngineScreen(PromptScreen):
         self.query_one(HeaderLine).model = self.model
         self.show_status(
             model=self.model,
+            placement=writer.model.info.placement_in_words,
             total=writer.model.info.n_ctx,
             used=0,
             state="reading the preamble",
@@ -207,7 +208,7 @@ class EngineScreen(PromptScreen):
         self.model = model
         self.query_one(HeaderLine).model = model
         self.settle_trouble()
-        self.show_status(model=model)
+        self.show_status(model=model, placement="")
         self.load()
 
     def show_status(self, **changes: object) -> None:

@@ -121,9 +121,15 @@ class Sizes(dict[str, float]):
 
 
 def allocated(
-    said: list[str], path: Path, size: ContextSize, kv_type: KVType, flash: bool
+    said: list[str],
+    path: Path,
+    size: ContextSize,
+    kv_type: KVType,
+    flash: bool,
+    *,
+    decode: bool = True,
 ) -> Sizes:
-    """What the library says that it allocates for a context once all its outputs are wanted."""
+    """What the library says that it allocates for a context; `decode`: all outputs are wanted."""
     model = llama.Model(str(path), gpu_layers=0, progress=lambda _fraction: True)
     said.clear()
     context = Context(model, size, threads=1, kv_type=kv_type, flash_attention=flash)
@@ -138,8 +144,10 @@ def allocated(
     for name, number in re.findall(
         r"(KV|RS|compute|output) +buffer size = +([\d.]+) MiB", "".join(said)
     ):
-        # The buffer of outputs is made anew as more of them are wanted.
-        found[name] = (0.0 if name == "output" else found[name]) + float(number)
+        found[name] += float(number)
+    # It is made anew as more outputs are wanted.
+    for number in re.findall(r"output buffer from size [\d.]+ MiB to ([\d.]+) MiB", "".join(said)):
+        found["output"] = float(number)
     return found
 
 

@@ -253,7 +253,12 @@ def test_a_name_that_nobody_knows_is_said(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_name_that_is_looked_up_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     done = threading.Event()
-    monkeypatch.setattr(server_probe.socket, "getaddrinfo", lambda *_: done.wait(10))
+
+    def look(*_arguments: object) -> None:
+        done.wait(10)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure")
+
+    monkeypatch.setattr(server_probe.socket, "getaddrinfo", look)
     with pytest.raises(EngineError, match="box:1 can't be reached"):
         server_devices(["box:1"], limit_s=0.05)
     done.set()
@@ -266,6 +271,7 @@ def death(
     tmp_path: Path, words: str, moment: Moment, gone: Sequence[str], code: int = -signal.SIGABRT
 ) -> EngineDied:
     log = WorkerLog(tmp_path / "engine-1.log")
+    log.file.unlink(missing_ok=True)
     log.open().close()
     log.file.write_text(words)
     return explained_death(code, moment, log, lambda _servers: gone)

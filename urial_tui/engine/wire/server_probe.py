@@ -83,15 +83,16 @@ class _Probe:
         except TimeoutError:
             connected = self._socket is not None
             self._error = _silent(self._address, self._limit_s, connected=connected)
-        except OSError as error:
-            self._error = EngineError(
-                f"The RPC server {name} can't be reached: {_reason(error)}.", _START
-            )
-        except (_ForeignError, struct.error):
-            self._error = EngineError(
-                f"What answers at {name} is no RPC server of llama.cpp.",
-                "Check the address in engine.rpc.",
-            )
+        except (_ForeignError, OSError) as error:
+            if isinstance(error, OSError) and self._socket is None:
+                self._error = EngineError(
+                    f"The RPC server {name} can't be reached: {_reason(error)}.", _START
+                )
+            else:
+                self._error = EngineError(
+                    f"What answers at {name} is no RPC server of llama.cpp.",
+                    "Check the address in engine.rpc.",
+                )
         except EngineError as error:
             self._error = error
         finally:

@@ -270,7 +270,8 @@ class ModelInfo(Value, frozen=True, kw_only=True):
     `chat_template` is Jinja source from the file, for `prompting.templates` alone. `bos`
     and `eos` are the texts of these tokens; `adds_bos`: every context starts with BOS.
     `content`, `adapter_content`: SHA-256 of the model's file (or over those of its parts) and of
-    the adapter's, "" without one. `library`: what tells one build of llama.cpp from another.
+    the adapter's, "" without one. `library`: what tells one build of llama.cpp from another, with
+    the RPC servers that hold layers.
     `placement`: which devices hold its layers, () where the processor holds all of them.
     `pooling`, `embedding`: of a model that makes vectors of texts, and how many numbers one has.
     """

@@ -134,6 +134,11 @@ class Weights:
         """
         model, options = self.model, self._command.options
         found = devices.devices(self.servers)
+        placement = _placed(model.placement, found)
+        library = f"{llama.system_info()} {self._contents.together(llama.library_files())}"
+        if self.servers:
+            # Other machines, whose builds nobody knows: nothing of theirs is taken for another's.
+            library += " " + ", ".join(f"{one.layers} on {one.server}" for one in placement)
         return ModelInfo(
             path=self._command.path,
             name=sanitize_line(model.metadata("general.name")) or self.name,
@@ -157,9 +162,9 @@ class Weights:
             adapter=self._command.adapter,
             content=self.content,
             adapter_content=self.adapter_content,
-            library=f"{llama.system_info()} {self._contents.together(llama.library_files())}",
+            library=library,
             devices=found,
-            placement=_placed(model.placement, found),
+            placement=placement,
         )
 
     def _stop_readings(self) -> None:

@@ -8,7 +8,8 @@ however often it is loaded there; engines share none, for the library may have i
 buffers of its own, and idle workers move them (`engine.native.huge_pages`).
 
 Who gives way: what belongs to somebody else who said so and has nothing to do (`may_give_way`); of
-these the model that was loaded first. Only then is a model refused, or its user warned.
+these the model that was loaded first. Only then is a model refused, or its user warned. What lies on
+an RPC server that the new one needs gives way whether there is room or not: a server serves one engine.
 """
 
 from __future__ import annotations
@@ -150,6 +151,7 @@ class MemoryPlan:
             EngineDied: The worker ended when it was asked for its graphics cards.
         """
         owner = engine if owner is None else owner
+        yield from self._free_servers(engine, owner, options)
         weighed = self._weigh(engine, path, options, purpose, instead_of)
         asked: list[Entry] = []
         while True:
@@ -168,10 +170,18 @@ class MemoryPlan:
                     self._entries.append(entry)
                     return Admitted(entry=entry, warning=warning)
             asked.append(yielding[0])
-            model = yielding[0].model
-            assert model is not None
-            with suppress(EngineError):
-                yield from model.unload().steps()
+            yield from _unload(yielding[0])
+
+    def _free_servers(self, engine: Engine, owner: object, options: EngineOptions) -> Steps[None]:
+        """Unload what may give way of other engines that hold RPC servers which this one needs."""
+        with self._lock:
+            holding = [
+                entry
+                for entry in self._yielding(owner)
+                if entry.engine is not engine and {*entry.options.servers} & {*options.servers}
+            ]
+        for entry in holding:
+            yield from _unload(entry)
 
     def _weigh(
         self,
@@ -361,6 +371,12 @@ class MemoryPlan:
 
 PLAN = MemoryPlan()
 """That of this process, whose memory is one."""
+
+
+def _unload(entry: Entry) -> Steps[None]:
+    assert entry.model is not None
+    with suppress(EngineError):
+        yield from entry.model.unload().steps()
 
 
 def _enter(

@@ -8,8 +8,8 @@ however often it is loaded there; engines share none, for the library may have i
 buffers of its own, and idle workers move them (`engine.native.huge_pages`).
 
 Who gives way: what belongs to somebody else who said so and has nothing to do (`may_give_way`); of
-these the model that was loaded first. Only then is a model refused, or its user warned. What lies on
-an RPC server that the new one needs gives way whether there is room or not: a server serves one engine.
+these the model that was loaded first. Only then is a model refused, or its user warned. What lies
+on an RPC server that the new one needs gives way in any case: a server serves one engine.
 """
 
 from __future__ import annotations

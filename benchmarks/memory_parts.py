@@ -30,8 +30,6 @@ from urial_tui.models.fit import need_of
 PURPOSES: tuple[Purpose, ...] = ("chat", "together", "watched", "aligned", "base")
 _MIB = 1 << 20
 _BUFFER = re.compile(r"(KV|RS|compute|output|Mapped model) +buffer size = +([\d.]+) MiB")
-_LARGER = re.compile(r"(output) buffer from size [\d.]+ MiB to ([\d.]+) MiB")
-"""That of outputs is made anew as more of them are wanted."""
 
 
 class Parts(msgspec.Struct, kw_only=True):
@@ -72,17 +70,16 @@ def measured(path: Path, options: EngineOptions, purpose: Purpose) -> Parts:
         contexts.append(context)
         count = min(size.n_outputs, context.n_batch)
         context.decode_all([3 + place % 100 for place in range(count)], 0, 0)
-        output = 0.0
         for name, bytes_ in _buffers(said):
             if name == "output":
-                output = bytes_
+                # Said at first, with a row for each sequence; then it grows without a word.
+                found.logits += bytes_ * size.n_outputs / size.n_sequences
             elif name == "KV":
                 found.kv_cache += bytes_
             elif name == "RS":
                 found.state += bytes_
             elif name == "compute":
                 found.compute += bytes_
-        found.logits += output
     found.own = _own() - before
     for context in contexts:
         context.close()
@@ -117,8 +114,7 @@ def rows(path: Path, options: EngineOptions) -> Iterator[str]:
 
 
 def _buffers(said: Iterable[str]) -> Iterator[tuple[str, float]]:
-    text = "".join(said)
-    for name, size in (*_BUFFER.findall(text), *_LARGER.findall(text)):
+    for name, size in _BUFFER.findall("".join(said)):
         yield name, float(size) * _MIB
 
 

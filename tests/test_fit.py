@@ -121,33 +121,18 @@ class Sizes(dict[str, float]):
 
 
 def allocated(
-    said: list[str],
-    path: Path,
-    size: ContextSize,
-    kv_type: KVType,
-    flash: bool,
-    *,
-    decode: bool = True,
+    said: list[str], path: Path, size: ContextSize, kv_type: KVType, flash: bool
 ) -> Sizes:
-    """What the library says that it allocates for a context; `decode`: all outputs are wanted."""
+    """What the library says that it allocates for a context."""
     model = llama.Model(str(path), gpu_layers=0, progress=lambda _fraction: True)
     said.clear()
-    context = Context(model, size, threads=1, kv_type=kv_type, flash_attention=flash)
-    try:
-        if decode:
-            tokens = min(size.n_outputs, context.n_batch)
-            context.decode_all([3 + number % 200 for number in range(tokens)], 0, 0)
-    finally:
-        context.close()
-        model.close()
+    Context(model, size, threads=1, kv_type=kv_type, flash_attention=flash).close()
+    model.close()
     found = Sizes()
     for name, number in re.findall(
         r"(KV|RS|compute|output) +buffer size = +([\d.]+) MiB", "".join(said)
     ):
         found[name] += float(number)
-    # It is made anew as more outputs are wanted.
-    for number in re.findall(r"output buffer from size [\d.]+ MiB to ([\d.]+) MiB", "".join(said)):
-        found["output"] = float(number)
     return found
 
 
@@ -180,20 +165,26 @@ def test_the_estimate_is_what_llama_cpp_allocates(
     # The library prints two digits and aligns each tensor.
     assert kv_cache == pytest.approx(mebibytes["KV"], abs=0.02)
     assert state == pytest.approx(mebibytes["RS"], abs=0.02)
-    assert logits == pytest.approx(mebibytes["output"], rel=0.05, abs=0.02)
+    # At first for a row of each sequence; more are made room for when they are asked for.
+    first = logits * size.n_sequences / size.n_outputs
+    assert first == pytest.approx(mebibytes["output"], rel=0.05, abs=0.02)
     assert compute == pytest.approx(mebibytes["compute"], rel=0.05, abs=0.25)
 
 
-@pytest.mark.parametrize("shape", ["llama-1b", "gemma-1b", "llama-3b"])
-def test_the_estimate_is_right_for_real_layers(shape: str, said: list[str], tmp_path: Path) -> None:
-    """Their number does not matter to the buffers, nor does the vocabulary where none is wanted."""
-    path = write_model(tmp_path / "real.gguf", wide(shape, layers=3), quantisation="Q4_0")
+@pytest.mark.parametrize("shape", ["llama-1b", "gemma-1b", "llama-3b", "llama-7b"])
+def test_the_estimate_is_right_for_real_layers(
+    shape: str,
+    said: list[str],
+    tmp_path: Path,
+    write_hollow: Callable[[Path, Shape], Path],
+) -> None:
+    path = write_hollow(tmp_path / "real.gguf", wide(shape, layers=8))
     size = chat_size(4096, 128)
     for kv_type, flash in WAYS:
         mebibytes = allocated(said, path, size, kv_type, flash)
         kv_cache, _, compute, _ = buffers(size, check_gguf(path), kv_type, flash=flash)
         assert kv_cache / 2**20 == pytest.approx(mebibytes["KV"], abs=0.02)
-        assert compute / 2**20 == pytest.approx(mebibytes["compute"], rel=0.08)
+        assert compute / 2**20 == pytest.approx(mebibytes["compute"], rel=0.05)
 
 
 def test_the_weights_are_those_that_llama_cpp_maps(said: list[str], demo_model: Path) -> None:

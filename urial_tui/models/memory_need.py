@@ -162,7 +162,8 @@ def buffers(
         _state_bytes(header, size.n_sequences),
         max(
             _masks(header, flash=flash) * batch * size.n_ctx
-            + 4 * batch * (max(layer, scores) + between),
+            + 4 * batch * (max(layer, scores) + between)
+            + _layer_state_bytes(header, size.n_sequences),
             4 * (rows + 2 * batch * embedding),
         ),
         4 * rows,
@@ -236,13 +237,20 @@ def _kv_elements(header: Metadata) -> int:
 
 
 def _state_bytes(header: Metadata, sequences: int) -> int:
+    return _recurrent_layers(header) * _layer_state_bytes(header, sequences)
+
+
+def _recurrent_layers(header: Metadata) -> int:
+    """Of a hybrid model, those without attention; of a recurrent one, all."""
+    return sum(not count for count in _layer_values(header, "attention.head_count_kv", 0))
+
+
+def _layer_state_bytes(header: Metadata, sequences: int) -> int:
+    """Of one recurrent layer; 0 where there is none."""
     inner = header.number("ssm.inner_size")
     state = header.number("ssm.state_size")
     if not inner or not state:
         return 0
     kernel = header.number("ssm.conv_kernel") or 1
     groups = header.number("ssm.group_count") or 0
-    # Of a hybrid model, those without attention; of a recurrent one, all.
-    heads = _layer_values(header, "attention.head_count_kv", 0)
-    layers = sum(not count for count in heads)
-    return 4 * sequences * layers * ((kernel - 1) * (inner + 2 * groups * state) + inner * state)
+    return 4 * sequences * ((kernel - 1) * (inner + 2 * groups * state) + inner * state)

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 
@@ -30,6 +30,10 @@ from urial_tui.models.fit import need_of
 PURPOSES: tuple[Purpose, ...] = ("chat", "together", "watched", "aligned", "base")
 _MIB = 1 << 20
 _BUFFER = re.compile(r"(KV|RS|compute|output|Mapped model) +buffer size = +([\d.]+) MiB")
+
+
+_LISTENERS: list[Any] = []
+"""The library calls the last one until the end."""
 
 
 class Parts(msgspec.Struct, kw_only=True):
@@ -51,6 +55,7 @@ def measured(path: Path, options: EngineOptions, purpose: Purpose) -> Parts:
     def listen(_level: int, text: bytes, _data: object) -> None:
         said.append(text.decode("utf-8", "replace"))
 
+    _LISTENERS.append(listen)
     llama.lib.llama_log_set(listen, None)
     before = _own()
     model = llama.Model(str(path), gpu_layers=0, progress=lambda _share: True)

@@ -22,7 +22,6 @@ from urial_tui.engine.client.death import Moment, explained_death
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.loads import Loads
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire import server_probe
 from urial_tui.engine.wire.protocol import (
     Device,
     DeviceLayers,
@@ -246,7 +245,7 @@ def test_a_name_that_nobody_knows_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     def unknown(*_arguments: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(server_probe.socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(EngineError, match="box:1 can't be found: Name or service not known"):
         server_devices(["box:1"])
 
@@ -258,7 +257,7 @@ def test_a_name_that_is_looked_up_for_ever_is_given_up(monkeypatch: pytest.Monke
         done.wait(10)
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure")
 
-    monkeypatch.setattr(server_probe.socket, "getaddrinfo", look)
+    monkeypatch.setattr(socket, "getaddrinfo", look)
     with pytest.raises(EngineError, match="box:1 can't be reached"):
         server_devices(["box:1"], limit_s=0.05)
     done.set()

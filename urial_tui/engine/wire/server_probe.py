@@ -18,6 +18,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Sequence
 
 from urial_tui.engine.wire.server_address import MOST_DEVICES, host_and_port, listed
@@ -28,7 +29,7 @@ LIMIT_S = 4.0
 """Seconds that a server gets to answer everything; all are asked at the same time."""
 
 _IN_LINE_S = 900.0
-"""Seconds for which one who was given up stays in a server's line."""
+"""Seconds for which one who was given up stays in a server's line, whatever the server sends."""
 
 _RESET, _CLOSE = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 """What closing does (SO_LINGER)."""
@@ -111,9 +112,13 @@ class _Probe:
             raise
         self._socket = line
         line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        line.settimeout(_IN_LINE_S)
+        until = time.monotonic() + _IN_LINE_S
+
+        def reply(command: int, data: bytes, size: int) -> bytes:
+            return _reply(line, until, command, data, size)
+
         major, minor, _patch, _ = _GREETING.unpack(
-            _reply(line, _HELLO, bytes(_CAPABILITIES), _GREETING.size)
+            reply(_HELLO, bytes(_CAPABILITIES), _GREETING.size)
         )
         if major != PROTOCOL[0] or minor > PROTOCOL[1]:
             raise EngineError(
@@ -121,7 +126,7 @@ class _Probe:
                 f"protocol, and this engine {PROTOCOL[0]}.{PROTOCOL[1]}.",
                 "Run a server that was built from the same llama.cpp.",
             )
-        (count,) = _COUNT.unpack(_reply(line, _DEVICE_COUNT, b"", _COUNT.size))
+        (count,) = _COUNT.unpack(reply(_DEVICE_COUNT, b"", _COUNT.size))
         if not 0 < count <= MOST_DEVICES:
             raise EngineError(
                 f"The RPC server {listed([self._address])} says that it has {count} devices.",
@@ -129,9 +134,7 @@ class _Probe:
             )
         devices = []
         for number in range(count):
-            free, total = _MEMORY.unpack(
-                _reply(line, _DEVICE_MEMORY, _COUNT.pack(number), _MEMORY.size)
-            )
+            free, total = _MEMORY.unpack(reply(_DEVICE_MEMORY, _COUNT.pack(number), _MEMORY.size))
             devices.append(
                 Device(
                     name=f"RPC{number}",
@@ -183,17 +186,20 @@ def unreachable(addresses: Sequence[str], limit_s: float = 1.0) -> tuple[str, ..
     return tuple(address for address in addresses if address in gone)
 
 
-def _reply(line: socket.socket, command: int, data: bytes, size: int) -> bytes:
+def _reply(line: socket.socket, until: float, command: int, data: bytes, size: int) -> bytes:
     line.sendall(bytes([command]) + _LENGTH.pack(len(data)) + data)
-    (length,) = _LENGTH.unpack(_received(line, _LENGTH.size))
+    (length,) = _LENGTH.unpack(_received(line, until, _LENGTH.size))
     if length != size:
         raise _ForeignError
-    return _received(line, size)
+    return _received(line, until, size)
 
 
-def _received(line: socket.socket, count: int) -> bytes:
+def _received(line: socket.socket, until: float, count: int) -> bytes:
     parts = b""
     while len(parts) < count:
+        if (left := until - time.monotonic()) <= 0:
+            raise TimeoutError
+        line.settimeout(left)
         part = line.recv(count - len(parts))
         if not part:
             raise _ForeignError

@@ -75,6 +75,7 @@ class Connection:
         """Whether the worker said what it is."""
         self._devices: tuple[Device, ...] = ()
         self._library = ""
+        self._backends: tuple[str, ...] = ()
         self._closing = False
         self._ended = False
         """Whether the end of the events was read."""
@@ -124,6 +125,11 @@ class Connection:
         """What the worker's native library was built for; raises as `devices` does."""
         self.devices()
         return self._library
+
+    def backends(self) -> tuple[str, ...]:
+        """The back ends that the worker's library was built for; raises as `devices` does."""
+        self.devices()
+        return self._backends
 
     def number(self) -> int:
         """An id for a request."""
@@ -239,6 +245,7 @@ class Connection:
         self._devices = event.devices
         self._library = event.library
         self._greeted = True
+        self._backends = event.backends
         self._ready.set()
 
     def _take(self, event: Event) -> None:

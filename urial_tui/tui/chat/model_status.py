@@ -105,7 +105,7 @@ class ModelStatus:
         self.choice = Choice(model=model, preamble=self.preamble)
         self._view.header.model = model
         self._view.settle_trouble()
-        self._view.show_status(model=model)
+        self._view.show_status(model=model, placement="")
         self.load()
 
     def use_preamble(self, name: str) -> None:
@@ -211,7 +211,11 @@ class ModelStatus:
         self._view.header.model = model
         self._view.welcome.model = f"{model} ({self.info.description})"
         self._view.show_status(
-            model=model, total=self.info.n_ctx, used=0, state="reading the preamble"
+            model=model,
+            placement=self.info.placement_in_words,
+            total=self.info.n_ctx,
+            used=0,
+            state="reading the preamble",
         )
 
     def _show_reading(self, event: PrefillProgress) -> None:

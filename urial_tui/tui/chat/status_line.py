@@ -22,7 +22,8 @@ _SOURCES: dict[PreambleSource, str] = {
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """What the line shows. Tokens; `rate` in tokens per second; 0 or "" where not known.
 
-    `xray`: what reads answers along, or how far it is on its way.
+    `xray`: what reads answers along, or how far it is on its way. `placement`: which devices hold
+    the model's layers.
     """
 
     state: str = ""
@@ -35,6 +36,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     total: int = 0
     rate: float = 0.0
     xray: str = ""
+    placement: str = ""
 
 
 class StatusLine(Widget):
@@ -48,11 +50,12 @@ class StatusLine(Widget):
         gap = Content.styled(" · ", "$quiet")
         parts = [
             (4, Content(sanitize_line(status.model))),
+            (5, Content.styled(sanitize_line(status.placement), "$quiet")),
             (2, self._preamble_cost()),
             (1, self._context_use()),
-            (6, self._context_parts()),
+            (7, self._context_parts()),
             (3, Content(rate(status.rate) if status.rate else "")),
-            (5, Content(f"{status.reused:,} reused" if status.reused else "")),
+            (6, Content(f"{status.reused:,} reused" if status.reused else "")),
             (0, self._xray()),
         ]
         state = Content.styled(sanitize_line(status.state), "bold $primary")

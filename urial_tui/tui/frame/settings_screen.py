@@ -6,7 +6,6 @@ it is typed, in the words in which the file would be refused.
 
 from __future__ import annotations
 
-import os
 from typing import ClassVar
 
 from textual import on
@@ -320,8 +319,9 @@ def _shown(value: Value) -> str:
 
 
 def _placeholder(setting: Setting) -> str:
-    if setting.kind is tuple:
-        return f"paths, with {os.pathsep} between them; nothing: none"
+    if setting.listed is not None:
+        listed = setting.listed
+        return f"{listed.noun}, with {listed.separator} between them; nothing: none"
     return "nothing: none" if setting.optional else setting.name
 
 

@@ -8,11 +8,12 @@ host and to no other. No body is unpacked, and nobody is waited for without end.
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, Final
 
 import httpx
 import msgspec
@@ -96,6 +97,8 @@ class Connection:
         self._limits = limits
         self._cancelled = cancelled
         self._token: str | None = None
+        self._stream: Any = None
+        """The library's, of the newest connection."""
         # Authorities that httpx knows, and those of this machine (SSL_CERT_FILE, too).
         verify = httpx.create_ssl_context(trust_env=False)
         verify.load_default_certs()
@@ -113,6 +116,21 @@ class Connection:
     def close(self) -> None:
         """End it."""
         self._client.close()
+
+    def interrupt(self) -> None:
+        """Wait no longer for what a host sends; from any thread, when `cancelled` is set."""
+        stream = self._stream
+        if stream is not None:
+            with suppress(OSError, ValueError):
+                # Not that of its subclass for TLS, which whoever reads must not see half ended.
+                socket.socket.shutdown(stream.get_extra_info("socket"), socket.SHUT_RDWR)
+
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """The library connected to somebody."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._stream = info["return_value"]
+            if self._cancelled.is_set():
+                self.interrupt()
 
     @contextmanager
     def response(
@@ -142,7 +160,9 @@ class Connection:
             own = {"Authorization": f"Bearer {token}"} if token and at_home else {}
             with (
                 told(host_of(url)),
-                self._client.stream(method, url, headers=headers | own) as response,
+                self._client.stream(
+                    method, url, headers=headers | own, extensions={"trace": self._trace}
+                ) as response,
             ):
                 if linked is not None and source.hub and at_home:
                     linked.update(

@@ -94,6 +94,7 @@ class Downloader:
     def cancel(self) -> None:
         """End what is being downloaded, soon; from any thread. What came is kept."""
         self._cancelled.set()
+        self._connection.interrupt()
 
     def head(self, source: Source) -> Head:
         """Ask what a host has, by a HEAD request.

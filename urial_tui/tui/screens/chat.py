@@ -28,6 +28,7 @@ from urial_tui.tui.chat_engine import ChatEngine
 from urial_tui.tui.messages import (
     CompareRequested,
     EvaluateRequested,
+    ModelsRequested,
     PromptsRequested,
     SidesRequested,
 )
@@ -75,6 +76,7 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
         Binding("f9", "sides", "Two answers side by side", id="chat.sides"),
         Binding("alt+e", "evaluate", "Evaluate models", id="chat.evaluate"),
         Binding("alt+p", "prompts", "Preambles: try, measure, change", id="chat.prompts"),
+        Binding("alt+m", "models", "Models: find, download, check, choose", id="chat.models"),
         Binding("f4", "tokens", "Tokens of the answer, and what else there was", id="chat.tokens"),
     ]
 
@@ -204,6 +206,11 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
         """Look at the preambles."""
         if not self.refuse_while_busy():
             self.post_message(PromptsRequested())
+
+    def action_models(self) -> None:
+        """Look at the models that are here, and at those that can be."""
+        if not self.refuse_while_busy():
+            self.post_message(ModelsRequested())
 
     @work(exclusive=True, group="tokens")
     async def action_tokens(self) -> None:

@@ -168,16 +168,14 @@ class PullScreen(ModalScreen[tuple[str, ...] | None]):
         fit = self._fit(one) if one.size else None
         speed = self._speed(one) if one.size else None
         sign, colour = FIT_SIGNS[fit.verdict] if fit else (" ", "")
-        words = f"{fit.verdict}, needs {fit.figure}" if fit else ""
+        words = f"{fit.verdict:<9} {fit.figure:>8}" if fit else ""
         fast = f"~{wording.rate(speed.empty)}" if speed else ""
-        quantisation = shortened(sanitize_line(one.quantisation), 24)
-        asked = self._pullable.wanted
-        suited = ("  asked for" if asked else "  suits this machine") if suits else ""
+        quantisation = shortened(sanitize_line(one.quantisation), 14)
         return Content.assemble(
+            ("» " if suits else "  ", "$primary"),
             f"{quantisation:<14} {wording.size(one.size) if one.size else '':>8}  ",
             (f"{sign} ", colour or "$foreground"),
-            (f"{words:<26} {fast:<15}", "$quiet"),
-            (suited, "$primary"),
+            (f"{words:<18}  {fast}", "$quiet"),
         )
 
     @on(OptionList.OptionHighlighted)
@@ -233,7 +231,9 @@ class PullScreen(ModalScreen[tuple[str, ...] | None]):
         pullable = self._pullable
         if place is not None and place < len(self._found):
             one = self._found[place]
-            lines.append(sanitize_line(one.file))
+            suited = "is what was asked for" if pullable.wanted else "suits this machine"
+            suits = place == self._suits(self._found)
+            lines.append(f"{sanitize_line(one.file)}{f' {suited}.' if suits else ''}")
             total = one.size
             if self._with_partner and pullable.partner is not None:
                 total += pullable.partner.size

@@ -17,6 +17,7 @@ from urial_tui.engine.wire.protocol import Device, EngineOptions
 from urial_tui.memory import memory_now
 from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
 from urial_tui.models.discovery import FoundModel, Progress, discover
+from urial_tui.models.header import inspect_header
 from urial_tui.models.inspection import inspect_file
 from urial_tui.models.kinds import Kind
 from urial_tui.models.origin import Guess
@@ -141,6 +142,8 @@ def look(listed: Listed, options: EngineOptions, devices: Sequence[Device] | Non
             fit=fit_of_size(listed.size, options, memory, parameters=parameters, devices=devices),
             speed=expected_speed(speeds, "", listed.size, 0),
         )
+    # What is told below of any header is no use where the file can't be loaded.
+    inspect_header(listed.path, listed.kind)
     told = inspect_file(listed.path, options, speeds=speeds)
     purpose = "embedding" if listed.kind == "embedding" else "chat"
     return Looked(

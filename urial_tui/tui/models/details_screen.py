@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
 import threading
 from collections.abc import Callable
 from pathlib import PurePath
@@ -13,6 +14,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Static
 
@@ -33,6 +35,8 @@ from urial_tui.tui.widgets.hint_line import HintLine
 
 _LABEL = 16
 """Cells of the labels."""
+_SHORTEST, _NARROW = 12, 78
+"""Cells of the shortest lines beside them, and of a screen before it is laid out."""
 _REPOSITORY = 2
 """Parts of a repository's name."""
 
@@ -83,6 +87,10 @@ class DetailsScreen(Screen[None]):
         self._show_keys()
         self._read()
 
+    def on_resize(self, event: Resize) -> None:
+        """Lines are laid out for another width."""
+        self.call_after_refresh(self._lay_out)
+
     def on_unmount(self) -> None:
         """Read no more."""
         self._ended.set()
@@ -131,16 +139,20 @@ class DetailsScreen(Screen[None]):
             self.post_message(CopyRequested(told.place, "its place"))
 
     def _show(self) -> None:
+        self._lay_out()
+        self.query_one("#model-details-pane").scroll_home(animate=False)
+        self._show_keys()
+
+    def _lay_out(self) -> None:
         told = self._told
         if told is None:
             return
         if self._in_template and told.template is not None:
             text = Content(sanitize(told.template.source))
         else:
-            text = details(told, key_name(self, "model_details.template"))
+            width = self.query_one("#model-details-pane").scrollable_content_region.width
+            text = details(told, key_name(self, "model_details.template"), width or _NARROW)
         self.query_one("#model-details", Static).update(text)
-        self.query_one("#model-details-pane").scroll_home(animate=False)
-        self._show_keys()
 
     def _show_keys(self) -> None:
         told = self._told
@@ -174,19 +186,18 @@ class DetailsScreen(Screen[None]):
         )
 
 
-def details(told: Inspection, template_key: str) -> Content:
-    """All that is known, in groups; lines wrap where the screen ends."""
+def details(told: Inspection, template_key: str, width: int) -> Content:
+    """All that is known, in groups, in lines of at most `width` cells."""
     lines = []
     for title, rows in groups(told, f"{template_key} shows it"):
         if title:
             lines += [Content(""), Content.styled(title, "bold $primary")]
-        lines += [
-            Content.assemble(
-                (f"{label:<{_LABEL}}", "$warning" if label == "!" else "$quiet"),
-                sanitize_line(text),
-            )
-            for label, text in rows
-        ]
+        for label, text in rows:
+            wrapped = textwrap.wrap(sanitize_line(text), max(_SHORTEST, width - _LABEL))
+            for number, line in enumerate(wrapped or [""]):
+                shown = f"{'' if number else label:<{_LABEL}}"
+                colour = "$warning" if label == "!" else "$quiet"
+                lines.append(Content.assemble((shown, colour), line))
     return Content("\n").join(lines)
 
 

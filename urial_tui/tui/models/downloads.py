@@ -259,14 +259,16 @@ def told(state: DownloadState) -> str:
 
 def left_behind(downloads: Downloads) -> list[str]:
     """What to say of downloads that the end of the application interrupted, sentences."""
-    return [
-        f"The download of {state.name} was interrupted{_share(state)}; what came is kept. The "
-        f"models screen goes on with it next time, or `urial models pull {state.name}`."
-        for state in downloads.states
-        if state.interrupted
-    ]
+    return [_left(state) for state in downloads.states if state.interrupted]
 
 
-def _share(state: DownloadState) -> str:
+def _left(state: DownloadState) -> str:
+    command = f"`urial models pull {state.name}`"
     pace = state.pace
-    return f" at {pace.done / pace.total:.0%}" if pace.total else ""
+    if not pace.done:
+        return f"The download of {state.name} had not begun; {command} downloads it."
+    share = f" at {pace.done / pace.total:.0%}" if pace.total else ""
+    return (
+        f"The download of {state.name} was interrupted{share}; what came is kept. The models "
+        f"screen goes on with it next time, or {command}."
+    )

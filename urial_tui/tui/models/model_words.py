@@ -36,7 +36,9 @@ def detail(row: ModelRow, partner: Listed | None, key: Key) -> Content:
 def _lines(row: ModelRow, partner: Listed | None, key: Key) -> Iterator[Content]:
     listed, looked, entry = row.listed, row.looked, row.listed.entry
     about = [row.role if entry is not None else "", entry.parameters if entry else ""]
-    about += [listed.architecture, listed.quantisation, entry.licence if entry else ""]
+    # Who has a file has accepted its licence.
+    licence = entry.licence if entry and not listed.is_here else ""
+    about += [listed.architecture, listed.quantisation, licence]
     about += ["the default" if listed.default else "", "in use" if row.in_use else ""]
     yield Content.assemble(
         (_short(entry.title if entry else listed.name), "bold"),

@@ -216,7 +216,9 @@ class ModelsScreen(Screen[str | None]):
             if state.name not in known and (state.is_open or state.stage == "failed")
         ]
         listed = [*(one for one in found if one.is_here), *more]
-        listed += [one for one in found if not one.is_here]
+        coming = {state.name for state in self.downloads.states if state.is_open}
+        absent = [one for one in found if not one.is_here]
+        listed += sorted(absent, key=lambda one: one.name not in coming)
         words = self.query_one(ModelSearch).value.casefold().split()
         return [row for one in listed if self._is_wanted(row := self._row(one), words)]
 

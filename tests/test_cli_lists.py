@@ -29,6 +29,7 @@ from urial_tui.cli.output import Column, ProgressLine, cut, print_json, print_ta
 from urial_tui.engine.preamble_store import PreambleStore, StateKey
 from urial_tui.engine.wire.protocol import Sampling
 from urial_tui.errors import ModelError, UsageError
+from urial_tui.journal import Journal
 
 Captured = pytest.CaptureFixture[str]
 URIAL = [sys.executable, "-m", "urial_tui"]
@@ -665,6 +666,29 @@ def test_the_cache_is_listed_and_cleared(capsys: Captured) -> None:
     assert [entry["tokens"] for entry in documents(capsys, "cache", "list")["preambles"]] == [200]
     assert freed + documents(capsys, "cache", "clear")["freed"] == document["size"]
     assert documents(capsys, "cache", "list")["preambles"] == []
+
+
+def test_other_parts_of_the_cache_are_listed_and_cleared_one_by_one(capsys: Captured) -> None:
+    store_preambles()
+    paths.measures_file().write_bytes(bytes(300))
+    assert documents(capsys, "cache", "list")["others"] == [
+        {"part": "measures", "path": str(paths.measures_file()), "size": 300},
+        {"part": "headers", "path": str(paths.model_index_file()), "size": 0},
+    ]
+    assert cli.run(["cache", "list"]) == 0
+    told = capsys.readouterr().err
+    assert "What was measured of contexts (`measures`): 300 B." in told
+    assert "headers" not in told
+    assert cli.run(["cache", "clear", "measures", "--older-than", "1"]) == 2
+    assert "--older-than is for preambles" in capsys.readouterr().err
+    journal = Journal(paths.measures_file())
+    assert cli.run(["cache", "clear", "measures"]) == 1
+    assert "in use by another program" in capsys.readouterr().err
+    journal.close()
+    assert documents(capsys, "cache", "clear", "measures") == {"freed": 300}
+    assert documents(capsys, "cache", "clear", "headers") == {"freed": 0}
+    assert not paths.measures_file().exists()
+    assert len(documents(capsys, "cache", "list")["preambles"]) == 2
 
 
 def test_clearing_works_beside_a_damaged_settings_file(capsys: Captured) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from urial_tui.tui.keys import Bound, bindings, shown
+from urial_tui.tui.frame.keys import Bound, bindings, shown
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "keys.md"
 

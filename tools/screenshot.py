@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from urial_tui.tui.app import UrialApp
-from urial_tui.tui.widgets.header_line import HeaderLine
+from urial_tui.tui.chat.header_line import HeaderLine
 from urial_tui.tui.widgets.prompt import Prompt
 
 IMAGE = Path(__file__).resolve().parent.parent / "docs" / "images" / "chat.svg"

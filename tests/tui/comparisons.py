@@ -27,7 +27,7 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.engine.wire.scores import PositionScores
 from urial_tui.errors import EngineError
 from urial_tui.runtime.host import FindModel
-from urial_tui.tui.comparison_engine import ComparisonEngine
+from urial_tui.tui.compare.comparison_engine import ComparisonEngine
 
 Step = Event | Rechosen | Gate | BaseException
 

@@ -17,16 +17,16 @@ from textual.widgets import Static
 
 from tests.tui.conftest import screen_text, type_text, wait_until
 from urial_tui.settings import Settings
-from urial_tui.tui.configured_app import ConfiguredApp
 from urial_tui.tui.evaluate.blind_screen import BlindScreen
 from urial_tui.tui.evaluate.items_screen import ItemsScreen
-from urial_tui.tui.messages import CopyRequested
+from urial_tui.tui.frame.configured_app import ConfiguredApp
+from urial_tui.tui.frame.messages import CopyRequested
 
 
 class ScreenApp(ConfiguredApp):
     """Opens a screen over an empty one."""
 
-    CSS_PATH = str(resources.files("urial_tui.tui") / "urial.tcss")
+    CSS_PATH = str(resources.files("urial_tui.tui.frame") / "urial.tcss")
     VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-roomy")]  # noqa: RUF012  # as Textual types it
     BINDINGS: ClassVar[list[BindingType]] = [Binding("f1", "help", "Keys")]
 

@@ -9,6 +9,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from tests.tui.conftest import screen_text, shows, type_text, wait_until
+from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.evaluate.job import JobState
 from urial_tui.tui.prompts.edit_screen import EditScreen
 from urial_tui.tui.prompts.import_screen import ImportScreen
@@ -18,7 +19,6 @@ from urial_tui.tui.prompts.reaching_screen import ReachingScreen
 from urial_tui.tui.prompts.save_screen import SaveScreen
 from urial_tui.tui.prompts.text_field import TextField
 from urial_tui.tui.prompts.versions_screen import VersionsScreen
-from urial_tui.tui.screens.chat import ChatScreen
 from urial_tui.tui.widgets.path_line import PathLine
 
 

@@ -9,8 +9,8 @@ from textual.pilot import Pilot
 from tests.scripted import ScriptedEngine
 from tests.tui.conftest import Found, type_text, wait_until
 from urial_tui.runtime.host import FindModel
-from urial_tui.tui.duel import Duel
-from urial_tui.tui.screens.side_by_side import SideBySideScreen
+from urial_tui.tui.duel.duel import Duel
+from urial_tui.tui.duel.side_by_side import SideBySideScreen
 
 
 class Sides:

@@ -18,9 +18,9 @@ from urial_tui.evaluate.judgement_files import read_judgements
 from urial_tui.evaluate.output_file import write_outputs
 from urial_tui.evaluate.outputs import Exchange
 from urial_tui.settings import Settings
+from urial_tui.tui.drawing.answer_text import AnswerText
 from urial_tui.tui.evaluate.blind_screen import BlindScreen
 from urial_tui.tui.evaluate.own_pace import OwnPace
-from urial_tui.tui.widgets.answer_text import AnswerText
 
 TEXTS = {FIRST: "A good answer.", SECOND: "A bad one."}
 

@@ -41,14 +41,14 @@ from urial_tui.errors import EngineDied, EngineError, ModelError, StoreError
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.runtime.writer import Choice
 from urial_tui.settings import ChatSettings, SamplingSettings, Settings
-from urial_tui.tui.answer_start import Start
-from urial_tui.tui.chat_engine import ChatEngine
-from urial_tui.tui.screens.chat import ChatScreen
-from urial_tui.tui.screens.conversations import ConversationsScreen
-from urial_tui.tui.screens.help import HelpScreen
-from urial_tui.tui.widgets.answer_text import AnswerText
+from urial_tui.tui.chat.answer_start import Start
+from urial_tui.tui.chat.chat_engine import ChatEngine
+from urial_tui.tui.chat.chat_screen import ChatScreen
+from urial_tui.tui.chat.transcript import Transcript
+from urial_tui.tui.conversations.conversations_screen import ConversationsScreen
+from urial_tui.tui.drawing.answer_text import AnswerText
+from urial_tui.tui.frame.help_screen import HelpScreen
 from urial_tui.tui.widgets.prompt import Prompt
-from urial_tui.tui.widgets.transcript import Transcript
 
 
 def prompt(pilot: Pilot[None]) -> Prompt:

@@ -14,7 +14,7 @@ from tests.tui.conftest import Found, shows, status, type_text, wait_until
 from urial_tui.compare.vocab import ByteAgreement, VocabRelation
 from urial_tui.errors import ModelError
 from urial_tui.tui.app import UrialApp
-from urial_tui.tui.screens.compare import CompareScreen
+from urial_tui.tui.compare.compare_screen import CompareScreen
 from urial_tui.tui.widgets.prompt import Prompt
 
 TEXT = (

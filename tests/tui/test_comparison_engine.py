@@ -15,10 +15,10 @@ from urial_tui.compare.runner import Step
 from urial_tui.engine.wire.protocol import EngineOptions, TextDelta
 from urial_tui.errors import EngineDied
 from urial_tui.runtime.host import Unpacking
-from urial_tui.tui.comparison_engine import ComparisonEngine
-from urial_tui.tui.comparison_result import Result
-from urial_tui.tui.comparison_sides import Subject
-from urial_tui.tui.side_choice import SideChoice
+from urial_tui.tui.compare.comparison_engine import ComparisonEngine
+from urial_tui.tui.compare.comparison_result import Result
+from urial_tui.tui.compare.comparison_sides import Subject
+from urial_tui.tui.compare.side_choice import SideChoice
 
 BASE = SideChoice(model="tiny", context="zero-shot")
 ALIGNED = SideChoice(model="tiny", context="urial-k1")

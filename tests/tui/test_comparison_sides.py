@@ -10,8 +10,8 @@ from urial_tui import paths
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.prompting.preamble import Preamble, find_preamble
-from urial_tui.tui.comparison_sides import for_conversation, for_model, second_for
-from urial_tui.tui.side_choice import SideChoice
+from urial_tui.tui.compare.comparison_sides import for_conversation, for_model, second_for
+from urial_tui.tui.compare.side_choice import SideChoice
 
 BASE, ALIGNED = "gemma-3-270m", "gemma-3-270m-sft"
 

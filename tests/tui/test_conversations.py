@@ -22,12 +22,12 @@ from urial_tui.chat.turns import WholeConversation, new_id
 from urial_tui.errors import StoreError
 from urial_tui.settings import Settings
 from urial_tui.tui.app import UrialApp
-from urial_tui.tui.screens.chat import ChatScreen
-from urial_tui.tui.screens.conversations import ConversationsScreen
-from urial_tui.tui.widgets.conversation_list import ConversationList, age
-from urial_tui.tui.widgets.header_line import HeaderLine
-from urial_tui.tui.widgets.search_line import SearchLine, TitleLine
-from urial_tui.tui.widgets.transcript import Transcript
+from urial_tui.tui.chat.chat_screen import ChatScreen
+from urial_tui.tui.chat.header_line import HeaderLine
+from urial_tui.tui.chat.transcript import Transcript
+from urial_tui.tui.conversations.conversation_list import ConversationList, age
+from urial_tui.tui.conversations.conversations_screen import ConversationsScreen
+from urial_tui.tui.conversations.search_line import SearchLine, TitleLine
 
 
 async def look(pilot: Pilot[None]) -> None:

@@ -15,7 +15,7 @@ from tests.tui.stored import put_some
 from tests.tui.test_conversations import look, search, start_renaming
 from urial_tui.chat.store import Store
 from urial_tui.tui.app import UrialApp
-from urial_tui.tui.screens.conversations import WIDE
+from urial_tui.tui.conversations.conversations_screen import WIDE
 from urial_tui.tui.widgets.prompt import Prompt
 
 Prepare = Callable[[Pilot[None]], Awaitable[None]]
@@ -125,7 +125,7 @@ def test_exporting(
     looks: Looks, size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "urial_tui.tui.screens.conversations.free_path",
+        "urial_tui.tui.conversations.conversations_screen.free_path",
         lambda directory, title, form: Path("/notes") / f"How-do-I-read-a-file.{form}",
     )
 

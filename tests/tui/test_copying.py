@@ -18,9 +18,9 @@ from urial_tui import paths
 from urial_tui.chat.markdown_form import from_markdown
 from urial_tui.chat.store import Store
 from urial_tui.errors import UrialError
-from urial_tui.tui import clipboard
-from urial_tui.tui.code_blocks import code_blocks
-from urial_tui.tui.screens.pick_code import PickCodeScreen
+from urial_tui.tui.chat.pick_code import PickCodeScreen
+from urial_tui.tui.drawing.code_blocks import code_blocks
+from urial_tui.tui.frame import clipboard
 
 CODE = """\
 Two ways:

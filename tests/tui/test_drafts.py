@@ -21,7 +21,7 @@ from tests.tui.test_input import INVISIBLE, LONG, paste
 from urial_tui import paths
 from urial_tui.chat.drafts import Drafts, Left, Place, of_turn
 from urial_tui.chat.store import Store
-from urial_tui.tui.screens.side_by_side import SideBySideScreen
+from urial_tui.tui.duel.side_by_side import SideBySideScreen
 
 
 class TestKeeping:

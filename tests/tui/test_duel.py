@@ -20,7 +20,7 @@ from urial_tui.errors import EngineError, InternalError, UrialError
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.runtime.host import Unpacking
 from urial_tui.runtime.writer import Choice
-from urial_tui.tui.duel import Duel, ModelSought, SideEnded, SideEvent, SidesQuestion
+from urial_tui.tui.duel.duel import Duel, ModelSought, SideEnded, SideEvent, SidesQuestion
 
 ONE = Choice(model="tiny", preamble=find_preamble("urial-k1"))
 OTHER = Choice(model="tiny", preamble=find_preamble("zero-shot"))

@@ -17,10 +17,10 @@ from urial_tui import paths
 from urial_tui.evaluate.judgement_files import read_judgements
 from urial_tui.evaluate.output_file import read_outputs
 from urial_tui.evaluate.run_file import RunFile
+from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.evaluate.blind_screen import BlindScreen
 from urial_tui.tui.evaluate.items_screen import ItemsScreen
 from urial_tui.tui.evaluate.number_line import NumberLine
-from urial_tui.tui.screens.chat import ChatScreen
 
 Evaluating = Any
 

@@ -21,7 +21,7 @@ from urial_tui.memory import MachineMemory
 from urial_tui.models.catalogue import load_catalogue
 from urial_tui.models.registry import ModelStatus, resolve
 from urial_tui.models.summary import summarise
-from urial_tui.tui.screens.first_run import FirstRunScreen
+from urial_tui.tui.frame.first_run import FirstRunScreen
 from urial_tui.tui.widgets.model_file import ModelTree, count, is_offered, size
 from urial_tui.tui.widgets.path_line import completion
 

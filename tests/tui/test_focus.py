@@ -14,7 +14,7 @@ from urial_tui.chat.growing import GrowingAnswer
 from urial_tui.engine.wire.protocol import TextDelta
 from urial_tui.errors import EngineError, InternalError
 from urial_tui.mistakes import explained
-from urial_tui.tui.screens.chat import ChatScreen
+from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.widgets.banner import Banner
 
 

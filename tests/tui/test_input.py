@@ -22,10 +22,10 @@ from urial_tui import paths
 from urial_tui.chat.store import Store
 from urial_tui.errors import EngineError, SettingsError, UrialError
 from urial_tui.settings import ChatSettings, Settings
-from urial_tui.tui.editor import edit_text, editor_command
-from urial_tui.tui.folds import Folds
-from urial_tui.tui.keys import ENTER_KEYS, keymap
-from urial_tui.tui.recall import Recall
+from urial_tui.tui.drawing.folds import Folds
+from urial_tui.tui.frame.keys import ENTER_KEYS, keymap
+from urial_tui.tui.widgets.editor import edit_text, editor_command
+from urial_tui.tui.widgets.recall import Recall
 
 NEWLINE = Settings(chat=ChatSettings(enter="newline"))
 

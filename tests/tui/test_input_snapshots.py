@@ -14,7 +14,7 @@ from tests.tui.test_chat_screen import converse, prompt
 from tests.tui.test_copying import CODE, to_transcript
 from tests.tui.test_snapshots import looks as looks
 from urial_tui.errors import EngineError
-from urial_tui.tui.screens.pick_code import PickCodeScreen
+from urial_tui.tui.chat.pick_code import PickCodeScreen
 
 pytestmark = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 

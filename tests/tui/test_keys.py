@@ -11,7 +11,7 @@ from tools.keys import DOCUMENT, document
 from urial_tui.errors import SettingsError
 from urial_tui.settings import Settings
 from urial_tui.tui.app import UrialApp
-from urial_tui.tui.keys import bindings, keymap, shown
+from urial_tui.tui.frame.keys import bindings, keymap, shown
 
 
 class TestDeclared:

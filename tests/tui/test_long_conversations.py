@@ -13,10 +13,10 @@ from tests.scripted import Gate, ScriptedEngine, delta
 from tests.tui.conftest import Opened, screen_text, shows, status, type_text, wait_until
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import ConversationRecord, TurnRecord, WholeConversation, new_id
-from urial_tui.tui.markdown import Document
-from urial_tui.tui.widgets.answer_text import AnswerText
-from urial_tui.tui.widgets.transcript import MORE, MOST, SHOWN, Transcript
-from urial_tui.tui.widgets.turn import QuestionView
+from urial_tui.tui.chat.transcript import MORE, MOST, SHOWN, Transcript
+from urial_tui.tui.chat.turn import QuestionView
+from urial_tui.tui.drawing.answer_text import AnswerText
+from urial_tui.tui.drawing.markdown import Document
 
 pytestmark = pytest.mark.timeout(600)
 

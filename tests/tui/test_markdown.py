@@ -11,10 +11,10 @@ from markdown_it.token import Token
 from tests.scripted import ScriptedEngine
 from tests.tui.conftest import Opened, screen_text, wait_until
 from tests.tui.test_chat_screen import converse
-from urial_tui.tui.markdown import Block, Document
-from urial_tui.tui.markdown_lines import inline, plain_text, table
-from urial_tui.tui.widgets.answer_text import AnswerText
-from urial_tui.tui.widgets.transcript import Transcript
+from urial_tui.tui.chat.transcript import Transcript
+from urial_tui.tui.drawing.answer_text import AnswerText
+from urial_tui.tui.drawing.markdown import Block, Document
+from urial_tui.tui.drawing.markdown_lines import inline, plain_text, table
 
 TEXT = """\
 # Reading *files*

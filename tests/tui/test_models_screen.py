@@ -19,10 +19,10 @@ from tests.tui.models_page import ModelsPage
 from urial_tui import paths
 from urial_tui.models.speed import MemorySpeed, ModelSpeed, model_mark, remember
 from urial_tui.models.stores.hub import find_file
+from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.models.details_screen import DetailsScreen
 from urial_tui.tui.models.downloads import Downloads, left_behind
 from urial_tui.tui.models.models_screen import ModelsScreen
-from urial_tui.tui.screens.chat import ChatScreen
 
 Models = Any
 

@@ -9,8 +9,8 @@ from tests.scripted import ScriptedEngine, answer
 from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
 from tests.tui.test_chat_screen import converse, markdown
 from urial_tui.settings import Settings
-from urial_tui.tui.screens.compare import CompareScreen
-from urial_tui.tui.screens.help import HelpScreen
+from urial_tui.tui.compare.compare_screen import CompareScreen
+from urial_tui.tui.frame.help_screen import HelpScreen
 
 
 async def open_palette(pilot: Pilot[None]) -> list[str]:

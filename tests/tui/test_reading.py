@@ -9,8 +9,8 @@ from textual.content import Content
 
 from urial_tui.engine.wire.protocol import Shifts, shift_class
 from urial_tui.sanitize import sanitize
-from urial_tui.tui.reading import Reading
-from urial_tui.tui.widgets.xray_text import STYLES, coloured, shares_line
+from urial_tui.tui.chat.reading import Reading
+from urial_tui.tui.chat.xray_text import STYLES, coloured, shares_line
 
 KINDS = {style: kind for kind, style in STYLES.items()}
 

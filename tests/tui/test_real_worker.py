@@ -17,7 +17,7 @@ from urial_tui.engine.client.engine import Engine
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.sanitize import sanitize
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
-from urial_tui.tui.widgets.answer_text import AnswerText
+from urial_tui.tui.drawing.answer_text import AnswerText
 from urial_tui.tui.widgets.prompt import Prompt
 
 SETTINGS = Settings(

@@ -22,8 +22,8 @@ from urial_tui.engine.wire.protocol import TextSegment, TokenSegment
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.prompting.render import open_turn
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
+from urial_tui.tui.drawing.answer_text import AnswerText
 from urial_tui.tui.replay import ReplayApp, preamble_of, question_of
-from urial_tui.tui.widgets.answer_text import AnswerText
 from urial_tui.tui.widgets.prompt import Prompt
 
 SETTINGS = Settings(

@@ -13,7 +13,7 @@ from tests.tui.conftest import Opened, shows, type_text, wait_until
 from tests.tui.test_chat_screen import converse
 from urial_tui import paths
 from urial_tui.settings import load_settings
-from urial_tui.tui.screens.settings import SettingsScreen
+from urial_tui.tui.frame.settings_screen import SettingsScreen
 
 
 async def open_settings(pilot: Pilot[None], sought: str = "") -> None:

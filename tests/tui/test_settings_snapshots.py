@@ -17,8 +17,8 @@ from tests.tui.test_settings_screen import open_settings
 from tests.tui.test_snapshots import ANSWER
 from urial_tui.settings import Settings, UiSettings
 from urial_tui.tui.app import UrialApp
-from urial_tui.tui.screens.compare import CompareScreen
-from urial_tui.tui.screens.settings import SettingsScreen
+from urial_tui.tui.compare.compare_screen import CompareScreen
+from urial_tui.tui.frame.settings_screen import SettingsScreen
 from urial_tui.tui.widgets.prompt import Prompt
 
 Looks = Callable[..., bool]

@@ -24,7 +24,7 @@ from urial_tui.memory import MachineMemory
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.runtime.memory_plan import PLAN
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
-from urial_tui.tui.widgets.sample_choice import SampleChoice, SampleView
+from urial_tui.tui.chat.sample_choice import SampleChoice, SampleView
 
 DRAWN = Settings(sampling=SamplingSettings(temperature=0.8, seed=7))
 

@@ -31,9 +31,9 @@ from urial_tui.errors import EngineDied, ModelError
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.runtime.writer import Choice
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
-from urial_tui.tui.screens.choose import ChooseScreen
-from urial_tui.tui.screens.side_by_side import SideBySideScreen, first_choices
-from urial_tui.tui.widgets.ballot import Ballot
+from urial_tui.tui.chat.choose import ChooseScreen
+from urial_tui.tui.duel.ballot import Ballot
+from urial_tui.tui.duel.side_by_side import SideBySideScreen, first_choices
 from urial_tui.tui.widgets.prompt import Prompt
 
 

@@ -12,7 +12,7 @@ from tests.tui.conftest import shows, status, wait_until
 from tests.tui.sides import Sides, answered, ask, open_sides, screen
 from urial_tui.errors import EngineDied
 from urial_tui.tui.app import UrialApp
-from urial_tui.tui.screens import trial_screen
+from urial_tui.tui.duel import trial_screen
 from urial_tui.tui.widgets.prompt import Prompt
 
 LEFT = """\

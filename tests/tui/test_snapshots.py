@@ -15,8 +15,8 @@ from urial_tui.engine.wire.protocol import LoadProgress
 from urial_tui.errors import EngineDied, ModelError
 from urial_tui.settings import SamplingSettings, Settings
 from urial_tui.tui.app import UrialApp
+from urial_tui.tui.chat.status_line import StatusLine
 from urial_tui.tui.widgets.prompt import Prompt
-from urial_tui.tui.widgets.status_line import StatusLine
 
 ANSWER = """\
 Hello! Reading a file takes **three** steps:

@@ -12,7 +12,7 @@ from tests.tui.conftest import Opened, shows, wait_until
 from urial_tui import paths
 from urial_tui.errors import PreambleError
 from urial_tui.settings import Settings
-from urial_tui.tui.starting_point import starting_point
+from urial_tui.tui.frame.starting_point import starting_point
 
 DEEP = "x = " + "[" * 30_000
 

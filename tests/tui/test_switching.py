@@ -26,7 +26,7 @@ from urial_tui.settings import (
     load_settings,
 )
 from urial_tui.tui.app import UrialApp
-from urial_tui.tui.screens.choose import ChooseScreen, PickFileScreen
+from urial_tui.tui.chat.choose import ChooseScreen, PickFileScreen
 
 
 @pytest.fixture

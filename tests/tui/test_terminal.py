@@ -29,7 +29,7 @@ def broken(self): raise ZeroDivisionError("secret detail")
 Prompt.action_newline = broken
 """,
     "a job": """
-from urial_tui.tui.screens.chat import ChatScreen
+from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.widgets.prompt import Prompt
 async def broken(): raise ZeroDivisionError("secret detail")
 Prompt.action_newline = lambda self: self.run_worker(broken())
@@ -151,7 +151,7 @@ def deaf(self):
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
     while True: time.sleep(60)
 Prompt.action_newline = deaf
-from urial_tui.tui import watchdog
+from urial_tui.tui.frame import watchdog
 watchdog.PATIENCE = 0.5
 """
 """Python by which Ctrl+J has the event loop hear nothing any more."""
@@ -218,7 +218,7 @@ class TestLosingTheTerminal:
     def test_a_signal_ends_it_where_nobody_reads_what_it_draws(
         self, writing: Callable[..., Terminal], home: Path, number: signal.Signals
     ) -> None:
-        terminal = writing("from urial_tui.tui import watchdog\nwatchdog.PATIENCE = 0.5", ())
+        terminal = writing("from urial_tui.tui.frame import watchdog\nwatchdog.PATIENCE = 0.5", ())
         # The terminal takes a few thousand characters, and then whoever writes waits.
         time.sleep(1)
         terminal.process.send_signal(number)

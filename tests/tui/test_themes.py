@@ -18,9 +18,9 @@ from tests.tui.conftest import Opened, shows, status, type_text, wait_until
 from urial_tui import paths
 from urial_tui.settings import Settings, UiSettings, load_settings
 from urial_tui.tui.app import UrialApp
-from urial_tui.tui.screens.compare import CompareScreen
-from urial_tui.tui.theme_files import read_themes
-from urial_tui.tui.themes import DARK, HIGH_CONTRAST, LIGHT, readable, variables_for
+from urial_tui.tui.compare.compare_screen import CompareScreen
+from urial_tui.tui.frame.theme_files import read_themes
+from urial_tui.tui.frame.themes import DARK, HIGH_CONTRAST, LIGHT, readable, variables_for
 
 CLASSES = ("quiet", "unshifted", "marginal", "shifted", "absent")
 TEXT = ("foreground", "primary", "secondary", "accent", "warning", "error", "success")

@@ -23,10 +23,10 @@ from urial_tui.engine.wire.protocol import TextSegment, TokenSegment
 from urial_tui.errors import EngineDied, EngineError
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings, sampling
-from urial_tui.tui.screens.chat import ChatScreen
-from urial_tui.tui.screens.tokens import TokensScreen
-from urial_tui.tui.widgets.alternatives import Alternatives
-from urial_tui.tui.widgets.traced_strip import TracedStrip, level
+from urial_tui.tui.chat.chat_screen import ChatScreen
+from urial_tui.tui.tokens.alternatives import Alternatives
+from urial_tui.tui.tokens.tokens_screen import TokensScreen
+from urial_tui.tui.tokens.traced_strip import TracedStrip, level
 
 GREEDY = sampling(Settings())
 WORDS = [("One", 0.95), (" two", 0.6), (" th", 0.02), ("ree", 0.3), (".", 0.1)]

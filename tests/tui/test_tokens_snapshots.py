@@ -15,7 +15,7 @@ from tests.tui.traces import traced
 from urial_tui.errors import EngineError
 from urial_tui.settings import SamplingSettings, Settings, sampling
 from urial_tui.tui.app import UrialApp
-from urial_tui.tui.screens.tokens import TokensScreen
+from urial_tui.tui.tokens.tokens_screen import TokensScreen
 
 P = (0.97, 0.62, 0.93, 0.31, 0.99, 0.08, 0.99, 0.71, 0.95, 0.012, 0.93, 0.99, 0.55)
 WORDS = [(word, P[index % len(P)]) for index, (word, _) in enumerate(tokens(TEXT)) if word]

@@ -30,11 +30,11 @@ from urial_tui.engine.wire.protocol import LoadProgress, Notice, Shifts
 from urial_tui.errors import EngineDied, EngineError, ModelError
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
-from urial_tui.tui.screens.chat import ChatScreen
-from urial_tui.tui.screens.pick_side import PickSideScreen
-from urial_tui.tui.widgets.answer_text import AnswerText
-from urial_tui.tui.widgets.transcript import Transcript
-from urial_tui.tui.widgets.xray_text import XrayText
+from urial_tui.tui.chat.chat_screen import ChatScreen
+from urial_tui.tui.chat.transcript import Transcript
+from urial_tui.tui.chat.xray_text import XrayText
+from urial_tui.tui.compare.pick_side import PickSideScreen
+from urial_tui.tui.drawing.answer_text import AnswerText
 
 HOSTILE = ("a macro that calls itself", "multiplied text", "an open block", "a long complaint")
 LOOP = SLOW["nested ranges"]

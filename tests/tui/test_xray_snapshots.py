@@ -14,7 +14,7 @@ from tests.tui.test_compare_snapshots import TEXT, tokens
 from tests.tui.test_reading import told
 from urial_tui.engine.wire.protocol import LoadProgress
 from urial_tui.tui.app import UrialApp
-from urial_tui.tui.screens.pick_side import PickSideScreen
+from urial_tui.tui.compare.pick_side import PickSideScreen
 from urial_tui.tui.widgets.prompt import Prompt
 
 MODEL = "gemma-3-270m"

@@ -1,4 +1,4 @@
-"""`urial cache`: the evaluated preambles on disk."""
+"""`urial cache`: what is kept on disk only to save time."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ import click
 from urial_tui.cli.numbers import Real
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from urial_tui.errors import UrialError
 
 
 @click.group()
 def cache() -> None:
-    """Look after the evaluated preambles on disk.
+    """Look after the evaluated preambles and what else is kept to save time.
 
-    They make a start faster and can be cleared at any time.
+    All of it can be cleared at any time.
     """
 
 
 @cache.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_command(as_json: bool) -> None:
-    """Show the evaluated preambles, the last used first."""
+    """Show the evaluated preambles, the last used first, and the sizes of the other parts."""
     from datetime import UTC, datetime
 
     from urial_tui import paths, wording
@@ -35,6 +37,7 @@ def list_command(as_json: bool) -> None:
     directory = paths.preamble_cache_dir()
     try:
         entries = PreambleStore(directory, limit).entries()
+        others = {part: _size(path) for part, path in _files().items()}
     except OSError as error:
         raise _unreadable(error) from error
     size = sum(entry.size for entry in entries)
@@ -55,6 +58,10 @@ def list_command(as_json: bool) -> None:
                         ),
                     }
                     for entry in entries
+                ],
+                "others": [
+                    {"part": part, "path": str(_files()[part]), "size": size}
+                    for part, size in others.items()
                 ],
             }
         )
@@ -83,9 +90,13 @@ def list_command(as_json: bool) -> None:
         f"{wording.size(limit)}.",
         err=True,
     )
+    for part, size in others.items():
+        if size:
+            click.echo(f"{_HELD[part]} (`{part}`): {wording.size(size)}.", err=True)
 
 
 @cache.command("clear")
+@click.argument("part", type=click.Choice(["preambles", "measures", "headers"]), required=False)
 @click.option(
     "--older-than",
     type=Real(0, 100_000),
@@ -93,25 +104,76 @@ def list_command(as_json: bool) -> None:
     help="Only what was not used for so long.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def clear(older_than: float | None, as_json: bool) -> None:
-    """Remove the evaluated preambles.
+def clear(part: str | None, older_than: float | None, as_json: bool) -> None:
+    """Remove the evaluated preambles, or another PART.
 
-    One that is needed again is evaluated again.
+    \b
+    preambles  evaluated preambles (the default); evaluated again when needed
+    measures   what was measured of contexts; measured again when asked for
+    headers    what was seen in the headers of model files; read again when listed
     """
     from urial_tui import paths, wording
     from urial_tui.cli.output import print_json
     from urial_tui.engine.preamble_store import PreambleStore
 
-    # No limit is needed to clear, so that it works beside a damaged settings file.
-    store = PreambleStore(paths.preamble_cache_dir(), 0)
     try:
-        freed = store.clear(None if older_than is None else older_than * 86_400)
+        if part in _files():
+            if older_than is not None:
+                raise click.UsageError(f"--older-than is for preambles; {part} go as a whole.")
+            freed = _remove(_files()[part])
+        else:
+            # No limit is needed to clear, so that it works beside a damaged settings file.
+            store = PreambleStore(paths.preamble_cache_dir(), 0)
+            freed = store.clear(None if older_than is None else older_than * 86_400)
     except OSError as error:
         raise _unreadable(error) from error
     if as_json:
         print_json({"freed": freed})
     else:
         click.echo(f"Freed {wording.size(freed)}.")
+
+
+_HELD = {
+    "measures": "What was measured of contexts",
+    "headers": "What was seen in the headers of model files",
+}
+
+
+def _files() -> dict[str, Path]:
+    """The parts that are one file each."""
+    from urial_tui import paths
+
+    return {"measures": paths.measures_file(), "headers": paths.model_index_file()}
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _remove(path: Path) -> int:
+    """Remove a file that nobody else writes to; the bytes it had.
+
+    Raises:
+        UrialError: Another program writes to it.
+        OSError: It can't be removed.
+    """
+    from urial_tui.errors import UrialError
+    from urial_tui.journal import InUse, Journal
+    from urial_tui.sanitize import sanitize_line
+
+    size = _size(path)
+    if size:
+        try:
+            Journal(path).remove()
+        except InUse as error:
+            raise UrialError(
+                f"{sanitize_line(str(path))} is in use by another program.",
+                "Wait until it is done, or stop it.",
+            ) from error
+    return size
 
 
 def _unreadable(error: OSError) -> UrialError:
@@ -121,6 +183,6 @@ def _unreadable(error: OSError) -> UrialError:
 
     place = sanitize_line(str(error.filename or paths.preamble_cache_dir()))
     return UrialError(
-        f"The evaluated preambles can't be reached: {place}: {error.strerror or error}.",
+        f"What is kept to save time can't be reached: {place}: {error.strerror or error}.",
         "Check who may read and write there.",
     )

@@ -57,7 +57,7 @@ def doctor(context: click.Context, fast: bool, as_json: bool) -> None:
 
 
 def _themes() -> tuple[int, Sequence[UrialError]]:
-    from urial_tui.tui.theme_files import read_themes
+    from urial_tui.tui.frame.theme_files import read_themes
 
     themes, troubles = read_themes()
     return len(themes), troubles

@@ -39,9 +39,11 @@ from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings
-from urial_tui.tui.chat_engine import ChatEngine
-from urial_tui.tui.configured_app import ConfiguredApp
-from urial_tui.tui.factories import (
+from urial_tui.tui.chat.chat_engine import ChatEngine
+from urial_tui.tui.chat.chat_screen import ChatScreen, MakeFirstRun
+from urial_tui.tui.drawing.markdown_lines import highlighted
+from urial_tui.tui.frame.configured_app import ConfiguredApp
+from urial_tui.tui.frame.factories import (
     MakeComparisonEngine,
     MakeDuel,
     MakeJobQueue,
@@ -53,8 +55,7 @@ from urial_tui.tui.factories import (
     make_first_run,
     make_job_queue,
 )
-from urial_tui.tui.markdown_lines import highlighted
-from urial_tui.tui.messages import (
+from urial_tui.tui.frame.messages import (
     CompareRequested,
     CopyRequested,
     EvaluateRequested,
@@ -63,19 +64,18 @@ from urial_tui.tui.messages import (
     PullRequested,
     SidesRequested,
 )
+from urial_tui.tui.frame.prompt_screen import PromptScreen
+from urial_tui.tui.frame.settings_screen import SettingsScreen
+from urial_tui.tui.frame.starting_point import starting_point
+from urial_tui.tui.frame.terminal import TerminalDriver, understand_input
+from urial_tui.tui.frame.watchdog import Watchdog
 from urial_tui.tui.models.downloads import Downloads, in_short, left_behind, told
-from urial_tui.tui.screens.chat import ChatScreen, MakeFirstRun
-from urial_tui.tui.screens.prompt_screen import PromptScreen
-from urial_tui.tui.screens.settings import SettingsScreen
-from urial_tui.tui.starting_point import starting_point
-from urial_tui.tui.terminal import TerminalDriver, understand_input
-from urial_tui.tui.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
-    from urial_tui.tui.comparison_engine import ComparisonEngine
+    from urial_tui.tui.compare.comparison_engine import ComparisonEngine
+    from urial_tui.tui.duel.side_by_side import SideBySideScreen
     from urial_tui.tui.evaluate.job_queue import JobQueue
-    from urial_tui.tui.screens.side_by_side import SideBySideScreen
 
 DOWNLOADS_SHOWN_EVERY = 0.5
 """Seconds."""
@@ -154,7 +154,7 @@ def require_terminal(
 
 def commands() -> type[Provider]:
     """What the command palette offers; imported when it is opened."""
-    from urial_tui.tui.palette import Commands
+    from urial_tui.tui.frame.palette import Commands
 
     return Commands
 
@@ -184,7 +184,7 @@ class UrialApp(ConfiguredApp):
     """
 
     TITLE = "urial"
-    CSS_PATH = "urial.tcss"
+    CSS_PATH = "frame/urial.tcss"
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {commands}
     VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-roomy")]  # noqa: RUF012  # as Textual types it
     BINDING_GROUP_TITLE = "Everywhere"
@@ -298,8 +298,8 @@ class UrialApp(ConfiguredApp):
     def open_comparison(self, event: CompareRequested) -> None:
         """Open the compare screen over the chat."""
         # These bring numpy along, which nobody should wait for who only chats.
-        from urial_tui.tui.comparison_sides import for_conversation, for_model
-        from urial_tui.tui.screens.compare import CompareScreen
+        from urial_tui.tui.compare.compare_screen import CompareScreen
+        from urial_tui.tui.compare.comparison_sides import for_conversation, for_model
 
         try:
             start = (
@@ -420,7 +420,7 @@ class UrialApp(ConfiguredApp):
         """Conversations to open and models to use, from the chat."""
         if screen is not self.chat:
             return ()
-        from urial_tui.tui.places import places
+        from urial_tui.tui.frame.places import places
 
         return await places(self.chat, self._list_models)
 
@@ -439,7 +439,7 @@ class UrialApp(ConfiguredApp):
     @on(SidesRequested)
     def open_sides(self) -> None:
         """Open the side-by-side screen on the chat's conversation; it starts as it was left."""
-        from urial_tui.tui.screens.side_by_side import side_by_side
+        from urial_tui.tui.duel.side_by_side import side_by_side
 
         chat = self.chat
         duel = self._sides_factory(self._find_model)
@@ -468,7 +468,7 @@ class UrialApp(ConfiguredApp):
 
     @work(group="copy")
     async def _copy(self, text: str, what: str) -> None:
-        from urial_tui.tui.clipboard import copy
+        from urial_tui.tui.frame.clipboard import copy
 
         loop = asyncio.get_running_loop()
         terminal = super().copy_to_clipboard

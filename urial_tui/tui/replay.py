@@ -29,8 +29,8 @@ from urial_tui.prompting.render import open_turn, preamble_text
 from urial_tui.runtime.loading import load_unchecked
 from urial_tui.settings import Settings, load_settings
 from urial_tui.tui.app import UrialApp, require_terminal, run_in_terminal
+from urial_tui.tui.chat.status_line import StatusLine
 from urial_tui.tui.widgets.prompt import Prompt
-from urial_tui.tui.widgets.status_line import StatusLine
 
 _IDLE = ("ready", "stopped", "no model")
 _LOOK_EVERY = 0.02

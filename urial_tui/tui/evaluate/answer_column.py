@@ -12,8 +12,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from urial_tui.sanitize import sanitize, sanitize_line
-from urial_tui.tui.messages import CopyRequested
-from urial_tui.tui.widgets.answer_text import AnswerText
+from urial_tui.tui.drawing.answer_text import AnswerText
+from urial_tui.tui.frame.messages import CopyRequested
 from urial_tui.wording import amount
 
 LONGEST = 40_000

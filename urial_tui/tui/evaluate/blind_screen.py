@@ -27,13 +27,13 @@ from urial_tui.errors import UrialError
 from urial_tui.evaluate.blind_judging import PERSON, BlindJudging, Verdict, open_judging
 from urial_tui.mistakes import explaining
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.ending import has_widgets
 from urial_tui.tui.evaluate import blind_words
 from urial_tui.tui.evaluate.answer_column import AnswerColumn
 from urial_tui.tui.evaluate.blind_words import Phase
 from urial_tui.tui.evaluate.own_pace import OwnPace
 from urial_tui.tui.evaluate.verdict_row import VerdictRow
-from urial_tui.tui.keys import keys_of, shown
+from urial_tui.tui.frame.ending import has_widgets
+from urial_tui.tui.frame.keys import keys_of, shown
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.wording import duration

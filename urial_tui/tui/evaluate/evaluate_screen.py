@@ -24,7 +24,6 @@ from urial_tui.evaluate.plan_file import Plan
 from urial_tui.evaluate.shelf import Shelved, shelf
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings
-from urial_tui.tui.ending import has_widgets
 from urial_tui.tui.evaluate.beginning import blind_path, jobs_of
 from urial_tui.tui.evaluate.blind_screen import BlindScreen
 from urial_tui.tui.evaluate.dialogs import Dialogs
@@ -34,7 +33,8 @@ from urial_tui.tui.evaluate.job import JobState
 from urial_tui.tui.evaluate.job_queue import JobQueue
 from urial_tui.tui.evaluate.live_view import LiveView
 from urial_tui.tui.evaluate.report_screen import ReportScreen
-from urial_tui.tui.keys import key_name
+from urial_tui.tui.frame.ending import has_widgets
+from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.wording import amount
 
@@ -59,7 +59,7 @@ class EvaluateScreen(Screen[None]):
         settings: The engine's options, sampling and the longest answer.
     """
 
-    CSS_PATH: ClassVar[list[str | PurePath]] = ["../first_run.tcss", "evaluate.tcss"]
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["../frame/first_run.tcss", "evaluate.tcss"]
     AUTO_FOCUS = "EvaluationList"
     BINDING_GROUP_TITLE = "Evaluate"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -13,8 +13,8 @@ from textual.widgets.option_list import Option
 
 from urial_tui.evaluate.shelf import Shelved
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.conversations.conversation_list import age
 from urial_tui.tui.evaluate.job import JobState
-from urial_tui.tui.widgets.conversation_list import age
 from urial_tui.wording import amount
 
 

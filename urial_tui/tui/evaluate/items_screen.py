@@ -27,12 +27,12 @@ from urial_tui.evaluate.browsing import Browser, Mark, Wanted, open_browser
 from urial_tui.evaluate.items import Category, ItemSet
 from urial_tui.mistakes import explaining
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.ending import has_widgets
 from urial_tui.tui.evaluate.item_list import ItemList
 from urial_tui.tui.evaluate.item_pane import ItemPane
 from urial_tui.tui.evaluate.item_search import ItemSearch
 from urial_tui.tui.evaluate.item_words import SIGNS, view_of
-from urial_tui.tui.keys import keys_of, shown
+from urial_tui.tui.frame.ending import has_widgets
+from urial_tui.tui.frame.keys import keys_of, shown
 from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.wording import amount
 

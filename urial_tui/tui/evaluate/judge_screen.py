@@ -20,9 +20,9 @@ from urial_tui.engine.wire.limits import MOST_PARALLEL
 from urial_tui.errors import UrialError
 from urial_tui.evaluate.plan_file import Plan
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.chat.choose import PickFileScreen
 from urial_tui.tui.evaluate.asked_line import HEIGHTS, WIDTHS, asked
 from urial_tui.tui.evaluate.number_line import NumberLine
-from urial_tui.tui.screens.choose import PickFileScreen
 
 Begin = Callable[[str, int | None, int | None], Plan]
 """Writes the plan of a judging, by the judge, the first answers that are judged and how many at

@@ -21,11 +21,11 @@ from urial_tui.evaluate.own_items import own_set_name
 from urial_tui.evaluate.plan_file import Plan
 from urial_tui.files import is_directory, is_file
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.chat.choose import PickFileScreen
 from urial_tui.tui.evaluate.asked_line import HEIGHTS, WIDTHS, asked
 from urial_tui.tui.evaluate.beginning import NewRuns
 from urial_tui.tui.evaluate.mark_list import MarkList
 from urial_tui.tui.evaluate.number_line import NumberLine
-from urial_tui.tui.screens.choose import PickFileScreen
 from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, typed_path
 from urial_tui.wording import amount
 

@@ -23,9 +23,9 @@ from urial_tui.evaluate.report_html import write_html
 from urial_tui.evaluate.report_tables import report_tables
 from urial_tui.runtime.in_thread import in_loop
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.ending import has_widgets
 from urial_tui.tui.evaluate.report_lines import drawn, sentences
-from urial_tui.tui.keys import key_name
+from urial_tui.tui.frame.ending import has_widgets
+from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.wording import amount
 

@@ -22,7 +22,7 @@ from urial_tui.tui.widgets.path_line import PathLine
 class AddressScreen(ModalScreen[str | None]):
     """Ends with an address that `pull` takes, or None. Nothing is asked of anybody."""
 
-    CSS_PATH: ClassVar[list[str | PurePath]] = ["../first_run.tcss", "models.tcss"]
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["../frame/first_run.tcss", "models.tcss"]
     BINDING_GROUP_TITLE = "Address of a model"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Back", id="model_address.back")

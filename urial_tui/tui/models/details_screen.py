@@ -28,9 +28,9 @@ from urial_tui.models.inspection_words import groups, title_of
 from urial_tui.models.overview import Listed
 from urial_tui.models.speed import load_speeds
 from urial_tui.sanitize import sanitize, sanitize_line
-from urial_tui.tui.ending import has_widgets
-from urial_tui.tui.keys import key_name
-from urial_tui.tui.messages import CopyRequested
+from urial_tui.tui.frame.ending import has_widgets
+from urial_tui.tui.frame.keys import key_name
+from urial_tui.tui.frame.messages import CopyRequested
 from urial_tui.tui.widgets.hint_line import HintLine
 
 _LABEL = 16

@@ -35,9 +35,10 @@ from urial_tui.models.verification import CheckedFile, verify
 from urial_tui.sanitize import sanitize_line, shortened
 from urial_tui.settings import Settings, described, engine_options
 from urial_tui.settings_file import read_settings_file
-from urial_tui.tui.ending import has_widgets
-from urial_tui.tui.keys import key_name
-from urial_tui.tui.messages import CopyRequested, PullRequested
+from urial_tui.tui.frame.ending import has_widgets
+from urial_tui.tui.frame.keys import key_name
+from urial_tui.tui.frame.messages import CopyRequested, PullRequested
+from urial_tui.tui.frame.settings_screen import SettingsScreen
 from urial_tui.tui.models.address_screen import AddressScreen
 from urial_tui.tui.models.details_screen import DetailsScreen, inspect_listed
 from urial_tui.tui.models.downloads import Downloads
@@ -47,7 +48,6 @@ from urial_tui.tui.models.model_words import detail, download_lines, nothing, st
 from urial_tui.tui.models.pull_screen import PullScreen
 from urial_tui.tui.models.pulling import pull_of_address, pull_of_listed
 from urial_tui.tui.models.remove_screen import RemoveScreen
-from urial_tui.tui.screens.settings import SettingsScreen
 from urial_tui.tui.widgets.hint_line import HintLine
 
 REDRAWN_EVERY = 0.25
@@ -72,7 +72,7 @@ class ModelsScreen(Screen[str | None]):
         devices: What the engine computes on; None where that is not known yet.
     """
 
-    CSS_PATH: ClassVar[list[str | PurePath]] = ["../first_run.tcss", "models.tcss"]
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["../frame/first_run.tcss", "models.tcss"]
     AUTO_FOCUS = "ModelList"
     BINDING_GROUP_TITLE = "Models"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -30,8 +30,8 @@ from urial_tui.models.quantisations import Quantisation, suiting
 from urial_tui.models.speed import ExpectedSpeed
 from urial_tui.models.verdict import Fit
 from urial_tui.sanitize import sanitize_line, shortened
-from urial_tui.tui.ending import has_widgets
-from urial_tui.tui.keys import key_name
+from urial_tui.tui.frame.ending import has_widgets
+from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.models.model_list import FIT_SIGNS
 
 Find = Callable[[threading.Event], Sequence[Quantisation]]
@@ -65,7 +65,7 @@ class PullScreen(ModalScreen[tuple[str, ...] | None]):
         speed: How fast a model of so many bytes writes; None where that is not known.
     """
 
-    CSS_PATH: ClassVar[list[str | PurePath]] = ["../first_run.tcss", "models.tcss"]
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["../frame/first_run.tcss", "models.tcss"]
     AUTO_FOCUS = "#pull-list"
     BINDING_GROUP_TITLE = "Download a model"
     BINDINGS: ClassVar[list[BindingType]] = [

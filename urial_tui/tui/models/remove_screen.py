@@ -30,7 +30,7 @@ class RemoveScreen(ModalScreen[bool]):
         uses: What else uses them, clauses.
     """
 
-    CSS_PATH: ClassVar[list[str | PurePath]] = ["../first_run.tcss", "models.tcss"]
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["../frame/first_run.tcss", "models.tcss"]
     BINDING_GROUP_TITLE = "Remove a model"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "dismiss(True)", "Remove it", id="remove_model.remove"),

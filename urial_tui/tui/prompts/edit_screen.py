@@ -28,8 +28,8 @@ from urial_tui.prompting.edited import EditedPreamble
 from urial_tui.prompting.own_preambles import free_name, own_path, save_own
 from urial_tui.prompting.preamble import Preamble, PreambleEntry, read_preamble
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.ending import has_widgets
-from urial_tui.tui.keys import key_name
+from urial_tui.tui.frame.ending import has_widgets
+from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.prompts.laboratory import Cost, Laboratory
 from urial_tui.tui.prompts.part_list import PartList
 from urial_tui.tui.prompts.preamble_words import cost_in_short, counted, finding_lines
@@ -58,7 +58,7 @@ class EditScreen(Screen[str | None]):
         preamble: What is in it, or what was made of that before.
     """
 
-    CSS_PATH: ClassVar[list[str | PurePath]] = ["../first_run.tcss", "prompts.tcss"]
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["../frame/first_run.tcss", "prompts.tcss"]
     AUTO_FOCUS = "PartList"
     BINDING_GROUP_TITLE = "Change a preamble"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -27,7 +27,7 @@ from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, typed_path
 class ImportScreen(ModalScreen[Imported | None]):
     """Ends with what was made of a file and is among the user's own now, or None."""
 
-    CSS_PATH: ClassVar[list[str | PurePath]] = ["../first_run.tcss", "prompts.tcss"]
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["../frame/first_run.tcss", "prompts.tcss"]
     BINDING_GROUP_TITLE = "Import a preamble"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Back", id="import_preamble.back")

@@ -22,7 +22,7 @@ from urial_tui.prompting.preamble import Preamble, parse_preamble
 from urial_tui.prompting.preamble_file import toml_text
 from urial_tui.prompting.token_check import Cut, check_tokens
 from urial_tui.runtime.cutter import ContextToken, Cutter
-from urial_tui.tui.chat_engine import ChatEngine
+from urial_tui.tui.chat.chat_engine import ChatEngine
 from urial_tui.tui.prompts.versions import Versions
 
 _KEPT = 64

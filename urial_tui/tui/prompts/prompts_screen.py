@@ -40,10 +40,10 @@ from urial_tui.prompting.preamble import (
 )
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings
-from urial_tui.tui.ending import has_widgets
 from urial_tui.tui.evaluate.job_queue import JobQueue
 from urial_tui.tui.evaluate.live_view import LiveView
-from urial_tui.tui.keys import key_name
+from urial_tui.tui.frame.ending import has_widgets
+from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.prompts.edit_screen import EditScreen
 from urial_tui.tui.prompts.import_screen import ImportScreen
 from urial_tui.tui.prompts.laboratory import Laboratory
@@ -73,7 +73,7 @@ class PromptsScreen(Screen[Preamble | None]):
     """
 
     CSS_PATH: ClassVar[list[str | PurePath]] = [
-        "../first_run.tcss",
+        "../frame/first_run.tcss",
         "../evaluate/evaluate.tcss",
         "prompts.tcss",
     ]

@@ -18,15 +18,15 @@ from urial_tui.prompting.render import open_turn, preamble_text
 from urial_tui.prompting.token_check import QUERY
 from urial_tui.runtime.cutter import ContextToken
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.ending import has_widgets
-from urial_tui.tui.keys import key_name
-from urial_tui.tui.messages import CopyRequested
+from urial_tui.tui.drawing.token_strip import TokenStrip
+from urial_tui.tui.drawing.token_text import quoted
+from urial_tui.tui.frame.ending import has_widgets
+from urial_tui.tui.frame.keys import key_name
+from urial_tui.tui.frame.messages import CopyRequested
 from urial_tui.tui.prompts.laboratory import Laboratory
 from urial_tui.tui.prompts.reaching_strip import ReachingStrip, token_text
-from urial_tui.tui.token_text import quoted
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.hint_line import HintLine
-from urial_tui.tui.widgets.token_strip import TokenStrip
 from urial_tui.wording import amount
 
 MOST = 20_000
@@ -48,7 +48,7 @@ class ReachingScreen(Screen[None]):
         query: The question behind it.
     """
 
-    CSS_PATH: ClassVar[list[str | PurePath]] = ["../token_screens.tcss", "prompts.tcss"]
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["../widgets/token_screens.tcss", "prompts.tcss"]
     AUTO_FOCUS = "ReachingStrip"
     BINDING_GROUP_TITLE = "What reaches the model"
     BINDINGS: ClassVar[list[BindingType]] = [

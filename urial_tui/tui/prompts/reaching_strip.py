@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from urial_tui.runtime.cutter import ContextToken
-from urial_tui.tui.widgets.token_strip import Shown, TokenStrip
+from urial_tui.tui.drawing.token_strip import Shown, TokenStrip
 
 
 class ReachingStrip(TokenStrip):

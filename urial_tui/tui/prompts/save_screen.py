@@ -34,7 +34,7 @@ class SaveScreen(ModalScreen[Preamble | None]):
         save: Keeps it.
     """
 
-    CSS_PATH: ClassVar[list[str | PurePath]] = ["../first_run.tcss", "prompts.tcss"]
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["../frame/first_run.tcss", "prompts.tcss"]
     BINDING_GROUP_TITLE = "Save a preamble"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Back", id="save.back")

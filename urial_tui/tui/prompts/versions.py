@@ -15,9 +15,9 @@ from urial_tui.engine.wire.protocol import Event, Sampling
 from urial_tui.errors import UrialError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.runtime.writer import Choice
-from urial_tui.tui.answer_start import Start
-from urial_tui.tui.chat_engine import ChatEngine
-from urial_tui.tui.duel import SideEnded
+from urial_tui.tui.chat.answer_start import Start
+from urial_tui.tui.chat.chat_engine import ChatEngine
+from urial_tui.tui.duel.duel import SideEnded
 
 GREEDY = Sampling(temperature=0.0)
 

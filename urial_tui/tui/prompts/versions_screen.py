@@ -24,15 +24,15 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.errors import UrialError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.sanitize import sanitize, sanitize_line
-from urial_tui.tui.duel import SideEnded
-from urial_tui.tui.ending import has_widgets
-from urial_tui.tui.keys import key_name
+from urial_tui.tui.duel.duel import SideEnded
+from urial_tui.tui.duel.side_view import SideView
+from urial_tui.tui.frame.ending import has_widgets
+from urial_tui.tui.frame.keys import key_name
+from urial_tui.tui.frame.prompt_screen import PromptScreen
 from urial_tui.tui.prompts.versions import Versions
-from urial_tui.tui.screens.prompt_screen import PromptScreen
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.tui.widgets.prompt import Prompt
-from urial_tui.tui.widgets.side_view import SideView
 from urial_tui.wording import amount
 
 NARROW = 78
@@ -50,7 +50,7 @@ class VersionsScreen(PromptScreen):
     """
 
     CSS_PATH: ClassVar[str | PurePath | list[str | PurePath] | None] = [
-        "../sides.tcss",
+        "../duel/sides.tcss",
         "prompts.tcss",
     ]
     AUTO_FOCUS = "Prompt"

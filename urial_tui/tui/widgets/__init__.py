@@ -1,1 +1,1 @@
-"""The parts of the chat screen, named after what is on the screen."""
+"""The widgets that several screens have."""

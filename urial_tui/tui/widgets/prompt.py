@@ -15,8 +15,8 @@ from textual.dom import DOMNode
 from textual.message import Message
 
 from urial_tui.chat.turns import Role
-from urial_tui.tui.keys import key_name, keys_of
-from urial_tui.tui.recall import Recall
+from urial_tui.tui.frame.keys import key_name, keys_of
+from urial_tui.tui.widgets.recall import Recall
 from urial_tui.tui.widgets.written_text import WrittenText
 
 MAX_LINES = 6

@@ -8,8 +8,8 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from urial_tui.tui.comparison_result import Position
-from urial_tui.tui.token_text import cell_width, quoted
+from urial_tui.tui.compare.comparison_result import Position
+from urial_tui.tui.drawing.token_text import cell_width, quoted
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _SIGNS = {"unshifted": "=", "marginal": "~", "shifted": "≠", "absent": "∅"}

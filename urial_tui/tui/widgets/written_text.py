@@ -16,9 +16,9 @@ from textual.widgets import TextArea
 from textual.widgets.text_area import Edit, EditResult, Location, Selection
 
 from urial_tui.errors import UrialError
-from urial_tui.tui.editor import edit_text, editor_command
-from urial_tui.tui.folds import Folds
-from urial_tui.tui.stand_ins import StandIns, places
+from urial_tui.tui.drawing.folds import Folds
+from urial_tui.tui.drawing.stand_ins import StandIns, places
+from urial_tui.tui.widgets.editor import edit_text, editor_command
 
 FOLDED_PASTE = 2_000
 """Characters from which on a pasted text is folded: more than a few lines can show."""

@@ -1,0 +1,1 @@
+"""The chat: the screen of one conversation, and its parts."""

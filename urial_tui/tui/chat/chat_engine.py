@@ -1,0 +1,403 @@
+"""The engine behind the chat: what answers, what reads along, and one thing at a time.
+
+All of it runs in the application's event loop. What is asked is done in its order: an answer waits
+for the model that is being loaded, and is read along by the second side that was opened before it.
+Events are the engine's own; errors are raised where something was asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+from urial_tui.chat.answering import Answering
+from urial_tui.chat.session import Conversation
+from urial_tui.engine.wire.protocol import (
+    Device,
+    EngineOptions,
+    Event,
+    Notice,
+    PreambleReady,
+    PromptReady,
+    Trace,
+    Turn,
+    Watch,
+)
+from urial_tui.errors import EngineDied, EngineError, UrialError
+from urial_tui.mistakes import explaining
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.render import preamble_turn
+from urial_tui.runtime.host import FindModel, Host, Unpacking
+from urial_tui.runtime.in_thread import in_loop, in_thread
+from urial_tui.runtime.loading import LoadFile, load
+from urial_tui.runtime.memory_plan import PLAN
+from urial_tui.runtime.open_retriever import OpenRetriever
+from urial_tui.runtime.retriever import Retrieved, examples_told, loading_told
+from urial_tui.runtime.writer import Choice, Writer
+from urial_tui.tui.chat.answer_start import Start
+from urial_tui.tui.chat.reading_along import ReadingAlong
+from urial_tui.tui.compare.side_choice import SideChoice
+
+if TYPE_CHECKING:
+    from urial_tui.engine.client.call import Call
+    from urial_tui.engine.client.engine import Engine
+    from urial_tui.engine.client.model import Model
+
+T = TypeVar("T")
+
+Take = Callable[[Event], object]
+"""Gets an event, in the event loop."""
+
+
+class ChatEngine:
+    """Loads, answers, traces; `stop` and `interrupt` at any time.
+
+    Args:
+        make_engine: Called once, in another thread, when it is needed.
+        find: Looks models up, in another thread.
+        load_file: Loads a model that was found.
+    """
+
+    def __init__(
+        self,
+        make_engine: Callable[[], Engine],
+        find: FindModel,
+        load_file: LoadFile = load,
+    ) -> None:
+        self.on_death: Callable[[EngineDied], object] = lambda error: None
+        """Told of a worker that ends while nothing is asked of it."""
+        self._make_engine = make_engine
+        self._find = find
+        self._load_file = load_file
+        self._engine: Engine | None = None
+        self._writer: Writer | None = None
+        """What was loaded last to answer."""
+        self._retriever = OpenRetriever(make_engine, load_file)
+        self._options = EngineOptions()
+        """Those of what was loaded last."""
+        self._along = ReadingAlong(find, load_file)
+        self._order = asyncio.Lock()
+        self._stops: list[Callable[[], object]] = []
+        """Ends the newest answer or trace."""
+        self._answering: Answering | None = None
+        self._wanted: object | None = None
+        """Stands for the newest second side that is wanted."""
+        self._ahead: Call[PreambleReady] | None = None
+        """What is read ahead of the next question."""
+        self._closed = False
+
+    # -- what answers ---------------------------------------------------------------
+
+    @property
+    def writer(self) -> Writer | None:
+        """What answers; None where nothing is loaded."""
+        writer = self._writer
+        return writer if writer is not None and writer.model.loaded else None
+
+    @property
+    def devices(self) -> tuple[Device, ...] | None:
+        """What it computes on; None while nothing is loaded, for then nobody knows."""
+        engine = self._engine
+        return None if engine is None or self.writer is None else engine.devices()
+
+    async def load(
+        self, choice: Choice, options: EngineOptions, *, take: Take, unpacking: Unpacking
+    ) -> Writer:
+        """Load what is to answer, in place of what does now; its preamble is pinned next.
+
+        Where it fails before that has given way, it answers still: `writer` tells.
+
+        Raises:
+            UrialError: It can't be had.
+        """
+        async with self._turn() as engine:
+            await self._along.close()
+            steps = Host(engine, self._find, self._load_file).load(
+                choice,
+                options,
+                unpacking=in_loop(unpacking),
+                instead_of=self.writer.model if self.writer is not None else None,
+            )
+            with explaining():
+                self._writer = writer = await in_thread(steps, take, engine.cancel)
+            self._options = options
+            return writer
+
+    async def pin(self, preamble: Preamble, *, take: Take) -> None:
+        """Have what answers do so under a preamble, so that only a question is left to read.
+
+        Raises:
+            UrialError: It can't be had.
+        """
+        async with self._turn():
+            writer = self._under(preamble)
+            with explaining():
+                async for event in writer.model.prepare(preamble_turn(preamble)):
+                    take(event)
+            self._writer = writer
+
+    def _loaded(self) -> Writer:
+        """What answers.
+
+        Raises:
+            EngineError: Nothing is loaded.
+        """
+        writer = self.writer
+        if writer is None:
+            raise EngineError("No model is loaded.", "Load a model first.")
+        return writer
+
+    def _under(self, preamble: Preamble) -> Writer:
+        """What answers, under this preamble; raises as `_loaded`."""
+        writer = self._loaded()
+        choice = Choice(model=writer.choice.model, preamble=preamble)
+        return Writer(choice=choice, model=writer.model)
+
+    # -- answers --------------------------------------------------------------------
+
+    async def answer(
+        self,
+        conversation: Conversation,
+        preamble: Preamble,
+        start: Start,
+        max_tokens: int,
+        *,
+        watched: Callable[[str], object],
+        told: Callable[[str], object],
+    ) -> AsyncGenerator[Event, None]:
+        """Answer the last question of a conversation: the events.
+
+        Several answers can't be read along. Where it was stopped before it began, there are none.
+
+        Args:
+            conversation: Its path ends with the question.
+            preamble: What the answer is written under.
+            start: How it starts.
+            max_tokens: Its longest.
+            watched: Told what reads it along, in words.
+            told: Told why nothing does, where something should.
+
+        Raises:
+            UrialError: It failed, or is not stored; what was written is in the conversation.
+        """
+        with self._stoppable() as stop:
+            async with self._turn():
+                if stop.is_set():
+                    return
+                with explaining():
+                    writer = self._under(preamble)
+                    watch = await self._watch(conversation, writer, start, told)
+                    if stop.is_set():
+                        return
+                    if embedding := self._retriever.loads(preamble, self._options):
+                        yield Notice(id=0, message=loading_told(embedding))
+                    retrieved = await self._retrieve(conversation, preamble, stop)
+                    if stop.is_set():
+                        return
+                    if watch is not None:
+                        watched(self._along.name)
+                    answering = conversation.answer(
+                        writer,
+                        sampling=start.sampling,
+                        max_tokens=max_tokens,
+                        prefix=start.prefix,
+                        watch=watch,
+                        samples=start.samples,
+                        examples=None if retrieved is None else retrieved.examples,
+                    )
+                    self._answering = answering
+                    self._stops.append(answering.cancel)
+                    try:
+                        async with contextlib.aclosing(aiter(answering)) as events:
+                            async for event in events:
+                                yield event
+                                if retrieved is not None and isinstance(event, PromptReady):
+                                    yield Notice(id=0, message=examples_told(retrieved, event.lead))
+                    finally:
+                        self._answering = None
+
+    async def _retrieve(
+        self, conversation: Conversation, preamble: Preamble, stop: asyncio.Event
+    ) -> Retrieved | None:
+        """The examples of the open question; None where the preamble has its own, or at a stop."""
+        if preamble.retrieval is None:
+            return None
+        self._stops.append(self._retriever.cancel)
+        question = conversation.open_question.text
+        steps = self._retriever.retrieve(preamble, question, self._options)
+        try:
+            return await in_thread(steps, lambda event: None, self._retriever.cancel)
+        except EngineError:
+            if stop.is_set():
+                return None
+            raise
+
+    async def _watch(
+        self,
+        conversation: Conversation,
+        writer: Writer,
+        start: Start,
+        told: Callable[[str], object],
+    ) -> Watch | None:
+        """What the second side is shown, if one reads along."""
+        if not self._along.ready:
+            return None
+        if start.samples > 1:
+            told("Answers that are written together have no x-ray.")
+            return None
+        try:
+            return await self._along.watch(conversation.exchanged(writer))
+        except UrialError as error:
+            told(f"This answer has no x-ray. {error}")
+            return None
+
+    async def trace(self, request: Trace) -> AsyncGenerator[Event, None]:
+        """Read an answer again, token by token; nothing where it was stopped before it began.
+
+        Raises:
+            UrialError: It can't be read; also where it was stopped.
+        """
+        with self._stoppable() as stop:
+            async with self._turn():
+                if stop.is_set():
+                    return
+                reader = self._loaded().model
+                with explaining(), contextlib.closing(reader.trace(request)) as call:
+                    self._stops.append(call.cancel)
+                    async for event in call:
+                        yield event
+
+    async def ask(self, ask: Callable[[Model], T]) -> T:
+        """What comes of a function that asks what is loaded and waits for it, in another thread.
+
+        Raises:
+            UrialError: Nothing is loaded, or the engine failed at it.
+        """
+        async with self._turn():
+            model = self._loaded().model
+            with explaining():
+                return await asyncio.to_thread(ask, model)
+
+    async def read_ahead(self, conversation: Conversation, preamble: Preamble) -> None:
+        """Have a conversation read to its end, so that only its next question is left to read.
+
+        Whatever else is asked ends it. What can't be read is left to the next question.
+
+        Raises:
+            EngineDied: The worker ended.
+        """
+        async with self._turn():
+            # What is retrieved for the next question will stand in front of all of it.
+            if self.writer is None or self._closed or preamble.retrieval is not None:
+                return
+            writer = self._under(preamble)
+            turns: tuple[Turn, ...] = conversation.finished_turns(writer)
+            if not turns:
+                return
+            self._ahead = writer.model.prepare(preamble_turn(preamble), turns=turns)
+            try:
+                with explaining(), contextlib.closing(self._ahead):
+                    await self._ahead
+            except EngineDied:
+                raise
+            except EngineError:
+                # It was ended by what came next, or it can't be read.
+                pass
+            finally:
+                self._ahead = None
+
+    def stop(self) -> None:
+        """End the newest answer or trace, be it running or still to come; what is there stays."""
+        self._along.stop()
+        for end in self._stops:
+            end()
+
+    def interrupt(self) -> None:
+        """End whatever the engine does now, loading too; it is gone if it does not obey."""
+        self._retriever.cancel()
+        if self._engine is not None:
+            self._engine.cancel()
+
+    # -- what reads along -----------------------------------------------------------
+
+    async def open_second(
+        self, choice: SideChoice, options: EngineOptions, *, take: Take, unpacking: Unpacking
+    ) -> bool:
+        """Load what is to read answers along, beside the model that is loaded.
+
+        Returns:
+            Whether it reads along now: not where no model is loaded, or where `close_second` came
+            before.
+
+        Raises:
+            UrialError: It can't be had; answers are written without it.
+        """
+        self._wanted = wanted = object()
+        async with self._turn() as engine:
+            writer = self.writer
+            if writer is None or self._wanted is not wanted:
+                return False
+            writing = writer.model
+            try:
+                await self._along.open(engine, writing, choice, options, take, in_loop(unpacking))
+            except asyncio.CancelledError:
+                if self._wanted is wanted:
+                    raise
+                return False
+            return self._wanted is wanted
+
+    async def close_second(self) -> None:
+        """Free what reads answers along, or end its loading.
+
+        Raises:
+            EngineDied: The worker ended.
+        """
+        self._wanted = None
+        self._along.cancel()
+        async with self._turn():
+            await self._along.close()
+
+    # -- the end --------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End what runs and its processes; any thread, safe to call twice."""
+        self._closed = True
+        self._along.end()
+        self._retriever.close()
+        if self._engine is not None:
+            self._engine.close()
+
+    def rescue(self) -> None:
+        """Store what an answer has where the event loop no longer does it; any thread."""
+        if self._answering is not None:
+            self._answering.keep()
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[Engine]:
+        """Wait until what was asked before is over; reading ahead ends for it."""
+        if self._ahead is not None:
+            self._ahead.cancel()
+        async with self._order:
+            if self._engine is None:
+                self._engine = await asyncio.to_thread(self._make_engine)
+                PLAN.may_give_way(self._engine, lambda: not self._order.locked())
+                self._engine.watch(in_loop(self._hear_death))
+            try:
+                yield self._engine
+            finally:
+                if self._closed:
+                    # What was under way may have started its worker again.
+                    await asyncio.to_thread(self._engine.close)
+
+    @contextlib.contextmanager
+    def _stoppable(self) -> Iterator[asyncio.Event]:
+        stopped = asyncio.Event()
+        self._stops = [stopped.set]
+        yield stopped
+
+    def _hear_death(self) -> None:
+        error = self._engine.take_death() if self._engine is not None else None
+        if error is not None and not self._closed:
+            self.on_death(error)

@@ -1,0 +1,92 @@
+"""What an empty conversation shows: what this is, what answers, and how to start."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.frame.keys import key_name
+
+EXAMPLES = (
+    "What is a base language model?",
+    "Give me three tips for learning to cook.",
+    "Write a short poem about a mountain sheep.",
+)
+
+_KEYS = (
+    ("prompt.submit", "send"),
+    ("prompt.newline", "new line"),
+    ("chat.stop", "stop"),
+    ("chat.open", "open"),
+    ("app.keys", "all keys"),
+    ("app.quit", "quit"),
+)
+
+
+class Welcome(VerticalScroll, can_focus=False):
+    """A friendly first screen; the prompt's keys scroll it."""
+
+    model: reactive[str] = reactive("")
+    preamble: reactive[str] = reactive("")
+
+    class Chosen(Message):
+        """The user picked an example question."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def compose(self) -> ComposeResult:
+        """An explanation, the examples, the keys."""
+        yield Static(id="welcome-text", markup=False)
+        yield OptionList(*(Option(Content(text)) for text in EXAMPLES), id="examples", markup=False)
+        yield Static(self._keys(), id="welcome-keys", markup=False)
+
+    def on_mount(self) -> None:
+        """Fill in the names."""
+        self._tell()
+
+    def watch_model(self) -> None:
+        """Another model answers."""
+        self._tell()
+
+    def watch_preamble(self) -> None:
+        """Another preamble is used."""
+        self._tell()
+
+    @on(OptionList.OptionSelected)
+    def choose(self, event: OptionList.OptionSelected) -> None:
+        """Pass the question on."""
+        event.stop()
+        self.post_message(self.Chosen(EXAMPLES[event.option_index]))
+
+    def _tell(self) -> None:
+        if not self.is_mounted:
+            return
+        self.query_one("#welcome-text", Static).update(
+            Content.assemble(
+                ("Chat with a base model\n", "bold $primary"),
+                "A base model only continues text; nobody has tuned it to help. A constant "
+                "preamble in front of your question shows it how an assistant answers. "
+                "Everything runs on this machine.\n\n",
+                ("model     ", "$quiet"),
+                sanitize_line(self.model),
+                ("\npreamble  ", "$quiet"),
+                sanitize_line(self.preamble),
+                ("\n\nAsk something below, or choose one of these (Tab, then Enter):", ""),
+            )
+        )
+
+    def _keys(self) -> Content:
+        parts = [
+            Content.assemble((key_name(self, name), "bold $secondary"), (f" {what}", "$quiet"))
+            for name, what in _KEYS
+        ]
+        return Content("   ").join(parts)

@@ -1,0 +1,1 @@
+"""The compare screen: two sides on one answer."""

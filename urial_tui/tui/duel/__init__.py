@@ -1,0 +1,1 @@
+"""Side by side: one question, two answers, and a vote."""

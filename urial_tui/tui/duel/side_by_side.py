@@ -1,0 +1,246 @@
+"""Two sides answer one question, and the user says which answer is better.
+
+The conversation is the chat's own, or a new one: both answers become siblings in it, and
+what is voted for is what it goes on with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import on, work
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Static
+
+from urial_tui.chat.session import Conversation
+from urial_tui.chat.votes import Choice as VoteChoice
+from urial_tui.errors import PreambleError, StoreError, UrialError, UsageError
+from urial_tui.prompting.preamble import find_preamble
+from urial_tui.runtime.writer import Choice
+from urial_tui.sanitize import sanitize
+from urial_tui.settings import Settings, engine_options, sampling
+from urial_tui.tui.chat.chat_screen import ChatScreen
+from urial_tui.tui.chat.choose import Measured, chooser
+from urial_tui.tui.duel.ballot import Ballot
+from urial_tui.tui.duel.duel import Duel, SidesQuestion
+from urial_tui.tui.duel.side_words import MARKS
+from urial_tui.tui.duel.trial import Trial
+from urial_tui.tui.duel.trial_screen import TrialScreen
+from urial_tui.tui.widgets.hint_line import HintLine
+from urial_tui.tui.widgets.prompt import Prompt
+
+ZERO_SHOT, URIAL = "zero-shot", "urial-k3"
+"""What the second side is under at first."""
+
+
+def first_choices(used: Choice) -> tuple[Choice, Choice]:
+    """What is in use, and the same model without the preamble, or else with one."""
+    other = ZERO_SHOT if used.preamble.name != ZERO_SHOT else URIAL
+    try:
+        return used, Choice(model=used.model, preamble=find_preamble(other))
+    except PreambleError:
+        # The user's own file of this name is damaged; the list says what is wrong with it.
+        return used, used
+
+
+class SideBySideScreen(TrialScreen):
+    """Opens over the chat; its engines are its own and end with it.
+
+    Args:
+        duel: Has the sides answer.
+        conversation: What the questions go on with; the chat's stays where it is.
+        new_conversation: Makes an empty one.
+        used: What the chat answers with: with this the conversation goes on.
+        choices: The left and the right side.
+        settings: Sampling, lengths and the engine's options.
+        measured: Tokens of preambles that are known.
+        blind: Whether names are hidden until the vote.
+        swap: Draws whether the sides change places; from the system's randomness.
+    """
+
+    CSS_PATH = "sides.tcss"
+    AUTO_FOCUS = "Prompt"
+    BINDING_GROUP_TITLE = "Side by side"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Stop both; back to the chat", id="sides.back"),
+        Binding("f2", "pick(0)", "Change side A", id="sides.pick_a"),
+        Binding("f3", "pick(1)", "Change side B", id="sides.pick_b"),
+        Binding("f4", "blind", "Names hidden until voted", id="sides.blind"),
+        Binding("f6", "view", "Both sides, or one alone", priority=True, id="sides.view"),
+        Binding("ctrl+n", "new", "A new conversation", priority=True, id="sides.new"),
+    ]
+
+    def __init__(
+        self,
+        duel: Duel,
+        conversation: Conversation,
+        new_conversation: Callable[[], Conversation],
+        *,
+        used: Choice,
+        choices: tuple[Choice, Choice],
+        settings: Settings,
+        measured: Measured,
+        blind: bool = False,
+        swap: Callable[[], bool] = lambda: bool(secrets.randbits(1)),
+    ) -> None:
+        super().__init__(duel, conversation, choices=choices, blind=blind)
+        self._new_conversation = new_conversation
+        self._used = used
+        self._settings = settings
+        self._measured = measured
+        self._swap = swap
+
+    # -- the user -------------------------------------------------------------------
+
+    @on(Prompt.Submitted)
+    def submit(self, event: Prompt.Submitted) -> None:
+        """Have both sides answer."""
+        if self.phase == "answering":
+            self.notify("One question at a time; Esc stops both answers.", markup=False)
+            return
+        greedy = sampling(self._settings).temperature == 0
+        if self.choices[0] == self.choices[1] and greedy:
+            self.notify(
+                "Both sides are the same, and so would be their greedy answers: F2 or F3 changes "
+                "one.",
+                markup=False,
+            )
+            return
+        self.trial = None
+        self.show_phase("answering")
+        self._ask(event.text)
+
+    @work(group="ask")
+    async def _ask(self, text: str) -> None:
+        """Store the question behind where the conversation stands, and have it answered."""
+        conversation = self.conversation
+        try:
+            question = await asyncio.to_thread(conversation.add_question, text, self._used)
+        except (StoreError, UsageError) as error:
+            self.show_phase("empty")
+            self.complain(error)
+            return
+        self.settle_trouble()
+        self.query_one(Prompt).take(text)
+        if self.hidden:
+            # What was said before may name a side.
+            self.app.clear_notifications()
+            if self._swap():
+                self.choices.reverse()
+        asked = SidesQuestion(
+            conversation=conversation,
+            id=question.id,
+            sides=(self.choices[0], self.choices[1]),
+            sampling=sampling(self._settings),
+            max_tokens=self._settings.chat.max_tokens,
+            options=engine_options(self._settings),
+        )
+        trial = self.trial = Trial(asked, hidden=self.blind)
+        self.query_one("#sides-question", Static).update(
+            Content.assemble(("You  ", "bold $secondary"), sanitize(question.text))
+        )
+        for side in self.sides:
+            side.clear()
+            side.say("both answers appear together" if self.hidden else "waits for its turn")
+            if not self.hidden:
+                side.follow()
+        self.show_names()
+        self.query_one(Ballot).focus()
+        await self.follow(trial)
+
+    @on(Ballot.Voted)
+    def vote(self, event: Ballot.Voted) -> None:
+        """Store the vote, and go on with what is better."""
+        if self.phase == "voting" and self.trial is not None:
+            self._cast(self.trial, event.choice)
+        elif self.phase == "answering":
+            self.notify("Both answers have to be there first.", markup=False)
+
+    @work(exclusive=True, group="vote")
+    async def _cast(self, trial: Trial, choice: VoteChoice) -> None:
+        vote = trial.vote(choice)
+        store = self.conversation.store
+        try:
+            if store is not None:
+                await asyncio.to_thread(store.add_vote, vote)
+        except StoreError as error:
+            self.complain(error)
+            return
+        self.votes.append(vote)
+        trial.settle(choice)
+        self.reveal(trial, MARKS[choice])
+        self.keep_place()
+        self.query_one(Prompt).focus()
+
+    def action_back(self) -> None:
+        """Stop what runs; else leave."""
+        if self.phase == "answering":
+            self.query_one(HintLine).state = "stopping"
+            self.duel.stop()
+        else:
+            self.dismiss()
+
+    def action_blind(self) -> None:
+        """Hide the names from the next question on, or show them."""
+        if not self._refuse_while_hidden():
+            self.blind = not self.blind
+            self.show_header()
+            self.show_tally()
+
+    @work(exclusive=True, group="pick")
+    async def action_pick(self, place: int) -> None:
+        """Change a side."""
+        if self._refuse_while_hidden():
+            return
+        if self.phase == "answering":
+            self.notify("Both sides are answering; Esc stops them.", markup=False)
+            return
+        try:
+            make = await asyncio.to_thread(chooser, engine_options(self._settings), self._measured)
+        except UrialError as error:
+            self.complain(error)
+            return
+        chosen = await self.app.push_screen_wait(
+            make(f"Side {'AB'[place]}", self.choices[place], "models")
+        )
+        if chosen is not None and chosen != self.choices[place]:
+            self.choices[place] = chosen
+            self.trial = None
+            self.show_phase("empty")
+
+    def action_new(self) -> None:
+        """Ask in a new conversation from now on."""
+        if self.phase == "answering":
+            self.notify("Both sides are answering; Esc stops them.", markup=False)
+            return
+        self.drafts.note(self.draft()[0], "")
+        self.conversation = self._new_conversation()
+        self.drafts.note(*self.draft())
+        self.trial = None
+        self.show_phase("empty")
+        self.query_one(Prompt).focus()
+
+    def _refuse_while_hidden(self) -> bool:
+        if self.hidden:
+            self.notify("Vote first: until then the names are hidden.", markup=False)
+        return self.hidden
+
+
+def side_by_side(chat: ChatScreen, duel: Duel, last: SideBySideScreen | None) -> SideBySideScreen:
+    """The screen on the chat's conversation, with the sides as the last one was left."""
+    screen = SideBySideScreen(
+        duel,
+        chat.conversation,
+        chat.new_conversation,
+        used=chat.choice,
+        choices=first_choices(chat.choice) if last is None else (last.choices[0], last.choices[1]),
+        settings=chat.settings,
+        measured=chat.measured,
+        blind=last is not None and last.blind,
+    )
+    screen.drafts = chat.drafts
+    return screen

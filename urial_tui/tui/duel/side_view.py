@@ -1,0 +1,128 @@
+"""One of two sides: who answers, the answer as it grows, and how far it is.
+
+While the names are hidden, nothing that this widget holds tells who answers: the answer's
+record is given to it only with `finish`.
+"""
+
+from __future__ import annotations
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from urial_tui.chat.turns import TurnRecord
+from urial_tui.chat.votes import Contestant
+from urial_tui.sanitize import sanitize, sanitize_line
+from urial_tui.tui.chat.turn import ending
+from urial_tui.tui.drawing.answer_text import AnswerText
+from urial_tui.tui.frame.messages import CopyRequested
+
+
+class SideView(Vertical):
+    """A title, an answer that scrolls, a line about it.
+
+    Args:
+        letter: What the side is called.
+    """
+
+    def __init__(self, letter: str, *, id: str) -> None:  # Textual's name
+        super().__init__(id=id)
+        self.letter = letter
+
+    def compose(self) -> ComposeResult:
+        """From the top."""
+        yield Static(classes="side-title", markup=False)
+        # The text's container is never lower than the view: what is anchored and shorter would
+        # hang at the lower edge.
+        answer = VerticalScroll(classes="side-answer", can_focus=False)
+        with answer, Vertical(classes="side-text"):
+            yield AnswerText()
+        yield Static(classes="side-state", markup=False)
+
+    def name_it(self, contestant: Contestant | None, mark: str = "") -> None:
+        """Say who answers; None hides it. `mark`: what the vote said."""
+        if contestant is None:
+            who = Content.styled("name hidden", "$quiet")
+        else:
+            who = Content.assemble(
+                _short(contestant.model),
+                (" · ", "$quiet"),
+                (sanitize_line(contestant.preamble), "$secondary"),
+            )
+        self.call_it(Content.assemble(who, (f"  {mark}" if mark else "", "bold $success")))
+
+    def call_it(self, name: Content) -> None:
+        """Say what stands behind its letter."""
+        self.query_one(".side-title", Static).update(
+            Content.assemble((self.letter, "bold $primary"), "  ", name)
+        )
+
+    def say(self, state: Content | str) -> None:
+        """Say how far the answer is."""
+        self.query_one(".side-state", Static).update(
+            Content.styled(state, "$quiet") if isinstance(state, str) else state, layout=False
+        )
+
+    @property
+    def text(self) -> AnswerText:
+        """What shows the answer itself."""
+        return self.query_one(AnswerText)
+
+    def clear(self) -> None:
+        """Make room for another answer."""
+        self.text.update("")
+        scroll = self.query_one(VerticalScroll)
+        scroll.release_anchor()
+        scroll.scroll_home(animate=False)
+
+    def follow(self) -> None:
+        """Keep the end of the answer in view while it grows."""
+        self.query_one(VerticalScroll).anchor()
+
+    def write(self, text: str) -> None:
+        """Add to the answer."""
+        self.text.append(sanitize(text))
+
+    def finish(self, answer: TurnRecord | None) -> None:
+        """Show the answer as it was stored, and what it cost."""
+        if answer is None:
+            self.say("■ not answered")
+            return
+        self.text.update(sanitize(answer.text))
+        self.say(ending(answer))
+
+    @on(AnswerText.LinkClicked)
+    def show_link(self, event: AnswerText.LinkClicked) -> None:
+        """A model's link is shown and copied, and never opened from here."""
+        event.stop()
+        what = f"the link {sanitize_line(event.href)} (it is not opened)"
+        self.post_message(CopyRequested(event.href, what))
+
+    def scroll_by(self, lines: int) -> None:
+        """Move through the answer."""
+        scroll = self.query_one(VerticalScroll)
+        scroll.release_anchor()
+        scroll.scroll_relative(y=lines, animate=False)
+
+    def page(self, direction: int) -> None:
+        """Move through the answer by what is in view."""
+        height = self.query_one(VerticalScroll).scrollable_content_region.height
+        self.scroll_by(direction * max(1, height - 1))
+
+
+def how_it_ended(answer: TurnRecord) -> str:
+    """How an answer ended in words that do not tell who wrote it."""
+    match answer.stop_reason:
+        case "cancelled":
+            return "■ stopped"
+        case "length":
+            return "✂ cut at the length limit"
+        case _:
+            return ""
+
+
+def _short(model: str) -> str:
+    """A name as it is, a path by its file's name."""
+    return sanitize_line(model.rpartition("/")[2] if "/" in model else model)

@@ -1,0 +1,1 @@
+"""What is around every screen: keys, themes, the command palette, settings, the terminal."""

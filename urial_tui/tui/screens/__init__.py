@@ -1,1 +1,0 @@
-"""What fills the terminal: the chat, and what opens over it."""

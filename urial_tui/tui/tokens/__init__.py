@@ -1,0 +1,1 @@
+"""The token screen: an answer, token by token."""

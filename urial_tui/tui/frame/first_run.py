@@ -1,7 +1,8 @@
 """There is no model to load: what can be done about it, on one screen.
 
 It offers the demo model, a file and the catalogue, and ends with what the chosen model is
-called (a catalogue name or a path), or None. Nothing is fetched from here.
+called (a catalogue name or a path), or None. Nothing is fetched from here: the screen about models
+does that.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from urial_tui.errors import SettingsError, UrialError
 from urial_tui.models.registry import ModelStatus, list_models
 from urial_tui.models.summary import summarise
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.frame.keys import key_name
+from urial_tui.tui.frame.messages import ModelsRequested
 from urial_tui.tui.widgets.catalogue_list import CatalogueList
 from urial_tui.tui.widgets.model_file import Look, ModelFileField, size
 
@@ -48,6 +51,7 @@ class FirstRunScreen(Screen[str | None]):
         Binding("f2", "show('demo')", "Demo model", id="model.demo"),
         Binding("f3", "show('file')", "A file", priority=True, id="model.file"),
         Binding("f4", "show('catalogue')", "Catalogue", id="model.catalogue"),
+        Binding("alt+m", "models", "All models, and downloads", priority=True, id="model.models"),
         Binding("ctrl+r", "look", "Look again", priority=True, id="model.look"),
         Binding("escape", "dismiss(None)", "Back to the chat", id="model.back"),
     ]
@@ -78,7 +82,8 @@ class FirstRunScreen(Screen[str | None]):
                 yield ModelFileField(self._start, self._look)
             with TabPane(Content("F4 Catalogue"), id="catalogue"):
                 yield CatalogueList()
-        yield Static(_footer(), id="first-run-keys", markup=False)
+        footer = _footer(key_name(self, "model.models"))
+        yield Static(footer, id="first-run-keys", markup=False)
 
     def on_mount(self) -> None:
         """Look what is there."""
@@ -87,6 +92,11 @@ class FirstRunScreen(Screen[str | None]):
     def action_show(self, tab: str) -> None:
         """Change to a tab, and into it."""
         self.query_one(TabbedContent).active = tab
+
+    def action_models(self) -> None:
+        """Leave for the screen that downloads models."""
+        self.dismiss(None)
+        self.app.post_message(ModelsRequested())
 
     @on(TabbedContent.TabActivated)
     def enter_tab(self, event: TabbedContent.TabActivated) -> None:
@@ -150,12 +160,13 @@ def _heading(trouble: UrialError) -> Content:
     )
 
 
-def _footer() -> Content:
+def _footer(models_key: str) -> Content:
     keys = (
         ("F2 F3 F4", "tabs"),
         ("Enter", "takes it"),
-        ("Ctrl+R", "looks again"),
-        ("Esc", "back to the chat"),
+        (models_key, "download"),
+        ("Ctrl+R", "look again"),
+        ("Esc", "back"),
     )
     parts = [
         Content.assemble((key, "bold $secondary"), (f" {what}", "$quiet")) for key, what in keys

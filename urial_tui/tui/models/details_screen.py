@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import textwrap
 import threading
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from urial_tui.sanitize import sanitize, sanitize_line
 from urial_tui.tui.frame.ending import has_widgets
 from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.frame.messages import CopyRequested
+from urial_tui.tui.models.asking import asked
 from urial_tui.tui.widgets.hint_line import HintLine
 
 _LABEL = 16
@@ -103,12 +105,13 @@ class DetailsScreen(Screen[None]):
             if self._ended.is_set():
                 raise _Left
             words = f"Reading the header: {wording.size(read)}"
-            loop.call_soon_threadsafe(self._say_reading, words)
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(self._say_reading, words)
 
         try:
             with explaining():
                 try:
-                    told = await asyncio.to_thread(self._inspect, count)
+                    told = await asked(lambda: self._inspect(count))
                 except _Left:
                     return
         except UrialError as error:

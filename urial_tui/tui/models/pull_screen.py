@@ -6,7 +6,6 @@ the one that suits this machine is under the bar.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
@@ -32,6 +31,7 @@ from urial_tui.models.verdict import Fit
 from urial_tui.sanitize import sanitize_line, shortened
 from urial_tui.tui.frame.ending import has_widgets
 from urial_tui.tui.frame.keys import key_name
+from urial_tui.tui.models.asking import asked
 from urial_tui.tui.models.model_list import FIT_SIGNS
 
 Find = Callable[[threading.Event], Sequence[Quantisation]]
@@ -133,7 +133,7 @@ class PullScreen(ModalScreen[tuple[str, ...] | None]):
         self._say("Asking for what else there is …")
         try:
             with explaining():
-                found = tuple(await asyncio.to_thread(find, self._ended))
+                found = tuple(await asked(lambda: find(self._ended)))
         except UrialError as error:
             if has_widgets(self):
                 self._say(f"✖ {error}", "$error")

@@ -8,6 +8,8 @@ import msgspec
 import pytest
 
 from urial_tui import paths
+from urial_tui.cli import main as cli
+from urial_tui.cli.output import ProgressLine
 from urial_tui.engine.wire.protocol import Device, EngineOptions
 from urial_tui.errors import ModelError
 from urial_tui.memory import MachineMemory
@@ -247,6 +249,20 @@ def test_a_search_tells_how_many_new_files_it_has_looked_at(home: Path, llama_gg
     told.clear()
     discover(progress=lambda *step: told.append(step))
     assert told == []
+
+
+def test_the_command_tells_it_beside_its_output(
+    llama_gguf: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = paths.models_dir()
+    directory.mkdir(parents=True)
+    (directory / "one.gguf").hardlink_to(llama_gguf)
+    told: list[str] = []
+    monkeypatch.setattr(ProgressLine, "show", lambda self, words: told.append(words))
+    for _ in range(2):
+        assert cli.run(["models", "discover", "--json"]) == 0
+    assert told == ["Looking at model files: 1 of 1"]
+    assert "Looking" not in capsys.readouterr().out
 
 
 def test_what_was_read_before_a_search_was_ended_is_remembered(llama_gguf: Path) -> None:

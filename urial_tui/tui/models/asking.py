@@ -1,6 +1,6 @@
 """Asking a host in a thread that the end of the application does not wait for.
 
-A host may be silent for as long as it is waited for; who quits meanwhile is not to wait for it, too.
+A host may be silent for as long as it is waited for; who quits meanwhile is not to wait as well.
 """
 
 from __future__ import annotations

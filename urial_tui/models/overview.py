@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from urial_tui.engine.wire.limits import Purpose
 from urial_tui.engine.wire.protocol import Device, EngineOptions
 from urial_tui.memory import memory_now
 from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
@@ -145,7 +146,7 @@ def look(listed: Listed, options: EngineOptions, devices: Sequence[Device] | Non
     # What is told below of any header is no use where the file can't be loaded.
     inspect_header(listed.path, listed.kind)
     told = inspect_file(listed.path, options, speeds=speeds)
-    purpose = "embedding" if listed.kind == "embedding" else "chat"
+    purpose: Purpose = "embedding" if listed.kind == "embedding" else "chat"
     return Looked(
         fit=fit_of_file(listed.path, options, memory, purpose=purpose, devices=devices),
         speed=told.speed,

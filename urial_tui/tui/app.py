@@ -380,10 +380,11 @@ class UrialApp(ConfiguredApp):
     def _show_downloads(self) -> None:
         """How far they are, in the chat's status line; what ended is told wherever one is."""
         for state in self.downloads.news():
-            severity = "error" if state.stage == "failed" else "information"
-            timeout = 15 if state.stage == "failed" else None
-            told_of = sanitize_line(told(state))
-            self.notify(told_of, severity=severity, timeout=timeout, markup=False)
+            sentence = sanitize_line(told(state))
+            if state.stage == "failed":
+                self.notify(sentence, severity="error", timeout=15, markup=False)
+            else:
+                self.notify(sentence, markup=False)
         if self.chat.has_widgets:
             self.chat.show_status(download=in_short(self.downloads))
         if not self.downloads.busy and self._watching_downloads is not None:

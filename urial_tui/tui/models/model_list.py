@@ -96,8 +96,8 @@ def _needs(row: ModelRow) -> tuple[str, str]:
 
 def _needs_in_words(row: ModelRow) -> tuple[str, str]:
     told, colour = _needs(row)
-    fit = row.looked.fit if row.looked else None
-    return (told if fit is None or row.looked is None else f"{fit.verdict} {fit.figure}"), colour
+    fit = row.looked.fit if row.looked and not row.looked.trouble else None
+    return (told if fit is None else f"{fit.verdict} {fit.figure}"), colour
 
 
 def _speed(row: ModelRow) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ from urial_tui.models.pace import Meter
 from urial_tui.models.partial import Journal, Partial
 from urial_tui.models.quantisations import Quantisation, quantisations, suiting
 from urial_tui.models.unfinished import discard, unfinished
-from urial_tui.models.verdict import Fit, counted, fit_of_file, fit_of_size
+from urial_tui.models.verdict import Fit, Verdict, counted, fit_of_file, fit_of_size
 from urial_tui.sanitize import sanitize_line
 
 HOST = EngineOptions(n_ctx=2048, gpu_layers=0)
@@ -98,9 +99,9 @@ def files(**sizes: int) -> list[HubFile]:
     return [HubFile(name=f"m.{quant}.gguf", size=size) for quant, size in sizes.items()]
 
 
-def fitting(limit: int) -> object:
+def fitting(limit: int) -> Callable[[Quantisation], Fit]:
     def fit(one: Quantisation) -> Fit:
-        verdict = "fits" if one.size <= limit else "too large"
+        verdict: Verdict = "fits" if one.size <= limit else "too large"
         return Fit(verdict=verdict, needed=one.size, total=None, available=None)
 
     return fit
@@ -139,13 +140,13 @@ def test_the_catalogues_own_file_is_called_as_there() -> None:
 )
 def test_the_usual_one_is_offered_or_the_largest_that_fits(limit: int, offered: str) -> None:
     found = quantisations("ada/x", files(Q8_0=8, Q4_K_M=4, Q3_K_M=3, Q2_K=2))
-    assert found[suiting(found, fitting(limit))].quantisation == offered  # type: ignore[arg-type]
+    assert found[suiting(found, fitting(limit))].quantisation == offered
 
 
 def test_without_a_usual_one_it_is_none_of_the_largest() -> None:
     found = quantisations("ada/x", files(Q8_0=8, Q5_0=5, F32=32))
-    assert found[suiting(found, fitting(100))].quantisation == "Q8_0"  # type: ignore[arg-type]
-    assert suiting((), fitting(1)) == 0  # type: ignore[arg-type]
+    assert found[suiting(found, fitting(100))].quantisation == "Q8_0"
+    assert suiting((), fitting(1)) == 0
 
 
 # -- what was interrupted --------------------------------------------------------------

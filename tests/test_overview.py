@@ -23,7 +23,6 @@ from urial_tui.models.partial import Journal, Partial
 from urial_tui.models.quantisations import Quantisation, quantisations, suiting
 from urial_tui.models.unfinished import discard, unfinished
 from urial_tui.models.verdict import Fit, Verdict, counted, fit_of_file, fit_of_size
-from urial_tui.sanitize import sanitize_line
 
 HOST = EngineOptions(n_ctx=2048, gpu_layers=0)
 GB = 1_000_000_000
@@ -295,4 +294,15 @@ def test_a_rate_is_that_of_the_last_seconds() -> None:
     assert pace.rate == pytest.approx(2_000_000, rel=0.01)
     assert pace.words == "60.0 MB of 100 MB (60%), 2.00 MB/s, 20 s left"
     assert meter.count(10, 0).words == "10 B"
-    assert sanitize_line(pace.name) == "m.gguf"
+
+
+def test_what_is_read_again_does_not_count_as_downloaded() -> None:
+    now = 0.0
+    meter = Meter(lambda: now)
+    for second in range(3):
+        now = float(second)
+        meter.count(second * 500_000_000, 1_000_000_000)
+    for second in range(3, 6):
+        now = float(second)
+        pace = meter.count(1_000_000_000 + (second - 3) * 1_000_000, 2_000_000_000)
+    assert pace.rate == pytest.approx(1_000_000)

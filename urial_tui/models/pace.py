@@ -52,6 +52,7 @@ class Meter:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._name = ""
+        self._total = 0
         self._marks: list[tuple[float, int]] = []
 
     def begin(self, name: str) -> Pace:
@@ -62,6 +63,9 @@ class Meter:
     def count(self, done: int, total: int) -> Pace:
         """So many bytes of so many are there."""
         now, marks = self._clock(), self._marks
+        if total != self._total:
+            # What lay there was read before, which is no download.
+            marks, self._total = [], total
         if not marks or now - marks[-1][0] >= _MARK_EVERY_S or done < marks[-1][1]:
             if marks and done < marks[-1][1]:
                 marks = []

@@ -413,7 +413,7 @@ class TestDownloading:
             await models.presses("x")
             await models.is_asked_to_remove()
             assert models.shows("This frees 100 kB.")
-            await models.presses("enter")
+            await models.presses("y")
             await models.until(lambda: models.row("tiny-base").listed.state == "absent")
 
     async def test_quitting_ends_it_and_the_next_time_it_goes_on(
@@ -542,7 +542,7 @@ class TestFiles:
             assert own.exists()
             await models.presses("delete")
             await models.is_asked_to_remove()
-            await models.presses("enter")
+            await models.presses("y")
             await models.until(lambda: not own.exists())
             await models.until(lambda: "mine.Q5_K_M.gguf" not in models.names)
             assert "was removed" in models.notice
@@ -570,7 +570,7 @@ class TestFiles:
             await models.presses("x")
             await models.is_asked_to_remove()
             assert models.shows("other programs may use it")
-            await models.presses("enter")
+            await models.presses("y")
             await models.until(lambda: not models.row("tiny-base").listed.is_here)
 
     async def test_a_check_tells_what_it_knows(self, page: Models, own: Path, hub: Hub) -> None:

@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from urial_tui import wording
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.frame.keys import key_name
 
 _SHOWN = 20
 """Files that are listed; a model may have a thousand parts."""
@@ -33,7 +34,7 @@ class RemoveScreen(ModalScreen[bool]):
     CSS_PATH: ClassVar[list[str | PurePath]] = ["../frame/first_run.tcss", "models.tcss"]
     BINDING_GROUP_TITLE = "Remove a model"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "dismiss(True)", "Remove it", id="remove_model.remove"),
+        Binding("y", "dismiss(True)", "Remove it", id="remove_model.remove"),
         Binding("escape", "dismiss(False)", "Back", id="remove_model.back"),
     ]
 
@@ -54,7 +55,8 @@ class RemoveScreen(ModalScreen[bool]):
             )
             with VerticalScroll(classes="models-body"):
                 yield Static(Content("\n").join(self._lines()), markup=False)
-            yield Static("Enter removes it · Esc back", classes="dialog-keys", markup=False)
+            keys = f"{key_name(self, 'remove_model.remove')} removes it · Esc back"
+            yield Static(keys, classes="dialog-keys", markup=False)
 
     def _lines(self) -> list[Content]:
         lines = [Content(sanitize_line(str(path))) for path in self._files[:_SHOWN]]

@@ -56,10 +56,12 @@ class Hub(FileServer):
 
     def _send(self, request: Request, content: bytes) -> None:
         asked = request.headers["Range"]
-        start = int(asked.removeprefix("bytes=").partition("-")[0]) if asked else 0
+        first, _, last = (asked or "bytes=0-").removeprefix("bytes=").partition("-")
+        whole, start = len(content), int(first)
+        content = content[: int(last) + 1] if last else content
         request.send_response(206 if asked else 200)
         if asked:
-            said = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            said = f"bytes {start}-{len(content) - 1}/{whole}"
             request.send_header("Content-Range", said)
         request.send_header("Content-Length", str(len(content) - start))
         request.end_headers()

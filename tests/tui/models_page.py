@@ -58,6 +58,11 @@ class ModelsPage:
         return str(self.screen.query_one("#models-notice", Static).content)
 
     @property
+    def told(self) -> str:
+        """What is told of the row under the bar, as far as it goes below the window."""
+        return str(self.screen.query_one("#models-detail", Static).content)
+
+    @property
     def names(self) -> list[str]:
         return [row.name for row in self.screen.models.rows]
 

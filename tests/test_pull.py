@@ -14,63 +14,20 @@ from typing import Any
 import pytest
 
 from tests.file_server import FileServer, Request
+from tests.scripted_hub import COMMIT, Hub, hub_with
 from urial_tui import paths
 from urial_tui.cli import main as cli
 from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
 from urial_tui.models.stores.hub import find_file
 
-COMMIT = "c" * 40
 Captured = pytest.CaptureFixture[str]
-
-
-class Hub(FileServer):
-    """A hub with one repository, `ada/tiny-GGUF`; `content` of its files by their names."""
-
-    def __init__(self, content: dict[str, bytes]) -> None:
-        super().__init__(act=self.serve)
-        self.content = content
-        self.commit = COMMIT
-
-    def serve(self, request: Request) -> None:
-        place = request.place
-        if place == "/api/models/ada/tiny-GGUF":
-            siblings = [
-                {"rfilename": name, "size": len(content)} for name, content in self.content.items()
-            ]
-            request.reply(200, json.dumps({"siblings": siblings}).encode())
-            return
-        if place.startswith("/blob/"):
-            request.reply(200, self.content[place.removeprefix("/blob/")])
-            return
-        name = place.removeprefix("/ada/tiny-GGUF/resolve/main/")
-        if name not in self.content:
-            request.reply(404)
-            return
-        content = self.content[name]
-        request.reply(
-            302,
-            Location=f"/blob/{name}",
-            X_Linked_Etag=f'"{hashlib.sha256(content).hexdigest()}"',
-            X_Linked_Size=str(len(content)),
-            X_Repo_Commit=self.commit,
-        )
-
-    @property
-    def sent(self) -> list[str]:
-        """The files that were sent or asked for by HEAD."""
-        return [one[0] for one in self.requests if one[0].startswith("/blob/")]
 
 
 @pytest.fixture
 def hub(llama_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     content = llama_gguf.read_bytes()
     files = {"tiny.Q4_K_M.gguf": content, "tiny.Q8_0.gguf": content + b"\0", "mmproj.gguf": b"GGUF"}
-    for name in ("LLAMA_CACHE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "HF_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    monkeypatch.setenv("HF_TOKEN", "hf_x")
-    with Hub(files) as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
+    with hub_with(files, monkeypatch) as server:
         yield server
 
 

@@ -27,6 +27,7 @@ from textual.command import Provider
 from textual.driver import Driver
 from textual.events import Event, Key, Paste
 from textual.screen import Screen
+from textual.timer import Timer
 
 from urial_tui.chat.store import Store
 from urial_tui.chat.unsaved import Unsaved
@@ -58,7 +59,9 @@ from urial_tui.tui.frame.messages import (
     CompareRequested,
     CopyRequested,
     EvaluateRequested,
+    ModelsRequested,
     PromptsRequested,
+    PullRequested,
     SidesRequested,
 )
 from urial_tui.tui.frame.private_names import (
@@ -73,12 +76,16 @@ from urial_tui.tui.frame.settings_screen import SettingsScreen
 from urial_tui.tui.frame.starting_point import starting_point
 from urial_tui.tui.frame.terminal import TerminalDriver, understand_input
 from urial_tui.tui.frame.watchdog import Watchdog
+from urial_tui.tui.models.downloads import Downloads, in_short, left_behind, told
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
     from urial_tui.tui.compare.comparison_engine import ComparisonEngine
     from urial_tui.tui.duel.side_by_side import SideBySideScreen
     from urial_tui.tui.evaluate.job_queue import JobQueue
+
+DOWNLOADS_SHOWN_EVERY = 0.5
+"""Seconds."""
 
 
 def run(model: str | None = None, preamble: str | None = None) -> int:
@@ -114,6 +121,8 @@ def run(model: str | None = None, preamble: str | None = None) -> int:
         try:
             return run_in_terminal(app)
         finally:
+            for sentence in left_behind(app.downloads):
+                sys.stderr.write(f"urial: {sanitize_line(sentence)}\n")
             app.unsaved.save()
     finally:
         if store is not None:
@@ -172,6 +181,7 @@ class UrialApp(ConfiguredApp):
         sides_factory: Makes what answers on the side-by-side screen.
         evaluation_factory: Makes what does the work of the evaluation screen, and what measures.
         trouble: Something to tell from the start.
+        downloads: Downloads models.
         clock: Measures the rate of tokens.
         load: Loads a model that was found.
         first_run: Makes the screen that helps where there is no model.
@@ -205,6 +215,7 @@ class UrialApp(ConfiguredApp):
         sides_factory: MakeDuel = make_duel,
         evaluation_factory: MakeJobQueue = make_job_queue,
         trouble: UrialError | None = None,
+        downloads: Downloads | None = None,
         clock: Callable[[], float] = time.monotonic,
         load: LoadFile = load,
         first_run: MakeFirstRun = make_first_run,
@@ -225,6 +236,8 @@ class UrialApp(ConfiguredApp):
         self._evaluation_factory = evaluation_factory
         self._evaluation: JobQueue | None = None
         self._measuring: JobQueue | None = None
+        self.downloads = downloads or Downloads()
+        self._watching_downloads: Timer | None = None
         self.unsaved = Unsaved()
         self.chat = ChatScreen(
             ChatEngine(engine_factory, find_model, load),
@@ -252,6 +265,9 @@ class UrialApp(ConfiguredApp):
     def on_mount(self) -> None:
         """Tell what is wrong with the user's files."""
         self.tell_troubles()
+        self._watching_downloads = self.set_interval(
+            DOWNLOADS_SHOWN_EVERY, self._show_downloads, pause=True
+        )
 
     def on_ready(self) -> None:
         """Get out of the way of keys what would hold them up in the middle of an answer."""
@@ -278,6 +294,7 @@ class UrialApp(ConfiguredApp):
     def close_engine(self) -> None:
         """End the running answer, keeping its text, and the workers; safe to call twice."""
         self.chat.drafts.close()
+        self.downloads.close()
         self.chat.models.engine.close()
         if self._comparison is not None:
             self._comparison.close()
@@ -342,6 +359,48 @@ class UrialApp(ConfiguredApp):
         self.push_screen(
             EvaluateScreen(self._evaluation, dialogs, directory=directory, settings=self.settings)
         )
+
+    @on(ModelsRequested)
+    def open_models(self) -> None:
+        """Open the screen about models over the chat."""
+        # Headers and catalogues are for whoever looks at them.
+        from urial_tui.tui.models.models_screen import ModelsScreen
+
+        chat = self.chat
+
+        def go_on_with(model: str | None) -> None:
+            if model is not None and chat.switching.can_switch():
+                chat.switching.use(Choice(model=model, preamble=chat.choice.preamble))
+
+        screen = ModelsScreen(
+            self.downloads,
+            self.settings,
+            in_use=chat.choice.model,
+            devices=lambda: chat.models.engine.devices,
+        )
+        self.push_screen(screen, go_on_with)
+
+    @on(PullRequested)
+    def pull_models(self, event: PullRequested) -> None:
+        """Download models while one does something else."""
+        for name in event.names:
+            self.downloads.add(name)
+        self._show_downloads()
+        if self._watching_downloads is not None:
+            self._watching_downloads.resume()
+
+    def _show_downloads(self) -> None:
+        """How far they are, in the chat's status line; what ended is told wherever one is."""
+        for state in self.downloads.news():
+            sentence = sanitize_line(told(state))
+            if state.stage == "failed":
+                self.notify(sentence, severity="error", timeout=15, markup=False)
+            else:
+                self.notify(sentence, markup=False)
+        if self.chat.view.alive:
+            self.chat.view.show_status(download=in_short(self.downloads))
+        if not self.downloads.busy and self._watching_downloads is not None:
+            self._watching_downloads.pause()
 
     @on(PromptsRequested)
     def open_prompts(self) -> None:

@@ -46,6 +46,7 @@ from urial_tui.tui.chat.xray import ListModels, Xray
 from urial_tui.tui.frame.messages import (
     CompareRequested,
     EvaluateRequested,
+    ModelsRequested,
     PromptsRequested,
     SidesRequested,
 )
@@ -107,6 +108,7 @@ class ChatScreen(PromptScreen):
         Binding("f9", "sides", "Two answers side by side", id="chat.sides"),
         Binding("alt+e", "evaluate", "Evaluate models", id="chat.evaluate"),
         Binding("alt+p", "prompts", "Preambles: try, measure, change", id="chat.prompts"),
+        Binding("alt+m", "models", "Models: find, download, check, choose", id="chat.models"),
         Binding("f4", "tokens", "Tokens of the answer, and what else there was", id="chat.tokens"),
     ]
 
@@ -306,6 +308,10 @@ class ChatScreen(PromptScreen):
     def action_prompts(self) -> None:
         """Look at the preambles."""
         self._request(PromptsRequested())
+
+    def action_models(self) -> None:
+        """Look at the models that are here, and at those that can be."""
+        self._request(ModelsRequested())
 
     def _request(self, message: Message) -> None:
         """Have the application open another screen, unless an answer is being written."""

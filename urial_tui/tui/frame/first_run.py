@@ -1,7 +1,8 @@
 """There is no model to load: what can be done about it, on one screen.
 
 It offers the demo model, a file and the catalogue, and ends with what the chosen model is
-called (a catalogue name or a path), or None. Nothing is fetched from here.
+called (a catalogue name or a path), or None. Nothing is fetched from here: the screen about models
+does that.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from urial_tui.models.registry import ModelStatus, list_models
 from urial_tui.models.summary import summarise
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.frame.keys import keyed
+from urial_tui.tui.frame.messages import ModelsRequested
 from urial_tui.tui.widgets.catalogue_list import CatalogueList
 from urial_tui.tui.widgets.model_file import Look, ModelFileField, size
 
@@ -50,6 +52,7 @@ class FirstRunScreen(Screen[str | None]):
         Binding("f2", "show('demo')", "Demo model", id="model.demo"),
         Binding("f3", "show('file')", "A file", priority=True, id="model.file"),
         Binding("f4", "show('catalogue')", "Catalogue", id="model.catalogue"),
+        Binding("alt+m", "models", "All models, and downloads", priority=True, id="model.models"),
         Binding("ctrl+r", "look", "Look again", priority=True, id="model.look"),
         Binding("escape", "dismiss(None)", "Back to the chat", id="model.back"),
     ]
@@ -92,6 +95,11 @@ class FirstRunScreen(Screen[str | None]):
     def action_show(self, tab: str) -> None:
         """Change to a tab, and into it."""
         self.query_one(TabbedContent).active = tab
+
+    def action_models(self) -> None:
+        """Leave for the screen that downloads models."""
+        self.dismiss(None)
+        self.app.post_message(ModelsRequested())
 
     @on(TabbedContent.TabActivated)
     def enter_tab(self, event: TabbedContent.TabActivated) -> None:
@@ -159,8 +167,9 @@ def _footer(screen: DOMNode) -> Content:
     keys = (
         ("{model.demo} {model.file} {model.catalogue}", "tabs"),
         ("Enter", "takes it"),
-        ("{model.look}", "looks again"),
-        ("{model.back}", "back to the chat"),
+        ("{model.models}", "download"),
+        ("{model.look}", "look again"),
+        ("{model.back}", "back"),
     )
     parts = [
         Content.assemble((keyed(screen, key), "bold $secondary"), (f" {what}", "$quiet"))

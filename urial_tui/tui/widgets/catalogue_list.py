@@ -13,6 +13,7 @@ from textual.widgets import DataTable, Static
 
 from urial_tui.models.registry import ModelStatus, in_order
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.widgets.model_file import size
 
 _STATES = {"disk": "✔ yes", "package": "✔ package", "absent": "– no"}
@@ -61,7 +62,8 @@ class CatalogueList(Vertical):
     @on(DataTable.RowHighlighted)
     def tell(self, event: DataTable.RowHighlighted) -> None:
         """Show the details of a row."""
-        self.query_one("#catalogue-detail", Static).update(detail(self._models[event.cursor_row]))
+        told = detail(self._models[event.cursor_row], key_name(self, "model.models"))
+        self.query_one("#catalogue-detail", Static).update(told)
 
     @on(DataTable.RowSelected)
     def take(self, event: DataTable.RowSelected) -> None:
@@ -73,8 +75,8 @@ class CatalogueList(Vertical):
             self.post_message(self.Chosen(model))
 
 
-def detail(model: ModelStatus) -> Content:
-    """What the table has no room for, and how to get what is not here."""
+def detail(model: ModelStatus, models_key: str) -> Content:
+    """What the table has no room for, and how to get what is not here: `models_key` does it."""
     entry = model.entry
     title = model.name
     if entry:
@@ -93,7 +95,8 @@ def detail(model: ModelStatus) -> Content:
     else:
         source = sanitize_line(entry.source_url) if entry else ""
         how = Content.assemble(
-            "Put its file there by hand (",
+            (models_key, "bold $secondary"),
+            " has the screen that downloads it. Or put its file there by hand (",
             (f"urial models show {sanitize_line(model.name)}", "bold"),
             " has the command):\nfrom ",
             (source, "$secondary"),

@@ -21,17 +21,21 @@ from tests.scripted import (
     shown,
     shown_turns,
 )
-from urial_tui.chat.answer_trace import AnswerTrace, trace_of
+from urial_tui.chat.answer_trace import AnswerTrace, trace_of, wants_examples
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import Sampling, TextSegment, TokenSegment, Turn
-from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.errors import UsageError
+from urial_tui.prompting.preamble import Example, Preamble, find_preamble
 from urial_tui.prompting.render import close_text
+from urial_tui.prompting.retrieving import retrieving_preamble
 from urial_tui.runtime.writer import Writer
 
 URIAL = find_preamble("urial-k1")
 PRESENT = Sampling(temperature=0.3)
 DRAWN = Sampling(temperature=1.5, seed=7)
+CAPITAL = Example(query="What is the capital of Spain?", answer="Madrid.")
+OTHER = Example(query="What is the capital of Portugal?", answer="Lisbon.")
 
 
 @pytest.fixture
@@ -160,3 +164,67 @@ def test_an_answer_that_was_gone_on_from_is_told_from_one_that_was_written_at_on
     assert traced(conversation, writer, longer).gone_on
     unknown = msgspec.structs.replace(written, generated=0)
     assert not traced(conversation, writer, unknown).gone_on
+
+
+# -- retrieved examples ----------------------------------------------------------------
+
+
+def ask_with(
+    conversation: Conversation,
+    script: ScriptedEngine,
+    writer: Writer,
+    examples: tuple[Example, ...],
+) -> TurnRecord:
+    script.enqueue(*answer("One."))
+    conversation.add_question("Hi", writer.choice)
+    list(conversation.answer(writer, sampling=DRAWN, examples=examples))
+    assert conversation.leaf is not None
+    return conversation.leaf
+
+
+@pytest.fixture
+def retrieving(script: ScriptedEngine) -> Writer:
+    return writer_of(script.models[0], retrieving_preamble("facts", like="urial-k0"))
+
+
+def test_the_examples_that_it_was_written_behind_stand_there_again(
+    conversation: Conversation, script: ScriptedEngine, retrieving: Writer
+) -> None:
+    written = ask_with(conversation, script, retrieving, (CAPITAL,))
+    trace = trace_of(conversation, written, retrieving, PRESENT, (OTHER,))
+    assert trace.request.lead == script.requests[-1].lead
+    assert "Madrid" in text(trace.lead)
+    assert "Madrid" not in "".join(map(text, trace.turns))
+    assert trace.own_examples
+
+
+def test_where_nothing_was_like_the_question_nothing_stands_there(
+    conversation: Conversation, script: ScriptedEngine, retrieving: Writer
+) -> None:
+    written = ask_with(conversation, script, retrieving, ())
+    trace = trace_of(conversation, written, retrieving, PRESENT, (OTHER,))
+    assert (trace.lead, trace.own_examples) == ((), True)
+
+
+def test_where_they_are_not_stored_others_stand_for_them(
+    conversation: Conversation, script: ScriptedEngine, retrieving: Writer, writer: Writer
+) -> None:
+    written = ask_with(conversation, script, retrieving, (CAPITAL,))
+    older = msgspec.structs.replace(written, examples=None)
+    renamed = writer_of(script.models[0], retrieving_preamble("others", like="urial-k0"))
+    for turn, read_by in ((older, retrieving), (written, renamed)):
+        assert wants_examples(turn, read_by.preamble)
+        trace = trace_of(conversation, turn, read_by, PRESENT, (OTHER,))
+        assert "Lisbon" in text(trace.lead)
+        assert not trace.own_examples
+        with pytest.raises(UsageError, match="retrieved for each question"):
+            trace_of(conversation, turn, read_by, PRESENT)
+    assert not wants_examples(older, writer.preamble)
+    assert trace_of(conversation, older, writer, PRESENT).own_examples
+
+
+def test_another_wording_of_an_answer_keeps_its_examples(
+    conversation: Conversation, script: ScriptedEngine, retrieving: Writer
+) -> None:
+    written = ask_with(conversation, script, retrieving, (CAPITAL,))
+    assert conversation.edit_answer(written.id, "Two").examples == (CAPITAL,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,17 @@ def run(*arguments: object, fails: int = 0) -> subprocess.CompletedProcess[str]:
     return done
 
 
+def write_fixed(name: str, pairs: Sequence[dict[str, str]]) -> None:
+    """A preamble like `facts` that has examples of its own."""
+    directory = paths.user_prompts_dir()
+    text = (directory / "facts.toml").read_text().replace('"facts"', json.dumps(name))
+    text = text.replace('"retrieval"', '"vanilla-icl"').partition("[retrieval]")[0]
+    for pair in pairs:
+        text += f"[[examples]]\nquery = {json.dumps(pair['query'])}\n"
+        text += f"answer = {json.dumps(pair['answer'])}\n"
+    (directory / f"{name}.toml").write_text(text)
+
+
 def asked(model: Path, question: str, *options: object) -> dict[str, Any]:
     done = run("ask", "-m", model, "--json", "--max-tokens", 8, *options, question)
     document: dict[str, Any] = json.loads(done.stdout)
@@ -89,13 +101,7 @@ def test_what_is_retrieved_stands_in_front_of_the_question_as_examples_would(
 ) -> None:
     run("prompts", "index", pool, "-k", 2)
     found = asked(llama_gguf, "What is the capital city of Spain?", "-p", "facts")
-    directory = paths.user_prompts_dir()
-    text = (directory / "facts.toml").read_text().replace('"facts"', '"fixed"')
-    text = text.replace('"retrieval"', '"vanilla-icl"').partition("[retrieval]")[0]
-    for pair in (POOL[0], POOL[2]):
-        text += f"[[examples]]\nquery = {json.dumps(pair['query'])}\n"
-        text += f"answer = {json.dumps(pair['answer'])}\n"
-    (directory / "fixed.toml").write_text(text)
+    write_fixed("fixed", (POOL[0], POOL[2]))
     fixed = asked(llama_gguf, "What is the capital city of Spain?", "-p", "fixed")
     assert found["text"] == fixed["text"]
     tokens = found["tokens"]["preamble"] + found["retrieval"]["tokens"]
@@ -173,6 +179,32 @@ def test_a_comparison_shows_a_side_what_was_retrieved(llama_gguf: Path, pool: Pa
     assert "pairs that ask what is asked are not shown (1 of them)" in done.stderr
 
 
+def test_a_stored_answer_keeps_its_examples_whatever_becomes_of_the_index(
+    llama_gguf: Path, pool: Path
+) -> None:
+    run("prompts", "index", pool, "-k", 2)
+    asked(llama_gguf, "What is the capital city of Spain?", "-p", "facts")
+    write_fixed("fixed", (POOL[0], POOL[2]))
+    pool.write_text("\n".join(json.dumps(one) for one in POOL[3:]))
+    run("prompts", "index", pool)
+    found = json.loads(run("chats", "show", "last", "--json").stdout)["path"]
+    assert [turn["examples"] for turn in found] == [None, [POOL[0], POOL[2]]]
+    exported = run("chats", "export", "last", "--format", "json").stdout
+    (whole,) = json.loads(exported)["conversations"]
+    assert whole["turns"][1]["examples"] == [POOL[0], POOL[2]]
+    compared = [
+        json.loads(
+            run("compare", "--conversation", "last", "--base-context", "raw", "--json",
+                "--aligned-context", context).stdout
+        )
+        for context in ("facts", "fixed")
+    ]  # fmt: skip
+    again, fixed = (
+        [position["logp_aligned"] for position in one["items"][0]["positions"]] for one in compared
+    )
+    assert again == pytest.approx(fixed, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
@@ -201,10 +233,65 @@ def test_an_index_that_is_gone_is_one_sentence(llama_gguf: Path, pool: Path) -> 
     assert "urial prompts index POOL.jsonl" in done.stderr
 
 
-def test_a_command_that_can_not_retrieve_says_so(llama_gguf: Path, pool: Path) -> None:
+def test_a_measured_context_has_the_examples_of_each_question(
+    llama_gguf: Path, pool: Path, tmp_path: Path
+) -> None:
+    run("prompts", "index", pool, "-k", 2)
+    answers = tmp_path / "answers.jsonl"
+    question = "What is the capital city of Spain?"
+    answers.write_text(json.dumps({"query": question, "answer": "It is Madrid."}))
+    write_fixed("fixed", (POOL[0], POOL[2]))
+    done = run("prompts", "measure", "zero-shot", "facts", "fixed", "-m", llama_gguf,
+               "--answers", answers, "--limit", 2, "--max-tokens", 6, "--json")  # fmt: skip
+    plain, facts, fixed = json.loads(done.stdout)["contexts"]
+    assert facts["bits_per_byte"] == pytest.approx(fixed["bits_per_byte"])
+    assert facts["bits_per_byte"]["mean"] != plain["bits_per_byte"]["mean"]
+    assert (facts["examples"], facts["retrieved"]["k"]) == (2, 2)
+    assert facts["retrieved"]["tokens"]["count"] == 2
+    assert facts["retrieved"]["seconds"]["mean"] > 0
+    assert facts["tokens"] == plain["tokens"] < fixed["tokens"]
+    assert plain["retrieved"] is None
+    assert fixed["retrieved"] is None
+
+
+def test_what_nobody_named_is_left_out_where_its_examples_can_not_be_had(
+    llama_gguf: Path, pool: Path, tmp_path: Path
+) -> None:
     run("prompts", "index", pool)
-    done = run("prompts", "measure", "facts", "-m", llama_gguf, fails=2)
-    assert "are retrieved for each question, which is not done here yet" in done.stderr
+    for file in paths.indexes_dir().rglob("*.json*"):
+        file.unlink()
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text(json.dumps({"query": "Why?", "answer": "So."}))
+    command = ("-m", llama_gguf, "--answers", answers, "--limit", 1, "--max-tokens", 2, "--json")
+    done = run("prompts", "measure", *command)
+    document = json.loads(done.stdout)
+    # The tiny model's tokens are single letters.
+    assert [trouble.partition(" (")[0] for trouble in document["troubles"]] == [
+        "facts: There is no whole index named facts.",
+        "urial-k8: The preamble has 6265 tokens, but the context holds only 4096.",
+    ]
+    assert {"zero-shot", "urial-k3"} < {one["name"] for one in document["contexts"]}
+    assert "There is no whole index named facts." in run(
+        "prompts", "measure", "zero-shot", "facts", *command, fails=1
+    ).stderr  # fmt: skip
+
+
+def test_a_sweep_asks_behind_the_examples_of_each_question(llama_gguf: Path, pool: Path) -> None:
+    run("prompts", "index", pool)
+    done = run("prompts", "sweep", "facts", "-m", llama_gguf, "--temperature", 0, "--limit", 2,
+               "--repetition-penalty", "1,1.1", "--max-tokens", 4, "--json")  # fmt: skip
+    assert len(json.loads(done.stdout)["settings"]) == 2
+
+
+def test_a_text_has_no_question_to_find_examples_for(
+    llama_gguf: Path, pool: Path, tmp_path: Path
+) -> None:
+    run("prompts", "index", pool)
+    text = tmp_path / "text.txt"
+    text.write_text("Some text.")
+    done = run("compare", "--base", llama_gguf, "--aligned", llama_gguf, "--base-context", "facts",
+               "--aligned-context", "raw", "--text", text, fails=2)  # fmt: skip
+    assert "A text has no question that the preamble facts could find examples for" in done.stderr
 
 
 def test_an_embedding_model_finds_what_a_search_in_double_precision_does(

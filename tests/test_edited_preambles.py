@@ -11,11 +11,20 @@ import msgspec
 import pytest
 
 from urial_tui import paths
+from urial_tui.engine.wire.protocol import Rules, TokenShift
 from urial_tui.errors import PreambleError, UsageError
 from urial_tui.prompting.check import check_preamble
 from urial_tui.prompting.edited import EditedPreamble
-from urial_tui.prompting.own_preambles import free_name, own_path, save_own
+from urial_tui.prompting.edited_rules import rules_of, rules_text, stops_of, stops_text
+from urial_tui.prompting.own_preambles import (
+    bring_back_own,
+    delete_own,
+    free_name,
+    own_path,
+    save_own,
+)
 from urial_tui.prompting.preamble import Preamble, find_preamble, list_preambles
+from urial_tui.prompting.retrieving import retrieving_preamble
 from urial_tui.prompting.soundness import check_sound
 
 
@@ -198,3 +207,92 @@ def test_every_shipped_one_is_the_same_after_it_was_opened(entry: Any) -> None:
         edited.write_example(place, example.query, example.answer)
     assert edited.result == preamble
     assert check_preamble(edited.result, entry.path) == check_preamble(preamble, entry.path)
+
+
+class TestTheFormat:
+    def test_templates_stop_strings_and_the_fence_are_changed(self) -> None:
+        edited = EditedPreamble(find_preamble("urial-k1"))
+        edited.write_system_template("{system}\n\n")
+        edited.write_turns("Q:\n{query}\n\n", "A:\n{answer}\n\n")
+        edited.write_ends("\\n\\nQ:\\n\n\n\\nQ:\\n", "")
+        form = edited.result.format
+        assert (form.system, form.query) == ("{system}\n\n", "Q:\n{query}\n\n")
+        assert form.stop == ("\n\nQ:\n", "\nQ:\n")
+        check_sound(edited.result, Path("urial-k1.toml"))
+        edited.write_turns("Q:\n```\n{query}\n```\n\n", "A:\n```\n{answer}\n```\n\n")
+        edited.write_ends("", " ```\n")
+        assert (edited.result.format.stop, edited.result.format.fence) == ((), "```")
+        check_sound(edited.result, Path("urial-k1.toml"))
+
+    def test_what_cannot_work_is_found_by_the_check(self) -> None:
+        edited = EditedPreamble(find_preamble("urial-k1"))
+        edited.write_turns("Q:\n", "A:\n{answer}\n\n")
+        worst = check_preamble(edited.result, Path("urial-k1.toml"))[0]
+        assert worst.severity == "error"
+
+    @pytest.mark.parametrize(
+        "stops", [(), ("\n\n# Query:\n", "\n"), ("\\n", "a\tb\r", "\\\\", " x ")]
+    )
+    def test_stop_strings_survive_being_text(self, stops: tuple[str, ...]) -> None:
+        assert stops_of(stops_text(stops)) == stops
+
+    def test_rules_survive_being_text(self) -> None:
+        rules = find_preamble("rules").rules
+        assert rules is not None
+        assert rules_of(rules_text(rules)) == rules
+        assert rules_of(rules_text(None)) is None
+
+    def test_rules_make_the_method_and_go_again(self) -> None:
+        edited = EditedPreamble(find_preamble("zero-shot"))
+        edited.write_rules("end_bias = 5\n[[shifts]]\ntexts = ['So']\nbias = 1")
+        assert edited.preamble.method == "rules"
+        assert edited.preamble.rules == Rules(
+            end_bias=5.0, shifts=(TokenShift(texts=("So",), bias=1.0),)
+        )
+        edited.write_rules(" \n")
+        assert (edited.preamble.method, edited.preamble.rules) == ("zero-shot", None)
+
+    @pytest.mark.parametrize("text", ["end_bias =", "end = 1", "end_bias = 1e9", "[" * 9999])
+    def test_what_are_no_rules_is_a_sentence_and_changes_nothing(self, text: str) -> None:
+        edited = EditedPreamble(find_preamble("rules"))
+        before = edited.preamble
+        with pytest.raises(PreambleError, match="These are no rules: "):
+            edited.write_rules(text)
+        assert edited.preamble == before
+
+    def test_what_retrieves_its_examples_goes_on_doing_so(self) -> None:
+        edited = EditedPreamble(retrieving_preamble("facts"))
+        edited.write_system("Be right.")
+        assert edited.preamble.method == "retrieval"
+        check_sound(edited.result, Path("facts.toml"))
+
+
+class TestDeleting:
+    def test_a_deleted_preamble_comes_back(self, home: Path) -> None:
+        save_own(msgspec.structs.replace(find_preamble("urial-k1"), name="mine"), replace=False)
+        path = own_path("mine")
+        before = path.read_bytes()
+        kept = delete_own(path)
+        assert "mine" not in [entry.name for entry in list_preambles()]
+        assert bring_back_own(kept) == path
+        assert path.read_bytes() == before
+        assert not kept.exists()
+
+    def test_what_took_its_name_meanwhile_stays(self, home: Path) -> None:
+        mine = msgspec.structs.replace(find_preamble("urial-k1"), name="mine")
+        save_own(mine, replace=False)
+        kept = delete_own(own_path("mine"))
+        save_own(mine, replace=False)
+        with pytest.raises(PreambleError, match="named mine again"):
+            bring_back_own(kept)
+        assert kept.exists()
+
+    def test_what_can_not_be_deleted_is_a_sentence(self, home: Path) -> None:
+        shipped = paths.shipped_prompts_dir() / "urial-k1.toml"
+        with pytest.raises(PreambleError, match="comes with the program"):
+            delete_own(shipped)
+        assert shipped.exists()
+        with pytest.raises(PreambleError, match="can't be deleted: "):
+            delete_own(paths.user_prompts_dir() / "gone.toml")
+        with pytest.raises(PreambleError, match="can't be brought back: "):
+            bring_back_own(paths.user_prompts_dir() / "gone.toml.deleted")

@@ -39,6 +39,7 @@ from urial_tui.chat.turns import (
 )
 from urial_tui.engine.wire.protocol import Sampling
 from urial_tui.errors import ExportError, UsageError
+from urial_tui.prompting.preamble import Example
 from urial_tui.sanitize import sanitize
 
 HOSTILE_LINES = st.sampled_from(
@@ -73,6 +74,7 @@ TEXTS = st.one_of(
 NAMES = st.text(st.characters(codec="utf-8"), max_size=30)
 TIMES = st.floats(0, LATEST, allow_nan=False)
 COUNTS = st.integers(0, 2**53 - 1)
+EXAMPLES = st.builds(Example, query=NAMES, answer=TEXTS)
 
 
 @st.composite
@@ -104,6 +106,7 @@ def conversations(draw: st.DrawFn) -> WholeConversation:
                 context_from=draw(st.sampled_from([None, *(turn.id for turn in turns)])),
                 timings=Timings(decode_s=draw(TIMES), used=draw(COUNTS)),
                 sampling=draw(st.none() | st.builds(Sampling, temperature=st.floats(0.25, 2))),
+                examples=draw(st.none() | st.lists(EXAMPLES, max_size=2).map(tuple)),
             )
         )
     record = ConversationRecord(

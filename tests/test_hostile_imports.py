@@ -83,6 +83,8 @@ REFUSED_JSON: dict[str, bytes] = {
     "tokens below zero": answer(ids=[-1]),
     "tokens beyond 31 bits": answer(ids=[2**31]),
     "more tokens than can be": answer(generated=2**60),
+    "more examples than can be": answer(examples=[{"query": "a", "answer": "b"}] * 65),
+    "examples without answers": answer(examples=[{"query": "a"}]),
     "a number of 100,000 digits": raw('"created": 1', '"created": 1' + "0" * 100_000),
     "100,000 brackets": b'{"format": ' + b"[" * 100_000,
     "100,000 brackets in a key that is not read": raw(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from urial_tui.prompting.preamble import (
 from urial_tui.prompting.preamble_file import toml_text
 from urial_tui.prompting.published import import_published, name_for, published_text
 from urial_tui.prompting.render import close_text, open_turn, preamble_text
+from urial_tui.prompting.retrieving import retrieving_preamble
 from urial_tui.prompting.stops import answer_end, stop_rules
 
 Captured = pytest.CaptureFixture[str]
@@ -104,6 +106,7 @@ Done.
 ```
 """
 BARE_CODE = CODE.replace("```python", "```")
+OTHER_HEADINGS = REGULAR.replace("# Query:", "# User:").replace("# Answer:", "# Assistant:")
 ONLY_SYSTEM = "# Instruction\n\nBe short.\nBe right."
 MULTI_TURN = REGULAR.replace("And beans?\x20", "Why so early?")
 FILES = {
@@ -112,6 +115,7 @@ FILES = {
     "irregular": IRREGULAR,
     "inline, without a system text": INLINE,
     "blank lines first": "\n\n" + INLINE,
+    "other headings": OTHER_HEADINGS,
     "code with a language": CODE,
     "code without a language": BARE_CODE,
     "system text alone": ONLY_SYSTEM,
@@ -125,13 +129,33 @@ FILES = {
 }
 
 
+PLAIN = (
+    "# Instruction\n\nGardens.\n\n\n"
+    "# Query:\nWhen do I sow peas? \n\n# Answer:\n \nIn March:\n\n```\na calendar\n```\n\n\n\n"
+    "# Query:\nAnd beans?   \n\n# Answer:\n\nIn May.\n\n\n\n"
+    "# Query:\nAnd cress?\n\n# Answer:\n  \nAlways.\n \n"
+)
+"""Without fences: so are two of the published files."""
+PLAIN_FILES = {
+    "no fences": PLAIN,
+    "no newline at its end": PLAIN.rstrip(),
+    "other headings": PLAIN.replace("# Query:", "# User:").replace("# Answer:", "# Assistant:"),
+    "no system text": PLAIN[PLAIN.index("# Query:") :],
+    "a code block with a language first": PLAIN.replace("In May.", "```python\n5\n```\nSo."),
+    "one line each": "# Query:\nA?\n# Answer:\nB.\n# Query:\nC?\n# Answer:\nD.",
+}
+
+
 def as_their_runner(text: str, *turns: str) -> str:
     """What the published runner sends: questions and answers in turn, the last one to answer."""
     roles = ("# Query:", "# Answer:")
+    first = re.search(r"^# (Query|User):[ \t]*$", text, re.MULTILINE)
+    if first and first[1] == "User":
+        roles = ("# User:", "# Assistant:")
     shown = text
     for number, turn in enumerate(turns):
         shown += "\n" + roles[number % 2] + "\n```\n" + turn + "\n```\n"
-    return shown + "\n# Answer:\n```\n"
+    return f"{shown}\n{roles[1]}\n```\n"
 
 
 def write(directory: Path, text: str | bytes, name: str = "their-file.txt") -> Path:
@@ -169,14 +193,44 @@ def test_it_is_the_same_file_again_when_it_is_exported(tmp_path: Path, text: str
     assert published_text(imported.preamble).text == text
 
 
+@pytest.mark.parametrize("text", PLAIN_FILES.values(), ids=PLAIN_FILES)
+def test_without_fences_a_turn_stands_like_most_examples(tmp_path: Path, text: str) -> None:
+    imported = import_published(write(tmp_path, text), "theirs")
+    preamble = read_again(tmp_path, imported.preamble)
+    assert preamble == imported.preamble
+    assert imported.notes == ()
+    assert preamble_text(preamble) == text + "\n"
+    assert published_text(preamble) == (text, ())
+    first = preamble.examples[0]
+    assert (first.query, first.answer.splitlines()[0]) in [
+        ("When do I sow peas?", "In March:"),
+        ("A?", "B."),
+    ]
+    assert "```" not in preamble.format.query + preamble.format.answer
+    assert " {" not in preamble.format.query
+    if "peas" in text and "# Query:" in text:
+        assert open_turn(preamble, "Why?") == "# Query:\nWhy?\n\n# Answer:\n\n"
+        assert close_text(preamble) == "\n\n\n\n"
+
+
+def test_an_open_turn_without_fences_is_the_format_of_turns(tmp_path: Path) -> None:
+    turn = "# Query:\n<your question>\n\n# Answer:"
+    imported = import_published(write(tmp_path, PLAIN + "\n" + turn), "theirs")
+    assert "<your question>" in " ".join(imported.notes)
+    preamble = read_again(tmp_path, imported.preamble)
+    assert len(preamble.examples) == 3
+    shown = preamble_text(preamble) + open_turn(preamble, "<your question>")
+    assert shown == PLAIN + "\n" + turn + "\n"
+
+
 def test_the_tokens_are_those_of_the_whole_text(tmp_path: Path, model: Model) -> None:
-    for text in FILES.values():
+    for text in (*FILES.values(), *PLAIN_FILES.values()):
         preamble = import_published(write(tmp_path, text), "theirs").preamble
-        apart = (
-            TextSegment(text=preamble_text(preamble)),
-            TextSegment(text=open_turn(preamble, "Why?")),
-        )
-        whole = (TextSegment(text=as_their_runner(text, "Why?")),)
+        head, turn = preamble_text(preamble), open_turn(preamble, "Why?")
+        apart = (TextSegment(text=head), TextSegment(text=turn))
+        whole = (TextSegment(text=head + turn),)
+        if text in FILES.values():
+            assert head + turn == as_their_runner(text, "Why?")
         first, second = model.tokenize([apart, whole], start=True).result()
         assert [token for ids in first for token in ids] == [t for ids in second for t in ids]
 
@@ -197,7 +251,7 @@ def test_texts_and_templates_are_told_apart(tmp_path: Path) -> None:
     assert second.answer_format == ""
 
 
-@pytest.mark.parametrize("text", FILES.values(), ids=FILES)
+@pytest.mark.parametrize("text", [*FILES.values(), *PLAIN_FILES.values()])
 def test_every_example_ends_where_it_ends_by_the_stop_rules(tmp_path: Path, text: str) -> None:
     preamble = import_published(write(tmp_path, text), "theirs").preamble
     rules = stop_rules(preamble)
@@ -244,9 +298,13 @@ def test_what_windows_adds_is_told_and_not_shown_to_the_model(tmp_path: Path) ->
         (REGULAR.encode("utf-16-le"), "NUL"),
         (b"# Instruction\n" + b"a" * MAX_BYTES, "KiB"),
         (
-            REGULAR.replace("# Query:", "# User:").replace("# Answer:", "# Assistant:").encode(),
-            "'# User:'",
+            REGULAR.replace("# Query:", "Human:").replace("# Answer:", "Assistant:").encode(),
+            "'Human:'",
         ),
+        (OTHER_HEADINGS.replace("# Assistant:", "# Answer:").encode(), "no answer follows"),
+        ((PLAIN + "\n# Answer:\nMore.\n").encode(), "an answer no query"),
+        ((PLAIN + "\n# Query:\nMore?\n").encode(), "a query has no answer"),
+        (PLAIN.replace("In May.", "").encode(), "answer of example 2 is empty"),
         (b"# Query:\nWhy?\n\n# Answer:\n```\nSo.\n```\n", "query of example 1 stands in no fence"),
         (b"# Query:\n```\nWhy?\n```\n\n# Answer:\nSo.\n", "answer of example 1 stands in no fence"),
         (REGULAR.replace("peas?\n```", "peas?").encode(), "query of example 1 is not closed"),
@@ -272,6 +330,8 @@ PIECES = st.lists(
             "# Instruction\n",
             "# Query:\n",
             "# Answer:\n",
+            "# User:\n",
+            "# Assistant:\n",
             "```",
             "```\n",
             "\n",
@@ -298,8 +358,10 @@ def test_whatever_is_in_a_file_it_is_refused_or_shown_as_it_stands(
     shown = preamble_text(preamble) + open_turn(preamble, "Why?")
     if any("open turn" in note for note in imported.notes):
         assert text.startswith(preamble_text(preamble))
-    else:
+    elif "```" in preamble.format.answer:
         assert shown == as_their_runner(text, "Why?")
+    else:
+        assert preamble_text(preamble) == text + "\n"
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
@@ -386,6 +448,15 @@ def test_another_format_is_left_out_of_an_export_and_told(tmp_path: Path) -> Non
     assert [(e.query, e.answer) for e in again.examples] == [
         (e.query, e.answer) for e in ours.examples
     ]
+
+
+def test_of_retrieved_examples_what_stands_in_front_of_them_is_exported() -> None:
+    preamble = retrieving_preamble("facts", like="urial-k0")
+    published = published_text(preamble)
+    assert published.text == published_text(find_preamble("urial-k0")).text
+    assert "retrieved for each question from facts, are left out" in published.notes[-1]
+    with pytest.raises(PreambleError, match="All that the preamble facts shows is retrieved"):
+        published_text(retrieving_preamble("facts"))
 
 
 def test_there_is_nothing_to_export_of_a_preamble_without_text() -> None:

@@ -27,6 +27,7 @@ from urial_tui.chat.turns import (
     new_id,
 )
 from urial_tui.errors import StoreError, UsageError
+from urial_tui.prompting.preamble import Example
 
 
 @pytest.fixture
@@ -83,9 +84,28 @@ class TestReadingBack:
             generated=4,
             context_from=question.id,
             timings=Timings(decode_s=0.5, used=1200),
+            examples=(Example(query="Né?", answer='"Oui" \x00'), Example(query="a", answer="b")),
         )
         store.save_answer(answer)
         assert store.turns(head.id) == [question, answer]
+
+    def test_that_nothing_was_like_a_question_differs_from_not_having_looked(
+        self, store: Store
+    ) -> None:
+        head, question, answer = exchange(store)
+        store.save_answer(msgspec.structs.replace(answer, examples=()))
+        store.save_answer(turn(head, "assistant", "Ho", question.id))
+        assert [stored.examples for stored in store.turns(head.id)] == [None, (), None]
+
+    @pytest.mark.parametrize("written", ["[", "{}", "[[1, 2]]", '[["a"]]', b"\xff", "null"])
+    def test_damaged_examples_cost_these_and_not_the_answer(
+        self, store: Store, file: Path, written: object
+    ) -> None:
+        head, _, answer = exchange(store)
+        store.save_answer(answer)
+        with contextlib.closing(sqlite3.connect(file)) as raw, raw:
+            raw.execute("UPDATE turns SET examples = ? WHERE id = ?", (written, answer.id))
+        assert store.turns(head.id)[1] == answer
 
     def test_ids_that_are_not_known_differ_from_no_ids(self, store: Store) -> None:
         head, _, answer = exchange(store)
@@ -337,6 +357,7 @@ class TestUpgrading:
         with Store(file) as store:
             assert store.conversation(1).title == "Old title"
             assert store.conversation(1).leaf is None
+            assert store.turns(1)[0].examples is None
             assert matches(store, "turns_search", "question") == [2]
             assert matches(store, "conversations_search", "title") == [1]
 

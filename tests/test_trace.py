@@ -426,6 +426,22 @@ class TestTheCache:
         (next_,) = [event for event in events if isinstance(event, PromptReady)]
         assert next_.prefilled == question
 
+    def test_a_lead_stands_in_front_of_the_turns_and_does_not_leave(self, engine: Engine) -> None:
+        lead: Turn = (TextSegment(text="# Query\nthe first\n# Answer\nIt is.\n"),)
+        answer = (TextSegment(text="hope this"),)
+        led = read(engine, answer, lead=lead)
+        together = read(engine, answer, turns=((*lead, *QUESTION),))
+        assert [token.id for token in led.tokens] == [token.id for token in together.tokens]
+        for one, other in zip(led.tokens, together.tokens, strict=True):
+            assert one.logp == pytest.approx(other.logp, abs=1e-3)
+        assert led.tokens[0].logp != read(engine, answer).tokens[0].logp
+        old: Turn = (TextSegment(text="hope this helps " * 200),)
+        full = read(engine, answer, lead=lead, turns=(old, old, old, old, QUESTION))
+        assert full.left_out == 2
+        kept = read(engine, answer, lead=lead, turns=(old, old, QUESTION))
+        for one, other in zip(full.tokens, kept.tokens, strict=True):
+            assert one.logp == pytest.approx(other.logp, abs=1e-3)
+
     def test_the_oldest_turns_are_left_out_where_there_is_no_room(self, engine: Engine) -> None:
         old: Turn = (TextSegment(text="hope this helps " * 200),)
         reading = read(engine, (TextSegment(text="hope"),), turns=(old, old, old, old, QUESTION))

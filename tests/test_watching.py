@@ -37,6 +37,7 @@ GREEDY = Sampling(temperature=0.0)
 WARM = Sampling(temperature=1.0, seed=3, top_k=200, min_p=0.0, top_p=1.0)
 PREAMBLE: Turn = (TextSegment(text="Once upon a time there was a small model."),)
 SHORT: Turn = (TextSegment(text="Well."),)
+LEAD: Turn = (TextSegment(text="An example."),)
 
 
 def text(content: str) -> Turn:
@@ -112,12 +113,13 @@ def scored_alone(model: Model, context: Turn, ids: tuple[int, ...]) -> SideScore
     return SideScores.from_bytes(model.score(request).result().scores)
 
 
-def test_the_ranks_are_those_of_scoring_the_answer_afterwards(pair: Pair) -> None:
-    watch = pair.watch(preamble=SHORT, turns=(text("Go on."),))
+@pytest.mark.parametrize("lead", [(), LEAD], ids=["turns alone", "retrieved examples"])
+def test_the_ranks_are_those_of_scoring_the_answer_afterwards(pair: Pair, lead: Turn) -> None:
+    watch = pair.watch(preamble=SHORT, turns=(text("Go on."),), lead=lead)
     events = generate(pair.writing, [text("Go on.")], watch, sampling=WARM)
     done = finished(events)
     assert len(done.ids) == 70
-    later = scored_alone(pair.reading, (*SHORT, *text("Go on.")), done.ids)
+    later = scored_alone(pair.reading, (*SHORT, *lead, *text("Go on.")), done.ids)
     assert len(ranks(events)) == 70
     # Batches of other lengths round differently: neighbours may change places.
     near = [
@@ -186,9 +188,10 @@ def test_what_the_answer_starts_with_is_read_and_not_told(pair: Pair) -> None:
     )
 
 
-def test_turns_that_leave_the_context_leave_it_on_both_sides(pair: Pair) -> None:
+@pytest.mark.parametrize("lead", [(), LEAD], ids=["turns alone", "retrieved examples"])
+def test_turns_that_leave_the_context_leave_it_on_both_sides(pair: Pair, lead: Turn) -> None:
     turns = [text(f"Turn {number}: " + "and so on " * 30) for number in range(4)]
-    watch = pair.watch(preamble=SHORT, turns=tuple(turns))
+    watch = pair.watch(preamble=SHORT, turns=tuple(turns), lead=lead)
     events = generate(pair.writing, turns, watch, max_tokens=400)
     dropped = sum(event.turns for event in events if isinstance(event, TurnsDropped))
     assert dropped >= 2
@@ -196,7 +199,7 @@ def test_turns_that_leave_the_context_leave_it_on_both_sides(pair: Pair) -> None
     assert len(ranks(events)) == done.generated
     assert not of(events, Notice)
     # The last ones were read behind what is left of the conversation.
-    left: list[TextSegment | TokenSegment] = [*SHORT]
+    left: list[TextSegment | TokenSegment] = [*SHORT, *lead]
     for turn in turns[dropped:]:
         left += turn
     tail = 5

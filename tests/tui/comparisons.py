@@ -26,6 +26,7 @@ from urial_tui.engine.wire.protocol import (
 )
 from urial_tui.engine.wire.scores import PositionScores
 from urial_tui.errors import EngineError
+from urial_tui.prompting.context import Context
 from urial_tui.runtime.host import FindModel
 from urial_tui.tui.compare.comparison_engine import ComparisonEngine
 
@@ -70,6 +71,7 @@ class Script:
         self.relation = VocabRelation(relation="identical", base_size=100, aligned_size=100)
         self.opened: list[tuple[Side, Side, EngineOptions, int]] = []
         self.queries: list[str] = []
+        self.contexts: list[tuple[Context, Context]] = []
         self.given: list[str] = []
 
     def comparison_engine(self, find: FindModel) -> ComparisonEngine:
@@ -121,6 +123,7 @@ class ScriptedComparison(Comparison):
 
     def answer(self, query: Query) -> Generator[Event | Rechosen, None, ScoredItem]:
         self._script.queries.append(query.text)
+        self._script.contexts.append((self.base.context, self.aligned.context))
         yield from self._script.play(self._script.writing)
         return (yield from self._scored(query, "eos"))
 
@@ -128,6 +131,7 @@ class ScriptedComparison(Comparison):
         self, query: Query, text: str, skip: int = 0, ids: tuple[int, ...] = ()
     ) -> Generator[Event | Rechosen, None, ScoredItem]:
         self._script.queries.append(query.text)
+        self._script.contexts.append((self.base.context, self.aligned.context))
         self._script.given.append(text)
         return (yield from self._scored(query, "given"))
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.scripted import Gate
@@ -14,6 +16,10 @@ from tests.tui.conftest import PATIENCE, Found
 from urial_tui.compare.runner import Step
 from urial_tui.engine.wire.protocol import EngineOptions, TextDelta
 from urial_tui.errors import EngineDied
+from urial_tui.prompting.pool import Pair
+from urial_tui.prompting.preamble import Example
+from urial_tui.prompting.retrieval_index import write_index
+from urial_tui.prompting.retrieving import retrieving_preamble
 from urial_tui.runtime.host import Unpacking
 from urial_tui.tui.compare.comparison_engine import ComparisonEngine
 from urial_tui.tui.compare.comparison_result import Result
@@ -22,6 +28,7 @@ from urial_tui.tui.compare.side_choice import SideChoice
 
 BASE = SideChoice(model="tiny", context="zero-shot")
 ALIGNED = SideChoice(model="tiny", context="urial-k1")
+SUBJECT = Subject(query="How?")
 
 
 @pytest.fixture
@@ -37,12 +44,15 @@ def ask(
     engine: ComparisonEngine,
     take: Callable[[Step], object] = lambda step: None,
     unpacking: Callable[[str, int, int], object] = lambda side, done, total: None,
+    *,
+    aligned: SideChoice = ALIGNED,
+    subject: Subject = SUBJECT,
 ) -> asyncio.Task[Result | None]:
     return asyncio.ensure_future(
         engine.compare(
             BASE,
-            ALIGNED,
-            Subject(query="How?"),
+            aligned,
+            subject,
             EngineOptions(),
             100,
             take=take,
@@ -177,3 +187,38 @@ async def test_a_dead_worker_is_told_and_both_sides_are_loaded_again(script: Scr
 async def test_closed_without_a_comparison_nothing_was_started(script: Script) -> None:
     script.comparison_engine(find).close()
     assert not script.engine.closed
+
+
+async def test_a_side_is_shown_the_examples_of_each_question(script: Script, home: Path) -> None:
+    write_index("facts", [Pair("How far?", "A mile."), Pair("How long?", "An hour.")])
+    preamble = retrieving_preamble("facts", k=1)
+    aligned = SideChoice(model="tiny", context="facts", preamble=preamble)
+    engine = script.comparison_engine(find)
+    asked = {"far is it": "A mile.", "long is it": "An hour."}
+    for question in asked:
+        assert await ask(engine, aligned=aligned, subject=Subject(query=question)) is not None
+    # What was loaded is kept.
+    assert len(script.opened) == 1
+    for (base, context), (question, answer) in zip(script.contexts, asked.items(), strict=True):
+        assert base.retrieved is None
+        found = context.examples_for(question)
+        assert found is not None
+        assert [example.answer for example in found] == [answer]
+
+
+async def test_a_given_answer_keeps_the_examples_that_it_was_written_behind(
+    script: Script, home: Path
+) -> None:
+    write_index("facts", [Pair("How far?", "A mile.")])
+    preamble = retrieving_preamble("facts", k=1)
+    own = (Example(query="How far?", answer="Two miles."),)
+    subject = Subject(query="far is it", answer="So it is", preamble=preamble, examples=own)
+    for name, expected in (
+        ("facts", own),
+        ("others", (Example(query="How far?", answer="A mile."),)),
+    ):
+        named = msgspec.structs.replace(preamble, name=name)
+        aligned = SideChoice(model="tiny", context=name, preamble=named)
+        engine = script.comparison_engine(find)
+        assert await ask(engine, aligned=aligned, subject=subject) is not None
+        assert script.contexts[-1][1].examples_for("far is it") == expected

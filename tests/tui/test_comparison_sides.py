@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from urial_tui import paths
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.prompting.preamble import Example, Preamble, find_preamble
+from urial_tui.prompting.retrieving import retrieving_preamble
 from urial_tui.tui.compare.comparison_sides import for_conversation, for_model, second_for
 from urial_tui.tui.compare.side_choice import SideChoice
 
@@ -88,3 +90,18 @@ def test_what_the_chat_ranks_on_is_the_base_side(here: None) -> None:
     start = for_conversation(talk(BASE, chosen), chosen, second)
     assert start.base == second
     assert pair(start.base, start.aligned)[1] == (BASE, "urial-k1")
+
+
+def test_an_answer_takes_its_examples_along_and_their_lack_is_told(home: Path) -> None:
+    preamble = retrieving_preamble("facts")
+    conversation = talk("tiny", preamble)
+    assert "not known" in for_conversation(conversation, preamble).note
+    answered = conversation.leaf
+    assert answered is not None
+    examples = (Example(query="Where?", answer="Here."),)
+    conversation.tree.update(msgspec.structs.replace(answered, examples=examples))
+    start = for_conversation(conversation, preamble)
+    assert start.note == ""
+    assert start.subject is not None
+    assert start.subject.examples_of(preamble) == examples
+    assert start.subject.examples_of(retrieving_preamble("others")) is None

@@ -15,7 +15,7 @@ from tests.tui.conftest import Opened, type_text
 from tests.tui.test_prompts_screen import MINE, Prompts, laboratory, own
 from urial_tui import paths
 from urial_tui.chat.store import Store
-from urial_tui.engine.wire.protocol import ModelInfo
+from urial_tui.engine.wire.protocol import ModelInfo, Rules
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.prompting.render import preamble_text
 from urial_tui.tui.app import UrialApp
@@ -108,6 +108,49 @@ class TestChanging:
             await page.until(lambda: page.shows("Other·words."))
             await page.presses("escape")
             assert page.editor.changed
+
+
+class TestTheFormat:
+    async def test_headings_fences_and_stop_strings_are_changed_and_saved(
+        self, laboratory: Prompts, own: Path
+    ) -> None:
+        async with laboratory(size=(120, 40)) as page:
+            await page.edits("mine")
+            await page.shows_part(3)
+            assert (page.field("first"), page.field("second")) == ("Q: {query}\n", "{answer}\n\n")
+            await page.writes("first", "Asked: {query}\n")
+            await page.until(lambda: page.shows("✖"))
+            await page.shows_part(4)
+            assert page.field("first") == "\\n\\nQ:\n\\nQ:"
+            await page.writes("first", "\\n\\nAsked:\n\\nAsked:")
+            await page.until(lambda: page.shows("Nothing found"))
+            await page.shows_part(1)
+            assert page.field("first") == "How many?"
+            await page.saves()
+            await page.is_saved()
+            saved = find_preamble("mine")
+            assert saved.format.query == "Asked: {query}\n"
+            assert saved.format.stop == ("\n\nAsked:", "\nAsked:")
+            assert preamble_text(saved).endswith("Asked: How many?\nThree of them.\n\n")
+
+    async def test_rules_count_from_when_they_can_be_read_on(
+        self, laboratory: Prompts, own: Path
+    ) -> None:
+        async with laboratory() as page:
+            screen = await page.edits("mine")
+            await page.shows_part(5)
+            assert page.field("first") == ""
+            await page.writes("first", "end_bias = ")
+            assert page.shows("✖ These are no rules: ")
+            assert screen.edited.preamble.rules is None
+            await page.writes("first", "end_bias = 5")
+            assert not page.shows("These are no rules")
+            assert screen.edited.preamble.rules == Rules(end_bias=5.0)
+            await page.shows_part(2)
+            assert page.shows("What {system} stands in")
+            await page.presses("f2")
+            assert len(screen.edited.preamble.examples) == 2
+            assert page.shows("Query of example 2")
 
 
 class TestSaving:

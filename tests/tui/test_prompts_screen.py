@@ -343,3 +343,39 @@ class TestImporting:
             await page.imports(tmp_path / "a.txt", "urial-k3")
             await page.until(lambda: page.import_verdict.startswith("✖ "))
         assert not paths.user_prompts_dir().exists()
+
+
+class TestDeleting:
+    async def test_the_users_own_goes_at_the_second_key_and_comes_back(
+        self, laboratory: Prompts, own: Path
+    ) -> None:
+        async with laboratory(size=(120, 40)) as page:
+            await page.goes_to("mine")
+            await page.presses("d")
+            assert page.shows("D again deletes mine")
+            assert (own / "mine.toml").exists()
+            # Elsewhere it has to be said anew.
+            await page.goes_to("urial-k1")
+            await page.goes_to("mine")
+            await page.presses("d")
+            assert (own / "mine.toml").exists()
+            await page.presses("d")
+            await page.until(lambda: page.shows("mine is deleted; Alt+U brings it back."))
+            assert not (own / "mine.toml").exists()
+            await page.until(lambda: "mine" not in names(page))
+            await page.presses("alt+u")
+            await page.until(lambda: page.shows("mine is back."))
+            await page.until(lambda: page.screen.preambles.row == page.row("mine"))
+            assert (own / "mine.toml").read_text() == MINE
+            await page.presses("alt+u")
+            assert page.shows("No preamble was deleted here.")
+
+    async def test_what_comes_with_the_program_stays(self, laboratory: Prompts) -> None:
+        async with laboratory() as page:
+            await page.goes_to("urial-k1")
+            await page.presses("d", "d")
+            assert page.shows("urial-k1 comes with the program; only your own can be deleted.")
+
+
+def names(page: PromptsPage) -> list[str]:
+    return [row.name for row in page.screen.preambles.rows]

@@ -11,7 +11,9 @@ from textual.pilot import Pilot
 
 from tests.scripted import ScriptedEngine, answer, shown, shown_turns
 from tests.tinygguf import write_encoder
-from tests.tui.conftest import Opened, shows, status, type_text, wait_until
+from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_until
+from tests.tui.test_tokens_screen import GREEDY, WORDS, read
+from tests.tui.traces import traced
 from urial_tui import paths
 from urial_tui.engine.client.call import follow
 from urial_tui.engine.client.engine import Engine
@@ -22,6 +24,8 @@ from urial_tui.prompting.retrieval_index import write_index
 from urial_tui.prompting.retrieving import retrieving_preamble
 from urial_tui.runtime.embedder import load_embedder
 from urial_tui.settings import Settings, engine_options
+from urial_tui.tui.chat.chat_screen import ChatScreen
+from urial_tui.tui.compare.side_choice import SideChoice
 
 PAIRS = [
     Pair("How do I boil an egg?", "In boiling water."),
@@ -132,3 +136,54 @@ async def test_an_index_that_is_gone_costs_the_answer_and_not_the_question(
         write_index("facts", PAIRS)
         await wait_until(pilot, lambda: "ready" in status(pilot))
         assert PAIRS[2].query in lead(await ask(pilot, engine, "capital france"))
+
+
+async def test_an_answer_is_looked_at_behind_the_examples_that_it_was_written_behind(
+    opened: Opened, engine: ScriptedEngine, preamble: Preamble
+) -> None:
+    async with opened(preamble=preamble) as pilot:
+        asked = await ask(pilot, engine, "the capital of spain")
+        write_index("facts", PAIRS[:1])
+        engine.enqueue_trace(*traced(WORDS, GREEDY))
+        await read(pilot)
+        assert engine.traces[-1].lead == asked.lead
+        assert not shows(pilot, "are not known")
+
+
+async def test_where_these_are_not_stored_those_of_now_stand_for_them(
+    opened: Opened, engine: ScriptedEngine, preamble: Preamble
+) -> None:
+    async with opened(preamble=preamble) as pilot:
+        await ask(pilot, engine, "the capital of spain")
+        chat = pilot.app.screen
+        assert isinstance(chat, ChatScreen)
+        answered = chat.conversation.leaf
+        assert answered is not None
+        chat.conversation.tree.update(msgspec.structs.replace(answered, examples=None))
+        write_index("facts", PAIRS[1:2])
+        engine.enqueue_trace(*traced(WORDS, GREEDY))
+        await read(pilot)
+        found = "".join(shown(segment) for segment in engine.traces[-1].lead)
+        assert PAIRS[1].query in found
+        assert PAIRS[2].query not in found
+        await wait_until(pilot, lambda: shows(pilot, "The examples that it was written behind"))
+
+
+async def test_what_reads_along_is_shown_the_examples_of_each_question(
+    opened: Opened, engine: ScriptedEngine, preamble: Preamble
+) -> None:
+    async with opened(find_model=lambda name, progress: Found(name=name)) as pilot:
+        chat = pilot.app.screen
+        assert isinstance(chat, ChatScreen)
+        side = SideChoice(model="tiny", context="facts", preamble=preamble)
+        await wait_until(pilot, lambda: "ready" in status(pilot))
+        assert await chat.engine.open_second(
+            side, engine_options(Settings()), take=lambda event: None,
+            unpacking=lambda done, total: None,
+        )  # fmt: skip
+        for question, pair in (("the capital of spain", PAIRS[1]), ("boil", PAIRS[0])):
+            request = await ask(pilot, engine, question)
+            assert request.lead == ()
+            assert request.watch is not None
+            assert pair.query in "".join(shown(segment) for segment in request.watch.lead)
+            assert len(request.watch.turns) == len(request.turns)

@@ -26,6 +26,7 @@ from urial_tui.chat.turns import (
     possible_time,
 )
 from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.prompting.preamble import Example
 
 CONVERSATION = "id, title, created, updated, model, preamble, leaf"
 TURN = tuple(TurnRecord.__struct_fields__)
@@ -86,6 +87,7 @@ def turn_row(turn: TurnRecord) -> tuple[object, ...]:
     values["sampling"] = (
         "" if turn.sampling is None else msgspec.json.encode(turn.sampling).decode()
     )
+    values["examples"] = _written(turn.examples)
     return tuple(values.values())
 
 
@@ -144,7 +146,27 @@ def _turn_from(row: Sequence[Any]) -> TurnRecord | None:
         values["sampling"] = msgspec.json.decode(values["sampling"] or "null", type=Sampling | None)
     except (msgspec.DecodeError, TypeError):
         values["sampling"] = None
+    values["examples"] = _examples_from(values["examples"])
     return TurnRecord(**values)
+
+
+def _written(examples: Sequence[Example] | None) -> str:
+    """Examples as a list of pairs."""
+    if examples is None:
+        return ""
+    pairs = [(storable(one.query), storable(one.answer)) for one in examples]
+    return msgspec.json.encode(pairs).decode()
+
+
+def _examples_from(written: object) -> tuple[Example, ...] | None:
+    """The examples of a column; None where there are none, or it is damaged."""
+    if not isinstance(written, str) or not written:
+        return None
+    try:
+        pairs = msgspec.json.decode(written, type=list[tuple[str, str]])
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return tuple(Example(query=query, answer=answer) for query, answer in pairs)
 
 
 def _text(value: object) -> str:

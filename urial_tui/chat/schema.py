@@ -123,6 +123,11 @@ def _drafts(connection: sqlite3.Connection) -> None:
     )
 
 
+def _examples_of_answers(connection: sqlite3.Connection) -> None:
+    """The examples that were retrieved for an answer, as JSON; empty where none were."""
+    connection.execute("ALTER TABLE turns ADD COLUMN examples TEXT NOT NULL DEFAULT ''")
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _first_schema,
     _deleted_conversations,
@@ -130,6 +135,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _sampling_of_answers,
     _votes,
     _drafts,
+    _examples_of_answers,
 )
 
 

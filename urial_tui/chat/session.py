@@ -234,6 +234,7 @@ class Conversation:
             model=old.model,
             preamble=old.preamble,
             context_from=old.context_from,
+            examples=old.examples,
         )
         if self.store is not None:
             self.save_rest()
@@ -308,6 +309,7 @@ class Conversation:
                 preamble=preamble.name,
                 context_from=exchanges[0].question.id if self._left_out(exchanges) else None,
                 sampling=drawn.of_sample(number),
+                examples=None if examples is None else tuple(examples),
             )
             for number in range(samples)
         ]

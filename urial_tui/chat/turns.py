@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.prompting.preamble import Example
 
 Role = Literal["user", "assistant"]
 TurnStop = Literal["eos", "stop", "length", "cancelled", "failed", "died", "edited"]
@@ -93,7 +94,8 @@ class TurnRecord(msgspec.Struct, frozen=True, kw_only=True):
     answer that is still being written, or was when the program ended. `context_from` is
     the id of the oldest question that was still in the context when the answer was made,
     None if all were. `sampling`: how an answer's tokens were chosen, None where that is not
-    known.
+    known. `examples`: those that were retrieved for an answer, as they stood in front of it; None
+    where none were retrieved, or that is not known.
     """
 
     id: int
@@ -113,6 +115,7 @@ class TurnRecord(msgspec.Struct, frozen=True, kw_only=True):
     context_from: int | None = None
     timings: Timings = Timings()
     sampling: Sampling | None = None
+    examples: tuple[Example, ...] | None = None
 
 
 class WholeConversation(msgspec.Struct, frozen=True):

@@ -359,6 +359,8 @@ def _turn_document(turn: TurnRecord) -> dict[str, object]:
         "model": turn.model,
         "preamble": turn.preamble,
         "stop_reason": turn.stop_reason,
+        "examples": turn.examples
+        and [{"query": one.query, "answer": one.answer} for one in turn.examples],
     }
 
 

@@ -189,10 +189,12 @@ class _Run:
         queries = self._queries(query)
         stored = self._stored_answer()
         text = self._text()
+        if text is not None:
+            self._check_for_text()
         questions = [item.text for item in queries]
         if stored is not None:
             questions.append(stored.question.text)
-        comparison = self._open(questions)
+        comparison = self._open(questions, stored)
         pieces: list[str] | None = None
         if text is not None:
             pieces = comparison.windows(text, self._options["window"])
@@ -284,15 +286,32 @@ class _Run:
 
         return read_compared_text(path, self._say)
 
-    def _open(self, questions: Sequence[str]) -> Comparison:
+    def _check_for_text(self) -> None:
+        """A text has no question, which some contexts need.
+
+        Raises:
+            UsageError: A side's context is one of these.
+        """
+        from urial_tui.prompting.context import find_context
+
+        for name in ("base", "aligned"):
+            preamble = find_context(self._options[f"{name}_context"]).preamble
+            if preamble is not None and preamble.retrieval is not None:
+                raise UsageError(
+                    f"A text has no question that the preamble {sanitize_line(preamble.name)} "
+                    "could find examples for.",
+                    f"Choose another --{name}-context, or compare on a query.",
+                )
+
+    def _open(self, questions: Sequence[str], stored: StoredAnswer | None) -> Comparison:
         from urial_tui.compare.one_by_one import OneByOne, comparison_of
         from urial_tui.compare.runner import Comparison
         from urial_tui.settings import engine_options, load_settings
 
         settings = load_settings()
         options = engine_options(settings)
-        base = self._side("base", questions, options)
-        aligned = self._side("aligned", questions, options)
+        base = self._side("base", questions, stored, options)
+        aligned = self._side("aligned", questions, stored, options)
         make: Callable[..., Comparison] = {"one": OneByOne, "both": Comparison}.get(
             self._options["memory"], comparison_of
         )
@@ -309,7 +328,13 @@ class _Run:
             self._show(event)
         return comparison
 
-    def _side(self, name: str, questions: Sequence[str], options: EngineOptions) -> Side:
+    def _side(
+        self,
+        name: str,
+        questions: Sequence[str],
+        stored: StoredAnswer | None,
+        options: EngineOptions,
+    ) -> Side:
         from urial_tui.compare.sides import Side
         from urial_tui.engine.client.call import follow
         from urial_tui.models.registry import resolve
@@ -318,6 +343,15 @@ class _Run:
 
         model = resolve(self._options[name], progress=self._unpacking)
         context = find_context(self._options[f"{name}_context"])
+        if stored is not None:
+            again = stored.shown_again(context)
+            if again is not None:
+                return Side.of(self._options[name], model, again)
+            if stored.lacks_examples(context):
+                self._say(
+                    "The examples that this answer was written behind are not stored: the "
+                    f"{name} side is shown those that its question has now."
+                )
         prepared = follow(with_examples(context, questions, self._engine, options), self._show)
         for note in prepared.notes:
             self._say(note)

@@ -124,6 +124,8 @@ class _Measure:
             total = amount(len(planned.contexts), "context")
             self._progress.say(f"Interrupted: {done} of {total} are measured. {_GO_ON}")
             return interrupts.EXIT_CODE
+        for note in planned.notes:
+            self._progress.say(note)
         self._progress.say_first(
             [f"Not measured under {trouble}" for trouble in measuring.troubles], "Not measured"
         )

@@ -180,6 +180,8 @@ class _Sweep:
             total = amount(len(planned.samplings), "setting")
             self._progress.say(f"Interrupted: {done} of {total} are measured. {_GO_ON}")
             return interrupts.EXIT_CODE
+        for note in planned.notes:
+            self._progress.say(note)
         self._progress.say_first(
             [f"Not answered under {trouble}" for trouble in sweeping.troubles], "Not answered"
         )

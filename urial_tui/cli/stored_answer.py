@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+from urial_tui.chat.answer_trace import stored_examples, wants_examples
 from urial_tui.chat.shown import ids_key
 from urial_tui.chat.store import Store
 from urial_tui.chat.tree import TurnTree
@@ -13,6 +14,7 @@ from urial_tui.compare.items import Query
 from urial_tui.compare.sides import Task
 from urial_tui.engine.wire.protocol import ModelInfo
 from urial_tui.errors import PreambleError, UsageError
+from urial_tui.prompting.context import Context
 from urial_tui.prompting.preamble import find_preamble
 
 
@@ -59,6 +61,23 @@ class StoredAnswer:
             query=Query(id=str(answer.id), text=self.question.text),
             text=answer.text,
             ids=(answer.ids or ()) if self._is_by(model) else (),
+        )
+
+    def shown_again(self, context: Context) -> Context | None:
+        """The context of the answer with the examples that stood in front of it; None where these
+        are not stored, or it is another context.
+        """
+        preamble = context.preamble
+        examples = None if preamble is None else stored_examples(self.answer, preamble)
+        return None if examples is None else context.shown_again(self.question.text, examples)
+
+    def lacks_examples(self, context: Context) -> bool:
+        """Whether it was written in this context, and its examples are not stored."""
+        preamble = context.preamble
+        return (
+            preamble is not None
+            and preamble.name == self.answer.preamble
+            and wants_examples(self.answer, preamble)
         )
 
     def _is_by(self, model: ModelInfo) -> bool:

@@ -16,8 +16,9 @@ from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import EngineOptions, Event, ModelInfo, Watch
 from urial_tui.errors import ModelError
-from urial_tui.prompting.context import Context
+from urial_tui.prompting.context import SAMPLE, Context
 from urial_tui.prompting.conversation import Exchanged, render_conversation
+from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.loading import LoadFile, load
 
@@ -33,16 +34,34 @@ class SecondSide(msgspec.Struct, frozen=True, kw_only=True):
     info: ModelInfo
     templates: TemplateRenderer
 
-    def watch(self, exchanges: Sequence[Exchanged]) -> Watch:
+    @property
+    def retrieving(self) -> Preamble | None:
+        """The preamble that it is shown, where its examples are retrieved for each question."""
+        preamble = self.context.preamble
+        return preamble if preamble is not None and preamble.retrieval is not None else None
+
+    def watch(
+        self, exchanges: Sequence[Exchanged], examples: tuple[Example, ...] | None = None
+    ) -> Watch:
         """What it is shown of questions with their answers, while the last one is answered.
+
+        Args:
+            exchanges: These.
+            examples: What was retrieved for the last question, where it is `retrieving`.
 
         Raises:
             ModelError: The chat template can't render it.
+            UsageError: There are no examples, and it is retrieving.
         """
-        if self.context.is_same:
+        context = self.context
+        if context.is_same:
             return Watch(model=self.model.handle, same_ids=True)
-        shown = render_conversation(self.context, exchanges, self.info, self.templates)
-        return Watch(model=self.model.handle, preamble=shown.preamble, turns=shown.turns)
+        if examples is not None:
+            context = context.shown_again(exchanges[-1].query, examples)
+        shown = render_conversation(context, exchanges, self.info, self.templates)
+        return Watch(
+            model=self.model.handle, preamble=shown.preamble, turns=shown.turns, lead=shown.lead
+        )
 
 
 def open_second_side(
@@ -82,7 +101,7 @@ def open_second_side(
             info=side.told(model.info),
             templates=templates,
         )
-        preamble = second.watch([Exchanged("?")]).preamble
+        preamble = second.watch([Exchanged(SAMPLE)], () if second.retrieving else None).preamble
         if preamble:
             yield from model.prepare(preamble).steps()
     except BaseException:

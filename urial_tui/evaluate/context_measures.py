@@ -12,12 +12,13 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from urial_tui.evaluate.leak import leaked, spans_of
+from urial_tui.evaluate.leak import example_spans, leaked
 from urial_tui.evaluate.means import mean_of, paired_difference, share_of
 from urial_tui.evaluate.outputs import Exchange
 from urial_tui.evaluate.token_reading import TextReading
-from urial_tui.evaluate.words import words_of
+from urial_tui.evaluate.words import Gram, words_of
 from urial_tui.prompting.context import Context, answer_rules
+from urial_tui.prompting.preamble import Example, Preamble
 
 OPENING: Final = 5
 """Words at an answer's start that are copied if an example's answer starts with them."""
@@ -27,13 +28,22 @@ End = Literal["ended", "ran_on", "cut"]
 on with a turn of its own; at a limit."""
 
 
+class Lead(msgspec.Struct, frozen=True, kw_only=True):
+    """The examples that were retrieved for a question: their tokens, and the seconds it took to
+    find them.
+    """
+
+    tokens: int
+    seconds: float
+
+
 class MeasuredContext(msgspec.Struct, frozen=True, kw_only=True):
     """A context with what was seen of it.
 
     `tokens`: of what stands in front of a question. `prefill_s`: the seconds that reading them
     took, None where they were not read. `cache_bytes`: what they take of the cache. `references`:
     what the model says of each reference answer. `answers`: to each question. Both have None for
-    what could not be had.
+    what could not be had. `leads`: what is retrieved for each question; empty where nothing is.
     """
 
     context: Context
@@ -42,6 +52,7 @@ class MeasuredContext(msgspec.Struct, frozen=True, kw_only=True):
     cache_bytes: int
     references: tuple[TextReading | None, ...]
     answers: tuple[Exchange | None, ...]
+    leads: tuple[Lead, ...] = ()
 
 
 def end_of(exchange: Exchange, context: Context) -> End | None:
@@ -55,9 +66,12 @@ def end_of(exchange: Exchange, context: Context) -> End | None:
     return "ended" if by and close.strip().startswith(by) else "ran_on"
 
 
-def copies_opening(text: str, context: Context) -> bool | None:
-    """Whether a text starts as an example's answer does; None where there is no example."""
-    examples = () if context.preamble is None else context.preamble.examples
+def copies_opening(text: str, context: Context, question: str = "") -> bool | None:
+    """Whether a text starts as an example's answer does; None where there is no example.
+
+    `question`: what it answers, for examples that are retrieved.
+    """
+    examples = _examples_of(context, question)
     if not examples:
         return None
     start = words_of(text)[:OPENING]
@@ -86,15 +100,16 @@ class _Seen:
     def __init__(self, measured: MeasuredContext, questions: Sequence[str]) -> None:
         self.measured = measured
         context = measured.context
-        spans = spans_of(context.preamble)
+        spans = [_spans_of(context, question) for question in questions]
         self.bits = [None if one is None else one.bits_per_byte for one in measured.references]
         self.ends = [None if one is None else end_of(one, context) for one in measured.answers]
         self.opening = [
-            None if one is None else copies_opening(one.output, context) for one in measured.answers
+            None if one is None else copies_opening(one.output, context, question)
+            for one, question in zip(measured.answers, questions, strict=True)
         ]
         self.leaked = [
-            bool(leaked(words_of(one.output), spans, (question,))) if one and spans else None
-            for one, question in zip(measured.answers, questions, strict=True)
+            bool(leaked(words_of(one.output), there, (question,))) if one and there else None
+            for one, question, there in zip(measured.answers, questions, spans, strict=True)
         ]
         self.shift = [
             one.aligned.share("shifted") if one and one.aligned else None
@@ -106,6 +121,17 @@ class _Seen:
         return [None if each is None else each == end for each in self.ends]
 
 
+def _examples_of(context: Context, question: str) -> tuple[Example, ...]:
+    """The examples in front of a question, the retrieved ones as far as they are known."""
+    if context.preamble is None:
+        return ()
+    return (*context.preamble.examples, *(context.examples_for(question) or ()))
+
+
+def _spans_of(context: Context, question: str) -> frozenset[Gram]:
+    return example_spans(_examples_of(context, question))
+
+
 def _context(seen: _Seen, first: _Seen) -> dict[str, Any]:
     measured = seen.measured
     preamble = measured.context.preamble
@@ -113,9 +139,10 @@ def _context(seen: _Seen, first: _Seen) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": measured.context.name,
         "method": None if preamble is None else preamble.method,
-        "examples": None if preamble is None else len(preamble.examples),
+        "examples": None if preamble is None else _most_examples(preamble),
         "tokens": measured.tokens,
         "prefill_s": measured.prefill_s,
+        "retrieved": _retrieved(measured),
         "cache_bytes": measured.cache_bytes,
         "bits_per_byte": mean_of(seen.bits),
         "ended": share_of(seen.ended("ended")),
@@ -139,3 +166,20 @@ def _context(seen: _Seen, first: _Seen) -> dict[str, Any]:
         }
     document: dict[str, Any] = msgspec.to_builtins(found)
     return document
+
+
+def _most_examples(preamble: Preamble) -> int:
+    """How many examples stand in front of a question, or may."""
+    return len(preamble.examples) if preamble.retrieval is None else preamble.retrieval.k
+
+
+def _retrieved(measured: MeasuredContext) -> dict[str, Any] | None:
+    """What stands behind the preamble that is not always the same; None where nothing does."""
+    preamble = measured.context.preamble
+    if preamble is None or preamble.retrieval is None:
+        return None
+    return {
+        "k": preamble.retrieval.k,
+        "tokens": mean_of([lead.tokens for lead in measured.leads]),
+        "seconds": mean_of([lead.seconds for lead in measured.leads]),
+    }

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from urial_tui.evaluate.words import Gram, grams, words_of
-from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble import Example, Preamble
 
 SPAN: Final = 8
 """Words in a row that are no accident."""
@@ -20,9 +20,12 @@ SPAN: Final = 8
 
 def spans_of(preamble: Preamble | None) -> frozenset[Gram]:
     """The spans of a preamble's examples; none without a preamble."""
-    if preamble is None:
-        return frozenset()
-    return _spans(text for example in preamble.examples for text in (example.query, example.answer))
+    return frozenset() if preamble is None else example_spans(preamble.examples)
+
+
+def example_spans(examples: Iterable[Example]) -> frozenset[Gram]:
+    """The spans of examples."""
+    return _spans(text for example in examples for text in (example.query, example.answer))
 
 
 def leaked(answer: Sequence[str], examples: frozenset[Gram], asked: Iterable[str]) -> str:

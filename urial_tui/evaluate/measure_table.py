@@ -28,7 +28,7 @@ def _row(context: Mapping[str, Any], shifted: bool) -> list[str]:
     seconds = context["prefill_s"]
     return [
         context["name"],
-        f"{context['tokens']:,}",
+        tokens_cell(context),
         fixed(context["bits_per_byte"]["mean"], 4),
         difference_cell(context),
         *(percent(context[name]["share"], 0) for name in ("ended", "ran_on", "cut")),
@@ -37,6 +37,13 @@ def _row(context: Mapping[str, Any], shifted: bool) -> list[str]:
         UNKNOWN if seconds is None else f"{fixed(seconds, 2)} s",
         size(context["cache_bytes"]),
     ]
+
+
+def tokens_cell(context: Mapping[str, Any]) -> str:
+    """The tokens in front of a question, those of retrieved examples beside the constant ones."""
+    retrieved = context["retrieved"]
+    mean = None if retrieved is None else retrieved["tokens"]["mean"]
+    return f"{context['tokens']:,}" + ("" if mean is None else f" +{fixed(mean, 0)}")
 
 
 def difference_cell(context: Mapping[str, Any], *, wide: bool = True) -> str:

@@ -22,6 +22,7 @@ from urial_tui.evaluate.run_terms import run_terms
 from urial_tui.prompting.context import Context
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.memory_plan import PARALLEL
+from urial_tui.runtime.retriever import without_examples
 
 
 class KeptMeasures(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +74,9 @@ class MeasuredBefore:
         kept: dict[str, KeptMeasures] = {}
         measured: list[MeasuredContext] = []
         with TemplateRenderer() as templates:
-            for context in contexts:
+            # Those whose index is gone have no measures.
+            there_now = (without_examples(context) for context in contexts)
+            for context in (one for one in there_now if one is not None):
                 found = self._found(context, templates)
                 texts = (*found.references, *found.answers)
                 there = sum(text is not None for text in texts)

@@ -7,13 +7,13 @@ is done is kept before anybody is told of it, and used again by its key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 import msgspec
 
 from urial_tui.engine.wire.protocol import Event, PreambleReady, Sampling
 from urial_tui.errors import EngineDied, EngineError, ModelError
-from urial_tui.evaluate.context_measures import MeasuredContext
+from urial_tui.evaluate.context_measures import Lead, MeasuredContext
 from urial_tui.evaluate.items import Item, ItemSet
 from urial_tui.evaluate.kept_answers import KeptAnswers
 from urial_tui.evaluate.kept_answers import Progress as Progress
@@ -23,7 +23,7 @@ from urial_tui.evaluate.outputs import Exchange
 from urial_tui.evaluate.readers import AlignedSide, Reader, References, context_reader
 from urial_tui.evaluate.token_reading import TextReading
 from urial_tui.prompting.context import Context
-from urial_tui.prompting.conversation import Exchanged, render_conversation
+from urial_tui.prompting.conversation import Exchanged, render_conversation, render_plain
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.together import Together
 
@@ -44,6 +44,8 @@ class Measuring:
         store: Keeps what is done.
         cache_bytes: What so many tokens take of the cache.
         max_tokens: Longest answer.
+        found_in: By context and question, the seconds it took to find its examples, where these
+            were retrieved.
     """
 
     def __init__(
@@ -58,7 +60,9 @@ class Measuring:
         *,
         cache_bytes: Callable[[int], int],
         max_tokens: int,
+        found_in: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
+        self._found_in = found_in or {}
         self._loaded = loaded
         self._name = name
         self._contexts = contexts
@@ -98,13 +102,28 @@ class Measuring:
             aligned: Reads all answers at the end, loaded in place of the model.
 
         Raises:
-            EvaluateError: What was done can't be kept, or a preamble fills the context.
+            EvaluateError: What was done can't be kept.
+            EngineError: No preamble fits into the context. One that does not, among others that
+                do, is told with what could not be measured.
             ModelError: A context can't be rendered for the model, or the aligned side not loaded.
             EngineDied: The worker ended; what was done is kept.
         """
+        refused: EngineError | None = None
         for context in self._contexts:
-            if not self.cancelled:
+            if self.cancelled:
+                break
+            try:
                 yield from self._measure(context)
+            except EngineDied:
+                raise
+            except EngineError as error:
+                # Who is told to end may fail at that.
+                if self.cancelled:
+                    raise
+                refused = error
+                self.troubles.append(f"{context.name}: {error.message}")
+        if refused is not None and not self._measured:
+            raise refused
         if aligned is not None and not self.cancelled:
             yield from self._read_answers(aligned)
 
@@ -132,6 +151,7 @@ class Measuring:
         if self._answers.cancelled:
             self.cancelled = True
             return
+        leads = yield from self._leads(context)
         self._measured.append(
             MeasuredContext(
                 context=context,
@@ -140,7 +160,22 @@ class Measuring:
                 cache_bytes=self._cache_bytes(ready.tokens),
                 references=tuple(readings),
                 answers=tuple(answers),
+                leads=leads,
             )
+        )
+
+    def _leads(self, context: Context) -> Generator[Event, None, tuple[Lead, ...]]:
+        """What the retrieved examples of each question cost; nothing where none are."""
+        seconds = self._found_in.get(context.name)
+        if seconds is None:
+            return ()
+        asked = [item.turns[0] for item in self._questions]
+        leads = [render_plain(context, [Exchanged(question)]).lead for question in asked]
+        call = self._loaded.model.tokenize([lead for lead in leads if lead])
+        counts = iter((yield from call.steps()))
+        return tuple(
+            Lead(tokens=sum(map(len, next(counts))) if lead else 0, seconds=seconds[question])
+            for question, lead in zip(asked, leads, strict=True)
         )
 
     def _read(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +11,8 @@ from urial_tui.compare.provenance import made, model_files
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.call import Steps
 from urial_tui.engine.client.engine import Engine
-from urial_tui.errors import UsageError
+from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.errors import ModelError, RetrievalError, UsageError
 from urial_tui.evaluate.context_measures import measures_document
 from urial_tui.evaluate.generate import pool_tokens
 from urial_tui.evaluate.items import ItemSet
@@ -23,9 +24,10 @@ from urial_tui.models.header import inspect_header
 from urial_tui.models.memory_need import cache_bytes
 from urial_tui.models.registry import ResolvedModel, resolve
 from urial_tui.prompting.context import Context, find_context
-from urial_tui.prompting.preamble import list_preambles
+from urial_tui.prompting.preamble import Example, list_preambles
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.host import Unpacking
+from urial_tui.runtime.retriever import Prepared, with_examples
 from urial_tui.runtime.together import Together, load_together
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options
@@ -77,6 +79,8 @@ class PlannedMeasuring:
         self._aligned: ResolvedModel | None = None
         self._loaded: Together | None = None
         self._side: AlignedSide | None = None
+        self.notes: list[str] = []
+        """What is to be said of the examples that were retrieved, in sentences."""
 
     def load(
         self,
@@ -86,6 +90,9 @@ class PlannedMeasuring:
     ) -> Steps[Measuring]:
         """Load the model: the events of `load_together`, and what measures.
 
+        Examples that are retrieved are found before. Of preambles that nobody named, those whose
+        examples can't be had are left out, and told with what could not be measured.
+
         Args:
             engine: Loads it.
             templates: Renders chat templates.
@@ -93,6 +100,7 @@ class PlannedMeasuring:
 
         Raises:
             ModelError: There is none, or it does not fit.
+            RetrievalError: The index of a preamble that was named can't be used.
             EngineError: The worker refused it.
             EngineDied: The worker ended.
         """
@@ -101,7 +109,9 @@ class PlannedMeasuring:
             # Told before anything is computed.
             self._aligned = resolve(self._choice.aligned, progress=unpacking)
         options = engine_options(self._settings)
-        largest = max(self.contexts, key=_size)
+        found_in, left_out = yield from self._retrieve(engine, options)
+        asked = [item.turns[0] for item in self.questions.items]
+        largest = max(self.contexts, key=lambda context: _size(context, asked))
         loaded = yield from load_together(
             engine,
             resolved,
@@ -113,7 +123,7 @@ class PlannedMeasuring:
         )
         self._model, self._loaded = resolved, loaded
         header = inspect_header(resolved.path)
-        return Measuring(
+        measuring = Measuring(
             loaded,
             resolved.title,
             self.contexts,
@@ -123,7 +133,39 @@ class PlannedMeasuring:
             self._store,
             cache_bytes=lambda tokens: cache_bytes(header, loaded.info.kv_type, tokens),
             max_tokens=self.max_tokens,
+            found_in=found_in,
         )
+        measuring.troubles += left_out
+        return measuring
+
+    def _retrieve(
+        self, engine: Engine, options: EngineOptions
+    ) -> Steps[tuple[dict[str, Mapping[str, float]], list[str]]]:
+        """Find the examples of all questions, for the contexts that get them from a pool.
+
+        Returns:
+            By context and question, the seconds it took; and what is to be said of contexts that
+            are left out.
+        """
+        asked = [item.turns[0] for item in self.questions.items]
+        asked += [turn for item in self.references.items for turn in item.turns]
+        found_in: dict[str, Mapping[str, float]] = {}
+        left_out: list[str] = []
+        contexts: list[Context] = []
+        for context in self.contexts:
+            try:
+                prepared: Prepared = yield from with_examples(context, asked, engine, options)
+            except (RetrievalError, ModelError) as error:
+                if self._choice.names:
+                    raise
+                left_out.append(f"{context.name}: {error.message}")
+                continue
+            contexts.append(prepared.context)
+            self.notes += prepared.notes
+            if prepared.context.retrieved is not None:
+                found_in[context.name] = prepared.seconds
+        self.contexts = tuple(contexts)
+        return found_in, left_out
 
     def aligned_side(self, engine: Engine, templates: TemplateRenderer) -> AlignedSide | None:
         """Who reads the answers in place of the model that was loaded; None where nobody does."""
@@ -204,9 +246,14 @@ def _limited(found: ItemSet, limit: int | None) -> ItemSet:
     return msgspec.structs.replace(found, items=found.items[:limit])
 
 
-def _size(context: Context) -> int:
+def _size(context: Context, questions: Sequence[str]) -> int:
     """Characters of a context's examples and system text, for room to be planned."""
     if context.preamble is None:
         return 0
-    texts = (text for one in context.preamble.examples for text in (one.query, one.answer))
-    return len(context.preamble.system) + sum(map(len, texts))
+    retrieved = (_length(context.examples_for(question) or ()) for question in questions)
+    fixed = len(context.preamble.system) + _length(context.preamble.examples)
+    return fixed + max(retrieved, default=0)
+
+
+def _length(examples: Iterable[Example]) -> int:
+    return sum(len(one.query) + len(one.answer) for one in examples)

@@ -18,6 +18,7 @@ from urial_tui.models.registry import ResolvedModel, resolve
 from urial_tui.prompting.context import find_context
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.host import Unpacking
+from urial_tui.runtime.retriever import with_examples
 from urial_tui.runtime.together import Together, load_together
 from urial_tui.settings import Settings, engine_options, sampling
 
@@ -75,6 +76,8 @@ class PlannedSweep:
         self.max_tokens = choice.max_tokens or settings.chat.max_tokens
         self._model: ResolvedModel | None = None
         self._loaded: Together | None = None
+        self.notes: list[str] = []
+        """What is to be said of the examples that were retrieved, in sentences."""
 
     @property
     def answers(self) -> int:
@@ -96,11 +99,16 @@ class PlannedSweep:
 
         Raises:
             ModelError: There is none, or it does not fit.
+            RetrievalError: The examples of the questions can't be had.
             EngineError: The worker refused it.
             EngineDied: The worker ended.
         """
         resolved = resolve(self._choice.model or self._settings.chat.model, progress=unpacking)
         options = engine_options(self._settings)
+        prepared = yield from with_examples(
+            self.context, [item.turns[0] for item in self.questions.items], engine, options
+        )
+        self.context, self.notes = prepared.context, prepared.notes
         pool = pool_tokens(
             self.questions.items, self.context, max_tokens=self.max_tokens, n_ctx=options.n_ctx
         )

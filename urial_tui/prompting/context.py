@@ -8,6 +8,7 @@ number of a comparison, so each result carries the contexts that it was made wit
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -50,6 +51,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         if question == SAMPLE:
             return self.retrieved.by_question.get(question, ())
         return self.retrieved.by_question.get(question)
+
+    def shown_again(self, question: str, examples: tuple[Example, ...]) -> Context:
+        """With examples that stood in front of a question before, whatever the index holds now."""
+        told = [(one.query, one.answer) for one in examples]
+        key = hashlib.sha256(msgspec.json.encode((question, told))).hexdigest()
+        retrieved = RetrievedExamples(key=key, by_question={question: examples})
+        return msgspec.structs.replace(self, retrieved=retrieved)
 
     @property
     def is_same(self) -> bool:

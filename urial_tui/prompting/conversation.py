@@ -107,9 +107,9 @@ def render_in_format(
     """
     if preamble.retrieval is not None and examples is None:
         raise UsageError(
-            f"The examples of the preamble {preamble.name} are retrieved for each question, "
-            "which is not done here yet.",
-            "Choose another preamble, or use this one in `urial ask`, the chat, `urial compare` or "
+            f"The examples of the preamble {preamble.name} are retrieved for each question, and "
+            "here there is none that they could be retrieved for.",
+            "Choose another preamble, or use this one in the chat, `urial ask`, `urial compare` or "
             "`urial eval run`.",
         )
     *closed, last = exchanges

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from urial_tui.prompting.edited_rules import rules_of, stops_of
 from urial_tui.prompting.preamble import Example, Method, Preamble
 
 SYSTEM_TEMPLATE = "# Instruction\n\n{system}\n\n"
@@ -37,6 +38,26 @@ class EditedPreamble:
         examples = list(self.preamble.examples)
         examples[place] = msgspec.structs.replace(examples[place], query=query, answer=answer)
         self._set(msgspec.structs.replace(self.preamble, examples=tuple(examples)))
+
+    def write_system_template(self, text: str) -> None:
+        """Have the system text stand in this."""
+        self._format(system=text)
+
+    def write_turns(self, query: str, answer: str) -> None:
+        """Have queries and answers stand in these templates."""
+        self._format(query=query, answer=answer)
+
+    def write_ends(self, stops: str, fence: str) -> None:
+        """Have answers end at these strings (`stops_text`), and at a line that is this fence."""
+        self._format(stop=stops_of(stops), fence=fence.strip())
+
+    def write_rules(self, text: str) -> None:
+        """Have these rules count (`rules_text`).
+
+        Raises:
+            PreambleError: They are none; those of before count.
+        """
+        self._set(msgspec.structs.replace(self.preamble, rules=rules_of(text)))
 
     def add(self, place: int) -> None:
         """Put an empty example at a place, in front of what is there."""
@@ -76,6 +97,10 @@ class EditedPreamble:
         """It as its file will have it: without white space at the ends of its texts."""
         return self.preamble.trimmed()
 
+    def _format(self, **changes: object) -> None:
+        form = msgspec.structs.replace(self.preamble.format, **changes)
+        self._set(msgspec.structs.replace(self.preamble, format=form))
+
     def _insert(self, place: int, example: Example) -> None:
         examples = list(self.preamble.examples)
         examples.insert(place, example)
@@ -93,6 +118,8 @@ class EditedPreamble:
 
 def _method(preamble: Preamble) -> Method:
     """What a preamble is with what it has now."""
+    if preamble.retrieval is not None:
+        return "retrieval"
     if preamble.system.strip():
         return "urial"
     if preamble.examples:

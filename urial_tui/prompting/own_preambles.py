@@ -9,12 +9,15 @@ from pathlib import Path
 
 from urial_tui import paths
 from urial_tui.errors import PreambleError, UsageError
-from urial_tui.files import is_there
+from urial_tui.files import is_there, reason
 from urial_tui.prompting.preamble import MAX_BYTES, Preamble
 from urial_tui.prompting.preamble_file import toml_text, write_preamble_file
 from urial_tui.prompting.soundness import NAME, check_sound
 from urial_tui.sanitize import quoted, sanitize_line
 from urial_tui.wording import size
+
+_DELETED = ".deleted"
+"""Behind the name of a file that was deleted, so that it is no preamble."""
 
 
 def own_path(name: str) -> Path:
@@ -46,6 +49,55 @@ def free_name(name: str) -> str:
         if not any(is_there(directory / f"{found}.toml") for directory in taken):
             return found
         number += 1
+
+
+def delete_own(path: Path) -> Path:
+    """Take one of the user's own preambles out of the list; `bring_back_own` undoes it.
+
+    Returns:
+        Where its file is from now on, beside where it was; what was deleted there before goes.
+
+    Raises:
+        PreambleError: It is none of the user's own, or can't be moved.
+    """
+    if path.parent != paths.user_prompts_dir():
+        raise PreambleError(
+            f"{sanitize_line(path.stem)} comes with the program.", "Only your own can be deleted."
+        )
+    kept = path.with_name(path.name + _DELETED)
+    try:
+        path.replace(kept)
+    except OSError as error:
+        raise PreambleError(
+            f"{sanitize_line(str(path))} can't be deleted: {reason(error)}.",
+            "See whether you may write in that directory.",
+        ) from error
+    return kept
+
+
+def bring_back_own(kept: Path) -> Path:
+    """Put a preamble back that was deleted: its file.
+
+    Args:
+        kept: What `delete_own` returned.
+
+    Raises:
+        PreambleError: Its name is taken by now, or it can't be moved.
+    """
+    path = kept.with_name(kept.name.removesuffix(_DELETED))
+    if is_there(path):
+        raise PreambleError(
+            f"There is a preamble of yours named {sanitize_line(path.stem)} again.",
+            f"What was deleted is still in {sanitize_line(str(kept))}.",
+        )
+    try:
+        kept.rename(path)
+    except OSError as error:
+        raise PreambleError(
+            f"{sanitize_line(str(kept))} can't be brought back: {reason(error)}.",
+            "See whether it is still there, and whether you may write in that directory.",
+        ) from error
+    return path
 
 
 def save_own(preamble: Preamble, *, replace: bool) -> Preamble:

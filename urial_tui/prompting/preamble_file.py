@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from urial_tui.engine.wire.protocol import Rules
 from urial_tui.errors import PreambleError, UsageError
 from urial_tui.files import NewFile, make_directory, reason
 from urial_tui.prompting.preamble import Preamble
@@ -65,15 +66,8 @@ def _lines(preamble: Preamble) -> Iterator[str]:
     if form.fence:
         yield f"fence = {_one_line(form.fence)}"
     if preamble.rules is not None:
-        rules = preamble.rules
         yield "\n[rules]"
-        yield f"end_bias = {rules.end_bias!r}"
-        yield f"end_tokens = {rules.end_tokens}"
-        yield f"repeat_bias = {rules.repeat_bias!r}"
-        for shift in rules.shifts:
-            yield "\n[[rules.shifts]]"
-            yield f"texts = [{', '.join(map(_one_line, shift.texts))}]"
-            yield f"bias = {shift.bias!r}"
+        yield from rules_lines(preamble.rules, "rules.")
     if preamble.retrieval is not None:
         retrieval = preamble.retrieval
         yield "\n[retrieval]"
@@ -91,6 +85,17 @@ def _lines(preamble: Preamble) -> Iterator[str]:
         yield f"query = {_text(example.query)}"
         yield f"answer = {_text(example.answer)}"
     yield ""
+
+
+def rules_lines(rules: Rules, table: str = "") -> Iterator[str]:
+    """The lines of rules; `table`: that of which they are, up to its dot."""
+    yield f"end_bias = {rules.end_bias!r}"
+    yield f"end_tokens = {rules.end_tokens}"
+    yield f"repeat_bias = {rules.repeat_bias!r}"
+    for shift in rules.shifts:
+        yield f"\n[[{table}shifts]]"
+        yield f"texts = [{', '.join(map(_one_line, shift.texts))}]"
+        yield f"bias = {shift.bias!r}"
 
 
 def _text(text: str) -> str:

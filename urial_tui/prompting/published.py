@@ -1,9 +1,9 @@
 """The text files that URIAL's authors publish, as preambles of ours and back.
 
 Such a file is what stands in front of the first turn: a system text under `# Instruction`, then
-for each example its query under `# Query:` and its answer under `# Answer:`, each in a fence of
-three backticks. Their runner puts a newline behind the file, and then the turn in the same shape,
-up to the line behind the opening fence of its answer.
+for each example its query and its answer, each under its heading (see `published_layout`). Their
+runner puts a newline behind the file, and then the turn in the same shape, up to where its answer
+starts.
 
 What is read renders to the same text, to the character: where an example stands in other white
 space than a turn, it gets templates of its own. What a file has that no preamble can hold is told.
@@ -12,7 +12,7 @@ space than a turn, it gets templates of its own. What a file has that no preambl
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,26 +22,26 @@ from urial_tui.errors import PreambleError
 from urial_tui.files import decoded, read_bytes, reason
 from urial_tui.prompting.preamble import MAX_BYTES, Example, Preamble, PromptFormat
 from urial_tui.prompting.preamble_file import toml_text
+from urial_tui.prompting.published_layout import (
+    FENCE,
+    Block,
+    Layout,
+    LayoutError,
+    is_published,
+    layout_of,
+)
 from urial_tui.prompting.render import answer_template, open_turn, preamble_text
 from urial_tui.prompting.soundness import NAME, check_sound
 from urial_tui.prompting.stops import answer_end, format_rules
 from urial_tui.sanitize import quoted, sanitize_line
 
-FENCE = "```"
-_QUERY = "# Query:\n```\n{query}\n```\n\n"
-_ANSWER = "# Answer:\n```\n{answer}\n```\n\n"
 _SYSTEM = "# Instruction\n\n{system}\n\n"
-_HEADINGS = ("\n\n# Answer:\n", "\n# Answer:\n", "\n\n# Query:\n", "\n# Query:\n")
-"""Where a model that forgets the fence goes on with a turn of its own."""
+_BARE_CODE = (
+    "An example holds a code block without a language, so that a closing fence alone ends no "
+    "answer: one ends where a query follows, or where the model ends its text."
+)
 
-_START = re.compile(r"^# Query:[ \t]*$", re.MULTILINE)
 _SYSTEM_HEAD = re.compile(r"\s*# Instruction[ \t]*\n\s*")
-_QUERY_OPENS = re.compile(r"# Query:[ \t]*\n\s*```")
-_QUERY_ENDS = re.compile(r"```\s*^(?=# Answer:[ \t]*$)", re.MULTILINE)
-_ANSWER_OPENS = re.compile(r"# Answer:[ \t]*\n\s*```")
-# A fence within the answer is followed by more of it.
-_ANSWER_ENDS = re.compile(r"```\s*(?:^(?=# (?:Query|Answer):[ \t]*$)|\Z)", re.MULTILINE)
-_ANSWER_HEAD = re.compile(r"^# Answer:[ \t]*$", re.MULTILINE)
 _OTHER_HEADING = re.compile(r"^#* ?(User|Human|Question|Assistant):[ \t]*$", re.MULTILINE)
 
 
@@ -59,20 +59,6 @@ class Published(NamedTuple):
     notes: tuple[str, ...]
 
 
-class _Block(NamedTuple):
-    """A query and an answer with the templates that they stand in; the last answer may be open.
-
-    `lone`: these hold a query without an answer, or an answer to no query.
-    """
-
-    query: str
-    query_format: str
-    answer: str
-    answer_format: str
-    lone: bool
-    open: bool
-
-
 def import_published(path: Path, name: str) -> Imported:
     """The preamble that a published file is.
 
@@ -84,16 +70,23 @@ def import_published(path: Path, name: str) -> Imported:
         PreambleError: The file can't be read, or has another layout; or the name can't be one.
     """
     text, notes = _read(path)
-    start = _START.search(text)
+    layout = layout_of(text)
+    # A file that ends in an open turn is all that the model is shown.
+    is_open = layout.is_open(text)
+    text = text if is_open else text + "\n"
+    start = layout.starts(text)
     head = text if start is None else text[: start.start()]
-    blocks = list(_blocks(text, len(head), path))
+    try:
+        blocks = list(layout.blocks(text, len(head)))
+    except LayoutError as error:
+        raise _refused(path, str(error)) from error
     system, system_format = _system(head)
     if not blocks and (_OTHER_HEADING.search(text) or not _SYSTEM_HEAD.match(text)):
         raise _refused(path, _without_headings(text))
     if not (system or blocks):
         raise _refused(path, "nothing stands under `# Instruction`")
     asked = ""
-    query_format, answer_format = _QUERY, _ANSWER
+    query_format, answer_format = layout.turn_of(blocks)
     if blocks and blocks[-1].open:
         turn = blocks.pop()
         query_format, answer_format, asked = turn.query_format, turn.answer_format, turn.query
@@ -114,7 +107,7 @@ def import_published(path: Path, name: str) -> Imported:
         system_format = ""
     form = PromptFormat(system=system_format, query=query_format, answer=answer_format)
     examples = tuple(_example(block, form) for block in blocks)
-    form, more = _with_stops(form, examples)
+    form, more = _with_stops(form, examples, layout)
     shown = sanitize_line(path.name)
     preamble = Preamble(
         name=name,
@@ -125,7 +118,7 @@ def import_published(path: Path, name: str) -> Imported:
         format=form,
         examples=examples,
     )
-    _check(preamble, text, asked, path)
+    _check(preamble, text, asked if is_open else None, path)
     return Imported(preamble, (*notes, *more))
 
 
@@ -146,6 +139,12 @@ def published_text(preamble: Preamble) -> Published:
         PreambleError: It has neither a system text nor examples.
     """
     if not (preamble.system or preamble.examples):
+        if preamble.retrieval is not None:
+            raise PreambleError(
+                f"All that the preamble {preamble.name} shows is retrieved for each question: it "
+                "has neither a system text nor examples of its own.",
+                "Make the index with --like and a preamble that has a system text.",
+            )
         raise PreambleError(
             f"The preamble {preamble.name} has neither a system text nor examples.",
             "There is nothing to be written into a file of this layout.",
@@ -153,12 +152,13 @@ def published_text(preamble: Preamble) -> Published:
     notes = []
     form = preamble.format
     examples = preamble.examples
-    if (form.query, form.answer) != (_QUERY, _ANSWER):
+    if not is_published(form.query, form.answer):
         notes.append("Its format is left out: the texts stand in the published one.")
-        form = PromptFormat(system=_SYSTEM, query=_QUERY, answer=_ANSWER)
+        usual = Layout()
+        form = PromptFormat(system=_SYSTEM, query=usual.query_format, answer=usual.answer_format)
         examples = tuple(Example(query=one.query, answer=one.answer) for one in examples)
     fenced = [str(n) for n, one in enumerate(examples, 1) if FENCE in one.answer]
-    if fenced:
+    if fenced and FENCE in form.answer:
         notes.append(
             "The published runner deletes the fences of answers: "
             f"{'example' if len(fenced) == 1 else 'examples'} {', '.join(fenced)} will lose theirs."
@@ -166,14 +166,17 @@ def published_text(preamble: Preamble) -> Published:
     if preamble.rules is not None:
         notes.append("Its rules are left out.")
     if preamble.retrieval is not None:
-        notes.append("Its examples, which are retrieved for each question, are left out.")
+        notes.append(
+            f"Its examples, which are retrieved for each question from {preamble.retrieval.index}, "
+            "are left out: what is written is what stands in front of them."
+        )
     text = preamble_text(msgspec.structs.replace(preamble, format=form, examples=examples))
     # The runner puts it there.
     return Published(text.removesuffix("\n"), tuple(notes))
 
 
 def _read(path: Path) -> tuple[str, list[str]]:
-    """What the runner reads from a file, the newline behind it included."""
+    """What the runner reads from a file."""
     try:
         data = read_bytes(path, MAX_BYTES)
         text = decoded(data)
@@ -190,13 +193,7 @@ def _read(path: Path) -> tuple[str, list[str]]:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         notes.append("Its Windows line ends are read as plain ones, as the published runner does.")
     # A file that ends in an open turn is all that the model is shown.
-    return text if _is_open(text) else text + "\n", notes
-
-
-def _is_open(text: str) -> bool:
-    """Whether a text ends right behind the opening fence of an answer."""
-    found = list(_ANSWER_OPENS.finditer(text))
-    return bool(found) and not text[found[-1].end() :].strip()
+    return text, notes
 
 
 def _system(head: str) -> tuple[str, str]:
@@ -210,84 +207,7 @@ def _system(head: str) -> tuple[str, str]:
     return text, opened + "{system}" + behind
 
 
-def _blocks(text: str, at: int, path: Path) -> Iterator[_Block]:
-    number = 0
-    while at < len(text):
-        number += 1
-        opens = _QUERY_OPENS.match(text, at)
-        if opens is None:
-            raise _refused(path, f"the query of example {number} stands in no fence")
-        end = _QUERY_ENDS.search(text, opens.end())
-        if end is None:
-            raise _refused(path, f"no answer follows the query of example {number}")
-        opens, lone = _last_query(text, opens, end.start())
-        if _ANSWER_HEAD.search(text, at, end.start()) or _START.search(
-            text, opens.end(), end.start()
-        ):
-            raise _refused(path, f"the fence around the query of example {number} is not closed")
-        query, query_format = _in_template(text, at, opens.end(), end.start(), end.end(), "query")
-        opens = _ANSWER_OPENS.match(text, end.end())
-        if opens is None:
-            raise _refused(path, f"the answer of example {number} stands in no fence")
-        closes = _ANSWER_ENDS.search(text, opens.end())
-        if closes is None:
-            if text[opens.end() :].strip():
-                raise _refused(
-                    path, f"the fence around the answer of example {number} is not closed"
-                )
-            # The turn that the model is to answer.
-            head = text[end.end() :].rstrip() + "\n"
-            yield _Block(query, query_format, "", head + "{answer}\n```\n\n", lone, open=True)
-            return
-        answer, answer_format = _in_template(
-            text, end.end(), opens.end(), closes.start(), closes.end(), "answer"
-        )
-        if _START.search(answer) or _is_unclosed(answer):
-            raise _refused(path, f"the fence around the answer of example {number} is not closed")
-        at = closes.end()
-        while (more := _ANSWER_OPENS.match(text, at)) is not None:
-            # An answer to no query, which one of the published files has.
-            closes = _ANSWER_ENDS.search(text, more.end())
-            if closes is None:
-                raise _refused(path, f"a second answer behind example {number} is not closed")
-            answer_format += text[at : closes.end()]
-            at, lone = closes.end(), True
-        yield _Block(query, query_format, answer, answer_format, lone, open=False)
-
-
-def _last_query(text: str, opens: re.Match[str], end: int) -> tuple[re.Match[str], bool]:
-    """The query right in front of an answer, and whether queries without one stand before it."""
-    found = opens
-    while (following := _START.search(text, found.end(), end)) is not None:
-        later = _QUERY_OPENS.match(text, following.start())
-        closed = text[found.end() : following.start()].rstrip().endswith(FENCE)
-        if later is None or not closed:
-            break
-        found = later
-    return found, found is not opens
-
-
-def _in_template(
-    text: str, start: int, inner: int, inner_end: int, end: int, key: str
-) -> tuple[str, str]:
-    """A text between two fences, and the template that the rest of its part is."""
-    content = text[inner:inner_end]
-    stripped = content.strip()
-    first = inner + len(content) - len(content.lstrip()) if stripped else inner_end
-    last = first + len(stripped)
-    return stripped, text[start:first] + "{" + key + "}" + text[last:end]
-
-
-def _is_unclosed(answer: str) -> bool:
-    """Whether a code block is left open, whose end was taken for the answer's."""
-    inside = False
-    for line in answer.splitlines():
-        if line.startswith(FENCE):
-            inside = not inside or line.rstrip() != FENCE
-    return inside
-
-
-def _example(block: _Block, form: PromptFormat) -> Example:
+def _example(block: Block, form: PromptFormat) -> Example:
     return Example(
         query=block.query,
         answer=block.answer,
@@ -296,34 +216,38 @@ def _example(block: _Block, form: PromptFormat) -> Example:
     )
 
 
-def _with_stops(form: PromptFormat, examples: Sequence[Example]) -> tuple[PromptFormat, list[str]]:
+def _with_stops(
+    form: PromptFormat, examples: Sequence[Example], layout: Layout
+) -> tuple[PromptFormat, list[str]]:
     """The format with stop rules that leave all examples whole, and what is to be told of them."""
     notes: list[str] = []
     answers = [example.answer for example in examples]
-    headings = tuple(stop for stop in _HEADINGS if not any(stop in answer for answer in answers))
+    headings = tuple(stop for stop in layout.stops if not any(stop in answer for answer in answers))
     fenced = msgspec.structs.replace(form, stop=headings, fence=FENCE)
     rules = format_rules(fenced)
-    if all(answer_end(answer + "\n```\n", rules) == len(answer) for answer in answers):
+    if layout.fenced and all(
+        answer_end(f"{answer}\n{FENCE}\n", rules) == len(answer) for answer in answers
+    ):
         return fenced, notes
     # A code block without a language would end the answer at its first line.
     ends = dict.fromkeys(
-        answer_template(example, form).partition("{answer}")[2] + "# Query:\n"
+        answer_template(example, form).partition("{answer}")[2] + f"{layout.query}\n"
         for example in (*examples, Example(query="", answer=""))
     )
-    notes.append(
-        "An example holds a code block without a language, so that a closing fence alone ends no "
-        "answer: one ends where a query follows, or where the model ends its text."
-    )
+    if layout.fenced:
+        notes.append(_BARE_CODE)
     return msgspec.structs.replace(form, stop=(*ends, *headings)), notes
 
 
-def _check(preamble: Preamble, text: str, asked: str, path: Path) -> None:
-    """What was made of a file is sound, and renders to what was read; `asked`: its open turn."""
+def _check(preamble: Preamble, text: str, asked: str | None, path: Path) -> None:
+    """What was made of a file is sound, and renders to what was read; `asked`: its open turn's
+    query, None where there is none.
+    """
     check_sound(preamble, Path(f"{preamble.name}.toml"))
     if len(toml_text(preamble).encode()) > MAX_BYTES:
         raise _refused(path, f"as TOML it would be longer than {MAX_BYTES // 1024} KiB")
     shown = preamble_text(preamble)
-    if _is_open(text):
+    if asked is not None:
         shown, text = shown + open_turn(preamble, asked), text.rstrip() + "\n"
     if shown != text:
         raise _refused(path, "it can't be rendered again as it stands there")
@@ -332,7 +256,7 @@ def _check(preamble: Preamble, text: str, asked: str, path: Path) -> None:
 def _without_headings(text: str) -> str:
     other = _OTHER_HEADING.search(text)
     found = f"; it has the heading {quoted(other.group().strip())}" if other else ""
-    return f"it holds no query under the heading `# Query:`{found}"
+    return f"it holds no query under the heading `# Query:` or `# User:`{found}"
 
 
 def _refused(path: Path, why: str) -> PreambleError:

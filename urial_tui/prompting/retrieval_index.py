@@ -260,6 +260,16 @@ def index_path(name: str, directory: Path | None = None) -> Path:
     return (directory or paths.indexes_dir()) / name
 
 
+def index_identity(name: str) -> str:
+    """What a search of an index depends on, as a digest; it is not opened.
+
+    Raises:
+        RetrievalError: There is none, or its header is damaged.
+    """
+    with _explained(name):
+        return _header(index_path(name)).identity
+
+
 def write_index(
     name: str,
     pairs: Sequence[Pair],

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from urial_tui.engine.client.call import Steps
+from urial_tui.errors import RetrievalError
 from urial_tui.prompting.context import Context, RetrievedExamples
 from urial_tui.prompting.pool import shortened
 from urial_tui.prompting.preamble import Example, Preamble
@@ -87,13 +88,7 @@ class Retriever:
     @property
     def key(self) -> str:
         """All that decides which examples a question gets, as a digest."""
-        told = (
-            self._index.header.identity,
-            self._retrieval.k,
-            self._retrieval.most_words,
-            self._preamble.format,
-        )
-        return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
+        return _key(self._preamble, self._index.header.identity)
 
     @property
     def is_current(self) -> bool:
@@ -265,11 +260,15 @@ def open_retriever(preamble: Preamble, embedder: Embedder | None = None) -> Retr
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """A context with the examples of all questions. `same`, `unfit`: pairs that were left out."""
+    """A context with the examples of all questions.
+
+    `same`, `unfit`: pairs that were left out. `seconds`: what it took to find those of a question.
+    """
 
     context: Context
     same: int = 0
     unfit: int = 0
+    seconds: Mapping[str, float] = {}
 
     @property
     def notes(self) -> list[str]:
@@ -319,7 +318,32 @@ def with_examples(
         ),
         same=sum(one.same for one in retrieved),
         unfit=sum(one.unfit for one in retrieved),
+        seconds={question: one.seconds for question, one in zip(asked, retrieved, strict=True)},
     )
+
+
+def without_examples(context: Context) -> Context | None:
+    """A context by which what was kept of it is found, and that can show no question; None where
+    its index can't be read. One that retrieves nothing is as it is.
+    """
+    preamble = context.preamble
+    if preamble is None or preamble.retrieval is None:
+        return context
+    from urial_tui.prompting.retrieval_index import index_identity
+
+    try:
+        key = _key(preamble, index_identity(preamble.retrieval.index))
+    except RetrievalError:
+        return None
+    retrieved = RetrievedExamples(key=key, by_question={})
+    return msgspec.structs.replace(context, retrieved=retrieved)
+
+
+def _key(preamble: Preamble, index: str) -> str:
+    retrieval = preamble.retrieval
+    assert retrieval is not None, "the preamble has its own examples"
+    told = (index, retrieval.k, retrieval.most_words, preamble.format)
+    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
 
 
 def _plain(text: str) -> str:

@@ -245,9 +245,9 @@ class Trace(_Command, frozen=True, kw_only=True, tag="trace"):
     """Read an answer again, and tell at each token what else there was
     → PrefillProgress*, TracedTokens*, Traced.
 
-    `preamble`, `turns`: what stands in front of it, as in `Generate`; the oldest turns are left
-    out where all have no room. `answer`: its tokens, or text to tokenise. `sampling`: the chain
-    whose work is told, over this answer's tokens. `top_k`: length of the lists, at least 1.
+    `preamble`, `lead`, `turns`: what stands in front of it, as in `Generate`; the oldest turns are
+    left out where all have no room. `answer`: its tokens, or text to tokenise. `sampling`: the
+    chain whose work is told, over this answer's tokens. `top_k`: length of the lists, at least 1.
     """
 
     id: int
@@ -257,6 +257,7 @@ class Trace(_Command, frozen=True, kw_only=True, tag="trace"):
     answer: Turn
     sampling: Sampling = Sampling()
     top_k: int = 10
+    lead: Turn = ()
 
 
 class Embed(_Command, frozen=True, kw_only=True, tag="embed"):

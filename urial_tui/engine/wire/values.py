@@ -75,14 +75,15 @@ class Watch(Value, frozen=True, kw_only=True):
     """What another model is shown while it reads an answer along.
 
     `model`: its handle. `turns`: the same turns as in `Generate.turns`, one for one, behind a
-    preamble of its own. `same_ids`: it is shown the ids that the writing model is shown, and
-    neither of these.
+    preamble and a lead of its own. `same_ids`: it is shown the ids that the writing model is shown,
+    and none of these.
     """
 
     model: int
     preamble: Turn = ()
     turns: tuple[Turn, ...] = ()
     same_ids: bool = False
+    lead: Turn = ()
 
 
 class TokenShift(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -45,9 +45,9 @@ def trace(loaded: LoadedModel, request: Trace, emit: Emit) -> Steps[Traced]:
     answer = joined(loaded.tokenize(request.answer))
     if not answer:
         raise EngineError("There is no text in this answer.", "Choose another one.")
-    turns, left_out = _turns(loaded, request, len(answer))
-    context = [*loaded.cache.pinned, *(token for turn in turns for token in turn)]
-    branch = yield from _read(loaded, request.id, context, [len(turn) for turn in turns], emit)
+    behind, left_out = _behind(loaded, request, len(answer))
+    context = [*loaded.cache.pinned, *(token for run in behind for token in run)]
+    branch = yield from _read(loaded, request.id, context, [len(run) for run in behind], emit)
     reader = _Reader(loaded, request, len(answer))
     try:
         tokens = [context[-1], *answer[:-1]]
@@ -129,13 +129,16 @@ def _piece(vocab: Vocab, token: int) -> Piece:
     return Piece(data=text or name, control=bool(name and not text), ends=vocab.is_eog(token))
 
 
-def _turns(loaded: LoadedModel, request: Trace, room: int) -> tuple[list[list[int]], int]:
-    """The ids of the turns in front of the answer, and how many were left out for its `room`."""
+def _behind(loaded: LoadedModel, request: Trace, room: int) -> tuple[list[list[int]], int]:
+    """The ids of what stands behind the preamble, the lead if there is one and the turns; and how
+    many turns were left out for the answer's `room`.
+    """
     pinned = loaded.cache.pinned
-    turns = [joined(turn) for turn in loaded.tokenize_turns(request.turns, pinned)]
+    lead, segments = loaded.tokenize_behind(request.lead, request.turns, pinned)
+    turns = [joined(turn) for turn in segments]
     n_ctx = loaded.context.n_ctx
     # The last token of the answer is not evaluated.
-    length = len(pinned) + sum(map(len, turns)) + room - 1
+    length = len(pinned) + len(lead) + sum(map(len, turns)) + room - 1
     left_out = 0
     while length > n_ctx and left_out < len(turns) - 1:
         length -= len(turns[left_out])
@@ -144,7 +147,8 @@ def _turns(loaded: LoadedModel, request: Trace, room: int) -> tuple[list[list[in
         raise _too_long(length, n_ctx)
     if not (turns and turns[-1]):
         raise EngineError("Nothing stands in front of this answer.", "Choose another one.")
-    return turns[left_out:], left_out
+    kept = turns[left_out:]
+    return ([lead, *kept] if lead else kept), left_out
 
 
 def _read(

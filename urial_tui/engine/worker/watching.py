@@ -98,6 +98,9 @@ class ShiftWatcher(Watcher):
         self._carry = 0
         """The last token of what was read; it goes in with the next batch, for its row."""
         self._lengths: list[int] = []
+        """Of the turns."""
+        self._lead = 0
+        """Tokens between the preamble and the turns, which stay."""
         self._start = self._end = 0
         """In characters: where the first token that waits starts, and the last one ends."""
         self._ids: list[int] = []
@@ -110,9 +113,14 @@ class ShiftWatcher(Watcher):
         self._start = self._end = sum(self._characters(vocab.piece(token)) for token in prefix)
         with self._going_on_without():
             self._pin(pinned)
-            own = turns if self._watch.same_ids else self._own_turns(len(turns), prefix)
+            lead: Ids = ()
+            own = turns
+            if not self._watch.same_ids:
+                lead, own = self._own(len(turns), prefix)
+            self._lead = len(lead)
             self._lengths = [len(turn) for turn in own]
-            self._hold([*self._loaded.cache.pinned, *(token for turn in own for token in turn)])
+            front = (*self._loaded.cache.pinned, *lead)
+            self._hold([*front, *(token for turn in own for token in turn)])
 
     def push(self, token: int, piece: bytes) -> None:
         """Keep a written token until there are enough, or it has waited for long."""
@@ -136,7 +144,7 @@ class ShiftWatcher(Watcher):
         if self._branch is None:
             return
         cache = self._loaded.cache
-        start, count = len(cache.pinned), self._lengths.pop(0)
+        start, count = len(cache.pinned) + self._lead, self._lengths.pop(0)
         tokens = [*self._branch.tokens, self._carry]
         with self._going_on_without():
             if not cache.shift(tokens, start, count):
@@ -152,15 +160,15 @@ class ShiftWatcher(Watcher):
 
     # -- what stands in front ---------------------------------------------------------
 
-    def _own_turns(self, count: int, prefix: Ids) -> list[list[int]]:
-        if len(self._watch.turns) < count:
+    def _own(self, count: int, prefix: Ids) -> tuple[list[int], list[list[int]]]:
+        """The ids of the lead, and of as many turns."""
+        watch, loaded = self._watch, self._loaded
+        if len(watch.turns) < count:
             raise EngineError("The second side was given other turns.")
-        turns = [
-            joined(turn)
-            for turn in self._loaded.tokenize_turns(self._watch.turns, self._loaded.cache.pinned)
-        ][len(self._watch.turns) - count :]
+        lead, segments = loaded.tokenize_behind(watch.lead, watch.turns, loaded.cache.pinned)
+        turns = [joined(turn) for turn in segments][len(watch.turns) - count :]
         turns[-1] += prefix
-        return turns
+        return lead, turns
 
     def _pin(self, pinned: Ids) -> None:
         def report(done: int, total: int) -> None:
@@ -185,7 +193,8 @@ class ShiftWatcher(Watcher):
             raise NoSlot
         start = len(loaded.cache.pinned)
         *earlier, _ = self._lengths
-        lengths = [*earlier, len(tokens) - 1 - start - sum(earlier)]
+        lead = [self._lead] if self._lead else []
+        lengths = [*lead, *earlier, len(tokens) - 1 - start - self._lead - sum(earlier)]
         ends = runs(start, lengths, loaded.context.n_batch)
         branch = loaded.cache.place(tokens, ends)
         reused = len(branch.tokens)

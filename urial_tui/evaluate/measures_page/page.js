@@ -170,7 +170,9 @@ function columns() {
 }
 
 function nameCell(context) {
-  const kind = context.method === null ? "" : `${harmless(context.method)}, ${amount(context.examples, "example")}`;
+  const retrieved = valueOf(context.retrieved?.tokens);
+  const more = retrieved === null ? "" : ` of ${amount(Math.round(retrieved), "token")}`;
+  const kind = context.method === null ? "" : `${harmless(context.method)}, ${amount(context.examples, "example")}${more}`;
   return el("span", { class: "context" }, el("bdi", {}, harmless(context.name)), kind ? el("span", { class: "interval" }, kind) : null);
 }
 

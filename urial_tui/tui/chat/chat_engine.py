@@ -27,7 +27,7 @@ from urial_tui.engine.wire.protocol import (
 )
 from urial_tui.errors import EngineDied, EngineError, UrialError
 from urial_tui.mistakes import explaining
-from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.prompting.render import preamble_turn
 from urial_tui.runtime.host import FindModel, Host, Unpacking
 from urial_tui.runtime.in_thread import in_loop, in_thread
@@ -188,12 +188,13 @@ class ChatEngine:
                     return
                 with explaining():
                     writer = self._under(preamble)
-                    watch = await self._watch(conversation, writer, start, told)
+                    watch = await self._watch(conversation, writer, start, told, stop)
                     if stop.is_set():
                         return
                     if embedding := self._retriever.loads(preamble, self._options):
                         yield Notice(id=0, message=loading_told(embedding))
-                    retrieved = await self._retrieve(conversation, preamble, stop)
+                    question = conversation.open_question.text
+                    retrieved = await self._retrieve(question, preamble, stop)
                     if stop.is_set():
                         return
                     if watch is not None:
@@ -218,14 +219,28 @@ class ChatEngine:
                     finally:
                         self._answering = None
 
+    async def examples(self, question: str, preamble: Preamble) -> tuple[Example, ...] | None:
+        """The examples that a question has now; None where the preamble has its own, or it was
+        stopped.
+
+        Raises:
+            UrialError: They can't be had.
+        """
+        with self._stoppable() as stop:
+            async with self._turn():
+                if stop.is_set():
+                    return None
+                with explaining():
+                    found = await self._retrieve(question, preamble, stop)
+        return None if found is None else found.examples
+
     async def _retrieve(
-        self, conversation: Conversation, preamble: Preamble, stop: asyncio.Event
+        self, question: str, preamble: Preamble, stop: asyncio.Event
     ) -> Retrieved | None:
-        """The examples of the open question; None where the preamble has its own, or at a stop."""
+        """The examples of a question; None where the preamble has its own, or at a stop."""
         if preamble.retrieval is None:
             return None
         self._stops.append(self._retriever.cancel)
-        question = conversation.open_question.text
         steps = self._retriever.retrieve(preamble, question, self._options)
         try:
             return await in_thread(steps, lambda event: None, self._retriever.cancel)
@@ -240,6 +255,7 @@ class ChatEngine:
         writer: Writer,
         start: Start,
         told: Callable[[str], object],
+        stop: asyncio.Event,
     ) -> Watch | None:
         """What the second side is shown, if one reads along."""
         if not self._along.ready:
@@ -248,7 +264,11 @@ class ChatEngine:
             told("Answers that are written together have no x-ray.")
             return None
         try:
-            return await self._along.watch(conversation.exchanged(writer))
+            preamble, examples = self._along.retrieving, None
+            if preamble is not None:
+                found = await self._retrieve(conversation.open_question.text, preamble, stop)
+                examples = None if found is None else found.examples
+            return await self._along.watch(conversation.exchanged(writer), examples)
         except UrialError as error:
             told(f"This answer has no x-ray. {error}")
             return None

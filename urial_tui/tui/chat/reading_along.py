@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urial_tui.engine.wire.protocol import EngineOptions, Event, Watch
 from urial_tui.mistakes import explaining
 from urial_tui.prompting.conversation import Exchanged
+from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.host import FindModel, Unpacking
 from urial_tui.runtime.in_thread import in_thread
@@ -111,8 +112,17 @@ class ReadingAlong:
         """Whether answers can be read along."""
         return self._second is not None and self._second.model.loaded
 
-    async def watch(self, exchanges: Sequence[Exchanged]) -> Watch:
+    @property
+    def retrieving(self) -> Preamble | None:
+        """The preamble of the second side, where its examples are retrieved for each question."""
+        return None if self._second is None else self._second.retrieving
+
+    async def watch(
+        self, exchanges: Sequence[Exchanged], examples: tuple[Example, ...] | None
+    ) -> Watch:
         """What the second side is shown of questions with their answers, the last one open.
+
+        `examples`: those of the last one, where it is `retrieving`.
 
         Raises:
             UrialError: It can't be shown this.
@@ -120,4 +130,4 @@ class ReadingAlong:
         second = self._second
         assert second is not None, "nothing reads along"
         with explaining():
-            return await asyncio.to_thread(second.watch, exchanges)
+            return await asyncio.to_thread(second.watch, exchanges, examples)

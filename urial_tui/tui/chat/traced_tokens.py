@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from urial_tui.chat.answer_trace import trace_of
+from urial_tui.chat.answer_trace import trace_of, wants_examples
+from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import Event, Silence, Trace
-from urial_tui.errors import EngineDied, UsageError
+from urial_tui.errors import EngineDied, UrialError
+from urial_tui.prompting.preamble import Example
+from urial_tui.runtime.writer import Writer
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import sampling
 from urial_tui.tui.chat.chat_view import ChatView
@@ -54,8 +57,11 @@ class TracedTokens:
 
         conversation = here.conversation
         try:
-            trace = trace_of(conversation, answer, writer, sampling(models.settings()))
-        except UsageError as error:
+            examples = await self._examples_for(answer, writer)
+            if conversation is not here.conversation:
+                return
+            trace = trace_of(conversation, answer, writer, sampling(models.settings()), examples)
+        except UrialError as error:
             self._view.tell(sanitize_line(str(error)))
             return
         branch = await self._view.chosen_on(
@@ -65,6 +71,13 @@ class TracedTokens:
         )
         if branch is not None and conversation is here.conversation:
             self._questions.go_on_from(answer, branch.ids, again=branch.again)
+
+    async def _examples_for(self, answer: TurnRecord, writer: Writer) -> tuple[Example, ...] | None:
+        """The examples that an answer's question has now, where they are needed to look at it."""
+        if not wants_examples(answer, writer.preamble) or answer.parent_id is None:
+            return None
+        question = self._here.conversation.tree[answer.parent_id].text
+        return await self._models.engine.examples(question, writer.preamble)
 
     async def _traced(self, request: Trace) -> AsyncGenerator[Event, None]:
         """An answer that is read again; where that ends the engine, the chat says so, too."""

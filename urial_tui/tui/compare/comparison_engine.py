@@ -20,10 +20,12 @@ from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import EngineOptions, PrefillProgress, TextDelta
 from urial_tui.errors import EngineError
 from urial_tui.mistakes import explaining
+from urial_tui.prompting.context import SAMPLE
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.host import FindModel
 from urial_tui.runtime.in_thread import in_loop, in_thread
 from urial_tui.runtime.memory_plan import PLAN
+from urial_tui.runtime.open_retriever import OpenRetriever
 from urial_tui.tui.compare.comparison_result import Result, result_of
 from urial_tui.tui.compare.comparison_sides import Subject
 from urial_tui.tui.compare.side_choice import SideChoice, side_of
@@ -101,6 +103,7 @@ class ComparisonEngine:
         self._find = find
         self._make_comparison = make_comparison
         self._engine: Engine | None = None
+        self._retriever = OpenRetriever(make_engine)
         self._templates = TemplateRenderer()
         self._comparison: Comparison | None = None
         self._opened: _Opened | None = None
@@ -163,6 +166,7 @@ class ComparisonEngine:
         """End what runs and its processes; any thread, safe to call twice."""
         self._closed = True
         self._templates.close()
+        self._retriever.close()
         if self._engine is not None:
             self._engine.close()
 
@@ -170,6 +174,7 @@ class ComparisonEngine:
         self, opened: _Opened, subject: Subject, take: Take, unpacking: SideUnpacking
     ) -> Result:
         comparison = await self._read(self._open(opened, _until_cancelled(unpacking)), take)
+        await self._read(self._retrieve(comparison, subject, opened[2]), take)
         query = Query(id="1", text=subject.query)
         if subject.answer is not None:
             ids = subject.ids_of(comparison.aligned_info)
@@ -199,6 +204,7 @@ class ComparisonEngine:
 
     def _cancel(self) -> None:
         self._templates.cancel()
+        self._retriever.cancel()
         if self._engine is not None:
             self._engine.cancel()
 
@@ -225,9 +231,37 @@ class ComparisonEngine:
         self._comparison, self._opened = comparison, opened
         return comparison
 
+    def _retrieve(
+        self, comparison: Comparison, subject: Subject, options: EngineOptions
+    ) -> Generator[Step, None, None]:
+        """Give the sides the examples of a question, where these are retrieved."""
+        with explaining():
+            base = yield from self._with_examples(comparison.base, subject, options)
+            aligned = yield from self._with_examples(comparison.aligned, subject, options)
+        comparison.base, comparison.aligned = base, aligned
+
+    def _with_examples(
+        self, side: Side, subject: Subject, options: EngineOptions
+    ) -> Generator[Step, None, Side]:
+        preamble = side.context.preamble
+        if preamble is None or preamble.retrieval is None:
+            return side
+        examples = subject.examples_of(preamble)
+        if examples is None:
+            found = yield from self._retriever.retrieve(preamble, subject.query, options)
+            assert found is not None, "the preamble has its own examples"
+            examples = found.examples
+        context = side.context.shown_again(subject.query, examples)
+        return msgspec.structs.replace(side, context=context)
+
     def _side(self, kind: SideKind, choice: SideChoice, unpacking: SideUnpacking) -> Side:
         model = self._find(choice.model, lambda done, total: unpacking(kind, done, total))
-        return side_of(choice, model)
+        side = side_of(choice, model)
+        preamble = side.context.preamble
+        if preamble is None or preamble.retrieval is None:
+            return side
+        # What its examples are is known with the question.
+        return msgspec.structs.replace(side, context=side.context.shown_again(SAMPLE, ()))
 
 
 def _scored(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+from urial_tui.chat.answer_trace import wants_examples
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.shown import ids_key
 from urial_tui.engine.wire.protocol import ModelInfo
 from urial_tui.errors import PreambleError, SettingsError, UsageError
 from urial_tui.models.catalogue import load_catalogue
 from urial_tui.models.registry import list_entries
-from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.prompting.preamble import Example, Preamble, find_preamble
 from urial_tui.tui.compare.side_choice import SideChoice
 
 BASE_CONTEXT = "zero-shot"
@@ -22,7 +23,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
     `ids`: the tokens that wrote the given answer, as far as they are known, `ids_key` whose they
     are, and `preamble` under which it was written; they are used while the aligned side is the
-    model that wrote them.
+    model that wrote them. `examples`: those that were retrieved for the given answer, shown again
+    to a side with that preamble; None where that is not known.
     """
 
     query: str
@@ -30,6 +32,12 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     ids: tuple[int, ...] = ()
     ids_key: str = ""
     preamble: Preamble | None = None
+    examples: tuple[Example, ...] | None = None
+
+    def examples_of(self, preamble: Preamble) -> tuple[Example, ...] | None:
+        """The examples that stood in front of the answer, for a side with the same preamble."""
+        same = self.preamble is not None and self.preamble.name == preamble.name
+        return self.examples if same else None
 
     def ids_of(self, model: ModelInfo) -> tuple[int, ...]:
         """The tokens that wrote the answer, if this model wrote it."""
@@ -66,7 +74,15 @@ def for_conversation(
     else:
         raise UsageError("There is no answer to compare yet.", "Ask something first.")
     same = answer.preamble == preamble.name
-    note = "The turns before this question are left out of the comparison."
+    written = preamble if same else _preamble(answer.preamble)
+    notes = []
+    if exchange is not exchanges[0]:
+        notes.append("The turns before this question are left out of the comparison.")
+    if written is not None and wants_examples(answer, written):
+        notes.append(
+            "The examples that it was written behind are not known: those that the question has "
+            "now stand for them."
+        )
     return Start(
         base=second or _base_side(answer.model, answer.preamble),
         aligned=SideChoice(
@@ -77,9 +93,10 @@ def for_conversation(
             answer=answer.text,
             ids=answer.ids or (),
             ids_key=answer.ids_key,
-            preamble=preamble if same else _preamble(answer.preamble),
+            preamble=written,
+            examples=answer.examples,
         ),
-        note="" if exchange is exchanges[0] else note,
+        note=" ".join(notes),
     )
 
 

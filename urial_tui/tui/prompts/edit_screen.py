@@ -1,4 +1,4 @@
-"""Changing a preamble: its system text, its examples and their order.
+"""Changing a preamble: its system text, its examples and their order, its format and its rules.
 
 What is changed is kept as a draft from the first key on, and becomes a file of the user's own when
 it is saved; one that comes with the program is copied. What it costs and what is found in it is
@@ -32,6 +32,7 @@ from urial_tui.tui.frame.ending import has_widgets
 from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.prompts.laboratory import Cost, Laboratory
 from urial_tui.tui.prompts.part_list import PartList
+from urial_tui.tui.prompts.part_texts import part_texts, write_part
 from urial_tui.tui.prompts.preamble_words import cost_in_short, counted, finding_lines
 from urial_tui.tui.prompts.reaching_screen import ReachingScreen
 from urial_tui.tui.prompts.save_screen import SaveScreen
@@ -84,7 +85,7 @@ class EditScreen(Screen[str | None]):
         self._saved_as: str | None = None
         self._leaving = False
         self._shown = -1
-        """The number of the example that is in the fields; 0 for the system text, -1 for none."""
+        """The row of the part that is in the fields; 0 for the system text, -1 for none."""
         self._put = ("", "")
         """What was put there, or seen there last."""
         self._findings: tuple[Finding, ...] = ()
@@ -147,16 +148,18 @@ class EditScreen(Screen[str | None]):
         if texts == self._put or self._shown < 0:
             return
         self._put = texts
-        if self._shown == 0:
-            self.edited.write_system(texts[0])
-        else:
-            self.edited.write_example(self._shown - 1, *texts)
+        try:
+            write_part(self.edited, self._shown, *texts)
+        except PreambleError as error:
+            self.say(f"✖ {error}")
+            return
         self._changed()
 
     def action_add(self) -> None:
         """Add an example behind the one that is shown, and go into it."""
         place = self.parts.example
-        there = 0 if place is None else place + 1
+        count = len(self.edited.preamble.examples)
+        there = place + 1 if place is not None else count if self.parts.row else 0
         self.edited.add(there)
         self._rearranged(there + 1)
         self.query_one("#edit-first", TextField).focus()
@@ -165,7 +168,7 @@ class EditScreen(Screen[str | None]):
         """Delete the example that is shown."""
         place = self.parts.example
         if place is None:
-            self.say("Only examples can be deleted; the system text can be emptied.")
+            self.say("Only examples can be deleted; other texts can be emptied.")
             return
         self.edited.delete(place)
         key = key_name(self, "edit.bring_back")
@@ -304,23 +307,15 @@ class EditScreen(Screen[str | None]):
 
     def _show_part(self) -> None:
         """Put the texts of the part under the bar into the fields."""
-        place = self.parts.example
         first, second = (self.query_one(f"#edit-{n}", TextField) for n in ("first", "second"))
-        example = place is not None
-        second.display = self.query_one("#edit-second-title").display = example
-        self.query_one("#edit-first-title", Static).update(
-            f"Query of example {place + 1}" if place is not None else "System text"
-        )
-        self.query_one("#edit-second-title", Static).update("Its answer")
-        part = 0 if place is None else place + 1
-        if self._shown != part:
-            preamble, self._shown = self.edited.preamble, part
-            if place is None:
-                first.show(preamble.system)
-                second.show("")
-            else:
-                first.show(preamble.examples[place].query)
-                second.show(preamble.examples[place].answer)
+        shown = part_texts(self.edited.preamble, self.parts.row)
+        second.display = self.query_one("#edit-second-title").display = bool(shown.second_title)
+        self.query_one("#edit-first-title", Static).update(shown.first_title)
+        self.query_one("#edit-second-title", Static).update(shown.second_title)
+        if self._shown != self.parts.row:
+            self._shown = self.parts.row
+            first.show(shown.first)
+            second.show(shown.second)
             self._put = self._texts()
         self._tell()
 

@@ -106,6 +106,8 @@ class MeasureJob:
             self._kinds = len(planned.references.items), len(planned.questions.items)
             going.change(total=len(self._order) * sum(self._kinds))
             measuring = follow(planned.load(engine, templates, going.unpacking), self._take)
+            for note in planned.notes:
+                going.note(note)
             going.begin(measuring)
             self._pace.begin()
             told = 0

@@ -10,13 +10,14 @@ from textual.widgets.option_list import Option
 
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.prompts.part_texts import FORM, part_at
 
 _SHOWN = 60
 """Characters of a query."""
 
 
 class PartList(OptionList):
-    """The system text, then a row for each example."""
+    """The system text, a row for each example, then what these stand in and how answers end."""
 
     def __init__(self, *, id: str | None = None) -> None:  # Textual's name
         super().__init__(id=id, markup=False)
@@ -24,9 +25,16 @@ class PartList(OptionList):
         self._shown: tuple[Preamble, Collection[int]] | None = None
 
     @property
+    def row(self) -> int:
+        """Where the bar is; 0 is the system text, then come the examples."""
+        return self.highlighted or 0
+
+    @property
     def example(self) -> int | None:
-        """The place of the example under the bar; None at the system text."""
-        return self.highlighted - 1 if self.highlighted else None
+        """The place of the example under the bar; None at another part."""
+        if self._shown is None or part_at(self._shown[0], self.row) != "example":
+            return None
+        return self.row - 1
 
     def show(self, preamble: Preamble, conspicuous: Collection[int], part: int) -> None:
         """Show the parts of a preamble.
@@ -34,7 +42,7 @@ class PartList(OptionList):
         Args:
             preamble: It.
             conspicuous: Numbers of the examples in which something was found, from 1.
-            part: Which one the bar is on; 0 is the system text.
+            part: The row that the bar is on.
         """
         if self._shown != (preamble, conspicuous):
             self._shown = (preamble, conspicuous)
@@ -54,6 +62,7 @@ class PartList(OptionList):
                     sanitize_line(start) or Content.styled("(empty)", "$quiet"),
                 )
             )
+        prompts += [Content.styled(title, "$quiet") for _, title in FORM]
         if len(prompts) == self.option_count:
             pairs = zip(prompts, self._prompts, strict=True)
             for place, (prompt, before) in enumerate(pairs):

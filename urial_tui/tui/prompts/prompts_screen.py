@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import ClassVar, TypeVar
 
 import msgspec
@@ -32,6 +32,7 @@ from urial_tui.evaluate.own_texts import own_questions, own_references
 from urial_tui.evaluate.planned_measuring import MeasureChoice
 from urial_tui.files import is_there
 from urial_tui.prompting.context import Context
+from urial_tui.prompting.own_preambles import bring_back_own, delete_own
 from urial_tui.prompting.preamble import (
     Preamble,
     PreambleEntry,
@@ -86,6 +87,8 @@ class PromptsScreen(Screen[Preamble | None]):
         Binding("y", "try", "Try two that are marked, or it against the base", id="prompts.try"),
         Binding("u", "use", "Use it in the chat", id="prompts.use"),
         Binding("m", "measure", "Measure it, or those that are marked", id="prompts.measure"),
+        Binding("d", "delete", "Delete it, if it is your own", id="prompts.delete"),
+        Binding("alt+u", "bring_back", "Bring the deleted one back", id="prompts.bring_back"),
         Binding("i", "import", "Import a file", id="prompts.import"),
         Binding("space", "mark", "Mark, or no longer", id="prompts.mark"),
         Binding("c", "findings", "All that was found in it", id="prompts.findings"),
@@ -101,6 +104,10 @@ class PromptsScreen(Screen[Preamble | None]):
         self._settings = settings
         self._reading = threading.Lock()
         """Held while what is kept is read: one at a time may."""
+        self._to_delete: PreambleEntry | None = None
+        """What goes when it is said once more."""
+        self._deleted: list[Path] = []
+        """Where the files of those are that were deleted, the newest last."""
         self._go_to: str | None = None
         """What the bar is to be on when the files are read again."""
         self._seen: object | None = None
@@ -233,6 +240,9 @@ class PromptsScreen(Screen[Preamble | None]):
     @on(OptionList.OptionHighlighted)
     def show_row(self) -> None:
         """Another row has other keys."""
+        row = self.preambles.row
+        if row is None or row.entry != self._to_delete:
+            self._to_delete = None
         self.query_one("#prompts-detail-pane", VerticalScroll).scroll_home(animate=False)
         self._show_parts()
 
@@ -282,6 +292,44 @@ class PromptsScreen(Screen[Preamble | None]):
             self._go_to = found.preamble.name
             told = " ".join((f"{found.preamble.name} is among your preambles.", *found.notes))
             self.say(told)
+
+    @work(exclusive=True, group="delete")
+    async def action_delete(self) -> None:
+        """Delete the user's own preamble under the bar, once that is confirmed."""
+        row = self.preambles.row
+        if row is None:
+            return
+        if row.entry.origin != "user":
+            self.say(f"{row.name} comes with the program; only your own can be deleted.")
+            return
+        if self._to_delete != row.entry:
+            self._to_delete = row.entry
+            again = key_name(self, "prompts.delete")
+            self.say(f"▲ {again} again deletes {row.name}, {row.entry.path}.")
+            return
+        self._to_delete = None
+        kept = await self._in_thread(lambda: delete_own(row.entry.path))
+        if kept is None or not has_widgets(self):
+            return
+        self._deleted.append(kept)
+        back = key_name(self, "prompts.bring_back")
+        self.action_look()
+        self.say(f"{row.name} is deleted; {back} brings it back. Its file is {kept.name} now.")
+
+    @work(exclusive=True, group="delete")
+    async def action_bring_back(self) -> None:
+        """Bring back what was deleted last."""
+        if not self._deleted:
+            self.say("No preamble was deleted here.")
+            return
+        kept = self._deleted[-1]
+        path = await self._in_thread(lambda: bring_back_own(kept))
+        if path is None or not has_widgets(self):
+            return
+        self._deleted.pop()
+        self._go_to = path.stem
+        self.action_look()
+        self.say(f"{path.stem} is back.")
 
     def action_tokens(self) -> None:
         """Look at the tokens of what is under the bar."""

@@ -279,6 +279,11 @@ class TokensScreen(Screen[Branch | None]):
             )
         if not trace.own_sampling:
             notes.append("How it was sampled is not known: the chain is that of the settings.")
+        if not trace.own_examples:
+            notes.append(
+                "The examples that it was written behind are not known: those that its question "
+                "has now stand for them."
+            )
         if trace.gone_on:
             notes.append(
                 "Its first tokens stood there before it was gone on from, and may have been chosen "

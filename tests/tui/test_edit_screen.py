@@ -142,7 +142,7 @@ class TestTheFormat:
             assert page.field("first") == ""
             await page.writes("first", "end_bias = ")
             assert page.shows("✖ These are no rules: ")
-            assert screen.edited.preamble.rules is None
+            assert not screen.edited.preamble.rules
             await page.writes("first", "end_bias = 5")
             assert not page.shows("These are no rules")
             assert screen.edited.preamble.rules == Rules(end_bias=5.0)

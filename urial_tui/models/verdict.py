@@ -17,7 +17,7 @@ from urial_tui import wording
 from urial_tui.engine.wire.limits import AUTO_CONTEXT, Purpose
 from urial_tui.engine.wire.protocol import Device, EngineOptions
 from urial_tui.memory import MachineMemory
-from urial_tui.models.fit import card_memory, weigh
+from urial_tui.models.fit import cards_among, weigh
 from urial_tui.models.memory_need import PREAMBLE_TOKENS, PROCESS_BYTES
 
 Verdict = Literal["fits", "tight", "too large"]
@@ -88,7 +88,7 @@ def fit_of_file(
     weighed = weigh(path, options, purpose, devices=devices)
     placed = weighed.placed
     verdict = _verdict(placed.host, memory)
-    if placed.cards > weighed.cards:
+    if any(share.size > share.device.memory_total for share in placed.shares):
         verdict = "too large"
     return Fit(
         verdict=verdict,
@@ -121,7 +121,7 @@ def fit_of_size(
     cell = _CACHE_8B * (count / 8e9) ** 0.5 * _ELEMENTS[options.kv_type]
     context = options.n_ctx or AUTO_CONTEXT
     beside = PROCESS_BYTES + _WORK + int(cell * (context + min(PREAMBLE_TOKENS, context)))
-    needed, cards = size + beside, card_memory(devices or ())
+    needed, cards = size + beside, sum(card.memory_total for card in cards_among(devices or ()))
     on_cards = min(size, cards) if options.gpu_layers else 0
     return Fit(
         verdict=_verdict(needed - on_cards, memory),

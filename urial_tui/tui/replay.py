@@ -61,7 +61,7 @@ class Player:
 
     def start(self) -> None:
         """Start to do what the user did."""
-        self._app.run_worker(self._act)
+        self._app.run_worker(self._act())
 
     async def _act(self) -> None:
         """Make the recorded steps, each when the one before is over."""

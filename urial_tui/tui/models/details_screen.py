@@ -70,7 +70,7 @@ class DetailsScreen(Screen[None]):
 
     def __init__(self, name: str, inspect: Inspect) -> None:
         super().__init__()
-        self._name = name
+        self._shown_name = name
         self._inspect = inspect
         self._told: Inspection | None = None
         self._in_template = False
@@ -160,7 +160,7 @@ class DetailsScreen(Screen[None]):
     def _show_keys(self) -> None:
         told = self._told
         what = "Chat template" if self._in_template else "Details"
-        title = sanitize_line(self._name) if told is None else title_of(told)
+        title = sanitize_line(self._shown_name) if told is None else title_of(told)
         self.query_one("#model-details-heading", Static).update(
             Content.assemble((what, "bold $primary"), (f"  {title}", "$quiet")).truncate(
                 max(1, self.app.size.width - 2), ellipsis=True

@@ -40,7 +40,7 @@ class RemoveScreen(ModalScreen[bool]):
 
     def __init__(self, name: str, files: Sequence[Path], frees: int, uses: Sequence[str]) -> None:
         super().__init__()
-        self._name = name
+        self._shown_name = name
         self._files = files
         self._frees = frees
         self._uses = uses
@@ -49,7 +49,9 @@ class RemoveScreen(ModalScreen[bool]):
         """A title, what goes, what else uses it, the keys."""
         with Vertical(classes="dialog", id="remove-model"):
             yield Static(
-                Content.assemble("Remove ", (sanitize_line(self._name), "not bold $foreground")),
+                Content.assemble(
+                    "Remove ", (sanitize_line(self._shown_name), "not bold $foreground")
+                ),
                 classes="dialog-title",
                 markup=False,
             )

@@ -45,8 +45,7 @@ def test_a_question_is_stored_then_answered_then_over(asking: Asking) -> None:
 
     asking.answer(3, START)
     assert state_of(asking) == Answering(3, START)
-    assert asking.answering
-    assert asking.question == 3
+    assert (asking.answering, asking.question) == (True, 3)
 
     asking.end()
     assert state_of(asking) == Idle()

@@ -2,8 +2,9 @@
 
 Contexts of each kind evaluate the same tokens in one process, in turns of a few tokens whose order
 rotates, so that what else the machine does meets all of them. What is told is the speed beside
-the context with flash attention and a cache of f16: the median of the ratios of all turns. For
-which kind the engine chooses, and why, see `engine.wire.limits.flash_attention`.
+the context with flash attention and a cache of f16: the median of the ratios of all turns. "whole"
+has flash attention that does not split the cells of a token between threads. For which kind the
+engine chooses, and why, see `engine.wire.limits.flash_attention`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,13 @@ from urial_tui.models.registry import resolve
 from urial_tui.processor import processor_name
 from urial_tui.sanitize import sanitize_line
 
-KINDS = {"f16, flash": ("f16", True), "f16": ("f16", False), "q8_0, flash": ("q8_0", True)}
+WHOLE = "f16, whole"
+KINDS = {
+    "f16, flash": ("f16", True),
+    "f16": ("f16", False),
+    WHOLE: ("f16", True),
+    "q8_0, flash": ("q8_0", True),
+}
 BATCH = 512
 TURN = 6
 """Tokens of a turn."""
@@ -44,6 +51,8 @@ class Timed:
         self.context = Context(
             model, size, threads=physical_cores(), kv_type=kv_type, flash_attention=flash
         )
+        if kind == WHOLE and not self.context.keep_cells_whole():
+            raise DecodeError("this build of the library can't keep cells whole")
 
     def evaluate(self, count: int) -> float:
         """Evaluate `count` tokens at once: seconds."""

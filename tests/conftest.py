@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from tests import tinygguf
+from tests import nursery, tinygguf
 from tests.scripted import ScriptedEngine
 from urial_tui import paths
 from urial_tui.engine.client.engine import Engine
@@ -37,7 +37,7 @@ DEMO_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 
 _WORKER = "urial_tui.engine.worker.main"
 TEMPLATE_WORKER = "urial_tui.prompting.templates.worker"
-_EXIT_GRACE = 10.0
+_EXIT_GRACE = 30.0
 """Seconds in which a worker whose client was killed has to notice and go."""
 
 # No example fails for being slow on a busy machine; CI draws the same examples every time.
@@ -72,6 +72,20 @@ def pytest_collection_finish() -> None:
 # -- surroundings ----------------------------------------------------------------------
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_processes() -> Iterator[None]:
+    """Workers and commands start by a fork, where the system can; see `tests.nursery`."""
+    with nursery.nurseries():
+        yield
+
+
+@pytest.fixture
+def own_children() -> Iterator[None]:
+    """What a test starts is a child of this process, where that matters."""
+    with nursery.none():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An empty home for this test alone; nothing of the user's is read or written."""
@@ -81,6 +95,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(("URIAL_", "XDG_", "HF_", "HUGGINGFACE_", "LLAMA_", "OLLAMA_")):
+                patch.delenv(name)
+            if name.upper().endswith("_PROXY"):
                 patch.delenv(name)
         for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES"):
             patch.delenv(name, raising=False)
@@ -121,10 +137,11 @@ def no_worker_left(home: Path) -> Iterator[None]:
 
 def workers(home: Path, program: str = _WORKER) -> list[int]:
     """Ids of the running workers that this process started or that were started in `home`."""
+    starters = {os.getpid(), *nursery.pids()}
     return [
         pid
         for pid, parent, command in _processes(program)
-        if parent == os.getpid() or str(home) in command
+        if parent in starters or str(home) in command
     ]
 
 

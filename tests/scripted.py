@@ -23,8 +23,10 @@ from urial_tui.engine.wire.protocol import (
     Cancel,
     Command,
     Device,
+    DevicesFound,
     Event,
     Failed,
+    FindDevices,
     Finished,
     Generate,
     Loaded,
@@ -140,6 +142,11 @@ class ScriptedEngine(Engine):
         super().__init__(launch=self._launch_scripted)
         self.loadable = info
         self.cards: tuple[Device, ...] = ()
+        self.greeting: Gate | None = None
+        """Where a worker waits before it says that it is there, until it is ended."""
+        self.backend_names: tuple[str, ...] = ("CPU",)
+        self.server_devices: tuple[Device, ...] = ()
+        """What RPC servers have, whichever are asked for."""
         self.pieces: dict[Purpose, tuple[bytes, ...]] = {}
         """The vocabularies of models that don't have the usual one, by what they are for."""
         self.loads: list[Path] = []
@@ -265,7 +272,16 @@ class ScriptedWorker:
     # -- in the thread that reads -------------------------------------------------------
 
     def _serve(self) -> Iterator[Event]:
-        yield Ready(version=VERSION, library="scripted", devices=self._engine.cards)
+        if self._engine.greeting is not None:
+            self._engine.greeting.wait(lambda: self._ended)
+        if self._ended:
+            return
+        yield Ready(
+            version=VERSION,
+            library="scripted",
+            devices=self._engine.cards,
+            backends=self._engine.backend_names,
+        )
         while (command := self._next()) is not None:
             assert not isinstance(command, Cancel | Shutdown)
             try:
@@ -314,9 +330,15 @@ class ScriptedWorker:
             raise EngineError("Stopped.")
 
     def _carry_out(self, command: Command) -> Iterator[Event]:
-        if not isinstance(command, LoadModel | Unload | ScoreBoth | Cancel | Shutdown):
+        if not isinstance(
+            command, FindDevices | LoadModel | Unload | ScoreBoth | Cancel | Shutdown
+        ):
             self._model(command.model)
         match command:
+            case FindDevices():
+                yield DevicesFound(
+                    id=0, devices=(*self._engine.server_devices, *self._engine.cards)
+                )
             case LoadModel():
                 yield from self._load(command)
             case Unload():

@@ -36,7 +36,7 @@ from urial_tui.errors import EngineDied, EngineError, StoreError, UrialError
 from urial_tui.prompting.preamble import find_preamble
 from urial_tui.runtime.writer import Writer
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class WatchedStore(Store):

@@ -241,7 +241,7 @@ def test_a_death_of_which_no_call_was_told_is_taken_once(engine: Engine, model: 
     engine.watch(heard.set)
     assert engine.pid is not None
     os.kill(engine.pid, signal.SIGKILL)
-    assert heard.wait(10)
+    assert heard.wait(60)
     death = engine.take_death()
     assert death is not None
     assert "SIGKILL" in str(death)
@@ -278,4 +278,4 @@ def test_a_stopped_worker_is_ended_when_it_does_not_obey(engine: Engine, model: 
     call.cancel()
     with pytest.raises(EngineDied, match="did not stop when asked to"):
         call.result()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60

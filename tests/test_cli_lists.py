@@ -475,8 +475,8 @@ def documents(capsys: Captured, *arguments: str) -> Any:
 
 
 MODEL_KEYS = {
-    *("name", "title", "role", "partner", "parameters", "size", "licence", "licence_url"),
-    *("source", "state", "path", "place", "command", "store", "pooling"),
+    *("name", "title", "role", "partner", "parameters", "preamble", "size", "licence"),
+    *("licence_url", "source", "state", "path", "place", "command", "store", "pooling"),
 }
 
 
@@ -731,10 +731,22 @@ def test_an_empty_query_is_nothing_to_compare_on(capsys: Captured) -> None:
     assert "The query is empty." in capsys.readouterr().err
 
 
-def test_the_path_of_a_file_is_no_model_of_the_catalogue(
-    capsys: Captured, llama_gguf: Path
+def test_whatever_is_a_model_elsewhere_is_shown(
+    capsys: Captured, llama_gguf: Path, adapter_gguf: Path
 ) -> None:
-    assert cli.run(("models", "show", str(llama_gguf))) == 2
-    assert "is a file's path" in capsys.readouterr().err
+    assert cli.run(("models", "show", f"{llama_gguf}+{adapter_gguf}")) == 0
+    shown = capsys.readouterr().out
+    assert f"file      {llama_gguf}\nadapter   {adapter_gguf}\n" in shown
+    assert "pull" not in shown
+    assert cli.run(("models", "show", "https://example.org/a b;.gguf?k=v")) == 1
+    assert "no address" in capsys.readouterr().err
+    assert cli.run(("models", "show", "https://example.org/a;b.gguf?k=v")) == 0
+    shown = capsys.readouterr().out
+    assert "    urial models pull 'https://example.org/a;b.gguf?k=v'\n" in shown
+    assert "curl" not in shown
+    told = documents(capsys, "models", "show", "hf.co/ada/tiny-GGUF")
+    assert set(told) == {*MODEL_KEYS, "adapter"}
+    assert told["source"] == "https://huggingface.co/ada/tiny-GGUF"
+    assert (told["state"], told["command"], told["adapter"]) == ("absent", None, None)
     assert cli.run(("models", "show", "nobody")) == 1
-    assert "works too" not in capsys.readouterr().err
+    assert "no model named 'nobody'" in capsys.readouterr().err

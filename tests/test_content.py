@@ -14,7 +14,7 @@ from tests.loaded import newest
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import EngineOptions, ModelInfo, PreambleReady, TextSegment
 from urial_tui.engine.worker import content
-from urial_tui.engine.worker.content import Contents, Reading, Stopped, part_files
+from urial_tui.engine.worker.content import Contents, FileDigest, Stopped, part_files
 
 
 @pytest.fixture
@@ -156,10 +156,10 @@ def test_it_can_be_stopped(model: Path, tmp_path: Path) -> None:
 
 
 def test_what_changes_while_it_is_loaded_matches_nothing(model: Path, tmp_path: Path) -> None:
-    reading = Reading(Contents(tmp_path), model)
+    reading = FileDigest(Contents(tmp_path), model)
     change(model, 77)
     first = reading.result()
-    reading = Reading(Contents(tmp_path), model)
+    reading = FileDigest(Contents(tmp_path), model)
     change(model, 77)
     assert first.startswith("unknown-")
     assert reading.result() != first

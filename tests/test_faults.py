@@ -610,7 +610,7 @@ def test_a_worker_goes_when_its_client_is_gone(
         pid = int(process.stdout.readline())
         os.kill(pid, 0)
         process.send_signal(number)
-        assert process.wait(30) == -number
+        assert process.wait(60) == -number
 
 
 # -- the line --------------------------------------------------------------------------

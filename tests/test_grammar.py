@@ -406,7 +406,7 @@ def refused(model: llama.Model, grammar: Grammar, sentence: str) -> None:
     with pytest.raises(EngineError, match=re.escape(sentence)) as caught:
         Constraint(model.vocab, grammar)
     assert_readable(caught.value)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
 
 
 @pytest.mark.parametrize("text", WRONG, ids=lambda text: repr(text[:40]))
@@ -462,7 +462,7 @@ def test_what_looks_dangerous_is_followed(spm: llama.Model, text: str) -> None:
     asked = Constraint(spm.vocab, gbnf(text))
     asked.accept_text(spm.vocab.tokenize(HARMLESS[text]))
     assert any(asked.allows(token) for token in range(spm.vocab.size) if spm.vocab.is_eog(token))
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
 
 
 @pytest.mark.parametrize(

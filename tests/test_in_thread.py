@@ -11,7 +11,7 @@ import pytest
 from urial_tui.errors import ModelError
 from urial_tui.runtime.in_thread import in_thread
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Waiting:

@@ -38,7 +38,7 @@ def line() -> Iterator[Line]:
     yield line
     with suppress(OSError):
         line.hang_up()
-    assert gone.wait(10)
+    assert gone.wait(60)
     os.close(commands)
 
 
@@ -47,7 +47,7 @@ def ask(number: int) -> Tokenize:
 
 
 def until(seen: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not seen():
         assert time.monotonic() < deadline
         time.sleep(0.002)

@@ -43,6 +43,7 @@ LEAVES = {
     "report_file",
     "engine.wire.protocol",
     "engine.wire.limits",
+    "engine.wire.server_address",
 }
 CALLS = {"engine.client.engine", "engine.client.model", "engine.client.call"}
 WORK = {"chat", "compare", "evaluate", "benchmark", "runtime"}
@@ -65,7 +66,10 @@ MAY_IMPORT = {
     "mistakes": {"errors", "files", "paths"},
     "files": set[str](),
     "journal": {"files"},
-    "settings": {"errors", "files", "paths", "sanitize", "engine.wire.protocol"},
+    "settings": {
+        *{"errors", "files", "paths", "sanitize"},
+        *{"engine.wire.protocol", "engine.wire.server_address"},
+    },
     "settings_file": {"errors", "files", "paths", "sanitize", "settings"},
     # Chat templates run in a process of their own, which speaks the same frames.
     "prompting": LEAVES | {"engine.wire.frames"},
@@ -108,10 +112,16 @@ NETWORK = {
 }  # fmt: skip
 
 
-MAY_CONNECT = {"models.connection", "models.remote", "evaluate.endpoint"}
+MAY_CONNECT = {
+    "models.connection",
+    "models.remote",
+    "evaluate.endpoint",
+    "engine.wire.server_probe",
+}
 """What may: each when it is asked to, to the address that it was given.
 
-`models.remote` reads the header of a model that is inspected at an address."""
+`models.remote` reads the header of a model that is inspected at an address; `server_probe` greets
+the RPC servers that the settings name."""
 
 
 class Import(NamedTuple):
@@ -249,9 +259,9 @@ def test_only_the_tui_imports_textual() -> None:
     )
 
 
-def test_only_three_modules_open_connections() -> None:
+def test_only_four_modules_open_connections() -> None:
     report(
-        "the network belongs to models/connection.py, models/remote.py and evaluate/endpoint.py",
+        f"the network belongs to {', '.join(sorted(MAY_CONNECT))}",
         (
             f"{found.place} imports {found.name}"
             for path in MODULES

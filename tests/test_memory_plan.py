@@ -235,7 +235,7 @@ class TestGivingWay:
             if why == "it is asked something":
                 first.enqueue(gate := Gate())
                 call = model.generate(preamble=(), turns=())
-                assert gate.reached.wait(10)
+                assert gate.reached.wait(60)
             with pytest.raises(ModelError, match="does not fit beside"):
                 events_of(plan, second, files[1], owner=owner if why == "it is his own" else None)
             assert model.loaded
@@ -251,6 +251,24 @@ class TestGivingWay:
             first.close()
             _, events = events_of(plan, second, files[1])
             assert not [event for event in events if isinstance(event, Unloaded)]
+
+    def test_what_lies_on_a_server_goes_for_another_engine_that_needs_it(
+        self, files: tuple[Path, Path, Path]
+    ) -> None:
+        """A server serves one engine, however much room there is."""
+        plan = MemoryPlan(Machine(100 * GB))
+        here = msgspec.structs.replace(SMALL, gpu_layers=-1, rpc=("box:1", "box:2"))
+        there = msgspec.structs.replace(here, rpc=("box:2",))
+        other = msgspec.structs.replace(here, rpc=("box:3",))
+        with ScriptedEngine() as first, ScriptedEngine() as second, ScriptedEngine() as third:
+            for engine in (first, second):
+                plan.may_give_way(engine, lambda: True)
+            idle, _ = events_of(plan, first, files[0], options=here)
+            apart, _ = events_of(plan, second, files[1], options=other)
+            model, _ = events_of(plan, third, files[2], options=there)
+            assert not idle.loaded
+            assert apart.loaded
+            assert model.loaded
 
 
 class TestAsking:

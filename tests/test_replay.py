@@ -233,7 +233,7 @@ def test_the_death_of_an_idle_worker_is_replayed(directory: Path, llama_gguf: Pa
         if kill:
             assert engine.pid is not None
             os.kill(engine.pid, signal.SIGKILL)
-        assert ended.wait(30)
+        assert ended.wait(60)
         error = engine.take_death()
         assert error is not None
         assert engine.take_death() is None

@@ -1,9 +1,9 @@
 """The same question gets the same answer, to the last bit of each row of logits.
 
-Also as it did before the engine wrote several answers at once: `same_answers.json` has what was
-read and chosen then, for each build of the library that it was recorded with. On a machine with
-another one there is nothing to compare with; `python -m tests.test_same_answer`, run in a
-checkout of the commit that the file names, adds its rows.
+Also as it did before: `same_answers.json` has what was read and chosen at the commit that it
+names, for each build of the library that it was recorded with. On a machine with another one there
+is nothing to compare with; `python -m tests.test_same_answer`, run in a checkout of that commit,
+adds its rows.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class Worker:
         """Between two lines of the loop's own, so that no batch is run until it is there."""
         self._asked_at = self._batches
         self.send(asked(ALONE, 8, together=False), Shutdown())
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not self._inbox.waiting:
             assert time.monotonic() < deadline
             time.sleep(0.001)

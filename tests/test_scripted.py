@@ -22,6 +22,7 @@ from tests.scripted import (
     prefill,
     shown_turns,
 )
+from urial_tui.engine.client import connection
 from urial_tui.engine.client.call import Call
 from urial_tui.engine.client.death import Moment
 from urial_tui.engine.client.model import Model
@@ -113,7 +114,7 @@ class TestAnswers:
         gate, called = Gate(), threading.Event()
         engine.enqueue(delta("a"), gate, called.set, delta("b"))
         call = model.generate(preamble=(), turns=HELLO)
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(60)
         assert not called.is_set()
         gate.open()
         assert call.result().text == "ab"
@@ -126,7 +127,7 @@ class TestCancelling:
     ) -> None:
         engine.enqueue(delta("a", pending="é"), gate := Gate(), delta("never"))
         call = model.generate(preamble=(), turns=HELLO, close="\n")
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(60)
         call.cancel()
         end = call.result()
         assert (end.stop_reason, end.text, end.tail) == ("cancelled", "a", "é\n")
@@ -134,7 +135,7 @@ class TestCancelling:
     def test_ends_all_samples(self, engine: ScriptedEngine, model: Model) -> None:
         engine.enqueue(delta("a"), gate := Gate())
         call = model.generate(preamble=(), turns=HELLO, samples=2)
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(60)
         call.cancel()
         ends = [event for event in call if isinstance(event, Finished)]
         assert [(end.stop_reason, end.text) for end in ends] == [
@@ -167,7 +168,7 @@ class TestCancelling:
             engine.load(Path("/models/other.gguf")),
         )
         for gate, call in zip(gates, calls, strict=True):
-            assert gate.reached.wait(10)
+            assert gate.reached.wait(60)
             call.cancel()
             with pytest.raises(EngineError, match=r"^Stopped\."):
                 call.result()
@@ -179,7 +180,7 @@ class TestCancelling:
         gate = Gate(deaf=True)
         engine.enqueue(gate, delta("never"))
         call = model.generate(preamble=(), turns=HELLO)
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(60)
         call.cancel()
         time.sleep(0.1)
         assert not call.over
@@ -240,7 +241,7 @@ class TestFailures:
         heard = threading.Event()
         engine.watch(heard.set)
         engine.die(DEATH)
-        assert heard.wait(10)
+        assert heard.wait(60)
         assert str(engine.take_death()) == str(DEATH)
         assert engine.take_death() is None
         assert not model.loaded
@@ -313,6 +314,30 @@ class TestModels:
         engine.cards = (card,)
         assert engine.devices() == (card,)
 
+    def test_who_asks_one_that_has_not_greeted_is_told_when_it_is_closed(
+        self, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connection, "EXIT_TIMEOUT", 0.05)
+        engine.greeting = Gate()
+        told: list[EngineError] = []
+
+        def ask() -> None:
+            try:
+                # As the doctor does: the second would start a worker of its own.
+                engine.library()
+                engine.devices()
+            except EngineError as error:
+                told.append(error)
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        assert engine.greeting.reached.wait(5)
+        engine.close()
+        asking.join(5)
+        assert [type(error) for error in told] == [EngineDied]
+        assert "not running" in told[0].message
+        assert not engine.alive
+
 
 class TestTheSeam:
     """The worker alone, as the client's threads have it."""
@@ -341,7 +366,7 @@ class TestTheSeam:
             worker.die(DEATH)
         else:
             getattr(worker, end)()
-        reading.join(10)
+        reading.join(60)
         assert ended == [None]
         assert not worker.alive
         worker.reap()

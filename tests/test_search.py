@@ -211,9 +211,9 @@ class TestStopping:
 
             thread = threading.Thread(target=run)
             thread.start()
-            assert started.wait(20)
+            assert started.wait(60)
             search.stop()
-            thread.join(20)
+            thread.join(60)
             assert [type(one) for one in outcome] == [Stopped]
 
     def test_a_closed_search_explains_itself(self, store: Store) -> None:

@@ -66,6 +66,9 @@ TEXTS = st.text(min_size=1).filter(lambda text: text.isprintable() or "\n" in te
 def values(setting: Setting) -> st.SearchStrategy[Value]:
     if setting.choices:
         return st.sampled_from(setting.choices)
+    if setting.key == "engine.rpc":
+        ports = st.lists(st.integers(1, 65_535), max_size=3, unique=True)
+        return ports.map(lambda found: tuple(f"box.example.org:{port}" for port in found))
     if setting.kind is tuple:
         return st.lists(TEXTS, max_size=3).map(tuple)
     if setting.kind is str:

@@ -283,7 +283,7 @@ def test_interrupted_build_leaves_no_process_and_no_file(
     try:
         wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 2)
         setup.send_signal(number)
-        assert setup.wait(30) == 130
+        assert setup.wait(60) == 130
     finally:
         setup.kill()
         setup.wait()
@@ -295,7 +295,7 @@ def test_interrupted_build_leaves_no_process_and_no_file(
 
 def wait_for(condition: object) -> None:
     assert callable(condition)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

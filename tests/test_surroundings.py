@@ -50,7 +50,7 @@ def test_a_worker_left_behind_is_seen(home: Path, kind: str) -> None:
     if kind == "orphan":
         assert process.wait() == 0
     # Until the kernel has put the arguments of the new program in place, a process has none.
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not workers(home) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert len(workers(home)) == 1

@@ -29,7 +29,7 @@ from urial_tui.engine.wire.protocol import (
     TextDelta,
     TextSegment,
 )
-from urial_tui.engine.worker.text import AnswerText, Delta
+from urial_tui.engine.worker.text import Delta, TextStream
 from urial_tui.prompting.stops import answer_end
 
 FENCE = "```"
@@ -96,7 +96,7 @@ class Run:
         self, pieces: list[bytes], rules: StopRules, close: str, taken: list[bool]
     ) -> None:
         self.pieces = pieces
-        self.answer = AnswerText(rules, close)
+        self.answer = TextStream(rules, close)
         self.text = ""
         self.ids: list[int] = []
         self.pushed = 0
@@ -180,7 +180,7 @@ def test_text_is_not_changed(text: str, cuts: list[int]) -> None:
 
 @given(data=DATA, cuts=CUTS)
 def test_text_is_shown_as_soon_as_its_characters_are_whole(data: bytes, cuts: list[int]) -> None:
-    answer = AnswerText(PLAIN)
+    answer = TextStream(PLAIN)
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     for token, piece in enumerate(cut_up(data, cuts)):
         answer.push(token, piece)
@@ -221,7 +221,7 @@ def test_only_what_may_begin_a_stop_is_held_back(
     data: bytes, cuts: list[int], stops: list[str]
 ) -> None:
     rules = StopRules(strings=tuple(stops))
-    answer = AnswerText(rules)
+    answer = TextStream(rules)
     seen, text = b"", ""
     for token, piece in enumerate(cut_up(data, cuts)):
         seen += piece
@@ -317,7 +317,7 @@ def test_a_character_cut_by_the_length_limit_is_shown_as_one_sign() -> None:
 
 
 def test_pending_text_bridges_a_token_that_is_shown_in_part() -> None:
-    answer = AnswerText(StopRules(strings=("#",)))
+    answer = TextStream(StopRules(strings=("#",)))
     answer.push(7, "中".encode() + b"\xe6")
     assert answer.take() == Delta("中", (), "中")
     answer.push(8, b"\x96\x87")
@@ -381,7 +381,7 @@ def test_the_events_of_an_answer_spell_what_the_model_emitted(
 
 @given(st.binary(max_size=12), st.binary(max_size=12))
 def test_what_an_answer_starts_with_is_handed_out_once(start: bytes, rest: bytes) -> None:
-    answer = AnswerText(PLAIN)
+    answer = TextStream(PLAIN)
     answer.begin((number, bytes([byte])) for number, byte in enumerate(start))
     streamed = [answer.take()]
     for number, byte in enumerate(rest, len(start)):
@@ -406,7 +406,7 @@ def test_what_an_answer_starts_with_is_handed_out_once(start: bytes, rest: bytes
     ],
 )
 def test_the_stop_rules_know_how_the_answer_starts(start: str, rest: str, shown: str) -> None:
-    answer = AnswerText(URIAL)
+    answer = TextStream(URIAL)
     answer.begin([(0, start.encode())])
     for number, character in enumerate(rest, 1):
         if answer.push(number, character.encode()):

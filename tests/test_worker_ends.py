@@ -125,6 +125,9 @@ def test_each_moment_and_signal_has_its_advice(
         signal.SIGKILL: "less memory",
     }.get(number, "may be damaged" if doing != "anything else" else "Load")
     assert said in error.hint
+    # What the doctor can't know better than the sentence does is left to the sentence.
+    helps = number != signal.SIGBUS and (number == signal.SIGILL or doing != "anything else")
+    assert ("`urial doctor`" in error.hint) == helps
 
 
 def test_the_last_words_are_those_of_the_failure(tmp_path: Path) -> None:

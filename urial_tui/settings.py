@@ -11,7 +11,7 @@ import contextlib
 import difflib
 import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,12 +19,25 @@ import msgspec
 
 from urial_tui import paths
 from urial_tui.engine.wire.protocol import EngineOptions, Sampling
+from urial_tui.engine.wire.server_address import mistake_among
 from urial_tui.errors import SettingsError
 from urial_tui.files import read_text, reason
 from urial_tui.sanitize import quoted, sanitize_line, shortened
 
 MAX_BYTES = 1024 * 1024
 """Of the settings file; a longer one is most likely another file."""
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a setting that is a list is a list of.
+
+    `noun`: of several. `separator`: what stands between them where they are typed in one line.
+    `mistake`: says what is wrong with them, as a clause; "" where nothing is.
+    """
+
+    noun: str
+    separator: str
+    mistake: Callable[[Sequence[str]], str]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,9 +49,17 @@ def _about(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    listed: Listed | None = None,
 ) -> msgspec.Meta:
     """What a setting is, and which values it can have: where it is declared, and only there."""
-    return msgspec.Meta(description=text, extra={"low": low, "high": high, "choices": choices})
+    return msgspec.Meta(
+        description=text,
+        extra={"low": low, "high": high, "choices": choices, "listed": listed},
+    )
+
+
+_PATHS = Listed(noun="paths", separator=os.pathsep, mistake=lambda _paths: "")
+_SERVERS = Listed(noun="addresses", separator=",", mistake=mistake_among)
 
 
 class ChatSettings(_Section, frozen=True, kw_only=True):
@@ -85,6 +106,14 @@ class EngineSettings(_Section, frozen=True, kw_only=True):
             100_000_000,
         ),
     ] = 4096
+    rpc: Annotated[
+        tuple[str, ...],
+        _about(
+            "RPC servers that hold layers of models, as HOST:PORT. Nothing that goes there is "
+            "encrypted, and whoever answers is trusted.",
+            listed=_SERVERS,
+        ),
+    ] = ()
 
 
 class SamplingSettings(_Section, frozen=True, kw_only=True):
@@ -143,7 +172,10 @@ class ModelsSettings(_Section, frozen=True, kw_only=True):
 
     directories: Annotated[
         tuple[str, ...],
-        _about("More directories whose .gguf files are models, with those below them."),
+        _about(
+            "More directories whose .gguf files are models, with those below them.",
+            listed=_PATHS,
+        ),
     ] = ()
 
 
@@ -173,8 +205,8 @@ Kind = type[str] | type[int] | type[float] | type[tuple[str, ...]]
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """One setting as it is declared.
 
-    `kind` is its type, a tuple for a list of paths; `low` and `high` are its range, `choices` all
-    that it can be; where `optional`, it can be None as well.
+    `kind` is its type, a tuple for a list of texts, and `listed` says of which; `low` and `high`
+    are its range, `choices` all that it can be; where `optional`, it can be None as well.
     """
 
     key: str
@@ -185,6 +217,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     low: float | None
     high: float | None
     choices: tuple[str, ...]
+    listed: Listed | None
 
     @property
     def section(self) -> str:
@@ -209,8 +242,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     def read(self, text: str) -> Value:
         """The value that somebody typed; `check` tells whether it can be."""
         typed = text.strip()
-        if self.kind is tuple:
-            parts = (part.strip() for part in typed.split(os.pathsep))
+        if self.listed is not None:
+            parts = (part.strip() for part in typed.split(self.listed.separator))
             return tuple(part for part in parts if part)
         if self.kind is str or (not typed and self.optional):
             return typed or (None if self.optional else "")
@@ -222,7 +255,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     def typed(self, value: Value) -> str:
         """What has to be typed for a value: `read` gives it back. Paths as in PATH."""
         if isinstance(value, tuple):
-            return os.pathsep.join(value)
+            assert self.listed is not None
+            return self.listed.separator.join(value)
         return "" if value is None else str(value)
 
     def check(self, value: Value, hint: str = "") -> None:
@@ -234,12 +268,16 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         what = f"The setting {self.key}"
         if value is None and self.optional:
             return
-        if self.kind is tuple:
+        if self.listed is not None:
             if not _is_list_of_texts(value):
                 raise SettingsError(
-                    f"{what} is {quoted(value)}, but has to be a list of up to {MAX_LISTED} paths.",
+                    f"{what} is {quoted(value)}, but has to be a list of up to {MAX_LISTED} "
+                    f"{self.listed.noun}.",
                     hint,
                 )
+            assert isinstance(value, tuple | list)
+            if mistake := self.listed.mistake(value):
+                raise SettingsError(f"{what} holds a mistake: {mistake}.", hint)
             return
         assert self.kind in _KINDS
         fits = isinstance(value, (int, float) if self.kind is float else self.kind)
@@ -377,6 +415,7 @@ def engine_options(settings: Settings) -> EngineOptions:
         gpu_layers=engine.gpu_layers,
         kv_type=engine.kv_type,  # type: ignore[arg-type]  # checked by load_settings
         cache_limit_mb=engine.cache_limit_mb,
+        rpc=engine.rpc,
     )
 
 

@@ -32,6 +32,11 @@ def unpacked(done: int, total: int) -> str:
     return f"Unpacking the model: {done / max(total, 1):.0%}"
 
 
+def looked_at(done: int, total: int) -> str:
+    """How far model files are looked through: Looking at model files: 120 of 5,000."""
+    return f"Looking at model files: {done:,} of {total:,}"
+
+
 def fixed(value: float | None, digits: int) -> str:
     """So many digits behind the point: 1,234.50, 0.00, ∞."""
     if value is None or math.isnan(value):

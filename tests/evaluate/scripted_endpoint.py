@@ -15,6 +15,9 @@ from typing import Any, Final, Self
 
 from urial_tui.evaluate.pace import Clock
 
+SOON: Final = 60.0
+"""Seconds in which something has ended, on a machine however busy; whoever hangs does so longer."""
+
 SCORED: Final = '{"safety": {"reason": "It declines politely.", "score": 4}}'
 """A judgement of a safety item."""
 
@@ -215,7 +218,7 @@ def half_body(handler: Handler) -> None:
 
 def hang(handler: Handler) -> None:
     """Take the request and say nothing."""
-    handler.endpoint.ended.wait(20)
+    handler.endpoint.ended.wait(2 * SOON)
     handler.drop()
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.conftest import workers
 from tests.evaluate.runs import HANGS, ITEMS, command, eval_run, item_file, sentence
 from urial_tui import paths
 from urial_tui.evaluate.items import Item
@@ -262,7 +263,7 @@ def test_ctrl_c_keeps_what_is_answered_and_says_how_to_go_on(
     parallel: str, endless_gguf: Path, items: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.json"
-    long = ("--max-tokens", "150", "--parallel", parallel)
+    long = ("--max-tokens", "250", "--parallel", parallel)
     arguments = ("-m", endless_gguf, "--items", items, *long)
     assert eval_run(*arguments, "--out", tmp_path / "whole.json").returncode == 0
     process = started(*arguments, "--out", out)
@@ -287,16 +288,14 @@ def test_ctrl_c_keeps_what_is_answered_and_says_how_to_go_on(
 
 
 def test_the_end_of_the_worker_keeps_what_is_answered(
-    endless_gguf: Path, items: Path, tmp_path: Path
+    endless_gguf: Path, items: Path, tmp_path: Path, home: Path
 ) -> None:
     out = tmp_path / "out.json"
-    arguments = ("-m", endless_gguf, "--items", items, "--max-tokens", "150", "--parallel", "1")
+    arguments = ("-m", endless_gguf, "--items", items, "--max-tokens", "250", "--parallel", "1")
     process = started(*arguments, "--out", out)
     wait_for_answers(out, 2)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    for child in children:
-        if b"engine.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
-            os.kill(int(child), signal.SIGKILL)
+    (pid,) = workers(home)
+    os.kill(pid, signal.SIGKILL)
     output, errors = process.communicate(timeout=HANGS)
     assert (process.returncode, output) == (1, b"")
     (line,) = errors.decode().splitlines()

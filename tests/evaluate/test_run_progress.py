@@ -10,7 +10,7 @@ from urial_tui.engine.wire.protocol import LoadProgress, PrefillProgress, Silenc
 from urial_tui.evaluate.generate import Answered, Skipped
 from urial_tui.evaluate.items import Item
 from urial_tui.evaluate.outputs import Exchange
-from urial_tui.evaluate.run import Read, Reading, Run, Unread
+from urial_tui.evaluate.run import Read, ReadingBegun, Run, Unread
 from urial_tui.evaluate.run_file import Written
 from urial_tui.evaluate.run_progress import RunProgress, not_answered, taken_over
 from urial_tui.evaluate.token_reading import TextReading
@@ -92,7 +92,7 @@ def test_texts_that_are_read_are_counted_by_themselves() -> None:
     progress.begin(run(there=5))
     clock.now += 10
     before = progress.reading
-    assert progress.take(Reading("reference", 4)) == "Reading 0 of 4 reference answers"
+    assert progress.take(ReadingBegun("reference", 4)) == "Reading 0 of 4 reference answers"
     assert (before, progress.reading) == (False, True)
     prefill = PrefillProgress(id=0, stage="preamble", done=1, reused=0, total=1200)
     assert progress.take(prefill) == "Reading 0 of 4 reference answers"
@@ -105,7 +105,7 @@ def test_texts_that_are_read_are_counted_by_themselves() -> None:
     assert words == "Reading 1 of 4 reference answers, about 30 s left"
     words = progress.take(Unread("reference", ITEMS[1], 0, "Too long."))
     assert words == "Reading 2 of 4 reference answers, about 10 s left"
-    assert progress.take(Reading("aligned", 1)) == "Reading 0 of 1 answer"
+    assert progress.take(ReadingBegun("aligned", 1)) == "Reading 0 of 1 answer"
     assert progress.take(LoadProgress(id=0, fraction=0.4)) == "Loading the model: 40%"
 
 

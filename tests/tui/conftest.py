@@ -11,9 +11,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from textual.events import Key
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from tests.scripted import ScriptedEngine
+from tests.tui.held import Held
 from tests.tui.parsed_styles import share_parsed_styles
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
@@ -23,7 +26,7 @@ from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, S
 from urial_tui.tui.app import UrialApp
 from urial_tui.tui.evaluate.job_queue import JobQueue
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which what was waited for is not going to happen."""
 
 Opened = Callable[..., contextlib.AbstractAsyncContextManager[Pilot[None]]]
@@ -113,9 +116,14 @@ async def wait_until(pilot: Pilot[None], predicate: Callable[[], bool]) -> None:
 
 
 async def type_text(pilot: Pilot[None], text: str) -> None:
-    """Press the keys that type `text`."""
-    names = {" ": "space", "\n": "ctrl+j", "?": "question_mark", ".": "full_stop", ",": "comma"}
-    await pilot.press(*(names.get(character, character) for character in text))
+    """Press the keys that type `text`, faster than anybody, and wait until all are taken."""
+    for character in text:
+        key = "ctrl+j" if character == "\n" else _character_to_key(character)
+        pilot.app.post_message(Key(key, None if character == "\n" else character))
+    # From the application to what has the focus, and from there to who listens.
+    for _ in range(3):
+        await pilot._wait_for_screen()
+    await pilot.pause()
 
 
 def screen_text(pilot: Pilot[None]) -> str:
@@ -150,6 +158,20 @@ SHORT_ANSWERS = Settings(
     engine=EngineSettings(context=1024, threads=1),
     sampling=SamplingSettings(temperature=0.0),
 )
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Held]]:
+    """Have the first job stand still once it has done so many."""
+    made: list[Held] = []
+
+    def hold(done: int) -> Held:
+        made.append(Held(monkeypatch, done))
+        return made[-1]
+
+    yield hold
+    for each in made:
+        each.go_on()
 
 
 @pytest.fixture

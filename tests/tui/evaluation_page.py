@@ -9,6 +9,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.tui.conftest import screen_text, shows, type_text, wait_until
+from tests.tui.held import Held
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.evaluate.evaluate_screen import EvaluateScreen
 from urial_tui.tui.evaluate.job import JobState
@@ -97,9 +98,11 @@ class EvaluationPage:
             lambda: bool(self.screen.queue.jobs) and self.pilot.app.screen is self.screen
         )
 
-    async def stops(self) -> None:
-        """What is being done, and wait for its end."""
+    async def stops(self, held: Held | None = None) -> None:
+        """What is being done, which may stand still, and wait for its end."""
         await self.presses("escape")
+        if held is not None:
+            held.go_on()
         await self.ends()
 
     async def ends(self) -> None:

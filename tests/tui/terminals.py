@@ -63,7 +63,7 @@ class Terminal:
 
     def read_until(self, done: Callable[[], bool]) -> None:
         """Read what the application draws, so that it never waits for us."""
-        deadline = time.monotonic() + 3 * PATIENCE
+        deadline = time.monotonic() + 2 * PATIENCE
         while not done():
             assert time.monotonic() < deadline, self.output[-2000:]
             if select.select([self.master], [], [], 0.02)[0]:

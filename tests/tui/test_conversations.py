@@ -262,7 +262,7 @@ class TestOpening:
             (notice,) = [one.message for one in pilot.app._notifications]
             assert notice == "This was written under urial-k3; tiny under urial-k3 goes on."
             await converse(pilot, engine, "And?", "More.")
-            assert chat(pilot).preamble.name == "urial-k3"
+            assert chat(pilot).choice.preamble.name == "urial-k3"
             assert store.turns(chat(pilot).conversation.record.id)[-1].preamble == "urial-k3"
 
     async def test_what_is_not_there_any_more_is_told(
@@ -565,7 +565,7 @@ async def test_a_search_that_takes_long_holds_up_no_key(
     count = store.count
 
     def slow() -> int:
-        gate.wait(20)
+        gate.wait(60)
         return count()
 
     async with opened() as pilot:

@@ -130,12 +130,12 @@ async def test_it_goes_along_unless_something_is_typed_there(opened: Opened, sto
         chat = pilot.app.chat  # type: ignore[attr-defined]
         await wait_until(pilot, lambda: shows(pilot, "waits in “Read files”"))
         await type_text(pilot, "typed")
-        await chat.open_stored(store, garden.record.id)
+        await chat.stored.open(store, garden.record.id)
         assert prompt(pilot).full_text == "typed"
-        await chat.open_stored(store, files.record.id)
+        await chat.stored.open(store, files.record.id)
         assert prompt(pilot).full_text == "And a large one?"
         await pilot.pause()
-        await chat.open_stored(store, garden.record.id)
+        await chat.stored.open(store, garden.record.id)
         assert prompt(pilot).full_text == "typed"
         await wait_until(pilot, lambda: markdown(pilot) == ["An answer."])
 
@@ -150,7 +150,7 @@ async def test_an_edit_is_gone_on_with_where_it_was(
         await type_text(pilot, " there")
     (listed,) = store.conversations()
     async with opened() as pilot:
-        await pilot.app.chat.open_stored(store, listed.id)  # type: ignore[attr-defined]
+        await pilot.app.chat.stored.open(store, listed.id)  # type: ignore[attr-defined]
         await wait_until(pilot, lambda: prompt(pilot).full_text == "Hi there")
         assert shows(pilot, "Editing the question")
         await pilot.press("escape")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests import tinygguf
 from tests.conftest import TEMPLATE_WORKER, workers
 from tests.evaluate.judged import answer, scored, written
 from tests.evaluate.runs import ITEMS, eval_run, item_file
+from tests.tui.held import Held
 from urial_tui import paths
 from urial_tui.evaluate.judgement_files import read_judgements
 from urial_tui.evaluate.output_file import read_outputs
@@ -23,6 +25,7 @@ from urial_tui.tui.evaluate.items_screen import ItemsScreen
 from urial_tui.tui.evaluate.number_line import NumberLine
 
 Evaluating = Any
+Holding = Callable[[int], Held]
 
 
 @pytest.fixture
@@ -97,12 +100,13 @@ async def test_each_model_runs_in_each_context_into_its_own_file(
 
 
 async def test_what_was_stopped_goes_on_and_nothing_is_answered_twice(
-    evaluating: Evaluating, items: Path, directory: Path
+    evaluating: Evaluating, items: Path, directory: Path, held: Holding
 ) -> None:
     async with evaluating() as page:
+        begun = held(1)
         await page.starts(items, contexts=("zero-shot",), parallel=1, tokens=200)
-        await page.until(lambda: page.states[0].done >= 1)
-        await page.stops()
+        await page.until(begun.there)
+        await page.stops(begun)
         assert page.states[0].stage == "stopped"
         assert page.shows("stopped; what is done is kept")
         assert not list(directory.glob("*.json"))
@@ -160,13 +164,15 @@ async def test_a_model_that_is_gone_is_told_and_the_next_one_runs(
 
 
 async def test_a_worker_that_is_killed_is_told_and_what_is_done_goes_on(
-    evaluating: Evaluating, items: Path, home: Path
+    evaluating: Evaluating, items: Path, home: Path, held: Holding
 ) -> None:
     async with evaluating() as page:
+        begun = held(1)
         await page.starts(items, contexts=("zero-shot",), parallel=1, tokens=200)
-        await page.until(lambda: page.states[0].done >= 1)
+        await page.until(begun.there)
         (pid,) = workers(home)
         os.kill(pid, signal.SIGKILL)
+        begun.go_on()
         await page.ends()
         (state,) = page.states
         assert state.stage == "failed"
@@ -231,7 +237,7 @@ async def test_a_run_of_no_items_can_not_be_typed(evaluating: Evaluating) -> Non
 
 
 async def test_leaving_ends_what_runs_and_its_worker(
-    evaluating: Evaluating, items: Path, home: Path, directory: Path
+    evaluating: Evaluating, items: Path, home: Path, directory: Path, held: Holding
 ) -> None:
     def running() -> set[int]:
         return {*workers(home), *workers(home, TEMPLATE_WORKER)}
@@ -239,22 +245,26 @@ async def test_leaving_ends_what_runs_and_its_worker(
     # A renderer that all tests share may be running.
     before = running()
     async with evaluating() as page:
+        begun = held(1)
         await page.starts(items, contexts=("zero-shot",), parallel=1, tokens=400)
-        await page.until(lambda: page.states[0].done >= 1)
+        await page.until(begun.there)
         assert running() > before
         await page.leaves()
+        begun.go_on()
         await page.until(lambda: running() <= before)
     (part,) = directory.glob("*.part")
     assert part.read_text().count("\n") >= 2
 
 
 async def test_quitting_leaves_no_worker_and_a_run_that_goes_on(
-    evaluating: Evaluating, items: Path, home: Path, directory: Path
+    evaluating: Evaluating, items: Path, home: Path, directory: Path, held: Holding
 ) -> None:
     async with evaluating() as page:
+        begun = held(1)
         await page.starts(items, contexts=("zero-shot",), parallel=1, tokens=400)
-        await page.until(lambda: page.states[0].done >= 1)
+        await page.until(begun.there)
         await page.pilot.press("ctrl+q")
+        begun.go_on()
     assert not workers(home)
     assert list(directory.glob("*.json.part"))
     assert not list(directory.glob("*.json"))
@@ -317,11 +327,14 @@ async def test_a_report_has_the_judgements_and_is_written_as_a_page(
     assert page_file.stat().st_mode & 0o777 == 0o600
 
 
-async def test_an_unfinished_run_has_no_report_yet(evaluating: Evaluating, items: Path) -> None:
+async def test_an_unfinished_run_has_no_report_yet(
+    evaluating: Evaluating, items: Path, held: Holding
+) -> None:
     async with evaluating() as page:
+        begun = held(1)
         await page.starts(items, contexts=("zero-shot",), parallel=1, tokens=200)
-        await page.until(lambda: page.states[0].done >= 1)
-        await page.stops()
+        await page.until(begun.there)
+        await page.stops(begun)
         await page.lists(1)
         await page.presses("r")
         await page.until(lambda: page.shows("It is not finished yet; G goes on with it."))
@@ -392,12 +405,13 @@ async def test_a_file_that_can_t_be_read_says_why_whatever_is_asked_of_it(
 
 
 async def test_what_goes_on_starts_with_what_is_there(
-    evaluating: Evaluating, items: Path, endless_gguf: Path
+    evaluating: Evaluating, items: Path, endless_gguf: Path, held: Holding
 ) -> None:
     async with evaluating() as page:
+        begun = held(2)
         await page.starts(items, contexts=("zero-shot",), parallel=1, tokens=200)
-        await page.until(lambda: page.states[0].done >= 2)
-        await page.stops()
+        await page.until(begun.there)
+        await page.stops(begun)
         done = page.states[0].done
         await page.lists(1)
         await page.presses("g")
@@ -414,11 +428,12 @@ async def test_what_goes_on_starts_with_what_is_there(
 
 
 async def test_a_run_that_is_being_done_looks_like_that_in_the_list(
-    evaluating: Evaluating, items: Path
+    evaluating: Evaluating, items: Path, held: Holding
 ) -> None:
     async with evaluating() as page:
+        begun = held(1)
         await page.starts(items, contexts=("zero-shot", "raw"), parallel=1, tokens=400)
-        await page.until(lambda: page.states[0].done >= 1)
+        await page.until(begun.there)
         await page.lists(2)
         await page.until(lambda: page.shows("● 1 of 5") or page.shows("● 2 of 5"))
         assert page.shows("○ 0 of 5")
@@ -426,19 +441,20 @@ async def test_a_run_that_is_being_done_looks_like_that_in_the_list(
         # It is being done already.
         await page.presses("home", "space", "down", "space", "g")
         assert len(page.states) == 2
-        await page.stops()
+        await page.stops(begun)
         await page.lists(2)
         await page.until(lambda: page.shows("■ 0 of 5"))
         assert not page.shows("●")
 
 
 async def test_all_that_was_stopped_goes_on_from_where_it_was_done(
-    evaluating: Evaluating, items: Path, directory: Path
+    evaluating: Evaluating, items: Path, directory: Path, held: Holding
 ) -> None:
     async with evaluating() as page:
+        begun = held(1)
         await page.starts(items, contexts=("zero-shot", "raw"), parallel=1, tokens=400)
-        await page.until(lambda: page.states[0].done >= 1)
-        await page.stops()
+        await page.until(begun.there)
+        await page.stops(begun)
         assert [state.stage for state in page.states] == ["stopped", "stopped"]
         await page.until(lambda: page.shows("G go on"))
         await page.presses("g")
@@ -447,11 +463,14 @@ async def test_all_that_was_stopped_goes_on_from_where_it_was_done(
         await page.stops()
 
 
-async def test_going_on_with_one_tells_of_the_others(evaluating: Evaluating, items: Path) -> None:
+async def test_going_on_with_one_tells_of_the_others(
+    evaluating: Evaluating, items: Path, held: Holding
+) -> None:
     async with evaluating() as page:
+        begun = held(1)
         await page.starts(items, contexts=("zero-shot", "raw"), parallel=1, tokens=400)
-        await page.until(lambda: page.states[0].done >= 1)
-        await page.stops()
+        await page.until(begun.there)
+        await page.stops(begun)
         await page.lists(2)
         await page.presses("g")
         assert page.shows("1 other that stands still: G goes on with what is marked")

@@ -22,6 +22,7 @@ from urial_tui.models.catalogue import load_catalogue
 from urial_tui.models.registry import ModelStatus, resolve
 from urial_tui.models.summary import summarise
 from urial_tui.tui.frame.first_run import FirstRunScreen
+from urial_tui.tui.models.models_screen import ModelsScreen
 from urial_tui.tui.widgets.model_file import ModelTree, count, is_offered, size
 from urial_tui.tui.widgets.path_line import completion
 
@@ -400,3 +401,13 @@ def test_the_values_of_a_summary(llama_gguf: Path) -> None:
     assert summary.warning == ""
     little = msgspec.structs.replace(MEMORY, available=1_000_000)
     assert "may be slow" in summarise(llama_gguf, EngineOptions(), memory=little).warning
+
+
+async def test_the_screen_that_downloads_is_one_key_away(
+    opened: Opened, missing: dict[str, object]
+) -> None:
+    async with opened(**missing) as pilot:
+        await offered(pilot)
+        assert shows(pilot, "Alt+M download")
+        await pilot.press("alt+m")
+        await wait_until(pilot, lambda: isinstance(pilot.app.screen, ModelsScreen))

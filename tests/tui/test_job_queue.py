@@ -20,7 +20,7 @@ from urial_tui.settings import Settings
 from urial_tui.tui.evaluate.job import GO_ON, Going, JudgeJob, RunJob
 from urial_tui.tui.evaluate.job_queue import JobQueue
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class StillEngine(Engine):

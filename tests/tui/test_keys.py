@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 
+import urial_tui
 from tests.scripted import Gate, ScriptedEngine, answer, shown_turns
 from tests.tui.conftest import Opened, shows, status, type_text, wait_until
 from tests.tui.test_chat_screen import converse, markdown, prompt
@@ -11,7 +16,7 @@ from tools.keys import DOCUMENT, document
 from urial_tui.errors import SettingsError
 from urial_tui.settings import Settings
 from urial_tui.tui.app import UrialApp
-from urial_tui.tui.frame.keys import bindings, keymap, shown
+from urial_tui.tui.frame.keys import bindings, keyed, keymap, shown
 
 
 class TestDeclared:
@@ -161,3 +166,55 @@ class TestUsed:
             assert shows(pilot, "F6 change")
             assert shows(pilot, "F6 and F3 choose the sides")
             assert not shows(pilot, "Esc")
+
+
+KEY_NAME = re.compile(r"\b(?:(?:Ctrl|Alt|Shift)\+\w+|F(?:[1-9]|1[0-2])\b|Esc\b|Page (?:Up|Down)\b)")
+"""Enter, Tab, Space and the cursor keys are left out: in lists and lines they are Textual's own."""
+NAMES_KEYS = {
+    "tui/frame/keys.py",
+    # What terminals do with keys, whatever they are bound to.
+    "doctor/terminal.py",
+    "engine/client/replay.py",
+    # What the setting is about.
+    "settings.py",
+}
+
+
+def written_keys(source: str) -> list[str]:
+    """The strings of a file, but for its docstrings, that name a key."""
+    tree = ast.parse(source)
+    told = {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node not in told and isinstance(node.value, str)
+        # Interrupting is the terminal's own.
+        if KEY_NAME.search(node.value.replace("Ctrl+C", ""))
+    ]
+
+
+def test_no_sentence_names_a_key_by_hand() -> None:
+    """Keys can be changed, so sentences take them from the bindings (`keyed`, `key_name`)."""
+    package = Path(urial_tui.__file__).parent
+    found = {
+        str(path.relative_to(package)): words
+        for path in package.rglob("*.py")
+        if (words := written_keys(path.read_text(encoding="utf-8")))
+    }
+    assert {name: words for name, words in found.items() if name not in NAMES_KEYS} == {}
+
+
+def test_keys_in_sentences_are_found() -> None:
+    source = "def stop():\n    '''Esc stops.'''\n    tell(f'{what}, Esc stops it')"
+    assert written_keys(source) == [", Esc stops it"]
+
+
+async def test_sentences_name_the_keys_that_the_user_has_chosen(opened: Opened) -> None:
+    async with opened(settings=Settings(keys={"chat.stop": "f12"})) as pilot:
+        assert keyed(pilot.app.screen, "{chat.stop} stops, {app.quit} quits") == (
+            "F12 stops, Ctrl+Q quits"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from tests.evaluate.test_prompts_measure import told
 from tests.tui.conftest import Found, Opened
+from tests.tui.held import Held
 from tests.tui.prompts_page import PromptsPage
 from tests.tui.test_prompts_screen import MINE
 from urial_tui import paths
@@ -29,6 +30,7 @@ SETTINGS = Settings(
 )
 
 Measuring = Any
+Holding = Callable[[int], Held]
 
 
 @pytest.fixture
@@ -115,13 +117,15 @@ async def test_the_numbers_are_those_of_the_command(
     assert found["prefill_s"] is not None or found["tokens"] == 1
 
 
-async def test_it_is_stopped_and_gone_on_with(measuring: Measuring) -> None:
+async def test_it_is_stopped_and_gone_on_with(measuring: Measuring, held: Holding) -> None:
     async with measuring() as page:
         await page.goes_to("mine")
+        begun = held(2)
         await page.presses("m")
-        await page.until(lambda: page.states[0].done >= 2)
+        await page.until(begun.there)
         assert page.shows("measuring")
         await page.presses("escape")
+        begun.go_on()
         await page.until(lambda: not page.screen.queue.busy)
         (state,) = page.states
         assert state.stage == "stopped"

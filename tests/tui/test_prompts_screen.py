@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.scripted import ScriptedEngine, ids_of
-from tests.tui.conftest import Opened, raising, wait_until
+from tests.tui.conftest import Opened, raising, type_text, wait_until
 from tests.tui.prompts_page import PromptsPage
 from urial_tui import paths
 from urial_tui.errors import EngineDied, ModelError
@@ -230,13 +230,13 @@ class TestList:
             await page.presses("u")
             chat = page.pilot.app.screen
             assert isinstance(chat, ChatScreen)
-            await page.until(lambda: chat.preamble.name == "mine" and chat.ready)
+            await page.until(lambda: chat.choice.preamble.name == "mine" and chat.models.ready)
 
     async def test_it_is_in_the_palette(self, opened: Opened) -> None:
         async with opened() as pilot:
             await pilot.press("ctrl+p")
             await wait_until(pilot, lambda: len(pilot.app.screen_stack) > 1)
-            await pilot.press(*"preambles")
+            await type_text(pilot, "preambles")
             await wait_until(pilot, lambda: "Alt+P" in PromptsPage(pilot).text)
 
 

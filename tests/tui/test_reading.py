@@ -9,15 +9,15 @@ from textual.content import Content
 
 from urial_tui.engine.wire.protocol import Shifts, shift_class
 from urial_tui.sanitize import sanitize
-from urial_tui.tui.chat.reading import Reading
+from urial_tui.tui.chat.reading import XrayReading
 from urial_tui.tui.chat.xray_text import STYLES, coloured, shares_line
 
 KINDS = {style: kind for kind, style in STYLES.items()}
 
 
-def read(*tokens: tuple[str, int], start: int = 0, side: str = "second (chat)") -> Reading:
+def read(*tokens: tuple[str, int], start: int = 0, side: str = "second (chat)") -> XrayReading:
     """A reading of tokens, given as (text, rank)."""
-    reading = Reading(side)
+    reading = XrayReading(side)
     if tokens:
         reading.add(told(*tokens, start=start))
     return reading
@@ -31,7 +31,7 @@ def told(*tokens: tuple[str, int], start: int = 0) -> Shifts:
     )
 
 
-def shown(text: str, reading: Reading) -> list[tuple[str, str | None]]:
+def shown(text: str, reading: XrayReading) -> list[tuple[str, str | None]]:
     """(text on the screen, class) of each stretch of one colour."""
     content = coloured(text, reading, 0, len(text))
     return [

@@ -23,7 +23,7 @@ from urial_tui.prompting.preamble import find_preamble
 from urial_tui.prompting.render import open_turn
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
 from urial_tui.tui.drawing.answer_text import AnswerText
-from urial_tui.tui.replay import ReplayApp, preamble_of, question_of
+from urial_tui.tui.replay import preamble_of, question_of, replay_app
 from urial_tui.tui.widgets.prompt import Prompt
 
 SETTINGS = Settings(
@@ -76,7 +76,7 @@ async def test_the_application_does_again_what_its_user_did(
     replay = Replay(read_recording(file), pace=0.0)
     preamble = preamble_of(replay)
     assert preamble.name == "urial-k1"
-    app = ReplayApp(replay, preamble, SETTINGS)
+    app = replay_app(replay, preamble, SETTINGS)
     async with app.run_test(size=(80, 40), notifications=True) as pilot:
         await wait_until(pilot, lambda: shows(pilot, "The recording ends here"))
         assert answers(pilot) == shown
@@ -107,7 +107,7 @@ async def test_several_answers_are_written_again(
     monkeypatch.delenv("URIAL_RECORD")
     (file,) = (home / "recordings").iterdir()
     replay = Replay(read_recording(file), pace=0.0)
-    app = ReplayApp(replay, preamble_of(replay), SETTINGS)
+    app = replay_app(replay, preamble_of(replay), SETTINGS)
     async with app.run_test(size=(80, 40), notifications=True) as pilot:
         await wait_until(pilot, lambda: shows(pilot, "The recording ends here"))
         path = app.chat.conversation.path

@@ -177,7 +177,7 @@ async def test_what_reads_along_is_shown_the_examples_of_each_question(
         assert isinstance(chat, ChatScreen)
         side = SideChoice(model="tiny", context="facts", preamble=preamble)
         await wait_until(pilot, lambda: "ready" in status(pilot))
-        assert await chat.engine.open_second(
+        assert await chat.models.engine.open_second(
             side, engine_options(Settings()), take=lambda event: None,
             unpacking=lambda done, total: None,
         )  # fmt: skip

@@ -55,7 +55,7 @@ def two_models(pilot: Pilot[None], other: str = "other") -> None:
     """Put another model at the right."""
     shown = screen(pilot)
     shown.choices[1] = Choice(model=other, preamble=find_preamble("urial-k1"))
-    shown.show_phase("empty")
+    shown.view.show_phase("empty")
 
 
 class TestAsking:

@@ -12,7 +12,7 @@ from tests.tui.conftest import shows, status, wait_until
 from tests.tui.sides import Sides, answered, ask, open_sides, screen
 from urial_tui.errors import EngineDied
 from urial_tui.tui.app import UrialApp
-from urial_tui.tui.duel import trial_screen
+from urial_tui.tui.duel import trial_view
 from urial_tui.tui.widgets.prompt import Prompt
 
 LEFT = """\
@@ -36,7 +36,7 @@ Looks = Callable[[tuple[int, int], Callable[[Pilot[None]], Awaitable[None]]], bo
 @pytest.fixture(autouse=True)
 def no_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long it takes, the pictures tell no time."""
-    monkeypatch.setattr(trial_screen, "WAITING", float("inf"))
+    monkeypatch.setattr(trial_view, "WAITING", float("inf"))
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ class TestLeaving:
     def test_a_terminal_that_closes_ends_it(self, terminal: Terminal) -> None:
         terminal.hang_up()
         terminal.process.send_signal(signal.SIGHUP)
-        assert terminal.process.wait(3 * PATIENCE) != 0
+        assert terminal.process.wait(2 * PATIENCE) != 0
 
     def test_the_worker_of_a_killed_application_goes(self, terminal: Terminal, home: Path) -> None:
         """The fixture around every test fails if the worker stays."""
@@ -180,7 +180,7 @@ class TestLosingTheTerminal:
 
     @staticmethod
     def check_all_ended(terminal: Terminal, home: Path) -> None:
-        terminal.process.wait(3 * PATIENCE)
+        terminal.process.wait(2 * PATIENCE)
         deadline = time.monotonic() + PATIENCE
         while left := [*workers(home), *applications(home)]:
             assert time.monotonic() < deadline, left

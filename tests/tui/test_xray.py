@@ -412,7 +412,7 @@ class TestTrouble:
             return Found(name=name)
 
         async with opened(**opening(find_model=find)) as pilot:
-            await pilot.press(*"draft")
+            await type_text(pilot, "draft")
             await pilot.press("f8")
             await wait_until(pilot, lambda: isinstance(pilot.app.screen, PickSideScreen))
             await pilot.press("enter", "enter")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from urial_tui import interrupts
 from urial_tui.cli.output import ProgressLine, bold, in_colour, print_json
 
 if TYPE_CHECKING:
@@ -44,7 +45,13 @@ def doctor(context: click.Context, fast: bool, as_json: bool) -> None:
 
     chosen = [topic for topic in topics(_themes) if not (fast and topic.slow)]
     with ProgressLine() as line:
-        findings = list(examine(chosen, lambda name: line.show(f"Looking at: {name}")))
+
+        def begin(topic: str) -> None:
+            # Topics import much, where a Ctrl-C may be lost.
+            interrupts.check()
+            line.show(f"Looking at: {topic}")
+
+        findings = list(examine(chosen, begin))
     state = worst(findings)
     if as_json:
         import msgspec

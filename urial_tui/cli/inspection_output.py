@@ -3,66 +3,29 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import PurePath
+from collections.abc import Iterable
 from typing import Final
 
 import click
 
-from urial_tui import wording
 from urial_tui.cli.output import bold
-from urial_tui.models.inspection import CardTold, Inspection, MemoryTold, TemplateTold
-from urial_tui.models.lora import AdapterTold
-from urial_tui.models.origin import Guess
-from urial_tui.models.speed import ExpectedSpeed
-from urial_tui.sanitize import quoted, sanitize_line
+from urial_tui.models.inspection import Inspection
+from urial_tui.models.inspection_words import Row, groups, title_of
+from urial_tui.sanitize import sanitize_line
 
 _WIDTH: Final = 80
 _LABEL: Final = 18
 """Columns of the labels, with what is in front of them and behind."""
-_WORD: Final = 60
-"""Characters of a stranger's word."""
-
-_ORIGINS: Final = {
-    "base": "a base model, most likely",
-    "chat": "tuned to chat, most likely",
-    "unknown": "can't be told",
-}
-_ACTIONS: Final = {
-    "reads": "looks at the text of messages",
-    "changes": "changes the text of messages",
-    "speaks": "adds words of its own",
-    "dates": "writes the date",
-    "thinks": "deals with thinking",
-    "tools": "deals with tools",
-    "refuses": "refuses some chats",
-}
-_PURPOSES: Final = {
-    "chat": "chat",
-    "compare-base": "compare, base",
-    "compare-aligned": "compare, other",
-    "embedding": "embedding",
-}
-
-Row = tuple[str, str]
 
 
 def print_inspection(told: Inspection) -> None:
     """Print all that is known, grouped."""
-    click.echo(bold(_word(told.name) or _word(PurePath(told.place).name)))
-    _print_rows(_file(told))
-    for title, rows in (
-        ("Model", list(_model(told))),
-        ("Text", list(_text(told))),
-        ("Adapter", list(_adapter(told.adapter)) if told.adapter else []),
-        ("Base or chat", list(_origin(told.guess)) if told.guess else []),
-        ("Needs", list(_needs(told))),
-        ("Careful", [("!", note) for note in told.notes]),
-    ):
-        if rows:
+    click.echo(bold(title_of(told)))
+    for title, rows in groups(told, "--template shows it, --render QUESTION uses it"):
+        if title:
             click.echo()
             click.echo(bold(title))
-            _print_rows(rows)
+        _print_rows(rows)
 
 
 def _print_rows(rows: Iterable[Row]) -> None:
@@ -76,166 +39,3 @@ def _print_rows(rows: Iterable[Row]) -> None:
             break_on_hyphens=False,
         )
         click.echo("\n".join(lines))
-
-
-def _file(told: Inspection) -> Iterator[Row]:
-    yield "file", told.place
-    yield "holds", told.what
-    files = f", in {told.parts} files" if told.parts > 1 else ""
-    yield "size", f"{wording.size(told.size)} ({told.size:,} bytes{files})"
-    if told.licence:
-        yield "licence", _word(told.licence)
-    if told.bytes_read is not None:
-        yield "read", f"{wording.size(told.bytes_read)} of it, for its header"
-
-
-def _model(told: Inspection) -> Iterator[Row]:
-    shape = [_word(told.architecture) or "not named"]
-    if told.layers is not None:
-        shape.append(wording.amount(told.layers, "layer"))
-    if told.embedding is not None:
-        shape.append(f"{told.embedding:,} wide")
-    yield "architecture", ", ".join(shape)
-    active = (
-        f", of which a token uses {wording.parameters(told.active)}"
-        if told.active is not None
-        else ""
-    )
-    count = f"{told.parameters:,}" if told.parameters < 10**18 else "absurdly many"
-    yield "parameters", f"{count} in {wording.amount(told.tensors, 'tensor')}{active}"
-    if told.types:
-        named = f"{told.file_type}: " if told.file_type else ""
-        yield "types", f"{named}{_shares(told)}"
-    if told.context is not None:
-        window = (
-            f", some layers on a window of {told.sliding_window:,}" if told.sliding_window else ""
-        )
-        yield "context", f"trained on {wording.amount(told.context, 'token')}{window}"
-    if told.pooling:
-        yield "pooling", told.pooling
-
-
-def _shares(told: Inspection) -> str:
-    """The types of tensors with their part of the bytes."""
-    total = sum(one.bytes or 0 for one in told.types)
-    return ", ".join(
-        f"{one.type} {wording.percent(one.bytes / total, 0 if one.bytes * 100 > total else 1)}"
-        if one.bytes is not None and total
-        else f"{one.type} in {wording.amount(one.tensors, 'tensor')}"
-        for one in told.types[:12]
-    )
-
-
-def _text(told: Inspection) -> Iterator[Row]:
-    if told.vocabulary:
-        cutter = [wording.amount(told.vocabulary, "token")]
-        if told.tokenizer:
-            cutter.append(f"tokenizer {_word(told.tokenizer)}")
-        pre = _word(told.pre_tokenizer) if told.pre_tokenizer else "not named"
-        cutter.append(f"pre-tokenizer {pre}")
-        yield "vocabulary", ", ".join(cutter)
-    if told.roles:
-        first = " (put in front)" if told.adds_bos else ""
-        yield (
-            "special",
-            ", ".join(
-                f"{_word(role)} {quoted(text, _WORD)}{first if role == 'bos' else ''}"
-                for role, text in list(told.roles.items())[:12]
-            ),
-        )
-    if told.template:
-        yield from _template(told.template)
-    elif told.holds == "language-model":
-        yield "template", "none"
-    if told.other_templates:
-        named = ", ".join(quoted(name, _WORD) for name in told.other_templates)
-        yield "", f"There are other templates, which are not used: {named}"
-
-
-def _template(told: TemplateTold) -> Iterator[Row]:
-    yield "template", f"{told.size:,} bytes; --template shows it, --render QUESTION uses it"
-    found = told.found
-    if found.trouble:
-        yield "", f"It was not looked into: {found.trouble}."
-    if found.tokens:
-        yield "", "It writes " + " ".join(map(_word, found.tokens))
-    for action, words in _ACTIONS.items():
-        marks = [mark for mark in found.marks if mark.action == action]
-        if not marks:
-            continue
-        places = ", ".join(
-            f"line {mark.line} ({quoted(mark.how) if action == 'speaks' else _word(mark.how)})"
-            for mark in marks[:6]
-        )
-        more = f", and {len(marks) - 6} more" if len(marks) > 6 else ""
-        yield "", f"It {words}: {places}{more}"
-
-
-def _adapter(told: AdapterTold) -> Iterator[Row]:
-    yield "method", _word(told.method)
-    if told.ranks:
-        yield "rank", ", ".join(map(str, told.ranks))
-    if told.alpha is not None:
-        scale = (
-            f" (scale {wording.three_digits(told.alpha / told.ranks[0])})"
-            if len(told.ranks) == 1
-            else ""
-        )
-        yield "alpha", f"{told.alpha:g}{scale}"
-    targets = ", ".join(map(_word, told.targets))
-    yield "changes", f"{wording.amount(told.pairs, 'matrix', 'matrices')}: {targets or 'none'}"
-    if told.invocation:
-        yield "works behind", wording.amount(told.invocation, "token")
-    if told.task:
-        yield "for", _word(told.task)
-    if told.prefix:
-        yield "prefix", quoted(told.prefix, _WORD)
-
-
-def _origin(guess: Guess) -> Iterator[Row]:
-    yield "it is", _ORIGINS[guess.origin]
-    for side, label in (("base", "for base"), ("chat", "for chat"), ("neither", "for neither")):
-        seen = [sign.seen for sign in guess.signs if sign.speaks_for == side]
-        for number, words in enumerate(seen):
-            yield "" if number else label, words
-
-
-def _needs(told: Inspection) -> Iterator[Row]:
-    for need in told.memory:
-        yield _PURPOSES[need.purpose], _memory(need)
-    if told.cards:
-        yield "graphics card", _cards(told.cards)
-    if told.speed:
-        yield "speed", _speed(told.speed)
-
-
-def _memory(need: MemoryTold) -> str:
-    return (
-        f"{wording.size(need.total)} of memory, with {wording.size(need.kv_cache)} for "
-        f"{wording.amount(need.context, 'token')} of context"
-    )
-
-
-def _cards(cards: Sequence[CardTold]) -> str:
-    """How many layers fit, card by card."""
-    told = []
-    for card in cards:
-        memory = f"{card.memory / (1 << 30):g} GiB"
-        fit = "all" if card.layers == card.of else f"{card.layers} of {card.of}"
-        told.append(f"{memory}: {fit}")
-    return f"layers that fit into {', '.join(told)}"
-
-
-def _speed(told: ExpectedSpeed) -> str:
-    if told.how == "measured":
-        return f"{wording.rate(told.empty)}, measured here"
-    full = f", {wording.rate(told.full)} in a full context" if told.full is not None else ""
-    return (
-        f"about {wording.rate(told.empty)}{full}, estimated from what `urial bench` measured with "
-        f"{_word(told.by)}"
-    )
-
-
-def _word(text: str) -> str:
-    """A stranger's word or name, on one line and not too long."""
-    return sanitize_line(text)[:_WORD].strip()

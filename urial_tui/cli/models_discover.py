@@ -33,10 +33,15 @@ def discover_command(as_json: bool) -> None:
     each NAME works wherever a MODEL is asked for. Below stands what was left out, and why.
     """
     from urial_tui import wording
-    from urial_tui.cli.output import bold, print_json
+    from urial_tui.cli.output import ProgressLine, bold, print_json
     from urial_tui.models.discovery import discover
 
-    found = discover()
+    with ProgressLine() as line:
+
+        def show(done: int, total: int) -> None:
+            line.show(wording.looked_at(done, total))
+
+        found = discover(progress=show)
     if as_json:
         print_json(_document(found))
         return

@@ -92,7 +92,7 @@ def _sources(as_json: bool) -> int:
                 one.name,
                 str(one.status or wording.UNKNOWN),
                 wording.size(one.size) if one.size else wording.UNKNOWN,
-                " ".join((*one.wrong, *one.notes)) or "there",
+                " ".join((*one.wrong, *one.notes)) or "there and the same",
             )
             for one in found
         ]

@@ -64,7 +64,7 @@ def voted_pairs() -> Voted:
     if not judgements:
         raise EvaluateError(
             "There are no votes on first questions whose answers are still stored.",
-            "F9 in the chat sets two answers side by side, to vote on.",
+            "The terminal app sets two answers side by side, to vote on.",
         )
     return Voted(tuple(left), tuple(right), tuple(judgements), len(votes) - len(judgements))
 

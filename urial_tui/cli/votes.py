@@ -31,7 +31,7 @@ def votes(as_json: bool) -> None:
         print_json({"pairs": list(map(_pair, tallies)), "votes": list(map(_vote, cast))})
         return
     if not tallies:
-        click.echo("There are no votes yet: F9 in the chat sets two answers side by side.")
+        click.echo("There are no votes yet: the terminal app sets two answers side by side.")
         return
     columns = (
         Column("BETTER", right=True),

@@ -86,11 +86,13 @@ def engine(
         EngineError: It can't be started, died, or does not answer.
     """
     with make(None) as worker, within(limit_s, worker):
-        library, devices = worker.library(), worker.devices()
+        library, devices, backends = worker.library(), worker.devices(), worker.backends()
     parts = build_parts(library)
     yield Fact(f"llama.cpp as of llama-cpp-python {_version()} starts")
     for name, features in parts.items():
         yield Fact(f"built for {name}: {', '.join(features) or 'no feature'}")
+    if "RPC" in backends:
+        yield Fact("it can put layers on RPC servers (engine.rpc)")
     yield from used_features(parts, processor_flags(root))
     yield from _setup(prefix or Path(sys.prefix))
     yield from _devices(devices)

@@ -10,6 +10,7 @@ from urial_tui.doctor.own_files import ReadThemes, caches, own_files
 from urial_tui.doctor.processes import processes
 from urial_tui.doctor.processor import processor
 from urial_tui.doctor.self_test import self_test
+from urial_tui.doctor.servers import servers
 from urial_tui.doctor.speed import speed
 from urial_tui.doctor.terminal import terminal, this_screen
 from urial_tui.doctor.versions import versions
@@ -26,6 +27,7 @@ def topics(read_themes: ReadThemes) -> tuple[Topic, ...]:
         Topic("processor", processor),
         Topic("memory", memory),
         Topic("engine", engine),
+        Topic("servers", servers),
         Topic("other engines", processes),
         Topic("directories", directories),
         Topic("own files", lambda: own_files(read_themes)),

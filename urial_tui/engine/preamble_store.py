@@ -25,7 +25,7 @@ from typing import BinaryIO
 import msgspec
 
 from urial_tui import wording
-from urial_tui.engine.wire.protocol import NUMERICS
+from urial_tui.engine.wire.protocol import NUMERICS, DeviceLayers
 from urial_tui.files import make_directory, open_regular, replacing
 
 _HEAD = struct.Struct("<8s32sI")
@@ -39,7 +39,8 @@ MIN_TOKENS = 32
 class StateKey(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a state depends on. Two equal keys mean interchangeable states.
 
-    `model`, `adapter`: digests of their content; `library`: of the build.
+    `model`, `adapter`: digests of their content; `library`: of the build. `placement`: which
+    devices hold the layers, since each rounds in its own way.
     """
 
     model: str
@@ -53,6 +54,7 @@ class StateKey(msgspec.Struct, frozen=True, kw_only=True):
     unified: bool
     n_batch: int
     gpu_layers: int
+    placement: tuple[DeviceLayers, ...] = ()
     numerics: int = NUMERICS
 
     def digest(self) -> str:

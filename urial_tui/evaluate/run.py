@@ -22,7 +22,7 @@ from urial_tui.evaluate.run_file import RunFile, Written
 from urial_tui.evaluate.token_reading import TextReading
 
 
-class Reading(NamedTuple):
+class ReadingBegun(NamedTuple):
     """A reader begins with its texts, `total` of them; those that were read before count."""
 
     role: Role
@@ -49,7 +49,7 @@ class Unread(NamedTuple):
     reason: str
 
 
-Step = AnswerStep | Reading | Read | Unread
+Step = AnswerStep | ReadingBegun | Read | Unread
 
 
 class Answerer(Protocol):
@@ -200,7 +200,7 @@ class Run:
                 texts += [(item, key, turn) for turn in turns]
         if not texts:
             return
-        yield Reading(reader.role, len(texts))
+        yield ReadingBegun(reader.role, len(texts))
         yield from reader.open()
         for number, (item, key, turn) in enumerate(texts, start=1):
             if self.cancelled:

@@ -11,7 +11,7 @@ from urial_tui.engine.wire.protocol import LoadProgress, PrefillProgress, Silenc
 from urial_tui.evaluate.generate import Answered, Skipped
 from urial_tui.evaluate.pace import Waiting
 from urial_tui.evaluate.readers import Role
-from urial_tui.evaluate.run import Read, Reading, Run, Step, Unread
+from urial_tui.evaluate.run import Read, ReadingBegun, Run, Step, Unread
 from urial_tui.sanitize import quoted, sanitize_line
 from urial_tui.wording import amount, capital, duration, rate, three_digits
 
@@ -39,7 +39,7 @@ class RunProgress:
         self._by_request: Counter[int] = Counter()
         """Tokens of answers that are being written."""
         self._newest = ""
-        self._reading: Reading | None = None
+        self._reading: ReadingBegun | None = None
         """What is being read, once all is answered."""
         self._reading_since = 0.0
         self.read = 0
@@ -74,7 +74,7 @@ class RunProgress:
             case Waiting(seconds=seconds, why=why):
                 again = duration(max(1.0, seconds))
                 return f"{sanitize_line(why).removesuffix('.')}; trying again in {again}"
-            case Reading():
+            case ReadingBegun():
                 self._reading, self._reading_since, self.read = step, self._clock(), 0
                 return self._reading_words
             case Read(done=done):

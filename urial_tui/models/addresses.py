@@ -134,6 +134,16 @@ def hub_endpoint() -> str:
         ) from error
 
 
+def hub_file(repository: str, file: str) -> FileAddress:
+    """The address of a file of a repository, in its newest revision.
+
+    Raises:
+        ModelError: HF_ENDPOINT holds no address.
+    """
+    path = quote(f"{repository}/resolve/main/{file}")
+    return FileAddress(url=f"{hub_endpoint()}/{path}", hub=True)
+
+
 def hub_token() -> str:
     """The user's token for the hub, HF_TOKEN; "" without one.
 

@@ -26,10 +26,25 @@ Role = Literal["base", "aligned"]
 MAX_BYTES = 4 * 1024 * 1024
 """A longer catalogue is refused: it is most likely not one."""
 
+_LONGEST_LINE = 300
+"""Characters of a title, a licence or its address."""
+_LONGEST_NAME = 100
+
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PACKAGE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_PARAMETERS = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)([MBT])", re.ASCII)
+_MULTIPLES = {"M": 10**6, "B": 10**9, "T": 10**12}
+_FAMILY = re.compile(r"[a-z]+(?:-?\d+(?:\.\d+)?(?![\d.]*[mbt]))?")
+"""A name's first word with its version; what a size follows, as in mistral-7b, is none."""
+
+_MOST_BYTES = 16
+"""A parameter's: twice those of the widest type there is."""
+_LEAST_BYTES = 1 / 16
+"""A parameter's: half a bit, and there are none below 1.5."""
+_REST = 256 * 1024 * 1024
+"""Bytes of a file that may be beside its parameters: a vocabulary, embeddings left uncounted."""
 
 
 class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,6 +77,18 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     sha256: str = ""
     package: str = ""
     preamble: str = ""
+
+    @property
+    def family(self) -> str:
+        """What models of several sizes have in common, by the name: `gemma-3`, `qwen2.5`."""
+        found = _FAMILY.match(self.name)
+        return found[0] if found else self.name
+
+    @property
+    def parameter_count(self) -> int:
+        """The number of parameters, about; 0 where that can't be read."""
+        found = _PARAMETERS.fullmatch(self.parameters)
+        return round(float(found[1]) * _MULTIPLES[found[2]]) if found else 0
 
     @property
     def file_name(self) -> str:
@@ -162,7 +189,9 @@ def _read(path: Path, *, missing_ok: bool) -> dict[str, CatalogueEntry]:
     for number, table in enumerate(tables, 1):
         entry = _entry(path, number, table)
         if entry.name in entries:
-            raise _mistake(path, f"the name {entry.name} is given twice")
+            raise _mistake(
+                path, f"entry {number} ({shortened(entry.name, 80)}): its name is given twice"
+            )
         entries[entry.name] = entry
     return entries
 
@@ -179,9 +208,13 @@ def _entry(path: Path, number: int, table: object) -> CatalogueEntry:
         what = re.sub(r" - at `\$\.?(.*)`$", lambda m: f" (key {m[1]})" if m[1] else "", what)
         raise _mistake(path, f"{place}: {what}") from error
     rules: tuple[tuple[str, bool, str], ...] = (
-        ("name", bool(_NAME.fullmatch(entry.name)), "lower-case letters, digits, '.', '_', '-'"),
-        ("title", bool(entry.title.strip()) and entry.title.isprintable(), "one line of text"),
-        ("parameters", bool(re.fullmatch(r"\d+(\.\d+)?[MBT]", entry.parameters)), "e.g. 1.5B"),
+        (
+            "name",
+            bool(_NAME.fullmatch(entry.name)) and len(entry.name) <= _LONGEST_NAME,
+            "lower-case letters, digits, '.', '_', '-'",
+        ),
+        ("title", _is_line(entry.title), "one line of text"),
+        ("parameters", entry.parameter_count > 0, "a number such as 1.5B"),
         ("repository", _is_repository(entry), "OWNER/NAME"),
         (
             "file",
@@ -189,9 +222,9 @@ def _entry(path: Path, number: int, table: object) -> CatalogueEntry:
             "a .gguf file, with folders separated by '/'",
         ),
         ("adapter", bool(entry.base) == _is_file(entry.adapter), "a .gguf file beside `base`"),
-        ("licence", bool(entry.licence.strip()) and entry.licence.isprintable(), "one line"),
-        ("licence_url", entry.licence_url.startswith("https://"), "an https:// address"),
-        ("size", 0 <= entry.size < 1 << 63, "bytes"),
+        ("licence", _is_line(entry.licence), "one line of text"),
+        ("licence_url", _is_https(entry.licence_url), "an https:// address"),
+        ("size", _is_size(entry), f"the bytes of a file with {entry.parameters} parameters"),
         ("sha256", not entry.sha256 or bool(_SHA256.fullmatch(entry.sha256)), "64 hex digits"),
         (
             "preamble",
@@ -206,7 +239,26 @@ def _entry(path: Path, number: int, table: object) -> CatalogueEntry:
             raise _mistake(path, f"{place}: {key} is {quoted(value)}, but has to be {expected}")
     if entry.package and not entry.sha256:
         raise _mistake(path, f"{place}: package needs sha256")
+    for key in ("sha256", "package", "size") if entry.base else ():
+        if getattr(entry, key):
+            raise _mistake(path, f"{place}: {key} is of a file, and with base it has none")
+    if entry.name == entry.partner:
+        raise _mistake(path, f"{place}: partner is the model itself")
     return entry
+
+
+def _is_line(text: str) -> bool:
+    return bool(text.strip()) and text.isprintable() and len(text) <= _LONGEST_LINE
+
+
+def _is_https(text: str) -> bool:
+    return text.startswith("https://") and _is_line(text) and " " not in text
+
+
+def _is_size(entry: CatalogueEntry) -> bool:
+    """Whether a file of that many parameters may be so long; 0 stands for an unknown size."""
+    most = entry.parameter_count * _MOST_BYTES + _REST
+    return not entry.size or entry.parameter_count * _LEAST_BYTES <= entry.size <= most
 
 
 def _is_repository(entry: CatalogueEntry) -> bool:

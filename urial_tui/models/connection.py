@@ -1,18 +1,22 @@
 """Requests for model files and for the hub's word on them: where they may go, and what comes back.
 
 A connection is opened only for an address that the user gave, or the hub where that was named, and
-where it sends requests on: https, or this very machine. The user's token goes to the hub's own
-host and to no other. No body is unpacked, and nobody is waited for without end.
+where it sends requests on: https, or this very machine; through the proxy that the environment
+names, but to this machine never. The user's token goes to the hub's own host and to no other, and
+what a proxy is told is shown to nobody. No body is unpacked, and nobody is waited for without end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
 import threading
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import msgspec
@@ -37,6 +41,9 @@ from urial_tui.sanitize import sanitize_line
 
 KEPT: Final = "What came is kept: the same command goes on from there."
 _MOMENTARY: Final = {408, 425, 429, 500, 502, 503, 504}
+
+_THIS_MACHINE: Final = ("http://", "all://localhost", "all://127.0.0.1", "all://[::1]")
+"""Where no proxy is used, as httpx writes that. Plain http is for this machine alone."""
 
 Response = httpx.Response
 """The head of an answer, and its body as it comes."""
@@ -96,23 +103,50 @@ class Connection:
         self._limits = limits
         self._cancelled = cancelled
         self._token: str | None = None
-        # Authorities that httpx knows, and those of this machine (SSL_CERT_FILE, too).
-        verify = httpx.create_ssl_context(trust_env=False)
-        verify.load_default_certs()
+        self._sockets: list[socket.socket] = []
+        """Of connections that were opened, the newest last."""
         silence = self._limits.silence
-        self._client = httpx.Client(
-            headers={"Accept-Encoding": "identity", "User-Agent": f"urial-tui/{__version__}"},
-            verify=verify,
-            follow_redirects=False,
-            trust_env=False,
-            timeout=httpx.Timeout(
-                connect=min(self._limits.connect, silence), read=silence, write=silence, pool=None
-            ),
-        )
+        with told_of_proxy():
+            self._client = httpx.Client(
+                **client_options(min(self._limits.connect, silence), silence)
+            )
 
     def close(self) -> None:
         """End it."""
         self._client.close()
+
+    def interrupt(self) -> None:
+        """Wake whoever waits for an answer, once `cancelled` is set; from any thread."""
+        for one in tuple(self._sockets):
+            with contextlib.suppress(OSError):
+                # Not the method of an encrypted one, which would take it apart under its reader.
+                socket.socket.shutdown(one, socket.SHUT_RDWR)
+
+    @contextmanager
+    def told(self, host: str) -> Iterator[None]:
+        """Failures of a connection, in a sentence.
+
+        Raises:
+            Cancelled: It was ended as it was asked to, which is what failed.
+        """
+        try:
+            with told(host):
+                yield
+        except (Broken, Unreachable):
+            if self._cancelled.is_set():
+                raise Cancelled from None
+            raise
+
+    def _opened(self, event: str, info: Mapping[str, Any]) -> None:
+        """Keep the socket of a connection that was opened, so that it can be interrupted."""
+        # What is encrypted later gets another socket, and so does what goes through a proxy.
+        if not event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            return
+        opened = info["return_value"].get_extra_info("socket")
+        if opened is not None:
+            self._sockets = [one for one in self._sockets if one.fileno() >= 0] + [opened]
+            if self._cancelled.is_set():
+                self.interrupt()
 
     @contextmanager
     def response(
@@ -140,9 +174,12 @@ class Connection:
                 raise Cancelled
             at_home = origin_of(url) == home
             own = {"Authorization": f"Bearer {token}"} if token and at_home else {}
+            traced = {"trace": self._opened}
             with (
-                told(host_of(url)),
-                self._client.stream(method, url, headers=headers | own) as response,
+                self.told(host_of(url)),
+                self._client.stream(
+                    method, url, headers=headers | own, extensions=traced
+                ) as response,
             ):
                 if linked is not None and source.hub and at_home:
                     linked.update(
@@ -201,6 +238,67 @@ class Connection:
         return self._token
 
 
+def client_options(connect: float, silence: float) -> dict[str, Any]:
+    """How a client of httpx is made: identity encoding, no redirects, and the user's proxies.
+
+    Args:
+        connect: Seconds until there is a connection.
+        silence: Seconds without a byte.
+    """
+    # Authorities that httpx knows, and those of this machine (SSL_CERT_FILE, too).
+    verify = httpx.create_ssl_context(trust_env=False)
+    verify.load_default_certs()
+    return {
+        "headers": {"Accept-Encoding": "identity", "User-Agent": f"urial-tui/{__version__}"},
+        "verify": verify,
+        "follow_redirects": False,
+        # That is its proxies: HTTPS_PROXY, ALL_PROXY, NO_PROXY.
+        "trust_env": True,
+        "mounts": dict.fromkeys(_THIS_MACHINE),
+        "timeout": httpx.Timeout(connect=connect, read=silence, write=silence, pool=None),
+    }
+
+
+@contextmanager
+def told_of_proxy() -> Iterator[None]:
+    """That a proxy of the environment can't be used, in a sentence that does not hold it."""
+    try:
+        yield
+    except (ValueError, httpx.InvalidURL) as error:
+        raise ModelError(
+            "A proxy that the environment names is none: HTTPS_PROXY, ALL_PROXY or HTTP_PROXY.",
+            "It is written as http://HOST:PORT, with NAME:PASSWORD@ before the host if need be.",
+        ) from error
+    except ImportError as error:
+        raise ModelError(
+            "The environment names a SOCKS proxy, and the package that speaks to it is missing.",
+            "Install it with `pip install socksio`, or name an http:// proxy in HTTPS_PROXY.",
+        ) from error
+
+
+def proxy_hint() -> str:
+    """What to look at where there is no connection and a proxy may be why; "" without one."""
+    named = urllib.request.getproxies()
+    return " A proxy is named in the environment." if named.keys() & {"https", "all"} else ""
+
+
+def refused_by_proxy(host: str, error: httpx.ProxyError) -> ModelError | Broken:
+    """That a proxy does not let through to a host, by the status that it answered."""
+    found = re.match(r"[1-5][0-9]{2}\b", str(error), re.ASCII)
+    status = int(found[0]) if found else 0
+    answered = f" It answers with status {status}." if status else ""
+    why = f"The proxy of the environment does not let through to {host}.{answered}"
+    if status in _MOMENTARY:
+        return Broken(why, hint=f"Try again later. {KEPT}")
+    return ModelError(
+        why,
+        "It wants another name or password: HTTPS_PROXY has them before the host, as in "
+        "http://NAME:PASSWORD@HOST:PORT."
+        if status == 407
+        else "Look at HTTPS_PROXY, or name the host in NO_PROXY to do without the proxy.",
+    )
+
+
 @contextmanager
 def told(host: str) -> Iterator[None]:
     """Failures of a connection, in a sentence."""
@@ -211,8 +309,10 @@ def told(host: str) -> Iterator[None]:
             raise unverified(host) from error
         raise Unreachable(
             f"The host {host} can't be reached{why_unreachable(error)}.",
-            "Look at the address and at the connection to the network.",
+            f"Look at the address and at the connection to the network.{proxy_hint()}",
         ) from error
+    except httpx.ProxyError as error:
+        raise refused_by_proxy(host, error) from error
     except httpx.TimeoutException as error:
         raise Broken(f"The host {host} did not answer in time.") from error
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:

@@ -30,6 +30,10 @@ from urial_tui.settings import load_settings
 PREFIXES = ("hf.co/", "ollama/", "lmstudio/")
 """What the name of a model in another program's store starts with."""
 
+Progress = Callable[[int, int], object]
+"""Called where a header had to be read: files that were looked at, and all there are. An exception
+ends the search, and what was read by then is remembered."""
+
 _SHOWN = 6
 """Candidates that a sentence names."""
 
@@ -76,11 +80,12 @@ class _Whole(NamedTuple):
     facts: Facts
 
 
-def discover(named: Sequence[str] | None = None) -> Discovery:
+def discover(named: Sequence[str] | None = None, progress: Progress | None = None) -> Discovery:
     """Look through all stores.
 
     Args:
         named: Directories of the user's, unless those of the settings are meant.
+        progress: Told of files that are new or have changed.
 
     Raises:
         SettingsError: The settings can't be read.
@@ -90,7 +95,8 @@ def discover(named: Sequence[str] | None = None) -> Discovery:
     left_out: list[LeftOut] = []
     files = list(_all(named, left_out))
     with FileIndex() as index:
-        wholes = list(_wholes(_joined(files, left_out), index, left_out))
+        joined = list(_joined(files, left_out))
+        wholes = list(_wholes(joined, index, left_out, progress))
     models, doubles = _told_once(wholes)
     found = _named(models, doubles)
     names = {model.identity: model.name for model in found}
@@ -208,11 +214,17 @@ def _incomplete(count: int, missing: Sequence[int]) -> str:
 
 
 def _wholes(
-    files: Iterable[tuple[Sighting, int, int]], index: FileIndex, left_out: list[LeftOut]
+    files: Sequence[tuple[Sighting, int, int]],
+    index: FileIndex,
+    left_out: list[LeftOut],
+    progress: Progress | None,
 ) -> Iterator[_Whole]:
     """Those that are models, by their headers."""
-    for first, size, parts in files:
+    for number, (first, size, parts) in enumerate(files, 1):
+        before = index.read
         facts = index.facts(first)
+        if progress and index.read > before:
+            progress(number, len(files))
         why = facts.why
         if facts.kind and facts.parts > 1 and parts == 1:
             why = f"one of {facts.parts:,} parts, and not named like one"

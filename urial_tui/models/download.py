@@ -31,7 +31,6 @@ from urial_tui.models.connection import (
     Response,
     Source,
     Unreachable,
-    told,
 )
 from urial_tui.models.host_answers import (
     MAX_LISTING,
@@ -92,8 +91,12 @@ class Downloader:
         self._connection.close()
 
     def cancel(self) -> None:
-        """End what is being downloaded, soon; from any thread. What came is kept."""
+        """End what is being downloaded, at once where a host is silent; from any thread.
+
+        What came is kept. Only a host that does not take the connection is waited for.
+        """
         self._cancelled.set()
+        self._connection.interrupt()
 
     def head(self, source: Source) -> Head:
         """Ask what a host has, by a HEAD request.
@@ -315,7 +318,7 @@ class Downloader:
     def _write(self, response: Response, source: Source, partial: Partial, size: int) -> None:
         host = host_of(str(response.url))
         began, counted = time.monotonic(), partial.size
-        with told(host):
+        with self._connection.told(host):
             for chunk in response.iter_raw():
                 if self._cancelled.is_set():
                     raise Cancelled

@@ -94,7 +94,10 @@ class FileIndex:
     def __enter__(self) -> FileIndex:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            # What was not come to may still be there.
+            self._now = self._before | self._now
         if self._path is None or self._now == self._before:
             return
         index = _Index(version=_VERSION, files=self._now)

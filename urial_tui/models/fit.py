@@ -1,12 +1,15 @@
 """Whether models fit into this machine's memory, told before they are loaded.
 
 What they need (`memory_need`) is compared with what there would be for them: the machine's or
-the control group's memory, and that of graphics cards of their own for the layers that go
-there. Too little altogether is an error; too little of what is free now, a warning.
+the control group's memory, and that of graphics cards of their own, each for the layers that go
+there; a device of an RPC server counts as a card. Too little altogether is an error; too little of
+what is free now, a warning.
 """
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,40 +26,94 @@ from urial_tui.models.memory_need import PROCESS_BYTES, MemoryNeed, memory_need
 from urial_tui.sanitize import sanitize_line
 
 
+class Share(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a model goes to one graphics card: layers, the output's as one, and bytes."""
+
+    device: Device
+    layers: int
+    size: int
+
+    @property
+    def place(self) -> str:
+        """The card, for a sentence."""
+        name = sanitize_line(self.device.name)
+        return f"{name} of {sanitize_line(self.device.server)}" if self.device.server else name
+
+
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a model goes, in bytes. `layers`: how many go to graphics cards."""
+    """Where a model goes, in bytes. `shares`: of the graphics cards that get layers."""
 
     host: int
-    cards: int
-    layers: int
+    shares: tuple[Share, ...] = ()
+
+    @property
+    def cards(self) -> int:
+        """Bytes on all cards together."""
+        return sum(share.size for share in self.shares)
+
+    @property
+    def layers(self) -> int:
+        """How many layers go to cards."""
+        return sum(share.layers for share in self.shares)
 
 
-def card_memory(devices: Sequence[Device]) -> int:
-    """Bytes of memory that graphics cards have for themselves.
+def cards_among(devices: Sequence[Device]) -> tuple[Device, ...]:
+    """The graphics cards with memory of their own, in the order in which they get layers.
 
-    A card that shares the machine's memory adds none: integrated ones, and those of a Mac.
+    A card that shares the machine's memory is none: integrated ones, and those of a Mac.
     """
-    if sys.platform == "darwin":
-        return 0
-    return sum(device.memory_total for device in devices if device.kind == "gpu")
+    return tuple(
+        device
+        for device in devices
+        if device.kind == "gpu"
+        and device.memory_total > 0
+        and (device.server or sys.platform != "darwin")
+    )
 
 
-def place(need: MemoryNeed, options: EngineOptions, cards: int) -> Placement:
-    """What goes where with `cards` bytes on graphics cards: all layers, or those asked for.
+def spread(layers: int, room: Sequence[float]) -> tuple[int, ...]:
+    """How many of the layers each card gets, by what is free there.
 
-    The library puts the output matrix behind the last layer; whatever is evaluated there has
-    its caches and its activations there. The process stays on the machine.
+    As the library does it (src/llama-model.cpp, `load_tensors`): a layer's place among all of them
+    is looked up among the cards' shares, put end to end.
+    """
+    whole = sum(room)
+    if whole <= 0:
+        return tuple(layers if not number else 0 for number in range(len(room)))
+    ends = [end / whole for end in itertools.accumulate(room)]
+    counts = [0] * len(room)
+    for layer in range(layers):
+        counts[min(bisect.bisect_right(ends, layer / layers), len(room) - 1)] += 1
+    return tuple(counts)
+
+
+def place(need: MemoryNeed, options: EngineOptions, cards: Sequence[Device]) -> Placement:
+    """What goes where with these graphics cards: all layers, or those asked for.
+
+    The library puts the output matrix behind the last layer; whatever is evaluated on a card has
+    its caches and its activations there, and the logits are where the output is. The process stays
+    on the machine.
     """
     everything = need.layers + 1
     layers = everything if options.gpu_layers < 0 else min(options.gpu_layers, everything)
     if not cards or not layers:
-        return Placement(host=need.total, cards=0, layers=0)
-    moved = (need.weights + need.kv_cache + need.state) * layers // everything
-    work = need.compute + need.logits
+        return Placement(host=need.total)
+    counts = spread(layers, [card.memory_free or card.memory_total for card in cards])
+    last = max(number for number, count in enumerate(counts) if count)
+    moved = need.weights + need.kv_cache + need.state
+    shares = tuple(
+        Share(
+            device=card,
+            layers=count,
+            size=moved * count // everything + need.compute + (need.logits * (number == last)),
+        )
+        for number, (card, count) in enumerate(zip(cards, counts, strict=True))
+        if count
+    )
+    kept = need.compute if layers < everything else 0
+    beside = need.total - moved - need.compute
     return Placement(
-        host=need.total - moved - (need.compute if layers == everything else 0),
-        cards=moved + work,
-        layers=layers,
+        host=beside + moved * (everything - layers) // everything + kept, shares=shares
     )
 
 
@@ -93,14 +150,14 @@ def need_of(path: Path, options: EngineOptions, purpose: Purpose = "chat") -> Me
 class Weighed(msgspec.Struct, frozen=True, kw_only=True):
     """A model's file, what it needs, and where that would go.
 
-    `cards`: bytes that graphics cards have, 0 without one. `moot`: whether layers are wanted on
-    cards that are not known yet.
+    `cards`: the graphics cards that there are. `moot`: whether layers are wanted on cards that are
+    not known yet.
     """
 
     path: Path
     need: MemoryNeed
     placed: Placement
-    cards: int
+    cards: tuple[Device, ...]
     moot: bool
 
     def check(self, memory: MachineMemory) -> str:
@@ -109,18 +166,21 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ModelError: It needs more memory than there is (says how much, and what to do).
         """
-        need, placed, cards, size = self.need, self.placed, self.cards, wording.size
+        need, placed, size = self.need, self.placed, wording.size
         name = sanitize_line(self.path.name)
         parts = (
             f"{size(need.weights)} of weights and {size(need.total - need.weights)} for a context "
             f"of {need.n_ctx} tokens"
         )
-        if placed.cards > cards:
-            raise ModelError(
-                f"The model {name} does not fit into the graphics card: {size(placed.cards)} of "
-                f"memory would go there ({parts}), and it has {size(cards)}.",
-                _fewer_layers(need, cards),
-            )
+        for share in placed.shares:
+            if share.size > share.device.memory_total:
+                whole = "" if len(self.cards) < 2 else f" {share.place}"
+                raise ModelError(
+                    f"The model {name} does not fit into the graphics card{whole}: "
+                    f"{size(share.size)} of memory would go there ({parts}), and it has "
+                    f"{size(share.device.memory_total)}.",
+                    _fewer_layers(need, self.cards),
+                )
         if memory.total is not None and placed.host > memory.total:
             if self.moot:
                 return (
@@ -128,7 +188,9 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
                     f"{size(memory.total)} of this machine: it runs only where a graphics card "
                     "holds what is too much."
                 )
-            beside = f" beside its {placed.layers} layers on the graphics card" if cards else ""
+            beside = (
+                f" beside its {placed.layers} layers on the graphics card" if self.cards else ""
+            )
             raise ModelError(
                 f"The model {name} does not fit: it needs {size(placed.host)} of memory{beside} "
                 f"({parts}), and this machine has {size(memory.total)}.",
@@ -140,6 +202,13 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
                 f"{size(memory.available)} are free now, so it may be slow. "
                 "Close other programs, or choose a smaller model or context."
             )
+        for share in placed.shares:
+            if 0 < share.device.memory_free < share.size:
+                return (
+                    f"The model {name} needs {size(share.size)} of memory on {share.place}, but "
+                    f"only {size(share.device.memory_free)} are free there now, so it may not "
+                    f"load. {_fewer_layers(need, self.cards)}"
+                )
         return ""
 
 
@@ -162,7 +231,7 @@ def weigh(
     Raises:
         ModelError: The file is no model.
     """
-    cards = card_memory(devices or ())
+    cards = cards_among(devices or ())
     moot = devices is None and options.gpu_layers != 0
     if not cards:
         options = msgspec.structs.replace(options, gpu_layers=0)
@@ -191,17 +260,30 @@ def check_fit(
     return weigh(path, options, purpose, devices=devices).check(memory or memory_now())
 
 
-def layers_on(need: MemoryNeed, cards: int) -> int:
-    """How many layers fit into `cards` bytes of graphics memory, the output's as the last one."""
+def layers_on(need: MemoryNeed, card: int) -> int:
+    """How many layers fit into a card with `card` bytes of memory, the output's as the last one."""
     moved = need.weights + need.kv_cache + need.state
     everything = need.layers + 1
-    room = cards - need.compute - need.logits
+    room = card - need.compute - need.logits
     return max(0, min(everything, room * everything // moved)) if moved else 0
 
 
-def _fewer_layers(need: MemoryNeed, cards: int) -> str:
-    """What to do about a model that does not fit into `cards` bytes of graphics memory."""
-    layers = layers_on(need, cards)
+def layers_that_fit(need: MemoryNeed, cards: Sequence[Device]) -> int:
+    """How many layers fit when the library spreads them over cards by what is free there."""
+    for layers in range(need.layers + 1, 0, -1):
+        placed = place(need, EngineOptions(gpu_layers=layers), cards)
+        rooms = (
+            (share.size, share.device.memory_free or share.device.memory_total)
+            for share in placed.shares
+        )
+        if placed.shares and all(size <= room for size, room in rooms):
+            return layers
+    return 0
+
+
+def _fewer_layers(need: MemoryNeed, cards: Sequence[Device]) -> str:
+    """What to do about a model that does not fit into graphics cards."""
+    layers = layers_that_fit(need, cards)
     if layers < 1:
         return "Set engine.gpu_layers to 0, or choose a smaller model."
     return f"Set engine.gpu_layers to {layers} or less, or choose a smaller model."

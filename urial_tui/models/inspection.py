@@ -136,6 +136,11 @@ class _Read(NamedTuple):
     mark: str
     notes: list[str]
 
+    @property
+    def parameters(self) -> int:
+        """Of all its parts."""
+        return sum(one.parameters for one in self.headers)
+
 
 def inspect_file(
     path: Path,
@@ -233,7 +238,7 @@ def _told(read: _Read, options: EngineOptions, speeds: Speeds, cards: Sequence[i
     holds, what = what_it_holds(header)
     wrong = "" if holds == "adapter" else unsound(header)
     runs = holds in _RUNS and not wrong
-    parameters = sum(one.parameters for one in read.headers)
+    parameters = read.parameters
     values = header.metadata
     number = values.get("general.file_type")
     typed = isinstance(number, int) and not isinstance(number, bool) and holds != "adapter"
@@ -331,7 +336,7 @@ def _needs(read: _Read, holds: Holds, options: EngineOptions) -> tuple[MemoryTol
     purposes = (("embedding", "embedding"),) if holds == "embedding-model" else _PURPOSES
     told = []
     for name, purpose in purposes:
-        need = need_for(read.size, read.headers[0], options, purpose)
+        need = need_for(read.size, read.parameters, read.headers[0], options, purpose)
         told.append(
             MemoryTold(
                 purpose=name,
@@ -346,7 +351,8 @@ def _needs(read: _Read, holds: Holds, options: EngineOptions) -> tuple[MemoryTol
 
 def _cards(read: _Read, options: EngineOptions, cards: Sequence[int]) -> tuple[CardTold, ...]:
     """Layers by card, up to the first one that takes them all."""
-    need = need_for(read.size, read.headers[0], msgspec.structs.replace(options, gpu_layers=-1))
+    on_cards = msgspec.structs.replace(options, gpu_layers=-1)
+    need = need_for(read.size, read.parameters, read.headers[0], on_cards)
     told = []
     for memory in cards:
         layers = layers_on(need, memory)

@@ -9,14 +9,17 @@ attention):
   system can have the file's pages back: they count once;
 - KV cache: tokens · Σ over layers of KV heads · (key size + value size) · bytes an
   element; f16 takes 2, q8_0 34/32, q4_0 18/32 (src/llama-kv-cache.cpp);
-- recurrent state: sequences · layers · ((kernel - 1) · (inner + 2 · groups · state) +
+- recurrent state: sequences · recurrent layers · ((kernel - 1) · (inner + 2 · groups · state) +
   inner · state) · 4 bytes (llama_hparams::n_embd_r and n_embd_s, Mamba's form);
-- compute: an attention mask of batch · tokens · 2 bytes (twice that without flash attention,
-  and twice with sliding windows), and the largest of three moments that share their place: a
-  batch's way through a layer, batch · (4 · embedding + 3 · feed-forward + 8 · inner) · 4 bytes; the
-  scores of attention where they are stored, batch · (tokens · heads + 3 · embedding + 3 · heads ·
-  key size) · 4 bytes; and the logits of its outputs with what they are made from, (outputs ·
-  vocabulary + 3 · batch · embedding) · 4 bytes;
+- compute: the larger of two moments that share their place. While a layer is evaluated: a mask of
+  batch · tokens · 2 bytes (twice that without flash attention, and twice with sliding windows),
+  and the larger of a batch's way through a layer, batch · (4 · embedding + 3 · feed-forward)
+  · 4 bytes (3 · embedding with a quantised cache, 5 with sliding windows and one), in a recurrent
+  layer batch · (2 · embedding + 6 · inner + 2 · groups · state) · 4 bytes, and the scores of
+  attention where they are stored, batch · (tokens · heads + 3 · embedding + 3 · heads · key
+  size) · 4 bytes; 2 · embedding more where there are two masks and no flash attention. At the
+  end: the logits of its outputs with what they are made from, (outputs · vocabulary + 2 · batch ·
+  embedding) · 4 bytes;
 - logits: outputs · vocabulary · 4 bytes, where they are handed out;
 - saved: a copy of the preamble's part of the cache, while it is written to disk or read;
 - the process itself: `PROCESS_BYTES`.
@@ -37,7 +40,7 @@ from urial_tui.engine.wire.limits import (
 )
 from urial_tui.engine.wire.protocol import EngineOptions, KVType
 from urial_tui.models.gguf_file import Metadata
-from urial_tui.models.header import model_parts
+from urial_tui.models.header import count_parameters, model_parts
 from urial_tui.models.kinds import kind_for
 
 PREAMBLE_TOKENS = 1792
@@ -87,18 +90,26 @@ def memory_need(
     Raises:
         ModelError: The file is a part of a model and not the first, or a part is missing.
     """
-    weights = sum(part.size for part in model_parts(path, kind_for(purpose)))
-    return need_for(weights, header, options, purpose)
+    kind = kind_for(purpose)
+    weights = sum(part.size for part in model_parts(path, kind))
+    return need_for(weights, count_parameters(path, kind), header, options, purpose)
 
 
 def need_for(
-    weights: int, header: Metadata, options: EngineOptions, purpose: Purpose = "chat"
+    weights: int,
+    parameters: int | None,
+    header: Metadata,
+    options: EngineOptions,
+    purpose: Purpose = "chat",
 ) -> MemoryNeed:
-    """The estimate for a model whose files have `weights` bytes together."""
-    # No type takes more than 4 bytes a parameter; fewer parameters mean larger batches.
-    n_batch = batch_size(weights // 4, options.gpu_layers)
+    """The estimate for a model whose files have `weights` bytes and so many parameters together."""
+    if parameters is None:
+        # No type takes more than 4 bytes a parameter; fewer parameters mean larger batches.
+        parameters = weights // 4
+    n_batch = batch_size(parameters, options.layers_on_cards)
     contexts = contexts_of(purpose, options, header.number("context_length"), n_batch)
-    flash = flash_attention(options.kv_type, _layers(header), options.gpu_layers)
+    windows = 0 if options.servers else header.number("attention.sliding_window") or 0
+    flash = flash_attention(options.kv_type, _layers(header), options.layers_on_cards, windows)
     # Those of a comparison and those of answers together have flash attention always.
     parts = [
         buffers(size, header, options.kv_type, flash=flash or size is not contexts[0])
@@ -134,17 +145,28 @@ def buffers(
     vocabulary = header.lengths.get("tokenizer.ggml.tokens", 0)
     embedding = header.number("embedding_length") or 0
     batch = min(size.n_batch, size.n_ctx)
-    layer = batch * (
-        4 * embedding + 3 * _feed_forward(header) + 8 * (header.number("ssm.inner_size") or 0)
+    inner = header.number("ssm.inner_size") or 0
+    groups = (header.number("ssm.group_count") or 0) * (header.number("ssm.state_size") or 0)
+    # As many more or fewer where the cache has to be made of other numbers.
+    times = 4 if kv_type == "f16" else 5 if _windows(header) else 3
+    layer = max(
+        times * embedding + 3 * _feed_forward(header),
+        2 * embedding + 6 * inner + 2 * groups if inner else 0,
     )
     queries = _heads(header) * _head_sizes(header)[0]
-    scores = 0 if flash else batch * (size.n_ctx * _heads(header) + 3 * (embedding + queries))
+    scores = 0 if flash else size.n_ctx * _heads(header) + 3 * (embedding + queries)
+    # Between two masks the library finds less room again.
+    between = 2 * embedding if _windows(header) and not flash else 0
     rows = size.n_outputs * vocabulary
-    logits = rows + 3 * batch * embedding
     return (
         int(size.n_ctx * _cell(header, kv_type)),
         _state_bytes(header, size.n_sequences),
-        _masks(header, flash=flash) * batch * size.n_ctx + 4 * max(layer, scores, logits),
+        max(
+            _masks(header, flash=flash) * batch * size.n_ctx
+            + 4 * batch * (max(layer, scores) + between)
+            + _layer_state_bytes(header, size.n_sequences),
+            4 * (rows + 2 * batch * embedding),
+        ),
         4 * rows,
     )
 
@@ -158,7 +180,12 @@ def _masks(header: Metadata, *, flash: bool) -> int:
     """Bytes of attention masks for a token of a batch and one of the context."""
     if not _kv_elements(header):
         return 0
-    return (2 if flash else 4) * (2 if header.number("attention.sliding_window") else 1)
+    return (2 if flash else 4) * (2 if _windows(header) else 1)
+
+
+def _windows(header: Metadata) -> bool:
+    """Whether some layers see a sliding window, so that there are two masks."""
+    return bool(header.number("attention.sliding_window"))
 
 
 def _scored(header: Metadata, *, flash: bool) -> int:
@@ -211,11 +238,20 @@ def _kv_elements(header: Metadata) -> int:
 
 
 def _state_bytes(header: Metadata, sequences: int) -> int:
+    return _recurrent_layers(header) * _layer_state_bytes(header, sequences)
+
+
+def _recurrent_layers(header: Metadata) -> int:
+    """Of a hybrid model, those without attention; of a recurrent one, all."""
+    return sum(not count for count in _layer_values(header, "attention.head_count_kv", 0))
+
+
+def _layer_state_bytes(header: Metadata, sequences: int) -> int:
+    """Of one recurrent layer; 0 where there is none."""
     inner = header.number("ssm.inner_size")
     state = header.number("ssm.state_size")
     if not inner or not state:
         return 0
     kernel = header.number("ssm.conv_kernel") or 1
     groups = header.number("ssm.group_count") or 0
-    layers = header.number("block_count") or 0
-    return 4 * sequences * layers * ((kernel - 1) * (inner + 2 * groups * state) + inner * state)
+    return 4 * sequences * ((kernel - 1) * (inner + 2 * groups * state) + inner * state)

@@ -12,7 +12,7 @@ import contextlib
 import os
 import shlex
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -93,7 +93,7 @@ def resolve(model: str, *, progress: Progress | None = None, kind: Kind = "model
             is not a GGUF file.
         SettingsError: A catalogue or the settings were needed and are unsound.
     """
-    name, adapter = _split(model)
+    name, adapter = split_adapter(model)
     if not name:
         raise ModelError("No model is named.", "`urial models list` shows those there are.")
     entry = None
@@ -107,19 +107,19 @@ def resolve(model: str, *, progress: Progress | None = None, kind: Kind = "model
             weights = catalogue[entry.base] if entry.base else entry
             path = _entry_path(weights, progress)
     check_gguf(path, kind)
-    adapter_path = None if adapter is None else _adapter_path(adapter)
+    adapter_file = None if adapter is None else adapter_path(adapter)
     if entry and entry.base:
         if adapter is not None:
             raise ModelError(
                 f"The model {entry.name} has an adapter already.",
                 f"Add yours to the model below it: {entry.base}+ADAPTER.",
             )
-        adapter_path = paths.shipped_adapters_dir() / entry.adapter
-        check_gguf(adapter_path, kind="adapter")
+        adapter_file = paths.shipped_adapters_dir() / entry.adapter
+        check_gguf(adapter_file, kind="adapter")
     return ResolvedModel(
         name=model,
         path=path,
-        adapter=adapter_path,
+        adapter=adapter_file,
         entry=entry,
         found_as=found_as,
         chat_template=entry.chat_template if entry else "",
@@ -140,7 +140,7 @@ def list_models(catalogue: Mapping[str, CatalogueEntry] | None = None) -> list[M
         for path, size in _gguf_files(paths.models_dir())
         if path.name.lower() not in known
     ]
-    listed = {_identity(status.place) for status in found if status.state == "disk"}
+    listed = {identity(status.place) for status in found if status.state == "disk"}
     return found + [
         ModelStatus(
             name=model.name,
@@ -164,7 +164,29 @@ def list_entries(catalogue: Mapping[str, CatalogueEntry] | None = None) -> list[
     return [model_status(entry, catalogue) for entry in catalogue.values()]
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def in_order(models: Iterable[ModelStatus]) -> list[ModelStatus]:
+    """Models as people look for them: those that are here first, each half by family and size.
+
+    Families stand in the order in which they come; files of no catalogue stand behind them.
+    """
+    listed = list(models)
+    families: dict[str, int] = {}
+    for model in listed:
+        if model.entry:
+            families.setdefault(model.entry.family, len(families))
+
+    def place(model: ModelStatus) -> tuple[bool, int, int, bool]:
+        entry = model.entry
+        if entry is None:
+            return model.state == "absent", len(families), 0, False
+        aligned = entry.role == "aligned"
+        family = families[entry.family]
+        return model.state == "absent", family, entry.parameter_count, aligned
+
+    return sorted(listed, key=place)
+
+
+def identity(path: Path) -> tuple[int, int] | None:
     """The same for two paths to one file."""
     try:
         status = path.stat()
@@ -219,8 +241,8 @@ def model_status(
     )
 
 
-def _split(model: str) -> tuple[str, str | None]:
-    """MODEL and ADAPTER. The first `+` with an existing model before it separates."""
+def split_adapter(model: str) -> tuple[str, str | None]:
+    """MODEL, and ADAPTER or None: the first `+` with an existing model before it separates."""
     if "+" not in model or (_looks_like_path(model) and is_there(paths.typed_path(model))):
         return model, None
     cuts = [index for index, letter in enumerate(model) if letter == "+"]
@@ -292,7 +314,12 @@ def _download(entry: CatalogueEntry, place: Path) -> str:
     return f"curl -fL -C - --create-dirs -o {target} {shlex.quote(entry.download_url)}"
 
 
-def _adapter_path(adapter: str) -> Path:
+def adapter_path(adapter: str) -> Path:
+    """The file of a LoRA adapter, by its path or name.
+
+    Raises:
+        ModelError: There is none, or it is no adapter.
+    """
     if not adapter:
         raise ModelError(
             "There is no adapter after the '+'.", "Write MODEL+ADAPTER, or MODEL alone."

@@ -2,8 +2,8 @@
 
 A connection is opened only for an address that the user gave, and where that sends it. What comes
 back is a stranger's: every answer has to be the very range that was asked for, and bytes, time and
-redirects are bounded. The user's token goes to the hub's own host and to no other, and no proxy
-and no password is taken from the environment.
+redirects are bounded. The user's token goes to the hub's own host and to no other. Proxies are
+those of the environment, as for downloads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import httpx
 
-from urial_tui import __version__, wording
+from urial_tui import wording
 from urial_tui.errors import ModelError
 from urial_tui.http_answers import is_packed, why_unreachable
 from urial_tui.models.addresses import (
@@ -30,6 +30,13 @@ from urial_tui.models.addresses import (
     hub_endpoint,
     hub_token,
     origin_of,
+)
+from urial_tui.models.connection import (
+    Broken,
+    client_options,
+    proxy_hint,
+    refused_by_proxy,
+    told_of_proxy,
 )
 from urial_tui.models.gguf_file import MAX_KEPT_BYTES
 from urial_tui.models.host_answers import (
@@ -83,20 +90,14 @@ class Remote:
         self._seconds = seconds
         self._end = time.monotonic() + seconds
         self.bytes_read = 0
-        # Authorities that httpx knows, and those of this machine (SSL_CERT_FILE, too).
-        verify = httpx.create_ssl_context(trust_env=False)
-        verify.load_default_certs()
-        silence = min(_SILENCE, seconds)
         self._runner = asyncio.Runner()
-        self._client = httpx.AsyncClient(
-            headers={"Accept-Encoding": "identity", "User-Agent": f"urial-tui/{__version__}"},
-            verify=verify,
-            follow_redirects=False,
-            trust_env=False,
-            timeout=httpx.Timeout(
-                connect=min(_CONNECT, seconds), read=silence, write=silence, pool=None
-            ),
-        )
+        silence = min(_SILENCE, seconds)
+        try:
+            with told_of_proxy():
+                self._client = httpx.AsyncClient(**client_options(min(_CONNECT, seconds), silence))
+        except ModelError:
+            self._runner.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -366,8 +367,13 @@ def _told(host: str) -> Iterator[None]:
             raise unverified(host) from error
         raise ModelError(
             f"The host {host} can't be reached{why_unreachable(error)}.",
-            "Look at the address and at the connection to the network.",
+            f"Look at the address and at the connection to the network.{proxy_hint()}",
         ) from error
+    except httpx.ProxyError as error:
+        refused = refused_by_proxy(host, error)
+        if isinstance(refused, Broken):
+            refused = ModelError(refused.why, "Try again later.")
+        raise refused from error
     except httpx.TimeoutException as error:
         raise ModelError(f"The host {host} did not answer in time.", "Try again later.") from error
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:

@@ -210,6 +210,8 @@ def _source(entry: CatalogueEntry, downloader: Downloader) -> CheckedSource:
             notes.append(f"It has {size:,} bytes; the catalogue says {entry.size:,}.")
         if entry.sha256 and sha256 and sha256 != entry.sha256:
             wrong.append("Its checksum is not the catalogue's.")
+        if unknown := _unknown(entry):
+            notes.append(f"The catalogue knows no {unknown}.")
     return CheckedSource(
         name=entry.name,
         url=_url(entry),
@@ -219,6 +221,12 @@ def _source(entry: CatalogueEntry, downloader: Downloader) -> CheckedSource:
         wrong=tuple(wrong),
         notes=tuple(notes),
     )
+
+
+def _unknown(entry: CatalogueEntry) -> str:
+    """What of a file the catalogue does not know, so that it was not compared."""
+    known = {"size": entry.size, "checksum": entry.sha256}
+    return " and no ".join(name for name, value in known.items() if not value)
 
 
 def _url(entry: CatalogueEntry) -> str:

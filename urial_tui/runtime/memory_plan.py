@@ -8,7 +8,8 @@ however often it is loaded there; engines share none, for the library may have i
 buffers of its own, and idle workers move them (`engine.native.huge_pages`).
 
 Who gives way: what belongs to somebody else who said so and has nothing to do (`may_give_way`); of
-these the model that was loaded first. Only then is a model refused, or its user warned.
+these the model that was loaded first. Only then is a model refused, or its user warned. What lies
+on an RPC server that the new one needs gives way in any case: a server serves one engine.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import EngineOptions, Purpose
 from urial_tui.errors import EngineError, ModelError
 from urial_tui.memory import MachineMemory, memory_now
-from urial_tui.models.fit import Weighed, card_memory, fit_together, need_of, weigh
+from urial_tui.models.fit import Weighed, cards_among, fit_together, need_of, weigh
 from urial_tui.models.memory_need import PROCESS_BYTES
 from urial_tui.sanitize import sanitize_line
 
@@ -150,6 +151,7 @@ class MemoryPlan:
             EngineDied: The worker ended when it was asked for its graphics cards.
         """
         owner = engine if owner is None else owner
+        yield from self._free_servers(engine, owner, options)
         weighed = self._weigh(engine, path, options, purpose, instead_of)
         asked: list[Entry] = []
         while True:
@@ -168,10 +170,18 @@ class MemoryPlan:
                     self._entries.append(entry)
                     return Admitted(entry=entry, warning=warning)
             asked.append(yielding[0])
-            model = yielding[0].model
-            assert model is not None
-            with suppress(EngineError):
-                yield from model.unload().steps()
+            yield from _unload(yielding[0])
+
+    def _free_servers(self, engine: Engine, owner: object, options: EngineOptions) -> Steps[None]:
+        """Unload what may give way of other engines that hold RPC servers which this one needs."""
+        with self._lock:
+            holding = [
+                entry
+                for entry in self._yielding(owner)
+                if entry.engine is not engine and {*entry.options.servers} & {*options.servers}
+            ]
+        for entry in holding:
+            yield from _unload(entry)
 
     def _weigh(
         self,
@@ -187,9 +197,10 @@ class MemoryPlan:
             return weighed
         with self._lock:
             free = self._free(engine, instead_of)
-        if _is_plain(weighed, free):
+        # Servers get their layers whether there is room here or not.
+        if not options.rpc and _is_plain(weighed, free):
             return weighed
-        return weigh(path, options, purpose, devices=engine.devices())
+        return weigh(path, options, purpose, devices=engine.devices(options.servers))
 
     def fits(
         self,
@@ -281,7 +292,7 @@ class MemoryPlan:
         need = need_of(path, msgspec.structs.replace(options, gpu_layers=0), "together").total
         if memory.total is None or need <= memory.total:
             return options
-        if options.gpu_layers and card_memory(engine.devices()):
+        if options.gpu_layers and cards_among(engine.devices(options.servers)):
             return options
         raise ModelError(
             f"To write {asked} answers together takes {wording.size(need)} of memory, and this "
@@ -360,6 +371,12 @@ class MemoryPlan:
 
 PLAN = MemoryPlan()
 """That of this process, whose memory is one."""
+
+
+def _unload(entry: Entry) -> Steps[None]:
+    assert entry.model is not None
+    with suppress(EngineError):
+        yield from entry.model.unload().steps()
 
 
 def _enter(

@@ -27,7 +27,7 @@ from textual.command import Provider
 from textual.driver import Driver
 from textual.events import Event, Key, Paste
 from textual.screen import Screen
-from textual.worker import WorkerFailed
+from textual.timer import Timer
 
 from urial_tui.chat.store import Store
 from urial_tui.chat.unsaved import Unsaved
@@ -54,24 +54,38 @@ from urial_tui.tui.frame.factories import (
     make_first_run,
     make_job_queue,
 )
+from urial_tui.tui.frame.keys import keyed, shown
 from urial_tui.tui.frame.messages import (
     CompareRequested,
     CopyRequested,
     EvaluateRequested,
+    ModelsRequested,
     PromptsRequested,
+    PullRequested,
     SidesRequested,
+)
+from urial_tui.tui.frame.private_names import (
+    end_at_once,
+    error_of,
+    handle_error,
+    loop_of,
+    remember_copy,
 )
 from urial_tui.tui.frame.prompt_screen import PromptScreen
 from urial_tui.tui.frame.settings_screen import SettingsScreen
 from urial_tui.tui.frame.starting_point import starting_point
 from urial_tui.tui.frame.terminal import TerminalDriver, understand_input
 from urial_tui.tui.frame.watchdog import Watchdog
+from urial_tui.tui.models.downloads import Downloads, in_short, left_behind, told
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
     from urial_tui.tui.compare.comparison_engine import ComparisonEngine
     from urial_tui.tui.duel.side_by_side import SideBySideScreen
     from urial_tui.tui.evaluate.job_queue import JobQueue
+
+DOWNLOADS_SHOWN_EVERY = 0.5
+"""Seconds."""
 
 
 def run(model: str | None = None, preamble: str | None = None) -> int:
@@ -107,6 +121,8 @@ def run(model: str | None = None, preamble: str | None = None) -> int:
         try:
             return run_in_terminal(app)
         finally:
+            for sentence in left_behind(app.downloads):
+                sys.stderr.write(f"urial: {sanitize_line(sentence)}\n")
             app.unsaved.save()
     finally:
         if store is not None:
@@ -165,6 +181,7 @@ class UrialApp(ConfiguredApp):
         sides_factory: Makes what answers on the side-by-side screen.
         evaluation_factory: Makes what does the work of the evaluation screen, and what measures.
         trouble: Something to tell from the start.
+        downloads: Downloads models.
         clock: Measures the rate of tokens.
         load: Loads a model that was found.
         first_run: Makes the screen that helps where there is no model.
@@ -198,6 +215,7 @@ class UrialApp(ConfiguredApp):
         sides_factory: MakeDuel = make_duel,
         evaluation_factory: MakeJobQueue = make_job_queue,
         trouble: UrialError | None = None,
+        downloads: Downloads | None = None,
         clock: Callable[[], float] = time.monotonic,
         load: LoadFile = load,
         first_run: MakeFirstRun = make_first_run,
@@ -205,6 +223,8 @@ class UrialApp(ConfiguredApp):
         settings = settings or Settings()
         super().__init__(settings)
         self.in_terminal = False
+        self.when_ready: Callable[[], None] = lambda: None
+        """Called once there is a screen to act on."""
         self.on_input_lost: Callable[[], None] = lambda: None
         """Called in the input's thread when nothing can be read any more."""
         self._comparison_factory = comparison_factory
@@ -216,12 +236,16 @@ class UrialApp(ConfiguredApp):
         self._evaluation_factory = evaluation_factory
         self._evaluation: JobQueue | None = None
         self._measuring: JobQueue | None = None
+        self.downloads = downloads or Downloads()
+        self._watching_downloads: Timer | None = None
         self.unsaved = Unsaved()
         self.chat = ChatScreen(
             ChatEngine(engine_factory, find_model, load),
             list_models,
-            model=model or settings.chat.model,
-            preamble=preamble or find_preamble(settings.chat.preamble),
+            choice=Choice(
+                model=model or settings.chat.model,
+                preamble=preamble or find_preamble(settings.chat.preamble),
+            ),
             store=store,
             settings=settings,
             unsaved=self.unsaved,
@@ -241,9 +265,13 @@ class UrialApp(ConfiguredApp):
     def on_mount(self) -> None:
         """Tell what is wrong with the user's files."""
         self.tell_troubles()
+        self._watching_downloads = self.set_interval(
+            DOWNLOADS_SHOWN_EVERY, self._show_downloads, pause=True
+        )
 
     def on_ready(self) -> None:
         """Get out of the way of keys what would hold them up in the middle of an answer."""
+        self.when_ready()
         if self.in_terminal:
             # Looking for garbage among all that is there by now takes 80 ms, again and again.
             gc.freeze()
@@ -266,7 +294,8 @@ class UrialApp(ConfiguredApp):
     def close_engine(self) -> None:
         """End the running answer, keeping its text, and the workers; safe to call twice."""
         self.chat.drafts.close()
-        self.chat.engine.close()
+        self.downloads.close()
+        self.chat.models.engine.close()
         if self._comparison is not None:
             self._comparison.close()
         if self._evaluation is not None:
@@ -323,13 +352,55 @@ class UrialApp(ConfiguredApp):
         dialogs = Dialogs(
             self._list_models,
             directory=directory,
-            model=self.chat.model,
-            context=self.chat.preamble.name,
+            model=self.chat.choice.model,
+            context=self.chat.choice.preamble.name,
             settings=self.settings,
         )
         self.push_screen(
             EvaluateScreen(self._evaluation, dialogs, directory=directory, settings=self.settings)
         )
+
+    @on(ModelsRequested)
+    def open_models(self) -> None:
+        """Open the screen about models over the chat."""
+        # Headers and catalogues are for whoever looks at them.
+        from urial_tui.tui.models.models_screen import ModelsScreen
+
+        chat = self.chat
+
+        def go_on_with(model: str | None) -> None:
+            if model is not None and chat.switching.can_switch():
+                chat.switching.use(Choice(model=model, preamble=chat.choice.preamble))
+
+        screen = ModelsScreen(
+            self.downloads,
+            self.settings,
+            in_use=chat.choice.model,
+            devices=lambda: chat.models.engine.devices,
+        )
+        self.push_screen(screen, go_on_with)
+
+    @on(PullRequested)
+    def pull_models(self, event: PullRequested) -> None:
+        """Download models while one does something else."""
+        for name in event.names:
+            self.downloads.add(name)
+        self._show_downloads()
+        if self._watching_downloads is not None:
+            self._watching_downloads.resume()
+
+    def _show_downloads(self) -> None:
+        """How far they are, in the chat's status line; what ended is told wherever one is."""
+        for state in self.downloads.news():
+            sentence = sanitize_line(told(state))
+            if state.stage == "failed":
+                self.notify(sentence, severity="error", timeout=15, markup=False)
+            else:
+                self.notify(sentence, markup=False)
+        if self.chat.view.alive:
+            self.chat.view.show_status(download=in_short(self.downloads))
+        if not self.downloads.busy and self._watching_downloads is not None:
+            self._watching_downloads.pause()
 
     @on(PromptsRequested)
     def open_prompts(self) -> None:
@@ -340,17 +411,17 @@ class UrialApp(ConfiguredApp):
 
         chat = self.chat
         laboratory = Laboratory(
-            chat.engine,
-            chat.model,
+            chat.models.engine,
+            chat.choice.model,
             chat.drafts,
-            chat.load_again,
+            chat.models.load_again,
             max_tokens=self.settings.chat.max_tokens,
         )
         self._measuring = self._evaluation_factory()
 
         def go_on_under(preamble: Preamble | None) -> None:
-            if preamble is not None and chat.can_switch():
-                chat.use(Choice(model=chat.model, preamble=preamble))
+            if preamble is not None and chat.switching.can_switch():
+                chat.switching.use(Choice(model=chat.choice.model, preamble=preamble))
 
         self.push_screen(PromptsScreen(laboratory, self._measuring, self.settings), go_on_under)
 
@@ -389,7 +460,7 @@ class UrialApp(ConfiguredApp):
 
         def go_on_in_chat(_: None) -> None:
             self.unsaved.note(screen.conversation)
-            chat.show_conversation(screen.conversation)
+            chat.stored.show(screen.conversation)
 
         self.push_screen(screen, go_on_in_chat)
 
@@ -405,7 +476,7 @@ class UrialApp(ConfiguredApp):
             text: What is copied.
             what: Names it; its length unless given.
         """
-        self._clipboard = text
+        remember_copy(self, text)
         self._copy(text, what)
 
     @work(group="copy")
@@ -425,8 +496,9 @@ class UrialApp(ConfiguredApp):
 
     def action_help_quit(self) -> None:
         """Ctrl+C where nothing is selected ends nothing; say what does."""
-        stop = ", Esc stops the answer" if self.chat.answering else ""
-        self.notify(f"Ctrl+Q quits{stop}. Ctrl+C copies what is selected.", markup=False)
+        stop = ", {chat.stop} stops the answer" if self.chat.here.asking.answering else ""
+        copy = f"{shown('ctrl+c')} copies what is selected."
+        self.notify(f"{keyed(self, '{app.quit} quits' + stop)}. {copy}", markup=False)
 
     # -- the end --------------------------------------------------------------------
 
@@ -448,7 +520,7 @@ class UrialApp(ConfiguredApp):
         Returns:
             Whether there is an event loop that can be asked.
         """
-        loop = self._loop
+        loop = loop_of(self)
         if loop is None:
             return False
         with contextlib.suppress(RuntimeError):  # it has been closed: the end is near
@@ -458,7 +530,7 @@ class UrialApp(ConfiguredApp):
     def rescue(self) -> None:
         """Store what there is and end the workers where the event loop no longer does it."""
         self.close_engine()
-        self.chat.engine.rescue()
+        self.chat.models.engine.rescue()
         if self._sides is not None:
             self._sides.duel.rescue()
             self.unsaved.note(self._sides.conversation)
@@ -468,10 +540,9 @@ class UrialApp(ConfiguredApp):
     # -- a mistake of ours ----------------------------------------------------------
 
     @property
-    def mistake(self) -> Exception | None:
+    def mistake(self) -> BaseException | None:
         """What ended the application, if that was no wish of anybody."""
-        error = self._exception
-        return error.error if isinstance(error, WorkerFailed) else error  # type: ignore[return-value]
+        return error_of(self)
 
     def _fatal_error(self) -> None:
         """End, and leave it to whoever called us to tell.
@@ -479,7 +550,7 @@ class UrialApp(ConfiguredApp):
         Textual would print a trace, with the values of all variables.
         """
         self._keep_drafts()
-        self._close_messages_no_wait()
+        end_at_once(self)
 
     def panic(self, *renderables: RenderableType) -> None:
         """As `_fatal_error`: Textual's own threads hand over nothing but their traces."""
@@ -487,4 +558,4 @@ class UrialApp(ConfiguredApp):
         Console(file=text, width=100, color_system=None).print(*renderables)
         error = RuntimeError("the terminal's input could not be read")
         error.add_note(text.getvalue())
-        self._handle_exception(error)
+        handle_error(self, error)

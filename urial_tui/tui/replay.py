@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from textual import work
 
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.recording import read_recording
@@ -29,7 +28,7 @@ from urial_tui.prompting.render import open_turn, preamble_text
 from urial_tui.runtime.loading import load_unchecked
 from urial_tui.settings import Settings, load_settings
 from urial_tui.tui.app import UrialApp, require_terminal, run_in_terminal
-from urial_tui.tui.chat.status_line import StatusLine
+from urial_tui.tui.frame.keys import keyed
 from urial_tui.tui.widgets.prompt import Prompt
 
 _IDLE = ("ready", "stopped", "no model")
@@ -46,54 +45,49 @@ class RecordedModel(msgspec.Struct, frozen=True, kw_only=True):
     chat_template: str = ""
 
 
-class ReplayApp(UrialApp):
-    """The application on a recording; it asks and reloads by itself.
+class Player:
+    """Does in an application what the user of a recording did.
 
     Args:
+        app: The application, whose engine is the recording.
         replay: What is played.
         preamble: What the recorded answers were written under.
     """
 
-    def __init__(self, replay: Replay, preamble: Preamble, settings: Settings) -> None:
-        super().__init__(
-            engine_factory=lambda: Engine(launch=replay.launch),
-            find_model=lambda name, progress: RecordedModel(name=name, path=Path(name)),
-            load=load_unchecked,
-            model=model_of(replay),
-            preamble=preamble,
-            settings=settings,
-        )
+    def __init__(self, app: UrialApp, replay: Replay, preamble: Preamble) -> None:
+        self._app = app
         self._replay = replay
         self._preamble = preamble
 
-    def on_ready(self) -> None:
+    def start(self) -> None:
         """Start to do what the user did."""
-        self._act()
+        self._app.run_worker(self._act())
 
-    @work
     async def _act(self) -> None:
         """Make the recorded steps, each when the one before is over."""
+        chat = self._app.chat
         loaded = False
         for number, exchange in enumerate(self._replay.exchanges):
             command = exchange.command
             if isinstance(command, LoadModel) and command.purpose == "chat":
                 if loaded:
                     await self._turn_of_user(exchange)
-                    self.chat.action_reload()
+                    chat.action_reload()
                 loaded = True
             elif isinstance(command, Generate):
                 await self._turn_of_user(exchange)
                 question = question_of(command.turns, self._preamble)
                 if command.samples > 1:
-                    self.chat.ask_several(question, command.samples)
+                    chat.questions.ask_several(question, command.samples)
                 else:
-                    self.chat.query_one(Prompt).post_message(Prompt.Submitted(question))
+                    chat.view.prompt.post_message(Prompt.Submitted(question))
             else:
                 continue
             while self._replay.played <= number:
                 await asyncio.sleep(_LOOK_EVERY)
         await self._idle()
-        self.notify("The recording ends here; Ctrl+Q leaves.", markup=False)
+        told = keyed(self._app, "The recording ends here; {app.quit} leaves.")
+        self._app.notify(told, markup=False)
 
     async def _turn_of_user(self, exchange: Exchange) -> None:
         await self._idle()
@@ -101,8 +95,28 @@ class ReplayApp(UrialApp):
 
     async def _idle(self) -> None:
         """Wait until nothing is loaded, read or written."""
-        while self.chat.query_one(StatusLine).status.state not in _IDLE:
+        while self._app.chat.view.status.state not in _IDLE:
             await asyncio.sleep(_LOOK_EVERY)
+
+
+def replay_app(replay: Replay, preamble: Preamble, settings: Settings) -> UrialApp:
+    """The application on a recording; it asks and reloads by itself.
+
+    Args:
+        replay: What is played.
+        preamble: What the recorded answers were written under.
+        settings: The user's.
+    """
+    app = UrialApp(
+        engine_factory=lambda: Engine(launch=replay.launch),
+        find_model=lambda name, progress: RecordedModel(name=name, path=Path(name)),
+        load=load_unchecked,
+        model=model_of(replay),
+        preamble=preamble,
+        settings=settings,
+    )
+    app.when_ready = Player(app, replay, preamble).start
+    return app
 
 
 def run(path: Path, *, fast: bool) -> int:
@@ -120,7 +134,7 @@ def run(path: Path, *, fast: bool) -> int:
     recording = read_recording(path)
     require_terminal("A replay", "`urial replay --json FILE` prints what is in the recording.")
     replay = Replay(recording, pace=0.0 if fast else 1.0)
-    return run_in_terminal(ReplayApp(replay, preamble_of(replay), load_settings()))
+    return run_in_terminal(replay_app(replay, preamble_of(replay), load_settings()))
 
 
 def model_of(replay: Replay) -> str:

@@ -17,10 +17,12 @@ from typing import Generic, Protocol, TypeVar, cast
 
 from urial_tui.engine.wire.patience import LOOK_EVERY, Patience, Teller
 from urial_tui.engine.wire.protocol import (
+    DevicesFound,
     Embed,
     Embedded,
     Event,
     Failed,
+    FindDevices,
     Finished,
     Generate,
     Loaded,
@@ -45,6 +47,7 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.errors import EngineError
 
 FINAL_EVENT: dict[type, type] = {
+    FindDevices: DevicesFound,
     LoadModel: Loaded,
     Unload: Unloaded,
     PreparePreamble: PreambleReady,

@@ -71,8 +71,11 @@ class Connection:
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._ready = threading.Event()
         """Set when it is known whether the worker serves."""
+        self._greeted = False
+        """Whether the worker said what it is."""
         self._devices: tuple[Device, ...] = ()
         self._library = ""
+        self._backends: tuple[str, ...] = ()
         self._closing = False
         self._ended = False
         """Whether the end of the events was read."""
@@ -106,7 +109,7 @@ class Connection:
 
         Raises:
             EngineError: It is none that serves this program.
-            EngineDied: It ended.
+            EngineDied: It ended, or is being ended before it said anything.
         """
         self._ready.wait()
         if self._ended:
@@ -114,12 +117,19 @@ class Connection:
             self.wait()
         if self._error is not None:
             raise self._error
+        if not self._greeted:
+            raise _closed()
         return self._devices
 
     def library(self) -> str:
         """What the worker's native library was built for; raises as `devices` does."""
         self.devices()
         return self._library
+
+    def backends(self) -> tuple[str, ...]:
+        """The back ends that the worker's library was built for; raises as `devices` does."""
+        self.devices()
+        return self._backends
 
     def number(self) -> int:
         """An id for a request."""
@@ -208,8 +218,8 @@ class Connection:
         except ProtocolError:
             error = EngineDied(
                 "The engine sent something that this program does not understand, so it was ended.",
-                "Load the model again; nothing of the conversation is lost. "
-                f"Its log is {self._log_shown}.",
+                "Load the model again; nothing of the conversation is lost. If it happens again, "
+                f"`urial doctor` tests the engine. Its log is {self._log_shown}.",
             )
         except EngineError as refused:
             error = refused
@@ -230,10 +240,12 @@ class Connection:
         if not isinstance(event, Ready) or event.version != VERSION:
             raise EngineError(
                 "The engine process is of another version than the program.",
-                "Install urial-tui again.",
+                "Install urial-tui again; `urial doctor` names the versions that are there.",
             )
         self._devices = event.devices
         self._library = event.library
+        self._greeted = True
+        self._backends = event.backends
         self._ready.set()
 
     def _take(self, event: Event) -> None:
@@ -262,7 +274,7 @@ class Connection:
             command = calls[0].command if calls else None
             moment = self._loads.ended(command, self._gave_up_after)
             if error is None and self._closing:
-                error = EngineDied("The engine is not running.", "Load the model again.")
+                error = _closed()
             elif error is None:
                 error = self._process.death(moment)
             self._error = error
@@ -272,6 +284,11 @@ class Connection:
             call.fail(self._gone())
         told = bool(calls) or self._closing
         self._on_end(error if isinstance(error, EngineDied) and not told else None)
+
+
+def _closed() -> EngineDied:
+    """That a worker was asked to go."""
+    return EngineDied("The engine is not running.", "Load the model again.")
 
 
 def _unsendable(command: Command) -> EngineError | None:

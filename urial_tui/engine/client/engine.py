@@ -26,8 +26,10 @@ from urial_tui.engine.client.process import Launch, WorkerProcess
 from urial_tui.engine.wire.patience import stop_within
 from urial_tui.engine.wire.protocol import (
     Device,
+    DevicesFound,
     EngineOptions,
     Event,
+    FindDevices,
     Loaded,
     LoadModel,
     Purpose,
@@ -164,14 +166,25 @@ class Engine:
         """
         self._started()
 
-    def devices(self) -> tuple[Device, ...]:
+    def devices(self, servers: Sequence[str] = ()) -> tuple[Device, ...]:
         """What the worker computes on; it is started where it does not run.
 
+        Args:
+            servers: RPC servers whose devices are told first.
+
         Raises:
-            EngineError: It can't be started.
+            EngineError: It can't be started, or a server does not answer.
             EngineDied: It ended.
         """
-        return self._started().devices()
+        connection = self._started()
+        if not servers:
+            return connection.devices()
+        command = FindDevices(id=connection.number(), servers=tuple(servers))
+        return connection.call(command, final(DevicesFound)).result().devices
+
+    def backends(self) -> tuple[str, ...]:
+        """The back ends that the worker's library was built for; raises as `library` does."""
+        return self._started().backends()
 
     def library(self) -> str:
         """What the native library was built for, in its own words: instruction sets, back ends.

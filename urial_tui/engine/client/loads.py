@@ -16,6 +16,7 @@ from urial_tui.engine.wire.protocol import (
     Embed,
     Embedded,
     Event,
+    FindDevices,
     Generate,
     Loaded,
     LoadModel,
@@ -43,26 +44,34 @@ class Loads:
         self._untried: dict[int, LoadModel] = {}
         """Loaded, and nothing evaluated yet; by their handles."""
         self._fatal: set[bytes] = set()
+        self._servers: dict[int, tuple[str, ...]] = {}
+        """RPC servers that hold layers of what is loaded; by the handles."""
 
     def saw(self, command: Command, event: Event) -> None:
         """Learn from an event that answers a command."""
         if isinstance(command, LoadModel) and isinstance(event, Loaded):
             self._untried[command.model] = command
+            self._servers[command.model] = command.options.servers
         elif _has_evaluated(event):
             self._untried.clear()
         elif isinstance(command, Unload):
             self._untried.pop(command.model, None)
+            self._servers.pop(command.model, None)
 
     def ended(self, command: Command | None, silent_for: float = 0.0) -> Moment:
         """The moment at which a worker ended, while it carried out `command`; it is remembered."""
         untried, self._untried = self._untried, {}
+        held, self._servers = self._servers, {}
         load: LoadModel | None = None
         if isinstance(command, LoadModel):
             load = command
         elif isinstance(command, _EVALUATIONS):
             load = untried.get(getattr(command, "model", 0)) or next(iter(untried.values()), None)
+        asked = command.servers if isinstance(command, FindDevices) else ()
+        asked = command.options.servers if isinstance(command, LoadModel) else asked
+        servers = tuple(dict.fromkeys((*asked, *(one for each in held.values() for one in each))))
         if load is None:
-            return Moment(silent_for=silent_for)
+            return Moment(silent_for=silent_for, servers=servers)
         key = _key(load)
         before = key in self._fatal
         self._fatal.add(key)
@@ -71,6 +80,7 @@ class Loads:
             model=sanitize_line(Path(load.path).name)[:80],
             before=before,
             silent_for=silent_for,
+            servers=servers,
         )
 
 

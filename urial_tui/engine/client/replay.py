@@ -24,6 +24,7 @@ from urial_tui.engine.wire.protocol import (
     Cancel,
     Command,
     Failed,
+    FindDevices,
     Generate,
     LoadModel,
     Purpose,
@@ -176,6 +177,8 @@ class _Kinds:
         """The next command's."""
         if isinstance(command, LoadModel):
             self._purposes[command.model] = command.purpose
+        if isinstance(command, FindDevices):
+            return type(command), None
         model = command.aligned if isinstance(command, ScoreBoth) else command.model
         return type(command), self._purposes.get(model)
 

@@ -14,6 +14,7 @@ from urial_tui.engine.native.batch import Batch, Part
 from urial_tui.engine.native.batch import DecodeError as DecodeError
 from urial_tui.engine.native.batch_progress import BatchProgress
 from urial_tui.engine.native.llama import Adapter, LoadError, Model, first_error, forget_errors, lib
+from urial_tui.engine.native.whole_cells import WholeCells
 from urial_tui.engine.wire.limits import FULL_WINDOWS, ContextSize
 from urial_tui.engine.wire.patience import INTERRUPTIBLE
 
@@ -79,7 +80,8 @@ class Context:
         kv_type: A key of `KV_TYPES`.
         flash_attention: Compute attention without storing its scores; needed for a `kv_type`
             other than f16. On a CPU with f16, a token that is evaluated alone then gets other
-            logits from another number of threads, since its cells are split between them.
+            logits from another number of threads, since its cells are split between them, unless
+            `keep_cells_whole` says otherwise.
         adapter: Changes the model for this context.
     """
 
@@ -114,6 +116,7 @@ class Context:
         self._layers = model.n_layer
         self._flag: AbortFlag | None = None
         self._progress: BatchProgress | None = None
+        self._whole_cells: WholeCells | None = None
         self._rows = 0
         self._row: npt.NDArray[np.float32] | None = None
         self._row_address = 0
@@ -184,6 +187,8 @@ class Context:
         self._rows = 0
         if not self._batch.length:
             raise DecodeError("a batch of 0 tokens")
+        if self._whole_cells is not None:
+            self._whole_cells.switch(self._batch.length)
         if self._progress is not None:
             self._progress.begin()
         status = lib.llama_decode(self.handle, self._batch.native)
@@ -224,6 +229,16 @@ class Context:
     def set_threads(self, threads: int) -> None:
         """Use `threads` threads from the next call on."""
         lib.llama_set_n_threads(self.handle, threads, threads)
+
+    def keep_cells_whole(self) -> bool:
+        """Have the logits of a token that is evaluated alone not depend on the number of threads.
+
+        For flash attention on a CPU; False where the library can't be told to.
+        """
+        switch = WholeCells(self.handle)
+        if switch.found:
+            self._whole_cells = switch
+        return switch.found
 
     def set_abort_flag(self, flag: AbortFlag) -> None:
         """Let `flag` stop a running `decode` where the platform allows it."""

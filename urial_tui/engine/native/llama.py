@@ -11,8 +11,10 @@ sampler, context, adapter, model.
 
 from __future__ import annotations
 
+import collections
 import ctypes
 import importlib.util
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -20,7 +22,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from urial_tui.engine.native.huge_pages import MappedWeights
-from urial_tui.engine.wire.protocol import Device
 from urial_tui.engine.wire.worker_log import WARNING
 
 
@@ -50,9 +51,14 @@ _TOKEN_TYPES = ((8, 3), (16, 4), (32, 6), (1, 2), (2, 5))
 _WARNING, _ERROR, _CONTINUED = 3, 4, 5
 """Levels of a line of the log (ggml.h, enum ggml_log_level); the last one: of the line before."""
 
+_ASSIGNED = re.compile(rb"load_tensors: layer +\d+ assigned to device ([^,\s]+)")
+"""What the library says of each layer, at a level that is shown nowhere."""
+
 _last_errors: list[str] = []
 _last_warnings: list[str] = []
 _last_level = 0
+_assigned: list[str] = []
+"""The device of each layer of the model that was loaded last."""
 
 
 @lib.llama_log_callback  # type: ignore[untyped-decorator]
@@ -64,6 +70,8 @@ def _log(level: int, text: bytes, _user_data: object) -> None:
     else:
         _last_level, mark = level, WARNING if level == _WARNING else ""
     if level not in (_WARNING, _ERROR):
+        if found := _ASSIGNED.match(text):
+            _assigned.append(found[1].decode("utf-8", "replace"))
         return
     line = text.decode("utf-8", "replace")
     sys.stderr.write(mark + line)
@@ -108,53 +116,6 @@ def library_files() -> list[Path]:
         return []
     # Most have several names.
     return sorted({path.resolve() for path in named if path.is_file()})
-
-
-def supports_gpu_offload() -> bool:
-    """Whether the build has a back end that can hold layers."""
-    return bool(lib.llama_supports_gpu_offload())
-
-
-def devices() -> tuple[Device, ...]:
-    """The devices that the library sees."""
-    try:
-        from ctypes import c_char_p, c_int, c_size_t, c_void_p
-
-        ggml = importlib.import_module("llama_cpp._ggml").libggml
-        ggml.ggml_backend_dev_count.restype = c_size_t
-        ggml.ggml_backend_dev_get.restype = c_void_p
-        ggml.ggml_backend_dev_get.argtypes = [c_size_t]
-        for function in (ggml.ggml_backend_dev_name, ggml.ggml_backend_dev_description):
-            function.restype, function.argtypes = c_char_p, [c_void_p]
-        ggml.ggml_backend_dev_type.restype = c_int
-        ggml.ggml_backend_dev_type.argtypes = [c_void_p]
-        ggml.ggml_backend_dev_memory.restype = None
-        ggml.ggml_backend_dev_memory.argtypes = [
-            c_void_p,
-            ctypes.POINTER(c_size_t),
-            ctypes.POINTER(c_size_t),
-        ]
-        kinds = {0: "cpu", 1: "gpu", 2: "integrated-gpu", 3: "accelerator"}
-        found = []
-        for index in range(ggml.ggml_backend_dev_count()):
-            device = ggml.ggml_backend_dev_get(index)
-            free, total = c_size_t(0), c_size_t(0)
-            ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
-            found.append(
-                Device(
-                    name=_text(ggml.ggml_backend_dev_name(device)),
-                    description=_text(ggml.ggml_backend_dev_description(device)),
-                    kind=kinds.get(ggml.ggml_backend_dev_type(device), "other"),
-                    memory_total=int(total.value),
-                )
-            )
-    except (AttributeError, OSError, ImportError, FileNotFoundError):
-        return ()
-    return tuple(found)
-
-
-def _text(given: bytes | None) -> str:
-    return (given or b"").decode("utf-8", "replace")
 
 
 class LoadError(Exception):
@@ -303,15 +264,31 @@ class Vocab:
 class Model:
     """A GGUF file in memory, freed when the last of its users closes it.
 
+    Args:
+        path: The file.
+        gpu_layers: How many layers are put on devices beside the processor.
+        progress: Told the share that was read; returns whether to go on.
+        devices: Those devices (`devices.chosen`); None leaves the choice to the library.
+
     Raises:
         LoadError: The library refused the file.
         LoadCancelled: `progress` returned False.
     """
 
-    def __init__(self, path: str, *, gpu_layers: int, progress: Callable[[float], bool]) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        gpu_layers: int,
+        progress: Callable[[float], bool],
+        devices: Any = None,
+    ) -> None:
         forget_errors()
+        _assigned.clear()
         params = lib.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
+        if devices is not None:
+            params.devices = ctypes.cast(devices, ctypes.c_void_p)
         cancelled = False
 
         @lib.llama_progress_callback  # type: ignore[untyped-decorator]
@@ -333,6 +310,8 @@ class Model:
             raise LoadError("it is not a model that continues text")
         self.path = path
         self.gpu_layers = gpu_layers
+        self.placement = dict(collections.Counter(_assigned))
+        """How many layers each device holds, by the device's name."""
         self._users = 1
         self.vocab = Vocab(self.handle)
         self.weights = MappedWeights(path)

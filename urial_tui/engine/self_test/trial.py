@@ -30,6 +30,7 @@ _PREFILLS = ((1, 24), (7, 35), (32, 64), (512, 512))
 """(tokens of a batch, tokens altogether): one row, an odd number, whole tiles, many tiles."""
 
 _DECODED = 8
+_WHOLE = " with flash attention over whole cells"
 _SIZE = ContextSize(n_ctx=N_CTX, n_batch=512, n_outputs=512, n_sequences=1)
 _TOKENS = [int(id_) for id_ in np.random.default_rng(1).integers(3, N_VOCAB, 512 + _DECODED)]
 
@@ -59,12 +60,16 @@ class Trial:
         """
         native = llama.Model(str(path), gpu_layers=0, progress=lambda _: True)
         try:
-            for count, flash_attention in [*((n, False) for n in threads), (max(threads), True)]:
+            stored = [(count, "") for count in threads]
+            flash = [(max(threads), " with flash attention"), (max(threads), _WHOLE)]
+            for count, attention in [*stored, *flash]:
                 context = Context(
-                    native, _SIZE, threads=count, kv_type="f16", flash_attention=flash_attention
+                    native, _SIZE, threads=count, kv_type="f16", flash_attention=bool(attention)
                 )
-                where = f"on {_threads(count)}{' with flash attention' * flash_attention}"
+                where = f"on {_threads(count)}{attention}"
                 try:
+                    if attention == _WHOLE and not context.keep_cells_whole():
+                        continue
                     for way, start, got in _ways(context):
                         if fault := self._fault(start, got):
                             yield f"{self.type}: {way} {where} {fault}"

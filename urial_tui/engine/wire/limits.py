@@ -188,22 +188,27 @@ def text_tokens(asked: int, trained: int | None) -> int:
     return min(tokens, trained) if trained else tokens
 
 
-def flash_attention(kv_type: str, n_layer: int, gpu_layers: int) -> bool:
+def flash_attention(kv_type: str, n_layer: int, gpu_layers: int, n_swa: int = 0) -> bool:
     """Whether a context that writes answers computes attention without storing its scores.
 
     On a CPU, and with a cache of f16, llama.cpp splits the cells of a token that is evaluated
     alone between its threads, so that its logits depend on how many there are (by up to 1.9 behind
-    1,000 tokens of the demo model); and it sums the values in 16 bits. Without flash attention it
-    does neither, at 0.93 of the speed on the demo model and 0.93 to 1.17 on a Llama of 1B shape
-    (docs/decisions/0023-the-same-question-the-same-answer.md). A quantised cache can't do without
-    it, and is not split. Batches are not split either: a comparison always has it.
+    1,000 tokens of the demo model). Without flash attention it does not; nor does it where it is
+    told to keep them whole (`native.whole_cells`). That is the faster way for a model with sliding
+    windows, whose other cells are passed over (1.05 to 1.22 times on the demo model), and the
+    slower one for others (0.93 on a Llama of 1B shape):
+    docs/decisions/0023-the-same-question-the-same-answer.md. A quantised cache can't do without
+    flash attention, and is not split. Batches are not split either: a comparison always has it.
 
     Args:
         kv_type: The cache's type.
         n_layer: Layers of the model.
         gpu_layers: How many of them are on a GPU, -1 for all.
+        n_swa: Tokens of its sliding window, 0 where it has none.
     """
-    return kv_type != "f16" or gpu_layers < 0 or gpu_layers > n_layer
+    if kv_type != "f16" or gpu_layers < 0 or gpu_layers > n_layer:
+        return True
+    return n_swa > 0 and gpu_layers == 0
 
 
 def batch_size(parameters: int, gpu_layers: int) -> int:

@@ -2,9 +2,9 @@
 
 `Command`s go from the client to the worker, `Event`s back (`frames` says how). Every command
 but `Cancel` and `Shutdown` is answered by any number of progress events and exactly one
-final event (`Loaded`, `Unloaded`, `PreambleReady`, `Tokenized`, `VocabularyRead`, `Scored`,
-`Traced`, `Embedded`, `Finished` or `Failed`) that carries its `id`. The worker carries them out
-in their order, but for answers that are written together; `Cancel` is seen at once.
+final event (`DevicesFound`, `Loaded`, `Unloaded`, `PreambleReady`, `Tokenized`, `VocabularyRead`,
+`Scored`, `Traced`, `Embedded`, `Finished` or `Failed`) that carries its `id`. The worker carries
+them out in their order, but for answers that are written together; `Cancel` is seen at once.
 
 A model is known by a number, its handle, that the client chooses when it loads it and never uses
 again. Commands name the `model` that they are for.
@@ -26,6 +26,7 @@ from urial_tui.engine.wire.values import MOST_SEEDS as MOST_SEEDS
 from urial_tui.engine.wire.values import NUMERICS as NUMERICS
 from urial_tui.engine.wire.values import Alternative as Alternative
 from urial_tui.engine.wire.values import Device as Device
+from urial_tui.engine.wire.values import DeviceLayers as DeviceLayers
 from urial_tui.engine.wire.values import EngineOptions as EngineOptions
 from urial_tui.engine.wire.values import Grammar as Grammar
 from urial_tui.engine.wire.values import KVType as KVType
@@ -58,6 +59,13 @@ PreambleSource = Literal["memory", "disk", "computed"]
 
 class _Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="cmd"):
     """A message from the client to the worker."""
+
+
+class FindDevices(_Command, frozen=True, kw_only=True, tag="devices"):
+    """Ask RPC servers what they have → DevicesFound. Those that hold a model are not asked anew."""
+
+    id: int
+    servers: tuple[str, ...]
 
 
 class LoadModel(_Command, frozen=True, kw_only=True, tag="load"):
@@ -275,7 +283,8 @@ class Shutdown(_Command, frozen=True, kw_only=True, tag="shutdown"):
 
 
 Request = (
-    LoadModel
+    FindDevices
+    | LoadModel
     | Unload
     | PreparePreamble
     | Tokenize
@@ -300,11 +309,22 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
 
 
 class Ready(_Event, frozen=True, kw_only=True, tag="ready"):
-    """The worker is up and has loaded the native library."""
+    """The worker is up and has loaded the native library.
+
+    `backends`: names of what it was built for ("CPU", "CUDA", "RPC" …).
+    """
 
     version: int
     library: str
     devices: tuple[Device, ...] = ()
+    backends: tuple[str, ...] = ()
+
+
+class DevicesFound(_Event, frozen=True, kw_only=True, tag="devices-found"):
+    """Final event of FindDevices: those of the servers, then those of this machine."""
+
+    id: int
+    devices: tuple[Device, ...]
 
 
 class Notice(_Event, frozen=True, kw_only=True, tag="notice"):
@@ -557,6 +577,7 @@ class Silence(_Event, frozen=True, kw_only=True, tag="silence"):
 
 Event = (
     Ready
+    | DevicesFound
     | Notice
     | LoadProgress
     | Loaded

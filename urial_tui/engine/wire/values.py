@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-NUMERICS = 1
+NUMERICS = 2
 """Raised with every change after which the same question, files and options may give another
 digit or token: how a context is rendered or tokenised, how text is cut into batches, how a token
 is chosen, what is computed from logits. What was kept under another number is computed anew."""
@@ -165,7 +165,8 @@ class EngineOptions(Value, frozen=True, kw_only=True):
     `threads` 0: the physical cores that this process may use. `gpu_layers` -1: all that
     the build can offload. `n_ctx` 0: the model's training context, at most 8192 tokens.
     `parallel`: answers that may be written together; `pool`: tokens of the context that they
-    share, which is made for the first of them (0: as many as `n_ctx`).
+    share, which is made for the first of them (0: as many as `n_ctx`). `rpc`: addresses of RPC
+    servers whose devices hold layers as graphics cards do, before any card of this machine.
     """
 
     n_ctx: int = 4096
@@ -175,6 +176,20 @@ class EngineOptions(Value, frozen=True, kw_only=True):
     cache_limit_mb: int = 4096
     parallel: int = 8
     pool: int = 0
+    rpc: tuple[str, ...] = ()
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The RPC servers that get layers: all of them, or none where no layer goes anywhere."""
+        return self.rpc if self.gpu_layers else ()
+
+    @property
+    def layers_on_cards(self) -> int:
+        """`gpu_layers` as far as graphics cards compute for certain.
+
+        An RPC server may as well compute on a processor, so with one nothing is counted on.
+        """
+        return 0 if self.rpc else self.gpu_layers
 
 
 class StageEffect(Value, frozen=True, kw_only=True, array_like=True):
@@ -228,12 +243,26 @@ class Piece(Value, frozen=True, kw_only=True, array_like=True):
 
 
 class Device(Value, frozen=True, kw_only=True):
-    """A compute device that the native library sees. `memory_total` in bytes, 0 if unknown."""
+    """A compute device that the native library sees.
+
+    `memory_total`, and `memory_free` of it when it was looked at, in bytes, 0 if unknown.
+    `server`: the address of the RPC server that has it, "" on this machine.
+    """
 
     name: str
     description: str
     kind: str
     memory_total: int = 0
+    memory_free: int = 0
+    server: str = ""
+
+
+class DeviceLayers(Value, frozen=True, kw_only=True):
+    """How many layers of a model a device holds, the output's as one more; `server` as above."""
+
+    device: str
+    layers: int
+    server: str = ""
 
 
 class ModelInfo(Value, frozen=True, kw_only=True):
@@ -242,7 +271,9 @@ class ModelInfo(Value, frozen=True, kw_only=True):
     `chat_template` is Jinja source from the file, for `prompting.templates` alone. `bos`
     and `eos` are the texts of these tokens; `adds_bos`: every context starts with BOS.
     `content`, `adapter_content`: SHA-256 of the model's file (or over those of its parts) and of
-    the adapter's, "" without one. `library`: what tells one build of llama.cpp from another.
+    the adapter's, "" without one. `library`: what tells one build of llama.cpp from another, with
+    the RPC servers that hold layers.
+    `placement`: which devices hold its layers, () where the processor holds all of them.
     `pooling`, `embedding`: of a model that makes vectors of texts, and how many numbers one has.
     """
 
@@ -270,5 +301,18 @@ class ModelInfo(Value, frozen=True, kw_only=True):
     adapter_content: str = ""
     library: str = ""
     devices: tuple[Device, ...] = ()
+    placement: tuple[DeviceLayers, ...] = ()
     pooling: Pooling | None = None
     embedding: int = 0
+
+    @property
+    def placement_in_words(self) -> str:
+        """Where its layers are, as a phrase; "" where the processor has all of them."""
+        shares: dict[str, int] = {}
+        for one in self.placement:
+            place = one.server or ("here" if one.device == "CPU" else one.device)
+            shares[place] = shares.get(place, 0) + one.layers
+        parts = [f"{layers} on {place}" for place, layers in shares.items() if place != "here"]
+        if parts and "here" in shares:
+            parts.append(f"{shares['here']} here")
+        return f"layers: {', '.join(parts)}" if parts else ""

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from urial_tui.engine.wire.protocol import (
     Command,
+    DevicesFound,
     Embed,
+    FindDevices,
     Generate,
     Loaded,
     LoadModel,
@@ -73,6 +75,8 @@ class Commands:
         self._request_id = getattr(command, "id", 0)
         if isinstance(command, LoadModel):
             self._load(command)
+        elif isinstance(command, FindDevices):
+            self._find_devices(command)
         elif isinstance(command, PreparePreamble):
             yield from self._prepare(command)
         elif isinstance(command, Generate):
@@ -180,6 +184,13 @@ class Commands:
         else:
             info = self._load_model(command, progress, notice)
         self.emit(Loaded(id=command.id, info=info, load_s=time.perf_counter() - started))
+
+    def _find_devices(self, command: FindDevices) -> None:
+        from urial_tui.engine.native.devices import devices
+        from urial_tui.engine.worker.weights import reach
+
+        reach(command.servers, {server for one in self._weights for server in one.servers})
+        self.emit(DevicesFound(id=command.id, devices=devices(command.servers)))
 
     def _load_model(
         self,

@@ -148,7 +148,7 @@ class Contents:
         return memory.files if memory.version == 1 else {}
 
 
-class Reading:
+class FileDigest:
     """The digest of a file, or of all parts of a model, while something else loads it.
 
     Args:

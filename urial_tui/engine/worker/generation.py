@@ -25,7 +25,7 @@ from urial_tui.engine.worker.kv import Branch, answer_room, fit_turns, runs
 from urial_tui.engine.worker.loaded import LoadedModel, joined
 from urial_tui.engine.worker.sampling import NotFinite
 from urial_tui.engine.worker.steps import Emit, Steps
-from urial_tui.engine.worker.watching import SecondSide, Watcher
+from urial_tui.engine.worker.watching import ShiftWatcher, Watcher
 from urial_tui.engine.worker.writing import Writing
 from urial_tui.errors import EngineError
 
@@ -138,7 +138,7 @@ def _watcher(
         raise EngineError(
             "A model can't read along what it writes itself.", "Load it a second time for that."
         )
-    return SecondSide(second, loaded, request, emit, lambda: stop_if_asked(loaded))
+    return ShiftWatcher(second, loaded, request, emit, lambda: stop_if_asked(loaded))
 
 
 def _prompt(

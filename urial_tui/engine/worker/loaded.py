@@ -314,7 +314,8 @@ class LoadedModel:
     # -- making ---------------------------------------------------------------------
 
     def _make_context(self, options: EngineOptions) -> Context:
-        model, gpu_layers = self.model, self.weights.gpu_layers
+        # Where an RPC server computes, a processor may: see `EngineOptions.layers_on_cards`.
+        model, gpu_layers = self.model, 0 if options.servers else self.weights.gpu_layers
         trained = model.n_ctx_train
         if trained and options.n_ctx > trained:
             self._notice(
@@ -324,10 +325,15 @@ class LoadedModel:
         size, *_ = contexts_of(
             self._command.purpose, options, trained, batch_size(model.parameters, gpu_layers)
         )
-        return self._new_context(
-            size,
-            flash_attention=flash_attention(options.kv_type, model.n_layer, gpu_layers),
-        )
+        kinds = options.kv_type, model.n_layer, gpu_layers
+        # A server's back end can't be told to keep cells whole.
+        if not flash_attention(*kinds, 0 if options.servers else model.n_swa):
+            return self._new_context(size, flash_attention=False)
+        context = self._new_context(size, flash_attention=True)
+        if flash_attention(*kinds) or context.keep_cells_whole():
+            return context
+        context.close()
+        return self._new_context(size, flash_attention=False)
 
     def _new_context(self, size: ContextSize, *, flash_attention: bool) -> Context:
         options = self._command.options

@@ -43,7 +43,7 @@ def main() -> None:
     commands_fd, events_fd = _own_pipes()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        from urial_tui.engine.native import llama
+        from urial_tui.engine.native import devices, llama
         from urial_tui.engine.native.context import AbortFlag
         from urial_tui.engine.worker.commands import Commands
         from urial_tui.engine.worker.inbox import Inbox
@@ -71,7 +71,14 @@ def main() -> None:
     flag = AbortFlag()
     inbox = Inbox(commands_fd, flag, _end_soon)
     commands = Commands(emit, Path(sys.argv[1]), flag)
-    emit(Ready(version=VERSION, library=llama.system_info(), devices=llama.devices()))
+    emit(
+        Ready(
+            version=VERSION,
+            library=llama.system_info(),
+            devices=devices.devices(),
+            backends=devices.backends(),
+        )
+    )
     Scheduler(inbox, commands, emit).run()
     commands.close()
 

@@ -68,4 +68,5 @@ class PreambleStates:
             unified=True,
             n_batch=context.n_batch,
             gpu_layers=self._info.gpu_layers,
+            placement=self._info.placement,
         )

@@ -33,7 +33,7 @@ class History:
     tail: str
 
 
-class AnswerText:
+class TextStream:
     """Collects the tokens of one answer.
 
     Feed each token with `push`; when it returns True the answer has ended at a stop

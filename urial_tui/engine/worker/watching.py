@@ -66,7 +66,7 @@ class Watcher:
         """No token follows."""
 
 
-class SecondSide(Watcher):
+class ShiftWatcher(Watcher):
     """Reads one answer along and emits `Shifts`.
 
     Args:

@@ -6,16 +6,18 @@ loaded is freed in the order that the native library needs; a failed load leaves
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from urial_tui.engine.native import library_warnings, llama
+from urial_tui.engine.native import devices, library_warnings, llama
 from urial_tui.engine.native.context import AbortFlag
 from urial_tui.engine.native.llama import Adapter, LoadError, Model
 from urial_tui.engine.native.threads import physical_cores
-from urial_tui.engine.wire.protocol import LoadModel, ModelInfo
-from urial_tui.engine.worker.content import Contents, Reading, file_states
+from urial_tui.engine.wire.protocol import Device, DeviceLayers, LoadModel, ModelInfo
+from urial_tui.engine.wire.server_address import UNENCRYPTED, listed
+from urial_tui.engine.wire.server_probe import server_devices
+from urial_tui.engine.worker.content import Contents, FileDigest, file_states
 from urial_tui.errors import EngineError
 from urial_tui.sanitize import sanitize_line
 
@@ -28,6 +30,7 @@ class _Place(NamedTuple):
 
     path: str
     gpu_layers: int
+    servers: tuple[str, ...]
     states: tuple[tuple[int, ...], ...]
 
 
@@ -60,7 +63,11 @@ class Weights:
                 f"The model file {self.name} is not there.",
                 f"Looked at {sanitize_line(str(path))}.",
             )
-        self.gpu_layers = command.options.gpu_layers if llama.supports_gpu_offload() else 0
+        self.servers = command.options.servers
+        """RPC servers that hold layers of it."""
+        reach(self.servers, {server for other in others for server in other.servers})
+        _warn_once(self.servers, notice)
+        self.gpu_layers = command.options.gpu_layers if devices.hold_layers(self.servers) else 0
         self.content = self.adapter_content = ""
 
         def report(fraction: float) -> bool:
@@ -68,15 +75,22 @@ class Weights:
             return not flag.is_set
 
         self.adapter: Adapter | None = None
-        self._place = _Place(command.path, self.gpu_layers, file_states(path))
+        self._place = _Place(command.path, self.gpu_layers, self.servers, file_states(path))
         self._sharing = next((other for other in others if other._place == self._place), None)
         # The pages that are hashed are those that are loaded.
-        self._readings = [Reading(contents, Path(file)) for file in (path, command.adapter) if file]
+        self._readings = [
+            FileDigest(contents, Path(file)) for file in (path, command.adapter) if file
+        ]
         try:
             if self._sharing:
                 self.model: Model = self._sharing.model.share()
             else:
-                self.model = Model(command.path, gpu_layers=self.gpu_layers, progress=report)
+                self.model = Model(
+                    command.path,
+                    gpu_layers=self.gpu_layers,
+                    progress=report,
+                    devices=devices.chosen(self.servers),
+                )
                 for words in library_warnings.told(llama.warnings()):
                     notice(words)
             try:
@@ -121,6 +135,12 @@ class Weights:
             n_ctx: Tokens of the context that was made over it.
         """
         model, options = self.model, self._command.options
+        found = devices.devices(self.servers)
+        placement = _placed(model.placement, found)
+        library = f"{llama.system_info()} {self._contents.together(llama.library_files())}"
+        if self.servers:
+            # Other machines, whose builds nobody knows: nothing of theirs is taken for another's.
+            library += " " + ", ".join(f"{one.layers} on {one.server}" for one in placement)
         return ModelInfo(
             path=self._command.path,
             name=sanitize_line(model.metadata("general.name")) or self.name,
@@ -144,8 +164,9 @@ class Weights:
             adapter=self._command.adapter,
             content=self.content,
             adapter_content=self.adapter_content,
-            library=f"{llama.system_info()} {self._contents.together(llama.library_files())}",
-            devices=llama.devices(),
+            library=library,
+            devices=found,
+            placement=placement,
         )
 
     def _stop_readings(self) -> None:
@@ -166,6 +187,56 @@ class Weights:
                 f"The adapter {name} does not fit the model {self.name}: {reason(error)}.",
                 "Use an adapter that was made for this model.",
             ) from error
+
+
+def reach(servers: Sequence[str], held: Collection[str]) -> tuple[Device, ...]:
+    """See that RPC servers answer, and have the library know them: their devices.
+
+    Args:
+        servers: Their addresses.
+        held: Those that hold a model of this process: they serve it, and would let another wait.
+
+    Raises:
+        EngineError: One does not answer, or the build has no RPC.
+    """
+    if not servers:
+        return ()
+    if "RPC" not in devices.backends():
+        raise EngineError(
+            "This build of llama.cpp can't use RPC servers, which engine.rpc names.",
+            "Build one that can: CMAKE_ARGS=-DGGML_RPC=ON make setup; or take engine.rpc out of "
+            "the settings.",
+        )
+    server_devices([server for server in servers if server not in held])
+    try:
+        devices.add_servers(servers)
+    except LoadError as error:
+        raise EngineError(
+            f"The RPC servers {listed(servers)} can't be used: {reason(error)}.",
+            "Take them out of engine.rpc.",
+        ) from error
+    return tuple(device for device in devices.devices(servers) if device.server)
+
+
+_warned_of: set[str] = set()
+
+
+def _warn_once(servers: Sequence[str], notice: Callable[[str], None]) -> None:
+    """Say what it means to use servers, once in the life of a worker for each of them."""
+    if new := [server for server in servers if server not in _warned_of]:
+        _warned_of.update(new)
+        notice(f"Layers go to {listed(new)}. {UNENCRYPTED}")
+
+
+def _placed(layers: Mapping[str, int], found: Sequence[Device]) -> tuple[DeviceLayers, ...]:
+    """How many layers each device holds, in the devices' order; () where they are processors."""
+    placed = [
+        DeviceLayers(device=one.name, layers=layers[one.name], server=one.server)
+        for one in found
+        if layers.get(one.name)
+    ]
+    kinds = {one.name: one.kind for one in found}
+    return tuple(placed) if any("gpu" in kinds[one.device] for one in placed) else ()
 
 
 def reason(error: LoadError) -> str:

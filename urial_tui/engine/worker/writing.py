@@ -23,7 +23,7 @@ from urial_tui.engine.wire.scores import Floats
 from urial_tui.engine.worker.sampling import Sampler
 from urial_tui.engine.worker.scoring import SideScorer
 from urial_tui.engine.worker.steps import Emit
-from urial_tui.engine.worker.text import AnswerText
+from urial_tui.engine.worker.text import TextStream
 
 EMIT_EVERY = 0.04
 """Seconds between two text events: 25 a second look smooth, and waking the client for every
@@ -55,7 +55,7 @@ class Writing:
         """Why it has ended; None while it has not."""
         self._vocab = model.vocab
         self._emit = emit
-        self._text = AnswerText(request.stops, request.close)
+        self._text = TextStream(request.stops, request.close)
         self._sampler = Sampler(
             model.vocab,
             request.sampling.of_sample(sample),

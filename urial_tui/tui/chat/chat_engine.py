@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urial_tui.chat.answering import Answering
 from urial_tui.chat.session import Conversation
 from urial_tui.engine.wire.protocol import (
+    Device,
     EngineOptions,
     Event,
     Notice,
@@ -94,6 +95,12 @@ class ChatEngine:
         """What answers; None where nothing is loaded."""
         writer = self._writer
         return writer if writer is not None and writer.model.loaded else None
+
+    @property
+    def devices(self) -> tuple[Device, ...] | None:
+        """What it computes on; None while nothing is loaded, for then nobody knows."""
+        engine = self._engine
+        return None if engine is None or self.writer is None else engine.devices()
 
     async def load(
         self, choice: Choice, options: EngineOptions, *, take: Take, unpacking: Unpacking

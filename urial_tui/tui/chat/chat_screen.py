@@ -1,45 +1,56 @@
-"""The chat: what its keys lead to besides asking and answering."""
+"""The chat: one conversation, what answers in it, and where the keys lead.
+
+The screen holds its children and its parts. Each part is an object with a state of its own; what
+a key does is a method of one of them.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from typing import ClassVar
 
-from textual import work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.events import Resize
+from textual.message import Message
 from textual.screen import Screen
 
-from urial_tui.chat.answer_trace import trace_of, wants_examples
-from urial_tui.chat.drafts import Drafts
+from urial_tui.chat.drafts import Drafts, Place
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.chat.turns import TurnRecord
 from urial_tui.chat.unsaved import Unsaved
-from urial_tui.engine.wire.protocol import EngineOptions, Event, Silence, TokenSegment, Trace
-from urial_tui.errors import EngineDied, ModelError, UrialError
-from urial_tui.prompting.preamble import Example, Preamble
-from urial_tui.runtime.writer import Writer
-from urial_tui.sanitize import sanitize_line
-from urial_tui.settings import Settings, engine_options, sampling
-from urial_tui.tui.chat.answer_start import Start
+from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.errors import ModelError, UrialError
+from urial_tui.runtime.writer import Choice
+from urial_tui.settings import Settings
+from urial_tui.tui.chat.answers import Answers
 from urial_tui.tui.chat.chat_engine import ChatEngine
-from urial_tui.tui.chat.drafting_screen import DraftingScreen
+from urial_tui.tui.chat.chat_view import ChatView
+from urial_tui.tui.chat.copies import Copies
 from urial_tui.tui.chat.header_line import HeaderLine
-from urial_tui.tui.chat.several_screen import SeveralScreen
+from urial_tui.tui.chat.model_status import ModelStatus
+from urial_tui.tui.chat.moves import Moves
+from urial_tui.tui.chat.open_conversation import OpenConversation
+from urial_tui.tui.chat.questions import Questions
+from urial_tui.tui.chat.sample_choice import SampleChoice
+from urial_tui.tui.chat.samples import Samples
 from urial_tui.tui.chat.status_line import StatusLine
-from urial_tui.tui.chat.switching_screen import SwitchingScreen
+from urial_tui.tui.chat.stored_conversations import StoredConversations
+from urial_tui.tui.chat.switching import Switching
+from urial_tui.tui.chat.traced_tokens import TracedTokens
 from urial_tui.tui.chat.transcript import Transcript
 from urial_tui.tui.chat.welcome import Welcome
-from urial_tui.tui.chat.xray_screen import ListModels, XrayScreen
+from urial_tui.tui.chat.xray import ListModels, Xray
 from urial_tui.tui.frame.messages import (
     CompareRequested,
     EvaluateRequested,
+    ModelsRequested,
     PromptsRequested,
     SidesRequested,
 )
+from urial_tui.tui.frame.prompt_screen import PromptScreen
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.prompt import Prompt
 
@@ -47,18 +58,17 @@ MakeFirstRun = Callable[[UrialError, EngineOptions], Screen[str | None]]
 """Makes the screen that ends with the model to use, from why there is none."""
 
 
-class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
+class ChatScreen(PromptScreen):
     """The first screen.
 
     Args:
         engine: Loads and answers.
         list_models: Names of the models on this machine.
-        model: The model's name as the user gave it.
-        preamble: What answers are written under.
+        choice: What is to answer.
         store: Where conversations are kept; None keeps nothing.
         settings: Sampling, lengths and the engine's options.
         unsaved: Remembers conversations of which not all could be stored.
-        clock: Seconds, monotonic; measures the rate of tokens.
+        clock: Seconds, monotonic; measures how fast the model reads and writes.
         first_run: Makes the screen that helps where there is no model.
         trouble: Something to tell from the start, such as a store that can't be opened.
     """
@@ -66,6 +76,28 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
     AUTO_FOCUS = "#prompt"
     BINDING_GROUP_TITLE = "Chat"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "stop", "Stop the answer, keep its text", id="chat.stop"),
+        Binding("f5", "regenerate", "Answer again", id="chat.regenerate"),
+        # With priority, for the text area that the prompt is has its own use for these.
+        Binding("f6", "typed('edit')", "Edit the question", priority=True, id="chat.edit"),
+        Binding("f7", "typed('go_on')", "Go on with the answer", priority=True, id="chat.go_on"),
+        Binding("alt+left", "sibling(-1)", "Other version before", id="chat.version_before"),
+        Binding("alt+right", "sibling(1)", "Other version after", id="chat.version_after"),
+        Binding("alt+u", "undo", "Undo", id="chat.undo"),
+        Binding("alt+a", "several", "Three answers at once", id="chat.several"),
+        Binding("ctrl+o", "open", "Stored conversations", priority=True, id="chat.open"),
+        Binding("alt+y", "copy_answer", "Copy the newest answer", id="chat.copy_answer"),
+        Binding("f8", "xray", "X-ray: a second side ranks what is written", id="chat.xray"),
+        Binding("shift+f8", "xray_side", "X-ray with another second side", id="chat.xray_side"),
+        Binding(
+            "ctrl+t", "switch('models')", "Model and preamble", priority=True, id="chat.switch"
+        ),
+        Binding(
+            "alt+t",
+            "keep_choice",
+            "Start with this model and preamble from now on",
+            id="chat.keep_choice",
+        ),
         Binding("ctrl+n", "new", "New conversation", priority=True, id="chat.new"),
         Binding("ctrl+r", "reload", "Load the model again", priority=True, id="chat.reload"),
         Binding("ctrl+s", "app.settings", "Settings", id="chat.settings"),
@@ -76,6 +108,7 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
         Binding("f9", "sides", "Two answers side by side", id="chat.sides"),
         Binding("alt+e", "evaluate", "Evaluate models", id="chat.evaluate"),
         Binding("alt+p", "prompts", "Preambles: try, measure, change", id="chat.prompts"),
+        Binding("alt+m", "models", "Models: find, download, check, choose", id="chat.models"),
         Binding("f4", "tokens", "Tokens of the answer, and what else there was", id="chat.tokens"),
     ]
 
@@ -84,8 +117,7 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
         engine: ChatEngine,
         list_models: ListModels,
         *,
-        model: str,
-        preamble: Preamble,
+        choice: Choice,
         store: Store | None,
         settings: Settings,
         unsaved: Unsaved,
@@ -93,19 +125,59 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
         first_run: MakeFirstRun,
         trouble: UrialError | None = None,
     ) -> None:
-        super().__init__(
-            engine,
-            list_models,
-            model=model,
-            preamble=preamble,
-            store=store,
-            settings=settings,
-            unsaved=unsaved,
-            clock=clock,
-        )
+        super().__init__()
+        self.settings = settings
+        self.store = store
         self.drafts = Drafts(store)
-        self._first_trouble = trouble
         self._first_run = first_run
+        self._first_trouble = trouble
+        view = self.view = ChatView(self)
+        here = self.here = OpenConversation(view, Conversation.new(store), self.drafts)
+        models = self.models = ModelStatus(view, engine, choice, lambda: self.settings, clock)
+        xray = self.xray = Xray(view, models, here, list_models)
+        samples = self.samples = Samples(view, models, here)
+        moves = Moves(view, models, here, samples)
+        self.answers = Answers(view, models, here, samples, xray, unsaved=unsaved, clock=clock)
+        questions = Questions(view, models, here, moves, samples, xray, self.answers)
+        self.questions = questions
+        stored = self.stored = StoredConversations(
+            view, models, here, moves, self.answers, store=store, unsaved=unsaved
+        )
+        switching = self.switching = Switching(view, models, here.asking)
+        copies = Copies(view, here)
+        models.when_ready = self._go_on_with_model
+        models.when_lost = xray.come_again
+        models.when_missing = self._offer_models
+
+        # What the bindings of this screen and of its children name.
+        self.action_stop = questions.stop
+        self.action_regenerate = questions.regenerate
+        self.action_edit = questions.edit
+        self.action_go_on = questions.go_on
+        self.action_several = questions.several
+        self.action_sibling = moves.sibling
+        self.action_undo = moves.undo
+        self.action_open = stored.look
+        self.action_new = stored.new
+        self.action_copy_answer = copies.answer
+        self.action_copy_turn = copies.turn
+        self.action_copy_code = copies.code
+        self.action_copy_all = copies.all
+        self.action_xray = xray.toggle
+        self.action_xray_side = xray.choose
+        self.action_switch = switching.switch
+        self.action_keep_choice = switching.keep
+        self.action_tokens = TracedTokens(view, models, here, questions).look
+
+    @property
+    def conversation(self) -> Conversation:
+        """The one that is shown."""
+        return self.here.conversation
+
+    @property
+    def choice(self) -> Choice:
+        """What answers, or will once it is loaded."""
+        return self.models.choice
 
     def compose(self) -> ComposeResult:
         """From the top: header, transcript or welcome, banner, prompt, status."""
@@ -119,171 +191,129 @@ class ChatScreen(SwitchingScreen, XrayScreen, DraftingScreen, SeveralScreen):
 
     def on_mount(self) -> None:
         """Show the empty conversation and start loading."""
-        self.query_one(Transcript).display = False
-        header = self.query_one(HeaderLine)
-        header.model, header.preamble = self.model, self.preamble.name
-        header.note = "" if self.store else "not stored"
-        welcome = self.query_one(Welcome)
-        welcome.model = self.model
-        welcome.preamble = f"{self.preamble.name}: {self.preamble.description}"
-        self.show_status(model=self.model, preamble=self.preamble.name)
+        self.view.show_transcript(False)
+        self.view.header.note = "" if self.store else "not stored"
+        self.models.show(self.choice)
         if self._first_trouble is not None:
             self.complain(self._first_trouble)
-        self._read_history()
-        self.load()
+        self.view.work_alone("history", self._read_history)
+        self.models.load()
+        self.stored.bring_back()
 
     def on_screen_resume(self) -> None:
         """Load the model again where it gave way to what another screen has loaded."""
-        if self.ready and self.engine.writer is None:
-            self.load()
+        if self.models.ready and self.models.engine.writer is None:
+            self.models.load()
 
-    def load_again(self) -> None:
-        """Load the model where none is loaded or on its way."""
-        if self.engine.writer is None and not self.model_coming:
-            self.settle_trouble()
-            self.load()
+    def on_resize(self, event: Resize) -> None:
+        """Several answers take the room that there is."""
+        self.samples.fit(event.size.height)
 
-    # -- the user -------------------------------------------------------------------
+    def draft(self) -> tuple[Place, str]:
+        """What stands in the prompt and is not sent, and where it belongs."""
+        return self.here.draft()
 
-    def action_new(self) -> None:
-        """Leave this conversation for an empty one."""
-        self.show_conversation(self.new_conversation())
-
-    def new_conversation(self) -> Conversation:
-        """An empty one, with what is in use."""
-        return Conversation.new(self.store)
-
-    def action_reload(self) -> None:
-        """Load the model again, after a failure or to start afresh."""
-        if self.answering:
-            self.refuse_while_busy()
-        elif not self.model_coming:
-            self.settle_trouble()
-            self.load()
-
-    def when_no_model(self, error: ModelError) -> None:
-        """Offer the models that there are, unless something else is looked at."""
-        if self.is_current:
-            self._choose_model(error)
-
-    @work(exclusive=True, group="model")
-    async def _choose_model(self, error: ModelError) -> None:
-        screen = self._first_run(error, engine_options(self.settings))
-        chosen = await self.app.push_screen_wait(screen)
-        if chosen is not None:
-            self.use_model(chosen)
-            self.notify(
-                "This model is used until you quit; chat.model in settings.toml keeps it.",
-                markup=False,
-            )
-
-    def action_compare(self) -> None:
-        """Compare two models on a question."""
-        if not self.refuse_while_busy():
-            self.post_message(CompareRequested(self.model, self.preamble))
-
-    def action_compare_answer(self) -> None:
-        """Compare the newest answer with what the second side, if any, says of it; else with what
-        the model says without the preamble.
-        """
-        if not self.refuse_while_busy():
-            self.post_message(
-                CompareRequested(self.model, self.preamble, self.conversation, self._second)
-            )
-
-    def action_sides(self) -> None:
-        """Have two sides answer the next questions."""
-        if not self.refuse_while_busy():
-            self.post_message(SidesRequested())
-
-    def action_evaluate(self) -> None:
-        """Have models answer many questions, and judge the answers."""
-        if not self.refuse_while_busy():
-            self.post_message(EvaluateRequested())
-
-    def action_prompts(self) -> None:
-        """Look at the preambles."""
-        if not self.refuse_while_busy():
-            self.post_message(PromptsRequested())
-
-    @work(exclusive=True, group="tokens")
-    async def action_tokens(self) -> None:
-        """Look at an answer token by token; go on from another token where one is chosen."""
-        if self.refuse_while_busy():
-            return
-        answer = self._target_answer()
-        if answer is None:
-            self.notify("There is no answer here to look at.", markup=False)
-            return
-        writer = self.engine.writer
-        if writer is None or not self.ready:
-            self.notify("The model has to be loaded first.", markup=False)
-            return
-        from urial_tui.tui.tokens.tokens_screen import TokensScreen
-
-        conversation = self.conversation
-        try:
-            retrieved = await self._examples_for(answer, writer)
-            if conversation is not self.conversation:
-                return
-            trace = trace_of(conversation, answer, writer, sampling(self.settings), retrieved)
-        except UrialError as error:
-            self.notify(sanitize_line(str(error)), markup=False)
-            return
-        branch = await self.app.push_screen_wait(
-            TokensScreen(
-                lambda: self._traced(trace.request),
-                self.engine.stop,
-                trace,
-                writer.model.info,
-            )
-        )
-        if branch is None or conversation is not self.conversation or self.refuse_while_busy():
-            return
-        chosen = self.another_sampling() if branch.again else sampling(self.settings)
-        self._answer_again(answer.parent_id, Start(chosen, (TokenSegment(ids=branch.ids),)))
-
-    async def _examples_for(self, answer: TurnRecord, writer: Writer) -> tuple[Example, ...] | None:
-        """The examples that an answer's question has now, where they are needed to look at it."""
-        if not wants_examples(answer, writer.preamble) or answer.parent_id is None:
-            return None
-        question = self.conversation.tree[answer.parent_id].text
-        return await self.engine.examples(question, writer.preamble)
-
-    async def _traced(self, request: Trace) -> AsyncGenerator[Event, None]:
-        """An answer that is read again; where that ends the engine, this screen says so, too."""
-        try:
-            async with aclosing(self.engine.trace(request)) as events:
-                async for event in events:
-                    if isinstance(event, Silence):
-                        self.take(event)
-                    yield event
-        except EngineDied as error:
-            self.show_trouble(error, needs_reload=True)
-            raise
-
-    def _target_answer(self) -> TurnRecord | None:
-        """The answer that keys act on; a question stands for the one that follows it."""
-        turn = self.target()
-        if turn is None or turn.role == "assistant":
-            return turn
-        exchanges = self.conversation.exchanges
-        return next((one.answer for one in exchanges if one.question.id == turn.id), None)
-
-    def action_page_transcript(self, direction: int) -> None:
-        """Scroll the transcript by a page from within the prompt."""
-        scrolled = self.query_one(Welcome if self.query_one(Welcome).display else Transcript)
-        if direction < 0:
-            scrolled.scroll_page_up(animate=False)
-        else:
-            scrolled.scroll_page_down(animate=False)
-
-    @work(exclusive=True, group="history")
     async def _read_history(self) -> None:
         """Let the prompt recall the questions of all conversations."""
         if self.store is None:
             return
         try:
-            self.query_one(Prompt).earlier = await asyncio.to_thread(self.store.recent_questions)
+            self.view.prompt.earlier = await asyncio.to_thread(self.store.recent_questions)
         except UrialError as error:
             self.complain(error)
+
+    # -- what is said to it -----------------------------------------------------------
+
+    @on(Prompt.Submitted)
+    def submit(self, event: Prompt.Submitted) -> None:
+        """Ask what is in the prompt, or keep what was edited there."""
+        self.questions.submit(event.text)
+
+    @on(Welcome.Chosen)
+    def submit_example(self, event: Welcome.Chosen) -> None:
+        """Ask an example question."""
+        self.questions.ask_example(event.text)
+
+    @on(SampleChoice.Looked)
+    async def look_at(self, event: SampleChoice.Looked) -> None:
+        """Show another of several answers whole."""
+        await self.samples.look_at(event.answer)
+
+    @on(SampleChoice.Taken)
+    async def go_on_from(self, event: SampleChoice.Taken) -> None:
+        """Go on from one of several answers."""
+        await self.samples.go_on_from(event.answer)
+
+    def _go_on_with_model(self) -> None:
+        """The second side is loaded before a question that may have waited is answered."""
+        self.xray.come_again()
+        self.answers.go_on()
+
+    def _offer_models(self, error: ModelError) -> None:
+        """Offer the models that there are, unless something else is looked at."""
+        if self.is_current:
+            self.view.work_alone("model", self._choose_model, error)
+
+    async def _choose_model(self, error: ModelError) -> None:
+        screen = self._first_run(error, self.models.options)
+        chosen = await self.app.push_screen_wait(screen)
+        if chosen is not None:
+            self.models.use_model(chosen)
+            self.view.tell(
+                "This model is used until you quit; chat.model in settings.toml keeps it."
+            )
+
+    # -- keys that lead elsewhere -----------------------------------------------------
+
+    def action_typed(self, action: str) -> None:
+        """Do something once what was typed is in the prompt: a priority key overtakes it."""
+        self.view.prompt.call_later(self.run_action, action)
+
+    def action_reload(self) -> None:
+        """Load the model again, after a failure or to start afresh."""
+        if self.here.asking.answering:
+            self.here.refuse_while_busy()
+        elif not self.models.coming:
+            self.settle_trouble()
+            self.models.load()
+
+    def action_page_transcript(self, direction: int) -> None:
+        """Scroll the transcript by a page from within the prompt."""
+        welcome = self.view.welcome
+        scrolled = welcome if welcome.display else self.view.transcript
+        if direction < 0:
+            scrolled.scroll_page_up(animate=False)
+        else:
+            scrolled.scroll_page_down(animate=False)
+
+    def action_compare(self) -> None:
+        """Compare two models on a question."""
+        self._request(CompareRequested(self.choice.model, self.choice.preamble))
+
+    def action_compare_answer(self) -> None:
+        """Compare the newest answer with what the second side, if any, says of it; else with what
+        the model says without the preamble.
+        """
+        model, preamble = self.choice.model, self.choice.preamble
+        self._request(CompareRequested(model, preamble, self.conversation, self.xray.second))
+
+    def action_sides(self) -> None:
+        """Have two sides answer the next questions."""
+        self._request(SidesRequested())
+
+    def action_evaluate(self) -> None:
+        """Have models answer many questions, and judge the answers."""
+        self._request(EvaluateRequested())
+
+    def action_prompts(self) -> None:
+        """Look at the preambles."""
+        self._request(PromptsRequested())
+
+    def action_models(self) -> None:
+        """Look at the models that are here, and at those that can be."""
+        self._request(ModelsRequested())
+
+    def _request(self, message: Message) -> None:
+        """Have the application open another screen, unless an answer is being written."""
+        if not self.here.refuse_while_busy():
+            self.post_message(message)

@@ -15,6 +15,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.dom import DOMNode
 from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
@@ -27,6 +28,7 @@ from urial_tui.models.summary import ModelSummary, summarise
 from urial_tui.prompting.preamble import PreambleEntry, list_preambles
 from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.frame.keys import key_name, keyed
 from urial_tui.tui.widgets.model_file import Look, ModelFileField, size
 from urial_tui.wording import amount
 
@@ -97,7 +99,11 @@ class ChooseScreen(ModalScreen[Choice | None]):
                 )
             yield Static(id="choose-detail", markup=False)
             yield Static(
-                "Enter takes both · ← → other list · Esc back",
+                keyed(
+                    self,
+                    "Enter takes both · {choose.models} {choose.preambles} other list · "
+                    "{choose.back} back",
+                ),
                 classes="dialog-keys",
                 markup=False,
             )
@@ -217,7 +223,7 @@ class ChooseScreen(ModalScreen[Choice | None]):
     async def _look_at(self, status: ModelStatus) -> None:
         """What the model is; then, as reading the file takes a moment, whether it fits."""
         shown = self.query_one("#choose-detail", Static)
-        about = _model_detail(status)
+        about = _model_detail(self, status)
         shown.update(about)
         if status.state != "disk":
             return
@@ -272,7 +278,9 @@ class PickFileScreen(ModalScreen[Path | None]):
             yield Static("A model file", classes="dialog-title", markup=False)
             yield ModelFileField(self._start, self._look)
             yield Static(
-                "Enter takes it · Tab to the tree · Esc back", classes="dialog-keys", markup=False
+                keyed(self, "Enter takes it · Tab to the tree · {file.back} back"),
+                classes="dialog-keys",
+                markup=False,
             )
 
     @on(ModelFileField.Chosen)
@@ -335,14 +343,15 @@ def _with_preamble(choice: Choice, preambles: Sequence[PreambleEntry]) -> list[P
     return listed
 
 
-def _model_detail(status: ModelStatus) -> Content:
+def _model_detail(screen: DOMNode, status: ModelStatus) -> Content:
     entry = status.entry
     if entry is None:
         return Content.styled(sanitize_line(status.name), "bold")
     about = f"  {entry.role} · {sanitize_line(entry.parameters)} · {sanitize_line(entry.licence)}"
     hint = (
         "\nIt was tuned to its own chat template, so a preamble may suit it less than a base "
-        "model; the compare screen (F2) shows it under its template."
+        f"model; the compare screen ({key_name(screen, 'chat.compare')}) shows it under its "
+        "template."
         if entry.role == "aligned"
         else ""
     )

@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 
 from urial_tui.sanitize import sanitize, sanitize_line
 from urial_tui.tui.drawing.code_blocks import CodeBlock
+from urial_tui.tui.frame.keys import keyed
 
 PREVIEW_LINES = 3
 
@@ -37,7 +38,11 @@ class PickCodeScreen(ModalScreen[CodeBlock | None]):
         with Vertical(classes="dialog"):
             yield Static("Copy which code block?", classes="dialog-title", markup=False)
             yield OptionList(*map(_option, self._blocks), markup=False)
-            yield Static("Enter copies, Esc goes back", classes="dialog-keys", markup=False)
+            yield Static(
+                keyed(self, "Enter copies, {pick_code.back} goes back"),
+                classes="dialog-keys",
+                markup=False,
+            )
 
     @on(OptionList.OptionSelected)
     def choose(self, event: OptionList.OptionSelected) -> None:

@@ -22,7 +22,7 @@ class Stretch(NamedTuple):
     kind: ShiftClass | None
 
 
-class Reading:
+class XrayReading:
     """Grows by the engine's `Shifts`.
 
     Args:

@@ -22,7 +22,8 @@ _SOURCES: dict[PreambleSource, str] = {
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """What the line shows. Tokens; `rate` in tokens per second; 0 or "" where not known.
 
-    `xray`: what reads answers along, or how far it is on its way.
+    `xray`: what reads answers along, or how far it is on its way. `placement`: which devices hold
+    the model's layers. `download`: what is downloaded.
     """
 
     state: str = ""
@@ -35,6 +36,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     total: int = 0
     rate: float = 0.0
     xray: str = ""
+    placement: str = ""
+    download: str = ""
 
 
 class StatusLine(Widget):
@@ -48,12 +51,14 @@ class StatusLine(Widget):
         gap = Content.styled(" · ", "$quiet")
         parts = [
             (4, Content(sanitize_line(status.model))),
+            (5, Content.styled(sanitize_line(status.placement), "$quiet")),
             (2, self._preamble_cost()),
             (1, self._context_use()),
-            (6, self._context_parts()),
+            (7, self._context_parts()),
             (3, Content(rate(status.rate) if status.rate else "")),
-            (5, Content(f"{status.reused:,} reused" if status.reused else "")),
+            (6, Content(f"{status.reused:,} reused" if status.reused else "")),
             (0, self._xray()),
+            (0, self._download()),
         ]
         state = Content.styled(sanitize_line(status.state), "bold $primary")
         left = [(rank, part) for rank, part in parts if part.plain]
@@ -69,6 +74,11 @@ class StatusLine(Widget):
         if not self.status.xray:
             return Content("")
         return Content.assemble(("x-ray ", "bold $secondary"), sanitize_line(self.status.xray))
+
+    def _download(self) -> Content:
+        if not self.status.download:
+            return Content("")
+        return Content.assemble(("↓ ", "bold $secondary"), sanitize_line(self.status.download))
 
     def _preamble_cost(self) -> Content:
         status = self.status

@@ -43,7 +43,7 @@ from urial_tui.tui.compare.side_choice import SideChoice, contexts_of_side
 from urial_tui.tui.compare.sides import Sides
 from urial_tui.tui.drawing.curves import Curve
 from urial_tui.tui.drawing.token_text import quoted
-from urial_tui.tui.frame.keys import key_name
+from urial_tui.tui.frame.keys import key_name, keyed
 from urial_tui.tui.frame.prompt_screen import PromptScreen
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.hint_line import HintLine
@@ -116,7 +116,10 @@ class CompareScreen(PromptScreen):
         """From the top: sides, question, answer and token, the whole, the keys."""
         yield from super().compose()
         yield Sides(id="sides")
-        yield Prompt(placeholder="A question; Enter compares the answer to it", id="query")
+        yield Prompt(
+            placeholder=keyed(self, "A question; {prompt.submit} compares the answer to it"),
+            id="query",
+        )
         yield Banner(id="banner")
         yield Static(introduction(self), id="introduction", markup=False)
         with Container(id="result"):

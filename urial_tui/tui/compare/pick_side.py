@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.compare.side_choice import SideChoice
+from urial_tui.tui.frame.keys import keyed
 
 
 class PickSideScreen(ModalScreen[SideChoice | None]):
@@ -78,7 +79,7 @@ class PickSideScreen(ModalScreen[SideChoice | None]):
                 classes="side-path",
             )
             yield Static(
-                "Enter takes the model, then the context; Esc goes back",
+                keyed(self, "Enter takes the model, then the context; {side.back} goes back"),
                 classes="dialog-keys",
                 markup=False,
             )

@@ -20,6 +20,7 @@ from urial_tui.chat.export import Form, form_of
 from urial_tui.errors import UrialError
 from urial_tui.files import is_directory
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.frame.keys import keyed
 from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, typed_path
 
 Write = Callable[[Path, Form, bool], Path]
@@ -70,7 +71,11 @@ class ExportScreen(ModalScreen[Path | None]):
             yield Static(id="export-form", markup=False)
             yield Static(id="export-verdict", markup=False)
             yield Static(
-                "Enter writes it, Tab changes the form, → completes, Esc goes back",
+                keyed(
+                    self,
+                    "Enter writes it, {export.form} changes the form, → completes, "
+                    "{export.back} goes back",
+                ),
                 classes="dialog-keys",
                 markup=False,
             )
@@ -176,7 +181,7 @@ class ImportScreen(ModalScreen[Sequence[str] | None]):
             )
             yield Static(_WHAT_IS_READ, id="import-verdict", markup=False)
             yield Static(
-                "Enter takes it in, → completes the path, Esc goes back",
+                keyed(self, "Enter takes it in, → completes the path, {import.back} goes back"),
                 classes="dialog-keys",
                 markup=False,
             )

@@ -40,7 +40,7 @@ from urial_tui.tui.conversations.conversation_file import ExportScreen, ImportSc
 from urial_tui.tui.conversations.conversation_list import ConversationList, Row
 from urial_tui.tui.conversations.conversation_preview import ConversationPreview, preview_of
 from urial_tui.tui.conversations.search_line import SearchLine, TitleLine
-from urial_tui.tui.frame.keys import keys_of, shown
+from urial_tui.tui.frame.keys import key_name, keys_of, shown
 
 WIDE = 100
 """Columns from which on there is room for a preview."""
@@ -398,7 +398,10 @@ class ConversationsScreen(Screen[Opening | None]):
     def _show_keys(self) -> None:
         """What the keys do at this moment; the last ones give way where it is narrow."""
         if isinstance(self.focused, TitleLine):
-            hints = [("Enter", "keeps the title"), ("Esc", "leaves it as it was")]
+            hints = [
+                ("Enter", "keeps the title"),
+                (key_name(self, "conversations.leave_title"), "leaves it as it was"),
+            ]
         else:
             found = self._row is not None
             hints = [

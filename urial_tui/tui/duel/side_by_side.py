@@ -12,10 +12,13 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from textual import on, work
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.events import Resize
 from textual.widgets import Static
 
+from urial_tui.chat.drafts import Place
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.votes import Choice as VoteChoice
 from urial_tui.errors import PreambleError, StoreError, UrialError, UsageError
@@ -26,10 +29,16 @@ from urial_tui.settings import Settings, engine_options, sampling
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.chat.choose import Measured, chooser
 from urial_tui.tui.duel.ballot import Ballot
+from urial_tui.tui.duel.both_sides import NARROW, BothSides
+from urial_tui.tui.duel.contest import Contest
 from urial_tui.tui.duel.duel import Duel, SidesQuestion
-from urial_tui.tui.duel.side_words import MARKS
+from urial_tui.tui.duel.side_view import SideView
+from urial_tui.tui.duel.side_words import MARKS, Phase, introduction
 from urial_tui.tui.duel.trial import Trial
-from urial_tui.tui.duel.trial_screen import TrialScreen
+from urial_tui.tui.duel.trial_view import TrialView
+from urial_tui.tui.frame.keys import key_name
+from urial_tui.tui.frame.prompt_screen import PromptScreen
+from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.tui.widgets.prompt import Prompt
 
@@ -47,7 +56,7 @@ def first_choices(used: Choice) -> tuple[Choice, Choice]:
         return used, used
 
 
-class SideBySideScreen(TrialScreen):
+class SideBySideScreen(PromptScreen):
     """Opens over the chat; its engines are its own and end with it.
 
     Args:
@@ -87,12 +96,75 @@ class SideBySideScreen(TrialScreen):
         blind: bool = False,
         swap: Callable[[], bool] = lambda: bool(secrets.randbits(1)),
     ) -> None:
-        super().__init__(duel, conversation, choices=choices, blind=blind)
+        super().__init__()
+        self.duel = duel
+        self.contest = Contest(conversation, choices, blind=blind)
+        self.view = TrialView(self, duel, self.contest)
         self._new_conversation = new_conversation
         self._used = used
         self._settings = settings
         self._measured = measured
         self._swap = swap
+
+    def compose(self) -> ComposeResult:
+        """From the top: what goes on, the question, the sides, the vote, the prompt, the keys."""
+        yield from super().compose()
+        yield Static(id="sides-header", markup=False)
+        yield Static(id="sides-question", markup=False)
+        yield BothSides()
+        yield Static(introduction(self), id="sides-introduction", markup=False)
+        yield Static(id="sides-tally", markup=False)
+        yield Banner(id="banner")
+        yield Ballot(id="ballot")
+        yield Prompt(placeholder="A question for both sides", id="sides-prompt")
+        yield HintLine(id="hints")
+
+    def on_mount(self) -> None:
+        """Show what would answer."""
+        self.query_one(Prompt).put(self.drafts.of(self.draft()[0]))
+        self.view.show_phase("empty")
+        self._read_votes()
+
+    async def on_unmount(self) -> None:
+        """The workers go with the screen; what was written is stored before."""
+        self.workers.cancel_node(self)
+        await asyncio.to_thread(self.duel.close)
+        await self.duel.over()
+
+    @property
+    def conversation(self) -> Conversation:
+        """What the questions go on with."""
+        return self.contest.conversation
+
+    @property
+    def choices(self) -> list[Choice]:
+        """The left and the right side."""
+        return self.contest.choices
+
+    @property
+    def phase(self) -> Phase:
+        """How far the question is that is asked."""
+        return self.contest.phase
+
+    @property
+    def sides(self) -> tuple[SideView, SideView]:
+        """Left and right."""
+        return self.view.sides
+
+    def draft(self) -> tuple[Place, str]:
+        """A question for both sides."""
+        return Place(self.conversation.record.id, "both sides"), self.query_one(Prompt).full_text
+
+    @work(exclusive=True, group="votes")
+    async def _read_votes(self) -> None:
+        store = self.conversation.store
+        if store is None:
+            return
+        try:
+            self.contest.votes = await asyncio.to_thread(store.votes)
+        except StoreError as error:
+            self.complain(error)
+        self.view.show_tally()
 
     # -- the user -------------------------------------------------------------------
 
@@ -100,18 +172,20 @@ class SideBySideScreen(TrialScreen):
     def submit(self, event: Prompt.Submitted) -> None:
         """Have both sides answer."""
         if self.phase == "answering":
-            self.notify("One question at a time; Esc stops both answers.", markup=False)
+            stop = key_name(self, "sides.back")
+            self.notify(f"One question at a time; {stop} stops both answers.", markup=False)
             return
         greedy = sampling(self._settings).temperature == 0
         if self.choices[0] == self.choices[1] and greedy:
+            left, right = key_name(self, "sides.pick_a"), key_name(self, "sides.pick_b")
             self.notify(
-                "Both sides are the same, and so would be their greedy answers: F2 or F3 changes "
-                "one.",
+                "Both sides are the same, and so would be their greedy answers: "
+                f"{left} or {right} changes one.",
                 markup=False,
             )
             return
-        self.trial = None
-        self.show_phase("answering")
+        self.contest.trial = None
+        self.view.show_phase("answering")
         self._ask(event.text)
 
     @work(group="ask")
@@ -121,12 +195,12 @@ class SideBySideScreen(TrialScreen):
         try:
             question = await asyncio.to_thread(conversation.add_question, text, self._used)
         except (StoreError, UsageError) as error:
-            self.show_phase("empty")
+            self.view.show_phase("empty")
             self.complain(error)
             return
         self.settle_trouble()
         self.query_one(Prompt).take(text)
-        if self.hidden:
+        if self.contest.hidden:
             # What was said before may name a side.
             self.app.clear_notifications()
             if self._swap():
@@ -139,24 +213,26 @@ class SideBySideScreen(TrialScreen):
             max_tokens=self._settings.chat.max_tokens,
             options=engine_options(self._settings),
         )
-        trial = self.trial = Trial(asked, hidden=self.blind)
+        trial = self.contest.trial = Trial(asked, hidden=self.contest.blind)
         self.query_one("#sides-question", Static).update(
             Content.assemble(("You  ", "bold $secondary"), sanitize(question.text))
         )
-        for side in self.sides:
-            side.clear()
-            side.say("both answers appear together" if self.hidden else "waits for its turn")
-            if not self.hidden:
+        hidden = self.contest.hidden
+        self.query_one(BothSides).clear(
+            "both answers appear together" if hidden else "waits for its turn"
+        )
+        if not hidden:
+            for side in self.sides:
                 side.follow()
-        self.show_names()
+        self.view.show_names()
         self.query_one(Ballot).focus()
-        await self.follow(trial)
+        await self.view.follow(trial)
 
     @on(Ballot.Voted)
     def vote(self, event: Ballot.Voted) -> None:
         """Store the vote, and go on with what is better."""
-        if self.phase == "voting" and self.trial is not None:
-            self._cast(self.trial, event.choice)
+        if self.phase == "voting" and self.contest.trial is not None:
+            self._cast(self.contest.trial, event.choice)
         elif self.phase == "answering":
             self.notify("Both answers have to be there first.", markup=False)
 
@@ -170,10 +246,10 @@ class SideBySideScreen(TrialScreen):
         except StoreError as error:
             self.complain(error)
             return
-        self.votes.append(vote)
+        self.contest.votes.append(vote)
         trial.settle(choice)
-        self.reveal(trial, MARKS[choice])
-        self.keep_place()
+        self.view.reveal(trial, MARKS[choice])
+        self.view.keep_place()
         self.query_one(Prompt).focus()
 
     def action_back(self) -> None:
@@ -187,17 +263,14 @@ class SideBySideScreen(TrialScreen):
     def action_blind(self) -> None:
         """Hide the names from the next question on, or show them."""
         if not self._refuse_while_hidden():
-            self.blind = not self.blind
-            self.show_header()
-            self.show_tally()
+            self.contest.blind = not self.contest.blind
+            self.view.show_header()
+            self.view.show_tally()
 
     @work(exclusive=True, group="pick")
     async def action_pick(self, place: int) -> None:
         """Change a side."""
-        if self._refuse_while_hidden():
-            return
-        if self.phase == "answering":
-            self.notify("Both sides are answering; Esc stops them.", markup=False)
+        if self._refuse_while_hidden() or self._refuse_while_answering():
             return
         try:
             make = await asyncio.to_thread(chooser, engine_options(self._settings), self._measured)
@@ -209,25 +282,46 @@ class SideBySideScreen(TrialScreen):
         )
         if chosen is not None and chosen != self.choices[place]:
             self.choices[place] = chosen
-            self.trial = None
-            self.show_phase("empty")
+            self.contest.trial = None
+            self.view.show_phase("empty")
 
     def action_new(self) -> None:
         """Ask in a new conversation from now on."""
-        if self.phase == "answering":
-            self.notify("Both sides are answering; Esc stops them.", markup=False)
+        if self._refuse_while_answering():
             return
         self.drafts.note(self.draft()[0], "")
-        self.conversation = self._new_conversation()
+        self.contest.conversation = self._new_conversation()
         self.drafts.note(*self.draft())
-        self.trial = None
-        self.show_phase("empty")
+        self.contest.trial = None
+        self.view.show_phase("empty")
         self.query_one(Prompt).focus()
 
     def _refuse_while_hidden(self) -> bool:
-        if self.hidden:
+        if self.contest.hidden:
             self.notify("Vote first: until then the names are hidden.", markup=False)
-        return self.hidden
+        return self.contest.hidden
+
+    def _refuse_while_answering(self) -> bool:
+        if self.phase == "answering":
+            stop = key_name(self, "sides.back")
+            self.notify(f"Both sides are answering; {stop} stops them.", markup=False)
+        return self.phase == "answering"
+
+    def action_view(self) -> None:
+        """Show both sides, then each alone."""
+        self.query_one(BothSides).show_next_view()
+
+    def action_scroll_sides(self, lines: int) -> None:
+        """Move through both answers."""
+        self.query_one(BothSides).scroll_sides(lines)
+
+    def action_page_transcript(self, direction: int) -> None:
+        """Move through both answers by a page."""
+        self.query_one(BothSides).page(direction)
+
+    def on_resize(self, event: Resize) -> None:
+        """Lay out for this size."""
+        self.set_class(event.size.width < NARROW, "-narrow")
 
 
 def side_by_side(chat: ChatScreen, duel: Duel, last: SideBySideScreen | None) -> SideBySideScreen:
@@ -235,12 +329,12 @@ def side_by_side(chat: ChatScreen, duel: Duel, last: SideBySideScreen | None) ->
     screen = SideBySideScreen(
         duel,
         chat.conversation,
-        chat.new_conversation,
+        lambda: Conversation.new(chat.store),
         used=chat.choice,
         choices=first_choices(chat.choice) if last is None else (last.choices[0], last.choices[1]),
         settings=chat.settings,
-        measured=chat.measured,
-        blind=last is not None and last.blind,
+        measured=chat.models.measured,
+        blind=last is not None and last.contest.blind,
     )
     screen.drafts = chat.drafts
     return screen

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 from textual.content import Content
+from textual.dom import DOMNode
 
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.votes import Choice, Contestant, Tally
 from urial_tui.errors import UrialError
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.frame.keys import key_name, shown
 
 Phase = Literal["empty", "answering", "voting", "over"]
 
@@ -22,39 +24,62 @@ MARKS: dict[Choice, tuple[str, str]] = {
 }
 """What a vote puts beside the names."""
 
-KEYS: dict[Phase, tuple[tuple[str, str], ...]] = {
-    "empty": (("Enter", "ask both"), ("F2 F3", "sides"), ("F4", "blind"), ("Esc", "chat")),
-    "answering": (("Esc", "stop both"), ("F6", "view")),
+_KEYS: dict[Phase, tuple[tuple[str, str], ...]] = {
+    "empty": (
+        ("prompt.submit", "ask both"),
+        ("sides.pick_a sides.pick_b", "sides"),
+        ("sides.blind", "blind"),
+        ("sides.back", "chat"),
+    ),
+    "answering": (("sides.back", "stop both"), ("sides.view", "view")),
     "voting": (
-        ("A B T N", "vote"),
-        ("↑↓", "scroll"),
-        ("Tab", "prompt"),
-        ("F6", "view"),
-        ("Esc", "chat"),
+        ("sides.a sides.b sides.tie sides.neither", "vote"),
+        ("sides.up+sides.down", "scroll"),
+        ("tab", "prompt"),
+        ("sides.view", "view"),
+        ("sides.back", "chat"),
     ),
     "over": (
-        ("Enter", "ask both"),
-        ("F2 F3", "sides"),
-        ("F4", "blind"),
-        ("F6", "view"),
-        ("Esc", "chat"),
+        ("prompt.submit", "ask both"),
+        ("sides.pick_a sides.pick_b", "sides"),
+        ("sides.blind", "blind"),
+        ("sides.view", "view"),
+        ("sides.back", "chat"),
     ),
 }
 STATES: dict[Phase, str] = {"empty": "", "answering": "answering", "voting": "vote", "over": ""}
 
 
-def introduction() -> Content:
+def keys(screen: DOMNode, phase: Phase) -> tuple[tuple[str, str], ...]:
+    """The keys that do something in a phase, as a line shows them."""
+    told = [*_KEYS[phase], ("app.keys", "all keys")]
+    return tuple((_printed(screen, names), what) for names, what in told)
+
+
+def _printed(screen: DOMNode, names: str) -> str:
+    """The keys of bindings; Tab is Textual's own."""
+    if names == "tab":
+        return shown(names)
+    return " ".join(
+        "".join(key_name(screen, name) for name in near.split("+")) for near in names.split()
+    )
+
+
+def introduction(screen: DOMNode) -> Content:
     """What the screen does, and how to start."""
+    left, right, blind = (
+        key_name(screen, name) for name in ("sides.pick_a", "sides.pick_b", "sides.blind")
+    )
     return Content.assemble(
         ("Two answers to one question\n", "bold $primary"),
         "Each side is a model under a preamble. Both answer what you ask below, one after the "
         "other; then you say which answer is better, and the conversation goes on with that "
         "one.\n\n",
-        ("F2", "bold $secondary"),
+        (left, "bold $secondary"),
         (" and ", "$quiet"),
-        ("F3", "bold $secondary"),
+        (right, "bold $secondary"),
         (" choose the sides.  ", "$quiet"),
-        ("F4", "bold $secondary"),
+        (blind, "bold $secondary"),
         (" votes blind: ", "$quiet"),
         "the sides are shuffled at each question, both answers appear at once, and nothing "
         "tells whose is whose until you have voted.\n\n",

@@ -33,7 +33,7 @@ from urial_tui.tui.evaluate.blind_words import Phase
 from urial_tui.tui.evaluate.own_pace import OwnPace
 from urial_tui.tui.evaluate.verdict_row import VerdictRow
 from urial_tui.tui.frame.ending import has_widgets
-from urial_tui.tui.frame.keys import keys_of, shown
+from urial_tui.tui.frame.keys import key_name, keys_of, shown
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.wording import duration
@@ -338,7 +338,7 @@ class BlindScreen(Screen[None]):
                 undo,
                 (self._key("blind.view"), "view"),
                 (back, "end"),
-                ("F1", "keys"),
+                (key_name(self, "app.keys"), "keys"),
             )
         if phase == "judged":
             return ((result, "result"), undo, (back, "end"))

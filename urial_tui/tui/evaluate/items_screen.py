@@ -32,7 +32,7 @@ from urial_tui.tui.evaluate.item_pane import ItemPane
 from urial_tui.tui.evaluate.item_search import ItemSearch
 from urial_tui.tui.evaluate.item_words import SIGNS, view_of
 from urial_tui.tui.frame.ending import has_widgets
-from urial_tui.tui.frame.keys import keys_of, shown
+from urial_tui.tui.frame.keys import key_name, keys_of, shown
 from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.wording import amount
 
@@ -301,7 +301,7 @@ class ItemsScreen(Screen[None]):
                 (f"{before} {after}", "item before, after"),
                 (f"{left}{right}", "answers"),
                 (back, "list"),
-                ("F1", "keys"),
+                (key_name(self, "app.keys"), "keys"),
             )
         else:
             up, down = (self._key(f"items.{name}") for name in ("up", "down"))
@@ -309,7 +309,7 @@ class ItemsScreen(Screen[None]):
                 (f"{up}{down}", "select"),
                 (self._key("items.open"), "look at it"),
                 (back, "back"),
-                ("F1", "keys"),
+                (key_name(self, "app.keys"), "keys"),
             )
 
     def _key(self, name: str) -> str:

@@ -27,7 +27,7 @@ from urial_tui.evaluate.judged_runs import JudgeChoice, judge_questions
 from urial_tui.evaluate.judging import Judging, Made, unscored
 from urial_tui.evaluate.local_judge import load_judge
 from urial_tui.evaluate.planned_run import PlannedRun, RunChoice
-from urial_tui.evaluate.run import Read, Reading, Run, Unread
+from urial_tui.evaluate.run import Read, ReadingBegun, Run, Unread
 from urial_tui.evaluate.run_file import KIND as OUTPUTS
 from urial_tui.evaluate.run_progress import RunProgress, not_read, taken_over
 from urial_tui.prompting.templates.renderer import TemplateRenderer
@@ -246,7 +246,7 @@ class RunJob:
             )
         if isinstance(step, Skipped):
             going.change(skipped=(*going.state.skipped, f"{step.item.id}: {step.reason}"))
-        if isinstance(step, Reading):
+        if isinstance(step, ReadingBegun):
             going.change(done=0, total=step.total)
         if isinstance(step, Read | Unread):
             going.change(done=self._progress.read)

@@ -23,6 +23,7 @@ from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.chat.choose import PickFileScreen
 from urial_tui.tui.evaluate.asked_line import HEIGHTS, WIDTHS, asked
 from urial_tui.tui.evaluate.number_line import NumberLine
+from urial_tui.tui.frame.keys import keyed
 
 Begin = Callable[[str, int | None, int | None], Plan]
 """Writes the plan of a judging, by the judge, the first answers that are judged and how many at
@@ -89,7 +90,11 @@ class JudgeScreen(ModalScreen[Plan | None]):
             with Vertical(classes="evaluate-foot"):
                 yield Static(id="judge-verdict", markup=False)
                 yield Static(
-                    "Enter has it judge · Tab next · F3 another model · F1 keys · Esc back",
+                    keyed(
+                        self,
+                        "Enter has it judge · Tab next · {judge.file} another model · "
+                        "{judge.keys} keys · {judge.back} back",
+                    ),
                     classes="dialog-keys",
                     markup=False,
                 )

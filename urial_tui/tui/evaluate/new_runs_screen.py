@@ -26,6 +26,7 @@ from urial_tui.tui.evaluate.asked_line import HEIGHTS, WIDTHS, asked
 from urial_tui.tui.evaluate.beginning import NewRuns
 from urial_tui.tui.evaluate.mark_list import MarkList
 from urial_tui.tui.evaluate.number_line import NumberLine
+from urial_tui.tui.frame.keys import keyed
 from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, typed_path
 from urial_tui.wording import amount
 
@@ -102,7 +103,11 @@ class NewRunsScreen(ModalScreen[list[Plan] | None]):
             with Vertical(classes="evaluate-foot"):
                 yield Static(id="new-runs-verdict", markup=False)
                 yield Static(
-                    "Space marks · Tab next · F3 another model · Enter runs · F1 keys · Esc back",
+                    keyed(
+                        self,
+                        "{new_runs.mark} marks · Tab next · {new_runs.file} another model · "
+                        "{new_runs.begin} runs · {new_runs.keys} keys · {new_runs.back} back",
+                    ),
                     classes="dialog-keys",
                     markup=False,
                 )

@@ -18,7 +18,7 @@ from urial_tui.settings import Settings, described
 from urial_tui.settings_file import read_settings_file
 from urial_tui.tui.drawing.thin_bar import ThinBar
 from urial_tui.tui.frame.help_screen import HelpScreen
-from urial_tui.tui.frame.keys import ENTER_KEYS, keymap, shown
+from urial_tui.tui.frame.keys import ENTER_KEYS, keyed, keymap, shown
 from urial_tui.tui.frame.settings_screen import SettingsScreen
 from urial_tui.tui.frame.theme_files import read_themes
 from urial_tui.tui.frame.themes import DARK, OURS, variables_for
@@ -58,7 +58,10 @@ class ConfiguredApp(App[None]):
             troubles.append(
                 SettingsError(
                     f"There is no theme named {sanitize_line(chosen)!r}.",
-                    f"{DARK.name} stands in for it; Ctrl+P and “Theme” choose one.",
+                    keyed(
+                        self,
+                        DARK.name + " stands in for it; {app.commands} and “Theme” choose one.",
+                    ),
                 )
             )
         return troubles

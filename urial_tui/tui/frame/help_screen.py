@@ -14,7 +14,7 @@ from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from urial_tui.tui.frame.keys import shown
+from urial_tui.tui.frame.keys import keyed, shown
 
 _WIDTH, _AROUND, _MIN_WIDTH = 112, 7, 24
 """The dialog's width in search.tcss, its border, padding and scroll bar, and the least."""
@@ -55,7 +55,10 @@ class HelpScreen(ModalScreen[None]):
             with VerticalScroll(id="keys", can_focus=False):
                 yield Static(id="keys-table", markup=False)
             yield Static(
-                "Esc goes back. At the right: the name for [keys] in settings.toml",
+                keyed(
+                    self,
+                    "{keys.back} goes back. At the right: the name for [keys] in settings.toml",
+                ),
                 classes="dialog-keys",
                 markup=False,
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from textual.screen import Screen
 from urial_tui import paths
 from urial_tui.errors import SettingsError
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.frame.private_names import keymap_of
 
 _PACKAGE = "urial_tui.tui"
 _MODIFIERS = ("ctrl", "alt", "shift", "super", "hyper", "meta")
@@ -192,7 +194,7 @@ def _error(message: str) -> SettingsError:
 
 def keys_of(node: DOMNode, binding_id: str) -> tuple[str, ...]:
     """The keys that a binding of `node` has at present, under Textual's names."""
-    mapped = node.app._keymap.get(binding_id)
+    mapped = keymap_of(node.app).get(binding_id)
     if mapped:
         return tuple(mapped.split(","))
     return tuple(
@@ -205,7 +207,7 @@ def keys_of(node: DOMNode, binding_id: str) -> tuple[str, ...]:
 
 def key_name(node: DOMNode, binding_id: str) -> str:
     """The first key that a binding has at present, for a sentence about it."""
-    mapped = node.app._keymap.get(binding_id)
+    mapped = keymap_of(node.app).get(binding_id)
     declared = (
         binding.key
         for owner in _owners()
@@ -213,6 +215,14 @@ def key_name(node: DOMNode, binding_id: str) -> str:
         if isinstance(binding, Binding) and binding.id == binding_id
     )
     return shown((mapped or next(declared)).split(",")[0])
+
+
+_NAMES = re.compile(r"\{([a-z_]+\.[a-z_]+)\}")
+
+
+def keyed(node: DOMNode, text: str) -> str:
+    """A sentence with the keys that bindings have at present in the place of "{chat.stop}"."""
+    return _NAMES.sub(lambda found: key_name(node, found[1]), text)
 
 
 def shown(key: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.message import Message
 
 from urial_tui.chat.session import Conversation
@@ -42,8 +44,20 @@ class EvaluateRequested(Message):
     """Open the evaluation screen."""
 
 
+class ModelsRequested(Message):
+    """Open the screen about models."""
+
+
 class PromptsRequested(Message):
     """Open the screen about preambles."""
+
+
+class PullRequested(Message):
+    """Download these models, one after another."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self.names = tuple(names)
 
 
 class SidesRequested(Message):

@@ -126,7 +126,9 @@ class ThemePalette(CommandPalette):
     def __init__(self, keep: Callable[[str], object]) -> None:
         self._keep = keep
         self._before = ""
-        super().__init__(providers=[_Themes], placeholder="A theme: Enter keeps it, Esc does not")
+        super().__init__(
+            providers=[_Themes], placeholder=f"A theme: Enter keeps it, {shown('escape')} does not"
+        )
 
     def on_mount(self) -> None:
         """Remember what Esc goes back to."""

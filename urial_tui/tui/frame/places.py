@@ -46,11 +46,11 @@ async def _open(chat: ChatScreen, conversation_id: int) -> None:
     if store is None:
         return
     try:
-        await chat.open_stored(store, conversation_id)
+        await chat.stored.open(store, conversation_id)
     except UrialError as error:
         chat.complain(error)
 
 
 def _use_model(chat: ChatScreen, name: str) -> None:
-    if chat.can_switch():
-        chat.use(Choice(model=name, preamble=chat.preamble))
+    if chat.switching.can_switch():
+        chat.switching.use(Choice(model=name, preamble=chat.choice.preamble))

@@ -6,7 +6,6 @@ it is typed, in the words in which the file would be refused.
 
 from __future__ import annotations
 
-import os
 from typing import ClassVar
 
 from textual import on
@@ -22,7 +21,7 @@ from urial_tui.errors import SettingsError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Setting, Value, described
 from urial_tui.settings_file import SettingsFile, read_settings_file
-from urial_tui.tui.frame.keys import keys_of, shown
+from urial_tui.tui.frame.keys import keyed, keys_of, shown
 from urial_tui.tui.widgets.hint_line import HintLine
 
 _NAME_COLUMN = 30
@@ -139,7 +138,7 @@ class SettingsScreen(Screen[None]):
         except SettingsError as error:
             self._say(error.message, good=False)
         else:
-            self._say("Enter writes it, Esc leaves it as it was")
+            self._say(keyed(self, "Enter writes it, {settings.back} leaves it as it was"))
 
     @on(Input.Submitted, "#setting-value")
     def write(self, event: Input.Submitted) -> None:
@@ -277,7 +276,7 @@ class SettingsScreen(Screen[None]):
         value.placeholder = _placeholder(setting)
         value.value = setting.typed(current)
         value.focus()
-        self._say("Enter writes it, Esc leaves it as it was")
+        self._say(keyed(self, "Enter writes it, {settings.back} leaves it as it was"))
         self._show_keys()
 
     def _end_edit(self) -> None:
@@ -320,8 +319,9 @@ def _shown(value: Value) -> str:
 
 
 def _placeholder(setting: Setting) -> str:
-    if setting.kind is tuple:
-        return f"paths, with {os.pathsep} between them; nothing: none"
+    if setting.listed is not None:
+        listed = setting.listed
+        return f"{listed.noun}, with {listed.separator} between them; nothing: none"
     return "nothing: none" if setting.optional else setting.name
 
 

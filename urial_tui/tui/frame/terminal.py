@@ -7,11 +7,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol, cast
 
-from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
-from textual.drivers import linux_driver
-from textual.drivers._writer_thread import WriterThread
 from textual.drivers.linux_driver import LinuxDriver
 from textual.keys import Keys
+
+from urial_tui.tui.frame.private_names import (
+    WriterThread,
+    app_of,
+    queue_of,
+    use_in_driver,
+    use_sequence,
+)
 
 
 class Output(WriterThread):
@@ -25,7 +30,7 @@ class Output(WriterThread):
         try:
             super().run()
         except (OSError, ValueError):
-            while self._queue.get() is not None:
+            while queue_of(self).get() is not None:
                 pass
 
 
@@ -43,7 +48,7 @@ class TerminalDriver(LinuxDriver):
         try:
             super().run_input_thread()
         except OSError:
-            cast(Reads, self._app).on_input_lost()
+            cast(Reads, app_of(self)).on_input_lost()
 
 
 def understand_input() -> None:
@@ -53,9 +58,9 @@ def understand_input() -> None:
     byte that is no UTF-8 (an old mouse protocol, a Latin-1 keyboard, a pasted file) would end
     the thread that reads the keys, and the application with it.
     """
-    cast(dict[str, object], ANSI_SEQUENCES_KEYS)["\x1b\r"] = (Keys.ControlJ,)
-    linux_driver.getincrementaldecoder = _tolerant  # type: ignore[assignment, attr-defined]
-    linux_driver.WriterThread = Output  # type: ignore[attr-defined]
+    use_sequence("\x1b\r", (Keys.ControlJ,))
+    use_in_driver("getincrementaldecoder", _tolerant)
+    use_in_driver("WriterThread", Output)
 
 
 def _tolerant(encoding: str) -> partial[codecs.IncrementalDecoder]:

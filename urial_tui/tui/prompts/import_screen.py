@@ -21,6 +21,7 @@ from urial_tui.prompting.own_preambles import save_own
 from urial_tui.prompting.preamble import read_preamble
 from urial_tui.prompting.published import Imported, import_published, name_for
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.frame.keys import keyed
 from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, typed_path
 
 
@@ -58,7 +59,9 @@ class ImportScreen(ModalScreen[Imported | None]):
                 )
             yield Static(id="import-verdict", markup=False)
             yield Static(
-                "Enter imports it · → completes · Tab next · Esc back",
+                keyed(
+                    self, "Enter imports it · → completes · Tab next · {import_preamble.back} back"
+                ),
                 classes="dialog-keys",
                 markup=False,
             )

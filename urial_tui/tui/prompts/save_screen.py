@@ -19,6 +19,7 @@ from textual.widgets import Input, Label, Static
 from urial_tui.errors import UrialError, UsageError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.frame.keys import keyed
 from urial_tui.tui.widgets.path_line import PathLine
 
 Save = Callable[[Preamble, bool], Preamble]
@@ -62,7 +63,9 @@ class SaveScreen(ModalScreen[Preamble | None]):
                     yield PathLine(value=text, id=f"save-{line}", classes="prompts-line")
             yield Static(id="save-verdict", markup=False)
             yield Static(
-                "Enter saves it · Tab next · Esc back", classes="dialog-keys", markup=False
+                keyed(self, "Enter saves it · Tab next · {save.back} back"),
+                classes="dialog-keys",
+                markup=False,
             )
 
     def on_mount(self) -> None:

@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
 from textual.content import Content
 from textual.events import Resize
 from textual.widgets import Static
@@ -24,6 +23,7 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.errors import UrialError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.sanitize import sanitize, sanitize_line
+from urial_tui.tui.duel.both_sides import NARROW, BothSides
 from urial_tui.tui.duel.duel import SideEnded
 from urial_tui.tui.duel.side_view import SideView
 from urial_tui.tui.frame.ending import has_widgets
@@ -34,9 +34,6 @@ from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.tui.widgets.prompt import Prompt
 from urial_tui.wording import amount
-
-NARROW = 78
-"""Columns below which the versions stand one above the other."""
 
 _PLACE = Place(0, "question for two preambles")
 
@@ -75,9 +72,7 @@ class VersionsScreen(PromptScreen):
         yield from super().compose()
         yield Static(id="versions-heading", classes="prompts-heading", markup=False)
         yield Static(id="versions-question", markup=False)
-        with Container(id="both-sides"):
-            yield SideView("A", id="left-side")
-            yield SideView("B", id="right-side")
+        yield BothSides()
         yield Banner(id="banner")
         yield Prompt(placeholder="A question for both", id="versions-prompt")
         yield HintLine(id="versions-hints")
@@ -103,7 +98,7 @@ class VersionsScreen(PromptScreen):
     @property
     def sides(self) -> tuple[SideView, SideView]:
         """Left and right."""
-        return self.query_one("#left-side", SideView), self.query_one("#right-side", SideView)
+        return self.query_one(BothSides).sides
 
     def draft(self) -> tuple[Place, str]:
         """The question that is typed."""
@@ -131,9 +126,7 @@ class VersionsScreen(PromptScreen):
         if not self.answering:
             self._pair = (self._pair[1], self._pair[0])
             self._show_names()
-            for side in self.sides:
-                side.clear()
-                side.say("")
+            self.query_one(BothSides).clear("")
 
     def action_back(self) -> None:
         """Stop what runs; else leave."""
@@ -145,13 +138,11 @@ class VersionsScreen(PromptScreen):
 
     def action_scroll_sides(self, lines: int) -> None:
         """Move through both answers."""
-        for side in self.sides:
-            side.scroll_by(lines)
+        self.query_one(BothSides).scroll_sides(lines)
 
     def action_page_transcript(self, direction: int) -> None:
         """Move through both answers by a page."""
-        for side in self.sides:
-            side.page(direction)
+        self.query_one(BothSides).page(direction)
 
     def on_resize(self, event: Resize) -> None:
         """Lay out for this size."""
@@ -165,9 +156,8 @@ class VersionsScreen(PromptScreen):
         shown = self.query_one("#versions-question", Static)
         shown.display = True
         shown.update(Content.assemble(("You  ", "bold $secondary"), sanitize(question)))
+        self.query_one(BothSides).clear("waits for its turn")
         for side in self.sides:
-            side.clear()
-            side.say("waits for its turn")
             side.follow()
         self._show_keys()
         self._answer(question)

@@ -34,6 +34,7 @@ from urial_tui.errors import EngineDied, InternalError, UrialError
 from urial_tui.tui.drawing.curves import Curve
 from urial_tui.tui.drawing.token_strip import TokenStrip
 from urial_tui.tui.frame.ending import has_widgets
+from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.tokens.alternatives import DIGITS, Alternatives, AlternativesHeading
 from urial_tui.tui.tokens.chain_table import ChainTable
 from urial_tui.tui.tokens.token_facts import TokenFacts
@@ -299,8 +300,18 @@ class TokensScreen(Screen[Branch | None]):
         keys: list[tuple[str, str]] = []
         self.set_class(not self.answer.tokens, "-unread")
         if self.answer.tokens:
-            keys += [("←→↑↓", "token"), ("n", "improbable"), ("1-0", "instead"), ("F1", "keys")]
-        keys.append(("Esc", "stop" if self._reading and self.answer.tokens else "chat"))
+            keys += [
+                ("←→↑↓", "token"),
+                ("n", "improbable"),
+                ("1-0", "instead"),
+                (key_name(self, "app.keys"), "keys"),
+            ]
+        keys.append(
+            (
+                key_name(self, "tokens.back"),
+                "stop" if self._reading and self.answer.tokens else "chat",
+            )
+        )
         self.query_one(HintLine).keys = tuple(keys)
 
 

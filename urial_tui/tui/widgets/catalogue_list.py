@@ -11,8 +11,9 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import DataTable, Static
 
-from urial_tui.models.registry import ModelStatus
+from urial_tui.models.registry import ModelStatus, in_order
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.widgets.model_file import size
 
 _STATES = {"disk": "✔ yes", "package": "✔ package", "absent": "– no"}
@@ -43,8 +44,8 @@ class CatalogueList(Vertical):
         yield Static(id="catalogue-detail", markup=False)
 
     def show(self, models: Sequence[ModelStatus]) -> None:
-        """Fill the table: what is here comes first, otherwise in the catalogue's order."""
-        self._models = sorted(models, key=lambda model: model.state == "absent")
+        """Fill the table: what is here comes first, otherwise by family and size."""
+        self._models = in_order(models)
         table = self.query_one(DataTable)
         table.clear()
         for model in self._models:
@@ -61,7 +62,8 @@ class CatalogueList(Vertical):
     @on(DataTable.RowHighlighted)
     def tell(self, event: DataTable.RowHighlighted) -> None:
         """Show the details of a row."""
-        self.query_one("#catalogue-detail", Static).update(detail(self._models[event.cursor_row]))
+        told = detail(self._models[event.cursor_row], key_name(self, "model.models"))
+        self.query_one("#catalogue-detail", Static).update(told)
 
     @on(DataTable.RowSelected)
     def take(self, event: DataTable.RowSelected) -> None:
@@ -73,8 +75,8 @@ class CatalogueList(Vertical):
             self.post_message(self.Chosen(model))
 
 
-def detail(model: ModelStatus) -> Content:
-    """What the table has no room for, and how to get what is not here."""
+def detail(model: ModelStatus, models_key: str) -> Content:
+    """What the table has no room for, and how to get what is not here: `models_key` does it."""
     entry = model.entry
     title = model.name
     if entry:
@@ -93,7 +95,8 @@ def detail(model: ModelStatus) -> Content:
     else:
         source = sanitize_line(entry.source_url) if entry else ""
         how = Content.assemble(
-            "Put its file there by hand (",
+            (models_key, "bold $secondary"),
+            " has the screen that downloads it. Or put its file there by hand (",
             (f"urial models show {sanitize_line(model.name)}", "bold"),
             " has the command):\nfrom ",
             (source, "$secondary"),

@@ -18,6 +18,7 @@ from textual.widgets.text_area import Edit, EditResult, Location, Selection
 from urial_tui.errors import UrialError
 from urial_tui.tui.drawing.folds import Folds
 from urial_tui.tui.drawing.stand_ins import StandIns, places
+from urial_tui.tui.frame.private_names import delete_text, replace_text
 from urial_tui.tui.widgets.editor import edit_text, editor_command
 
 FOLDED_PASTE = 2_000
@@ -119,7 +120,7 @@ class WrittenText(TextArea):
             self.selection = Selection((row, 0), min((row + 1, 0), self.document.end))
         if self.selected_text:
             self.app.copy_to_clipboard(self.selected_text)
-            self._delete_via_keyboard(*self.selection)
+            delete_text(self, *self.selection)
         else:
             self.selection = before
 
@@ -165,7 +166,7 @@ class WrittenText(TextArea):
         text = _with_newlines(text)
         folded = len(text) > FOLDED_PASTE
         shown = self._stand_ins.put_in(self._folds.fold(text, "pasted") if folded else text)
-        if result := self._replace_via_keyboard(shown, *self.selection):
+        if result := replace_text(self, shown, *self.selection):
             self.move_cursor(result.end_location)
 
 

@@ -1,0 +1,155 @@
+"""The form of the program, held by reading the source: no circles, no towers, no giants."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from tests.test_layers import MODULES, PACKAGE, ROOT, imports, module_name, report
+
+MOST_METHODS = 25
+"""Of its own, that a class of the application has."""
+MOST_CLASSES = 2
+"""Of ours, that a class of the application is made of by inheritance, itself counted."""
+
+TOO_LARGE = {
+    "BlindScreen",
+    "ConversationsScreen",
+    "EditScreen",
+    "EvaluateScreen",
+    "ItemsScreen",
+    "PromptsScreen",
+    "Transcript",
+    "UrialApp",
+}
+"""Still to be taken apart; nothing is added here."""
+TOO_TALL = set[str]()
+"""Likewise."""
+LATE_CIRCLES = {
+    ("engine.native.batch_progress", "engine.native.context"),
+    (
+        "prompting.preamble",
+        "prompting.render",
+        "prompting.rules",
+        "prompting.soundness",
+        "prompting.stops",
+    ),
+    ("tui.frame.configured_app", "tui.frame.palette"),
+}
+"""Of files that import each other where one is needed late or for its types; likewise."""
+
+FILES = {module_name(path): path for path in MODULES if path.name != "__init__.py"}
+
+
+def graph(late: bool) -> dict[str, set[str]]:
+    """Which file imports which; `late`: also within functions and conditions."""
+    return {name: set(_used(name, path, late)) - {name} for name, path in FILES.items()}
+
+
+def _used(name: str, path: Path, late: bool) -> Iterator[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if not late:
+        tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    for found in imports(path, ast.unparse(tree)):
+        used = found.name.removeprefix(f"{PACKAGE}.")
+        if used != found.name and used in FILES:
+            yield used
+
+
+def reached(uses: Mapping[str, set[str]], start: str) -> set[str]:
+    """What a file leads to, by any number of steps."""
+    seen, todo = set[str](), [start]
+    while todo:
+        for name in uses[todo.pop()] - seen:
+            seen.add(name)
+            todo.append(name)
+    return seen
+
+
+def circles(uses: Mapping[str, set[str]]) -> set[tuple[str, ...]]:
+    """The groups of files of which each leads to all others."""
+    leads = {name: reached(uses, name) for name in uses}
+    return {
+        tuple(sorted(other for other in leads[name] if name in leads[other]))
+        for name in leads
+        if name in leads[name]
+    }
+
+
+def test_a_circle_is_found() -> None:
+    uses = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set[str]()}
+    assert circles(uses) == {("b", "c")}
+
+
+def test_no_files_import_each_other() -> None:
+    try:
+        list(TopologicalSorter(graph(late=False)).static_order())
+    except CycleError as error:
+        report("files that import each other", [" → ".join(error.args[1])])
+
+
+def test_the_late_circles_become_fewer() -> None:
+    assert circles(graph(late=True)) == LATE_CIRCLES
+
+
+# -- classes ---------------------------------------------------------------------------
+
+
+class Found:
+    """A class of the application: how many methods it has, and what of ours it is made of."""
+
+    def __init__(self, path: Path, node: ast.ClassDef) -> None:
+        self.place = f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        functions = (
+            each for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
+        )
+        # A property and its setter are one.
+        self.methods = len({each.name for each in functions})
+        self.bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+
+
+def classes() -> dict[str, Found]:
+    """All classes of the application by their names."""
+    return {
+        node.name: Found(path, node)
+        for path in MODULES
+        if path.is_relative_to(ROOT / PACKAGE / "tui")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    }
+
+
+def height(name: str, known: Mapping[str, Found]) -> int:
+    """How many classes of ours a class is made of, one on another."""
+    bases = [base for base in known[name].bases if base in known and base != name]
+    return 1 + max((height(base, known) for base in bases), default=0)
+
+
+def test_no_class_of_the_application_has_too_many_methods() -> None:
+    large = {name: found for name, found in classes().items() if found.methods > MOST_METHODS}
+    report(
+        f"more than {MOST_METHODS} methods",
+        [
+            f"{found.place}: {found.methods}"
+            for name, found in large.items()
+            if name not in TOO_LARGE
+        ],
+    )
+    report("no longer too large: take them off the list", TOO_LARGE - set(large))
+
+
+def test_no_class_of_the_application_is_a_tower() -> None:
+    known = classes()
+    tall = {name for name in known if height(name, known) > MOST_CLASSES}
+    report(
+        f"more than {MOST_CLASSES} classes one on another",
+        [known[name].place for name in tall - TOO_TALL],
+    )
+    report("no longer too tall: take them off the list", TOO_TALL - tall)
+
+
+def test_only_the_application_itself_lies_outside_a_feature() -> None:
+    loose = {path.name for path in (ROOT / PACKAGE / "tui").iterdir() if path.is_file()}
+    assert loose == {"__init__.py", "app.py", "replay.py"}

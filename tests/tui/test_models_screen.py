@@ -1,0 +1,610 @@
+"""The screens about models: what is here, what fits, downloading, removing, choosing."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.widgets import Static
+
+from tests.file_server import FileServer
+from tests.scripted_hub import Hub, hub_with
+from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_until
+from tests.tui.models_page import ModelsPage
+from urial_tui import paths
+from urial_tui.models.speed import MemorySpeed, ModelSpeed, model_mark, remember
+from urial_tui.models.stores.hub import find_file
+from urial_tui.tui.chat.chat_screen import ChatScreen
+from urial_tui.tui.models.details_screen import DetailsScreen
+from urial_tui.tui.models.downloads import Downloads, left_behind
+from urial_tui.tui.models.models_screen import ModelsScreen
+
+Models = Any
+
+CATALOGUE = """
+[[model]]
+name = "tiny-base"
+title = "Tiny"
+role = "base"
+partner = "tiny-chat"
+parameters = "1M"
+repository = "ada/tiny-GGUF"
+file = "tiny.Q4_K_M.gguf"
+size = 400_000
+licence = "CC0"
+licence_url = "https://example.org/cc0"
+
+[[model]]
+name = "tiny-chat"
+title = "Tiny Chat"
+role = "aligned"
+partner = "tiny-base"
+parameters = "1M"
+repository = "ada/tiny-GGUF"
+file = "tiny-chat.Q4_K_M.gguf"
+licence = "CC0"
+licence_url = "https://example.org/cc0"
+"""
+
+
+@pytest.fixture(autouse=True)
+def catalogue(home: Path) -> None:
+    """Two models that the hub of these tests has."""
+    path = paths.user_catalogue_file()
+    path.parent.mkdir(parents=True)
+    path.write_text(CATALOGUE)
+
+
+@pytest.fixture
+def hub(llama_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    content = llama_gguf.read_bytes()
+    files = {
+        "tiny.Q4_K_M.gguf": content,
+        "tiny.Q8_0.gguf": content + b"\0" * 1000,
+        "tiny.Q2_K.gguf": content[:-16] + b"\0" * 16,
+        "tiny-chat.Q4_K_M.gguf": content + b"\0",
+        "mmproj-tiny.gguf": b"GGUF",
+    }
+    with hub_with(files, monkeypatch) as server:
+        yield server
+
+
+@pytest.fixture
+def own(llama_gguf: Path) -> Path:
+    """A file in the models directory."""
+    path = paths.models_dir() / "mine.Q5_K_M.gguf"
+    path.parent.mkdir(parents=True)
+    path.hardlink_to(llama_gguf)
+    return path
+
+
+@pytest.fixture
+def page(opened: Opened) -> Models:
+    """Open the screen from a chat on a scripted engine."""
+
+    @contextlib.asynccontextmanager
+    async def open_it(
+        *, size: tuple[int, int] = (80, 24), **changes: Any
+    ) -> AsyncIterator[ModelsPage]:
+        async with opened(size=size, **changes) as pilot:
+            page = ModelsPage(pilot)
+            await page.opens()
+            yield page
+
+    return open_it
+
+
+class TestList:
+    async def test_what_is_here_stands_above_what_can_be_downloaded(
+        self, page: Models, own: Path
+    ) -> None:
+        async with page() as models:
+            here = [row.listed.is_here for row in models.screen.models.rows]
+            assert here == sorted(here, reverse=True)
+            assert models.row("mine.Q5_K_M.gguf").listed.is_here
+            assert not models.row("tiny-base").listed.is_here
+            assert models.shows(f"{sum(here)} here, {len(here) - sum(here)} to download")
+
+    async def test_a_file_says_what_it_is_and_whether_it_fits(
+        self, page: Models, own: Path
+    ) -> None:
+        async with page() as models:
+            await models.goes_to("mine.Q5_K_M.gguf")
+            line = models.line("mine.Q5_K_M.gguf")
+            assert "Q5_K_M" in line
+            looked = models.row("mine.Q5_K_M.gguf").looked
+            assert looked is not None
+            assert looked.fit is not None
+            assert looked.fit.sure
+            assert looked.fit.figure in line
+            assert models.shows("needs")
+            assert models.shows(own.name)
+
+    async def test_one_that_is_not_here_is_told_by_its_size(self, page: Models) -> None:
+        async with page(size=(120, 40)) as models:
+            await models.goes_to("gemma-3-1b")
+            assert models.shows("Not here: 806 MB from hf.co/mradermacher/gemma-3-1b-pt-GGUF.")
+            assert models.shows("needs about")
+            assert "base" in models.line("gemma-3-1b")
+            assert "Its aligned partner is gemma-3-1b-it, not here." in models.told
+
+    async def test_speeds_are_measured_estimated_or_not_known(
+        self, page: Models, own: Path
+    ) -> None:
+        async with page() as models:
+            await models.goes_to("mine.Q5_K_M.gguf")
+            assert models.shows("How fast it writes is not known")
+            with own.open("rb") as file:
+                mark = model_mark(file, own.stat().st_size)
+            memory = MemorySpeed(name="mine", read=9e9, decoding=8.06e9)
+            remember(mark, ModelSpeed(name="mine", empty=123.4), memory)
+            await models.presses("f5")
+            await models.until(lambda: models.shows("It writes 123 tokens/s"))
+            await models.goes_to("gemma-3-1b")
+            assert models.shows("should write about 10 tokens/s, by what was measured of mine.")
+            assert "~10.0" in models.line("gemma-3-1b")
+
+    async def test_the_default_and_what_answers_are_marked(self, page: Models, own: Path) -> None:
+        name = own.name
+        async with page(model=name, find_model=lambda name, progress: Found(name=name)) as models:
+            assert "★" in models.line("gemma-3-270m")
+            await models.goes_to(name)
+            assert "in use" in models.told
+
+    async def test_a_damaged_file_says_why(self, page: Models, own: Path) -> None:
+        whole = own.read_bytes()
+        own.unlink()
+        own.write_bytes(whole[: len(whole) // 2])
+        async with page() as models:
+            await models.goes_to("mine.Q5_K_M.gguf")
+            assert "✖ unsound" in models.line("mine.Q5_K_M.gguf")
+            await models.presses("u")
+            assert models.notice.startswith("It can't be chatted with: ")
+
+    async def test_names_can_be_hostile_and_long(self, page: Models, llama_gguf: Path) -> None:
+        directory = paths.models_dir()
+        directory.mkdir(parents=True)
+        (directory / "\x1b[31mred\x1b[0m\u202e[b]x.gguf").hardlink_to(llama_gguf)
+        long = f"{'long-' * 40}Q4_K_M.gguf"
+        (directory / long).hardlink_to(llama_gguf)
+        (directory / "wide漢字漢字漢字漢字漢字漢字漢字漢字漢字.gguf").hardlink_to(llama_gguf)
+        async with page() as models:
+            for name in [row.name for row in models.screen.models.rows[:4]]:
+                await models.goes_to(name)
+                assert "\x1b" not in models.text
+                assert "\u202e" not in models.text
+            lines = models.text.splitlines()
+            assert max(map(len, lines)) <= 80
+            await models.looks_at_details()
+            assert "\x1b" not in models.text
+
+    async def test_nothing_unsound_in_the_settings_is_hidden(
+        self, page: Models, opened: Opened
+    ) -> None:
+        paths.user_catalogue_file().write_text("[[model]]\nname = 3\n")
+        async with page() as models:
+            assert "holds a mistake" in models.notice
+            assert models.shows("There are no models.")
+            assert "A downloads one of an address." in models.told
+
+
+class TestFinding:
+    async def test_words_find_names_kinds_and_places(self, page: Models, own: Path) -> None:
+        async with page() as models:
+            await models.presses("slash")
+            await type_text(models.pilot, "tiny chat")
+            await models.until(lambda: models.names == ["tiny-chat"])
+            assert models.shows("1 found")
+            await models.presses("enter")
+            # Keys are those of the list again.
+            await models.presses("u")
+            assert "not on this machine yet" in models.notice
+            await models.presses("escape")
+            assert len(models.names) > 10
+            assert isinstance(models.pilot.app.screen, ModelsScreen)
+
+    async def test_what_nothing_has_is_said(self, page: Models) -> None:
+        async with page() as models:
+            await models.presses("slash")
+            await type_text(models.pilot, "nosuch")
+            await models.until(lambda: models.shows("No model has “nosuch”."))
+            await models.presses("escape", "escape")
+            assert isinstance(models.pilot.app.screen, ChatScreen)
+
+    async def test_the_filter_shows_those_here_or_those_that_are_not(
+        self, page: Models, own: Path
+    ) -> None:
+        async with page() as models:
+            await models.presses("f")
+            assert all(row.listed.is_here for row in models.screen.models.rows)
+            assert models.shows("shown: here")
+            await models.presses("f")
+            assert not any(row.listed.is_here for row in models.screen.models.rows)
+            assert models.names
+
+    async def test_the_first_look_tells_how_far_it_is(
+        self, page: Models, opened: Opened, own: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from urial_tui.models import file_index
+
+        gate, read = threading.Event(), file_index.read_facts
+        monkeypatch.setattr(file_index, "read_facts", lambda path: (gate.wait(20), read(path))[1])
+        monkeypatch.setattr("urial_tui.tui.models.models_screen._TELL_EVERY", 0.0)
+        async with opened() as pilot:
+            models = ModelsPage(pilot)
+            await pilot.press("alt+m")
+            await models.until(lambda: models.shows("Looking for models on this machine"))
+            told: list[str] = []
+            monkeypatch.setattr(ModelsScreen, "_tell_scan", lambda self, words: told.append(words))
+            gate.set()
+            await models.settles()
+            assert told == ["Looking at model files: 1 of 1"]
+
+
+class TestChoosing:
+    async def test_the_chat_goes_on_with_it(self, page: Models, own: Path) -> None:
+        async with page() as models:
+            await models.goes_to("mine.Q5_K_M.gguf")
+            await models.presses("u")
+            await models.until(lambda: isinstance(models.pilot.app.screen, ChatScreen))
+            await wait_until(models.pilot, lambda: "ready" in status(models.pilot))
+
+    async def test_it_is_what_urial_starts_with(self, page: Models, own: Path) -> None:
+        async with page() as models:
+            await models.goes_to("mine.Q5_K_M.gguf")
+            await models.presses("d")
+            await models.until(lambda: "starts with mine.Q5_K_M.gguf" in models.notice)
+            assert 'model = "mine.Q5_K_M.gguf"' in paths.settings_file().read_text()
+            assert models.app.settings.chat.model == "mine.Q5_K_M.gguf"
+            await models.until(lambda: "★" in models.line("mine.Q5_K_M.gguf"))
+
+    async def test_what_is_not_here_can_be_neither(self, page: Models) -> None:
+        async with page() as models:
+            await models.goes_to("tiny-base")
+            for key in ("u", "d"):
+                await models.presses(key)
+                assert "it is not on this machine yet; P downloads it" in models.notice
+            await models.presses("y")
+            assert models.notice == "tiny-base has no file here yet."
+            assert not paths.settings_file().exists()
+
+    async def test_an_adapter_is_no_model(self, page: Models, adapter_gguf: Path) -> None:
+        path = paths.models_dir() / "lora.gguf"
+        path.parent.mkdir(parents=True)
+        path.hardlink_to(adapter_gguf)
+        async with page() as models:
+            await models.goes_to("lora.gguf")
+            assert "LoRA" in models.line("lora.gguf")
+            await models.presses("u")
+            assert models.notice == "It can't be chatted with: it is an adapter."
+
+    async def test_its_path_is_copied(self, page: Models, own: Path) -> None:
+        async with page() as models:
+            await models.goes_to("mine.Q5_K_M.gguf")
+            await models.presses("y")
+            await models.until(lambda: models.app.clipboard == str(own))
+
+
+class TestDetails:
+    async def test_they_are_what_inspect_tells(self, page: Models, own: Path) -> None:
+        async with page() as models:
+            await models.goes_to("mine.Q5_K_M.gguf")
+            await models.presses("enter")
+            await models.until(lambda: isinstance(models.pilot.app.screen, DetailsScreen))
+            await models.until(lambda: models.shows("architecture"))
+            assert models.shows("llama")
+            assert models.shows("Base or chat")
+            await models.presses("escape")
+            assert models.pilot.app.screen is models.screen
+
+    async def test_of_what_is_not_here_its_header_is_read_where_it_is(
+        self, page: Models, hub: Hub
+    ) -> None:
+        async with page() as models:
+            await models.goes_to("tiny-base")
+            await models.looks_at_details()
+            assert models.shows("of it, for its header")
+            assert not list(paths.models_dir().glob("*"))
+
+    async def test_a_hub_that_is_not_there_is_a_sentence(
+        self, page: Models, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+        async with page() as models:
+            await models.goes_to("tiny-base")
+            await models.looks_at_details()
+            assert models.shows("✖ ")
+            assert models.shows("127.0.0.1:1")
+
+
+class TestDownloading:
+    async def test_it_is_here_then_with_its_partner(
+        self, page: Models, hub: Hub, home: Path
+    ) -> None:
+        async with page() as models:
+            dialog = await models.asks_to_pull("tiny-base")
+            sizes = [one.size for one in dialog.found]
+            assert len(sizes) == 4
+            assert sizes == sorted(sizes)
+            assert models.chosen(dialog) == "tiny-base"
+            assert models.shows("suits this machine")
+            assert models.shows("CC0, https://example.org/cc0")
+            assert models.shows("[ ] and its partner tiny-chat")
+            await models.presses("space")
+            assert models.shows("[x] and its partner tiny-chat")
+            await models.presses("enter")
+            for name in ("tiny-base", "tiny-chat"):
+                assert (await models.ends(name)).stage == "done"
+            await models.until(lambda: models.row("tiny-base").listed.is_here)
+            found = find_file("ada/tiny-GGUF", "tiny.Q4_K_M.gguf")
+            assert found is not None
+            assert found.read_bytes() == hub.content["tiny.Q4_K_M.gguf"]
+            await models.settles()
+            await models.goes_to("tiny-chat")
+            assert "Its base model is tiny-base, on this machine." in models.told
+
+    async def test_another_quantisation_can_be_taken(self, page: Models, hub: Hub) -> None:
+        async with page() as models:
+            dialog = await models.asks_to_pull("tiny-base")
+            assert not any("mmproj" in one.file for one in dialog.found)
+            names = [one.name for one in dialog.found]
+            assert names[-1] == "hf.co/ada/tiny-GGUF/tiny.Q8_0.gguf"
+            await models.presses("end", "enter")
+            assert (await models.ends(names[-1])).stage == "done"
+            await models.until(lambda: "hf.co/ada/tiny-GGUF:Q8_0" in models.names)
+
+    async def test_one_chats_meanwhile_and_is_told(self, page: Models, hub: Hub) -> None:
+        hub.held = 100_000
+        async with page() as models:
+            await models.asks_to_pull("tiny-base")
+            await models.presses("enter")
+            await models.until(hub.stopped.is_set)
+            await models.until(lambda: models.download("tiny-base").pace.done >= 100_000)
+            await models.until(lambda: "↓" in models.line("tiny-base"))
+            await models.presses("escape")
+            await wait_until(models.pilot, lambda: "↓ tiny-base" in status(models.pilot))
+            hub.goes_on.set()
+            await wait_until(models.pilot, lambda: shows(models.pilot, "tiny-base is here"))
+            await wait_until(models.pilot, lambda: "↓" not in status(models.pilot))
+
+    async def test_several_wait_for_each_other_and_can_be_stopped(
+        self, page: Models, hub: Hub
+    ) -> None:
+        hub.held = 100_000
+        async with page() as models:
+            await models.asks_to_pull("tiny-base")
+            await models.presses("space", "enter")
+            await models.until(hub.stopped.is_set)
+            assert models.download("tiny-chat").stage == "waiting"
+            await models.until(lambda: "waits" in models.line("tiny-chat"))
+            await models.goes_to("tiny-chat")
+            await models.presses("s")
+            assert (await models.ends("tiny-chat")).stage == "stopped"
+            await models.goes_to("tiny-base")
+            await models.presses("s")
+            # The host is silent: nobody waits for it.
+            assert (await models.ends("tiny-base")).stage == "stopped"
+            await models.until(lambda: models.row("tiny-base").listed.state == "unfinished")
+            await models.settles()
+            assert "100 kB of" in models.told
+            assert "P goes on with it." in models.told
+            hub.goes_on.set()
+            await models.presses("p")
+            assert (await models.ends("tiny-base")).stage == "done"
+            assert hub.ranges[-1] == "bytes=100000-"
+
+    async def test_what_came_can_be_removed(self, page: Models, hub: Hub) -> None:
+        hub.held = 100_000
+        async with page() as models:
+            await models.asks_to_pull("tiny-base")
+            await models.presses("enter")
+            await models.until(hub.stopped.is_set)
+            await models.until(lambda: models.download("tiny-base").pace.done >= 100_000)
+            await models.presses("x")
+            assert "is being downloaded; S stops that first" in models.notice
+            await models.presses("s")
+            await models.ends("tiny-base")
+            await models.until(lambda: models.row("tiny-base").listed.state == "unfinished")
+            await models.presses("x")
+            await models.is_asked_to_remove()
+            assert models.shows("This frees 100 kB.")
+            await models.presses("y")
+            await models.until(lambda: models.row("tiny-base").listed.state == "absent")
+
+    async def test_quitting_ends_it_and_the_next_time_it_goes_on(
+        self, opened: Opened, hub: Hub, llama_gguf: Path
+    ) -> None:
+        hub.held = 100_000
+        before = set(threading.enumerate())
+        async with opened() as pilot:
+            models = ModelsPage(pilot)
+            await models.opens()
+            await models.asks_to_pull("tiny-base")
+            await models.presses("enter")
+            await models.until(hub.stopped.is_set)
+            await models.until(lambda: models.download("tiny-base").pace.done >= 100_000)
+            downloads = models.app.downloads
+            await pilot.press("ctrl+q")
+        assert not downloads.busy
+        (said,) = left_behind(downloads)
+        assert "The download of tiny-base was interrupted at " in said
+        assert "what came is kept" in said
+        left = [one for one in set(threading.enumerate()) - before if "_work" in one.name]
+        assert not [one for one in left if one.is_alive()]
+        hub.goes_on.set()
+
+    async def test_what_was_interrupted_goes_on_from_there(
+        self, page: Models, hub: Hub, llama_gguf: Path
+    ) -> None:
+        hub.held = 100_000
+        first = Downloads()
+        first.add("tiny-base")
+        assert hub.stopped.wait(20)
+        while (state := first.state("tiny-base")) is not None and state.pace.done < 100_000:
+            threading.Event().wait(0.001)
+        first.close()
+        assert [state.stage for state in first.states] == ["stopped"]
+        hub.goes_on.set()
+        async with page() as models:
+            await models.goes_to("tiny-base")
+            assert models.shows("Of an interrupted download 100 kB")
+            await models.presses("p")
+            assert (await models.ends("tiny-base")).stage == "done"
+            assert hub.ranges[-1] == "bytes=100000-"
+            found = find_file("ada/tiny-GGUF", "tiny.Q4_K_M.gguf")
+            assert found is not None
+            digest = hashlib.sha256(llama_gguf.read_bytes()).hexdigest()
+            assert hashlib.sha256(found.read_bytes()).hexdigest() == digest
+
+    async def test_a_repository_or_an_address_can_be_named(
+        self, page: Models, hub: Hub, llama_gguf: Path
+    ) -> None:
+        with FileServer({"/x/plain.gguf": llama_gguf.read_bytes()}) as server:
+            async with page() as models:
+                await models.presses("a")
+                await type_text(models.pilot, "nonsense")
+                await models.presses("enter")
+                await models.until(lambda: models.shows("✖ "))
+                await models.presses("escape", "a")
+                await type_text(models.pilot, "ada/tiny-GGUF")
+                await models.presses("enter")
+                dialog = await models.is_asked_what()
+                assert models.chosen(dialog).endswith("Q4_K_M.gguf")
+                await models.presses("escape", "a")
+                await type_text(models.pilot, f"{server.url}/x/plain.gguf")
+                await models.presses("enter")
+                await models.ends(f"{server.url}/x/plain.gguf")
+                await models.until(lambda: "plain.gguf" in models.names)
+
+    @pytest.mark.parametrize(
+        ("break_it", "sentence"),
+        [
+            (lambda hub: hub.content.clear(), "There is no 'tiny.Q4_K_M.gguf' at 127.0.0.1"),
+            (
+                lambda hub: setattr(hub, "commit", "\x1b[2Jno"),
+                "does not say which revision",
+            ),
+            (
+                lambda hub: hub.content.update({"tiny.Q4_K_M.gguf": b"<html>" * 9}),
+                "is no GGUF file",
+            ),
+        ],
+        ids=["gone", "no hub", "no model"],
+    )
+    async def test_what_fails_is_the_sentence_of_the_command(
+        self, page: Models, hub: Hub, break_it: Any, sentence: str
+    ) -> None:
+        break_it(hub)
+        async with page(size=(120, 40)) as models:
+            await models.goes_to("tiny-base")
+            models.screen.pull(["tiny-base"])
+            state = await models.ends("tiny-base")
+            assert state.stage == "failed"
+            assert sentence in str(state.error)
+            assert "\x1b" not in models.text
+            await models.until(lambda: models.shows(sentence[:30]))
+
+    async def test_without_a_network_what_the_catalogue_has_is_offered(
+        self, page: Models, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        async with page() as models:
+            dialog = await models.asks_to_pull("tiny-base")
+            assert models.shows("HF_HUB_OFFLINE is set")
+            assert [one.name for one in dialog.found] == ["tiny-base"]
+            await models.presses("enter")
+            assert (await models.ends("tiny-base")).stage == "failed"
+
+    async def test_a_disk_that_is_too_full_is_said_before(
+        self, page: Models, hub: Hub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("urial_tui.tui.models.pulling._free", lambda directory: 1000)
+        async with page() as models:
+            await models.asks_to_pull("tiny-base")
+            assert models.shows("1.00 kB are free")
+            assert models.shows("There is too little room")
+
+
+class TestFiles:
+    async def test_removing_tells_what_else_uses_it(self, page: Models, own: Path) -> None:
+        paths.settings_file().write_text('[chat]\nmodel = "mine.Q5_K_M.gguf"\n')
+        async with page() as models:
+            await models.goes_to("mine.Q5_K_M.gguf")
+            await models.presses("delete")
+            await models.is_asked_to_remove()
+            assert models.shows("Your settings name it as the model to start with.")
+            await models.presses("escape")
+            assert own.exists()
+            await models.presses("delete")
+            await models.is_asked_to_remove()
+            await models.presses("y")
+            await models.until(lambda: not own.exists())
+            await models.until(lambda: "mine.Q5_K_M.gguf" not in models.names)
+            assert "was removed" in models.notice
+
+    async def test_another_programs_file_is_theirs(
+        self, page: Models, home: Path, llama_gguf: Path
+    ) -> None:
+        path = home / ".lmstudio" / "models" / "ada" / "tiny" / "tiny.gguf"
+        path.parent.mkdir(parents=True)
+        path.hardlink_to(llama_gguf)
+        async with page() as models:
+            await models.goes_to("lmstudio/ada/tiny/tiny.gguf")
+            assert f"LM Studio's: {path}" in models.told
+            await models.presses("x")
+            await models.until(lambda: "belongs to another program" in models.notice)
+            assert path.exists()
+
+    async def test_what_others_may_use_in_the_cache_is_said(self, page: Models, hub: Hub) -> None:
+        async with page() as models:
+            await models.asks_to_pull("tiny-base")
+            await models.presses("enter")
+            await models.ends("tiny-base")
+            await models.until(lambda: models.row("tiny-base").listed.is_here)
+            await models.goes_to("tiny-base")
+            await models.presses("x")
+            await models.is_asked_to_remove()
+            assert models.shows("other programs may use it")
+            await models.presses("y")
+            await models.until(lambda: not models.row("tiny-base").listed.is_here)
+
+    async def test_a_check_tells_what_it_knows(self, page: Models, own: Path, hub: Hub) -> None:
+        async with page() as models:
+            await models.goes_to("mine.Q5_K_M.gguf")
+            await models.presses("v")
+            await models.until(lambda: "no checksum is known" in models.notice)
+            await models.asks_to_pull("tiny-base")
+            await models.presses("enter")
+            await models.ends("tiny-base")
+            await models.until(lambda: models.row("tiny-base").listed.is_here)
+            await models.goes_to("tiny-base")
+            await models.presses("v")
+            await models.until(lambda: "its checksum is the hub's" in models.notice)
+            found = find_file("ada/tiny-GGUF", "tiny.Q4_K_M.gguf")
+            assert found is not None
+            blob = found.resolve()
+            content = bytearray(blob.read_bytes())
+            content[-1] ^= 1
+            blob.write_bytes(content)
+            await models.presses("v")
+            await models.until(lambda: "is not whole: Its checksum is" in models.notice)
+
+
+@pytest.mark.parametrize("size", [(40, 10), (80, 24), (120, 40)])
+async def test_there_is_room_in_windows_of_all_sizes(
+    page: Models, own: Path, hub: Hub, size: tuple[int, int]
+) -> None:
+    async with page(size=size) as models:
+        await models.goes_to("mine.Q5_K_M.gguf")
+        rows = [line for line in models.text.splitlines() if line.startswith((" ●", " ○", " ✖"))]
+        assert len(rows) >= 2
+        assert models.screen.query_one("#models-notice", Static).display is False
+        await models.asks_to_pull("tiny-base")
+        lines = models.text.splitlines()
+        assert any("Q4_K_M" in line for line in lines)
+        assert max(map(len, lines)) <= size[0]

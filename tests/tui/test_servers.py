@@ -1,0 +1,67 @@
+"""RPC servers in the application: where layers are, and one that dies while it is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from tests import rpc_server
+from tests.scripted import INFO, ScriptedEngine
+from tests.test_rpc import with_rpc
+from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_until
+from urial_tui.chat.store import Store
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.protocol import DeviceLayers
+from urial_tui.prompting.preamble import find_preamble
+from urial_tui.settings import ChatSettings, EngineSettings, Settings
+
+
+async def test_the_status_says_where_the_layers_are(opened: Opened, engine: ScriptedEngine) -> None:
+    placement = (
+        DeviceLayers(device="RPC0", layers=2, server="box:1"),
+        DeviceLayers(device="CPU", layers=1),
+    )
+    engine.loadable = msgspec.structs.replace(INFO, placement=placement)
+    async with opened(size=(120, 24)) as pilot:
+        assert "layers: 2 on box:1, 1 here" in status(pilot)
+
+
+async def test_nothing_is_said_of_layers_that_are_all_here(opened: Opened) -> None:
+    async with opened(size=(120, 24)) as pilot:
+        assert "layers" not in status(pilot)
+
+
+@with_rpc
+async def test_a_server_that_dies_is_told_and_the_conversation_stays(
+    opened: Opened, llama_gguf: Path, store: Store
+) -> None:
+    with rpc_server.serving(2) as servers:
+        addresses = tuple(server.address for server in servers)
+        real = {
+            "engine_factory": Engine,
+            "find_model": lambda name, progress: Found(path=llama_gguf),
+            "preamble": find_preamble("zero-shot"),
+            "settings": Settings(
+                chat=ChatSettings(max_tokens=2000),
+                engine=EngineSettings(context=4096, rpc=addresses),
+            ),
+        }
+        async with opened(size=(120, 24), **real) as pilot:
+            assert addresses[1] in status(pilot)
+            await type_text(pilot, "kept")
+            await pilot.press("enter")
+            await wait_until(
+                pilot,
+                lambda: any(
+                    turn.role == "assistant" and turn.text
+                    for record in store.conversations()
+                    for turn in store.turns(record.id)
+                ),
+            )
+            servers[1].kill()
+            await wait_until(pilot, lambda: "no model" in status(pilot))
+            assert shows(pilot, addresses[1])
+            assert shows(pilot, "kept")
+            (record,) = store.conversations()
+            assert next(turn.text for turn in store.turns(record.id)) == "kept"

@@ -1,0 +1,76 @@
+"""How fast a download is and how long it will take, by what came in the last seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from urial_tui import wording
+
+_WINDOW_S = 20.0
+"""Seconds by which a rate is measured."""
+_MARK_EVERY_S = 0.5
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a file is. Bytes, and bytes a second; 0 for what is not known (yet)."""
+
+    name: str = ""
+    done: int = 0
+    total: int = 0
+    rate: float = 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until all is there; None where that is not known."""
+        if self.rate < 1 or not self.total:
+            return None
+        return max(0, self.total - self.done) / self.rate
+
+    @property
+    def words(self) -> str:
+        """105 MB of 253 MB (42%), 3.1 MB/s, 48 s left."""
+        words = wording.size(self.done)
+        if self.total:
+            words += f" of {wording.size(self.total)} ({self.done / self.total:.0%})"
+        if self.rate >= 1:
+            words += f", {wording.size(round(self.rate))}/s"
+        if self.seconds_left is not None:
+            words += f", {wording.duration(self.seconds_left)} left"
+        return words
+
+
+class Meter:
+    """Counts the bytes of one file after another.
+
+    Args:
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._name = ""
+        self._total = 0
+        self._marks: list[tuple[float, int]] = []
+
+    def begin(self, name: str) -> Pace:
+        """Another file comes."""
+        self._name, self._marks = name, []
+        return Pace(name=name)
+
+    def count(self, done: int, total: int) -> Pace:
+        """So many bytes of so many are there."""
+        now, marks = self._clock(), self._marks
+        if total != self._total:
+            # What lay there was read before, which is no download.
+            marks, self._total = [], total
+        if not marks or now - marks[-1][0] >= _MARK_EVERY_S or done < marks[-1][1]:
+            if marks and done < marks[-1][1]:
+                marks = []
+            self._marks = [mark for mark in marks if now - mark[0] < _WINDOW_S]
+            self._marks.append((now, done))
+        since, at = self._marks[0]
+        rate = (done - at) / (now - since) if now - since >= 1.0 else 0.0
+        return Pace(name=self._name, done=done, total=total, rate=rate)

@@ -1,0 +1,121 @@
+"""What is being asked in a conversation, as a state: idle, editing, storing, waiting, answering.
+
+One question at a time: it is stored, waits for the model where that is not there yet, and is
+answered. What is edited comes back where it could not be stored. Nothing in here draws or waits.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from urial_tui.chat.turns import TurnRecord
+from urial_tui.tui.chat.answer_start import Start
+
+
+class Idle(msgspec.Struct, frozen=True):
+    """Nothing is asked."""
+
+
+class Editing(msgspec.Struct, frozen=True):
+    """The text of a turn is in the prompt, to be changed."""
+
+    turn: TurnRecord
+
+
+class Storing(msgspec.Struct, frozen=True):
+    """A question is being stored: a new one, or what became of the `edited` one."""
+
+    edited: TurnRecord | None = None
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A question, by its id, waits for the model."""
+
+    question: int
+    start: Start
+
+
+class Answering(msgspec.Struct, frozen=True):
+    """A question, by its id, is being answered."""
+
+    question: int
+    start: Start
+
+
+State = Idle | Editing | Storing | Waiting | Answering
+
+
+class Asking:
+    """The state of one conversation, and how it changes."""
+
+    def __init__(self) -> None:
+        self.state: State = Idle()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is asked or edited."""
+        return isinstance(self.state, Idle)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a question is on its way, so that nothing else can be asked."""
+        return isinstance(self.state, Storing | Waiting | Answering)
+
+    @property
+    def answering(self) -> bool:
+        """Whether it is on its way and does not wait for the model."""
+        return isinstance(self.state, Storing | Answering)
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """The question that waits for the model."""
+        return self.state if isinstance(self.state, Waiting) else None
+
+    @property
+    def question(self) -> int | None:
+        """The id of the question that waits or is answered."""
+        return self.state.question if isinstance(self.state, Waiting | Answering) else None
+
+    @property
+    def edited(self) -> TurnRecord | None:
+        """The turn whose text is in the prompt, until what became of it is stored."""
+        match self.state:
+            case Editing(turn):
+                return turn
+            case Storing(edited):
+                return edited
+            case _:
+                return None
+
+    def edit(self, turn: TurnRecord) -> None:
+        """The text of a turn is in the prompt."""
+        self.state = Editing(turn)
+
+    def stop_editing(self) -> TurnRecord | None:
+        """What is in the prompt is the user's again; the turn that was edited, if one was."""
+        edited = self.edited
+        if edited is not None:
+            self.state = Storing() if isinstance(self.state, Storing) else Idle()
+        return edited
+
+    def store(self) -> None:
+        """A question is being stored; the edited one, where a turn is edited."""
+        self.state = Storing(self.edited)
+
+    def fail(self) -> None:
+        """It could not be stored: back to what was before."""
+        edited = self.edited
+        self.state = Idle() if edited is None else Editing(edited)
+
+    def answer(self, question: int, start: Start) -> None:
+        """A stored question is to be answered."""
+        self.state = Answering(question, start)
+
+    def wait(self) -> None:
+        """It waits until the model is there."""
+        if isinstance(self.state, Answering):
+            self.state = Waiting(self.state.question, self.state.start)
+
+    def end(self) -> None:
+        """It is over, answered or not."""
+        self.state = Idle()

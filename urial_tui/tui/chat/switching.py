@@ -1,0 +1,146 @@
+"""Changing model and preamble within a conversation, and keeping that in the settings.
+
+What is written goes on with what was chosen; turns keep what they were written with. A
+choice that can't be had leaves what was in use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from urial_tui import paths
+from urial_tui.errors import PreambleError, UrialError
+from urial_tui.files import is_file
+from urial_tui.prompting.preamble import find_preamble
+from urial_tui.runtime.writer import Choice
+from urial_tui.sanitize import sanitize_line
+from urial_tui.settings import described
+from urial_tui.tui.chat.asking import Asking
+from urial_tui.tui.chat.chat_view import ChatView
+from urial_tui.tui.chat.model_status import ModelStatus
+
+if TYPE_CHECKING:
+    from urial_tui.tui.chat.choose import ListName
+
+
+class Switching:
+    """Offers the models and the preambles of this machine.
+
+    Args:
+        view: Opens the lists.
+        models: What is in use.
+        asking: Whether an answer is being written.
+    """
+
+    def __init__(self, view: ChatView, models: ModelStatus, asking: Asking) -> None:
+        self._view = view
+        self._models = models
+        self._asking = asking
+
+    def can_switch(self) -> bool:
+        """Whether nothing is written or loaded; the user is told so."""
+        if self._asking.answering:
+            self._view.tell(f"An answer is being written; {self._view.key('chat.stop')} stops it.")
+        elif self._models.coming:
+            self._view.tell("A model is being loaded; wait until it is there.")
+        return not (self._asking.answering or self._models.coming)
+
+    def switch(self, focus: ListName = "models") -> None:
+        """Let the user choose what answers from now on."""
+        if self.can_switch():
+            self._view.work_alone("switch", self._choose, focus)
+
+    async def _choose(self, focus: ListName) -> None:
+        # Listing the models looks at files, and the screen for it is seldom needed.
+        from urial_tui.tui.chat.choose import chooser
+
+        models = self._models
+        try:
+            make = await asyncio.to_thread(chooser, models.options, models.measured)
+        except UrialError as error:
+            self._view.complain(error)
+            return
+        chosen = await self._view.chosen_on(make("Answer with", models.choice, focus))
+        if chosen is not None:
+            self.use(chosen)
+
+    def use(self, chosen: Choice) -> None:
+        """Go on with another model, another preamble, or both."""
+        models, before = self._models, self._models.choice
+        if chosen == before and models.ready:
+            return
+        self._view.settle_trouble()
+        models.show(chosen)
+        if not models.ready:
+            models.load()
+            return
+        models.await_engine()
+        same = chosen.model == before.model
+        self._view.show_status(state="reading the preamble" if same else "loading")
+        self._view.work("engine", self._bring, before, chosen)
+
+    async def _bring(self, before: Choice, chosen: Choice) -> None:
+        models = self._models
+        writer = models.engine.writer
+        try:
+            if chosen.model == before.model:
+                await models.engine.pin(chosen.preamble, take=models.take)
+            else:
+                await models.bring(chosen)
+        except UrialError as error:
+            if not self._view.alive:
+                return
+            models.show(before)
+            goes_on = f"{sanitize_line(before.model)} under {sanitize_line(before.preamble.name)}"
+            self._view.complain(error, f"{goes_on} goes on.")
+            if writer is not None and writer.model.loaded:
+                models.get_ready()
+            else:
+                # It had to make room.
+                models.load()
+        else:
+            if self._view.alive:
+                models.get_ready()
+
+    def keep(self) -> None:
+        """Write what is in use into the settings."""
+        self._view.work_alone("keep", self._keep)
+
+    async def _keep(self) -> None:
+        if not self._models.ready:
+            self._view.tell("Nothing is loaded that could be kept.")
+            return
+        try:
+            await asyncio.to_thread(keep_choice, self._models.choice)
+        except UrialError as error:
+            self._view.complain(error)
+            return
+        self._view.tell("urial starts with this model and preamble from now on.")
+
+
+def keep_choice(choice: Choice) -> None:
+    """Make this what the settings file says.
+
+    Raises:
+        SettingsError: The file is unsound, or can't be written.
+        PreambleError: The preamble can't be found by its name.
+    """
+    # Needed only where somebody keeps something.
+    from urial_tui.settings_file import read_settings_file
+
+    name = choice.preamble.name
+    if find_preamble(name) != choice.preamble:
+        raise PreambleError(
+            f"The preamble {name} is not the one that this name stands for.",
+            f"Put its file into {paths.user_prompts_dir()}, or set chat.preamble to its path.",
+        )
+    path = paths.typed_path(choice.model)
+    is_path = path.suffix.lower() == ".gguf" or path.name != choice.model
+    model = str(path.absolute()) if is_path and is_file(path) else choice.model
+    changed = before = read_settings_file()
+    for setting in described():
+        if setting.key in ("chat.model", "chat.preamble"):
+            changed = changed.with_value(setting, model if setting.name == "model" else name)
+    if changed != before:
+        changed.save(before)

@@ -1,0 +1,1 @@
+"""The screens about models: what is here, what can be downloaded, and what is done with it."""

@@ -1,0 +1,78 @@
+"""Which model is to be downloaded, where it is in no list: by its repository, or by an address."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from urial_tui.errors import UrialError
+from urial_tui.models.addresses import is_address, parse_address
+from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.widgets.path_line import PathLine
+
+
+class AddressScreen(ModalScreen[str | None]):
+    """Ends with an address that `pull` takes, or None. Nothing is asked of anybody."""
+
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["../frame/first_run.tcss", "models.tcss"]
+    BINDING_GROUP_TITLE = "Address of a model"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Back", id="model_address.back")
+    ]
+
+    def compose(self) -> ComposeResult:
+        """A title, the line, what is wrong with it, the keys."""
+        with Vertical(classes="dialog", id="model-address"):
+            yield Static("Download a model", classes="dialog-title", markup=False)
+            yield PathLine(
+                placeholder="hf.co/OWNER/REPO, or https://…/FILE.gguf",
+                id="model-address-line",
+                classes="models-line",
+            )
+            yield Static(id="model-address-verdict", markup=False)
+            yield Static("Enter goes on · Esc back", classes="dialog-keys", markup=False)
+
+    def on_mount(self) -> None:
+        """Start typing."""
+        self.query_one(PathLine).focus()
+
+    @on(Input.Changed)
+    def forget_verdict(self) -> None:
+        """It was about what stood there before."""
+        self.query_one("#model-address-verdict", Static).update("")
+
+    @on(Input.Submitted)
+    def take(self, event: Input.Submitted) -> None:
+        """End with it, if it is one."""
+        event.stop()
+        typed = event.value.strip()
+        if not typed:
+            return
+        if not is_address(typed) and typed.count("/") == 1:
+            # As the hub itself shows it.
+            typed = f"hf.co/{typed}"
+        try:
+            if not _is_file_of_hub(typed):
+                parse_address(typed)
+        except UrialError as error:
+            self.query_one("#model-address-verdict", Static).update(
+                Content.assemble(
+                    (f"✖ {sanitize_line(error.message)} ", "$error"), sanitize_line(error.hint)
+                )
+            )
+            return
+        self.dismiss(typed)
+
+
+def _is_file_of_hub(typed: str) -> bool:
+    """Whether it is of the form hf.co/OWNER/REPO/FILE.gguf, which `pull` reads itself."""
+    parts = typed.split("/")
+    return parts[0] == "hf.co" and len(parts) > 3 and typed.lower().endswith(".gguf")

@@ -1,0 +1,248 @@
+"""What a model file is, told from its header: here, or where it can be downloaded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import textwrap
+import threading
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.events import Resize
+from textual.screen import Screen
+from textual.widgets import Static
+
+from urial_tui import wording
+from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.errors import ModelError, UrialError
+from urial_tui.mistakes import explaining
+from urial_tui.models.addresses import FileAddress, HubAddress, hub_file, parse_address
+from urial_tui.models.inspection import Inspection, inspect_file
+from urial_tui.models.inspection_words import groups, title_of
+from urial_tui.models.overview import Listed
+from urial_tui.models.speed import load_speeds
+from urial_tui.sanitize import sanitize, sanitize_line
+from urial_tui.tui.frame.ending import has_widgets
+from urial_tui.tui.frame.keys import key_name
+from urial_tui.tui.frame.messages import CopyRequested
+from urial_tui.tui.models.asking import asked
+from urial_tui.tui.widgets.hint_line import HintLine
+
+_LABEL = 16
+"""Cells of the labels."""
+_SHORTEST, _NARROW = 12, 78
+"""Cells of the shortest lines beside them, and of a screen before it is laid out."""
+_REPOSITORY = 2
+"""Parts of a repository's name."""
+
+Inspect = Callable[[Callable[[int], object]], Inspection]
+"""Reads the header, in a thread; told of a function that gets the bytes that were read of a file at
+an address. Raises `UrialError`."""
+
+
+class _Left(Exception):
+    """Nobody looks any more."""
+
+
+class DetailsScreen(Screen[None]):
+    """The rows that `urial models inspect` prints, to be scrolled; and the chat template.
+
+    Args:
+        name: What the model is called.
+        inspect: Reads it.
+    """
+
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["models.tcss"]
+    AUTO_FOCUS = "#model-details-pane"
+    BINDING_GROUP_TITLE = "Details of a model"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Back", id="model_details.back"),
+        Binding("t", "template", "The chat template, or the details", id="model_details.template"),
+        Binding("y", "copy", "Copy its path, or the template", id="model_details.copy"),
+    ]
+
+    def __init__(self, name: str, inspect: Inspect) -> None:
+        super().__init__()
+        self._shown_name = name
+        self._inspect = inspect
+        self._told: Inspection | None = None
+        self._in_template = False
+        self._ended = threading.Event()
+
+    def compose(self) -> ComposeResult:
+        """What it is, all of it, the keys."""
+        yield Static(classes="models-heading", id="model-details-heading", markup=False)
+        with VerticalScroll(id="model-details-pane"):
+            yield Static(id="model-details", markup=False)
+        yield HintLine(id="model-details-hints")
+
+    def on_mount(self) -> None:
+        """Read it."""
+        self._say("Reading the header …")
+        self._show_keys()
+        self._read()
+
+    def on_resize(self, event: Resize) -> None:
+        """Lines are laid out for another width."""
+        self.call_after_refresh(self._lay_out)
+
+    def on_unmount(self) -> None:
+        """Read no more."""
+        self._ended.set()
+
+    @work(group="read")
+    async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def count(read: int) -> None:
+            if self._ended.is_set():
+                raise _Left
+            words = f"Reading the header: {wording.size(read)}"
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(self._say_reading, words)
+
+        try:
+            with explaining():
+                try:
+                    told = await asked(lambda: self._inspect(count))
+                except _Left:
+                    return
+        except UrialError as error:
+            if has_widgets(self):
+                self._say_error(error)
+            return
+        if has_widgets(self):
+            self._told = told
+            self._show()
+
+    def action_template(self) -> None:
+        """Change between the chat template and the details."""
+        template = None if self._told is None else self._told.template
+        if template is None or not template.source:
+            self.notify("There is no chat template that could be shown.", markup=False)
+            return
+        self._in_template = not self._in_template
+        self._show()
+
+    def action_copy(self) -> None:
+        """Copy what names the file, or the template where that is shown."""
+        told = self._told
+        if told is None:
+            return
+        if self._in_template and told.template is not None:
+            self.post_message(CopyRequested(told.template.source, "the chat template"))
+        else:
+            self.post_message(CopyRequested(told.place, "its place"))
+
+    def _show(self) -> None:
+        self._lay_out()
+        self.query_one("#model-details-pane").scroll_home(animate=False)
+        self._show_keys()
+
+    def _lay_out(self) -> None:
+        told = self._told
+        if told is None:
+            return
+        if self._in_template and told.template is not None:
+            text = Content(sanitize(told.template.source))
+        else:
+            width = self.query_one("#model-details-pane").scrollable_content_region.width
+            text = details(told, key_name(self, "model_details.template"), width or _NARROW)
+        self.query_one("#model-details", Static).update(text)
+
+    def _show_keys(self) -> None:
+        told = self._told
+        what = "Chat template" if self._in_template else "Details"
+        title = sanitize_line(self._shown_name) if told is None else title_of(told)
+        self.query_one("#model-details-heading", Static).update(
+            Content.assemble((what, "bold $primary"), (f"  {title}", "$quiet")).truncate(
+                max(1, self.app.size.width - 2), ellipsis=True
+            )
+        )
+        other = "details" if self._in_template else "template"
+        keys = [("↑ ↓", "scroll")]
+        if told is not None and told.template is not None:
+            keys.append((key_name(self, "model_details.template"), other))
+        keys.append((key_name(self, "model_details.copy"), "copy"))
+        keys.append((key_name(self, "model_details.back"), "back"))
+        self.query_one(HintLine).keys = tuple(keys)
+
+    def _say_reading(self, words: str) -> None:
+        if has_widgets(self) and self._told is None:
+            self._say(words)
+
+    def _say(self, words: str) -> None:
+        self.query_one("#model-details", Static).update(Content.styled(words, "$quiet"))
+
+    def _say_error(self, error: UrialError) -> None:
+        self.query_one("#model-details", Static).update(
+            Content.assemble(
+                (f"✖ {sanitize_line(error.message)}\n", "bold"), sanitize_line(error.hint)
+            )
+        )
+
+
+def details(told: Inspection, template_key: str, width: int) -> Content:
+    """All that is known, in groups, in lines of at most `width` cells."""
+    lines = []
+    for title, rows in groups(told, f"{template_key} shows it"):
+        if title:
+            lines += [Content(""), Content.styled(title, "bold $primary")]
+        for label, text in rows:
+            wrapped = textwrap.wrap(sanitize_line(text), max(_SHORTEST, width - _LABEL))
+            for number, line in enumerate(wrapped or [""]):
+                shown = f"{'' if number else label:<{_LABEL}}"
+                colour = "$warning" if label == "!" else "$quiet"
+                lines.append(Content.assemble((shown, colour), line))
+    return Content("\n").join(lines)
+
+
+def inspect_listed(listed: Listed, options: EngineOptions) -> Inspect:
+    """What reads a model of the list: its file, or the header where it can be downloaded."""
+
+    def inspect(progress: Callable[[int], object]) -> Inspection:
+        if listed.path is not None:
+            return inspect_file(listed.path, options, speeds=load_speeds())
+        # Only this opens a connection, and needs what does.
+        from urial_tui.models.inspection import inspect_address
+        from urial_tui.models.remote import Remote
+
+        address = _address(listed)
+        with Remote(progress) as remote:
+            if isinstance(address, HubAddress):
+                address = remote.find(address)
+            return inspect_address(remote, address, options, speeds=load_speeds())
+
+    return inspect
+
+
+def _address(listed: Listed) -> FileAddress | HubAddress:
+    """Where a model that is not here can be read.
+
+    Raises:
+        ModelError: It has no file of its own there.
+    """
+    entry = listed.entry
+    if listed.state == "package":
+        raise ModelError(
+            f"The model {listed.name} is in a package, and has no file yet that could be read.",
+            "Use it once, then there is one.",
+        )
+    if entry is not None and entry.base:
+        raise ModelError(
+            f"The model {listed.name} is {entry.base} with an adapter, and not here.",
+            f"Look at {entry.base}.",
+        )
+    if entry is not None:
+        return hub_file(entry.repository, entry.file)
+    prefix, *parts = listed.name.split("/")
+    if prefix == "hf.co" and len(parts) > _REPOSITORY:
+        return hub_file("/".join(parts[:_REPOSITORY]), "/".join(parts[_REPOSITORY:]))
+    return parse_address(listed.name)

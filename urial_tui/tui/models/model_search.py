@@ -1,0 +1,25 @@
+"""The line in which one types what models are looked for; its keys act on the list below it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.widgets import Input
+
+from urial_tui.sanitize import sanitize_line
+
+
+class ModelSearch(Input):
+    """What is looked for in names, titles, kinds and places."""
+
+    BINDING_GROUP_TITLE = "Models, searching"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "screen.leave_search", "To what was found", id="models.found"),
+        Binding("up", "screen.move(-1)", "Row before", id="models.up"),
+        Binding("down", "screen.move(1)", "Row after", id="models.down"),
+    ]
+
+    def validate_value(self, value: str) -> str:
+        """Make what was pasted harmless."""
+        return sanitize_line(value)

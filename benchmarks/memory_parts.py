@@ -61,7 +61,7 @@ def measured(path: Path, options: EngineOptions, purpose: Purpose) -> Parts:
     model = llama.Model(str(path), gpu_layers=0, progress=lambda _share: True)
     found = Parts(weights=sum(size for name, size in _buffers(said) if name == "Mapped model"))
     sizes = contexts_of(purpose, options, model.n_ctx_train, batch_size(model.parameters, 0))
-    plain = flash_attention(options.kv_type, model.n_layer, 0)
+    flash = flash_attention(options.kv_type, model.n_layer, 0, model.n_swa)
     contexts = []
     for size in sizes:
         said.clear()
@@ -70,7 +70,7 @@ def measured(path: Path, options: EngineOptions, purpose: Purpose) -> Parts:
             size,
             threads=1,
             kv_type=options.kv_type,
-            flash_attention=plain if size is sizes[0] else True,
+            flash_attention=flash or size is not sizes[0],
         )
         contexts.append(context)
         count = min(size.n_outputs, context.n_batch)

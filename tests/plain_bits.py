@@ -84,9 +84,11 @@ def bits_of(
 def main(model: str, jobs: Path, result: Path, batch: int) -> None:
     from llama_cpp import Llama
 
+    # As the engine: flash attention where there are sliding windows.
+    told = Llama(model, vocab_only=True, verbose=False).metadata
     llama = Llama(
         model, n_ctx=N_CTX, n_threads=1, n_threads_batch=1, logits_all=True, verbose=False,
-        swa_full=True, flash_attn=False,
+        swa_full=True, flash_attn=any(key.endswith("attention.sliding_window") for key in told),
     )  # fmt: skip
     held: list[list[int]] = []
     found = [

@@ -41,7 +41,7 @@ def test_a_question_is_stored_then_answered_then_over(asking: Asking) -> None:
     asking.store()
     assert state_of(asking) == Storing()
     assert asking.busy
-    assert asking.question is None
+    assert not asking.question
 
     asking.answer(3, START)
     assert state_of(asking) == Answering(3, START)

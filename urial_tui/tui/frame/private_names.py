@@ -16,7 +16,7 @@ from textual.app import App
 from textual.document._document import EditResult, Location
 from textual.driver import Driver
 from textual.drivers import linux_driver
-from textual.drivers._writer_thread import WriterThread
+from textual.drivers._writer_thread import WriterThread as WriterThread
 from textual.widgets import TextArea
 from textual.worker import WorkerFailed
 

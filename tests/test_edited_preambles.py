@@ -245,13 +245,12 @@ class TestTheFormat:
     def test_rules_make_the_method_and_go_again(self) -> None:
         edited = EditedPreamble(find_preamble("zero-shot"))
         edited.write_rules("end_bias = 5\n[[shifts]]\ntexts = ['So']\nbias = 1")
-        assert edited.preamble.method == "rules"
-        assert edited.preamble.rules == Rules(
-            end_bias=5.0, shifts=(TokenShift(texts=("So",), bias=1.0),)
-        )
+        ruled = edited.result
+        assert ruled.method == "rules"
+        assert ruled.rules == Rules(end_bias=5.0, shifts=(TokenShift(texts=("So",), bias=1.0),))
         edited.write_rules(" \n")
-        assert str(edited.preamble.method) == "zero-shot"
-        assert not edited.preamble.rules
+        plain = edited.result
+        assert (plain.method, plain.rules) == ("zero-shot", None)
 
     @pytest.mark.parametrize("text", ["end_bias =", "end = 1", "end_bias = 1e9", "[" * 9999])
     def test_what_are_no_rules_is_a_sentence_and_changes_nothing(self, text: str) -> None:

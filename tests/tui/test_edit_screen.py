@@ -142,10 +142,12 @@ class TestTheFormat:
             assert page.field("first") == ""
             await page.writes("first", "end_bias = ")
             assert page.shows("✖ These are no rules: ")
-            assert not screen.edited.preamble.rules
+            before = screen.edited.result
+            assert before.rules is None
             await page.writes("first", "end_bias = 5")
             assert not page.shows("These are no rules")
-            assert screen.edited.preamble.rules == Rules(end_bias=5.0)
+            after = screen.edited.result
+            assert after.rules == Rules(end_bias=5.0)
             await page.shows_part(2)
             assert page.shows("What {system} stands in")
             await page.presses("f2")
@@ -349,7 +351,7 @@ class TestKeeping:
             engine.loadable = smaller(engine.loadable)
             app = page.pilot.app
             assert isinstance(app, UrialApp)
-            app.chat.models.load()
+            app.chat.load()
             await page.until(lambda: page.shows("3.5% of context"))
             assert page.field("first") == "Typed."
 

@@ -351,7 +351,7 @@ class TestKeeping:
             engine.loadable = smaller(engine.loadable)
             app = page.pilot.app
             assert isinstance(app, UrialApp)
-            app.chat.load()
+            app.chat.models.load()
             await page.until(lambda: page.shows("3.5% of context"))
             assert page.field("first") == "Typed."
 

@@ -70,11 +70,14 @@ def outcome(events: Iterator[Event]) -> Outcome:
 
 
 def session(engine: Engine, path: Path) -> Iterator[Outcome]:
-    """Two loads, a preamble, a whole answer, a refused request; it ends where a load fails."""
+    """Two loads, a preamble, a whole answer, a refused request; it ends where no model is left."""
     yield outcome(engine.load(path, options=OPTIONS))
     if not engine.models:
         return
     yield outcome(newest(engine).prepare(PREAMBLE))
+    # A damaged recording may end anywhere.
+    if not engine.models:
+        return
     yield outcome(newest(engine).generate(preamble=PREAMBLE, turns=[QUESTION], max_tokens=16))
     yield outcome(engine.load(path.with_name("missing.gguf"), options=OPTIONS))
     loaded = outcome(engine.load(path, options=OPTIONS))

@@ -16,16 +16,19 @@ if TYPE_CHECKING:
 
 @click.group()
 def cache() -> None:
-    """Look after the evaluated preambles and what else is kept to save time.
+    """Look after what is kept to save time.
 
-    All of it can be cleared at any time.
+    These are evaluated preambles, and more. All of it can be cleared at any time.
     """
 
 
 @cache.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_command(as_json: bool) -> None:
-    """Show the evaluated preambles, the last used first, and the sizes of the other parts."""
+    """Show the evaluated preambles and the other parts.
+
+    The last used comes first.
+    """
     from datetime import UTC, datetime
 
     from urial_tui import paths, wording

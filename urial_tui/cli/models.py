@@ -27,7 +27,7 @@ def models() -> None:
 @models.command("list")
 @_AS_JSON
 def list_command(as_json: bool) -> None:
-    """Show every model of the catalogue and on this machine, those that are here first."""
+    """Show the models of the catalogue and of this machine."""
     from urial_tui import paths, wording
     from urial_tui.cli.model_output import document
     from urial_tui.cli.output import Column, print_json, print_table

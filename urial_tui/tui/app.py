@@ -223,7 +223,7 @@ class UrialApp(ConfiguredApp):
         settings = settings or Settings()
         super().__init__(settings)
         self.in_terminal = False
-        self.when_ready: Callable[[], None] = lambda: None
+        self.when_ready: Callable[[], object] = lambda: None
         """Called once there is a screen to act on."""
         self.on_input_lost: Callable[[], None] = lambda: None
         """Called in the input's thread when nothing can be read any more."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from textual.worker import Worker
 
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.recording import read_recording
@@ -59,9 +60,9 @@ class Player:
         self._replay = replay
         self._preamble = preamble
 
-    def start(self) -> None:
+    def start(self) -> Worker[None]:
         """Start to do what the user did."""
-        self._app.run_worker(self._act())
+        return self._app.run_worker(self._act)
 
     async def _act(self) -> None:
         """Make the recorded steps, each when the one before is over."""

@@ -41,7 +41,6 @@ def test_a_question_is_stored_then_answered_then_over(asking: Asking) -> None:
     asking.store()
     assert state(asking) == Storing()
     assert asking.busy
-    assert asking.question is None
 
     asking.answer(3, START)
     assert state(asking) == Answering(3, START)

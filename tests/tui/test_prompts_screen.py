@@ -203,7 +203,7 @@ class TestList:
             assert page.screen.preambles.row is not None
 
     async def test_a_directory_that_cant_be_read_is_told(self, opened: Opened) -> None:
-        async with opened() as pilot:
+        async with opened(size=(200, 30)) as pilot:
             paths.user_prompts_dir().parent.mkdir(parents=True, exist_ok=True)
             paths.user_prompts_dir().write_text("a file")
             page = PromptsPage(pilot)

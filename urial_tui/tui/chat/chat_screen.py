@@ -167,6 +167,10 @@ class ChatScreen(PromptScreen):
         self.action_xray_side = xray.choose
         self.action_switch = switching.switch
         self.action_keep_choice = switching.keep
+        self.action_sides = lambda: self._request(SidesRequested())
+        self.action_evaluate = lambda: self._request(EvaluateRequested())
+        self.action_prompts = lambda: self._request(PromptsRequested())
+        self.action_models = lambda: self._request(ModelsRequested())
         self.action_tokens = TracedTokens(view, models, here, questions).look
 
     @property
@@ -296,22 +300,6 @@ class ChatScreen(PromptScreen):
         """
         model, preamble = self.choice.model, self.choice.preamble
         self._request(CompareRequested(model, preamble, self.conversation, self.xray.second))
-
-    def action_sides(self) -> None:
-        """Have two sides answer the next questions."""
-        self._request(SidesRequested())
-
-    def action_evaluate(self) -> None:
-        """Have models answer many questions, and judge the answers."""
-        self._request(EvaluateRequested())
-
-    def action_prompts(self) -> None:
-        """Look at the preambles."""
-        self._request(PromptsRequested())
-
-    def action_models(self) -> None:
-        """Look at the models that are here, and at those that can be."""
-        self._request(ModelsRequested())
 
     def _request(self, message: Message) -> None:
         """Have the application open another screen, unless an answer is being written."""

@@ -16,6 +16,7 @@ from textual.widgets import Input, Static
 from urial_tui.errors import UrialError
 from urial_tui.models.addresses import is_address, parse_address
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.frame.keys import keyed
 from urial_tui.tui.widgets.path_line import PathLine
 
 
@@ -38,7 +39,11 @@ class AddressScreen(ModalScreen[str | None]):
                 classes="models-line",
             )
             yield Static(id="model-address-verdict", markup=False)
-            yield Static("Enter goes on · Esc back", classes="dialog-keys", markup=False)
+            yield Static(
+                keyed(self, "Enter goes on · {model_address.back} back"),
+                classes="dialog-keys",
+                markup=False,
+            )
 
     def on_mount(self) -> None:
         """Start typing."""

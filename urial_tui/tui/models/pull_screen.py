@@ -30,7 +30,7 @@ from urial_tui.models.speed import ExpectedSpeed
 from urial_tui.models.verdict import Fit
 from urial_tui.sanitize import sanitize_line, shortened
 from urial_tui.tui.frame.ending import has_widgets
-from urial_tui.tui.frame.keys import key_name
+from urial_tui.tui.frame.keys import keyed
 from urial_tui.tui.models.asking import asked
 from urial_tui.tui.models.model_list import FIT_SIGNS
 
@@ -113,8 +113,9 @@ class PullScreen(ModalScreen[tuple[str, ...] | None]):
         self._show_partner()
         keys = ["Enter downloads it"]
         if self._can_have_partner:
-            keys.append(f"{key_name(self, 'pull.partner')} its partner")
-        self.query_one("#pull-keys", Static).update(Content(" · ".join([*keys, "Esc back"])))
+            keys.append("{pull.partner} its partner")
+        text = keyed(self, " · ".join([*keys, "{pull.back} back"]))
+        self.query_one("#pull-keys", Static).update(Content(text))
         self._say("")
         if self._find is not None:
             self._ask(self._find)

@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from urial_tui import wording
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.frame.keys import key_name
+from urial_tui.tui.frame.keys import keyed
 
 _SHOWN = 20
 """Files that are listed; a model may have a thousand parts."""
@@ -57,7 +57,7 @@ class RemoveScreen(ModalScreen[bool]):
             )
             with VerticalScroll(classes="models-body"):
                 yield Static(Content("\n").join(self._lines()), markup=False)
-            keys = f"{key_name(self, 'remove_model.remove')} removes it · Esc back"
+            keys = keyed(self, "{remove_model.remove} removes it · {remove_model.back} back")
             yield Static(keys, classes="dialog-keys", markup=False)
 
     def _lines(self) -> list[Content]:

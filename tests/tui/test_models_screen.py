@@ -197,7 +197,7 @@ class TestFinding:
     async def test_words_find_names_kinds_and_places(self, page: Models, own: Path) -> None:
         async with page() as models:
             await models.presses("slash")
-            await type_text(models.pilot, "tiny chat")
+            await type_text(models.pilot, "tiny-chat chat")
             await models.until(lambda: models.names == ["tiny-chat"])
             assert models.shows("1 found")
             await models.presses("enter")

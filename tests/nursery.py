@@ -18,6 +18,7 @@ import contextlib
 import ctypes
 import gc
 import importlib
+import inspect
 import io
 import json
 import os
@@ -108,6 +109,14 @@ _forked_here = False
 
 PLAIN = subprocess.Popen
 
+_TOLD = tuple(inspect.signature(PLAIN._execute_child).parameters)[1:]  # type: ignore[attr-defined]
+"""What a Popen is told of the process that it starts, in its order."""
+
+_FOREIGN = ("executable", "preexec_fn", "pass_fds", "shell", "startupinfo")
+"""Of that, what no nursery can do."""
+
+_PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
+
 
 def pids() -> list[int]:
     """Ids of the nurseries: parents of what this process has started."""
@@ -127,51 +136,28 @@ class Popen(PLAIN[Any]):
 
     _line: socket.socket | None = None
 
-    def _execute_child(  # type: ignore[no-untyped-def]
-        self,
-        args,
-        executable,
-        preexec_fn,
-        close_fds,
-        pass_fds,
-        cwd,
-        env,
-        startupinfo,
-        creationflags,
-        shell,
-        p2cread,
-        p2cwrite,
-        c2pread,
-        c2pwrite,
-        errread,
-        errwrite,
-        restore_signals,
-        gid,
-        gids,
-        uid,
-        umask,
-        start_new_session,
-        process_group,
-    ) -> None:
+    def _execute_child(self, *given: Any) -> None:
+        told = dict(zip(_TOLD, given, strict=True))
         plain = (
-            close_fds
-            and restore_signals
-            and not (executable or preexec_fn or pass_fds or shell or startupinfo)
-            and (gid, gids, uid, umask) == (None, None, None, -1)
-            and process_group in (-1, None, 0)
+            told["close_fds"]
+            and told["restore_signals"]
+            and not any(told[name] for name in _FOREIGN)
+            and [told[name] for name in ("gid", "gids", "uid", "umask")] == [None, None, None, -1]
+            and told["process_group"] in (-1, None, 0)
         )
+        args, env = told["args"], told["env"]
         environment = dict(os.environ if env is None else env)
         words = [] if isinstance(args, str | bytes | os.PathLike) else [*args]
         if plain and (line := _line_for(words, environment)):
             command = {
                 "words": words,
-                "cwd": os.fspath(cwd or Path.cwd()),
+                "cwd": os.fspath(told["cwd"] or Path.cwd()),
                 "environment": environment,
-                "session": start_new_session,
+                "session": told["start_new_session"],
             }
             ends = [
-                own if given == -1 else given
-                for own, given in enumerate((p2cread, c2pwrite, errwrite))
+                own if told[name] == -1 else told[name]
+                for own, name in enumerate(("p2cread", "c2pwrite", "errwrite"))
             ]
             try:
                 self.pid = _forked(line, command, ends)
@@ -179,37 +165,11 @@ class Popen(PLAIN[Any]):
                 line.close()
                 raise
             finally:
-                self._close_pipe_fds(  # type: ignore[attr-defined]
-                    p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite
-                )
+                self._close_pipe_fds(*(told[name] for name in _PIPES))  # type: ignore[attr-defined]
             self._line = line
             self._child_created = True
             return
-        super()._execute_child(  # type: ignore[misc]
-            args,
-            executable,
-            preexec_fn,
-            close_fds,
-            pass_fds,
-            cwd,
-            env,
-            startupinfo,
-            creationflags,
-            shell,
-            p2cread,
-            p2cwrite,
-            c2pread,
-            c2pwrite,
-            errread,
-            errwrite,
-            restore_signals,
-            gid,
-            gids,
-            uid,
-            umask,
-            start_new_session,
-            process_group,
-        )
+        super()._execute_child(*given)  # type: ignore[misc]
 
     def _try_wait(self, wait_flags: int) -> tuple[int, int]:
         if self._line is None:

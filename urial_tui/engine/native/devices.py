@@ -147,6 +147,9 @@ def library() -> Any:
         "ggml_backend_reg_by_name": (c_void_p, [c_char_p]),
         "ggml_backend_reg_get_proc_address": (c_void_p, [c_void_p, c_char_p]),
         "ggml_backend_register": (None, [c_void_p]),
+        "ggml_backend_get_device": (c_void_p, [c_void_p]),
+        "ggml_backend_sched_get_n_backends": (c_int, [c_void_p]),
+        "ggml_backend_sched_get_backend": (c_void_p, [c_void_p, c_int]),
     }
     for name, (result, arguments) in types.items():
         function = getattr(ggml, name)

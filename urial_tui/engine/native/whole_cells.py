@@ -10,9 +10,9 @@ of the library alone; where a build does not export it, nothing can be switched.
 from __future__ import annotations
 
 import ctypes
-import importlib
 from typing import Any
 
+from urial_tui.engine.native.devices import library
 from urial_tui.engine.native.llama import lib
 
 _SCHEDULER = "_ZNK13llama_context9get_schedEv"
@@ -55,27 +55,17 @@ class WholeCells:
         Raises:
             AttributeError: The library does not have what is needed.
         """
-        ggml = importlib.import_module("llama_cpp._ggml").libggml
-        pointer, text = ctypes.c_void_p, ctypes.c_char_p
-        scheduler = _function(lib._lib, _SCHEDULER, pointer, pointer)(handle)
-        count = _function(ggml, "ggml_backend_sched_get_n_backends", ctypes.c_int, pointer)
-        backend = _function(ggml, "ggml_backend_sched_get_backend", pointer, pointer, ctypes.c_int)
-        device = _function(ggml, "ggml_backend_get_device", pointer, pointer)
-        kind = _function(ggml, "ggml_backend_dev_type", ctypes.c_int, pointer)
-        registry = _function(ggml, "ggml_backend_dev_backend_reg", pointer, pointer)
-        address = _function(ggml, "ggml_backend_reg_get_proc_address", pointer, pointer, text)
-        for number in range(count(scheduler)):
-            found = backend(scheduler, number)
-            if kind(device(found)) != _CPU:
+        ggml, pointer = library(), ctypes.c_void_p
+        address = ctypes.cast(getattr(lib._lib, _SCHEDULER), pointer).value or 0
+        scheduler = ctypes.CFUNCTYPE(pointer, pointer)(address)(handle)
+        for number in range(ggml.ggml_backend_sched_get_n_backends(scheduler)):
+            found = ggml.ggml_backend_sched_get_backend(scheduler, number)
+            device = ggml.ggml_backend_get_device(found)
+            if ggml.ggml_backend_dev_type(device) != _CPU:
                 continue
-            place = address(registry(device(found)), b"ggml_backend_cpu_set_use_ref")
+            place = ggml.ggml_backend_reg_get_proc_address(
+                ggml.ggml_backend_dev_backend_reg(device), b"ggml_backend_cpu_set_use_ref"
+            )
             if place:
                 prototype = ctypes.CFUNCTYPE(None, pointer, ctypes.c_bool)
                 self._back_end, self._set = found, prototype(place)
-
-
-def _function(library: Any, name: str, result: Any, *arguments: Any) -> Any:
-    """A function of a library with its types, apart from the one that others may have typed."""
-    return ctypes.CFUNCTYPE(result, *arguments)(
-        ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
-    )

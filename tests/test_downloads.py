@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cancelled import ends_of
 from tests.file_server import FileServer, Request
 from urial_tui.errors import ModelError
 from urial_tui.models.connection import Cancelled, Limits, Source
@@ -383,31 +384,19 @@ def test_what_waits_for_a_silent_host_is_cancelled_at_once(
             waiting.set()
         act(request, server)
 
-    ended: list[Exception] = []
-
-    def run() -> None:
+    def work(downloader: Downloader) -> None:
         source = Source(url=server.url + PLACE, name="m.gguf")
-        try:
-            if what == "head":
-                downloader.head(source)
-            elif what == "files":
-                downloader.files("ada/tiny")
-            else:
-                with Partial(target) as partial:
-                    downloader.fetch(source, partial)
-        except (Cancelled, ModelError) as error:
-            ended.append(error)
+        if what == "head":
+            downloader.head(source)
+        elif what == "files":
+            downloader.files("ada/tiny")
+        else:
+            with Partial(target) as partial:
+                downloader.fetch(source, partial)
 
     with FileServer(act=answer) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
-        # Nobody waits as long as that, were it waited for.
-        with Downloader(limits=Limits(silence=60)) as downloader:
-            thread = threading.Thread(target=run, daemon=True)
-            thread.start()
-            assert waiting.wait(10)
-            downloader.cancel()
-            thread.join(10)
-    assert [type(error) for error in ended] == [Cancelled]
+        assert ends_of(work, waiting) == [Cancelled]
 
 
 def test_a_token_goes_to_the_hub_and_to_nobody_else(

@@ -20,7 +20,6 @@ TOO_LARGE = {
     "EditScreen",
     "EvaluateScreen",
     "ItemsScreen",
-    "ModelsScreen",
     "PromptsScreen",
     "Transcript",
     "UrialApp",

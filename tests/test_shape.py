@@ -18,11 +18,8 @@ TOO_LARGE = {
     "BlindScreen",
     "ConversationsScreen",
     "EditScreen",
-    "EvaluateScreen",
     "ItemsScreen",
-    "PromptsScreen",
     "Transcript",
-    "UrialApp",
 }
 """Still to be taken apart; the list may only get shorter."""
 TOO_TALL = set[str]()
@@ -36,7 +33,6 @@ LATE_CIRCLES = {
         "prompting.soundness",
         "prompting.stops",
     ),
-    ("tui.frame.configured_app", "tui.frame.palette"),
 }
 """Of files that import each other where one is needed late or for its types; likewise."""
 

@@ -30,7 +30,7 @@ class Chosen:
     @property
     def runs(self) -> list[Shelved]:
         """The finished runs among it."""
-        chosen = self._view.rows.chosen
+        chosen = self._view.listed.chosen
         return [row for row in chosen if row.kind == "answers" and row.path.exists()]
 
     @property
@@ -38,15 +38,15 @@ class Chosen:
         """What was begun here, chosen or not, and stopped or failed before it was done."""
         stages = ("stopped", "failed")
         stopped = {job.out for job in self._queue.jobs if job.going.state.stage in stages}
-        return [row for row in self._view.rows.rows if row.path in stopped and not row.finished]
+        return [row for row in self._view.listed.rows if row.path in stopped and not row.finished]
 
     def files(self) -> list[Path]:
         """The files of it and of judgements about it, or nothing, which is told."""
-        chosen = self._view.rows.chosen
+        chosen = self._view.listed.chosen
         rows = [row for row in chosen if row.path.exists() and not row.trouble]
         if not rows and chosen:
             self._tell_why_not(chosen[0])
-        return _with_judgements(rows, self._view.rows.rows)
+        return _with_judgements(rows, self._view.listed.rows)
 
     def plans(self, chosen: Sequence[Shelved]) -> list[Plan]:
         """What these go on with, or nothing, which is told."""

@@ -24,7 +24,7 @@ class FileCheck:
 
     def begin(self) -> None:
         """Check the model under the bar."""
-        row = self._view.rows.row
+        row = self._view.listed.row
         if row is None:
             return
         if row.listed.state != "here":

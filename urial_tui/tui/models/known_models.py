@@ -85,7 +85,7 @@ class KnownModels:
         )
 
     def _unread(self) -> list[Listed]:
-        return [row.listed for row in self._view.rows.in_view if row.looked is None]
+        return [row.listed for row in self._view.listed.in_view if row.looked is None]
 
     async def _read(self) -> None:
         """One header after another."""
@@ -96,7 +96,7 @@ class KnownModels:
                 looked = await asyncio.to_thread(self._look_at, listed, self._devices())
                 self._looked[_key(listed)] = looked
                 if self._view.alive:
-                    self._view.rows.change(self._row(listed))
+                    self._view.listed.change(self._row(listed))
                     self.when_read()
         finally:
             self._reading = False

@@ -48,7 +48,7 @@ class ModelUse:
             self._scan.look()
 
     def _usable(self, what: str) -> ModelRow | None:
-        row = self._view.rows.row
+        row = self._view.listed.row
         if row is None:
             return None
         why = ""

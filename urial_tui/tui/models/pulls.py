@@ -51,12 +51,12 @@ class Pulls:
     def begin(self, names: Sequence[str]) -> None:
         """Have the application download these."""
         self._view.say("")
-        self._view.rows.seek(names[0])
+        self._view.listed.seek(names[0])
         self._view.screen.post_message(PullRequested(names))
 
     def stop(self) -> None:
         """Stop the download under the bar, else the one that goes on."""
-        row = self._view.rows.row
+        row = self._view.listed.row
         states = [state for state in self._downloads.states if state.is_open]
         under = [state for state in states if row is not None and state.name == row.name]
         for state in (under or states)[:1]:
@@ -66,7 +66,7 @@ class Pulls:
             self._view.say("Nothing is being downloaded.")
 
     async def _choose(self) -> None:
-        row = self._view.rows.row
+        row = self._view.listed.row
         if row is None:
             return
         listed = row.listed

@@ -26,7 +26,7 @@ class Removals:
 
     def remove(self) -> None:
         """Ask whether it is to be done, and do it."""
-        row = self._view.rows.row
+        row = self._view.listed.row
         if row is None:
             return
         if row.is_coming:

@@ -29,13 +29,13 @@ class Deletions:
 
     def forget(self) -> None:
         """What was asked about another row than that under the bar is settled."""
-        row = self._view.rows.row
+        row = self._view.listed.row
         if row is None or row.entry != self._asked:
             self._asked = None
 
     def delete(self) -> None:
         """Delete the user's own preamble under the bar, once that is confirmed."""
-        row = self._view.rows.row
+        row = self._view.listed.row
         if row is None:
             return
         if row.entry.origin != "user":
@@ -69,6 +69,6 @@ class Deletions:
         path = await self._view.in_thread(lambda: bring_back_own(kept))
         if path is not None:
             self._deleted.remove(kept)
-            self._view.rows.seek(path.stem)
+            self._view.listed.seek(path.stem)
             self._known.look()
             self._view.say(f"{path.stem} is back.")

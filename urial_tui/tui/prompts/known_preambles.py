@@ -59,16 +59,16 @@ class KnownPreambles:
         """Another model counts otherwise."""
         if self._laboratory.model is not self._model and self._view.screen.is_current:
             self._model = self._laboratory.model
-            for row in list(self._view.rows.rows):
+            for row in list(self._view.listed.rows):
                 self.know(row.name, cost=None, kept=None)
             self.when_listed()
             self.look()
 
     def know(self, name: str, **values: object) -> None:
         """Show what is known of a preamble now (the fields of `PreambleRow`)."""
-        row = next((row for row in self._view.rows.rows if row.name == name), None)
+        row = next((row for row in self._view.listed.rows if row.name == name), None)
         if row is not None:
-            self._view.rows.change(msgspec.structs.replace(row, **values))
+            self._view.listed.change(msgspec.structs.replace(row, **values))
             self.when_known()
 
     async def _look(self) -> None:
@@ -76,8 +76,8 @@ class KnownPreambles:
         entries = await self._view.in_thread(list_preambles)
         if entries is None:
             return
-        before = {row.name: row for row in self._view.rows.rows}
-        self._view.rows.show([self._row(entry, before) for entry in self._with_drafts(entries)])
+        before = {row.name: row for row in self._view.listed.rows}
+        self._view.listed.show([self._row(entry, before) for entry in self._with_drafts(entries)])
         self.when_listed()
         await self._count()
         await self._look_up()
@@ -107,7 +107,7 @@ class KnownPreambles:
 
     async def _count(self) -> None:
         """What each costs, and what is found in it."""
-        for row in list(self._view.rows.rows):
+        for row in list(self._view.listed.rows):
             preamble = row.entry.preamble
             if preamble is None:
                 continue
@@ -122,10 +122,10 @@ class KnownPreambles:
         # While something is measured, what is kept is in use.
         if self._queue.busy or self._laboratory.model is None or not self._view.alive:
             return
-        contexts = _contexts(self._view.rows.rows)
+        contexts = _contexts(self._view.listed.rows)
         found = await self._view.in_thread(lambda: self._kept(contexts))
         if found is not None:
-            for row in list(self._view.rows.rows):
+            for row in list(self._view.listed.rows):
                 self.know(row.name, kept=found.get(row.name))
 
     def _kept(self, contexts: Sequence[Context]) -> dict[str, KeptMeasures]:

@@ -11,21 +11,21 @@ from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.tui.widgets.notice_line import NoticeLine
 from urial_tui.tui.widgets.row_list import RowList
 
-RowsT = TypeVar("RowsT", bound=RowList[Any])
+ListT = TypeVar("ListT", bound=RowList[Any])
 
 
-class ListView(ScreenView, Generic[RowsT]):
+class ListView(ScreenView, Generic[ListT]):
     """Makes what such screens have in common; the screen lays it out.
 
     Args:
         screen: It.
-        rows: Its list.
-        notice: The name of its notice.
+        listed: Its list.
+        notice: The id of its notice, by Textual's name.
     """
 
-    def __init__(self, screen: Screen[Any], rows: RowsT, notice: str) -> None:
+    def __init__(self, screen: Screen[Any], listed: ListT, notice: str) -> None:
         super().__init__(screen)
-        self.rows = rows
+        self.listed = listed
         self.notice = NoticeLine(id=notice)
         self.hints = HintLine()
         self.say = self.notice.say

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -30,7 +30,8 @@ class Copying:
     def copy(self, text: str, what: str = "") -> None:
         """Copy a text and say how; `what` names it, its length unless given."""
         remember_copy(self._app, text)
-        self._app.run_worker(partial(self._copy, text, what), group="copy")
+        call: Callable[[], Coroutine[Any, Any, None]] = partial(self._copy, text, what)
+        self._app.run_worker(call, group="copy")
 
     async def _copy(self, text: str, what: str) -> None:
         from urial_tui.tui.frame.clipboard import copy

@@ -153,7 +153,13 @@ def test_an_evaluation_retrieves_for_each_item_and_starts_anew_for_another_pool(
                "--max-tokens", 6, "--out", out)  # fmt: skip
     first = run(*command)
     assert "pairs that ask what is asked are not shown (1 of them)" in first.stderr
-    outputs = [one["output"] for one in json.loads(out.read_text())]
+    records = json.loads(out.read_text())
+    shown = [one["urial"]["exchanges"][0]["retrieved"] for one in records]
+    assert [pairs[-1] for pairs in shown] == [POOL[2], POOL[2]], "the most similar one is last"
+    report = run("eval", "report", "--json", out)
+    leaked = json.loads(report.stdout)["runs"][0]["measures"]["leaked"]
+    assert (leaked["count"], leaked["missing"]) == (2, 0), "examples are looked for in both"
+    outputs = [one["output"] for one in records]
     alone = [asked(llama_gguf, text, "-p", "facts", "--max-tokens", 6) for text in questions]
     assert outputs == [one["text"] for one in alone]
     assert "2 of 2 items are taken over" in run(*command).stderr

@@ -204,6 +204,7 @@ class EndpointAnswers:
                     ending=reply.ending,
                     detail=reply.detail,
                     seed=sampling.seed,
+                    retrieved=self._context.examples_for(one.item.turns[turn]) or (),
                 )
                 one.written.append(Written(exchange=exchange))
                 yield Answered(one.item, turn, one.written[turn])

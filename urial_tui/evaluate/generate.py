@@ -221,6 +221,7 @@ class Answers:
             ending=ENDINGS[event.stop_reason],
             detail=f"{event.stop_reason} {event.stopped_by}".rstrip(" "),
             seed=self._terms.drawn(item, turn).seed,
+            retrieved=self._context.examples_for(item.turns[turn]) or (),
         )
         return Written(exchange=exchange, tail=event.tail)
 

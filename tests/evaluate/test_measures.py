@@ -130,7 +130,7 @@ def test_an_example_that_was_retrieved_leaks_into_its_own_turn(preamble: Preambl
     bare = output(f"Well, {text}!", f"Well, {text}, again!", of=asked)
     said = [answer.leak for answer in measure(bare, asked).answers]
     assert said == [None, None], "nobody knows what stood in front of it"
-    other = Example(query="How hot is it to be?", answer="As hot as it comes from the kettle, and no hotter.")
+    other = Example(query="How hot?", answer="As hot as it comes from the kettle, and no hotter.")
     first, second = (
         msgspec.structs.replace(exchange, retrieved=(example,))
         for exchange, example in zip(bare.exchanges, (preamble.examples[0], other), strict=True)

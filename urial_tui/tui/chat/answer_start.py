@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import Sampling, Turn
 
 AGAIN_TEMPERATURE = 0.7
@@ -20,12 +21,14 @@ DRAWN_SEEDS = 1_000_000
 class Start(NamedTuple):
     """How an answer starts: with these tokens or this text, and chosen in this way.
 
-    `samples`: how many are written side by side.
+    `samples`: how many are written side by side. `goes_on`: the answer that the prefix is from;
+    what was retrieved for that one stays in front of it.
     """
 
     sampling: Sampling
     prefix: Turn = ()
     samples: int = 1
+    goes_on: TurnRecord | None = None
 
     @property
     def doing(self) -> str:

@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
+from urial_tui.chat.answer_trace import stored_examples
 from urial_tui.chat.answering import Answering
 from urial_tui.chat.session import Conversation
 from urial_tui.engine.wire.protocol import (
@@ -191,12 +192,17 @@ class ChatEngine:
                     watch = await self._watch(conversation, writer, start, told, stop)
                     if stop.is_set():
                         return
-                    if embedding := self._retriever.loads(preamble, self._options):
-                        yield Notice(id=0, message=loading_told(embedding))
-                    question = conversation.open_question.text
-                    retrieved = await self._retrieve(question, preamble, stop)
-                    if stop.is_set():
-                        return
+                    began = start.goes_on
+                    examples = None if began is None else stored_examples(began, preamble)
+                    retrieved = None
+                    if examples is None:
+                        if embedding := self._retriever.loads(preamble, self._options):
+                            yield Notice(id=0, message=loading_told(embedding))
+                        question = conversation.open_question.text
+                        retrieved = await self._retrieve(question, preamble, stop)
+                        if stop.is_set():
+                            return
+                        examples = None if retrieved is None else retrieved.examples
                     if watch is not None:
                         watched(self._along.name)
                     answering = conversation.answer(
@@ -206,7 +212,7 @@ class ChatEngine:
                         prefix=start.prefix,
                         watch=watch,
                         samples=start.samples,
-                        examples=None if retrieved is None else retrieved.examples,
+                        examples=examples,
                     )
                     self._answering = answering
                     self._stops.append(answering.cancel)

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.wire.protocol import Sampling, TokenSegment, Turn
+from urial_tui.engine.wire.protocol import Sampling, TokenSegment
 from urial_tui.errors import StoreError, UsageError
 from urial_tui.settings import sampling
 from urial_tui.tui.chat.answer_start import Start, by_chance, with_seed
@@ -176,17 +176,19 @@ class Questions:
         if turn.role == "user":
             self._view.tell("There is no answer here to go on with.")
             return
-        self._answer_again(turn.parent_id, Start(self._sampling, self._continuation(turn.id)))
+        self._answer_again(turn.parent_id, self._continued(turn))
 
     def go_on_from(self, answer: TurnRecord, ids: tuple[int, ...], *, again: bool) -> None:
         """Answer again with these tokens as the beginning; `again`: by chance."""
         if not self._here.refuse_while_busy():
             chosen = self._other_sampling() if again else self._sampling
-            self._answer_again(answer.parent_id, Start(chosen, (TokenSegment(ids=ids),)))
+            start = Start(chosen, (TokenSegment(ids=ids),), goes_on=answer)
+            self._answer_again(answer.parent_id, start)
 
-    def _continuation(self, turn_id: int) -> Turn:
+    def _continued(self, answer: TurnRecord) -> Start:
         models = self._models
-        return self._here.conversation.continuation(turn_id, models.info, models.preamble)
+        prefix = self._here.conversation.continuation(answer.id, models.info, models.preamble)
+        return Start(self._sampling, prefix, goes_on=answer)
 
     def _answer_again(self, question_id: int | None, start: Start) -> None:
         self._view.work_alone("ask", self._answer, question_id, start)
@@ -223,7 +225,7 @@ class Questions:
     async def _keep_and_go_on(self, text: str) -> None:
         kept = await self._stored_edit(text)
         if kept is not None:
-            await self._answer(kept.parent_id, Start(self._sampling, self._continuation(kept.id)))
+            await self._answer(kept.parent_id, self._continued(kept))
 
     async def _stored_edit(self, text: str) -> TurnRecord | None:
         """What became of the answer that is edited, as a version of it; None: it is not stored."""

@@ -560,7 +560,7 @@ def test_preamble_that_does_not_fit_is_told_before_anything_is_measured(
     done = urial("bench", "-m", llama_gguf, "-p", preamble, "--runs", "1")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert "but the context holds only 1024" in done.stderr
+    assert "but the context holds only 1,024" in done.stderr
 
 
 # -- the comparison --------------------------------------------------------------------

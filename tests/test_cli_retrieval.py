@@ -274,7 +274,7 @@ def test_what_nobody_named_is_left_out_where_its_examples_can_not_be_had(
     # The tiny model's tokens are single letters.
     assert [trouble.partition(" (")[0] for trouble in document["troubles"]] == [
         "facts: There is no whole index named facts.",
-        "urial-k8: The preamble has 6265 tokens, but the context holds only 4096.",
+        "urial-k8: The preamble has 6,265 tokens, but the context holds only 4,096.",
     ]
     assert {"zero-shot", "urial-k3"} < {one["name"] for one in document["contexts"]}
     assert "There is no whole index named facts." in run(

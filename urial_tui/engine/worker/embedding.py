@@ -190,7 +190,7 @@ class LoadedEmbedder:
             )
         except LoadError as error:
             raise EngineError(
-                f"No context of {size.n_ctx} tokens can be made for the model {weights.name}: "
+                f"No context of {size.n_ctx:,} tokens can be made for the model {weights.name}: "
                 f"{reason(error)}.",
                 "Set a smaller context (engine.context), or choose a smaller model.",
             ) from error

@@ -421,7 +421,7 @@ def _check_length(side: _Side, n_ctx: int) -> None:
     trained = side.loaded.model.n_ctx_train
     if trained and n_ctx > trained:
         raise EngineError(
-            f"Context and text have {n_ctx} tokens, more than the {trained} that the model "
+            f"Context and text have {n_ctx:,} tokens, more than the {trained:,} that the model "
             f"{side.loaded.info.name} was trained on.",
             "Choose a shorter text or context.",
         )

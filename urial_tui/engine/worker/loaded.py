@@ -348,7 +348,7 @@ class LoadedModel:
             )
         except LoadError as error:
             raise EngineError(
-                f"No context of {size.n_ctx} tokens can be made for the model {self._name}: "
+                f"No context of {size.n_ctx:,} tokens can be made for the model {self._name}: "
                 f"{reason(error)}.",
                 'Set engine.kv_type = "f16".'
                 if "cache type" in str(error)
@@ -369,6 +369,6 @@ def check_preamble(tokens: Sequence[int], n_ctx: int) -> None:
     """
     if len(tokens) + 2 > n_ctx:
         raise EngineError(
-            f"The preamble has {len(tokens)} tokens, but the context holds only {n_ctx}.",
+            f"The preamble has {len(tokens):,} tokens, but the context holds only {n_ctx:,}.",
             "Choose a shorter preamble, or raise the context setting.",
         )

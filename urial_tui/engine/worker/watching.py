@@ -252,7 +252,7 @@ class ShiftWatcher(Watcher):
             yield
         except NoSlot:
             n_ctx = self._loaded.context.n_ctx
-            self._give_up(f"its context of {n_ctx} tokens is full.")
+            self._give_up(f"its context of {n_ctx:,} tokens is full.")
         except EngineError as error:
             self._give_up(error.message)
         except DecodeError as error:

@@ -28,7 +28,6 @@ TOO_LARGE = {
 TOO_TALL = set[str]()
 """Likewise."""
 LATE_CIRCLES = {
-    ("engine.native.batch_progress", "engine.native.context"),
     (
         "prompting.preamble",
         "prompting.render",

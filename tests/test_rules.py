@@ -47,8 +47,8 @@ from urial_tui.engine.worker.chain_trace import ChainTrace
 from urial_tui.engine.worker.rule_bias import RuleBias
 from urial_tui.engine.worker.sampling import Sampler
 from urial_tui.prompting.context import find_context
-from urial_tui.prompting.preamble import Preamble, find_preamble, load_preamble
-from urial_tui.prompting.preamble_file import toml_text
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import find_preamble, load_preamble, toml_text
 from urial_tui.prompting.render import open_turn
 from urial_tui.prompting.rules import MOST_BIAS, ruled, rules_mistake
 from urial_tui.prompting.stops import stop_rules

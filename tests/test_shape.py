@@ -28,13 +28,6 @@ TOO_LARGE = {
 TOO_TALL = set[str]()
 """Likewise."""
 LATE_CIRCLES = {
-    (
-        "prompting.preamble",
-        "prompting.render",
-        "prompting.rules",
-        "prompting.soundness",
-        "prompting.stops",
-    ),
     ("tui.frame.configured_app", "tui.frame.palette"),
 }
 """Of files that import each other where one is needed late or for its types; likewise."""

@@ -38,7 +38,7 @@ from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.engine.wire.protocol import EngineOptions, LoadProgress, Notice, Sampling
 from urial_tui.errors import EngineDied, EngineError, ModelError, StoreError
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.writer import Choice
 from urial_tui.settings import ChatSettings, SamplingSettings, Settings
 from urial_tui.tui.chat.answer_start import Start

@@ -37,7 +37,7 @@ from urial_tui.errors import EngineDied, EngineError, ModelError
 from urial_tui.memory import MachineMemory
 from urial_tui.models.memory_need import PROCESS_BYTES
 from urial_tui.models.registry import list_models
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.memory_plan import PLAN, MemoryPlan
 from urial_tui.settings import ChatSettings, EngineSettings, Settings
 from urial_tui.tui.chat.chat_screen import ChatScreen

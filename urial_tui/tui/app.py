@@ -32,7 +32,8 @@ from textual.timer import Timer
 from urial_tui.chat.store import Store
 from urial_tui.chat.unsaved import Unsaved
 from urial_tui.errors import StoreError, UrialError, UsageError
-from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.host import FindModel
 from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.runtime.writer import Choice

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urial_tui import paths
 from urial_tui.errors import PreambleError, UrialError
 from urial_tui.files import is_file
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import described

@@ -11,7 +11,8 @@ from urial_tui.engine.wire.protocol import ModelInfo
 from urial_tui.errors import PreambleError, SettingsError, UsageError
 from urial_tui.models.catalogue import load_catalogue
 from urial_tui.models.registry import list_entries
-from urial_tui.prompting.preamble import Example, Preamble, find_preamble
+from urial_tui.prompting.preamble import Example, Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.tui.compare.side_choice import SideChoice
 
 BASE_CONTEXT = "zero-shot"

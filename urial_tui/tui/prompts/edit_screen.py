@@ -26,7 +26,8 @@ from urial_tui.files import is_there
 from urial_tui.prompting.check import Finding, by_severity
 from urial_tui.prompting.edited import EditedPreamble
 from urial_tui.prompting.own_preambles import free_name, own_path, save_own
-from urial_tui.prompting.preamble import Preamble, PreambleEntry, read_preamble
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import PreambleEntry, read_preamble
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.frame.ending import has_widgets
 from urial_tui.tui.frame.keys import key_name

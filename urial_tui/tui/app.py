@@ -311,8 +311,8 @@ class UrialApp(ConfiguredApp):
     def open_comparison(self, event: CompareRequested) -> None:
         """Open the compare screen over the chat."""
         # These bring numpy along, which nobody should wait for who only chats.
+        from urial_tui.compare.comparison_start import for_conversation, for_model
         from urial_tui.tui.compare.compare_screen import CompareScreen
-        from urial_tui.tui.compare.comparison_sides import for_conversation, for_model
 
         try:
             start = (

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from urial_tui.chat.answering import Answering
 from urial_tui.chat.session import Conversation
+from urial_tui.compare.side_choice import SideChoice
 from urial_tui.engine.wire.protocol import (
     Device,
     EngineOptions,
@@ -38,7 +39,6 @@ from urial_tui.runtime.retriever import Retrieved, examples_told, loading_told
 from urial_tui.runtime.writer import Choice, Writer
 from urial_tui.tui.chat.answer_start import Start
 from urial_tui.tui.chat.reading_along import ReadingAlong
-from urial_tui.tui.compare.side_choice import SideChoice
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.call import Call

@@ -25,7 +25,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from urial_tui.chat.tree import Exchange
-from urial_tui.tui.chat.reading import XrayReading
+from urial_tui.compare.shift_map import ShiftMap
 from urial_tui.tui.chat.turn import VERSION, AnswerView, QuestionView
 from urial_tui.wording import amount
 
@@ -108,7 +108,7 @@ class Transcript(VerticalScroll):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._shown: list[Exchange] = []
-        self._readings: Mapping[int, XrayReading] = {}
+        self._readings: Mapping[int, ShiftMap] = {}
         self._first = self._end = 0
         """Which of them are made: from one to the one before another."""
         self._place: Place | None = None
@@ -177,7 +177,7 @@ class Transcript(VerticalScroll):
             view.finish(answer, exchanges[-1].answer_place)
         await self._settle()
 
-    def xray(self, readings: Mapping[int, XrayReading]) -> None:
+    def xray(self, readings: Mapping[int, ShiftMap]) -> None:
         """Show answers in the colours of what was read along, by the answers' ids."""
         self._readings = readings
         for view in self.views:

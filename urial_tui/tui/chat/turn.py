@@ -13,8 +13,8 @@ from textual.widgets import Static
 
 from urial_tui.chat.tree import Place
 from urial_tui.chat.turns import TurnRecord
+from urial_tui.compare.shift_map import ShiftMap
 from urial_tui.sanitize import sanitize, sanitize_line
-from urial_tui.tui.chat.reading import XrayReading
 from urial_tui.tui.chat.xray_text import XrayText
 from urial_tui.tui.drawing.answer_text import AnswerText
 from urial_tui.tui.frame.messages import CopyRequested
@@ -55,7 +55,7 @@ class AnswerView(Vertical):
         author: str,
         answer: TurnRecord | None = None,
         place: Place = (1, 1),
-        reading: XrayReading | None = None,
+        reading: ShiftMap | None = None,
         change: str = "",
     ) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class AnswerView(Vertical):
         if xray.reading is None:
             self.text.append(sanitize(text))
 
-    def xray(self, reading: XrayReading | None) -> None:
+    def xray(self, reading: ShiftMap | None) -> None:
         """Show the tokens in the colours of a reading, or Markdown again; also in mid-answer."""
         xray = self.query_one(XrayText)
         if xray.reading is not None and reading is None:

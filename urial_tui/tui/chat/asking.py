@@ -1,4 +1,4 @@
-"""What is being asked in a conversation, as a state: idle, editing, storing, waiting, answering.
+"""A state machine of what is asked in a conversation: idle, editing, storing, waiting, answering.
 
 One question at a time: it is stored, waits for the model where that is not there yet, and is
 answered. What is edited comes back where it could not be stored. Nothing in here draws or waits.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from urial_tui.chat.answer_start import Start
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.tui.chat.answer_start import Start
 
 
 class Idle(msgspec.Struct, frozen=True):

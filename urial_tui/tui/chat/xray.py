@@ -34,7 +34,7 @@ ListModels = Callable[[], Sequence[str]]
 
 
 class Xray:
-    """Has a second side, or none.
+    """Loads a second side, or none, and colours answers by its ranks.
 
     Args:
         view: Shows what it says.
@@ -111,7 +111,7 @@ class Xray:
 
     def _show_readings(self) -> None:
         shown = self.state != "off"
-        self._view.transcript.xray(self._readings if shown else {})
+        self._view.transcript.turns.xray(self._readings if shown else {})
         if self._here.answer is not None:
             growing = self._growing
             mine = growing is not None and growing[0] == self._here.asking.question

@@ -40,7 +40,8 @@ from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings
 from urial_tui.tui.chat.chat_engine import ChatEngine
-from urial_tui.tui.chat.chat_screen import ChatScreen, MakeFirstRun
+from urial_tui.tui.chat.chat_screen import ChatScreen
+from urial_tui.tui.chat.switching import MakeFirstRun
 from urial_tui.tui.drawing.markdown_lines import highlighted
 from urial_tui.tui.frame.configured_app import ConfiguredApp
 from urial_tui.tui.frame.factories import (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -17,7 +16,6 @@ from urial_tui.compare.shift_map import ShiftMap
 from urial_tui.sanitize import sanitize, sanitize_line
 from urial_tui.tui.chat.xray_text import XrayText
 from urial_tui.tui.drawing.answer_text import AnswerText
-from urial_tui.tui.frame.messages import CopyRequested
 from urial_tui.wording import amount, rate
 
 VERSION = "version"
@@ -126,13 +124,6 @@ class AnswerView(Vertical):
         return Content.assemble(
             (self._author, "bold $primary"), (change, "not bold $quiet"), sibling_mark(self.place)
         )
-
-    @on(AnswerText.LinkClicked)
-    def show_link(self, event: AnswerText.LinkClicked) -> None:
-        """A model's link is shown and copied, and never opened from here."""
-        event.stop()
-        what = f"the link {sanitize_line(event.href)} (it is not opened)"
-        self.post_message(CopyRequested(event.href, what))
 
 
 def sibling_mark(place: Place) -> Content:

@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
+from urial_tui.chat.answer_start import Start
 from urial_tui.chat.answering import Answering
 from urial_tui.chat.session import Conversation
 from urial_tui.compare.side_choice import SideChoice
@@ -37,7 +38,6 @@ from urial_tui.runtime.memory_plan import PLAN
 from urial_tui.runtime.open_retriever import OpenRetriever
 from urial_tui.runtime.retriever import Retrieved, examples_told, loading_told
 from urial_tui.runtime.writer import Choice, Writer
-from urial_tui.tui.chat.answer_start import Start
 from urial_tui.tui.chat.reading_along import ReadingAlong
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from urial_tui.chat.answer_start import Start, by_chance, with_seed
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import Sampling, TokenSegment, Turn
 from urial_tui.errors import StoreError, UsageError
 from urial_tui.settings import sampling
-from urial_tui.tui.chat.answer_start import Start, by_chance, with_seed
 from urial_tui.tui.chat.answers import Answers
 from urial_tui.tui.chat.chat_view import ChatView
 from urial_tui.tui.chat.model_status import ModelStatus

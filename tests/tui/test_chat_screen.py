@@ -34,7 +34,7 @@ from tests.tui.conftest import (
     type_text,
     wait_until,
 )
-from urial_tui.chat.answer_start import Start
+from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.engine.wire.protocol import EngineOptions, LoadProgress, Notice, Sampling
@@ -816,7 +816,7 @@ class TestOneAfterAnother:
             )
 
         async def answer(conversation: Conversation) -> None:
-            start = Start(Sampling())
+            start = AnswerStart(Sampling())
             async for _ in chat.answer(
                 conversation,
                 asked.preamble,

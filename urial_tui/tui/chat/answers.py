@@ -11,7 +11,7 @@ from contextlib import aclosing
 
 from textual.timer import Timer
 
-from urial_tui.chat.answer_start import Start
+from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.chat.unsaved import Unsaved
@@ -79,7 +79,7 @@ class Answers:
 
     # -- its start ------------------------------------------------------------------
 
-    async def answer_leaf(self, start: Start) -> None:
+    async def answer_leaf(self, start: AnswerStart) -> None:
         """Show the path, which ends with a question, and have that answered."""
         here, choice = self._here, self._models.choice
         self._view.transcript.turns.writer = (choice.model, choice.preamble.name)
@@ -126,14 +126,14 @@ class Answers:
         if view is not None:
             view.say("■ not answered")
 
-    def _begin(self, question: int, start: Start) -> None:
+    def _begin(self, question: int, start: AnswerStart) -> None:
         self._samples.begin(start)
         self._here.asking.answer(question, start)
         self._doing = start.doing
         self._view.show_status(state="reading")
         self._view.work("engine", self._write, question, self._here.conversation, start)
 
-    async def _write(self, question: int, conversation: Conversation, start: Start) -> None:
+    async def _write(self, question: int, conversation: Conversation, start: AnswerStart) -> None:
         """Have a question answered; its conversation may be left meanwhile."""
         models, rate = self._models, Rate(self._clock)
         try:

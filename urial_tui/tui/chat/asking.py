@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from urial_tui.chat.answer_start import Start
+from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.turns import TurnRecord
 
 
@@ -32,14 +32,14 @@ class Waiting(msgspec.Struct, frozen=True):
     """A question, by its id, waits for the model."""
 
     question: int
-    start: Start
+    start: AnswerStart
 
 
 class Answering(msgspec.Struct, frozen=True):
     """A question, by its id, is being answered."""
 
     question: int
-    start: Start
+    start: AnswerStart
 
 
 State = Idle | Editing | Storing | Waiting | Answering
@@ -107,7 +107,7 @@ class Asking:
         edited = self.edited
         self.state = Idle() if edited is None else Editing(edited)
 
-    def answer(self, question: int, start: Start) -> None:
+    def answer(self, question: int, start: AnswerStart) -> None:
         """A stored question is to be answered."""
         self.state = Answering(question, start)
 

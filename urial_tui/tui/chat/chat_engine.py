@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from urial_tui.chat.answer_start import Start
+from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.answering import Answering
 from urial_tui.chat.session import Conversation
 from urial_tui.compare.side_choice import SideChoice
@@ -161,7 +161,7 @@ class ChatEngine:
         self,
         conversation: Conversation,
         preamble: Preamble,
-        start: Start,
+        start: AnswerStart,
         max_tokens: int,
         *,
         watched: Callable[[str], object],
@@ -253,7 +253,7 @@ class ChatEngine:
         self,
         conversation: Conversation,
         writer: Writer,
-        start: Start,
+        start: AnswerStart,
         told: Callable[[str], object],
         stop: asyncio.Event,
     ) -> Watch | None:

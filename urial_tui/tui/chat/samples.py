@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from urial_tui.chat.answer_start import Start
+from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import Event, Finished, TextDelta
 from urial_tui.errors import ModelError, StoreError
@@ -54,7 +54,7 @@ class Samples:
             return False
         return True
 
-    def begin(self, start: Start) -> None:
+    def begin(self, start: AnswerStart) -> None:
         """Show a block where several answers are going to be written."""
         here = self._here
         leaf = here.conversation.leaf

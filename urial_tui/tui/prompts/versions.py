@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable
 from functools import partial
 
-from urial_tui.chat.answer_start import Start
+from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import Event, Sampling
@@ -71,7 +71,7 @@ class Versions:
         events = self._engine.answer(
             conversation,
             preamble,
-            Start(GREEDY),
+            AnswerStart(GREEDY),
             self._max_tokens,
             watched=lambda name: None,
             told=lambda why: None,

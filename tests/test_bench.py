@@ -43,7 +43,7 @@ from urial_tui.memory import MachineMemory
 from urial_tui.models.gguf_file import Header
 from urial_tui.models.speed import load_speeds
 from urial_tui.processor import processor_name
-from urial_tui.prompting.preamble import load_preamble
+from urial_tui.prompting.preamble_file import load_preamble
 from urial_tui.prompting.render import preamble_text
 
 PREAMBLE = """

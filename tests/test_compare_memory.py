@@ -20,7 +20,7 @@ from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.limits import FORCED_BATCH
 from urial_tui.engine.wire.protocol import EngineOptions, Finished, Sampling, TextSegment
 from urial_tui.prompting.context import find_context
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import close_text, open_turn, preamble_turn
 from urial_tui.prompting.stops import stop_rules
 from urial_tui.prompting.templates.renderer import TemplateRenderer

@@ -31,7 +31,7 @@ from urial_tui.engine.client.call import Call
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.native import llama
-from urial_tui.engine.native.context import Context
+from urial_tui.engine.native.context import LlamaContext
 from urial_tui.engine.wire.limits import chat_size
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
@@ -47,8 +47,8 @@ from urial_tui.engine.worker.chain_trace import ChainTrace
 from urial_tui.engine.worker.rule_bias import RuleBias
 from urial_tui.engine.worker.sampling import Sampler
 from urial_tui.prompting.context import find_context
-from urial_tui.prompting.preamble import Preamble, find_preamble, load_preamble
-from urial_tui.prompting.preamble_file import toml_text
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import find_preamble, load_preamble, toml_text
 from urial_tui.prompting.render import open_turn
 from urial_tui.prompting.rules import MOST_BIAS, ruled, rules_mistake
 from urial_tui.prompting.stops import stop_rules
@@ -76,8 +76,10 @@ def tiny(llama_gguf: Path) -> Iterator[llama.Model]:
 
 
 @pytest.fixture(scope="module")
-def evaluated(tiny: llama.Model) -> Iterator[Context]:
-    context = Context(tiny, chat_size(512, 512), threads=1, kv_type="f16", flash_attention=False)
+def evaluated(tiny: llama.Model) -> Iterator[LlamaContext]:
+    context = LlamaContext(
+        tiny, chat_size(512, 512), threads=1, kv_type="f16", flash_attention=False
+    )
     yield context
     context.close()
 
@@ -140,7 +142,7 @@ def test_a_logit_that_is_out_stays_out(tiny: llama.Model) -> None:
 
 
 def written_by_hand(
-    tiny: llama.Model, context: Context, rules: Rules, prompt: list[int], most: int
+    tiny: llama.Model, context: LlamaContext, rules: Rules, prompt: list[int], most: int
 ) -> list[int]:
     """Greedy decoding with the rules, by a plain loop."""
     by_hand = ByHand(tiny, rules)
@@ -161,7 +163,7 @@ def written_by_hand(
     [(RULES, "length"), (msgspec.structs.replace(RULES, end_bias=60.0), "eos")],
 )
 def test_an_answer_by_rules_is_that_of_a_plain_loop(
-    tiny: llama.Model, evaluated: Context, model: Model, rules: Rules, reason: str
+    tiny: llama.Model, evaluated: LlamaContext, model: Model, rules: Rules, reason: str
 ) -> None:
     events = list(answered(model, Sampling(rules=rules)))
     (ready,) = [event for event in events if isinstance(event, PromptReady)]

@@ -44,7 +44,7 @@ from urial_tui.evaluate.outputs import Exchange
 from urial_tui.evaluate.pace import Clock, Waiting
 from urial_tui.evaluate.run_file import Written
 from urial_tui.prompting.context import find_context
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import close_text, open_turn, preamble_text
 
 K1 = find_preamble("urial-k1")

@@ -17,7 +17,8 @@ from urial_tui.evaluate.measures import (
 )
 from urial_tui.evaluate.outputs import Ending, Exchange, Output
 from urial_tui.evaluate.words import words_of
-from urial_tui.prompting.preamble import Example, Preamble, find_preamble
+from urial_tui.prompting.preamble import Example, Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.shares import wilson
 
 K1 = "urial-k1"

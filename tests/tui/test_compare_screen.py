@@ -37,18 +37,19 @@ from urial_tui.errors import EngineDied, EngineError, ModelError
 from urial_tui.memory import MachineMemory
 from urial_tui.models.memory_need import PROCESS_BYTES
 from urial_tui.models.registry import list_models
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.memory_plan import PLAN, MemoryPlan
 from urial_tui.settings import ChatSettings, EngineSettings, Settings
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.compare.compare_screen import CompareScreen
 from urial_tui.tui.compare.comparison_engine import ComparisonEngine
+from urial_tui.tui.compare.token_detail import TokenDetail
 from urial_tui.tui.drawing.curves import draw, heights
+from urial_tui.tui.drawing.figures import bar, percent
 from urial_tui.tui.drawing.token_strip import TokenStrip, lay_out
 from urial_tui.tui.drawing.token_text import cell_width, quoted, visible
 from urial_tui.tui.frame.factories import make_comparison_engine
 from urial_tui.tui.widgets.prompt import Prompt
-from urial_tui.tui.widgets.token_detail import TokenDetail, bar, percent
 
 ANSWER = [
     ("Hello", 12),

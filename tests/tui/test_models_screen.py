@@ -23,6 +23,7 @@ from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.models.details_screen import DetailsScreen
 from urial_tui.tui.models.downloads import Downloads, left_behind
 from urial_tui.tui.models.models_screen import ModelsScreen
+from urial_tui.tui.models.scan import Scan
 
 Models = Any
 
@@ -234,13 +235,13 @@ class TestFinding:
 
         gate, read = threading.Event(), file_index.read_facts
         monkeypatch.setattr(file_index, "read_facts", lambda path: (gate.wait(20), read(path))[1])
-        monkeypatch.setattr("urial_tui.tui.models.models_screen._TELL_EVERY", 0.0)
+        monkeypatch.setattr("urial_tui.tui.models.scan._TELL_EVERY", 0.0)
         async with opened() as pilot:
             models = ModelsPage(pilot)
             await pilot.press("alt+m")
             await models.until(lambda: models.shows("Looking for models on this machine"))
             told: list[str] = []
-            monkeypatch.setattr(ModelsScreen, "_tell_scan", lambda self, words: told.append(words))
+            monkeypatch.setattr(Scan, "_tell", lambda self, words: told.append(words))
             gate.set()
             await models.settles()
             assert told == ["Looking at model files: 1 of 1"]
@@ -502,7 +503,7 @@ class TestDownloading:
         break_it(hub)
         async with page(size=(120, 40)) as models:
             await models.goes_to("tiny-base")
-            models.screen.pull(["tiny-base"])
+            models.screen.pulls.begin(["tiny-base"])
             state = await models.ends("tiny-base")
             assert state.stage == "failed"
             assert sentence in str(state.error)

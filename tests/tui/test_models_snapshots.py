@@ -92,9 +92,10 @@ def test_models(
     make_app: Callable[..., UrialApp],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    place = "urial_tui.tui.models.models_screen"
-    monkeypatch.setattr(f"{place}.overview", lambda progress: Overview(models=MODELS, left_out=3))
-    monkeypatch.setattr(f"{place}.look", look_at)
+    place = "urial_tui.tui.models"
+    found = Overview(models=MODELS, left_out=3)
+    monkeypatch.setattr(f"{place}.scan.overview", lambda progress: found)
+    monkeypatch.setattr(f"{place}.known_models.look", look_at)
 
     async def still(pilot: Pilot[None]) -> None:
         await wait_until(pilot, lambda: "ready" in status(pilot))

@@ -15,6 +15,7 @@ from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_unt
 from tests.tui.test_tokens_screen import GREEDY, WORDS, read
 from tests.tui.traces import traced
 from urial_tui import paths
+from urial_tui.compare.side_choice import SideChoice
 from urial_tui.engine.client.call import follow
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import Generate
@@ -25,7 +26,6 @@ from urial_tui.prompting.retrieving import retrieving_preamble
 from urial_tui.runtime.embedder import load_embedder
 from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.chat.chat_screen import ChatScreen
-from urial_tui.tui.compare.side_choice import SideChoice
 
 PAIRS = [
     Pair("How do I boil an egg?", "In boiling water."),

@@ -122,7 +122,7 @@ def _run(engine: Engine, answer: AnswerOutput, question: str, wanted: _Wanted) -
     from urial_tui.chat.session import Conversation
     from urial_tui.engine.client.call import follow
     from urial_tui.models.registry import resolve
-    from urial_tui.prompting.preamble import find_preamble
+    from urial_tui.prompting.preamble_file import find_preamble
     from urial_tui.runtime.host import Host
     from urial_tui.runtime.writer import Choice
     from urial_tui.settings import engine_options, load_settings

@@ -62,7 +62,7 @@ def bench(
     from urial_tui.benchmark.runs import Benchmark
     from urial_tui.models.fit import check_fit
     from urial_tui.models.registry import resolve
-    from urial_tui.prompting.preamble import find_preamble
+    from urial_tui.prompting.preamble_file import find_preamble
     from urial_tui.settings import engine_options, load_settings
 
     settings = load_settings()

@@ -62,7 +62,7 @@ def report(**options: Any) -> None:
     from urial_tui.evaluate.item_files import find_items
     from urial_tui.evaluate.report import report as report_of
     from urial_tui.paths import typed_path
-    from urial_tui.prompting.preamble import find_preamble
+    from urial_tui.prompting.preamble_file import find_preamble
 
     check_written(options)
     name = options["preamble"]

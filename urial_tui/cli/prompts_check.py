@@ -36,7 +36,7 @@ def check(context: click.Context, name: str, model: str | None, as_json: bool) -
     """
     from urial_tui.cli.output import print_json
     from urial_tui.prompting.check import by_severity, check_preamble
-    from urial_tui.prompting.preamble import preamble_path, read_preamble
+    from urial_tui.prompting.preamble_file import preamble_path, read_preamble
     from urial_tui.prompting.token_check import check_tokens
 
     path = preamble_path(name)

@@ -24,7 +24,8 @@ from urial_tui.models.header import inspect_header
 from urial_tui.models.memory_need import cache_bytes
 from urial_tui.models.registry import ResolvedModel, resolve
 from urial_tui.prompting.context import Context, find_context
-from urial_tui.prompting.preamble import Example, list_preambles
+from urial_tui.prompting.preamble import Example
+from urial_tui.prompting.preamble_file import list_preambles
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.host import Unpacking
 from urial_tui.runtime.retriever import Prepared, with_examples

@@ -31,7 +31,7 @@ from urial_tui.evaluate.run_file import KIND, RunFile
 from urial_tui.evaluate.run_terms import run_terms
 from urial_tui.models.registry import resolve
 from urial_tui.prompting.context import Context, find_context
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.host import Unpacking
 from urial_tui.runtime.retriever import with_examples

@@ -21,7 +21,8 @@ from urial_tui.evaluate.own_texts import find_references
 from urial_tui.evaluate.search_estimate import Estimate, count_lengths, estimate
 from urial_tui.evaluate.search_parts import Candidates, candidates_of, parts_of
 from urial_tui.models.registry import ResolvedModel, resolve
-from urial_tui.prompting.preamble import Example, Preamble, find_preamble
+from urial_tui.prompting.preamble import Example, Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.soundness import check_sound
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.host import Unpacking

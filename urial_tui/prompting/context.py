@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from urial_tui.engine.wire.protocol import Rules, StopRules, TextSegment, Turn
-from urial_tui.prompting.preamble import Example, Preamble, find_preamble
+from urial_tui.prompting.preamble import Example, Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import close_text
 from urial_tui.prompting.stops import stop_rules
 from urial_tui.prompting.templates.protocol import TEMPLATE, Piece

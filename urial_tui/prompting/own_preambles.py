@@ -10,8 +10,8 @@ from pathlib import Path
 from urial_tui import paths
 from urial_tui.errors import PreambleError, UsageError
 from urial_tui.files import is_there, reason
-from urial_tui.prompting.preamble import MAX_BYTES, Preamble
-from urial_tui.prompting.preamble_file import toml_text, write_preamble_file
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import MAX_BYTES, toml_text, write_preamble_file
 from urial_tui.prompting.soundness import NAME, check_sound
 from urial_tui.sanitize import quoted, sanitize_line
 from urial_tui.wording import size

@@ -20,8 +20,8 @@ import msgspec
 
 from urial_tui.errors import PreambleError
 from urial_tui.files import decoded, read_bytes, reason
-from urial_tui.prompting.preamble import MAX_BYTES, Example, Preamble, PromptFormat
-from urial_tui.prompting.preamble_file import toml_text
+from urial_tui.prompting.preamble import Example, Preamble, PromptFormat
+from urial_tui.prompting.preamble_file import MAX_BYTES, toml_text
 from urial_tui.prompting.published_layout import (
     FENCE,
     Block,

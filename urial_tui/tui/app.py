@@ -32,14 +32,16 @@ from textual.timer import Timer
 from urial_tui.chat.store import Store
 from urial_tui.chat.unsaved import Unsaved
 from urial_tui.errors import StoreError, UrialError, UsageError
-from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.host import FindModel
 from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings
 from urial_tui.tui.chat.chat_engine import ChatEngine
-from urial_tui.tui.chat.chat_screen import ChatScreen, MakeFirstRun
+from urial_tui.tui.chat.chat_screen import ChatScreen
+from urial_tui.tui.chat.switching import MakeFirstRun
 from urial_tui.tui.drawing.markdown_lines import highlighted
 from urial_tui.tui.frame.configured_app import ConfiguredApp
 from urial_tui.tui.frame.factories import (
@@ -310,8 +312,8 @@ class UrialApp(ConfiguredApp):
     def open_comparison(self, event: CompareRequested) -> None:
         """Open the compare screen over the chat."""
         # These bring numpy along, which nobody should wait for who only chats.
+        from urial_tui.compare.comparison_start import for_conversation, for_model
         from urial_tui.tui.compare.compare_screen import CompareScreen
-        from urial_tui.tui.compare.comparison_sides import for_conversation, for_model
 
         try:
             start = (

@@ -29,7 +29,7 @@ INTERRUPTIBLE = sys.platform in ("linux", "darwin") and platform.machine().lower
     *("x86_64", "amd64"),
     *("aarch64", "arm64"),
 )
-"""Whether a running evaluation can be stopped here (`context.AbortFlag` says how)."""
+"""Whether a running evaluation can be stopped here (`native.abort_flag` says how)."""
 
 
 def stop_within(info: ModelInfo | None) -> float:

@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from urial_tui.engine.native.context import Aborted, AbortFlag
+from urial_tui.engine.native.abort_flag import AbortFlag
+from urial_tui.engine.native.context import Aborted
 from urial_tui.engine.native.embedding import EmbeddingContext
 from urial_tui.engine.native.llama import LoadError
 from urial_tui.engine.native.threads import physical_cores

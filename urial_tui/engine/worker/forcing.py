@@ -22,7 +22,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from urial_tui.engine.native.context import Aborted, Context
+from urial_tui.engine.native.context import Aborted, LlamaContext
 from urial_tui.engine.wire.limits import FORCED_BATCH
 from urial_tui.engine.wire.protocol import (
     PrefillProgress,
@@ -374,7 +374,7 @@ def _batches(
 
 
 def _evaluated(
-    context: Context,
+    context: LlamaContext,
     tokens: Sequence[int],
     cuts: Cuts,
     evaluating: Callable[[], AbstractContextManager[None]],

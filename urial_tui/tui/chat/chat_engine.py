@@ -12,9 +12,11 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
+from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.answer_trace import stored_examples
 from urial_tui.chat.answering import Answering
 from urial_tui.chat.session import Conversation
+from urial_tui.compare.side_choice import SideChoice
 from urial_tui.engine.wire.protocol import (
     Device,
     EngineOptions,
@@ -37,9 +39,7 @@ from urial_tui.runtime.memory_plan import PLAN
 from urial_tui.runtime.open_retriever import OpenRetriever
 from urial_tui.runtime.retriever import Retrieved, examples_told, loading_told
 from urial_tui.runtime.writer import Choice, Writer
-from urial_tui.tui.chat.answer_start import Start
 from urial_tui.tui.chat.reading_along import ReadingAlong
-from urial_tui.tui.compare.side_choice import SideChoice
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.call import Call
@@ -162,7 +162,7 @@ class ChatEngine:
         self,
         conversation: Conversation,
         preamble: Preamble,
-        start: Start,
+        start: AnswerStart,
         max_tokens: int,
         *,
         watched: Callable[[str], object],
@@ -259,7 +259,7 @@ class ChatEngine:
         self,
         conversation: Conversation,
         writer: Writer,
-        start: Start,
+        start: AnswerStart,
         told: Callable[[str], object],
         stop: asyncio.Event,
     ) -> Watch | None:

@@ -22,7 +22,7 @@ from urial_tui.chat.drafts import Place
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.votes import Choice as VoteChoice
 from urial_tui.errors import PreambleError, StoreError, UrialError, UsageError
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize
 from urial_tui.settings import Settings, engine_options, sampling

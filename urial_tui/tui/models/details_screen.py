@@ -33,6 +33,7 @@ from urial_tui.tui.frame.ending import has_widgets
 from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.frame.messages import CopyRequested
 from urial_tui.tui.models.asking import asked
+from urial_tui.tui.widgets.heading_line import HeadingLine
 from urial_tui.tui.widgets.hint_line import HintLine
 
 _LABEL = 16
@@ -78,7 +79,7 @@ class DetailsScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """What it is, all of it, the keys."""
-        yield Static(classes="models-heading", id="model-details-heading", markup=False)
+        yield HeadingLine("Details")
         with VerticalScroll(id="model-details-pane"):
             yield Static(id="model-details", markup=False)
         yield HintLine(id="model-details-hints")
@@ -159,13 +160,9 @@ class DetailsScreen(Screen[None]):
 
     def _show_keys(self) -> None:
         told = self._told
-        what = "Chat template" if self._in_template else "Details"
-        title = sanitize_line(self._shown_name) if told is None else title_of(told)
-        self.query_one("#model-details-heading", Static).update(
-            Content.assemble((what, "bold $primary"), (f"  {title}", "$quiet")).truncate(
-                max(1, self.app.size.width - 2), ellipsis=True
-            )
-        )
+        heading = self.query_one(HeadingLine)
+        heading.heading = "Chat template" if self._in_template else "Details"
+        heading.beside = self._shown_name if told is None else title_of(told)
         other = "details" if self._in_template else "template"
         keys = [("↑ ↓", "scroll")]
         if told is not None and told.template is not None:

@@ -10,14 +10,12 @@ from typing import NamedTuple
 
 import msgspec
 from textual.content import Content
-from textual.events import Resize
-from textual.widgets import OptionList
-from textual.widgets.option_list import Option
 
 from urial_tui import wording
 from urial_tui.models.overview import Listed, Looked
 from urial_tui.sanitize import sanitize_line, shortened
 from urial_tui.tui.models.downloads import DownloadState
+from urial_tui.tui.widgets.row_list import RowList
 
 LISTED = 1000
 """Rows that are shown; searching finds the others."""
@@ -57,6 +55,11 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """What it is called."""
         return self.listed.name
+
+    @property
+    def is_coming(self) -> bool:
+        """Whether it is being downloaded, or waits for that."""
+        return self.download is not None and self.download.is_open
 
     @property
     def role(self) -> str:
@@ -150,59 +153,22 @@ def heading(width: int) -> Content:
     return Content.styled(f"{' ' * _MARK}{'NAME'.ljust(room)}{right}")
 
 
-class ModelList(OptionList):
-    """Rows, one of them under the bar."""
+class ModelList(RowList[ModelRow]):
+    """A row for each model."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # Textual's name
-        super().__init__(id=id, markup=False)
-        self._rows: list[ModelRow] = []
-
-    @property
-    def rows(self) -> Sequence[ModelRow]:
-        """Those that are shown."""
-        return self._rows
-
-    @property
-    def row(self) -> ModelRow | None:
-        """What is under the bar."""
-        place = self.highlighted
-        return self._rows[place] if place is not None and place < len(self._rows) else None
+    def key_of(self, row: ModelRow) -> str:
+        """Its name."""
+        return row.name
 
     @property
     def in_view(self) -> Sequence[ModelRow]:
         """The rows that can be seen, that under the bar first."""
         row, top = self.row, int(self.scroll_offset.y)
-        seen = self._rows[top : top + max(1, self.size.height)]
+        seen = self.rows[top : top + max(1, self.size.height)]
         return [*([] if row is None else [row]), *(one for one in seen if one is not row)]
 
-    def show(self, rows: Sequence[ModelRow], under_bar: str | None = None) -> None:
-        """Show these, with the bar on that name, else on what it was on."""
-        before = under_bar or (None if self.row is None else self.row.name)
-        place = self.highlighted
-        self._rows = list(rows)
-        self.clear_options()
-        self.add_options([Option(self._prompt(row)) for row in self._rows])
-        names = [row.name for row in self._rows]
-        if before in names:
-            self.highlighted = names.index(before)
-        else:
-            self.highlighted = min(place or 0, len(rows) - 1) if rows else None
-
-    def change(self, row: ModelRow) -> None:
-        """Show something else of one that is there."""
-        for place, before in enumerate(self._rows):
-            if before.name == row.name:
-                if before != row:
-                    self._rows[place] = row
-                    self.replace_option_prompt_at_index(place, self._prompt(row))
-                return
-
-    def on_resize(self, event: Resize) -> None:
-        """Rows are laid out for another width."""
-        if self._rows:
-            self.show(self._rows)
-
-    def _prompt(self, row: ModelRow) -> Content:
+    def line_of(self, row: ModelRow) -> Content:
+        """Its mark, its name, what is beside it, and the columns for which there is room."""
         width = max(_NAME, self.scrollable_content_region.width)
         columns = columns_for(width)
         cells: list[Content | tuple[str, str]] = []
@@ -213,7 +179,7 @@ class ModelList(OptionList):
         download = row.download
         mark = _STATES[row.listed.state]
         going = ""
-        if download is not None and download.is_open:
+        if download is not None and row.is_coming:
             mark = ("↓", "$primary")
             share = download.pace.done / download.pace.total if download.pace.total else 0.0
             going = f" {share:.0%}" if download.stage == "going" else " waits"

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from textual.content import Content
 
 from urial_tui import wording
-from urial_tui.models.overview import Listed
+from urial_tui.models.overview import Listed, Overview
 from urial_tui.models.speed import ExpectedSpeed
 from urial_tui.models.stores.sighting import StoreName
 from urial_tui.sanitize import sanitize_line, shortened
 from urial_tui.tui.models.downloads import DownloadState
-from urial_tui.tui.models.model_list import FIT_SIGNS, ModelRow
+from urial_tui.tui.models.model_list import FIT_SIGNS, LISTED, ModelRow
 from urial_tui.tui.models.places import OTHERS
 
 Key = Callable[[str], str]
-"""The key of one of the screen's actions, as it is printed on a keyboard."""
+"""The key of a binding, by its id, as it is printed on a keyboard."""
 
 _BAR = 20
 _LONG = 300
@@ -86,18 +86,20 @@ def _place(row: ModelRow, key: Key) -> Iterator[Content]:
             of = f" of {wording.size(listed.size)}" if listed.size else ""
             yield Content(
                 f"Of an interrupted download {wording.size(listed.done)}{of} are here. "
-                f"{key('pull')} goes on with it."
+                f"{key('models.pull')} goes on with it."
             )
         case "absent" if listed.entry is not None and listed.entry.base:
             base = sanitize_line(listed.entry.base)
             yield Content(
                 f"Not here: it is {base} with an adapter that comes with the program. "
-                f"{key('pull')} downloads {base}."
+                f"{key('models.pull')} downloads {base}."
             )
         case _:
             size = wording.size(listed.size) if listed.size else "of unknown size"
             source = f" from hf.co/{listed.entry.repository}" if listed.entry else ""
-            yield Content(f"Not here: {size}{sanitize_line(source)}. {key('pull')} downloads it.")
+            yield Content(
+                f"Not here: {size}{sanitize_line(source)}. {key('models.pull')} downloads it."
+            )
 
 
 def speed_words(speed: ExpectedSpeed | None) -> str:
@@ -146,14 +148,14 @@ def nothing(words: str, here: bool, key: Key) -> Content:
         return Content.assemble(
             (f"No model has “{_short(words)[:60]}”.\n\n", "bold"),
             ("All words have to be in its name, title, kind, quantisation or place. ", "$quiet"),
-            (f"{key('back')} leaves the search.", "$quiet"),
+            (f"{key('models.back')} leaves the search.", "$quiet"),
         )
     if here:
         return Content.assemble(
             ("No model is on this machine.\n\n", "bold"),
             (
-                f"{key('filter')} shows those that can be downloaded; {key('address')} downloads "
-                "one of an address.",
+                f"{key('models.filter')} shows those that can be downloaded; "
+                f"{key('models.address')} downloads one of an address.",
                 "$quiet",
             ),
         )
@@ -161,10 +163,67 @@ def nothing(words: str, here: bool, key: Key) -> Content:
         ("There are no models.\n\n", "bold"),
         (
             "The catalogue is empty, and no program has any here. "
-            f"{key('address')} downloads one of an address.",
+            f"{key('models.address')} downloads one of an address.",
             "$quiet",
         ),
     )
+
+
+def words_of(row: ModelRow) -> str:
+    """All in which a model is searched."""
+    listed, entry = row.listed, row.listed.entry
+    parts = [row.name, row.role, listed.quantisation, listed.architecture, listed.state]
+    parts += [entry.title, entry.parameters, entry.licence] if entry else []
+    parts += [store_words(listed.store), listed.path.name] if listed.path else []
+    return " ".join(parts)
+
+
+def found_words(overview: Overview, rows: int, narrowed: str, searched: bool) -> str:
+    """How many models there are, and how many of them are listed.
+
+    Args:
+        overview: All.
+        rows: How many are wanted.
+        narrowed: To what these are narrowed, if they are.
+        searched: Whether words are looked for.
+    """
+    here = sum(one.is_here for one in overview.models)
+    parts = [f"{here:,} here, {len(overview.models) - here:,} to download"]
+    if narrowed:
+        parts.append(f"shown: {narrowed}")
+    if searched:
+        parts.append(f"{rows:,} found")
+    if rows > LISTED:
+        parts.append(f"the first {LISTED:,} are shown")
+    if overview.left_out:
+        parts.append(f"{overview.left_out:,} left out (`urial models discover`)")
+    return " · ".join(parts)
+
+
+def row_keys(row: ModelRow | None, shown: str) -> list[tuple[str, str]]:
+    """The actions that do something with a row, and what they are called.
+
+    Args:
+        row: It, if there is one.
+        shown: What is listed.
+    """
+    keys: list[tuple[str, str]] = []
+    if row is not None and row.listed.is_here:
+        keys += [("details", "details"), ("use", "use"), ("default", "default")]
+        keys += [("verify", "check"), ("remove", "remove")]
+    elif row is not None:
+        keys.append(("stop", "stop") if row.is_coming else ("pull", "download"))
+        keys.append(("details", "details"))
+        if row.listed.state == "unfinished" and not row.is_coming:
+            keys.append(("remove", "remove"))
+    keys += [("search", "search"), ("back", "back")]
+    # The last ones give way where there is no room.
+    more = [("filter", shown), ("address", "address")]
+    return [*_named(keys), ("app.keys", "keys"), *_named(more)]
+
+
+def _named(keys: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(f"models.{name}", what) for name, what in keys]
 
 
 def store_words(store: StoreName | None) -> str:

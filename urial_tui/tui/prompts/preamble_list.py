@@ -17,7 +17,7 @@ from textual.widgets.option_list import Option
 from urial_tui.evaluate.measure_table import difference_cell, interval_cell
 from urial_tui.evaluate.measured_before import KeptMeasures
 from urial_tui.prompting.check import Finding
-from urial_tui.prompting.preamble import PreambleEntry
+from urial_tui.prompting.preamble_file import PreambleEntry
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.prompts.laboratory import Cost
 from urial_tui.wording import fixed, percent, size

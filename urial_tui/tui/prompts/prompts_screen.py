@@ -33,12 +33,8 @@ from urial_tui.evaluate.planned_measuring import MeasureChoice
 from urial_tui.files import is_there
 from urial_tui.prompting.context import Context
 from urial_tui.prompting.own_preambles import bring_back_own, delete_own
-from urial_tui.prompting.preamble import (
-    Preamble,
-    PreambleEntry,
-    list_preambles,
-    read_preamble,
-)
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import PreambleEntry, list_preambles, read_preamble
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings
 from urial_tui.tui.evaluate.job_queue import JobQueue

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from textual.content import Content
 from textual.geometry import Size
 from textual.reactive import reactive
 from textual.widget import Widget
 
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.frame.keys import key_name
 
 
 class HintLine(Widget):
@@ -20,6 +23,10 @@ class HintLine(Widget):
     keys: reactive[tuple[tuple[str, str], ...]] = reactive((), layout=True)
     """(key, what it does)"""
     state: reactive[str] = reactive("", layout=True)
+
+    def show(self, actions: Iterable[tuple[str, str]]) -> None:
+        """Show the keys of bindings, by their ids, with what they do."""
+        self.keys = tuple((key_name(self, name), what) for name, what in actions)
 
     def render(self) -> Content:
         """As many keys as fit beside the state, which stands in the first line."""

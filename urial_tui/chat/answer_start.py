@@ -18,7 +18,7 @@ DRAWN_SEEDS = 1_000_000
 """Seeds that are drawn: enough, and short to type again."""
 
 
-class Start(NamedTuple):
+class AnswerStart(NamedTuple):
     """How an answer starts: with these tokens or this text, and chosen in this way.
 
     `samples`: how many are written side by side. `goes_on`: the answer that the prefix is from;

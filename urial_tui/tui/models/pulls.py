@@ -1,0 +1,115 @@
+"""Having models downloaded: what of them is asked first, and the application does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from urial_tui.engine.wire.protocol import Device, EngineOptions
+from urial_tui.tui.frame.messages import PullRequested
+from urial_tui.tui.frame.screen_view import ScreenView
+from urial_tui.tui.models.address_screen import AddressScreen
+from urial_tui.tui.models.downloads import Downloads
+from urial_tui.tui.models.model_list import ModelList
+from urial_tui.tui.models.pull_screen import PullScreen
+from urial_tui.tui.models.pulling import pull_of_address, pull_of_listed
+from urial_tui.tui.models.scan import Scan
+from urial_tui.tui.widgets.notice_line import NoticeLine
+
+
+class Pulls:
+    """Begins and stops downloads.
+
+    Args:
+        view: Of the screen.
+        listed: Has the bar.
+        scan: Has partners and base models.
+        downloads: The application's.
+        notice: Tells what is refused.
+        options: Of the engine.
+        devices: What the engine computes on.
+    """
+
+    def __init__(
+        self,
+        view: ScreenView,
+        listed: ModelList,
+        scan: Scan,
+        downloads: Downloads,
+        notice: NoticeLine,
+        options: EngineOptions,
+        devices: Callable[[], Sequence[Device] | None],
+    ) -> None:
+        self._view = view
+        self._listed = listed
+        self._scan = scan
+        self._downloads = downloads
+        self._notice = notice
+        self._options = options
+        self._devices = devices
+
+    def choose(self) -> None:
+        """Choose what of the model under the bar is downloaded; go on where it was interrupted."""
+        self._view.work_alone("dialog", self._choose)
+
+    def ask_address(self) -> None:
+        """Download what is in no list."""
+        self._view.work_alone("dialog", self._ask_address)
+
+    def begin(self, names: Sequence[str]) -> None:
+        """Have the application download these."""
+        self._notice.say("")
+        self._listed.seek(names[0])
+        self._view.screen.post_message(PullRequested(names))
+
+    def stop(self) -> None:
+        """Stop the download under the bar, else the one that goes on."""
+        row = self._listed.row
+        states = [state for state in self._downloads.states if state.is_open]
+        under = [state for state in states if row is not None and state.name == row.name]
+        for state in (under or states)[:1]:
+            self._downloads.stop(state.name)
+            self._notice.say(f"The download of {state.name} stops; what came is kept.")
+        if not states:
+            self._notice.say("Nothing is being downloaded.")
+
+    async def _choose(self) -> None:
+        row = self._listed.row
+        if row is None:
+            return
+        listed = row.listed
+        if listed.is_here and listed.entry is None:
+            self._notice.say(f"{row.name} is here already.")
+            return
+        if row.is_coming or listed.state == "unfinished":
+            self.begin([row.name])
+            return
+        if listed.entry is not None and listed.entry.base:
+            base = listed.entry.base
+            found = self._scan.named(base) or listed
+            if found.is_here:
+                self._notice.say(f"{row.name} is here: it is {base} with an adapter.")
+                return
+            listed = found
+        partner = self._scan.named(listed.partner)
+        await self._begin_chosen(
+            await self._notice.in_thread(
+                lambda: pull_of_listed(listed, partner, self._options, self._devices())
+            )
+        )
+
+    async def _ask_address(self) -> None:
+        address = await self._view.chosen_on(AddressScreen())
+        if address is None:
+            return
+        screen = await self._notice.in_thread(
+            lambda: pull_of_address(address, self._options, self._devices())
+        )
+        if isinstance(screen, str):
+            self.begin([screen])
+        else:
+            await self._begin_chosen(screen)
+
+    async def _begin_chosen(self, screen: PullScreen | None) -> None:
+        names = None if screen is None else await self._view.chosen_on(screen)
+        if names:
+            self.begin(names)

@@ -1,0 +1,109 @@
+"""Rows of which one is under the bar and some may be marked, known by keys of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Generic, TypeVar
+
+from textual.content import Content
+from textual.events import Resize
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+Row = TypeVar("Row")
+
+
+class RowList(OptionList, Generic[Row]):
+    """A subclass tells a row's key and draws it; bar and marks stay on their rows by that key."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # Textual's name
+        super().__init__(id=id, markup=False)
+        self._rows: list[Row] = []
+        self._marked: list[Hashable] = []
+        self._wanted: Hashable | None = None
+
+    def key_of(self, row: Row) -> Hashable:
+        """What a row is known by when it is shown again."""
+        raise NotImplementedError
+
+    def line_of(self, row: Row) -> Content:
+        """A row as it is drawn."""
+        raise NotImplementedError
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """Those that are shown."""
+        return self._rows
+
+    @property
+    def row(self) -> Row | None:
+        """What is under the bar."""
+        place = self.highlighted
+        return self._rows[place] if place is not None and place < len(self._rows) else None
+
+    @property
+    def marked(self) -> list[Row]:
+        """What is marked, in the order in which it was."""
+        by_key = {self.key_of(row): row for row in self._rows}
+        return [by_key[key] for key in self._marked if key in by_key]
+
+    @property
+    def chosen(self) -> list[Row]:
+        """What is marked, or else what is under the bar."""
+        row = self.row
+        return self.marked or ([] if row is None else [row])
+
+    def seek(self, key: Hashable) -> None:
+        """Have the bar on the row with this key when rows are shown next."""
+        self._wanted = key
+
+    def show(self, rows: Sequence[Row]) -> None:
+        """Show these, with the bar on what was sought, else on what it was on."""
+        row, place = self.row, self.highlighted or 0
+        under_bar = None if row is None else self.key_of(row)
+        under_bar, self._wanted = self._wanted or under_bar, None
+        self._rows = list(rows)
+        self._marked = [self.key_of(one) for one in self.marked]
+        self.clear_options()
+        self.add_options([Option(self.line_of(one)) for one in self._rows])
+        keys = [self.key_of(one) for one in self._rows]
+        if under_bar in keys:
+            place = keys.index(under_bar)
+        self.highlighted = min(place, len(keys) - 1) if keys else None
+
+    def change(self, row: Row) -> None:
+        """Show something else of the row that has the same key."""
+        key = self.key_of(row)
+        for place, before in enumerate(self._rows):
+            if self.key_of(before) == key:
+                if before != row:
+                    self._rows[place] = row
+                    self.draw_again(place)
+                return
+
+    def toggle(self) -> None:
+        """Mark what is under the bar, or no longer."""
+        row, place = self.row, self.highlighted
+        if row is None or place is None:
+            return
+        key = self.key_of(row)
+        if key in self._marked:
+            self._marked.remove(key)
+        else:
+            self._marked.append(key)
+        self.draw_again(place)
+
+    def mark_of(self, row: Row) -> Content:
+        """The sign in front of a row, of two cells."""
+        return (
+            Content.styled("◆ ", "$primary") if self.key_of(row) in self._marked else Content("  ")
+        )
+
+    def draw_again(self, place: int) -> None:
+        """What is told of the row in this place is no longer the same."""
+        self.replace_option_prompt_at_index(place, self.line_of(self._rows[place]))
+
+    def on_resize(self, event: Resize) -> None:
+        """Rows are laid out for another width."""
+        for place in range(len(self._rows)):
+            self.draw_again(place)

@@ -59,7 +59,7 @@ MakeFirstRun = Callable[[UrialError, EngineOptions], Screen[str | None]]
 
 
 class ChatScreen(PromptScreen):
-    """The first screen.
+    """The chat screen, which is the first one.
 
     Args:
         engine: Loads and answers.

@@ -23,9 +23,8 @@ from urial_tui.chat.json_form import from_json, to_json
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import WholeConversation
 from urial_tui.compare.items import Query, ScoredItem
-from urial_tui.compare.one_by_one import OneByOne
 from urial_tui.compare.run_terms import run_terms as run_terms_of_comparison
-from urial_tui.compare.runner import Comparison
+from urial_tui.compare.runner import comparison_of
 from urial_tui.compare.sides import Side, Task
 from urial_tui.engine.client.call import Call
 from urial_tui.engine.client.engine import Engine
@@ -350,25 +349,25 @@ def compared(
     model: Path, aligned_context: str, *, one_by_one: bool = False
 ) -> tuple[list[int], list[int], dict[str, Any]]:
     """(the ids of an answer, their ranks on the base side, the terms of the run)."""
-    kind = OneByOne if one_by_one else Comparison
     side = Side(name="base", path=model, context=find_context("zero-shot"))
     aligned = msgspec.structs.replace(side, name="aligned", context=find_context(aligned_context))
     query = Query(id="1", text="Hello world")
     with Engine() as engine, TemplateRenderer() as templates:
-        comparison = kind(
+        comparison = comparison_of(
             engine,
             side,
             aligned,
             options=EngineOptions(n_ctx=512, threads=1),
             templates=templates,
             max_tokens=24,
+            memory="one" if one_by_one else "both",
         )
         for _ in comparison.open():
             pass
         (item,) = [
             step for step in comparison.run([Task(query=query)]) if isinstance(step, ScoredItem)
         ]
-        terms = run_terms_of_comparison(comparison, "answers")
+        terms = msgspec.to_builtins(run_terms_of_comparison(comparison, "answers"))
     return item.scores.ids.tolist(), item.scores.rank.tolist(), terms
 
 

@@ -29,8 +29,9 @@ from tests.tui.conftest import (
     wait_until,
 )
 from urial_tui.chat.store import Store
-from urial_tui.compare.one_by_one import OneByOne, comparison_of
-from urial_tui.compare.runner import Comparison, Rechosen
+from urial_tui.compare.one_by_one import OneByOne
+from urial_tui.compare.runner import Comparison, comparison_of
+from urial_tui.compare.side_pair import Rechosen
 from urial_tui.compare.vocab import ByteAgreement, VocabRelation
 from urial_tui.engine.client.engine import Engine
 from urial_tui.errors import EngineDied, EngineError, ModelError
@@ -625,7 +626,7 @@ class TestRealWorker:
             assert result is not None
             assert 0 < len(result.positions) <= 41
             (comparison,) = opened
-            assert isinstance(comparison, OneByOne)
+            assert isinstance(comparison.strategy, OneByOne)
 
     async def test_the_chat_gives_way_and_is_loaded_again_when_one_comes_back(
         self, comparing: Opened, real: dict[str, Any], monkeypatch: pytest.MonkeyPatch

@@ -15,8 +15,8 @@ from tests.tui.comparisons import Script, scoring, written
 from tests.tui.conftest import PATIENCE, Found
 from urial_tui.compare.comparison_result import ComparisonResult
 from urial_tui.compare.comparison_start import Subject
-from urial_tui.compare.runner import Step
 from urial_tui.compare.side_choice import SideChoice
+from urial_tui.compare.side_pair import Step
 from urial_tui.engine.wire.protocol import EngineOptions, TextDelta
 from urial_tui.errors import EngineDied
 from urial_tui.prompting.pool import Pair

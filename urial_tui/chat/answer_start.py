@@ -39,7 +39,11 @@ class AnswerStart(NamedTuple):
 
 
 def by_chance(sampling: Sampling, samples: int = 1) -> tuple[Sampling, str]:
-    """The same sampling, or one that is not greedy and what to say of that ("" where the same)."""
+    """The same sampling, or one that is not greedy and what to say of that ("" where the same).
+
+    Returns:
+        The sampling, and the sentence.
+    """
     if sampling.temperature > 0:
         return sampling, ""
     same, drawn = (

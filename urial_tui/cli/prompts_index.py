@@ -131,7 +131,7 @@ def index(
 
 def _embedded(name: str, pairs: Sequence[Pair], model: str) -> Header:
     """The index of an embedding model; what was embedded for it before is not embedded again."""
-    from urial_tui.cli.output import ProgressLine
+    from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.engine.client.call import follow
     from urial_tui.engine.client.engine import Engine
     from urial_tui.engine.wire.protocol import EmbedProgress, Event

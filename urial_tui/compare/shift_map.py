@@ -23,7 +23,7 @@ class Stretch(NamedTuple):
 
 
 class ShiftMap:
-    """The classes of an answer's tokens and where these stand in it; grows by the engine's `Shifts`.
+    """The classes of an answer's tokens and their places in it; it grows by the engine's `Shifts`.
 
     Args:
         side: What reads, in words: its model and its context.

@@ -28,8 +28,8 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.errors import EngineError, ModelError
 from urial_tui.evaluate.items import EvaluateError, Item
 from urial_tui.evaluate.outputs import Ending, Exchange
-from urial_tui.evaluate.pace import Waiting
 from urial_tui.evaluate.pool_room import pool_room, reckoned
+from urial_tui.evaluate.rate_limit import Waiting
 from urial_tui.evaluate.run_file import Written
 from urial_tui.evaluate.run_terms import RunTerms
 from urial_tui.evaluate.together import read_together
@@ -85,7 +85,7 @@ class AskedItem:
 
 
 class Answers:
-    """Has items answered.
+    """Generates the answers to items.
 
     Args:
         model: Loaded for that: for answers together, where `terms.parallel` is more than 1.

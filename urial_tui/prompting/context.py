@@ -79,7 +79,11 @@ def find_context(name: str) -> Context:
 
 
 def answer_rules(context: Context) -> tuple[StopRules, str]:
-    """(stop rules, text that closes an answer) of a context; a chat ends with its own token."""
+    """What ends an answer in a context; a chat ends with its own token.
+
+    Returns:
+        The stop rules, and the text that closes an answer.
+    """
     if context.preamble is None:
         return StopRules(), ""
     return stop_rules(context.preamble), close_text(context.preamble)

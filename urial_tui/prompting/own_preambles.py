@@ -101,7 +101,7 @@ def bring_back_own(kept: Path) -> Path:
 
 
 def save_own(preamble: Preamble, *, replace: bool) -> Preamble:
-    """Keep a preamble under its name: it as it was written.
+    """Save a preamble under its name: returns it as it was written.
 
     Args:
         preamble: What is kept.

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Literal
 
 import msgspec
 
-from urial_tui import files
+from urial_tui import files, wording
 from urial_tui.errors import RetrievalError
 from urial_tui.question_file import ANSWER_KEYS, Entry, storable
 from urial_tui.sanitize import sanitize_line
@@ -151,7 +151,7 @@ def _lines(file: BinaryIO, shown: str) -> Iterator[tuple[int, bytes | None]]:
                 break
         if size > MAX_POOL_BYTES:
             raise RetrievalError(
-                f"The pool {shown} is larger than {MAX_POOL_BYTES // 1024**3} GiB.",
+                f"The pool {shown} is larger than {wording.limit(MAX_POOL_BYTES)}.",
                 "Take a part of it.",
             )
         if line.strip():

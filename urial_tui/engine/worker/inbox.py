@@ -1,4 +1,4 @@
-"""Commands as they arrive, and cancellations as soon as they do.
+"""The queue of commands as they arrive, and cancellations as soon as they do.
 
 A thread reads them, because a cancellation has to be seen while native code runs. When the client
 goes away, everything that is being done is cancelled.
@@ -17,7 +17,7 @@ from urial_tui.engine.wire.protocol import Cancel, Command, Shutdown
 
 
 class Inbox:
-    """What the client asks for.
+    """The queue of what the client asks for, which a thread fills.
 
     Args:
         fd: Where the commands come from.

@@ -125,7 +125,11 @@ class LoadedModel:
     def tokenize_behind(
         self, lead: Turn, turns: Sequence[Turn], preamble: Sequence[int]
     ) -> tuple[list[int], list[tuple[tuple[int, ...], ...]]]:
-        """Ids of what stands in front of the turns, and of each turn's segments, as above."""
+        """Ids of what stands in front of the turns, and of each turn's segments, as above.
+
+        Returns:
+            The ids in front, and for each turn those of its segments.
+        """
         if not lead:
             return [], self.tokenize_turns(turns, preamble)
         first, *rest = self.tokenize_turns((lead, *turns), preamble)

@@ -42,7 +42,7 @@ Ids = Sequence[int]
 
 
 class Watcher:
-    """Nobody reads along."""
+    """The null object of those who read along: nobody does."""
 
     def read(self, pinned: Ids, turns: Sequence[Ids], prefix: Ids) -> None:
         """Bring what stands in front of the answer into the context.

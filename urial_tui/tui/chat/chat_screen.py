@@ -53,7 +53,7 @@ from urial_tui.tui.widgets.prompt import Prompt
 
 
 class ChatScreen(PromptScreen):
-    """The first screen.
+    """The chat screen, which is the first one.
 
     Args:
         engine: Loads and answers.

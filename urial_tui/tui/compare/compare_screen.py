@@ -22,8 +22,8 @@ from textual.widgets import Static
 from urial_tui.chat.drafts import Place
 from urial_tui.compare.comparison_result import ComparedToken, ComparisonResult
 from urial_tui.compare.comparison_start import Subject
-from urial_tui.compare.runner import Rechosen, Step
 from urial_tui.compare.side_choice import SideChoice, contexts_of_side
+from urial_tui.compare.side_pair import Rechosen, Step
 from urial_tui.engine.wire.protocol import (
     Loaded,
     LoadProgress,
@@ -64,7 +64,7 @@ _ENDINGS = {"length": ", cut at the length limit", "cancelled": ", stopped early
 
 
 class CompareScreen(PromptScreen):
-    """Opens over the chat; its engine is its own and ends with it.
+    """The compare screen; opens over the chat, and its engine is its own and ends with it.
 
     Two models are loaded beside the chat's: the chat's worker is idle meanwhile, and its
     conversation need not be read again afterwards. Where the memory does not allow it, the

@@ -15,9 +15,9 @@ from urial_tui.compare.comparison_result import ComparisonResult, result_of
 from urial_tui.compare.comparison_start import Subject
 from urial_tui.compare.document import aggregates
 from urial_tui.compare.items import Query, ScoredItem, document
-from urial_tui.compare.one_by_one import comparison_of
-from urial_tui.compare.runner import Comparison, Rechosen, Step
+from urial_tui.compare.runner import Comparison, comparison_of
 from urial_tui.compare.side_choice import SideChoice, side_of
+from urial_tui.compare.side_pair import Rechosen, Step
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import EngineOptions, PrefillProgress, TextDelta
@@ -238,7 +238,7 @@ class ComparisonEngine:
         with explaining():
             base = yield from self._with_examples(comparison.base, subject, options)
             aligned = yield from self._with_examples(comparison.aligned, subject, options)
-        comparison.base, comparison.aligned = base, aligned
+        comparison.change_contexts(base.context, aligned.context)
 
     def _with_examples(
         self, side: Side, subject: Subject, options: EngineOptions

@@ -60,7 +60,7 @@ class Branch(NamedTuple):
 
 
 class TokensScreen(Screen[Branch | None]):
-    """Opens over the chat, whose engine reads the answer.
+    """The token screen; opens over the chat, whose engine reads the answer.
 
     Args:
         read: Has the answer read: its events.

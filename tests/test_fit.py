@@ -313,7 +313,7 @@ def test_a_model_that_does_not_fit_is_refused_with_numbers(llama_gguf: Path) -> 
             devices=(),
         )
     assert "this machine has 50.0 MB" in caught.value.message
-    assert "4096 tokens" in caught.value.message
+    assert "4,096 tokens" in caught.value.message
     assert "smaller model" in caught.value.hint
 
 

@@ -10,9 +10,9 @@ from textual.widgets import Input
 
 from tests.tui.conftest import screen_text, shows, type_text, wait_until
 from tests.tui.held import Held
+from urial_tui.evaluate.job import JobState
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.evaluate.evaluate_screen import EvaluateScreen
-from urial_tui.tui.evaluate.job import JobState
 from urial_tui.tui.evaluate.judge_screen import JudgeScreen
 from urial_tui.tui.evaluate.mark_list import MarkList
 from urial_tui.tui.evaluate.new_runs_screen import NewRunsScreen

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from urial_tui.tui.evaluate.job import Going
+from urial_tui.evaluate.job import Going
 
 
 class Held:

@@ -9,8 +9,8 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from tests.tui.conftest import screen_text, shows, type_text, wait_until
+from urial_tui.evaluate.job import JobState
 from urial_tui.tui.chat.chat_screen import ChatScreen
-from urial_tui.tui.evaluate.job import JobState
 from urial_tui.tui.prompts.edit_screen import EditScreen
 from urial_tui.tui.prompts.import_screen import ImportScreen
 from urial_tui.tui.prompts.preamble_list import PreambleRow

@@ -14,6 +14,7 @@ from tests.evaluate.judged import answer, scored, written
 from tests.tui.conftest import shows, status, wait_until
 from urial_tui.engine.client.engine import Engine
 from urial_tui.errors import EngineDied
+from urial_tui.evaluate.job import GO_ON, Going, News
 from urial_tui.evaluate.judged_runs import JudgeChoice
 from urial_tui.evaluate.plan_file import Plan, plan_path, write_plan
 from urial_tui.evaluate.planned_run import RunChoice
@@ -22,7 +23,6 @@ from urial_tui.settings import Settings
 from urial_tui.tui.app import UrialApp
 from urial_tui.tui.evaluate.dialogs import Dialogs
 from urial_tui.tui.evaluate.evaluate_screen import EvaluateScreen
-from urial_tui.tui.evaluate.job import GO_ON, Going, News
 from urial_tui.tui.evaluate.job_queue import JobQueue
 
 Looks = Callable[..., bool]

@@ -17,11 +17,11 @@ from tests.tui.prompts_page import PromptsPage
 from tests.tui.test_prompts_screen import MINE
 from urial_tui import paths
 from urial_tui.engine.client.engine import Engine
+from urial_tui.evaluate.measure_job import TextPace
 from urial_tui.evaluate.measure_store import MeasureStore
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, Settings
 from urial_tui.tui.evaluate.job_queue import JobQueue
-from urial_tui.tui.prompts.measure_job import TextPace
 from urial_tui.wording import fixed, percent
 
 SETTINGS = Settings(
@@ -161,7 +161,7 @@ async def test_looking_again_and_again_shows_what_is_kept(measuring: Measuring, 
         await measures(page)
         await page.until(lambda: page.row("mine").measures is not None)
         for _ in range(5):
-            page.screen.know("mine", kept=None)
+            page.screen.known.know("mine", kept=None)
             await page.presses("f5", "f5", "f5")
             await page.until(lambda: page.row("mine").measures is not None)
         assert not page.shows("another program")

@@ -524,7 +524,7 @@ class TestDownloading:
     async def test_a_disk_that_is_too_full_is_said_before(
         self, page: Models, hub: Hub, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("urial_tui.tui.models.pulling._free", lambda directory: 1000)
+        monkeypatch.setattr("urial_tui.models.pullable._free", lambda directory: 1000)
         async with page() as models:
             await models.asks_to_pull("tiny-base")
             assert models.shows("1.00 kB are free")

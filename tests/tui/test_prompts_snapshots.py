@@ -80,8 +80,8 @@ def test_preambles(looks: Looks, size: tuple[int, int]) -> None:
         }
         for name, found in whole.items():
             kept = KeptMeasures(texts=100, total=100, measures=found)
-            page.screen.know(name, kept=kept)
-        page.screen.know("urial-k1", kept=KeptMeasures(texts=12, total=100))
+            page.screen.known.know(name, kept=kept)
+        page.screen.known.know("urial-k1", kept=KeptMeasures(texts=12, total=100))
         await page.goes_to("urial-k3")
         await page.presses("space")
 

@@ -20,14 +20,13 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Console, RenderableType
-from textual import on, work
+from textual import on
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.driver import Driver
 from textual.events import Event, Key, Paste
 from textual.screen import Screen
-from textual.timer import Timer
 
 from urial_tui.chat.store import Store
 from urial_tui.chat.unsaved import Unsaved
@@ -44,6 +43,7 @@ from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.chat.switching import MakeFirstRun
 from urial_tui.tui.drawing.markdown_lines import highlighted
 from urial_tui.tui.frame.configured_app import ConfiguredApp
+from urial_tui.tui.frame.copying import Copying
 from urial_tui.tui.frame.factories import (
     MakeComparisonEngine,
     MakeDuel,
@@ -57,37 +57,24 @@ from urial_tui.tui.frame.factories import (
     make_job_queue,
 )
 from urial_tui.tui.frame.keys import keyed, shown
-from urial_tui.tui.frame.messages import (
-    CompareRequested,
-    CopyRequested,
-    EvaluateRequested,
-    ModelsRequested,
-    PromptsRequested,
-    PullRequested,
-    SidesRequested,
-)
+from urial_tui.tui.frame.messages import CopyRequested, PullRequested, ScreenRequested
+from urial_tui.tui.frame.openings import Openings
 from urial_tui.tui.frame.private_names import (
     end_at_once,
     error_of,
     handle_error,
     loop_of,
-    remember_copy,
 )
 from urial_tui.tui.frame.prompt_screen import PromptScreen
 from urial_tui.tui.frame.settings_screen import SettingsScreen
 from urial_tui.tui.frame.starting_point import starting_point
 from urial_tui.tui.frame.terminal import TerminalDriver, understand_input
 from urial_tui.tui.frame.watchdog import Watchdog
-from urial_tui.tui.models.downloads import Downloads, in_short, left_behind, told
+from urial_tui.tui.models.download_news import DownloadNews
+from urial_tui.tui.models.downloads import Downloads, left_behind
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
-    from urial_tui.tui.compare.comparison_engine import ComparisonEngine
-    from urial_tui.tui.duel.side_by_side import SideBySideScreen
-    from urial_tui.tui.evaluate.job_queue import JobQueue
-
-DOWNLOADS_SHOWN_EVERY = 0.5
-"""Seconds."""
 
 
 def run(model: str | None = None, preamble: str | None = None) -> int:
@@ -229,17 +216,8 @@ class UrialApp(ConfiguredApp):
         """Called once there is a screen to act on."""
         self.on_input_lost: Callable[[], None] = lambda: None
         """Called in the input's thread when nothing can be read any more."""
-        self._comparison_factory = comparison_factory
-        self._find_model = find_model
         self._list_models = list_models
-        self._comparison: ComparisonEngine | None = None
-        self._sides_factory = sides_factory
-        self._sides: SideBySideScreen | None = None
-        self._evaluation_factory = evaluation_factory
-        self._evaluation: JobQueue | None = None
-        self._measuring: JobQueue | None = None
         self.downloads = downloads or Downloads()
-        self._watching_downloads: Timer | None = None
         self.unsaved = Unsaved()
         self.chat = ChatScreen(
             ChatEngine(engine_factory, find_model, load),
@@ -255,6 +233,19 @@ class UrialApp(ConfiguredApp):
             first_run=first_run,
             trouble=trouble,
         )
+        self._openings = Openings(
+            self,
+            self.chat,
+            self.downloads,
+            self.unsaved,
+            find_model=find_model,
+            list_models=list_models,
+            make_comparison=comparison_factory,
+            make_duel=sides_factory,
+            make_queue=evaluation_factory,
+        )
+        self._news = DownloadNews(self, self.chat.view, self.downloads)
+        self._copying = Copying(self, super().copy_to_clipboard)
 
     def get_default_screen(self) -> Screen[Any]:
         """The chat is the screen below all others."""
@@ -267,9 +258,6 @@ class UrialApp(ConfiguredApp):
     def on_mount(self) -> None:
         """Tell what is wrong with the user's files."""
         self.tell_troubles()
-        self._watching_downloads = self.set_interval(
-            DOWNLOADS_SHOWN_EVERY, self._show_downloads, pause=True
-        )
 
     def on_ready(self) -> None:
         """Get out of the way of keys what would hold them up in the middle of an answer."""
@@ -298,134 +286,17 @@ class UrialApp(ConfiguredApp):
         self.chat.drafts.close()
         self.downloads.close()
         self.chat.models.engine.close()
-        if self._comparison is not None:
-            self._comparison.close()
-        if self._evaluation is not None:
-            self._evaluation.close()
-        if self._measuring is not None:
-            self._measuring.close()
-        if self._sides is not None:
-            self._sides.duel.close()
-            self.unsaved.note(self._sides.conversation)
+        self._openings.close()
 
-    @on(CompareRequested)
-    def open_comparison(self, event: CompareRequested) -> None:
-        """Open the compare screen over the chat."""
-        # These bring numpy along, which nobody should wait for who only chats.
-        from urial_tui.compare.comparison_start import for_conversation, for_model
-        from urial_tui.tui.compare.compare_screen import CompareScreen
-
-        try:
-            start = (
-                for_model(event.model, event.preamble)
-                if event.conversation is None
-                else for_conversation(event.conversation, event.preamble, event.second)
-            )
-        except UrialError as error:
-            self.notify(str(error), markup=False)
-            return
-        self._comparison = self._comparison_factory(self._find_model)
-        screen = CompareScreen(
-            self._comparison,
-            self._list_models,
-            base=start.base,
-            aligned=start.aligned,
-            settings=self.settings,
-            subject=start.subject,
-            note=start.note,
-        )
-        screen.drafts = self.chat.drafts
-        self.push_screen(screen)
-
-    @on(EvaluateRequested)
-    def open_evaluations(self) -> None:
-        """Open the evaluation screen over the chat."""
-        # Reports bring numpy along, which nobody should wait for who only chats.
-        from urial_tui import paths
-        from urial_tui.tui.evaluate.dialogs import Dialogs
-        from urial_tui.tui.evaluate.evaluate_screen import EvaluateScreen
-
-        try:
-            directory = paths.evaluations_dir()
-        except UrialError as error:
-            self.notify(sanitize_line(str(error)), severity="error", markup=False)
-            return
-        self._evaluation = self._evaluation_factory()
-        dialogs = Dialogs(
-            self._list_models,
-            directory=directory,
-            model=self.chat.choice.model,
-            context=self.chat.choice.preamble.name,
-            settings=self.settings,
-        )
-        self.push_screen(
-            EvaluateScreen(self._evaluation, dialogs, directory=directory, settings=self.settings)
-        )
-
-    @on(ModelsRequested)
-    def open_models(self) -> None:
-        """Open the screen about models over the chat."""
-        # Headers and catalogues are for whoever looks at them.
-        from urial_tui.tui.models.models_screen import ModelsScreen
-
-        chat = self.chat
-
-        def go_on_with(model: str | None) -> None:
-            if model is not None and chat.switching.can_switch():
-                chat.switching.use(Choice(model=model, preamble=chat.choice.preamble))
-
-        screen = ModelsScreen(
-            self.downloads,
-            self.settings,
-            in_use=chat.choice.model,
-            devices=lambda: chat.models.engine.devices,
-        )
-        self.push_screen(screen, go_on_with)
+    @on(ScreenRequested)
+    def open_screen(self, event: ScreenRequested) -> None:
+        """Open a screen over the chat."""
+        self._openings.open(event)
 
     @on(PullRequested)
     def pull_models(self, event: PullRequested) -> None:
         """Download models while one does something else."""
-        for name in event.names:
-            self.downloads.add(name)
-        self._show_downloads()
-        if self._watching_downloads is not None:
-            self._watching_downloads.resume()
-
-    def _show_downloads(self) -> None:
-        """How far they are, in the chat's status line; what ended is told wherever one is."""
-        for state in self.downloads.news():
-            sentence = sanitize_line(told(state))
-            if state.stage == "failed":
-                self.notify(sentence, severity="error", timeout=15, markup=False)
-            else:
-                self.notify(sentence, markup=False)
-        if self.chat.view.alive:
-            self.chat.view.show_status(download=in_short(self.downloads))
-        if not self.downloads.busy and self._watching_downloads is not None:
-            self._watching_downloads.pause()
-
-    @on(PromptsRequested)
-    def open_prompts(self) -> None:
-        """Open the screen about preambles over the chat."""
-        # Measures bring numpy along, which nobody should wait for who only chats.
-        from urial_tui.tui.prompts.laboratory import Laboratory
-        from urial_tui.tui.prompts.prompts_screen import PromptsScreen
-
-        chat = self.chat
-        laboratory = Laboratory(
-            chat.models.engine,
-            chat.choice.model,
-            chat.drafts,
-            chat.models.load_again,
-            max_tokens=self.settings.chat.max_tokens,
-        )
-        self._measuring = self._evaluation_factory()
-
-        def go_on_under(preamble: Preamble | None) -> None:
-            if preamble is not None and chat.switching.can_switch():
-                chat.switching.use(Choice(model=chat.choice.model, preamble=preamble))
-
-        self.push_screen(PromptsScreen(laboratory, self._measuring, self.settings), go_on_under)
+        self._news.pull(event.names)
 
     def use_settings(self, settings: Settings) -> None:
         """The next answer is sampled so; the next load takes the engine's options."""
@@ -451,50 +322,14 @@ class UrialApp(ConfiguredApp):
             yield SystemCommand("Preamble", "Go on under another one", switch)
         yield from super().get_system_commands(screen)
 
-    @on(SidesRequested)
-    def open_sides(self) -> None:
-        """Open the side-by-side screen on the chat's conversation; it starts as it was left."""
-        from urial_tui.tui.duel.side_by_side import side_by_side
-
-        chat = self.chat
-        duel = self._sides_factory(self._find_model)
-        screen = self._sides = side_by_side(chat, duel, self._sides)
-
-        def go_on_in_chat(_: None) -> None:
-            self.unsaved.note(screen.conversation)
-            chat.stored.show(screen.conversation)
-
-        self.push_screen(screen, go_on_in_chat)
-
     @on(CopyRequested)
     def copy(self, event: CopyRequested) -> None:
         """Copy what somebody asks for."""
-        self.copy_to_clipboard(event.text, event.what)
+        self._copying.copy(event.text, event.what)
 
-    def copy_to_clipboard(self, text: str, what: str = "") -> None:
-        """Copy a text and say how; all that is copied goes through here.
-
-        Args:
-            text: What is copied.
-            what: Names it; its length unless given.
-        """
-        remember_copy(self, text)
-        self._copy(text, what)
-
-    @work(group="copy")
-    async def _copy(self, text: str, what: str) -> None:
-        from urial_tui.tui.frame.clipboard import copy
-
-        loop = asyncio.get_running_loop()
-        terminal = super().copy_to_clipboard
-        try:
-            told = await asyncio.to_thread(
-                copy, text, lambda asked: loop.call_soon_threadsafe(terminal, asked), what
-            )
-        except UrialError as error:
-            self.notify(str(error), severity="error", markup=False)
-        else:
-            self.notify(sanitize_line(told), markup=False)
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy a text and say how; Textual calls it."""
+        self._copying.copy(text)
 
     def action_help_quit(self) -> None:
         """Ctrl+C where nothing is selected ends nothing; say what does."""
@@ -533,9 +368,7 @@ class UrialApp(ConfiguredApp):
         """Store what there is and end the workers where the event loop no longer does it."""
         self.close_engine()
         self.chat.models.engine.rescue()
-        if self._sides is not None:
-            self._sides.duel.rescue()
-            self.unsaved.note(self._sides.conversation)
+        self._openings.rescue()
         with contextlib.suppress(StoreError):
             self.unsaved.save()
 

@@ -28,7 +28,8 @@ from urial_tui.models.summary import ModelSummary, summarise
 from urial_tui.prompting.preamble_file import PreambleEntry, list_preambles
 from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.frame.keys import key_name, keyed
+from urial_tui.tui.frame.keys import key_name
+from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 from urial_tui.tui.widgets.model_file import Look, ModelFileField, size
 from urial_tui.wording import amount
 
@@ -98,14 +99,9 @@ class ChooseScreen(ModalScreen[Choice | None]):
                     markup=False,
                 )
             yield Static(id="choose-detail", markup=False)
-            yield Static(
-                keyed(
-                    self,
-                    "Enter takes both · {choose.models} {choose.preambles} other list · "
-                    "{choose.back} back",
-                ),
-                classes="dialog-keys",
-                markup=False,
+            yield DialogKeys(
+                "Enter takes both · {choose.models} {choose.preambles} other list · "
+                "{choose.back} back"
             )
 
     def on_mount(self) -> None:
@@ -275,13 +271,9 @@ class PickFileScreen(ModalScreen[Path | None]):
     def compose(self) -> ComposeResult:
         """A title, the path with its tree, the keys."""
         with Vertical(classes="dialog", id="pick-file"):
-            yield Static("A model file", classes="dialog-title", markup=False)
+            yield DialogTitle("A model file")
             yield ModelFileField(self._start, self._look)
-            yield Static(
-                keyed(self, "Enter takes it · Tab to the tree · {file.back} back"),
-                classes="dialog-keys",
-                markup=False,
-            )
+            yield DialogKeys("Enter takes it · Tab to the tree · {file.back} back")
 
     @on(ModelFileField.Chosen)
     def take(self, event: ModelFileField.Chosen) -> None:

@@ -11,12 +11,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import OptionList, Static
+from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from urial_tui.sanitize import sanitize, sanitize_line
 from urial_tui.tui.drawing.code_blocks import CodeBlock
-from urial_tui.tui.frame.keys import keyed
+from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 
 PREVIEW_LINES = 3
 
@@ -36,13 +36,9 @@ class PickCodeScreen(ModalScreen[CodeBlock | None]):
     def compose(self) -> ComposeResult:
         """A title, the blocks, the keys."""
         with Vertical(classes="dialog"):
-            yield Static("Copy which code block?", classes="dialog-title", markup=False)
+            yield DialogTitle("Copy which code block?")
             yield OptionList(*map(_option, self._blocks), markup=False)
-            yield Static(
-                keyed(self, "Enter copies, {pick_code.back} goes back"),
-                classes="dialog-keys",
-                markup=False,
-            )
+            yield DialogKeys("Enter copies, {pick_code.back} goes back")
 
     @on(OptionList.OptionSelected)
     def choose(self, event: OptionList.OptionSelected) -> None:

@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from urial_tui.compare.side_choice import SideChoice
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.frame.keys import keyed
+from urial_tui.tui.widgets.dialog import DialogKeys
 
 
 class PickSideScreen(ModalScreen[SideChoice | None]):
@@ -78,11 +78,7 @@ class PickSideScreen(ModalScreen[SideChoice | None]):
                 id="path",
                 classes="side-path",
             )
-            yield Static(
-                keyed(self, "Enter takes the model, then the context; {side.back} goes back"),
-                classes="dialog-keys",
-                markup=False,
-            )
+            yield DialogKeys("Enter takes the model, then the context; {side.back} goes back")
 
     def on_mount(self) -> None:
         """Start from what the side is now."""

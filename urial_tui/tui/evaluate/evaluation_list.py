@@ -3,61 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from textual.content import Content
-from textual.events import Resize
-from textual.widgets import OptionList
-from textual.widgets.option_list import Option
 
+from urial_tui.evaluate.job import JobState
 from urial_tui.evaluate.shelf import Shelved
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.conversations.conversation_list import age
-from urial_tui.tui.evaluate.job import JobState
+from urial_tui.tui.widgets.row_list import RowList
 from urial_tui.wording import amount
 
 
-class EvaluationList(OptionList):
-    """Rows, one of them under the bar."""
+class EvaluationList(RowList[Shelved]):
+    """A row for each evaluation; some may be marked."""
 
     def __init__(self, *, id: str | None = None) -> None:  # Textual's name
-        super().__init__(id=id, markup=False)
-        self._rows: Sequence[Shelved] = ()
-        self._marked: list[Path] = []
+        super().__init__(id=id)
         self._going: Mapping[Path, JobState] = {}
 
-    @property
-    def row(self) -> Shelved | None:
-        """What is under the bar."""
-        place = self.highlighted
-        return self._rows[place] if place is not None and place < len(self._rows) else None
-
-    @property
-    def rows(self) -> Sequence[Shelved]:
-        """All there are."""
-        return self._rows
-
-    @property
-    def marked(self) -> list[Shelved]:
-        """What is marked, in the order in which it was."""
-        by_path = {row.path: row for row in self._rows}
-        return [by_path[path] for path in self._marked if path in by_path]
-
-    @property
-    def chosen(self) -> list[Shelved]:
-        """What is marked, or else what is under the bar."""
-        row = self.row
-        return self.marked or ([] if row is None else [row])
-
-    def show(self, rows: Sequence[Shelved]) -> None:
-        """Show these, with the bar on what it was on."""
-        before = self.row
-        self._rows = rows
-        self._marked = [row.path for row in self.marked]
-        self._fill()
-        places = [place for place, row in enumerate(rows) if before and row.path == before.path]
-        self.highlighted = places[0] if places else (0 if rows else None)
+    def key_of(self, row: Shelved) -> Path:
+        """Its file."""
+        return row.path
 
     def follow(self, going: Mapping[Path, JobState]) -> None:
         """Show how far those are that are being done, or wait for that; all others are still.
@@ -66,35 +34,13 @@ class EvaluationList(OptionList):
             going: By their files.
         """
         before, self._going = self._going, going
-        for place, row in enumerate(self._rows):
+        for place, row in enumerate(self.rows):
             if before.get(row.path) != going.get(row.path):
-                self.replace_option_prompt_at_index(place, self._prompt(row))
+                self.draw_again(place)
 
-    def toggle(self) -> None:
-        """Mark what is under the bar, or no longer."""
-        row = self.row
-        if row is None:
-            return
-        if row.path in self._marked:
-            self._marked.remove(row.path)
-        else:
-            self._marked.append(row.path)
-        place = self.highlighted
-        assert place is not None
-        self.replace_option_prompt_at_index(place, self._prompt(row))
-
-    def on_resize(self, event: Resize) -> None:
-        """Rows are laid out for another width."""
-        for place, row in enumerate(self._rows):
-            self.replace_option_prompt_at_index(place, self._prompt(row))
-
-    def _fill(self) -> None:
-        self.clear_options()
-        self.add_options([Option(self._prompt(row)) for row in self._rows])
-
-    def _prompt(self, row: Shelved) -> Content:
+    def line_of(self, row: Shelved) -> Content:
+        """Its mark, its title, how much of it there is, and what else there is to say of it."""
         width = max(20, self.scrollable_content_region.width - 4)
-        mark = ("◆ ", "$primary") if row.path in self._marked else "  "
         right = Content.assemble(
             _count(row, self._going.get(row.path)),
             ("  " + age(row.changed, time.time()).rjust(14), "$quiet"),
@@ -103,7 +49,7 @@ class EvaluationList(OptionList):
         left = left.truncate(max(1, width - right.cell_length - 2), ellipsis=True)
         gap = " " * max(1, width - left.cell_length - right.cell_length)
         about = Content.styled(sanitize_line(_about(row)), "$quiet").truncate(width, ellipsis=True)
-        return Content.assemble(mark, left, gap, right, "\n  ", about)
+        return Content.assemble(self.mark_of(row), left, gap, right, "\n  ", about)
 
 
 def title_of(row: Shelved) -> str:

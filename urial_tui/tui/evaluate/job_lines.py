@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from textual.content import Content
 
+from urial_tui.evaluate.job import Job, JobState, News
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.evaluate.job import Job, JobState, News
 from urial_tui.wording import amount
 
 _MARKS = {

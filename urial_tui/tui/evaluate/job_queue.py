@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 
 from urial_tui.engine.client.engine import Engine
 from urial_tui.errors import UrialError
+from urial_tui.evaluate.job import Job
 from urial_tui.mistakes import explaining
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.settings import Settings
-from urial_tui.tui.evaluate.job import Job
 
 
 class JobQueue:

@@ -23,7 +23,7 @@ from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.chat.choose import PickFileScreen
 from urial_tui.tui.evaluate.asked_line import HEIGHTS, WIDTHS, asked
 from urial_tui.tui.evaluate.number_line import NumberLine
-from urial_tui.tui.frame.keys import keyed
+from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 
 Begin = Callable[[str, int | None, int | None], Plan]
 """Writes the plan of a judging, by the judge, the first answers that are judged and how many at
@@ -72,11 +72,7 @@ class JudgeScreen(ModalScreen[Plan | None]):
     def compose(self) -> ComposeResult:
         """What is judged, the models, the lines, what is wrong, the keys."""
         with Vertical(classes="dialog", id="pick-judge"):
-            yield Static(
-                Content.assemble("Judge ", (sanitize_line(self._what), "not bold $foreground")),
-                classes="dialog-title",
-                markup=False,
-            )
+            yield DialogTitle("Judge ", self._what)
             with VerticalScroll(classes="evaluate-body", can_focus=False):
                 yield Static(sanitize_line(self._about), classes="evaluate-note", markup=False)
                 yield OptionList(
@@ -89,14 +85,9 @@ class JudgeScreen(ModalScreen[Plan | None]):
                     yield asked("at once", NumberLine(MOST_PARALLEL, "what fits", "judge-parallel"))
             with Vertical(classes="evaluate-foot"):
                 yield Static(id="judge-verdict", markup=False)
-                yield Static(
-                    keyed(
-                        self,
-                        "Enter has it judge · Tab next · {judge.file} another model · "
-                        "{judge.keys} keys · {judge.back} back",
-                    ),
-                    classes="dialog-keys",
-                    markup=False,
+                yield DialogKeys(
+                    "Enter has it judge · Tab next · {judge.file} another model · "
+                    "{judge.keys} keys · {judge.back} back"
                 )
 
     def on_mount(self) -> None:

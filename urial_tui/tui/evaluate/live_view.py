@@ -9,7 +9,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from urial_tui.tui.evaluate.job import Job
+from urial_tui.evaluate.job import Job
 from urial_tui.tui.evaluate.job_lines import job_lines, news_lines
 
 

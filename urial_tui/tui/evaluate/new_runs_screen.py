@@ -17,16 +17,16 @@ from textual.widgets import Input, Static
 
 from urial_tui.engine.wire.limits import MOST_PARALLEL
 from urial_tui.errors import UrialError
+from urial_tui.evaluate.beginning import NewRuns
 from urial_tui.evaluate.own_items import own_set_name
 from urial_tui.evaluate.plan_file import Plan
 from urial_tui.files import is_directory, is_file
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.chat.choose import PickFileScreen
 from urial_tui.tui.evaluate.asked_line import HEIGHTS, WIDTHS, asked
-from urial_tui.tui.evaluate.beginning import NewRuns
 from urial_tui.tui.evaluate.mark_list import MarkList
 from urial_tui.tui.evaluate.number_line import NumberLine
-from urial_tui.tui.frame.keys import keyed
+from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, typed_path
 from urial_tui.wording import amount
 
@@ -80,7 +80,7 @@ class NewRunsScreen(ModalScreen[list[Plan] | None]):
     def compose(self) -> ComposeResult:
         """A title, the lists side by side, the lines, what is wrong, the keys."""
         with Vertical(classes="dialog", id="new-runs"):
-            yield Static("New runs", classes="dialog-title", markup=False)
+            yield DialogTitle("New runs")
             with VerticalScroll(classes="evaluate-body", can_focus=False):
                 with Horizontal(classes="evaluate-lists"):
                     models = [(name, "") for name in self._models]
@@ -102,14 +102,9 @@ class NewRunsScreen(ModalScreen[list[Plan] | None]):
                     yield asked("longest, in tokens", tokens)
             with Vertical(classes="evaluate-foot"):
                 yield Static(id="new-runs-verdict", markup=False)
-                yield Static(
-                    keyed(
-                        self,
-                        "{new_runs.mark} marks · Tab next · {new_runs.file} another model · "
-                        "{new_runs.begin} runs · {new_runs.keys} keys · {new_runs.back} back",
-                    ),
-                    classes="dialog-keys",
-                    markup=False,
+                yield DialogKeys(
+                    "{new_runs.mark} marks · Tab next · {new_runs.file} another model · "
+                    "{new_runs.begin} runs · {new_runs.keys} keys · {new_runs.back} back"
                 )
 
     def on_mount(self) -> None:

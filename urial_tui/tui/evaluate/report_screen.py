@@ -26,7 +26,9 @@ from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.evaluate.report_lines import drawn, sentences
 from urial_tui.tui.frame.ending import has_widgets
 from urial_tui.tui.frame.keys import key_name
+from urial_tui.tui.widgets.heading_line import HeadingLine
 from urial_tui.tui.widgets.hint_line import HintLine
+from urial_tui.tui.widgets.notice_line import NoticeLine
 from urial_tui.wording import amount
 
 _RUN_COLUMNS = 26
@@ -56,20 +58,13 @@ class ReportScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """A heading, the tables, what was done, the keys."""
-        yield Static(
-            Content.assemble(
-                ("Report", "bold $primary"), (f"  {amount(len(self._paths), 'file')}", "$quiet")
-            ),
-            classes="evaluate-heading",
-            markup=False,
-        )
+        yield HeadingLine("Report", amount(len(self._paths), "file"))
         yield VerticalScroll(Static("Reading …", id="report-wait", markup=False), id="report")
-        yield Static(id="report-notice", classes="evaluate-notice", markup=False)
+        yield NoticeLine(id="report-notice")
         yield HintLine(id="report-hints")
 
     def on_mount(self) -> None:
         """Read the files."""
-        self.query_one("#report-notice").display = False
         self.query_one("#report").focus()
         self._show_keys()
         self._read()
@@ -124,17 +119,13 @@ class ReportScreen(Screen[None]):
         if document is None:
             return
         path = _free(self._directory / f"report.{self._paths[0].stem}.html")
+        notice = self.query_one(NoticeLine)
         try:
             await asyncio.to_thread(write_html, path, document)
         except UrialError as error:
-            self._say(Content.styled(f"✖ {sanitize_line(error.message)}", "$error"))
+            notice.say(Content.styled(f"✖ {sanitize_line(error.message)}", "$error"))
         else:
-            self._say(Content.assemble("Wrote ", (sanitize_line(str(path)), "bold"), "."))
-
-    def _say(self, notice: Content) -> None:
-        line = self.query_one("#report-notice", Static)
-        line.update(notice)
-        line.display = True
+            notice.say(Content.assemble("Wrote ", (sanitize_line(str(path)), "bold"), "."))
 
     def _show_keys(self) -> None:
         keys = [("↑↓", "scroll")]

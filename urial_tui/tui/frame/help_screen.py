@@ -14,7 +14,8 @@ from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from urial_tui.tui.frame.keys import keyed, shown
+from urial_tui.tui.frame.keys import shown
+from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 
 _WIDTH, _AROUND, _MIN_WIDTH = 112, 7, 24
 """The dialog's width in search.tcss, its border, padding and scroll bar, and the least."""
@@ -50,17 +51,12 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """A title, the search, the keys in groups, the way back."""
         with Vertical(classes="dialog wide"):
-            yield Static("Keys", classes="dialog-title", markup=False)
+            yield DialogTitle("Keys")
             yield Input(placeholder="Type to search", classes="search")
             with VerticalScroll(id="keys", can_focus=False):
                 yield Static(id="keys-table", markup=False)
-            yield Static(
-                keyed(
-                    self,
-                    "{keys.back} goes back. At the right: the name for [keys] in settings.toml",
-                ),
-                classes="dialog-keys",
-                markup=False,
+            yield DialogKeys(
+                "{keys.back} goes back. At the right: the name for [keys] in settings.toml"
             )
 
     @on(Input.Changed)

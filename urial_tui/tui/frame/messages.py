@@ -11,7 +11,11 @@ from urial_tui.compare.side_choice import SideChoice
 from urial_tui.prompting.preamble import Preamble
 
 
-class CompareRequested(Message):
+class ScreenRequested(Message):
+    """Open a screen over the chat."""
+
+
+class CompareRequested(ScreenRequested):
     """Open the compare screen with a model; on the newest answer of a conversation, if given.
 
     `second`: what the conversation's tokens are ranked on while they are written.
@@ -40,15 +44,15 @@ class CopyRequested(Message):
         self.what = what
 
 
-class EvaluateRequested(Message):
+class EvaluateRequested(ScreenRequested):
     """Open the evaluation screen."""
 
 
-class ModelsRequested(Message):
+class ModelsRequested(ScreenRequested):
     """Open the screen about models."""
 
 
-class PromptsRequested(Message):
+class PromptsRequested(ScreenRequested):
     """Open the screen about preambles."""
 
 
@@ -60,5 +64,5 @@ class PullRequested(Message):
         self.names = tuple(names)
 
 
-class SidesRequested(Message):
+class SidesRequested(ScreenRequested):
     """Open the side-by-side screen on the chat's conversation."""

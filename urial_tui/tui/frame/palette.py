@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from textual import on
 from textual.app import SystemCommand
@@ -19,7 +19,6 @@ from textual.screen import Screen
 from textual.widgets import OptionList
 
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.frame.configured_app import ConfiguredApp
 from urial_tui.tui.frame.keys import shown
 
 _NOT_LISTED = ("app.commands",)
@@ -39,14 +38,21 @@ class Offer(NamedTuple):
         return Content.assemble(drawn, (f"  {self.beside}", "not bold $secondary"))
 
 
+class FindsCommands(Protocol):
+    """An application that knows more to offer than its bindings."""
+
+    async def find_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What has to be looked up when the palette opens."""
+
+
 class Commands(Provider):
     """Actions of the screen first, then those of the focused widget, then the rest."""
 
     async def startup(self) -> None:
         """Read the bindings while the palette opens."""
-        app = cast(ConfiguredApp, self.app)
-        self._offers = [*self._actions(), *_offers(app.get_system_commands(self._below))]
-        self._offers += _offers(await app.find_commands(self._below))
+        more = await cast(FindsCommands, self.app).find_commands(self._below)
+        self._offers = [*self._actions(), *_offers(self.app.get_system_commands(self._below))]
+        self._offers += _offers(more)
 
     async def discover(self) -> Hits:
         """All that can be shown without a search."""

@@ -16,7 +16,7 @@ from textual.widgets import Input, Static
 from urial_tui.errors import UrialError
 from urial_tui.models.addresses import is_address, parse_address
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.frame.keys import keyed
+from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 from urial_tui.tui.widgets.path_line import PathLine
 
 
@@ -32,18 +32,14 @@ class AddressScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """A title, the line, what is wrong with it, the keys."""
         with Vertical(classes="dialog", id="model-address"):
-            yield Static("Download a model", classes="dialog-title", markup=False)
+            yield DialogTitle("Download a model")
             yield PathLine(
                 placeholder="hf.co/OWNER/REPO, or https://…/FILE.gguf",
                 id="model-address-line",
                 classes="models-line",
             )
             yield Static(id="model-address-verdict", markup=False)
-            yield Static(
-                keyed(self, "Enter goes on · {model_address.back} back"),
-                classes="dialog-keys",
-                markup=False,
-            )
+            yield DialogKeys("Enter goes on · {model_address.back} back")
 
     def on_mount(self) -> None:
         """Start typing."""

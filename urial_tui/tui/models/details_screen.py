@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import textwrap
-import threading
 from collections.abc import Callable
 from pathlib import PurePath
 from typing import ClassVar
@@ -32,6 +29,7 @@ from urial_tui.sanitize import sanitize, sanitize_line
 from urial_tui.tui.frame.ending import has_widgets
 from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.frame.messages import CopyRequested
+from urial_tui.tui.frame.stoppable import Ended, Stoppable
 from urial_tui.tui.models.asking import asked
 from urial_tui.tui.widgets.heading_line import HeadingLine
 from urial_tui.tui.widgets.hint_line import HintLine
@@ -46,10 +44,6 @@ _REPOSITORY = 2
 Inspect = Callable[[Callable[[int], object]], Inspection]
 """Reads the header, in a thread; told of a function that gets the bytes that were read of a file at
 an address. Raises `UrialError`."""
-
-
-class _Left(Exception):
-    """Nobody looks any more."""
 
 
 class DetailsScreen(Screen[None]):
@@ -75,7 +69,7 @@ class DetailsScreen(Screen[None]):
         self._inspect = inspect
         self._told: Inspection | None = None
         self._in_template = False
-        self._ended = threading.Event()
+        self._reading: Stoppable[[int]] | None = None
 
     def compose(self) -> ComposeResult:
         """What it is, all of it, the keys."""
@@ -96,24 +90,17 @@ class DetailsScreen(Screen[None]):
 
     def on_unmount(self) -> None:
         """Read no more."""
-        self._ended.set()
+        if self._reading is not None:
+            self._reading.stop()
 
     @work(group="read")
     async def _read(self) -> None:
-        loop = asyncio.get_running_loop()
-
-        def count(read: int) -> None:
-            if self._ended.is_set():
-                raise _Left
-            words = f"Reading the header: {wording.size(read)}"
-            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(self._say_reading, words)
-
+        self._reading = reading = Stoppable(self._say_reading)
         try:
             with explaining():
                 try:
-                    told = await asked(lambda: self._inspect(count))
-                except _Left:
+                    told = await asked(lambda: self._inspect(reading))
+                except Ended:
                     return
         except UrialError as error:
             if has_widgets(self):
@@ -171,9 +158,9 @@ class DetailsScreen(Screen[None]):
         keys.append((key_name(self, "model_details.back"), "back"))
         self.query_one(HintLine).keys = tuple(keys)
 
-    def _say_reading(self, words: str) -> None:
+    def _say_reading(self, read: int) -> None:
         if has_widgets(self) and self._told is None:
-            self._say(words)
+            self._say(f"Reading the header: {wording.size(read)}")
 
     def _say(self, words: str) -> None:
         self.query_one("#model-details", Static).update(Content.styled(words, "$quiet"))

@@ -2,86 +2,60 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Sequence
 
 from urial_tui.models.verification import CheckedFile, verify
 from urial_tui.sanitize import shortened
-from urial_tui.tui.frame.screen_view import ScreenView
+from urial_tui.tui.frame.stoppable import Stoppable
 from urial_tui.tui.models.model_list import ModelList
-from urial_tui.tui.widgets.hint_line import HintLine
-from urial_tui.tui.widgets.notice_line import NoticeLine
-
-
-class _Ended(Exception):
-    """It is not wanted any more."""
+from urial_tui.tui.widgets.list_view import ListView
 
 
 class FileCheck:
     """Checks the model under the bar.
 
     Args:
-        view: Of the screen.
-        listed: Has the bar.
-        notice: Tells what came of it.
-        hints: Tell how far it is.
+        view: Has the bar; tells how far it is and what came of it.
     """
 
-    def __init__(
-        self, view: ScreenView, listed: ModelList, notice: NoticeLine, hints: HintLine
-    ) -> None:
+    def __init__(self, view: ListView[ModelList]) -> None:
         self._view = view
-        self._listed = listed
-        self._notice = notice
-        self._hints = hints
-        self._running: threading.Event | None = None
-        """Ends the one that runs."""
+        self._going: Stoppable[[int, int]] | None = None
 
     def begin(self) -> None:
         """Check the model under the bar."""
-        row = self._listed.row
+        row = self._view.listed.row
         if row is None:
             return
         if row.listed.state != "here":
-            self._notice.say(f"{row.name} has no file here yet that could be checked.")
-        elif self._running is None:
-            self._running = threading.Event()
-            self._notice.say(f"Checking {row.name}. {self._view.key('models.back')} stops that.")
-            self._view.work_alone("verify", self._check, row.name, self._running)
+            self._view.say(f"{row.name} has no file here yet that could be checked.")
+        elif self._going is None:
+            self._going = Stoppable(self._tell)
+            self._view.say(f"Checking {row.name}. {self._view.key('models.back')} stops that.")
+            self._view.work("verify", self._check, row.name, self._going)
 
     def stop(self) -> bool:
         """End the one that runs; whether there was one."""
-        ended = self._running
-        if ended is None or ended.is_set():
+        going = self._going
+        if going is None or going.stopped:
             return False
-        ended.set()
+        going.stop()
         return True
 
-    async def _check(self, name: str, ended: threading.Event) -> None:
-        loop = asyncio.get_running_loop()
-
-        def progress(done: int, total: int) -> None:
-            if ended.is_set():
-                raise _Ended
-            share = f"{done / total:.0%}" if total else ""
-            loop.call_soon_threadsafe(self._tell, f"checking {share}")
-
-        def check() -> list[CheckedFile]:
-            try:
-                return list(verify([name], progress))
-            except _Ended:
-                return []
-
-        files = await self._notice.in_thread(check)
-        self._running = None
-        self._tell("")
+    async def _check(self, name: str, going: Stoppable[[int, int]]) -> None:
+        files = await self._view.in_thread(lambda: list(verify([name], going)))
+        self._going = None
+        if not self._view.alive:
+            return
+        self._view.hints.state = ""
         if files is not None:
-            self._notice.say(checked_words(name, files) if files else "The check was stopped.")
+            self._view.say(checked_words(name, files))
+        elif going.stopped:
+            self._view.say("The check was stopped.")
 
-    def _tell(self, words: str) -> None:
-        if self._view.alive:
-            self._hints.state = words if self._running is not None else ""
+    def _tell(self, done: int, total: int) -> None:
+        if self._view.alive and self._going is not None:
+            self._view.hints.state = f"checking {done / total:.0%}" if total else "checking"
 
 
 def checked_words(name: str, files: Sequence[CheckedFile]) -> str:

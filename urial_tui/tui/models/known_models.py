@@ -9,19 +9,18 @@ from urial_tui.engine.wire.protocol import Device, EngineOptions
 from urial_tui.errors import UrialError
 from urial_tui.mistakes import explaining
 from urial_tui.models.overview import Listed, Looked, look
-from urial_tui.tui.frame.screen_view import ScreenView
 from urial_tui.tui.models.downloads import Downloads
 from urial_tui.tui.models.model_list import ModelList, ModelRow
 from urial_tui.tui.models.scan import Scan
+from urial_tui.tui.widgets.list_view import ListView
 
 
 class KnownModels:
     """Makes the rows of what a scan found, and completes those that can be seen.
 
     Args:
-        view: Of the screen.
+        view: Shows the rows.
         scan: Finds models.
-        listed: Shows the rows.
         downloads: May have others.
         options: Of the engine.
         in_use: What the chat's model is called.
@@ -30,9 +29,8 @@ class KnownModels:
 
     def __init__(
         self,
-        view: ScreenView,
+        view: ListView[ModelList],
         scan: Scan,
-        listed: ModelList,
         downloads: Downloads,
         options: EngineOptions,
         *,
@@ -41,7 +39,6 @@ class KnownModels:
     ) -> None:
         self._view = view
         self._scan = scan
-        self._listed = listed
         self._downloads = downloads
         self._options = options
         self._in_use = in_use
@@ -88,7 +85,7 @@ class KnownModels:
         )
 
     def _unread(self) -> list[Listed]:
-        return [row.listed for row in self._listed.in_view if row.looked is None]
+        return [row.listed for row in self._view.listed.in_view if row.looked is None]
 
     async def _read(self) -> None:
         """One header after another."""
@@ -99,7 +96,7 @@ class KnownModels:
                 looked = await asyncio.to_thread(self._look_at, listed, self._devices())
                 self._looked[_key(listed)] = looked
                 if self._view.alive:
-                    self._listed.change(self._row(listed))
+                    self._view.listed.change(self._row(listed))
                     self.when_read()
         finally:
             self._reading = False

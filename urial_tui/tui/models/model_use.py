@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from urial_tui.settings import described
 from urial_tui.settings_file import read_settings_file
-from urial_tui.tui.frame.screen_view import ScreenView
 from urial_tui.tui.frame.settings_screen import SettingsScreen
 from urial_tui.tui.models.model_list import ModelList, ModelRow
 from urial_tui.tui.models.scan import Scan
-from urial_tui.tui.widgets.notice_line import NoticeLine
+from urial_tui.tui.widgets.list_view import ListView
 
 
 class ModelUse:
     """Takes the model under the bar, if a chat can answer with it; else it is told why not.
 
     Args:
-        view: Of the screen, which ends with what is chatted with.
-        listed: Has the bar.
+        view: Has the bar; its screen ends with what is chatted with.
         scan: Looks again for what is the default.
-        notice: Tells.
     """
 
-    def __init__(self, view: ScreenView, listed: ModelList, scan: Scan, notice: NoticeLine) -> None:
+    def __init__(self, view: ListView[ModelList], scan: Scan) -> None:
         self._view = view
-        self._listed = listed
         self._scan = scan
-        self._notice = notice
 
     def chat(self) -> None:
         """Leave, and chat with it."""
@@ -47,13 +42,13 @@ class ModelUse:
             before.with_value(setting, name).save(before)
             return True
 
-        if await self._notice.in_thread(write):
+        if await self._view.in_thread(write):
             self._view.screen.post_message(SettingsScreen.Changed(setting, name))
-            self._notice.say(f"urial starts with {name} from now on.")
+            self._view.say(f"urial starts with {name} from now on.")
             self._scan.look()
 
     def _usable(self, what: str) -> ModelRow | None:
-        row = self._listed.row
+        row = self._view.listed.row
         if row is None:
             return None
         why = ""
@@ -65,6 +60,6 @@ class ModelUse:
         elif row.looked is not None and row.looked.trouble:
             why = row.looked.trouble.rstrip(".")
         if why:
-            self._notice.say(f"{what}: {why}.")
+            self._view.say(f"{what}: {why}.")
             return None
         return row

@@ -24,7 +24,6 @@ from textual.widgets import Input, OptionList, Static
 from urial_tui.engine.wire.protocol import Device
 from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.frame.messages import CopyRequested
-from urial_tui.tui.frame.screen_view import ScreenView
 from urial_tui.tui.models.details_screen import DetailsScreen, inspect_listed
 from urial_tui.tui.models.download_panel import DownloadPanel
 from urial_tui.tui.models.downloads import Downloads
@@ -39,8 +38,7 @@ from urial_tui.tui.models.pulls import Pulls
 from urial_tui.tui.models.removals import Removals
 from urial_tui.tui.models.scan import Scan
 from urial_tui.tui.widgets.heading_line import HeadingLine
-from urial_tui.tui.widgets.hint_line import HintLine
-from urial_tui.tui.widgets.notice_line import NoticeLine
+from urial_tui.tui.widgets.list_view import ListView
 
 REDRAWN_EVERY = 0.25
 """Seconds: downloads, and what is in view, are looked at so often."""
@@ -90,22 +88,17 @@ class ModelsScreen(Screen[str | None]):
         """The downloads that were open when that was looked at last."""
         self._wanted = 0
         """How many rows there are, shown or not."""
-        view = self._view = ScreenView(self)
-        search = self._search = ModelSearch(
+        self.models = ModelList(id="models-list")
+        view = self._view = ListView(self, self.models, "models-notice")
+        self._search = ModelSearch(
             placeholder="Search names, kinds, quantisations", id="models-search"
         )
-        models = self.models = ModelList(id="models-list")
-        notice = self.notice = NoticeLine(id="models-notice")
-        self.hints = HintLine()
-        scan = self.scan = Scan(view, notice)
-        self._known = KnownModels(
-            view, scan, models, downloads, options, in_use=in_use, devices=devices
-        )
-        finding = self._finding = Finding(search, models)
-        self.pulls = Pulls(view, models, scan, downloads, notice, options, devices)
-        self._check = FileCheck(view, models, notice, self.hints)
-        removals = Removals(view, models, scan, notice)
-        use = ModelUse(view, models, scan, notice)
+        finding = self._finding = Finding(self._search, self.models)
+        scan = self.scan = Scan(view)
+        self._known = KnownModels(view, scan, downloads, options, in_use=in_use, devices=devices)
+        self.pulls = Pulls(view, scan, downloads, options, devices)
+        self._check = FileCheck(view)
+        removals, use = Removals(view, scan), ModelUse(view, scan)
         scan.when_told = self._show_heading
         scan.when_found = finding.when_changed = self._list
         self._known.when_read = self._show_detail
@@ -134,8 +127,8 @@ class ModelsScreen(Screen[str | None]):
             Static(id="models-detail", markup=False), id="models-detail-pane", can_focus=False
         )
         yield DownloadPanel(id="models-downloads", markup=False)
-        yield self.notice
-        yield self.hints
+        yield self._view.notice
+        yield self._view.hints
 
     def on_mount(self) -> None:
         """Watch the downloads."""
@@ -148,7 +141,7 @@ class ModelsScreen(Screen[str | None]):
 
     def on_unmount(self) -> None:
         """Read no more; downloads go on."""
-        self.scan.close()
+        self.scan.stop()
         self._check.stop()
 
     @property
@@ -202,7 +195,7 @@ class ModelsScreen(Screen[str | None]):
         if row is None:
             return
         if row.listed.path is None:
-            self.notice.say(f"{row.name} has no file here yet.")
+            self._view.say(f"{row.name} has no file here yet.")
         else:
             self.post_message(CopyRequested(str(row.listed.path), "the path"))
 
@@ -266,8 +259,8 @@ class ModelsScreen(Screen[str | None]):
             # What is hidden loses it.
             self.models.focus()
         if self.focused is self._search:
-            self.hints.show(
+            self._view.hints.show(
                 [("models.found", "to what was found"), ("models.back", "leave the search")]
             )
         else:
-            self.hints.show(row_keys(self.models.row, self._finding.shown))
+            self._view.hints.show(row_keys(self.models.row, self._finding.shown))

@@ -7,11 +7,10 @@ the one that suits this machine is under the bar.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from pathlib import Path, PurePath
+from collections.abc import Sequence
+from pathlib import PurePath
 from typing import ClassVar
 
-import msgspec
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -24,35 +23,13 @@ from textual.widgets.option_list import Option
 from urial_tui import wording
 from urial_tui.errors import UrialError
 from urial_tui.mistakes import explaining
-from urial_tui.models.overview import Listed
+from urial_tui.models.pullable import Pullable
 from urial_tui.models.quantisations import Quantisation, suiting
-from urial_tui.models.speed import ExpectedSpeed
-from urial_tui.models.verdict import Fit
 from urial_tui.sanitize import sanitize_line, shortened
 from urial_tui.tui.frame.ending import has_widgets
-from urial_tui.tui.frame.keys import keyed
 from urial_tui.tui.models.asking import asked
 from urial_tui.tui.models.model_list import FIT_SIGNS
-
-Find = Callable[[threading.Event], Sequence[Quantisation]]
-"""Asks for what a repository has, in a thread, until the event is set; raises `UrialError`."""
-
-
-class Pullable(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is to choose from.
-
-    `known`: what is known without asking. `partner`: that of the model, if it has one. `wanted`: a
-    quantisation that was asked for by its name, else "". `directory`: where it goes, with `free`
-    bytes, None where that is not known.
-    """
-
-    title: str
-    known: tuple[Quantisation, ...] = ()
-    partner: Listed | None = None
-    wanted: str = ""
-    licence: str = ""
-    directory: Path
-    free: int | None = None
+from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 
 
 class PullScreen(ModalScreen[tuple[str, ...] | None]):
@@ -60,9 +37,6 @@ class PullScreen(ModalScreen[tuple[str, ...] | None]):
 
     Args:
         pullable: What there is.
-        find: Asks for more; None where there is no more.
-        fit: Whether so many bytes fit, a guess.
-        speed: How fast a model of so many bytes writes; None where that is not known.
     """
 
     CSS_PATH: ClassVar[list[str | PurePath]] = ["../frame/first_run.tcss", "models.tcss"]
@@ -73,18 +47,9 @@ class PullScreen(ModalScreen[tuple[str, ...] | None]):
         Binding("escape", "dismiss(None)", "Back", id="pull.back"),
     ]
 
-    def __init__(
-        self,
-        pullable: Pullable,
-        find: Find | None,
-        fit: Callable[[Quantisation], Fit],
-        speed: Callable[[Quantisation], ExpectedSpeed | None],
-    ) -> None:
+    def __init__(self, pullable: Pullable) -> None:
         super().__init__()
         self._pullable = pullable
-        self._find = find
-        self._fit = fit
-        self._speed = speed
         self._found: tuple[Quantisation, ...] = pullable.known
         self._with_partner = False
         self._moved = False
@@ -93,32 +58,20 @@ class PullScreen(ModalScreen[tuple[str, ...] | None]):
     def compose(self) -> ComposeResult:
         """A title, the quantisations, the partner, what is known, the keys."""
         with Vertical(classes="dialog", id="pull-model"):
-            yield Static(
-                Content.assemble(
-                    "Download ",
-                    (shortened(sanitize_line(self._pullable.title), 60), "not bold $foreground"),
-                ),
-                classes="dialog-title",
-                markup=False,
-            )
+            yield DialogTitle("Download ", shortened(sanitize_line(self._pullable.title), 60))
             yield OptionList(id="pull-list", markup=False)
             yield Static(id="pull-asking", markup=False)
             yield Static(id="pull-partner", markup=False)
             yield Static(id="pull-detail", markup=False)
-            yield Static(id="pull-keys", classes="dialog-keys", markup=False)
+            partner = " · {pull.partner} its partner" if self._can_have_partner else ""
+            yield DialogKeys(f"Enter downloads it{partner} · {{pull.back}} back")
 
     def on_mount(self) -> None:
         """Show what is known, and ask for the rest."""
         self._show(self._found)
         self._show_partner()
-        keys = ["Enter downloads it"]
-        if self._can_have_partner:
-            keys.append("{pull.partner} its partner")
-        text = keyed(self, " · ".join([*keys, "{pull.back} back"]))
-        self.query_one("#pull-keys", Static).update(Content(text))
         self._say("")
-        if self._find is not None:
-            self._ask(self._find)
+        self._ask()
 
     def on_unmount(self) -> None:
         """Ask no more."""
@@ -130,11 +83,11 @@ class PullScreen(ModalScreen[tuple[str, ...] | None]):
         return self._found
 
     @work(group="ask")
-    async def _ask(self, find: Find) -> None:
+    async def _ask(self) -> None:
         self._say("Asking for what else there is …")
         try:
             with explaining():
-                found = tuple(await asked(lambda: find(self._ended)))
+                found = tuple(await asked(lambda: self._pullable.find(self._ended)))
         except UrialError as error:
             if has_widgets(self):
                 self._say(f"✖ {error}", "$error")
@@ -163,11 +116,11 @@ class PullScreen(ModalScreen[tuple[str, ...] | None]):
         for place, one in enumerate(found):
             if wanted and one.quantisation.lower() == wanted:
                 return place
-        return suiting(found, self._fit)
+        return suiting(found, self._pullable.fit)
 
     def _row(self, one: Quantisation, suits: bool) -> Content:
-        fit = self._fit(one) if one.size else None
-        speed = self._speed(one) if one.size else None
+        fit = self._pullable.fit(one) if one.size else None
+        speed = self._pullable.speed(one) if one.size else None
         sign, colour = FIT_SIGNS[fit.verdict] if fit else (" ", "")
         words = f"{fit.verdict:<9} {fit.figure:>8}" if fit else ""
         fast = f"~{wording.rate(speed.empty)}" if speed else ""

@@ -5,45 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from urial_tui.engine.wire.protocol import Device, EngineOptions
+from urial_tui.models.pullable import Pullable, pullable_of_address, pullable_of_listed
 from urial_tui.tui.frame.messages import PullRequested
-from urial_tui.tui.frame.screen_view import ScreenView
 from urial_tui.tui.models.address_screen import AddressScreen
 from urial_tui.tui.models.downloads import Downloads
 from urial_tui.tui.models.model_list import ModelList
 from urial_tui.tui.models.pull_screen import PullScreen
-from urial_tui.tui.models.pulling import pull_of_address, pull_of_listed
 from urial_tui.tui.models.scan import Scan
-from urial_tui.tui.widgets.notice_line import NoticeLine
+from urial_tui.tui.widgets.list_view import ListView
 
 
 class Pulls:
     """Begins and stops downloads.
 
     Args:
-        view: Of the screen.
-        listed: Has the bar.
+        view: Has the bar.
         scan: Has partners and base models.
         downloads: The application's.
-        notice: Tells what is refused.
         options: Of the engine.
         devices: What the engine computes on.
     """
 
     def __init__(
         self,
-        view: ScreenView,
-        listed: ModelList,
+        view: ListView[ModelList],
         scan: Scan,
         downloads: Downloads,
-        notice: NoticeLine,
         options: EngineOptions,
         devices: Callable[[], Sequence[Device] | None],
     ) -> None:
         self._view = view
-        self._listed = listed
         self._scan = scan
         self._downloads = downloads
-        self._notice = notice
         self._options = options
         self._devices = devices
 
@@ -57,28 +50,28 @@ class Pulls:
 
     def begin(self, names: Sequence[str]) -> None:
         """Have the application download these."""
-        self._notice.say("")
-        self._listed.seek(names[0])
+        self._view.say("")
+        self._view.listed.seek(names[0])
         self._view.screen.post_message(PullRequested(names))
 
     def stop(self) -> None:
         """Stop the download under the bar, else the one that goes on."""
-        row = self._listed.row
+        row = self._view.listed.row
         states = [state for state in self._downloads.states if state.is_open]
         under = [state for state in states if row is not None and state.name == row.name]
         for state in (under or states)[:1]:
             self._downloads.stop(state.name)
-            self._notice.say(f"The download of {state.name} stops; what came is kept.")
+            self._view.say(f"The download of {state.name} stops; what came is kept.")
         if not states:
-            self._notice.say("Nothing is being downloaded.")
+            self._view.say("Nothing is being downloaded.")
 
     async def _choose(self) -> None:
-        row = self._listed.row
+        row = self._view.listed.row
         if row is None:
             return
         listed = row.listed
         if listed.is_here and listed.entry is None:
-            self._notice.say(f"{row.name} is here already.")
+            self._view.say(f"{row.name} is here already.")
             return
         if row.is_coming or listed.state == "unfinished":
             self.begin([row.name])
@@ -87,13 +80,13 @@ class Pulls:
             base = listed.entry.base
             found = self._scan.named(base) or listed
             if found.is_here:
-                self._notice.say(f"{row.name} is here: it is {base} with an adapter.")
+                self._view.say(f"{row.name} is here: it is {base} with an adapter.")
                 return
             listed = found
         partner = self._scan.named(listed.partner)
         await self._begin_chosen(
-            await self._notice.in_thread(
-                lambda: pull_of_listed(listed, partner, self._options, self._devices())
+            await self._view.in_thread(
+                lambda: pullable_of_listed(listed, partner, self._options, self._devices())
             )
         )
 
@@ -101,15 +94,15 @@ class Pulls:
         address = await self._view.chosen_on(AddressScreen())
         if address is None:
             return
-        screen = await self._notice.in_thread(
-            lambda: pull_of_address(address, self._options, self._devices())
+        found = await self._view.in_thread(
+            lambda: pullable_of_address(address, self._options, self._devices())
         )
-        if isinstance(screen, str):
-            self.begin([screen])
+        if isinstance(found, str):
+            self.begin([found])
         else:
-            await self._begin_chosen(screen)
+            await self._begin_chosen(found)
 
-    async def _begin_chosen(self, screen: PullScreen | None) -> None:
-        names = None if screen is None else await self._view.chosen_on(screen)
+    async def _begin_chosen(self, pullable: Pullable | None) -> None:
+        names = None if pullable is None else await self._view.chosen_on(PullScreen(pullable))
         if names:
             self.begin(names)

@@ -6,44 +6,39 @@ from urial_tui import wording
 from urial_tui.models import placing
 from urial_tui.models.overview import Listed
 from urial_tui.models.unfinished import discard
-from urial_tui.tui.frame.screen_view import ScreenView
 from urial_tui.tui.models.model_list import ModelList, ModelRow
 from urial_tui.tui.models.remove_screen import RemoveScreen
 from urial_tui.tui.models.scan import Scan
-from urial_tui.tui.widgets.notice_line import NoticeLine
+from urial_tui.tui.widgets.list_view import ListView
 
 
 class Removals:
     """Removes the model under the bar, or what came of it.
 
     Args:
-        view: Of the screen.
-        listed: Has the bar.
+        view: Has the bar.
         scan: Looks again afterwards.
-        notice: Tells what was done.
     """
 
-    def __init__(self, view: ScreenView, listed: ModelList, scan: Scan, notice: NoticeLine) -> None:
+    def __init__(self, view: ListView[ModelList], scan: Scan) -> None:
         self._view = view
-        self._listed = listed
         self._scan = scan
-        self._notice = notice
 
     def remove(self) -> None:
         """Ask whether it is to be done, and do it."""
-        row = self._listed.row
+        row = self._view.listed.row
         if row is None:
             return
         if row.is_coming:
             stop = self._view.key("models.stop")
-            self._notice.say(f"{row.name} is being downloaded; {stop} stops that first.")
+            self._view.say(f"{row.name} is being downloaded; {stop} stops that first.")
         elif row.listed.state == "unfinished" and row.listed.left:
             self._view.work_alone("dialog", self._discard, row.listed)
         else:
             self._view.work_alone("dialog", self._remove, row)
 
     async def _remove(self, row: ModelRow) -> None:
-        planned = await self._notice.in_thread(lambda: placing.removal(row.name))
+        planned = await self._view.in_thread(lambda: placing.removal(row.name))
         if planned is None:
             return
         uses = list(planned.uses)
@@ -53,7 +48,7 @@ class Removals:
             uses.insert(0, "the chat answers with it")
         dialog = RemoveScreen(planned.name, planned.files, planned.frees, uses)
         if await self._view.chosen_on(dialog):
-            freed = await self._notice.in_thread(lambda: placing.remove(planned))
+            freed = await self._view.in_thread(lambda: placing.remove(planned))
             if freed is not None:
                 self._tell(f"{planned.name} was removed; {wording.size(freed)} are free.")
 
@@ -61,10 +56,10 @@ class Removals:
         """Remove what came of an interrupted download."""
         dialog = RemoveScreen(listed.name, listed.left, listed.done, ["it is unfinished"])
         if await self._view.chosen_on(dialog):
-            freed = await self._notice.in_thread(lambda: discard(listed.left))
+            freed = await self._view.in_thread(lambda: discard(listed.left))
             if freed is not None:
                 self._tell(f"What came of {listed.name} was removed.")
 
     def _tell(self, done: str) -> None:
-        self._notice.say(done)
+        self._view.say(done)
         self._scan.look()

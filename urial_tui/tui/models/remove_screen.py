@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from urial_tui import wording
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.frame.keys import keyed
+from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 
 _SHOWN = 20
 """Files that are listed; a model may have a thousand parts."""
@@ -48,17 +48,10 @@ class RemoveScreen(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """A title, what goes, what else uses it, the keys."""
         with Vertical(classes="dialog", id="remove-model"):
-            yield Static(
-                Content.assemble(
-                    "Remove ", (sanitize_line(self._shown_name), "not bold $foreground")
-                ),
-                classes="dialog-title",
-                markup=False,
-            )
+            yield DialogTitle("Remove ", self._shown_name)
             with VerticalScroll(classes="models-body"):
                 yield Static(Content("\n").join(self._lines()), markup=False)
-            keys = keyed(self, "{remove_model.remove} removes it · {remove_model.back} back")
-            yield Static(keys, classes="dialog-keys", markup=False)
+            yield DialogKeys("{remove_model.remove} removes it · {remove_model.back} back")
 
     def _lines(self) -> list[Content]:
         lines = [Content(sanitize_line(str(path))) for path in self._files[:_SHOWN]]

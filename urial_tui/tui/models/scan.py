@@ -5,36 +5,28 @@ What was found stays until the next look is over.
 
 from __future__ import annotations
 
-import asyncio
-import threading
-import time
 from collections.abc import Callable
 
 from urial_tui import wording
 from urial_tui.models.overview import Listed, Overview, overview
-from urial_tui.tui.frame.screen_view import ScreenView
-from urial_tui.tui.widgets.notice_line import NoticeLine
+from urial_tui.tui.frame.stoppable import Stoppable
+from urial_tui.tui.models.model_list import ModelList
+from urial_tui.tui.widgets.list_view import ListView
 
 _TELL_EVERY = 0.1
 """Seconds between two looks at how far it is."""
-
-
-class _Ended(Exception):
-    """What was being read is not wanted any more."""
 
 
 class Scan:
     """Looks, and tells when there is something to show.
 
     Args:
-        view: Of the screen.
-        notice: Where it is told what is wrong.
+        view: Where it is told what is wrong.
     """
 
-    def __init__(self, view: ScreenView, notice: NoticeLine) -> None:
+    def __init__(self, view: ListView[ModelList]) -> None:
         self._view = view
-        self._notice = notice
-        self._ended = threading.Event()
+        self._going: Stoppable[[int, int]] | None = None
         self.overview: Overview | None = None
         self.progress = ""
         """How far the files are looked through, in words."""
@@ -52,32 +44,19 @@ class Scan:
 
     def look(self) -> None:
         """Look for files, and what is free now."""
+        self.stop()
         self._view.work_alone("look", self._look)
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Look no further."""
-        self._ended.set()
+        if self._going is not None:
+            self._going.stop()
 
     async def _look(self) -> None:
-        loop = asyncio.get_running_loop()
-        told = 0.0
-
-        def progress(done: int, total: int) -> None:
-            nonlocal told
-            if self._ended.is_set():
-                raise _Ended
-            now = time.monotonic()
-            if now - told >= _TELL_EVERY:
-                told = now
-                loop.call_soon_threadsafe(self._tell, wording.looked_at(done, total))
-
-        def find() -> Overview | None:
-            try:
-                return overview(progress)
-            except _Ended:
-                return None
-
-        found = await self._notice.in_thread(find)
+        self._going = going = Stoppable[[int, int]](
+            lambda done, total: self._tell(wording.looked_at(done, total)), _TELL_EVERY
+        )
+        found = await self._view.in_thread(lambda: overview(going))
         if self._view.alive:
             self.progress = ""
             # Where nothing is found, it was said why.

@@ -21,7 +21,7 @@ from urial_tui.prompting.own_preambles import save_own
 from urial_tui.prompting.preamble_file import read_preamble
 from urial_tui.prompting.published import Imported, import_published, name_for
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.frame.keys import keyed
+from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, typed_path
 
 
@@ -43,7 +43,7 @@ class ImportScreen(ModalScreen[Imported | None]):
         """A title, the file, the name, what is to be said of them, the keys."""
         offered = PathSuggester(lambda path: is_directory(path) or is_file(path))
         with Vertical(classes="dialog", id="import-preamble"):
-            yield Static("Import a preamble", classes="dialog-title", markup=False)
+            yield DialogTitle("Import a preamble")
             with Horizontal(classes="prompts-row"):
                 yield Label("File")
                 yield PathLine(
@@ -58,12 +58,8 @@ class ImportScreen(ModalScreen[Imported | None]):
                     placeholder="by the file's name", id="import-name", classes="prompts-line"
                 )
             yield Static(id="import-verdict", markup=False)
-            yield Static(
-                keyed(
-                    self, "Enter imports it · → completes · Tab next · {import_preamble.back} back"
-                ),
-                classes="dialog-keys",
-                markup=False,
+            yield DialogKeys(
+                "Enter imports it · → completes · Tab next · {import_preamble.back} back"
             )
 
     def on_mount(self) -> None:

@@ -87,6 +87,11 @@ class Laboratory:
         writer = self.engine.writer
         return None if writer is None else writer.model
 
+    @property
+    def counted_by(self) -> str:
+        """What the model that is loaded is called; "" where none is."""
+        return "" if self.model is None else self.called
+
     async def check(self, preamble: Preamble, path: Path) -> tuple[Finding, ...]:
         """What is found without a model; `path` is its file, which need not be there."""
         return tuple(await asyncio.to_thread(check_preamble, preamble, path))

@@ -10,9 +10,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 from textual.content import Content
-from textual.events import Resize
-from textual.widgets import OptionList
-from textual.widgets.option_list import Option
 
 from urial_tui.evaluate.measure_table import difference_cell, interval_cell
 from urial_tui.evaluate.measured_before import KeptMeasures
@@ -20,6 +17,7 @@ from urial_tui.prompting.check import Finding
 from urial_tui.prompting.preamble_file import PreambleEntry
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.prompts.laboratory import Cost
+from urial_tui.tui.widgets.row_list import RowList
 from urial_tui.wording import fixed, percent, size
 
 _MARK = 2
@@ -127,81 +125,16 @@ def _line(name: str, cells: Sequence[tuple[str, int]], width: int) -> str:
     return f"{' ' * _MARK}{name.ljust(max(1, width - _MARK - len(right)))}{right}"
 
 
-class PreambleList(OptionList):
-    """Rows, one of them under the bar, and marks for some of them."""
+class PreambleList(RowList[PreambleRow]):
+    """A row for each preamble; some may be marked."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # Textual's name
-        super().__init__(id=id, markup=False)
-        self._rows: list[PreambleRow] = []
-        self._marked: list[str] = []
+    def key_of(self, row: PreambleRow) -> str:
+        """Its name."""
+        return row.name
 
-    @property
-    def rows(self) -> Sequence[PreambleRow]:
-        """All there are."""
-        return self._rows
-
-    @property
-    def row(self) -> PreambleRow | None:
-        """What is under the bar."""
-        place = self.highlighted
-        return self._rows[place] if place is not None and place < len(self._rows) else None
-
-    @property
-    def marked(self) -> list[PreambleRow]:
-        """What is marked, in the order in which it was."""
-        by_name = {row.name: row for row in self._rows}
-        return [by_name[name] for name in self._marked if name in by_name]
-
-    @property
-    def chosen(self) -> list[PreambleRow]:
-        """What is marked, or else what is under the bar."""
-        row = self.row
-        return self.marked or ([] if row is None else [row])
-
-    def show(self, rows: Sequence[PreambleRow], under_bar: str | None = None) -> None:
-        """Show these, with the bar on this one, or on what it was on."""
-        before = under_bar or (None if self.row is None else self.row.name)
-        place = self.highlighted
-        self._rows = list(rows)
-        self._marked = [row.name for row in self.marked]
-        self.clear_options()
-        self.add_options([Option(self._prompt(row)) for row in self._rows])
-        names = [row.name for row in self._rows]
-        if before in names:
-            self.highlighted = names.index(before)
-        else:
-            self.highlighted = min(place or 0, len(rows) - 1) if rows else None
-
-    def change(self, row: PreambleRow) -> None:
-        """Show something else of one that is there."""
-        names = [each.name for each in self._rows]
-        if row.name in names:
-            place = names.index(row.name)
-            self._rows[place] = row
-            self._draw(place)
-
-    def toggle(self) -> None:
-        """Mark what is under the bar, or no longer."""
-        row, place = self.row, self.highlighted
-        if row is None or place is None:
-            return
-        if row.name in self._marked:
-            self._marked.remove(row.name)
-        else:
-            self._marked.append(row.name)
-        self._draw(place)
-
-    def on_resize(self, event: Resize) -> None:
-        """Rows are laid out for another width."""
-        for place in range(len(self._rows)):
-            self._draw(place)
-
-    def _draw(self, place: int) -> None:
-        self.replace_option_prompt_at_index(place, self._prompt(self._rows[place]))
-
-    def _prompt(self, row: PreambleRow) -> Content:
+    def line_of(self, row: PreambleRow) -> Content:
+        """Its mark, its name, and the columns for which there is room."""
         width = max(_NAME, self.scrollable_content_region.width)
-        mark = ("◆ ", "$primary") if row.name in self._marked else "  "
         if row.entry.preamble is None:
             right = Content.styled("  ✖ can't be used", "$error")
         else:
@@ -213,4 +146,6 @@ class PreambleList(OptionList):
             sanitize_line(row.name), "bold" if row.entry.origin == "user" else ""
         ).truncate(max(1, room - len(drafted)), ellipsis=True)
         left = Content.assemble(name, (drafted, "$warning"))
-        return Content.assemble(mark, left, " " * max(0, room - left.cell_length), right)
+        return Content.assemble(
+            self.mark_of(row), left, " " * max(0, room - left.cell_length), right
+        )

@@ -17,7 +17,6 @@ from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.render import open_turn, preamble_text
 from urial_tui.prompting.token_check import QUERY
 from urial_tui.runtime.cutter import ContextToken
-from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.drawing.token_strip import TokenStrip
 from urial_tui.tui.drawing.token_text import quoted
 from urial_tui.tui.frame.ending import has_widgets
@@ -26,6 +25,7 @@ from urial_tui.tui.frame.messages import CopyRequested
 from urial_tui.tui.prompts.laboratory import Laboratory
 from urial_tui.tui.prompts.reaching_strip import ReachingStrip, token_text
 from urial_tui.tui.widgets.banner import Banner
+from urial_tui.tui.widgets.heading_line import HeadingLine
 from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.wording import amount
 
@@ -65,7 +65,7 @@ class ReachingScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """From the top: what it is, the tokens, the one under the cursor, what is wrong, keys."""
-        yield Static(id="reaching-heading", classes="prompts-heading", markup=False)
+        yield HeadingLine("What reaches the model")
         yield ReachingStrip(id="reaching")
         yield Static(id="reaching-token", markup=False)
         yield Banner(id="banner")
@@ -124,9 +124,4 @@ class ReachingScreen(Screen[None]):
         )
 
     def _head(self, state: str) -> None:
-        title = Content.assemble(
-            ("What reaches the model", "bold $primary"),
-            (f"  {sanitize_line(self._preamble.name)}: {sanitize_line(state)}", "$quiet"),
-        )
-        width = max(1, self.size.width - 2)
-        self.query_one("#reaching-heading", Static).update(title.truncate(width, ellipsis=True))
+        self.query_one(HeadingLine).beside = f"{self._preamble.name}: {state}"

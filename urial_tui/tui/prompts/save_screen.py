@@ -19,7 +19,7 @@ from textual.widgets import Input, Label, Static
 from urial_tui.errors import UrialError, UsageError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.frame.keys import keyed
+from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 from urial_tui.tui.widgets.path_line import PathLine
 
 Save = Callable[[Preamble, bool], Preamble]
@@ -52,7 +52,7 @@ class SaveScreen(ModalScreen[Preamble | None]):
         """A title, the name, the words about it, what is to be said of that, the keys."""
         preamble = self._preamble
         with Vertical(classes="dialog", id="save-preamble"):
-            yield Static("Save among your preambles", classes="dialog-title", markup=False)
+            yield DialogTitle("Save among your preambles")
             for label, line, text in (
                 ("Name", "name", preamble.name),
                 ("Title", "title", preamble.title),
@@ -62,11 +62,7 @@ class SaveScreen(ModalScreen[Preamble | None]):
                     yield Label(label)
                     yield PathLine(value=text, id=f"save-{line}", classes="prompts-line")
             yield Static(id="save-verdict", markup=False)
-            yield Static(
-                keyed(self, "Enter saves it · Tab next · {save.back} back"),
-                classes="dialog-keys",
-                markup=False,
-            )
+            yield DialogKeys("Enter saves it · Tab next · {save.back} back")
 
     def on_mount(self) -> None:
         """Start with the name."""

@@ -31,6 +31,7 @@ from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.frame.prompt_screen import PromptScreen
 from urial_tui.tui.prompts.versions import Versions
 from urial_tui.tui.widgets.banner import Banner
+from urial_tui.tui.widgets.heading_line import HeadingLine
 from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.tui.widgets.prompt import Prompt
 from urial_tui.wording import amount
@@ -70,7 +71,7 @@ class VersionsScreen(PromptScreen):
     def compose(self) -> ComposeResult:
         """From the top: what it is, the question, both answers, what is wrong, the prompt, keys."""
         yield from super().compose()
-        yield Static(id="versions-heading", classes="prompts-heading", markup=False)
+        yield HeadingLine("Two preambles", "one question, the loaded model, temperature 0")
         yield Static(id="versions-question", markup=False)
         yield BothSides()
         yield Banner(id="banner")
@@ -80,12 +81,6 @@ class VersionsScreen(PromptScreen):
     def on_mount(self) -> None:
         """Name the two."""
         self.query_one(Prompt).put(self.drafts.of(_PLACE))
-        self.query_one("#versions-heading", Static).update(
-            Content.assemble(
-                ("Two preambles", "bold $primary"),
-                ("  one question, the loaded model, temperature 0", "$quiet"),
-            )
-        )
         self.query_one("#versions-question").display = False
         self._show_names()
         self._show_keys()
@@ -211,6 +206,4 @@ class VersionsScreen(PromptScreen):
             keys = [("prompt.submit", "ask"), ("versions.swap", "change places"), *keys]
             if self._question:
                 keys.insert(1, ("versions.again", "again"))
-        hints.keys = tuple(
-            (key_name(self, name), what) for name, what in [*keys, ("app.keys", "all keys")]
-        )
+        hints.show([*keys, ("app.keys", "all keys")])

@@ -13,6 +13,7 @@ from urial_tui.errors import UrialError
 from urial_tui.mistakes import explaining
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.frame.ending import has_widgets
+from urial_tui.tui.frame.stoppable import Ended
 
 T = TypeVar("T")
 
@@ -34,15 +35,23 @@ class NoticeLine(Static):
         """Call a function in a thread, and tell its error here.
 
         Returns:
-            What the function returns; None where it failed, or the screen ended meanwhile.
+            What the function returns; None where it failed or was stopped (see `Stoppable`), or
+            the screen ended meanwhile.
         """
         screen = self.screen
         try:
             with explaining():
-                found = await asyncio.to_thread(do)
+                found = await asyncio.to_thread(_unless_ended, do)
         except UrialError as error:
             if has_widgets(screen):
                 message, hint = sanitize_line(error.message), sanitize_line(error.hint)
                 self.say(Content.assemble((f"✖ {message}", "$error"), f" {hint}" if hint else ""))
             return None
         return found if has_widgets(screen) else None
+
+
+def _unless_ended(do: Callable[[], T]) -> T | None:
+    try:
+        return do()
+    except Ended:
+        return None

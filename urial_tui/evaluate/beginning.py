@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from urial_tui.evaluate.item_files import find_items
+from urial_tui.evaluate.job import Job, JudgeJob, RunJob
 from urial_tui.evaluate.judge import Judged
 from urial_tui.evaluate.judged_runs import JudgeChoice, judge_questions
 from urial_tui.evaluate.judgements import Judgement
@@ -15,7 +16,6 @@ from urial_tui.evaluate.own_items import own_set_name
 from urial_tui.evaluate.plan_file import LONGEST, Plan, placed, stem_of, write_plan
 from urial_tui.evaluate.planned_run import RunChoice
 from urial_tui.settings import Settings
-from urial_tui.tui.evaluate.job import Job, JudgeJob, RunJob
 
 
 class NewRuns(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,11 +1,13 @@
-"""Makes the dialog of what is downloaded: of a model of the catalogue, or of an address."""
+"""What there is to download: of a model of the catalogue, or of an address, by what fits here."""
 
 from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import msgspec
 
 from urial_tui import paths
 from urial_tui.engine.wire.protocol import Device, EngineOptions
@@ -13,18 +15,41 @@ from urial_tui.memory import memory_now
 from urial_tui.models.addresses import HubAddress, parse_address
 from urial_tui.models.overview import Listed
 from urial_tui.models.quantisations import Quantisation, quantisations
-from urial_tui.models.speed import expected_speed, load_speeds
+from urial_tui.models.speed import ExpectedSpeed, expected_speed, load_speeds
 from urial_tui.models.stores import hub
-from urial_tui.models.verdict import fit_of_size
-from urial_tui.tui.models.pull_screen import Find, Pullable, PullScreen
+from urial_tui.models.verdict import Fit, fit_of_size
+
+Find = Callable[[threading.Event], Sequence[Quantisation]]
+"""Asks for what a repository has, in a thread, until the event is set; raises `UrialError`."""
 
 
-def pull_of_listed(
+class Pullable(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to choose from.
+
+    `known`: what is known without asking. `partner`: that of the model, if it has one. `wanted`: a
+    quantisation that was asked for by its name, else "". `directory`: where it goes, with `free`
+    bytes, None where that is not known. `find` asks for more; `fit` guesses whether one fits;
+    `speed` tells how fast one writes, None where that is not known.
+    """
+
+    title: str
+    known: tuple[Quantisation, ...] = ()
+    partner: Listed | None = None
+    wanted: str = ""
+    licence: str = ""
+    directory: Path
+    free: int | None = None
+    find: Find
+    fit: Callable[[Quantisation], Fit]
+    speed: Callable[[Quantisation], ExpectedSpeed | None]
+
+
+def pullable_of_listed(
     listed: Listed,
     partner: Listed | None,
     options: EngineOptions,
     devices: Sequence[Device] | None,
-) -> PullScreen:
+) -> Pullable:
     """Of a model of the catalogue; reads what the machine has.
 
     Args:
@@ -41,21 +66,22 @@ def pull_of_listed(
         size=listed.size,
         usual=True,
     )
-    pullable = Pullable(
+    return Pullable(
         title=entry.title,
         known=() if listed.is_here else (own,),
         partner=partner,
         licence=f"{entry.licence}, {entry.licence_url}",
         directory=_cache(),
         free=_free(_cache()),
+        find=_finder(entry.repository, entry.file, entry.name),
+        fit=_fit(options, devices, entry.parameters),
+        speed=_speed(),
     )
-    find = _finder(entry.repository, entry.file, entry.name)
-    return _screen(pullable, find, options, devices, entry.parameters)
 
 
-def pull_of_address(
+def pullable_of_address(
     address: str, options: EngineOptions, devices: Sequence[Device] | None
-) -> PullScreen | str:
+) -> Pullable | str:
     """Of a repository; what `pull` takes, where the address names a file.
 
     Raises:
@@ -67,29 +93,29 @@ def pull_of_address(
     found = parse_address(address)
     if not isinstance(found, HubAddress):
         return address
-    pullable = Pullable(
+    return Pullable(
         title=found.repository,
         wanted=found.quant,
         directory=_cache(),
         free=_free(_cache()),
+        find=_finder(found.repository),
+        fit=_fit(options, devices, ""),
+        speed=_speed(),
     )
-    return _screen(pullable, _finder(found.repository), options, devices, "")
 
 
-def _screen(
-    pullable: Pullable,
-    find: Find,
-    options: EngineOptions,
-    devices: Sequence[Device] | None,
-    parameters: str,
-) -> PullScreen:
-    memory, speeds = memory_now(), load_speeds()
-    return PullScreen(
-        pullable,
-        find,
-        lambda one: fit_of_size(one.size, options, memory, parameters=parameters, devices=devices),
-        lambda one: expected_speed(speeds, "", one.size, 0),
+def _fit(
+    options: EngineOptions, devices: Sequence[Device] | None, parameters: str
+) -> Callable[[Quantisation], Fit]:
+    memory = memory_now()
+    return lambda one: fit_of_size(
+        one.size, options, memory, parameters=parameters, devices=devices
     )
+
+
+def _speed() -> Callable[[Quantisation], ExpectedSpeed | None]:
+    speeds = load_speeds()
+    return lambda one: expected_speed(speeds, "", one.size, 0)
 
 
 def _finder(repository: str, entry_file: str = "", entry_name: str = "") -> Find:

@@ -13,13 +13,13 @@ from urial_tui.engine.client.call import follow
 from urial_tui.engine.client.engine import Engine
 from urial_tui.evaluate.context_measures import measures_document
 from urial_tui.evaluate.items import EvaluateError
+from urial_tui.evaluate.job import Going, News
 from urial_tui.evaluate.measure_store import MeasureStore
 from urial_tui.evaluate.measuring import Measuring, Progress
 from urial_tui.evaluate.planned_measuring import MeasureChoice, PlannedMeasuring
 from urial_tui.evaluate.run_progress import getting_ready
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.settings import Settings
-from urial_tui.tui.evaluate.job import Going, News
 from urial_tui.wording import amount, duration, fixed
 
 

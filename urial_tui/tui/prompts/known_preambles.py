@@ -1,0 +1,155 @@
+"""What is known of each preamble: files are read at once, what they cost and measured follows."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from urial_tui import paths
+from urial_tui.evaluate.items import EvaluateError
+from urial_tui.evaluate.measure_store import MeasureStore
+from urial_tui.evaluate.measured_before import KeptMeasures, MeasuredBefore
+from urial_tui.evaluate.own_texts import own_questions, own_references
+from urial_tui.prompting.context import Context
+from urial_tui.prompting.preamble_file import PreambleEntry, list_preambles
+from urial_tui.tui.evaluate.job_queue import JobQueue
+from urial_tui.tui.prompts.laboratory import Laboratory
+from urial_tui.tui.prompts.preamble_list import PreambleList, PreambleRow
+from urial_tui.tui.prompts.preamble_words import BASE
+from urial_tui.tui.widgets.list_view import ListView
+
+
+class KnownPreambles:
+    """Fills the list, and completes its rows.
+
+    Args:
+        view: Has the list.
+        laboratory: Counts, and has what is not saved.
+        queue: While it measures, nothing is looked up.
+        max_tokens: Longest answer, by which measures are told apart.
+    """
+
+    def __init__(
+        self,
+        view: ListView[PreambleList],
+        laboratory: Laboratory,
+        queue: JobQueue,
+        *,
+        max_tokens: int,
+    ) -> None:
+        self._view = view
+        self._laboratory = laboratory
+        self._queue = queue
+        self._max_tokens = max_tokens
+        self._lock = threading.Lock()
+        """Held while what is kept is read: one at a time may."""
+        self._model: object | None = None
+        """The one that the rows are counted with."""
+        self.when_listed: Callable[[], object] = lambda: None
+        self.when_known: Callable[[], object] = lambda: None
+
+    def look(self) -> None:
+        """Read the files again, then count and look up what is known of them."""
+        self._view.work_alone("look", self._look)
+
+    def follow_model(self) -> None:
+        """Another model counts otherwise."""
+        if self._laboratory.model is not self._model and self._view.screen.is_current:
+            self._model = self._laboratory.model
+            for row in list(self._view.listed.rows):
+                self.know(row.name, cost=None, kept=None)
+            self.when_listed()
+            self.look()
+
+    def know(self, name: str, **values: object) -> None:
+        """Show what is known of a preamble now (the fields of `PreambleRow`)."""
+        row = next((row for row in self._view.listed.rows if row.name == name), None)
+        if row is not None:
+            self._view.listed.change(msgspec.structs.replace(row, **values))
+            self.when_known()
+
+    async def _look(self) -> None:
+        self._model = self._laboratory.model
+        entries = await self._view.in_thread(list_preambles)
+        if entries is None:
+            return
+        before = {row.name: row for row in self._view.listed.rows}
+        self._view.listed.show([self._row(entry, before) for entry in self._with_drafts(entries)])
+        self.when_listed()
+        await self._count()
+        await self._look_up()
+
+    def _row(self, entry: PreambleEntry, before: dict[str, PreambleRow]) -> PreambleRow:
+        """A row with what is still known of it."""
+        drafted = entry.name in self._laboratory.drafted()
+        known = before.get(entry.name)
+        if known is None or known.entry.preamble != entry.preamble:
+            return PreambleRow(entry=entry, drafted=drafted)
+        return msgspec.structs.replace(known, entry=entry, drafted=drafted)
+
+    def _with_drafts(self, entries: Sequence[PreambleEntry]) -> list[PreambleEntry]:
+        """The files, and those that are gone while something of them is not saved."""
+        names = {entry.name for entry in entries}
+        gone = [
+            PreambleEntry(
+                name=name,
+                path=paths.user_prompts_dir() / f"{name}.toml",
+                origin="user",
+                error="Its file is gone; what was changed and not saved is kept.",
+            )
+            for name in self._laboratory.drafted()
+            if name not in names
+        ]
+        return sorted([*entries, *gone], key=lambda entry: entry.name)
+
+    async def _count(self) -> None:
+        """What each costs, and what is found in it."""
+        for row in list(self._view.listed.rows):
+            preamble = row.entry.preamble
+            if preamble is None:
+                continue
+            findings = await self._laboratory.check(preamble, row.entry.path)
+            cost = await self._laboratory.cost(preamble)
+            if not self._view.alive:
+                return
+            self.know(row.name, findings=findings, cost=cost)
+
+    async def _look_up(self) -> None:
+        """What was measured with the model that is loaded."""
+        # While something is measured, what is kept is in use.
+        if self._queue.busy or self._laboratory.model is None or not self._view.alive:
+            return
+        contexts = _contexts(self._view.listed.rows)
+        found = await self._view.in_thread(lambda: self._kept(contexts))
+        if found is not None:
+            for row in list(self._view.listed.rows):
+                self.know(row.name, kept=found.get(row.name))
+
+    def _kept(self, contexts: Sequence[Context]) -> dict[str, KeptMeasures]:
+        """In a thread: what is kept of contexts."""
+        model = self._laboratory.model
+        path = paths.measures_file()
+        if model is None or not path.exists():
+            return {}
+        # A look that nobody waits for any more may still have the file.
+        with self._lock, contextlib.closing(MeasureStore(path)) as store:
+            if store.trouble:
+                again = self._view.key("prompts.look")
+                raise EvaluateError(store.trouble, f"{again} looks again for measures.")
+            before = MeasuredBefore(
+                store, model, own_references(), own_questions(), max_tokens=self._max_tokens
+            )
+            return before.look_up(contexts)
+
+
+def _contexts(rows: Sequence[PreambleRow]) -> list[Context]:
+    """The preambles that can be measured, what they are compared with first."""
+    found = [
+        Context(name=row.name, preamble=row.entry.preamble)
+        for row in rows
+        if row.entry.preamble is not None
+    ]
+    return sorted(found, key=lambda context: context.name != BASE)

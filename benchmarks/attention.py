@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from benchmarks.results import order
 from urial_tui.engine.native import llama
-from urial_tui.engine.native.context import Context, DecodeError
+from urial_tui.engine.native.context import DecodeError, LlamaContext
 from urial_tui.engine.native.threads import physical_cores
 from urial_tui.engine.wire.limits import chat_size
 from urial_tui.errors import UrialError
@@ -48,7 +48,7 @@ class Timed:
         self.turns: list[float] = []
         self._n_vocab = model.vocab.size
         self._position = 0
-        self.context = Context(
+        self.context = LlamaContext(
             model, size, threads=physical_cores(), kv_type=kv_type, flash_attention=flash
         )
         if kind == WHOLE and not self.context.keep_cells_whole():

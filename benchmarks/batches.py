@@ -18,7 +18,7 @@ from benchmarks.results import order
 from benchmarks.speed import at_least
 from urial_tui.engine.native import llama
 from urial_tui.engine.native.batch import Part
-from urial_tui.engine.native.context import Context, DecodeError, NoSlot
+from urial_tui.engine.native.context import DecodeError, LlamaContext, NoSlot
 from urial_tui.engine.native.threads import physical_cores
 from urial_tui.engine.wire.limits import pool_size
 from urial_tui.errors import UrialError
@@ -42,7 +42,7 @@ class Sequences:
     def __init__(self, model: llama.Model, count: int, depth: int, turns: int) -> None:
         self._n_vocab = model.vocab.size
         size = pool_size(depth + count * turns + BATCH, BATCH, count)
-        self.context = Context(
+        self.context = LlamaContext(
             model, size, threads=physical_cores(), kv_type="f16", flash_attention=True
         )
         for start in range(0, depth, BATCH):

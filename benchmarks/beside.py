@@ -29,7 +29,7 @@ from urial_tui.engine.native.threads import physical_cores
 from urial_tui.engine.wire.protocol import EngineOptions, Event, Finished, Generate, TextDelta
 from urial_tui.errors import UrialError
 from urial_tui.models.registry import resolve
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.sanitize import sanitize_line
 
 _CHAT_TOKENS = 8

@@ -245,7 +245,7 @@ def worker(workload: Workload) -> Measured:
 def in_process(workload: Workload) -> Measured:
     """Our decode loop without the worker."""
     from urial_tui.engine.native import llama
-    from urial_tui.engine.native.context import AbortFlag
+    from urial_tui.engine.native.abort_flag import AbortFlag
     from urial_tui.engine.worker.loaded import LoadedModel
 
     llama.initialise()

@@ -33,7 +33,7 @@ from urial_tui.engine.native.threads import physical_cores
 from urial_tui.errors import UrialError
 from urial_tui.evaluate.item_files import find_items
 from urial_tui.models.registry import resolve
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.sanitize import sanitize_line
 
 METRICS = {"tokens_per_s": "tokens written a second", "items_per_s": "answers a second"}

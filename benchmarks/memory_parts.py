@@ -22,7 +22,7 @@ import msgspec
 from tools.synthetic import SHAPES, write_model
 from urial_tui import wording
 from urial_tui.engine.native import llama
-from urial_tui.engine.native.context import Context
+from urial_tui.engine.native.context import LlamaContext
 from urial_tui.engine.wire.limits import Purpose, batch_size, contexts_of, flash_attention
 from urial_tui.engine.wire.protocol import EngineOptions, KVType
 from urial_tui.models.fit import need_of
@@ -65,7 +65,7 @@ def measured(path: Path, options: EngineOptions, purpose: Purpose) -> Parts:
     contexts = []
     for size in sizes:
         said.clear()
-        context = Context(
+        context = LlamaContext(
             model,
             size,
             threads=1,

@@ -40,7 +40,8 @@ from urial_tui.engine.native.threads import physical_cores
 from urial_tui.engine.wire.protocol import EngineOptions
 from urial_tui.errors import UrialError
 from urial_tui.models.registry import resolve
-from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import open_turn, preamble_text
 from urial_tui.sanitize import sanitize_line
 

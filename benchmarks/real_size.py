@@ -25,9 +25,11 @@ import msgspec
 
 from tools.synthetic import SHAPES, write_model
 from urial_tui import wording
+from urial_tui.compare.both_at_once import BothAtOnce
 from urial_tui.compare.items import Query
 from urial_tui.compare.one_by_one import OneByOne
 from urial_tui.compare.runner import Comparison
+from urial_tui.compare.side_pair import SidePair
 from urial_tui.compare.sides import Side, Task
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
@@ -214,7 +216,7 @@ def measure(shape: str, directory: Path, options: EngineOptions, tokens: int) ->
 
 
 def compare(
-    kind: type[Comparison],
+    kind: type[BothAtOnce | OneByOne],
     paths: tuple[Path, Path],
     directory: Path,
     options: EngineOptions,
@@ -233,7 +235,8 @@ def compare(
         TemplateRenderer() as templates,
         Watched(lambda: engine.pid).run() as seen,
     ):
-        comparison = kind(engine, base, aligned, templates=templates, options=options)
+        pair = SidePair(engine, base, aligned, templates=templates, options=options)
+        comparison = Comparison(pair, kind)
         drain(comparison.open(), object)
         query = Query(id="1", text="Tell me of the rivers.")
         drain(comparison.run([Task(query=query, text=text_of(tokens))]), object)
@@ -248,7 +251,7 @@ def compared(figures: Figures, directory: Path, options: EngineOptions, tokens: 
     """The same with a second model of the shape, in both ways of using memory."""
     first = directory / f"{figures.shape}.gguf"
     second = write_model(directory / "other.gguf", SHAPES[figures.shape], seed=1)
-    both_s, both = compare(Comparison, (first, second), directory, options, tokens)
+    both_s, both = compare(BothAtOnce, (first, second), directory, options, tokens)
     one_s, one = compare(OneByOne, (first, second), directory, options, tokens)
     second.unlink()
     return msgspec.structs.replace(figures, both_s=both_s, both=both, one_s=one_s, one=one)

@@ -29,7 +29,7 @@ from urial_tui.engine.wire.protocol import (
     PromptReady,
     TextDelta,
 )
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.loading import load_unchecked
 from urial_tui.tui.app import UrialApp, run_in_terminal
 from urial_tui.tui.replay import RecordedModel

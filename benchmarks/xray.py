@@ -44,7 +44,8 @@ from urial_tui.errors import UrialError
 from urial_tui.models.registry import resolve
 from urial_tui.prompting.context import find_context
 from urial_tui.prompting.conversation import Exchanged
-from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import open_turn, preamble_turn
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.loading import load

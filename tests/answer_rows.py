@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from urial_tui.engine.native import llama
-from urial_tui.engine.native.context import AbortFlag
+from urial_tui.engine.native.abort_flag import AbortFlag
 from urial_tui.engine.native.threads import ThreadGovernor
 from urial_tui.engine.wire.protocol import (
     EngineOptions,

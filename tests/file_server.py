@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import re
-import threading
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import TCPServer
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
+
+from tests.loopback import Handler, LoopbackServer
 
 TAG: Final = '"one"'
 
 
-class Request(BaseHTTPRequestHandler):
+class Request(Handler):
     """A request that came. `server_of`: who answers it."""
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
     server_of: FileServer
 
     def do_GET(self) -> None:
@@ -26,9 +22,6 @@ class Request(BaseHTTPRequestHandler):
             self.server_of.answer(self)
 
     do_HEAD = do_GET
-
-    def log_message(self, *_: object) -> None:
-        pass
 
     @property
     def place(self) -> str:
@@ -69,16 +62,7 @@ class Request(BaseHTTPRequestHandler):
 Act = Callable[[Request], None]
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def server_bind(self) -> None:
-        """Without looking its own name up, which takes long on some machines."""
-        TCPServer.server_bind(self)
-
-
-class FileServer:
+class FileServer(LoopbackServer):
     """Serves `files` by their paths, and remembers what came.
 
     Args:
@@ -90,14 +74,7 @@ class FileServer:
         self.files = dict(files or {})
         self.act = act
         self.requests: list[tuple[str, str | None, str | None]] = []
-        self.ended = threading.Event()
-        handler = type("_Request", (Request,), {"server_of": self})
-        self._server = _Server(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        super().__init__(type("_Request", (Request,), {"server_of": self}))
 
     def answer(self, request: Request) -> None:
         range_, key = request.headers["Range"], request.headers["Authorization"]
@@ -112,18 +89,3 @@ class FileServer:
             request.reply(200, content)
         else:
             request.reply_range(content)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.ended.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()

@@ -7,7 +7,8 @@ from pathlib import Path
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import EngineOptions, Event
-from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.writer import Choice, Writer
 
 ZERO_SHOT = find_preamble("zero-shot")

@@ -6,15 +6,13 @@ import base64
 import contextlib
 import re
 import socket
-import ssl
 import subprocess
 import threading
 from pathlib import Path
-from socketserver import BaseRequestHandler, ThreadingTCPServer
-from types import TracebackType
-from typing import Final, Self
+from socketserver import BaseRequestHandler
+from typing import Final
 
-from tests.file_server import FileServer
+from tests.loopback import LoopbackServer
 
 HOST: Final = "models.example"
 """Whose certificate the server has; nobody can look it up."""
@@ -31,13 +29,6 @@ def make_certificate(directory: Path) -> Path:
     subprocess.run(command, check=True, capture_output=True)
     path.write_bytes(path.read_bytes() + (directory / "host.crt").read_bytes())
     return path
-
-
-def encrypt(server: FileServer, certificate: Path) -> None:
-    """Have a server that was not started speak TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    server._server.socket = context.wrap_socket(server._server.socket, server_side=True)
 
 
 class _Handler(BaseRequestHandler):
@@ -78,12 +69,7 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_RDWR)
 
 
-class _Server(ThreadingTCPServer):
-    daemon_threads = True
-    block_on_close = False
-
-
-class ProxyServer:
+class ProxyServer(LoopbackServer):
     """Passes what is for any host on to a port of this machine.
 
     Args:
@@ -91,30 +77,9 @@ class ProxyServer:
         status: What is answered to who wants to be let through.
     """
 
-    def __init__(self, behind: FileServer, status: int = 200) -> None:
-        self.port_behind = int(behind.url.rpartition(":")[2])
+    def __init__(self, behind: LoopbackServer, status: int = 200) -> None:
+        self.port_behind = int(behind.host.rpartition(":")[2])
         self.status = status
         self.asked: list[tuple[str, str]] = []
         """What was asked for, and by whom: `CONNECT HOST:PORT`, and `NAME:PASSWORD` or ""."""
-        handler = type("_OfProxy", (_Handler,), {"proxy": self})
-        self._server = _Server(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-
-    @property
-    def place(self) -> str:
-        """Its host and port."""
-        return f"127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(type("_OfProxy", (_Handler,), {"proxy": self}))

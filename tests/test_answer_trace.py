@@ -26,7 +26,8 @@ from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import Sampling, TextSegment, TokenSegment, Turn
 from urial_tui.errors import UsageError
-from urial_tui.prompting.preamble import Example, Preamble, find_preamble
+from urial_tui.prompting.preamble import Example, Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import close_text
 from urial_tui.prompting.retrieving import retrieving_preamble
 from urial_tui.runtime.writer import Writer

@@ -13,8 +13,9 @@ from tests import tinygguf
 from tests.loaded import newest
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.native import batch_progress, llama
+from urial_tui.engine.native.abort_flag import AbortFlag
 from urial_tui.engine.native.batch_progress import BatchProgress
-from urial_tui.engine.native.context import Aborted, AbortFlag, Context
+from urial_tui.engine.native.context import Aborted, LlamaContext
 from urial_tui.engine.wire.limits import batch_size, chat_size
 from urial_tui.engine.wire.protocol import EngineOptions, Finished, PrefillProgress, TextSegment
 from urial_tui.errors import EngineError
@@ -25,26 +26,28 @@ QUESTION = (TextSegment(text="Answer: the first number is"),)
 
 
 @pytest.fixture
-def context(llama_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Context]:
+def context(llama_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LlamaContext]:
     """An empty context that reports at every node."""
     monkeypatch.setattr(batch_progress, "PAUSE", 0.0)
     llama.initialise()
     model = llama.Model(str(llama_gguf), gpu_layers=0, progress=lambda _fraction: True)
-    context = Context(model, chat_size(512, 128), threads=1, kv_type="f16", flash_attention=False)
+    context = LlamaContext(
+        model, chat_size(512, 128), threads=1, kv_type="f16", flash_attention=False
+    )
     context.set_abort_flag(AbortFlag())
     yield context
     context.close()
     model.close()
 
 
-def read(context: Context) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def read(context: LlamaContext) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     context.clear()
     for start in (0, 128):
         context.decode(IDS[start : start + 128], start, 0)
     return context.logits().copy()
 
 
-def test_a_batch_tells_how_many_of_its_tokens_are_done(context: Context) -> None:
+def test_a_batch_tells_how_many_of_its_tokens_are_done(context: LlamaContext) -> None:
     told: list[int] = []
     with context.telling(told.append):
         context.decode(IDS[:128], 0, 0)
@@ -61,13 +64,15 @@ def test_a_batch_tells_how_many_of_its_tokens_are_done(context: Context) -> None
     assert not told
 
 
-def test_listening_changes_no_logit(context: Context) -> None:
+def test_listening_changes_no_logit(context: LlamaContext) -> None:
     alone = read(context)
     with context.telling(lambda _tokens: None):
         assert np.array_equal(read(context), alone)
 
 
-def test_the_flag_stops_a_batch_that_is_listened_to(llama_gguf: Path, context: Context) -> None:
+def test_the_flag_stops_a_batch_that_is_listened_to(
+    llama_gguf: Path, context: LlamaContext
+) -> None:
     flag = AbortFlag()
     context.set_abort_flag(flag)
     polls: list[int] = []
@@ -84,7 +89,7 @@ def test_the_flag_stops_a_batch_that_is_listened_to(llama_gguf: Path, context: C
     context.decode(IDS[:128], 0, 0)
 
 
-def test_what_a_listener_raises_ends_the_batch(context: Context) -> None:
+def test_what_a_listener_raises_ends_the_batch(context: LlamaContext) -> None:
     def fail(_tokens: int) -> None:
         raise LookupError("no more")
 

@@ -43,7 +43,7 @@ from urial_tui.memory import MachineMemory
 from urial_tui.models.gguf_file import Header
 from urial_tui.models.speed import load_speeds
 from urial_tui.processor import processor_name
-from urial_tui.prompting.preamble import load_preamble
+from urial_tui.prompting.preamble_file import load_preamble
 from urial_tui.prompting.render import preamble_text
 
 PREAMBLE = """
@@ -560,7 +560,7 @@ def test_preamble_that_does_not_fit_is_told_before_anything_is_measured(
     done = urial("bench", "-m", llama_gguf, "-p", preamble, "--runs", "1")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert "but the context holds only 1024" in done.stderr
+    assert "but the context holds only 1,024" in done.stderr
 
 
 # -- the comparison --------------------------------------------------------------------

@@ -476,7 +476,7 @@ def test_a_preamble_longer_than_the_context_keeps_the_question(
 ) -> None:
     settings.write_text("[engine]\ncontext = 1024\nthreads = 1")
     line = assert_sentence(ask("Who?", "-m", str(llama_gguf), "-p", str(long_preamble)))
-    assert re.search(r"preamble has \d{4} tokens, but the context holds only 1024", line)
+    assert re.search(r"preamble has \d,\d{3} tokens, but the context holds only 1,024", line)
     question, *_ = stored()
     assert question.text == "Who?"
 

@@ -25,7 +25,8 @@ from urial_tui.chat.store import Store
 from urial_tui.chat.turns import ConversationRecord, TurnRecord
 from urial_tui.chat.votes import Contestant, Vote
 from urial_tui.cli import main as cli
-from urial_tui.cli.output import Column, ProgressLine, cut, print_json, print_table, text_width
+from urial_tui.cli.output import Column, cut, print_json, print_table, text_width
+from urial_tui.cli.progress_line import ProgressLine
 from urial_tui.engine.preamble_store import PreambleStore, StateKey
 from urial_tui.engine.wire.protocol import Sampling
 from urial_tui.errors import ModelError, UsageError
@@ -442,7 +443,7 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr("urial_tui.cli.output.time.monotonic", lambda: now)
+    monkeypatch.setattr("urial_tui.cli.progress_line.time.monotonic", lambda: now)
     with ProgressLine() as line:
         for second in range(100):
             now = 1000.0 + second

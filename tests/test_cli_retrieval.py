@@ -17,7 +17,7 @@ from urial_tui import paths
 from urial_tui.engine.client.call import follow
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import EngineOptions
-from urial_tui.prompting.preamble import load_preamble
+from urial_tui.prompting.preamble_file import load_preamble
 from urial_tui.runtime.embedder import load_embedder
 
 URIAL = (sys.executable, "-m", "urial_tui")
@@ -153,7 +153,13 @@ def test_an_evaluation_retrieves_for_each_item_and_starts_anew_for_another_pool(
                "--max-tokens", 6, "--out", out)  # fmt: skip
     first = run(*command)
     assert "pairs that ask what is asked are not shown (1 of them)" in first.stderr
-    outputs = [one["output"] for one in json.loads(out.read_text())]
+    records = json.loads(out.read_text())
+    shown = [one["urial"]["exchanges"][0]["retrieved"] for one in records]
+    assert [pairs[-1] for pairs in shown] == [POOL[2], POOL[2]], "the most similar one is last"
+    report = run("eval", "report", "--json", out)
+    leaked = json.loads(report.stdout)["runs"][0]["measures"]["leaked"]
+    assert (leaked["count"], leaked["missing"]) == (2, 0), "examples are looked for in both"
+    outputs = [one["output"] for one in records]
     alone = [asked(llama_gguf, text, "-p", "facts", "--max-tokens", 6) for text in questions]
     assert outputs == [one["text"] for one in alone]
     assert "2 of 2 items are taken over" in run(*command).stderr
@@ -268,7 +274,7 @@ def test_what_nobody_named_is_left_out_where_its_examples_can_not_be_had(
     # The tiny model's tokens are single letters.
     assert [trouble.partition(" (")[0] for trouble in document["troubles"]] == [
         "facts: There is no whole index named facts.",
-        "urial-k8: The preamble has 6265 tokens, but the context holds only 4096.",
+        "urial-k8: The preamble has 6,265 tokens, but the context holds only 4,096.",
     ]
     assert {"zero-shot", "urial-k3"} < {one["name"] for one in document["contexts"]}
     assert "There is no whole index named facts." in run(

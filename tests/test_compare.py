@@ -24,7 +24,8 @@ from tests import tinygguf
 from urial_tui import paths
 from urial_tui.compare.document import aggregates
 from urial_tui.compare.items import Query, ScoredItem, document
-from urial_tui.compare.runner import Comparison, Step
+from urial_tui.compare.runner import Comparison
+from urial_tui.compare.side_pair import SidePair, Step
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.limits import FORCED_BATCH
@@ -110,7 +111,7 @@ def opened(
     threads: int = 1,
 ) -> Iterator[Comparison]:
     with Engine() as engine, TemplateRenderer() as templates:
-        comparison = Comparison(
+        pair = SidePair(
             engine,
             Side(name="base", path=base, context=find_context(base_context)),
             Side(
@@ -121,6 +122,7 @@ def opened(
             max_tokens=max_tokens,
             top_k=top_k,
         )
+        comparison = Comparison(pair)
         for _ in comparison.open():
             pass
         yield comparison

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +12,17 @@ from tests import tinygguf
 from tests.test_compare import longer_gguf as longer_gguf
 from tests.test_compare import other_gguf as other_gguf
 from tests.test_compare import other_sliding_window_gguf as other_sliding_window_gguf
+from urial_tui.compare.both_at_once import BothAtOnce
 from urial_tui.compare.items import Query, ScoredItem
 from urial_tui.compare.one_by_one import OneByOne
-from urial_tui.compare.runner import Comparison, Rechosen, Step
+from urial_tui.compare.runner import Comparison, Strategy
+from urial_tui.compare.side_pair import Rechosen, SidePair, Step
 from urial_tui.compare.sides import Side, Task
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.limits import FORCED_BATCH
 from urial_tui.engine.wire.protocol import EngineOptions, Finished, Sampling, TextSegment
 from urial_tui.prompting.context import find_context
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import close_text, open_turn, preamble_turn
 from urial_tui.prompting.stops import stop_rules
 from urial_tui.prompting.templates.renderer import TemplateRenderer
@@ -44,6 +46,7 @@ CONTEXTS = {
 }
 """The base side's context by pair."""
 PREAMBLES = dict(zip(MEMORIES, ("zero-shot", "urial-k1", "urial-k0", "zero-shot"), strict=True))
+Kind = Callable[[SidePair], Strategy]
 Pairs = dict[str, tuple[Path, Path, Path | None]]
 
 
@@ -82,7 +85,7 @@ def pairs(
 
 
 def compared(
-    kind: type[Comparison],
+    kind: Kind,
     base: Path,
     aligned: Path,
     adapter: Path | None = None,
@@ -93,7 +96,7 @@ def compared(
     threads: int = 1,
 ) -> list[ScoredItem]:
     with Engine() as engine, TemplateRenderer() as templates:
-        comparison = kind(
+        pair = SidePair(
             engine,
             Side(name="base", path=base, context=find_context(contexts[0])),
             Side(name="aligned", path=aligned, adapter=adapter, context=find_context(contexts[1])),
@@ -101,6 +104,7 @@ def compared(
             templates=templates,
             max_tokens=max_tokens,
         )
+        comparison = Comparison(pair, kind)
         for _ in comparison.open():
             pass
         return [found for found in comparison.run(tasks) if isinstance(found, ScoredItem)]
@@ -119,7 +123,7 @@ def same(found: ScoredItem, other: ScoredItem) -> None:
 @pytest.mark.parametrize("name", CONTEXTS)
 def test_one_after_the_other_gives_the_bits_of_both_at_once(pairs: Pairs, name: str) -> None:
     contexts = (CONTEXTS[name], "raw")
-    both = compared(Comparison, *pairs[name], contexts=contexts)
+    both = compared(BothAtOnce, *pairs[name], contexts=contexts)
     one = compared(OneByOne, *pairs[name], contexts=contexts)
     assert sum(len(item.scores) for item in both) > FORCED_BATCH
     for found, other in zip(both, one, strict=True):
@@ -128,9 +132,9 @@ def test_one_after_the_other_gives_the_bits_of_both_at_once(pairs: Pairs, name: 
 
 def test_one_question_alone_gives_the_item_of_a_run(pairs: Pairs) -> None:
     base, aligned, _ = pairs["attention"]
-    answered, given = compared(Comparison, base, aligned, tasks=(TASKS[0], TASKS[3]))
+    answered, given = compared(BothAtOnce, base, aligned, tasks=(TASKS[0], TASKS[3]))
     with Engine() as engine, TemplateRenderer() as templates:
-        comparison = OneByOne(
+        pair = SidePair(
             engine,
             Side(name="base", path=base, context=find_context("zero-shot")),
             Side(name="aligned", path=aligned, context=find_context("raw")),
@@ -138,6 +142,7 @@ def test_one_question_alone_gives_the_item_of_a_run(pairs: Pairs) -> None:
             templates=templates,
             max_tokens=90,
         )
+        comparison = Comparison(pair, OneByOne)
         for _ in comparison.open():
             pass
         assert comparison.loaded
@@ -161,17 +166,15 @@ def _end(steps: Generator[Step, None, ScoredItem]) -> ScoredItem:
 
 @pytest.mark.parametrize("name", ["attention", "sliding window"])
 def test_half_of_the_threads_for_each_side_changes_no_bit(pairs: Pairs, name: str) -> None:
-    both = compared(Comparison, *pairs[name], threads=2)
+    both = compared(BothAtOnce, *pairs[name], threads=2)
     one = compared(OneByOne, *pairs[name], threads=1)
     for found, other in zip(both, one, strict=True):
         same(found, other)
 
 
-@pytest.mark.parametrize("kind", [Comparison, OneByOne])
+@pytest.mark.parametrize("kind", [BothAtOnce, OneByOne])
 @pytest.mark.parametrize("name", MEMORIES)
-def test_a_model_against_itself_differs_in_no_bit(
-    pairs: Pairs, name: str, kind: type[Comparison]
-) -> None:
+def test_a_model_against_itself_differs_in_no_bit(pairs: Pairs, name: str, kind: Kind) -> None:
     _, aligned, _ = pairs[name]
     for item in compared(kind, aligned, aligned, contexts=("raw", "raw")):
         scores = item.scores
@@ -194,9 +197,8 @@ def test_the_streamed_answer_is_the_chats(pairs: Pairs, name: str) -> None:
     streamed: list[Finished] = []
     with Engine() as engine, TemplateRenderer() as templates:
         side = Side(name="a", path=aligned, adapter=adapter, context=find_context(preamble))
-        comparison = Comparison(
-            engine, side, side, options=options, templates=templates, max_tokens=room
-        )
+        pair = SidePair(engine, side, side, options=options, templates=templates, max_tokens=room)
+        comparison = Comparison(pair)
         for _ in comparison.open():
             pass
         for event in comparison.answer(Query(id="1", text=question)):
@@ -233,7 +235,7 @@ def test_the_demo_model_too(demo_model: Path) -> None:
             tasks=tasks,
             max_tokens=12,
         )
-        for kind in (Comparison, OneByOne)
+        for kind in (BothAtOnce, OneByOne)
     ]
     for item, other in zip(*found, strict=True):
         same(item, other)

@@ -14,10 +14,10 @@ from tests.test_compare import other_gguf as other_gguf
 from tests.test_compare import queries as queries
 from tests.test_compare_memory import compared
 from urial_tui import paths
+from urial_tui.compare.both_at_once import BothAtOnce
 from urial_tui.compare.items import Query
 from urial_tui.compare.noise import BATCH, LEAST, MOST
 from urial_tui.compare.one_by_one import OneByOne
-from urial_tui.compare.runner import Comparison
 from urial_tui.compare.sides import Task
 
 
@@ -35,7 +35,7 @@ def test_it_is_measured_on_the_first_item_that_serves(llama_gguf: Path, other_gg
     )
     found = [
         [item.noise for item in compared(kind, llama_gguf, other_gguf, tasks=tasks)]
-        for kind in (Comparison, OneByOne)
+        for kind in (BothAtOnce, OneByOne)
     ]
     assert found[0] == found[1], "in both ways of using the memory"
     none, noise, later = found[0]
@@ -67,7 +67,7 @@ def test_the_demo_model_has_one(demo_model: Path, query: str) -> None:
     """Its quantised kernels round by the shape of a batch; nobody's divergence is below that."""
     task = Task(query=Query(id="1", text=query))
     (item,) = compared(
-        Comparison, demo_model, demo_model, contexts=("raw", "raw"), tasks=(task,), max_tokens=40
+        BothAtOnce, demo_model, demo_model, contexts=("raw", "raw"), tasks=(task,), max_tokens=40
     )
     assert item.noise is not None
     assert item.noise.kl_mean < 0.05

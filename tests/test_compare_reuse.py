@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests import tinygguf
@@ -18,7 +19,7 @@ from tests.test_compare import queries as queries
 from urial_tui import paths
 from urial_tui.compare.item_file import ItemFile, item_key
 from urial_tui.compare.items import CompareError, Query
-from urial_tui.compare.run_terms import differences
+from urial_tui.compare.run_terms import ComparisonTerms, differences
 from urial_tui.compare.sides import Task
 
 TERMS: dict[str, Any] = {
@@ -46,8 +47,12 @@ def task(item: str, asked: str, **more: Any) -> Task:
     return Task(query=Query(id=item, text=asked), **more)
 
 
+def of(terms: dict[str, Any]) -> ComparisonTerms:
+    return msgspec.convert(terms, ComparisonTerms)
+
+
 def opened(path: Path, terms: dict[str, Any] = TERMS) -> ItemFile:
-    return ItemFile(path, {"base": {"model": "some name"}}, terms)
+    return ItemFile(path, {"base": {"model": "some name"}}, of(terms))
 
 
 def filled(path: Path, *tasks: Task) -> None:
@@ -138,7 +143,11 @@ OTHER_RUNS = [
 def test_a_file_of_another_run_is_refused_with_what_differs(
     tmp_path: Path, change: dict[str, Any], words: str
 ) -> None:
-    opened(tmp_path / "out", TERMS | change).close()
+    file = tmp_path / "out"
+    opened(file).close()
+    head = json.loads(file.read_bytes())
+    head["compare"]["terms"] |= change
+    file.write_text(json.dumps(head) + "\n")
     before = (tmp_path / "out").read_bytes()
     with pytest.raises(CompareError, match="holds another comparison") as caught:
         opened(tmp_path / "out")
@@ -148,9 +157,10 @@ def test_a_file_of_another_run_is_refused_with_what_differs(
 
 
 def test_all_differences_are_told() -> None:
-    assert differences(TERMS, TERMS) == []
-    assert len(differences(TERMS | {"top_k": 1, "gpu_layers": 3}, TERMS)) == 2
-    assert len(differences({}, TERMS)) == 1, "of something else entirely"
+    wanted = of(TERMS)
+    assert differences(TERMS, wanted) == []
+    assert len(differences(TERMS | {"top_k": 1, "gpu_layers": 3}, wanted)) == 2
+    assert len(differences({}, wanted)) == 1, "of something else entirely"
 
 
 def test_a_file_without_terms_is_refused(tmp_path: Path) -> None:

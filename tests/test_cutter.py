@@ -10,7 +10,7 @@ from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import EngineOptions, PromptReady, TextSegment
 from urial_tui.errors import EngineError
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import open_turn, preamble_text, preamble_turn
 from urial_tui.prompting.token_check import check_tokens
 from urial_tui.runtime.cutter import Cutter

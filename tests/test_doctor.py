@@ -415,7 +415,7 @@ def test_a_test_of_the_numbers_that_does_not_end_is_ended() -> None:
 def test_the_speed_test_says_what_it_measured(endless_gguf: Path) -> None:
     facts = list(speed(read=lambda _: 2e9, model=endless_gguf, load=lambda: 0.0))
     read = only(iter(facts), "memory")
-    assert (read.state, "2.0 GB/s" in read.found) == ("warning", True)
+    assert (read.state, "2.00 GB/s" in read.found) == ("warning", True)
     assert "tiny-endless.gguf writes" in only(iter(facts), "decoding").found
 
 

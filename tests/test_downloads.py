@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -317,6 +320,18 @@ def test_a_second_download_of_a_file_is_refused_while_one_goes_on(target: Path) 
         assert partial.size == 0
 
 
+def test_nothing_is_downloaded_where_a_second_one_could_not_be_kept_away(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(_file: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(ModelError, match=r"can't be locked in .* \(No locks available\)") as caught:
+        Partial(target)
+    assert "a disk of this machine" in caught.value.hint
+
+
 def test_a_download_that_is_cancelled_keeps_what_came(target: Path) -> None:
     def act(request: Request) -> None:
         if request.headers["Range"]:
@@ -397,6 +412,45 @@ def test_what_waits_for_a_silent_host_is_cancelled_at_once(
     with FileServer(act=answer) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         assert ends_of(work, waiting) == [Cancelled]
+
+
+@pytest.mark.parametrize("step", ["getaddrinfo", "create_connection"])
+def test_a_host_that_is_looked_up_or_does_not_take_the_connection_is_not_waited_for(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, over = threading.Event(), threading.Event()
+
+    def wait(*_: object, **__: object) -> None:
+        waiting.set()
+        over.wait()
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, step, wait)
+    source = Source(url="http://127.0.0.1:9/m.gguf", name="m.gguf")
+    assert ends_of(lambda downloader: downloader.head(source), waiting) == [Cancelled]
+    over.set()
+
+
+def test_a_host_that_is_busy_is_asked_again_when_it_wants_to_be() -> None:
+    def act(request: Request) -> None:
+        if len(server.requests) < 3:
+            request.reply(429, Retry_After="0.01")
+        else:
+            request.reply(200, CONTENT)
+
+    with FileServer(act=act) as server, Downloader(limits=QUICK) as downloader:
+        head = downloader.head(Source(url=server.url + PLACE, name="m.gguf"))
+    assert (head.status, head.size, len(server.requests)) == (200, len(CONTENT), 3)
+
+
+@pytest.mark.parametrize(("after", "asked"), [("3600", 1), ("", QUICK.attempts)])
+def test_a_host_that_stays_busy_is_not_waited_for_without_end(after: str, asked: int) -> None:
+    with (
+        FileServer(act=lambda request: request.reply(429, Retry_After=after)) as server,
+        Downloader(limits=QUICK) as downloader,
+    ):
+        head = downloader.head(Source(url=server.url + PLACE, name="m.gguf"))
+    assert (head.is_busy, len(server.requests)) == (True, asked)
 
 
 def test_a_token_goes_to_the_hub_and_to_nobody_else(

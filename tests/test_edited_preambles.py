@@ -23,7 +23,8 @@ from urial_tui.prompting.own_preambles import (
     own_path,
     save_own,
 )
-from urial_tui.prompting.preamble import Preamble, find_preamble, list_preambles
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import find_preamble, list_preambles
 from urial_tui.prompting.retrieving import retrieving_preamble
 from urial_tui.prompting.soundness import check_sound
 

@@ -69,7 +69,7 @@ def test_a_line_that_cannot_be_used_costs_no_other(tmp_path: Path) -> None:
     assert found.pairs == (Pair("a", "b"), Pair("last", "one"))
     assert found.left_out == {
         "not UTF-8": (2,),
-        "not JSON": (3, 10, 16),
+        "no JSON object": (3, 10, 16),
         "without a question": (4, 6, 9, 11),
         "without an answer": (5, 7, 8),
         "too long": (12, 13),

@@ -249,7 +249,7 @@ def test_a_context_that_memory_can_not_hold_is_refused_with_its_size(
     options = EngineOptions(n_ctx=1 << 24, threads=1, kv_type=kv_type)
     with Engine(program=LITTLE_MEMORY) as engine:
         error = refusal(engine.load(path, options=options))
-        assert re.search(r"context of 16777216 tokens .*\d [MG]B", error.message)
+        assert re.search(r"context of 16,777,216 tokens .*\d [MG]B", error.message)
         assert "smaller context" in error.hint
         load(engine, llama_gguf)
         assert ids(answer(engine)) == greedy
@@ -260,7 +260,7 @@ def test_a_preamble_longer_than_the_context_names_both_lengths(
 ) -> None:
     load(engine, llama_gguf, EngineOptions(n_ctx=512, threads=1))
     error = refusal(newest(engine).prepare(LONG))
-    assert re.search(r"has \d{4} tokens, but the context holds only 512", error.message)
+    assert re.search(r"has \d,\d{3} tokens, but the context holds only 512", error.message)
     assert "shorter preamble" in error.hint
     assert ids(answer(engine, preamble=()))
 

@@ -16,7 +16,7 @@ from tests.test_models import ARCHITECTURE, gguf
 from tools.synthetic import SHAPES, Shape, write_model
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.native import llama
-from urial_tui.engine.native.context import Context
+from urial_tui.engine.native.context import LlamaContext
 from urial_tui.engine.wire.limits import (
     ContextSize,
     batch_size,
@@ -126,7 +126,7 @@ def allocated(
     """What the library says that it allocates for a context."""
     model = llama.Model(str(path), gpu_layers=0, progress=lambda _fraction: True)
     said.clear()
-    Context(model, size, threads=1, kv_type=kv_type, flash_attention=flash).close()
+    LlamaContext(model, size, threads=1, kv_type=kv_type, flash_attention=flash).close()
     model.close()
     found = Sizes()
     for name, number in re.findall(
@@ -313,7 +313,7 @@ def test_a_model_that_does_not_fit_is_refused_with_numbers(llama_gguf: Path) -> 
             devices=(),
         )
     assert "this machine has 50.0 MB" in caught.value.message
-    assert "4096 tokens" in caught.value.message
+    assert "4,096 tokens" in caught.value.message
     assert "smaller model" in caught.value.hint
 
 

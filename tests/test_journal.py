@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from io import FileIO
 from pathlib import Path
 
 import pytest
 
+from urial_tui import file_lock
+from urial_tui.file_lock import InUse
 from urial_tui.files import Refused
-from urial_tui.journal import InUse, Journal
+from urial_tui.journal import Journal
 
 
 @pytest.fixture
@@ -101,15 +104,15 @@ def test_who_opens_a_journal_that_is_removed_meanwhile_gets_a_new_one(
 ) -> None:
     first = Journal(path)
     first.append({"n": 1})
-    lock = Journal._lock
+    lock = file_lock._lock
 
-    def late(journal: Journal) -> None:
+    def late(file: FileIO) -> str:
         if path.exists() and path.stat().st_size:
             first.remove()
-        lock(journal)
+        return lock(file)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "_lock", late)
+        patch.setattr(file_lock, "_lock", late)
         second = Journal(path)
     second.append({"n": 2})
     second.close()

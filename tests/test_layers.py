@@ -2,9 +2,9 @@
 
     cli, tui → chat, compare, evaluate → runtime → engine.client → engine.wire
 
-`prompting`, `models`, `settings`, `memory`, `paths`, `files`, `journal`, `question_file`, `page`,
-`http_answers`, `report_file`, `clipboards`, `errors`, `sanitize`, `shares` and `wording` may be
-used by all.
+`prompting`, `models`, `settings`, `memory`, `paths`, `files`, `file_lock`, `journal`,
+`question_file`, `page`, `http_answers`, `report_file`, `clipboards`, `errors`, `sanitize`, `shares`
+and `wording` may be used by all.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ LEAVES = {
     "clipboards",
     "control_groups",
     "errors",
+    "file_lock",
     "files",
     "http_answers",
     "journal",
@@ -64,8 +65,9 @@ MAY_IMPORT = {
     "report_file": {"paths", "errors", "files", "sanitize"},
     "paths": {"errors"},
     "mistakes": {"errors", "files", "paths"},
-    "files": set[str](),
-    "journal": {"files"},
+    "files": {"wording"},
+    "file_lock": {"files"},
+    "journal": {"file_lock", "files"},
     "settings": {
         *{"errors", "files", "paths", "sanitize"},
         *{"engine.wire.protocol", "engine.wire.server_address"},

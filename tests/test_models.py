@@ -34,7 +34,7 @@ from urial_tui.models.memory_need import memory_need
 from urial_tui.models.named import named_model
 from urial_tui.models.parts import part_paths
 from urial_tui.models.registry import in_order, list_models, resolve
-from urial_tui.prompting.preamble import list_preambles
+from urial_tui.prompting.preamble_file import list_preambles
 
 PAYLOAD = bytes(range(256)) * 40
 

@@ -10,7 +10,7 @@ import pytest
 
 from urial_tui import paths
 from urial_tui.cli import main as cli
-from urial_tui.cli.output import ProgressLine
+from urial_tui.cli.progress_line import ProgressLine
 from urial_tui.engine.wire.protocol import Device, EngineOptions
 from urial_tui.errors import ModelError
 from urial_tui.memory import MachineMemory

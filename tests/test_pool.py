@@ -235,7 +235,7 @@ class TestRoom:
         long = asked("word " * 3000)
         answers = llama.run_all([*questions(3), long, *questions(3)])
         failed = answers[3].one(Failed)
-        assert "more than the context of 2048 holds" in failed.message
+        assert "more than the context of 2,048 holds" in failed.message
         assert all(events.all(Finished) for at, events in enumerate(answers) if at != 3)
 
     def test_more_preambles_than_there_are_sequences_for_them(self, wire: Wire) -> None:

@@ -12,7 +12,8 @@ import pytest
 from urial_tui import paths
 from urial_tui.cli import main as cli
 from urial_tui.prompting.check import Finding, check_preamble
-from urial_tui.prompting.preamble import Example, Preamble, find_preamble, load_preamble
+from urial_tui.prompting.preamble import Example, Preamble
+from urial_tui.prompting.preamble_file import find_preamble, load_preamble
 from urial_tui.prompting.token_check import Cut, check_tokens
 
 Captured = pytest.CaptureFixture[str]

@@ -14,11 +14,9 @@ from hypothesis import strategies as st
 from urial_tui import paths
 from urial_tui.engine.wire.protocol import StopRules
 from urial_tui.errors import PreambleError
-from urial_tui.prompting.preamble import (
+from urial_tui.prompting.preamble import Example, Preamble, PromptFormat
+from urial_tui.prompting.preamble_file import (
     MAX_BYTES,
-    Example,
-    Preamble,
-    PromptFormat,
     find_preamble,
     list_preambles,
     load_preamble,

@@ -7,6 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from urial_tui import __version__
@@ -14,6 +15,7 @@ from urial_tui.cli.command_line import command_line
 from urial_tui.cli.compare import compare
 from urial_tui.compare.provenance import provenance, without_home
 from urial_tui.compare.runner import Comparison
+from urial_tui.compare.side_pair import SidePair
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import EngineOptions
@@ -26,10 +28,12 @@ def test_it_tells_files_program_and_limits(llama_gguf: Path) -> None:
     base, aligned = (Side(name="m", path=llama_gguf, context=find_context("raw")) for _ in range(2))
     options = EngineOptions(kv_type="q8_0", threads=1, n_ctx=512)
     with Engine() as engine, TemplateRenderer() as templates:
-        comparison = Comparison(engine, base, aligned, options=options, templates=templates)
+        pair = SidePair(engine, base, aligned, options=options, templates=templates)
+        comparison = Comparison(pair)
         for _ in comparison.open():
             pass
-        found = provenance(comparison, limits={"max_tokens": 7}, command=["urial", "a question"])
+        record = provenance(comparison, limits={"max_tokens": 7}, command=["urial", "a question"])
+    found = msgspec.to_builtins(record)
     assert found["program"] == f"urial-tui {__version__}"
     assert found["library"].startswith("llama-cpp-python 0.")
     assert found["build"]
@@ -39,7 +43,7 @@ def test_it_tells_files_program_and_limits(llama_gguf: Path) -> None:
     (file,) = found["files"]["base"]
     assert (file["name"], file["size"]) == (llama_gguf.name, llama_gguf.stat().st_size)
     assert file["sha256"] == hashlib.sha256(llama_gguf.read_bytes()).hexdigest()
-    assert found["files"]["aligned"] == [file]
+    assert found["files"]["aligned"] == (file,)
     assert found["processor"]
 
 

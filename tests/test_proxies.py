@@ -18,7 +18,7 @@ import pytest
 
 from tests.cancelled import ends_of
 from tests.file_server import FileServer, Request
-from tests.proxy_server import HOST, ProxyServer, encrypt, make_certificate
+from tests.proxy_server import HOST, ProxyServer, make_certificate
 from urial_tui.cli import main as cli
 from urial_tui.errors import ModelError
 from urial_tui.models.addresses import FileAddress
@@ -46,7 +46,7 @@ def host(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileSer
     """The host behind the proxy."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     server = FileServer({PLACE: CONTENT})
-    encrypt(server, certificate)
+    server.encrypt(certificate)
     with server:
         yield server
 
@@ -67,7 +67,7 @@ def test_a_download_goes_through_the_proxy_that_is_named(
     variable: str, host: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ProxyServer(host) as proxy:
-        monkeypatch.setenv(variable, f"http://{SECRET}@{proxy.place}")
+        monkeypatch.setenv(variable, f"http://{SECRET}@{proxy.host}")
         fetch(url_of(host), tmp_path / "m.gguf")
     assert (tmp_path / "m.gguf").read_bytes() == CONTENT
     assert proxy.asked == [(f"CONNECT {HOST}:{proxy.port_behind}", SECRET)]
@@ -79,7 +79,7 @@ def test_a_header_is_read_through_the_proxy(
     host: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ProxyServer(host) as proxy, monkeypatch.context() as patch:
-        patch.setenv("HTTPS_PROXY", f"http://{SECRET}@{proxy.place}")
+        patch.setenv("HTTPS_PROXY", f"http://{SECRET}@{proxy.host}")
         with Remote(seconds=10) as remote:
             file = remote.open(FileAddress(url=url_of(host)))
             assert file.read(4) == b"GGUF"
@@ -96,7 +96,7 @@ def test_a_host_of_no_proxy_is_asked_directly(
 
     monkeypatch.setattr(socket, "getaddrinfo", found)
     with ProxyServer(host) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.place}")
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.host}")
         monkeypatch.setenv("NO_PROXY", f"elsewhere.example,{HOST}")
         fetch(url_of(host), tmp_path / "m.gguf")
     assert (tmp_path / "m.gguf").read_bytes() == CONTENT
@@ -108,7 +108,7 @@ def test_this_machine_is_never_asked_through_a_proxy(
 ) -> None:
     with FileServer({PLACE: CONTENT}) as server, ProxyServer(server) as proxy:
         for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-            monkeypatch.setenv(variable, f"http://{proxy.place}")
+            monkeypatch.setenv(variable, f"http://{proxy.host}")
         fetch(server.url + PLACE, tmp_path / "m.gguf")
     assert (tmp_path / "m.gguf").read_bytes() == CONTENT
     assert proxy.asked == []
@@ -131,7 +131,7 @@ def test_a_proxy_that_refuses_is_told_without_what_it_was_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with ProxyServer(host, status) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://{SECRET}@{proxy.place}")
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{SECRET}@{proxy.host}")
         monkeypatch.setattr("urial_tui.models.download.Limits", lambda: QUICK)
         assert cli.run(["models", "pull", url_of(host)]) == 1
         pulled = capsys.readouterr().err
@@ -192,5 +192,5 @@ def test_a_download_behind_a_proxy_is_cancelled_at_once(
             downloader.fetch(Source(url=url_of(host), name="m.gguf"), partial)
 
     with ProxyServer(host) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.place}")
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.host}")
         assert ends_of(work, asked) == [Cancelled]

@@ -15,16 +15,14 @@ from urial_tui.cli import main as cli
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import Rules, TextSegment, TokenShift
 from urial_tui.errors import PreambleError
-from urial_tui.prompting.preamble import (
+from urial_tui.prompting.preamble import Example, Preamble, PromptFormat
+from urial_tui.prompting.preamble_file import (
     MAX_BYTES,
-    Example,
-    Preamble,
-    PromptFormat,
     find_preamble,
     load_preamble,
     parse_preamble,
+    toml_text,
 )
-from urial_tui.prompting.preamble_file import toml_text
 from urial_tui.prompting.published import import_published, name_for, published_text
 from urial_tui.prompting.render import close_text, open_turn, preamble_text
 from urial_tui.prompting.retrieving import retrieving_preamble

@@ -223,6 +223,23 @@ def test_what_the_catalogue_does_not_know_of_a_source_is_told(
     assert "Checked 6 sources: 2 of them wrong." in said.err
 
 
+def test_a_source_whose_host_asks_to_wait_is_not_wrong(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {name: entry(name) for name in ("first", "second")}
+    monkeypatch.setattr("urial_tui.models.verification.load_catalogue", lambda: known)
+    with FileServer(act=lambda request: request.reply(429, Retry_After="3600")) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        assert urial("verify", "--catalogue", "--json") == 0
+    assert len(server.requests) == 1
+    told = capsys.readouterr()
+    assert "Checked 0 sources: nothing wrong. 2 could not be checked." in told.err
+    first, second = json.loads(told.out)["sources"]
+    assert (first["status"], first["wrong"], second["status"]) == (429, [], 0)
+    assert first["unchecked"].endswith("asks to wait (1 h 0 min).")
+    assert second["unchecked"] == first["unchecked"]
+
+
 def entry(name: str, file: str = "tiny.Q4_K_M.gguf", **known: Any) -> CatalogueEntry:
     """An entry of the catalogue whose file the hub has."""
     return CatalogueEntry(

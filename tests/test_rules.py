@@ -23,15 +23,14 @@ from urial_tui.chat.json_form import from_json, to_json
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import WholeConversation
 from urial_tui.compare.items import Query, ScoredItem
-from urial_tui.compare.one_by_one import OneByOne
 from urial_tui.compare.run_terms import run_terms as run_terms_of_comparison
-from urial_tui.compare.runner import Comparison
+from urial_tui.compare.runner import comparison_of
 from urial_tui.compare.sides import Side, Task
 from urial_tui.engine.client.call import Call
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.native import llama
-from urial_tui.engine.native.context import Context
+from urial_tui.engine.native.context import LlamaContext
 from urial_tui.engine.wire.limits import chat_size
 from urial_tui.engine.wire.protocol import (
     EngineOptions,
@@ -47,8 +46,8 @@ from urial_tui.engine.worker.chain_trace import ChainTrace
 from urial_tui.engine.worker.rule_bias import RuleBias
 from urial_tui.engine.worker.sampling import Sampler
 from urial_tui.prompting.context import find_context
-from urial_tui.prompting.preamble import Preamble, find_preamble, load_preamble
-from urial_tui.prompting.preamble_file import toml_text
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import find_preamble, load_preamble, toml_text
 from urial_tui.prompting.render import open_turn
 from urial_tui.prompting.rules import MOST_BIAS, ruled, rules_mistake
 from urial_tui.prompting.stops import stop_rules
@@ -76,8 +75,10 @@ def tiny(llama_gguf: Path) -> Iterator[llama.Model]:
 
 
 @pytest.fixture(scope="module")
-def evaluated(tiny: llama.Model) -> Iterator[Context]:
-    context = Context(tiny, chat_size(512, 512), threads=1, kv_type="f16", flash_attention=False)
+def evaluated(tiny: llama.Model) -> Iterator[LlamaContext]:
+    context = LlamaContext(
+        tiny, chat_size(512, 512), threads=1, kv_type="f16", flash_attention=False
+    )
     yield context
     context.close()
 
@@ -140,7 +141,7 @@ def test_a_logit_that_is_out_stays_out(tiny: llama.Model) -> None:
 
 
 def written_by_hand(
-    tiny: llama.Model, context: Context, rules: Rules, prompt: list[int], most: int
+    tiny: llama.Model, context: LlamaContext, rules: Rules, prompt: list[int], most: int
 ) -> list[int]:
     """Greedy decoding with the rules, by a plain loop."""
     by_hand = ByHand(tiny, rules)
@@ -161,7 +162,7 @@ def written_by_hand(
     [(RULES, "length"), (msgspec.structs.replace(RULES, end_bias=60.0), "eos")],
 )
 def test_an_answer_by_rules_is_that_of_a_plain_loop(
-    tiny: llama.Model, evaluated: Context, model: Model, rules: Rules, reason: str
+    tiny: llama.Model, evaluated: LlamaContext, model: Model, rules: Rules, reason: str
 ) -> None:
     events = list(answered(model, Sampling(rules=rules)))
     (ready,) = [event for event in events if isinstance(event, PromptReady)]
@@ -348,25 +349,25 @@ def compared(
     model: Path, aligned_context: str, *, one_by_one: bool = False
 ) -> tuple[list[int], list[int], dict[str, Any]]:
     """(the ids of an answer, their ranks on the base side, the terms of the run)."""
-    kind = OneByOne if one_by_one else Comparison
     side = Side(name="base", path=model, context=find_context("zero-shot"))
     aligned = msgspec.structs.replace(side, name="aligned", context=find_context(aligned_context))
     query = Query(id="1", text="Hello world")
     with Engine() as engine, TemplateRenderer() as templates:
-        comparison = kind(
+        comparison = comparison_of(
             engine,
             side,
             aligned,
             options=EngineOptions(n_ctx=512, threads=1),
             templates=templates,
             max_tokens=24,
+            memory="one" if one_by_one else "both",
         )
         for _ in comparison.open():
             pass
         (item,) = [
             step for step in comparison.run([Task(query=query)]) if isinstance(step, ScoredItem)
         ]
-        terms = run_terms_of_comparison(comparison, "answers")
+        terms = msgspec.to_builtins(run_terms_of_comparison(comparison, "answers"))
     return item.scores.ids.tolist(), item.scores.rank.tolist(), terms
 
 

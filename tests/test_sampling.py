@@ -8,18 +8,20 @@ from pathlib import Path
 import pytest
 
 from urial_tui.engine.native import llama
-from urial_tui.engine.native.context import Context
+from urial_tui.engine.native.context import LlamaContext
 from urial_tui.engine.wire.limits import chat_size
 from urial_tui.engine.wire.protocol import Sampling
 from urial_tui.engine.worker.sampling import Sampler
 
 
 @pytest.fixture(scope="module")
-def evaluated(demo_model: Path) -> Iterator[tuple[llama.Model, Context, list[int]]]:
+def evaluated(demo_model: Path) -> Iterator[tuple[llama.Model, LlamaContext, list[int]]]:
     """The demo model behind a short text, with logits for its last token."""
     llama.initialise()
     model = llama.Model(str(demo_model), gpu_layers=0, progress=lambda _fraction: True)
-    context = Context(model, chat_size(512, 512), threads=2, kv_type="f16", flash_attention=False)
+    context = LlamaContext(
+        model, chat_size(512, 512), threads=2, kv_type="f16", flash_attention=False
+    )
     ids = [*model.vocab.bos, *model.vocab.tokenize("Some animals are: the cat, the dog, the")]
     yield model, context, ids
     context.close()
@@ -38,7 +40,7 @@ def evaluated(demo_model: Path) -> Iterator[tuple[llama.Model, Context, list[int
     ],
 )
 def test_the_tokens_are_those_of_the_native_chain_over_the_whole_row(
-    evaluated: tuple[llama.Model, Context, list[int]],
+    evaluated: tuple[llama.Model, LlamaContext, list[int]],
     sampling: Sampling,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -48,7 +50,7 @@ def test_the_tokens_are_those_of_the_native_chain_over_the_whole_row(
     assert len(picked) == 40
 
 
-def _write(evaluated: tuple[llama.Model, Context, list[int]], sampling: Sampling) -> list[int]:
+def _write(evaluated: tuple[llama.Model, LlamaContext, list[int]], sampling: Sampling) -> list[int]:
     model, context, ids = evaluated
     context.clear()
     context.decode(ids, 0, 0)

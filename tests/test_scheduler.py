@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from urial_tui.engine.native.context import AbortFlag
+from urial_tui.engine.native.abort_flag import AbortFlag
 from urial_tui.engine.wire.frames import write_frame
 from urial_tui.engine.wire.protocol import (
     Command,

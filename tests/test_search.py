@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from urial_tui.chat import search as search_module
 from urial_tui.chat import search_index
+from urial_tui.chat.listing import Lister
 from urial_tui.chat.marking import EXCERPT, Marked, excerpt, marked
 from urial_tui.chat.search import MAX_HITS, Found, Search, Stopped
 from urial_tui.chat.store import Store
@@ -271,3 +272,26 @@ class TestMarking:
 def test_a_long_search_line_is_cut() -> None:
     terms = terms_of("x" * 100_000 + " word" * 100_000)
     assert (len(terms), len(terms[0].text)) == (16, 200)
+
+
+class TestListing:
+    @pytest.fixture
+    def lister(self, store: Store) -> Iterator[Lister]:
+        made = Lister(store)
+        yield made
+        made.close()
+
+    def test_without_words_all_are_listed(self, store: Store, lister: Lister) -> None:
+        talk(store, "Old", "What of gardens?", updated=1)
+        talk(store, "New", updated=2)
+        listing = lister.list(" ")
+        assert titles(listing.found) == ["New", "Old"]
+        assert (listing.found.count, listing.stored, listing.words) == (2, 2, "")
+
+    def test_with_words_those_that_hold_them(self, store: Store, lister: Lister) -> None:
+        lister.stop()
+        talk(store, "Old", "What of gardens?")
+        talk(store, "New")
+        listing = lister.list("garden")
+        assert titles(listing.found) == ["Old"]
+        assert (listing.found.count, listing.stored, listing.words) == (1, 2, "garden")

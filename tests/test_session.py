@@ -40,7 +40,8 @@ from urial_tui.engine.wire.protocol import (
     TokenSegment,
 )
 from urial_tui.errors import EngineDied, EngineError, StoreError, UsageError
-from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import close_text, open_turn, preamble_text, preamble_turn
 from urial_tui.runtime.writer import Choice, Writer
 

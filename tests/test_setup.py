@@ -580,7 +580,7 @@ def test_wheel_carries_the_data_files_where_the_program_looks(tmp_path: Path) ->
             shutil.copy(ROOT / source, installed / target)
     code = (
         "from urial_tui import paths; from urial_tui.models.catalogue import load_catalogue;"
-        "from urial_tui.prompting.preamble import list_preambles;"
+        "from urial_tui.prompting.preamble_file import list_preambles;"
         "print(paths.shipped_catalogue_file()); print(paths.shipped_prompts_dir());"
         "print(len(load_catalogue()), len(list_preambles()))"
     )

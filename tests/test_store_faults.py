@@ -24,7 +24,7 @@ from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.engine.wire.protocol import Finished, PromptReady, TextDelta
 from urial_tui.errors import StoreError
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.writer import Writer
 
 PART = "A long part of an answer that takes some room on the disk. " * 400

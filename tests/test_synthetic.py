@@ -13,7 +13,7 @@ from tools.quantised import Quantisation, random_blocks
 from tools.synthetic import SHAPES, FileType, write_model
 from tools.vocabularies import bpe_vocabulary, spm_vocabulary
 from urial_tui.engine.native import llama
-from urial_tui.engine.native.context import Context
+from urial_tui.engine.native.context import LlamaContext
 from urial_tui.engine.wire.limits import chat_size
 from urial_tui.models.header import inspect_header
 
@@ -54,7 +54,9 @@ def test_a_written_model_is_sound_and_predicts(
     assert header.expected_size == header.size
     llama.initialise()
     model = llama.Model(str(path), gpu_layers=0, progress=lambda _fraction: True)
-    context = Context(model, chat_size(512, 512), threads=1, kv_type="f16", flash_attention=False)
+    context = LlamaContext(
+        model, chat_size(512, 512), threads=1, kv_type="f16", flash_attention=False
+    )
     try:
         ids = model.vocab.tokenize(TEXT)
         assert b"".join(model.vocab.piece(token) for token in ids).strip() == TEXT.encode()

@@ -10,7 +10,8 @@ import pytest
 
 from tests import tinygguf
 from urial_tui.engine.native import llama, whole_cells
-from urial_tui.engine.native.context import AbortFlag, Context
+from urial_tui.engine.native.abort_flag import AbortFlag
+from urial_tui.engine.native.context import LlamaContext
 from urial_tui.engine.wire.limits import chat_size, flash_attention
 from urial_tui.engine.wire.protocol import EngineOptions, LoadModel
 from urial_tui.engine.wire.scores import Floats
@@ -30,7 +31,7 @@ def model(llama_gguf: Path) -> Iterator[llama.Model]:
 
 def row(model: llama.Model, threads: int, *, whole: bool) -> Floats:
     """The logits behind a last token that is evaluated alone."""
-    context = Context(
+    context = LlamaContext(
         model, chat_size(1024, 512), threads=threads, kv_type="f16", flash_attention=True
     )
     try:
@@ -56,7 +57,7 @@ def test_a_token_alone_gets_the_same_logits_from_any_number_of_threads(model: ll
 def test_batches_are_evaluated_as_they_would_be_without(model: llama.Model) -> None:
     rows = []
     for whole in (False, True):
-        context = Context(
+        context = LlamaContext(
             model, chat_size(1024, 512), threads=2, kv_type="f16", flash_attention=True
         )
         if whole:

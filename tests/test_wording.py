@@ -140,3 +140,17 @@ def test_a_sentence_begins_with_a_large_letter() -> None:
 def test_a_model_of_no_bytes_is_no_division_by_zero() -> None:
     assert wording.unpacked(2, 5) == "Unpacking the model: 40%"
     assert wording.unpacked(0, 0) == "Unpacking the model: 0%"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (1000, "1,000 bytes"),
+        (65536, "64 KiB"),
+        (1 << 28, "256 MiB"),
+        (1 << 30, "1 GiB"),
+    ],
+)
+def test_limits_are_told_as_they_were_chosen(count: int, text: str) -> None:
+    assert wording.limit(count) == text

@@ -162,7 +162,7 @@ def test_a_load_that_ends_the_worker_again_is_told_as_such(
 
 
 def test_a_first_evaluation_that_ends_the_worker_is_told_as_such(llama_gguf: Path) -> None:
-    program = worker(falling("decode", signal.SIGILL, "native.context.Context"))
+    program = worker(falling("decode", signal.SIGILL, "native.context.LlamaContext"))
     with Engine(program=program) as engine:
         for before in (False, True):
             load(engine, llama_gguf)

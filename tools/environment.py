@@ -25,6 +25,7 @@ from tools import machine, wheel
 from tools.console import Console, SetupError, interruptible
 from tools.engine import WHEEL_VARIABLE, Engine
 from tools.venv import Venv
+from urial_tui.files import replacing
 from urial_tui.sanitize import sanitize_line
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -122,9 +123,8 @@ class Environment:
             "tested": self._engine_identity(),
             **{key: made.get(key, "") for key in _ENGINE_VARIABLES},
         }
-        partial = self._stamp.with_suffix(".partial")
-        partial.write_text(json.dumps(stamp, indent=1) + "\n", encoding="utf-8")
-        partial.replace(self._stamp)
+        with replacing(self._stamp, private=False) as file:
+            file.write(json.dumps(stamp, indent=1).encode() + b"\n")
 
     def _other_engine_wanted(self, made: Mapping[str, str]) -> bool:
         """Only a variable that is set asks for something.

@@ -1,4 +1,4 @@
-"""Files: read within bounds, written whole or not at all.
+"""Files: read within bounds, written atomically (whole or not at all).
 
 Only regular files are read: a pipe would hang, a device may never end. Nothing is read
 beyond a limit that the caller states. A file that is written appears under its name
@@ -21,6 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
+
+from urial_tui import wording
 
 _BLOCK = 1024 * 1024
 _PRIVATE, _SHARED = 0o600, 0o666
@@ -173,7 +175,7 @@ def is_same(first: Path, second: Path) -> bool:
 
 
 class NewFile:
-    """A file in the making: what is written to `file` is seen once it is `put` in its place.
+    """An atomic write: what is written to `file` is seen once it is `put` in its place.
 
     Left as a context before, it leaves nothing behind.
 
@@ -275,17 +277,12 @@ class NewFile:
     def _placed(self) -> None:
         """The new name lasts through a power cut, where the system can do that."""
         self._part = None
-        with contextlib.suppress(OSError):
-            handle = os.open(self._target.parent, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+        sync_directory(self._target.parent)
 
 
 @contextlib.contextmanager
 def replacing(path: Path, *, private: bool = True) -> Iterator[BinaryIO]:
-    """A file to write to that takes the place of `path` when the block ends well.
+    """A context manager for an atomic write: the file replaces `path` when the block ends well.
 
     Raises:
         Refused: Something else than a regular file is there.
@@ -295,6 +292,29 @@ def replacing(path: Path, *, private: bool = True) -> Iterator[BinaryIO]:
         yield new.file
         new.sync()
         new.put()
+
+
+def sync(path: Path) -> None:
+    """See to it that what somebody else wrote to a file outlives a power cut.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_directory(path: Path) -> None:
+    """The names in a directory outlive a power cut, where the system can do that (fsync)."""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def open_private(path: Path) -> io.FileIO:
@@ -355,6 +375,4 @@ def _looks_wide(data: bytes) -> bool:
 
 
 def _too_long(limit: int) -> Refused:
-    units = ((1 << 20, "MiB"), (1 << 10, "KiB"), (1, "bytes"))
-    size, unit = next((limit // size, unit) for size, unit in units if limit >= size or size == 1)
-    return Refused(f"it is longer than {size:,} {unit}")
+    return Refused(f"it is longer than {wording.limit(limit)}")

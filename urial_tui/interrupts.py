@@ -1,4 +1,4 @@
-"""Ctrl-C that is not lost.
+"""SIGINT handlers that lose no Ctrl-C.
 
 Python raises `KeyboardInterrupt` wherever it happens to be, and drops it where that is a callback
 of its own, as in the locks of its imports. So it is remembered as well, and looked at once more
@@ -41,7 +41,7 @@ def check() -> None:
 
 @contextlib.contextmanager
 def handled(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """While this lasts, Ctrl-C calls a handler; one that came before is raised at once."""
+    """A context manager for a SIGINT handler; a Ctrl-C that came before is raised at once."""
     before = signal.signal(signal.SIGINT, handler)
     try:
         check()

@@ -1,17 +1,16 @@
-"""A file that grows line by line, so that a run which was interrupted can go on.
+"""An append-only file of JSON lines, so that a run which was interrupted can go on.
 
 A line is a JSON object, and is on its way to the disk when `append` returns: whatever ends the
 program then, the line is whole. One that was being written is torn, and cut off at the next start.
 
-One program at a time: the file is locked where the file system can do that.
+One program at a time: the file is locked (`file_lock`) where the file system can do that.
 
-Whatever goes wrong is an `OSError`; `InUse` where another program has the file.
+Whatever goes wrong is an `OSError`; `file_lock.InUse` where another program has the file.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -19,20 +18,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from urial_tui import files
+from urial_tui.file_lock import open_locked
 
 MAX_LINE_BYTES = 256 * 1024 * 1024
-_BUSY = (errno.EAGAIN, errno.EACCES)
-
-
-class InUse(OSError):
-    """Another program writes to the file."""
-
-    def __init__(self) -> None:
-        super().__init__(errno.EAGAIN, "another program writes to it")
 
 
 class Journal:
-    """JSON lines of one program.
+    """The append-only JSON lines of one program.
 
     Args:
         path: Made when it is not there, for its owner alone: what people ask is nobody else's
@@ -45,19 +37,10 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.lock_trouble = ""
+        opened = open_locked(path, files.open_private)
+        self.lock_trouble = opened.trouble
         """Why the file could not be locked, "" if it is."""
-        while True:
-            self._file = files.open_private(path)
-            try:
-                self._lock()
-                if self._is_named():
-                    break
-            except BaseException:
-                self._file.close()
-                raise
-            # Who had it was done, and removed it, between our opening and our locking it.
-            self._file.close()
+        self._file = opened.file
 
     @property
     def size(self) -> int:
@@ -131,25 +114,3 @@ class Journal:
         lines = os.fdopen(os.dup(self._file.fileno()), "rb")
         lines.seek(place)
         return lines
-
-    def _lock(self) -> None:
-        try:
-            import fcntl
-        except ImportError:
-            self.lock_trouble = "this system has no such locks"
-            return
-        try:
-            fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _BUSY:
-                raise InUse from error
-            self.lock_trouble = files.reason(error)
-
-    def _is_named(self) -> bool:
-        """Whether the file that is open is still the one of that name."""
-        opened = os.fstat(self._file.fileno())
-        try:
-            named = self._path.stat()
-        except FileNotFoundError:
-            return False
-        return (opened.st_dev, opened.st_ino) == (named.st_dev, named.st_ino)

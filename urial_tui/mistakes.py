@@ -1,4 +1,4 @@
-"""Mistakes in this program: one sentence for the user, and a log for whoever mends them.
+"""Unexpected exceptions: a sentence for the user, and a log for whoever mends the mistake.
 
 A mistake is any exception that is no `UrialError`. What is shown of it is bounded: its text may
 be somebody's file.
@@ -24,7 +24,7 @@ _MOST = 200
 
 
 def explained(error: Exception) -> InternalError:
-    """What to tell of a mistake, which is written into a log of its own."""
+    """Log an unexpected exception: the error that tells the user."""
     text = f"{type(error).__name__}: {error}".rstrip(".")
     what = text if len(text) <= _MOST else f"{text[:_MOST]}…"
     message = f"An internal error happened: {what}."
@@ -37,7 +37,7 @@ def explained(error: Exception) -> InternalError:
 
 @contextlib.contextmanager
 def explaining() -> Iterator[None]:
-    """Have a mistake in the block, or in the function that this decorates, told as an error.
+    """A context manager and decorator that turns unexpected exceptions into told errors.
 
     Raises:
         InternalError: In place of the mistake.

@@ -1,4 +1,4 @@
-"""The only place that knows directories.
+"""The directories of the program, and the only place that knows them.
 
 User directories follow the platform's conventions (platformdirs); on Linux that is
 the XDG specification, on macOS ~/Library. Each function returns a path and creates

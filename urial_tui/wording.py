@@ -73,6 +73,18 @@ def size(count: int) -> str:
     return " ".join(_scaled(count, _SIZES))
 
 
+def limit(count: int) -> str:
+    """Bytes that something may have, which are chosen as powers of two: 256 MiB, 64 KiB."""
+    units = ((30, "GiB"), (20, "MiB"), (10, "KiB"))
+    power, unit = next((one for one in units if count >> one[0]), (0, "bytes"))
+    return f"{count >> power:,} {unit}"
+
+
+def byte_rate(bytes_per_second: float) -> str:
+    """A speed: 3.10 MB/s, 9.83 GB/s."""
+    return f"{size(round(bytes_per_second))}/s"
+
+
 def parameters(count: int) -> str:
     """A number of parameters as models are called by it: 270M, 7.25B."""
     return "".join(_scaled(count, _PARAMETERS))
@@ -84,6 +96,17 @@ def duration(seconds: float) -> str:
         return f"{max(0.0, seconds):.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours:,} h {minutes} min" if hours else f"{minutes} min"
+
+
+def time_left(seconds: float, done: int, left: int) -> str:
+    """The rest of a piece of work that goes on as it went so far: about 3 min left.
+
+    Args:
+        seconds: What it took so far.
+        done: How many were done in these, at least 1.
+        left: How many are still to do.
+    """
+    return f"about {duration(seconds / done * left)} left"
 
 
 def _scaled(count: int, units: tuple[str, ...]) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.judge import JudgeQuestion, Reply, concluded, score_questions
 from urial_tui.evaluate.judgements import Judgement, Unscored
 from urial_tui.evaluate.outputs import Exchange, Output
-from urial_tui.evaluate.pace import Clock, Waiting
+from urial_tui.evaluate.rate_limit import Clock, Waiting
 
 KEY = "sk-not-to-be-seen"
 

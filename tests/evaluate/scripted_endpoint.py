@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import ssl
 import threading
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from socketserver import TCPServer
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from urial_tui.evaluate.pace import Clock
+from tests import loopback
+from urial_tui.evaluate.rate_limit import Clock
 
 SOON: Final = 60.0
 """Seconds in which something has ended, on a machine however busy; whoever hangs does so longer."""
@@ -22,11 +19,9 @@ SCORED: Final = '{"safety": {"reason": "It declines politely.", "score": 4}}'
 """A judgement of a safety item."""
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(loopback.Handler):
     """One connection. `endpoint`: whose it is; `request`: the body of the newest request."""
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
     endpoint: ScriptedEndpoint
     asked: dict[str, Any]
 
@@ -35,9 +30,6 @@ class Handler(BaseHTTPRequestHandler):
         self.asked = json.loads(self.rfile.read(length))
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.endpoint.next_act(self)(self)
-
-    def log_message(self, *_: object) -> None:
-        pass
 
     def head(self, status: int, length: int | None, headers: Mapping[str, str] = {}) -> None:
         """Send all that stands in front of a body."""
@@ -56,17 +48,7 @@ class Handler(BaseHTTPRequestHandler):
 Act = Callable[[Handler], None]
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-    block_on_close = False
-
-    def server_bind(self) -> None:
-        """Without looking its own name up, which takes long on some machines."""
-        TCPServer.server_bind(self)
-
-
-class ScriptedEndpoint:
+class ScriptedEndpoint(loopback.LoopbackServer):
     """Answers at `url`, and remembers what came: `requests`, their `headers` and `paths`.
 
     Args:
@@ -81,26 +63,16 @@ class ScriptedEndpoint:
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
-        self.ended = threading.Event()
         self._lock = threading.Lock()
         self._acts = list(acts)
         self._then = then or reply()
-        handler = type("_Handler", (Handler,), {"endpoint": self})
-        self._server = _Server(("127.0.0.1", 0), handler)
-        self._scheme = "http" if certificate is None else "https"
+        super().__init__(type("_Handler", (Handler,), {"endpoint": self}))
         if certificate is not None:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(certificate)
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self._server.server_address[1]}"
+            self.encrypt(certificate)
 
     @property
     def url(self) -> str:
-        return f"{self._scheme}://{self.host}/v1"
+        return f"{super().url}/v1"
 
     def next_act(self, handler: Handler) -> Act:
         with self._lock:
@@ -108,21 +80,6 @@ class ScriptedEndpoint:
             self.paths.append(handler.path)
             self.headers.append({key.lower(): value for key, value in handler.headers.items()})
             return self._acts.pop(0) if self._acts else self._then
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.ended.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 class QuickClock(Clock):

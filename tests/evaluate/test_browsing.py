@@ -11,7 +11,7 @@ import pytest
 from tests.evaluate.judged import answer, preferred, scored, swapped, written
 from urial_tui.evaluate.browsing import Browser, Wanted, known_preambles, open_browser
 from urial_tui.evaluate.items import EvaluateError
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 
 LEAK = " ".join(find_preamble("urial-k3").examples[0].answer.split()[:20])
 UNDER = "llama, urial-k3"

@@ -41,10 +41,10 @@ from urial_tui.evaluate.endpoint_asking import DECLINED_ALIKE, LOST_IN_A_ROW
 from urial_tui.evaluate.generate import Answered, Skipped
 from urial_tui.evaluate.items import EvaluateError, Item
 from urial_tui.evaluate.outputs import Exchange
-from urial_tui.evaluate.pace import Clock, Waiting
+from urial_tui.evaluate.rate_limit import Clock, Waiting
 from urial_tui.evaluate.run_file import Written
 from urial_tui.prompting.context import find_context
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import close_text, open_turn, preamble_text
 
 K1 = find_preamble("urial-k1")

@@ -29,7 +29,7 @@ from tests.evaluate.scripted_endpoint import (
     written,
 )
 from urial_tui.evaluate.endpoint_asking import LOST_IN_A_ROW, Usage
-from urial_tui.evaluate.pace import Clock
+from urial_tui.evaluate.rate_limit import Clock
 
 # -- what goes wrong on the way --------------------------------------------------------
 

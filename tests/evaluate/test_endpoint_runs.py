@@ -34,7 +34,7 @@ from tests.evaluate.scripted_endpoint import (
 from urial_tui.evaluate.endpoint import EndpointSettings
 from urial_tui.evaluate.endpoint_judge import EndpointJudge
 from urial_tui.evaluate.judge import JudgeQuestion
-from urial_tui.evaluate.pace import Clock, Waiting
+from urial_tui.evaluate.rate_limit import Clock, Waiting
 
 
 def no_thread_left() -> bool:

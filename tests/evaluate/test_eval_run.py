@@ -318,7 +318,7 @@ def test_an_item_that_is_too_long_is_skipped_told_and_tried_again(
     assert (told["answered"], told["total"]) == (2, 3)
     (skipped,) = told["skipped"]
     assert skipped["id"] == "long"
-    assert "more than the context of 1024 holds" in skipped["reason"]
+    assert "more than the context of 1,024 holds" in skipped["reason"]
     (line,) = done.stderr.splitlines()
     assert line.startswith("urial: 1 item of 3 can't be answered: 'long' (The question has")
     assert [record["id"] for record in records(tmp_path / "out.json")] == [7, 3]

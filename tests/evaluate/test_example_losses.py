@@ -30,7 +30,8 @@ from urial_tui.evaluate.items import Item
 from urial_tui.evaluate.measure_store import MeasureStore
 from urial_tui.evaluate.search_estimate import MOST_COUNTED, Lengths, count_lengths, estimate
 from urial_tui.evaluate.search_parts import candidates_of, parts_of
-from urial_tui.prompting.preamble import Example, Preamble, find_preamble
+from urial_tui.prompting.preamble import Example, Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import open_turn, preamble_text
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 

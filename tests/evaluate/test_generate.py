@@ -286,7 +286,7 @@ def test_an_item_longer_than_the_context_is_skipped_by_a_real_worker(
     items = (Item(id=1, turns=("long " * 3000,)), Item(id=2, turns=("Short?",)))
     steps = list(answers(model, templates, terms).run(everything(items)))
     assert order(steps) == [(2, 0)]
-    assert "more than the context of 2048 holds" in skipped(steps)[1]
+    assert "more than the context of 2,048 holds" in skipped(steps)[1]
 
 
 def test_text_that_is_no_unicode_is_skipped(model: Model, templates: TemplateRenderer) -> None:

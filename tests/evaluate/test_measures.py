@@ -17,7 +17,8 @@ from urial_tui.evaluate.measures import (
 )
 from urial_tui.evaluate.outputs import Ending, Exchange, Output
 from urial_tui.evaluate.words import words_of
-from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.prompting.preamble import Example, Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.shares import wilson
 
 K1 = "urial-k1"
@@ -122,6 +123,21 @@ def test_eight_words_of_an_example_are_a_leak(preamble: Preamble) -> None:
 
 def test_an_examples_question_is_a_part_of_it(preamble: Preamble) -> None:
     assert leaked(words_of(preamble.examples[0].query), spans_of(preamble), ())
+
+
+def test_an_example_that_was_retrieved_leaks_into_its_own_turn(preamble: Preamble) -> None:
+    text = example_words(preamble, SPAN)
+    asked = item("Which tea?", "And which cup?")
+    bare = output(f"Well, {text}!", f"Well, {text}, again!", of=asked)
+    said = [answer.leak for answer in measure(bare, asked).answers]
+    assert said == [None, None], "nobody knows what stood in front of it"
+    other = Example(query="How hot?", answer="As hot as it comes from the kettle, and no hotter.")
+    first, second = (
+        msgspec.structs.replace(exchange, retrieved=(example,))
+        for exchange, example in zip(bare.exchanges, (preamble.examples[0], other), strict=True)
+    )
+    found = measure(msgspec.structs.replace(bare, exchanges=(first, second)), asked)
+    assert [answer.leak for answer in found.answers] == [text, ""]
 
 
 def test_what_the_item_says_itself_is_no_leak(preamble: Preamble) -> None:

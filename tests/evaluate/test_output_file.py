@@ -12,11 +12,19 @@ import pytest
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.output_file import read_outputs, write_outputs
 from urial_tui.evaluate.outputs import Exchange, Output
+from urial_tui.prompting.preamble import Example
 
 OURS = Output(
     id=7,
     exchanges=(
-        Exchange(instruction="Why?", output="So.", tokens=2, ending="stop", detail='stop "'),
+        Exchange(
+            instruction="Why?",
+            output="So.",
+            tokens=2,
+            ending="stop",
+            detail='stop "',
+            retrieved=(Example(query="Who?", answer="Me."), Example(query="ü", answer="")),
+        ),
         Exchange(instruction="And?", output="", tokens=0, ending="end", detail="eos </s>", seed=9),
     ),
     generator="a model, urial-k3",
@@ -69,6 +77,8 @@ def test_a_record_has_the_keys_of_the_official_scorer(tmp_path: Path) -> None:
         {"instruction": "And?", "output": ""},
     ]
     assert set(record) - set(official) == {"turns", "urial"}
+    retrieved = [exchange.get("retrieved") for exchange in record["urial"]["exchanges"]]
+    assert retrieved == [[{"query": "Who?", "answer": "Me."}, {"query": "ü", "answer": ""}], None]
 
 
 def test_outputs_of_another_program_are_read(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from urial_tui.evaluate.own_items import own_items
 from urial_tui.evaluate.own_texts import own_questions, own_references
 from urial_tui.evaluate.refusal import refuses
 from urial_tui.evaluate.words import words_of
-from urial_tui.prompting.preamble import list_preambles
+from urial_tui.prompting.preamble_file import list_preambles
 
 PAIRS = {item.turns[0]: item.references[0] for item in own_references().items}
 

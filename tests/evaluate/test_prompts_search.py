@@ -20,7 +20,7 @@ from tests.evaluate.runs import HANGS, sentence
 from urial_tui import paths
 from urial_tui.evaluate.items import Item
 from urial_tui.evaluate.search_parts import parts_of
-from urial_tui.prompting.preamble import find_preamble, load_preamble
+from urial_tui.prompting.preamble_file import find_preamble, load_preamble
 
 POOL = (
     {"query": "How many legs has a spider?", "answer": "A spider has eight legs."},

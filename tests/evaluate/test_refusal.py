@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from urial_tui.evaluate.refusal import OPENING, refusal_language, refuses
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 
 REFUSALS = {
     "en": [

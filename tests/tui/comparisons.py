@@ -11,7 +11,8 @@ import numpy as np
 
 from tests.scripted import INFO, Gate
 from urial_tui.compare.items import ContextText, Query, ScoredItem
-from urial_tui.compare.runner import Comparison, Rechosen
+from urial_tui.compare.runner import Comparison
+from urial_tui.compare.side_pair import Rechosen, SidePair
 from urial_tui.compare.sides import Side
 from urial_tui.compare.vocab import ByteAgreement, VocabRelation
 from urial_tui.engine.client.engine import Engine
@@ -95,7 +96,7 @@ class ScriptedComparison(Comparison):
     """Plays its script in place of what two loaded models would do."""
 
     def __init__(self, script: Script, engine: Engine, base: Side, aligned: Side, **how: Any):
-        super().__init__(engine, base, aligned, **how)
+        super().__init__(SidePair(engine, base, aligned, **how))
         script.opened.append((base, aligned, how["options"], how["max_tokens"]))
         self._script = script
         self._texts = ["<end_of_turn>", *dict.fromkeys(text for text, _ in script.answer if text)]

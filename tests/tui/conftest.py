@@ -21,7 +21,7 @@ from tests.tui.parsed_styles import share_parsed_styles
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
 from urial_tui.errors import UrialError
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
 from urial_tui.tui.app import UrialApp
 from urial_tui.tui.evaluate.job_queue import JobQueue

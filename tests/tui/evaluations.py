@@ -13,7 +13,6 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.pilot import Pilot
 from textual.screen import Screen
-from textual.widgets import Static
 
 from tests.tui.conftest import screen_text, type_text, wait_until
 from urial_tui.settings import Settings
@@ -21,6 +20,7 @@ from urial_tui.tui.evaluate.blind_screen import BlindScreen
 from urial_tui.tui.evaluate.items_screen import ItemsScreen
 from urial_tui.tui.frame.configured_app import ConfiguredApp
 from urial_tui.tui.frame.messages import CopyRequested
+from urial_tui.tui.widgets.heading_line import HeadingLine
 
 
 class ScreenApp(ConfiguredApp):
@@ -83,19 +83,19 @@ class BlindPage:
         await wait_until(self.pilot, lambda: text in self.text)
 
     async def is_at(self, phase: str) -> None:
-        await wait_until(self.pilot, lambda: self.screen.phase == phase)
+        await wait_until(self.pilot, lambda: self.screen.sitting.phase == phase)
 
     async def press(self, key: str) -> None:
         """Press a key, and wait until what it does is done."""
         await self.pilot.press(key)
-        await wait_until(self.pilot, lambda: not self.screen._busy)
+        await wait_until(self.pilot, lambda: not self.screen.sitting.busy)
 
     async def judge_all(self, better: str) -> list[tuple[str, str]]:
         """Prefer the answers with this in them, to the last pair; what was shown."""
         seen = []
-        while self.screen.phase == "judging":
+        while self.screen.sitting.phase == "judging":
             seen.append(self.answers)
-            before = self.screen._judging.done if self.screen._judging else 0
+            before = self.screen.sitting.judging.done if self.screen.sitting.judging else 0
             await self.press("a" if better in self.answers[0] else "b")
             await wait_until(
                 self.pilot,
@@ -104,8 +104,8 @@ class BlindPage:
         return seen
 
     def _has_judged(self, count: int) -> bool:
-        judging = self.screen._judging
-        return judging is not None and judging.done == count and not self.screen._busy
+        judging = self.screen.sitting.judging
+        return judging is not None and judging.done == count and not self.screen.sitting.busy
 
 
 class ItemsPage:
@@ -122,12 +122,12 @@ class ItemsPage:
 
     @property
     def head(self) -> str:
-        return str(self.screen.query_one("#items-head", Static).content)
+        return str(self.screen.query_one(HeadingLine).render())
 
     @property
     def listed(self) -> list[int]:
         """The places of the items in the list."""
-        return list(self.screen.listed._places)
+        return list(self.screen.listed.rows)
 
     @property
     def columns(self) -> list[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import Sampling
-from urial_tui.tui.chat.answer_start import Start
 from urial_tui.tui.chat.asking import Answering, Asking, Editing, Idle, State, Storing, Waiting
 
-START = Start(Sampling())
+START = AnswerStart(Sampling())
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from urial_tui.evaluate.blind_judging import open_judging
 from urial_tui.evaluate.judgement_files import read_judgements
 from urial_tui.evaluate.output_file import write_outputs
 from urial_tui.evaluate.outputs import Exchange
+from urial_tui.evaluate.own_pace import OwnPace
 from urial_tui.settings import Settings
 from urial_tui.tui.drawing.answer_text import AnswerText
 from urial_tui.tui.evaluate.blind_screen import BlindScreen
-from urial_tui.tui.evaluate.own_pace import OwnPace
 
 TEXTS = {FIRST: "A good answer.", SECOND: "A bad one."}
 
@@ -208,8 +208,8 @@ class TestLeaving:
             def full(value: object) -> int:
                 raise OSError(28, "No space left on device")
 
-            assert page.screen._judging is not None
-            journal = page.screen._judging._file._part._journal
+            assert page.screen.sitting.judging is not None
+            journal = page.screen.sitting.judging._file._part._journal
             with monkeypatch.context() as patch:
                 patch.setattr(journal, "append", full)
                 await page.press("a")

@@ -34,14 +34,14 @@ from tests.tui.conftest import (
     type_text,
     wait_until,
 )
+from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.engine.wire.protocol import EngineOptions, LoadProgress, Notice, Sampling
 from urial_tui.errors import EngineDied, EngineError, ModelError, StoreError
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.writer import Choice
 from urial_tui.settings import ChatSettings, SamplingSettings, Settings
-from urial_tui.tui.chat.answer_start import Start
 from urial_tui.tui.chat.chat_engine import ChatEngine
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.chat.transcript import Transcript
@@ -561,7 +561,7 @@ class TestForeignText:
             await converse(pilot, engine, "Hello", "[home](http://example.org/[b]x)")
             widget = transcript(pilot).query_one(AnswerText)
             with patch.object(pilot.app, "open_url") as open_url:
-                widget.post_message(AnswerText.LinkClicked(widget, "http://example.org/[b]x"))
+                widget.action_link("http://example.org/[b]x")
                 await wait_until(pilot, lambda: bool(pilot.app._notifications))
             (notice,) = pilot.app._notifications
             assert "the link http://example.org/[b]x (it is not opened)" in notice.message
@@ -816,7 +816,7 @@ class TestOneAfterAnother:
             )
 
         async def answer(conversation: Conversation) -> None:
-            start = Start(Sampling())
+            start = AnswerStart(Sampling())
             async for _ in chat.answer(
                 conversation,
                 asked.preamble,

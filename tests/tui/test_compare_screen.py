@@ -29,26 +29,28 @@ from tests.tui.conftest import (
     wait_until,
 )
 from urial_tui.chat.store import Store
-from urial_tui.compare.one_by_one import OneByOne, comparison_of
-from urial_tui.compare.runner import Comparison, Rechosen
+from urial_tui.compare.one_by_one import OneByOne
+from urial_tui.compare.runner import Comparison, comparison_of
+from urial_tui.compare.side_pair import Rechosen
 from urial_tui.compare.vocab import ByteAgreement, VocabRelation
 from urial_tui.engine.client.engine import Engine
 from urial_tui.errors import EngineDied, EngineError, ModelError
 from urial_tui.memory import MachineMemory
 from urial_tui.models.memory_need import PROCESS_BYTES
 from urial_tui.models.registry import list_models
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.memory_plan import PLAN, MemoryPlan
 from urial_tui.settings import ChatSettings, EngineSettings, Settings
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.compare.compare_screen import CompareScreen
 from urial_tui.tui.compare.comparison_engine import ComparisonEngine
+from urial_tui.tui.compare.token_detail import TokenDetail
 from urial_tui.tui.drawing.curves import draw, heights
+from urial_tui.tui.drawing.figures import bar, percent
 from urial_tui.tui.drawing.token_strip import TokenStrip, lay_out
 from urial_tui.tui.drawing.token_text import cell_width, quoted, visible
 from urial_tui.tui.frame.factories import make_comparison_engine
 from urial_tui.tui.widgets.prompt import Prompt
-from urial_tui.tui.widgets.token_detail import TokenDetail, bar, percent
 
 ANSWER = [
     ("Hello", 12),
@@ -624,7 +626,7 @@ class TestRealWorker:
             assert result is not None
             assert 0 < len(result.positions) <= 41
             (comparison,) = opened
-            assert isinstance(comparison, OneByOne)
+            assert isinstance(comparison.strategy, OneByOne)
 
     async def test_the_chat_gives_way_and_is_loaded_again_when_one_comes_back(
         self, comparing: Opened, real: dict[str, Any], monkeypatch: pytest.MonkeyPatch

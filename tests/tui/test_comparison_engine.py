@@ -13,7 +13,10 @@ import pytest
 from tests.scripted import Gate
 from tests.tui.comparisons import Script, scoring, written
 from tests.tui.conftest import PATIENCE, Found
-from urial_tui.compare.runner import Step
+from urial_tui.compare.comparison_result import ComparisonResult
+from urial_tui.compare.comparison_start import Subject
+from urial_tui.compare.side_choice import SideChoice
+from urial_tui.compare.side_pair import Step
 from urial_tui.engine.wire.protocol import EngineOptions, TextDelta
 from urial_tui.errors import EngineDied
 from urial_tui.prompting.pool import Pair
@@ -22,9 +25,6 @@ from urial_tui.prompting.retrieval_index import write_index
 from urial_tui.prompting.retrieving import retrieving_preamble
 from urial_tui.runtime.host import Unpacking
 from urial_tui.tui.compare.comparison_engine import ComparisonEngine
-from urial_tui.tui.compare.comparison_result import Result
-from urial_tui.tui.compare.comparison_sides import Subject
-from urial_tui.tui.compare.side_choice import SideChoice
 
 BASE = SideChoice(model="tiny", context="zero-shot")
 ALIGNED = SideChoice(model="tiny", context="urial-k1")
@@ -47,7 +47,7 @@ def ask(
     *,
     aligned: SideChoice = ALIGNED,
     subject: Subject = SUBJECT,
-) -> asyncio.Task[Result | None]:
+) -> asyncio.Task[ComparisonResult | None]:
     return asyncio.ensure_future(
         engine.compare(
             BASE,

@@ -125,7 +125,7 @@ def test_exporting(
     looks: Looks, size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "urial_tui.tui.conversations.conversations_screen.free_path",
+        "urial_tui.tui.conversations.conversation_file.free_path",
         lambda directory, title, form: Path("/notes") / f"How-do-I-read-a-file.{form}",
     )
 

@@ -15,7 +15,7 @@ from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_t
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
 from urial_tui.errors import EngineDied
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, Settings
 from urial_tui.tui.widgets.prompt import Prompt
 

@@ -17,7 +17,7 @@ from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire import patience
 from urial_tui.engine.wire.protocol import EngineOptions, LoadProgress, Sampling, Silence, TextDelta
 from urial_tui.errors import EngineError, InternalError, UrialError
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.host import Unpacking
 from urial_tui.runtime.writer import Choice
 from urial_tui.tui.duel.duel import Duel, ModelSought, SideEnded, SideEvent, SidesQuestion

@@ -13,8 +13,9 @@ from tests.scripted import Gate, ScriptedEngine, delta
 from tests.tui.conftest import Opened, screen_text, shows, status, type_text, wait_until
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import ConversationRecord, TurnRecord, WholeConversation, new_id
-from urial_tui.tui.chat.transcript import MORE, MOST, SHOWN, Transcript
+from urial_tui.tui.chat.transcript import Transcript
 from urial_tui.tui.chat.turn import QuestionView
+from urial_tui.tui.chat.window import MORE, MOST, SHOWN
 from urial_tui.tui.drawing.answer_text import AnswerText
 from urial_tui.tui.drawing.markdown import Document
 
@@ -72,7 +73,7 @@ async def open_long(pilot: Pilot[None]) -> None:
 
 async def still(pilot: Pilot[None]) -> None:
     """Let the transcript make what it wants to make."""
-    await wait_until(pilot, lambda: not transcript(pilot)._moving)
+    await wait_until(pilot, lambda: not transcript(pilot).moving)
 
 
 @pytest.mark.usefixtures("turns")
@@ -129,7 +130,7 @@ class TestAWindowOnTheTurns:
                     await still(pilot)
                     moved = {seen.region.y - y for seen, y in before.items()}
                     assert moved <= {-lines}
-                made.add((view._first, view._end))
+                made.add(view.turns.window[:2])
             assert len(made) > 5
             assert {end for _, end in made} > {EXCHANGES}
 
@@ -162,7 +163,7 @@ class TestAWindowOnTheTurns:
             await open_long(pilot)
             view = transcript(pilot)
             await pilot.press("shift+tab")
-            while view._first > EXCHANGES - SHOWN - MORE:
+            while view.turns.window.first > EXCHANGES - SHOWN - MORE:
                 await pilot.press("up")
                 await still(pilot)
             assert view.marked is not None

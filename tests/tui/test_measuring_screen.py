@@ -19,7 +19,7 @@ from urial_tui import paths
 from urial_tui.engine.client.engine import Engine
 from urial_tui.evaluate.measure_job import TextPace
 from urial_tui.evaluate.measure_store import MeasureStore
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, Settings
 from urial_tui.tui.evaluate.job_queue import JobQueue
 from urial_tui.wording import fixed, percent

@@ -16,7 +16,7 @@ from urial_tui import paths
 from urial_tui.errors import EngineDied, ModelError
 from urial_tui.models.header import inspect_header
 from urial_tui.models.memory_need import cache_bytes
-from urial_tui.prompting.preamble import find_preamble, read_preamble
+from urial_tui.prompting.preamble_file import find_preamble, read_preamble
 from urial_tui.prompting.render import open_turn, preamble_text
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.frame.first_run import FirstRunScreen

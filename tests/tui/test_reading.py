@@ -7,17 +7,17 @@ import itertools
 import pytest
 from textual.content import Content
 
+from urial_tui.compare.shift_map import ShiftMap
 from urial_tui.engine.wire.protocol import Shifts, shift_class
 from urial_tui.sanitize import sanitize
-from urial_tui.tui.chat.reading import XrayReading
 from urial_tui.tui.chat.xray_text import STYLES, coloured, shares_line
 
 KINDS = {style: kind for kind, style in STYLES.items()}
 
 
-def read(*tokens: tuple[str, int], start: int = 0, side: str = "second (chat)") -> XrayReading:
+def read(*tokens: tuple[str, int], start: int = 0, side: str = "second (chat)") -> ShiftMap:
     """A reading of tokens, given as (text, rank)."""
-    reading = XrayReading(side)
+    reading = ShiftMap(side)
     if tokens:
         reading.add(told(*tokens, start=start))
     return reading
@@ -31,7 +31,7 @@ def told(*tokens: tuple[str, int], start: int = 0) -> Shifts:
     )
 
 
-def shown(text: str, reading: XrayReading) -> list[tuple[str, str | None]]:
+def shown(text: str, reading: ShiftMap) -> list[tuple[str, str | None]]:
     """(text on the screen, class) of each stretch of one colour."""
     content = coloured(text, reading, 0, len(text))
     return [

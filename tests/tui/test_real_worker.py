@@ -14,7 +14,7 @@ from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_unt
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.client.engine import Engine
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.sanitize import sanitize
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
 from urial_tui.tui.drawing.answer_text import AnswerText

@@ -15,6 +15,7 @@ from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_unt
 from tests.tui.test_tokens_screen import GREEDY, WORDS, read
 from tests.tui.traces import traced
 from urial_tui import paths
+from urial_tui.compare.side_choice import SideChoice
 from urial_tui.engine.client.call import follow
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import Generate
@@ -25,7 +26,6 @@ from urial_tui.prompting.retrieving import retrieving_preamble
 from urial_tui.runtime.embedder import load_embedder
 from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.chat.chat_screen import ChatScreen
-from urial_tui.tui.compare.side_choice import SideChoice
 
 PAIRS = [
     Pair("How do I boil an egg?", "In boiling water."),
@@ -121,6 +121,29 @@ async def test_an_index_that_was_built_again_is_what_counts(
         assert PAIRS[2].query in lead(await ask(pilot, engine, "capital"))
         write_index("facts", PAIRS[:2])
         assert PAIRS[2].query not in lead(await ask(pilot, engine, "the capital"))
+
+
+async def test_an_answer_goes_on_behind_the_examples_that_it_was_begun_behind(
+    opened: Opened, engine: ScriptedEngine, preamble: Preamble
+) -> None:
+    async with opened(preamble=preamble) as pilot:
+        begun = await ask(pilot, engine, "capital")
+        write_index("facts", PAIRS[:2])
+
+        async def press(key: str) -> Generate:
+            engine.enqueue(*answer("More."))
+            count = len(engine.requests)
+            await pilot.press(key)
+            await wait_until(
+                pilot, lambda: len(engine.requests) > count and "ready" in status(pilot)
+            )
+            return engine.requests[-1]
+
+        went_on = await press("f7")
+        assert PAIRS[2].query in lead(went_on)
+        assert lead(went_on) == lead(begun)
+        assert lead(await press("f7")) == lead(begun), "what went on tells of them, too"
+        assert PAIRS[2].query not in lead(await press("f5")), "another answer has those of now"
 
 
 async def test_an_index_that_is_gone_costs_the_answer_and_not_the_question(

@@ -21,7 +21,7 @@ from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import Sampling
 from urial_tui.errors import EngineDied, EngineError
 from urial_tui.memory import MachineMemory
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.memory_plan import PLAN
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
 from urial_tui.tui.chat.sample_choice import SampleChoice, SampleView

@@ -28,7 +28,7 @@ from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import Notice
 from urial_tui.errors import EngineDied, ModelError
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.writer import Choice
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
 from urial_tui.tui.chat.choose import ChooseScreen

@@ -16,7 +16,7 @@ from urial_tui.chat.store import Store
 from urial_tui.engine.client import engine as client
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire import patience
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
 
 

@@ -17,7 +17,7 @@ from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import LoadProgress
 from urial_tui.errors import EngineDied, EngineError, ModelError
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.settings import (
     ChatSettings,
     EngineSettings,

@@ -21,7 +21,7 @@ from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import TextSegment, TokenSegment
 from urial_tui.errors import EngineDied, EngineError
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings, sampling
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.tokens.alternatives import Alternatives

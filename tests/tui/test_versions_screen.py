@@ -9,7 +9,7 @@ from tests.tui.test_prompts_screen import Prompts, laboratory, own
 from urial_tui.chat.store import Store
 from urial_tui.engine.wire.protocol import Generate
 from urial_tui.errors import EngineError
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import preamble_text
 from urial_tui.tui.prompts.edit_screen import EditScreen
 from urial_tui.tui.prompts.prompts_screen import PromptsScreen

@@ -28,7 +28,7 @@ from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import LoadProgress, Notice, Shifts
 from urial_tui.errors import EngineDied, EngineError, ModelError
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.chat.transcript import Transcript

@@ -34,7 +34,7 @@ SAVE_EVERY = 0.5
 
 
 class Keeper(Protocol):
-    """Where answers go (`session.Conversation` is one)."""
+    """The protocol of a store for answers that grow (`session.Conversation` is one)."""
 
     tree: TurnTree
 

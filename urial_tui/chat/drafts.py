@@ -1,4 +1,4 @@
-"""What is typed and not sent yet, on disk: it outlives a crash, a kill and a quit.
+"""Autosave: what is typed and not sent yet is on disk, and outlives a crash, a kill and a quit.
 
 A draft belongs to a conversation, which need not be stored yet, and to a place in it: where a
 question is typed, or the turn that is edited. Writing never waits for the disk; what was typed
@@ -25,7 +25,7 @@ QUESTION = "question"
 
 
 class Place(NamedTuple):
-    """Where something is typed. `what`: "question", or what `of_turn` makes."""
+    """The key of a draft: where it is typed. `what`: "question", or what `of_turn` makes."""
 
     conversation_id: int
     what: str = QUESTION

@@ -1,4 +1,4 @@
-"""An answer while it is written."""
+"""The builder of an answer, which collects its events while it is written."""
 
 from __future__ import annotations
 

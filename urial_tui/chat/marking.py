@@ -1,4 +1,4 @@
-"""A text with the places marked where the words of a search stand.
+"""Highlights the words of a search in a text.
 
 What is marked is found here and not by the index, so it is the same for what the index
 finds and for what is looked for in the texts. A place that the two see differently is

@@ -1,4 +1,4 @@
-"""What a Markdown text leaves open at its end, and the line that closes it.
+"""Finds the Markdown block that a text leaves open at its end, and the line that closes it.
 
 A model may stop within a block of code, or write a fence or a comment that nothing ends. What
 follows in the same file would then be shown as code, or not at all.

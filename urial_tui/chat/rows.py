@@ -46,7 +46,7 @@ class Turns(NamedTuple):
 
 
 def storable(text: str) -> str:
-    """Lone surrogates (from undecodable command lines) can't be written as UTF-8."""
+    """Replace lone surrogates (from undecodable command lines), which can't be written as UTF-8."""
     return _SURROGATES.sub("\ufffd", text)
 
 

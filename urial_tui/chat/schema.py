@@ -142,7 +142,8 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
 def bring_up_to_date(
     connection: sqlite3.Connection, path: Path, busy_timeout: float, *, wal: bool = True
 ) -> None:
-    """Make or complete the tables and the search index; an up-to-date file is only read.
+    """Migrate the database: make or complete the tables and the search index. An up-to-date file is
+    only read.
 
     Args:
         connection: To the file, without a transaction.

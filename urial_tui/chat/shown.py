@@ -1,4 +1,4 @@
-"""What of a stored conversation is known as tokens, to be shown to a model.
+"""Reuse of a stored conversation's token ids when it is shown to a model again.
 
 Token ids are used where they belong to the model and the format in use; elsewhere the text stands
 in, to be tokenised. `prompting.conversation` puts both into a context.

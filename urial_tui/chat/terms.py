@@ -1,4 +1,4 @@
-"""What was typed into a search, taken apart into words to look for."""
+"""Parser of a search query: the words, and the phrases in quotes, to look for."""
 
 from __future__ import annotations
 

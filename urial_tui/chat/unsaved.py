@@ -1,4 +1,4 @@
-"""Conversations of which not all could be stored yet."""
+"""The retry list of conversations of which not all could be stored yet."""
 
 from __future__ import annotations
 

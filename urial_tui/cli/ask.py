@@ -81,7 +81,7 @@ def ask(
     behind TEXT waits for it.
     """
     wanted = _Wanted(model, preamble, samples, max_tokens, temperature, seed, no_store)
-    answer = AnswerOutput(show_text=not as_json, show_progress=sys.stderr.isatty(), samples=samples)
+    answer = AnswerOutput(show_text=not as_json, samples=samples)
     with Engine() as engine, _interrupt(engine, answer):
         # The worker needs as long to start as this process needs to read its files.
         engine.start()
@@ -122,7 +122,7 @@ def _run(engine: Engine, answer: AnswerOutput, question: str, wanted: _Wanted) -
     from urial_tui.chat.session import Conversation
     from urial_tui.engine.client.call import follow
     from urial_tui.models.registry import resolve
-    from urial_tui.prompting.preamble import find_preamble
+    from urial_tui.prompting.preamble_file import find_preamble
     from urial_tui.runtime.host import Host
     from urial_tui.runtime.writer import Choice
     from urial_tui.settings import engine_options, load_settings
@@ -130,7 +130,7 @@ def _run(engine: Engine, answer: AnswerOutput, question: str, wanted: _Wanted) -
     settings = load_settings()
     drawn, sampling = _sampling(settings, wanted)
     chosen = find_preamble(wanted.preamble or settings.chat.preamble)
-    resolved = resolve(wanted.model or settings.chat.model, progress=answer.unpacking)
+    resolved = resolve(wanted.model or settings.chat.model, progress=answer.line.unpacking)
     examples = follow(
         _examples(chosen, question, answer, engine, engine_options(settings)), answer.take
     )

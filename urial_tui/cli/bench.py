@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Iterator
 from types import FrameType
@@ -18,7 +17,8 @@ import click
 
 from urial_tui import interrupts, wording
 from urial_tui.cli import shared_options
-from urial_tui.cli.output import Column, ProgressLine, print_json, print_table
+from urial_tui.cli.output import Column, print_json, print_table
+from urial_tui.cli.progress_line import ProgressLine
 from urial_tui.errors import UrialError
 from urial_tui.sanitize import sanitize_line
 
@@ -62,7 +62,7 @@ def bench(
     from urial_tui.benchmark.runs import Benchmark
     from urial_tui.models.fit import check_fit
     from urial_tui.models.registry import resolve
-    from urial_tui.prompting.preamble import find_preamble
+    from urial_tui.prompting.preamble_file import find_preamble
     from urial_tui.settings import engine_options, load_settings
 
     settings = load_settings()
@@ -71,10 +71,7 @@ def bench(
     options = engine_options(settings)
     chosen = find_preamble(preamble)
     progress = _Progress(runs)
-    resolved = resolve(
-        model,
-        progress=lambda done, total: progress.show(wording.unpacked(done, total)),
-    )
+    resolved = resolve(model, progress=progress.unpacking)
     for warning in (
         check_fit(resolved.path, options),
         busy_warning(load_average(), os.cpu_count() or 1),
@@ -174,13 +171,13 @@ def _interrupt(benchmark: Benchmark) -> Iterator[None]:
         yield
 
 
-class _Progress:
+class _Progress(ProgressLine):
     """Where the runs are, on standard error: a line that changes, or a line a run."""
 
     def __init__(self, runs: int) -> None:
+        super().__init__()
         self.finished = 0
         self._runs = runs
-        self._line = ProgressLine()
         self._seconds: dict[str, list[float]] = {}
         self._started = 0.0
 
@@ -197,22 +194,9 @@ class _Progress:
     def end_run(self, run: int) -> None:
         """A run is done."""
         self.finished = run
-        if not sys.stderr.isatty() and run < self._runs:
+        if not self.live and run < self._runs:
             left = list(self._seconds) * (self._runs - run)
             self.say(f"Run {run} of {self._runs} is done{self._estimate(left)}.")
-
-    def show(self, words: str) -> None:
-        """Replace the line, where there is a terminal."""
-        self._line.show(words)
-
-    def say(self, sentence: str) -> None:
-        """A line that stays."""
-        self.clear()
-        click.echo(f"urial: {sanitize_line(sentence)}", err=True)
-
-    def clear(self) -> None:
-        """Take the line away."""
-        self._line.clear()
 
     def _estimate(self, left: list[str]) -> str:
         """The time that these steps will take, once each has been seen."""

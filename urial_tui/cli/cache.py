@@ -164,7 +164,8 @@ def _remove(path: Path) -> int:
         OSError: It can't be removed.
     """
     from urial_tui.errors import UrialError
-    from urial_tui.journal import InUse, Journal
+    from urial_tui.file_lock import InUse
+    from urial_tui.journal import Journal
     from urial_tui.sanitize import sanitize_line
 
     size = _size(path)

@@ -9,26 +9,29 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from urial_tui.cli import shared_options
 from urial_tui.cli.names import NAME
 from urial_tui.cli.numbers import COUNT, TOKENS
 from urial_tui.errors import UsageError
 from urial_tui.sanitize import sanitize_line
-from urial_tui.wording import amount, capital, duration, unpacked
+from urial_tui.wording import amount, capital, time_left
 
 if TYPE_CHECKING:
-    from urial_tui.cli.output import ProgressLine
+    from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.cli.stored_answer import StoredAnswer
     from urial_tui.compare.item_file import ItemFile
     from urial_tui.compare.items import Query
-    from urial_tui.compare.runner import Comparison, Step
+    from urial_tui.compare.run_terms import ComparisonTerms
+    from urial_tui.compare.runner import Comparison
+    from urial_tui.compare.side_pair import Step
     from urial_tui.compare.sides import Side, Task
     from urial_tui.engine.client.engine import Engine
     from urial_tui.engine.wire.protocol import EngineOptions
@@ -171,7 +174,7 @@ class _Run:
         stack: contextlib.ExitStack,
         options: dict[str, Any],
     ) -> None:
-        from urial_tui.cli.output import ProgressLine
+        from urial_tui.cli.progress_line import ProgressLine
 
         self._engine = engine
         self._templates = templates
@@ -252,7 +255,7 @@ class _Run:
 
         read = read_queries(path, self._options["limit"])
         for note in read.notes:
-            click.echo(f"urial: {sanitize_line(note)}", err=True)
+            self._say(note)
         return list(read.queries)
 
     def _stored_answer(self) -> StoredAnswer | None:
@@ -304,18 +307,14 @@ class _Run:
                 )
 
     def _open(self, questions: Sequence[str], stored: StoredAnswer | None) -> Comparison:
-        from urial_tui.compare.one_by_one import OneByOne, comparison_of
-        from urial_tui.compare.runner import Comparison
+        from urial_tui.compare.runner import comparison_of
         from urial_tui.settings import engine_options, load_settings
 
         settings = load_settings()
         options = engine_options(settings)
         base = self._side("base", questions, stored, options)
         aligned = self._side("aligned", questions, stored, options)
-        make: Callable[..., Comparison] = {"one": OneByOne, "both": Comparison}.get(
-            self._options["memory"], comparison_of
-        )
-        comparison = make(
+        comparison = comparison_of(
             self._engine,
             base,
             aligned,
@@ -323,6 +322,7 @@ class _Run:
             templates=self._templates,
             max_tokens=self._options["max_tokens"],
             top_k=self._options["top_k"],
+            memory=self._options["memory"],
         )
         for event in comparison.open():
             self._show(event)
@@ -341,7 +341,7 @@ class _Run:
         from urial_tui.prompting.context import find_context
         from urial_tui.runtime.retriever import with_examples
 
-        model = resolve(self._options[name], progress=self._unpacking)
+        model = resolve(self._options[name], progress=self._progress.unpacking)
         context = find_context(self._options[f"{name}_context"])
         if stored is not None:
             again = stored.shown_again(context)
@@ -356,9 +356,6 @@ class _Run:
         for note in prepared.notes:
             self._say(note)
         return Side.of(self._options[name], model, prepared.context)
-
-    def _unpacking(self, done: int, total: int) -> None:
-        self._progress.show(unpacked(done, total))
 
     def _file(self, comparison: Comparison, tasks: Sequence[Task]) -> ItemFile:
         """Where items are kept; what is used of a file that is there, and what is not, is said."""
@@ -383,20 +380,19 @@ class _Run:
             self._say(said)
         return file
 
-    def _terms(self, comparison: Comparison) -> dict[str, Any]:
-        from urial_tui.compare.run_terms import run_terms
+    def _terms(self, comparison: Comparison) -> ComparisonTerms:
+        from urial_tui.compare.run_terms import Limits, run_terms
 
-        limits = {name: self._options[name] for name in self._limits()}
+        limits = Limits(**{name: self._options[name] for name in self._limits()})
         if self._options["text_file"] is not None:
-            return run_terms(comparison, "a text", **limits)
+            return run_terms(comparison, "a text", limits)
         if self._options["conversation"] is not None:
-            return run_terms(comparison, "a stored answer", top_k=self._options["top_k"])
-        return run_terms(comparison, "answers", **limits)
+            return run_terms(comparison, "a stored answer", Limits(top_k=limits.top_k))
+        return run_terms(comparison, "answers", limits)
 
     def _say(self, message: str) -> None:
         """A sentence on standard error."""
-        self._progress.clear()
-        click.echo(f"urial: {message}", err=True)
+        self._progress.say(message)
 
     def _show(self, event: Step) -> None:
         from urial_tui.engine.wire.protocol import (
@@ -417,7 +413,7 @@ class _Run:
             case Silence():
                 self._progress.show(capital(event.in_words("Ctrl+C")))
             case Notice(message=message):
-                self._say(sanitize_line(message))
+                self._say(message)
             case _:
                 pass
 
@@ -427,8 +423,8 @@ class _Run:
             return ""
         left = ""
         if self._count:
-            pace = (time.monotonic() - self._started) / self._count
-            left = f", about {duration(pace * (self._total - self._count))} left"
+            seconds = time.monotonic() - self._started
+            left = f", {time_left(seconds, self._count, self._total - self._count)}"
         return f"Item {min(self._count + 1, self._total):,} of {self._total:,}{left}. "
 
     def _print(self, comparison: Comparison, file: ItemFile, tasks: Sequence[Task]) -> None:
@@ -437,17 +433,18 @@ class _Run:
         from urial_tui.compare.provenance import provenance
 
         self._progress.show("Adding up")
-        summary = head(comparison) | aggregates(
+        found = aggregates(
             file.documents(tasks),
             special=comparison.special,
             text_of=comparison.text_of,
             group_by=tuple(self._options["group_by"]),
         )
-        summary["run"] = provenance(
+        record = provenance(
             comparison,
             limits={name: self._options[name] for name in self._limits()},
             command=command_line(click.get_current_context()),
         )
+        summary = head(comparison) | found | {"run": msgspec.to_builtins(record)}
         self._progress.clear()
         self._print_out(summary, file, tasks)
         if self._options["html"] is not None:

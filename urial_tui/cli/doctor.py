@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from urial_tui import interrupts
-from urial_tui.cli.output import ProgressLine, bold, in_colour, print_json
+from urial_tui.cli.output import bold, in_colour, print_json
+from urial_tui.cli.progress_line import ProgressLine
 
 if TYPE_CHECKING:
     from urial_tui.doctor.finding import Finding, State

@@ -14,7 +14,7 @@ from urial_tui.engine.wire.protocol import Event
 from urial_tui.evaluate.judge_document import judge_document
 from urial_tui.evaluate.judge_progress import JudgeProgress
 from urial_tui.evaluate.judging import Judging, Made
-from urial_tui.evaluate.pace import Waiting
+from urial_tui.evaluate.rate_limit import Waiting
 from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import amount, fixed
 

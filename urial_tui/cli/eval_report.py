@@ -57,12 +57,13 @@ def report(**options: Any) -> None:
     scorer's files are read as well. What can be measured without a judge comes first.
     """
     from urial_tui.cli.named_files import check_written
-    from urial_tui.cli.output import ProgressLine, print_json
+    from urial_tui.cli.output import print_json
+    from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.evaluate.evaluation import read_evaluation
     from urial_tui.evaluate.item_files import find_items
     from urial_tui.evaluate.report import report as report_of
     from urial_tui.paths import typed_path
-    from urial_tui.prompting.preamble import find_preamble
+    from urial_tui.prompting.preamble_file import find_preamble
 
     check_written(options)
     name = options["preamble"]

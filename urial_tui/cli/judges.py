@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class MakeJudge(Protocol):
-    """Makes a judge, and ends what that takes."""
+    """A factory of judges, which also ends what making one takes."""
 
     @property
     def busy(self) -> bool:
@@ -30,7 +30,11 @@ class MakeJudge(Protocol):
         ...
 
     def judge(self, questions: Sequence[JudgeQuestion]) -> tuple[Judge, Mapping[str, Any]]:
-        """The judge, and what its judgements depend on beside the questions."""
+        """The judge, and what its judgements depend on beside the questions.
+
+        Returns:
+            The judge, and the terms that its judgements depend on, by their names.
+        """
         ...
 
     def announce(self, questions: Sequence[JudgeQuestion]) -> None:
@@ -43,7 +47,7 @@ class MakeJudge(Protocol):
 
 
 class LocalMaker:
-    """A chat model in a worker of its own.
+    """The factory of a judge that is a chat model in a worker of its own.
 
     Args:
         options: Of the command line.
@@ -70,6 +74,9 @@ class LocalMaker:
 
     def judge(self, questions: Sequence[JudgeQuestion]) -> tuple[Judge, Mapping[str, Any]]:
         """Load the model.
+
+        Returns:
+            The judge, and the terms that its judgements depend on, by their names.
 
         Raises:
             ModelError: There is none, it does not fit, or it can't judge.
@@ -112,7 +119,7 @@ class LocalMaker:
 
 
 class EndpointMaker:
-    """A judge behind an endpoint; the key is in the environment.
+    """The factory of a judge behind an endpoint; the key is in the environment.
 
     Args:
         options: Of the command line.
@@ -147,6 +154,9 @@ class EndpointMaker:
 
     def judge(self, questions: Sequence[JudgeQuestion]) -> tuple[Judge, Mapping[str, Any]]:
         """The judge; nothing is sent yet.
+
+        Returns:
+            The judge, and the terms that its judgements depend on, by their names.
 
         Raises:
             EvaluateError: The address or the key is none.

@@ -1,4 +1,4 @@
-"""A long piece of work that Ctrl-C ends, that keeps what is done, and that goes on next time."""
+"""SIGINT during long work: Ctrl-C ends it, what is done is kept, and the next run goes on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urial_tui.errors import EngineDied, EngineError, ModelError
 
 
 class Work(Protocol):
-    """What is going on."""
+    """Work that can be cancelled from a signal handler."""
 
     def cancel(self) -> None:
         """Begin nothing more; from a signal handler."""

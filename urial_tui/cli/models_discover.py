@@ -33,7 +33,8 @@ def discover_command(as_json: bool) -> None:
     each NAME works wherever a MODEL is asked for. Below stands what was left out, and why.
     """
     from urial_tui import wording
-    from urial_tui.cli.output import ProgressLine, bold, print_json
+    from urial_tui.cli.output import bold, print_json
+    from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.models.discovery import discover
 
     with ProgressLine() as line:

@@ -122,21 +122,16 @@ def _resolved(model: str) -> ResolvedModel:
     Raises:
         ModelError: There is no such model.
     """
-    from urial_tui import wording
-    from urial_tui.cli.output import ProgressLine
+    from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.errors import ModelError
     from urial_tui.models.registry import resolve
 
     with ProgressLine() as line:
-
-        def show(done: int, total: int) -> None:
-            line.show(wording.unpacked(done, total))
-
         try:
-            return resolve(model, progress=show)
+            return resolve(model, progress=line.unpacking)
         except ModelError:
             try:
-                return resolve(model, progress=show, kind="embedding")
+                return resolve(model, progress=line.unpacking, kind="embedding")
             except ModelError:
                 # What is wrong with it as a model tells more.
                 pass
@@ -145,7 +140,7 @@ def _resolved(model: str) -> ResolvedModel:
 
 def _inspect_address(model: str, cards: Sequence[int]) -> Inspection:
     from urial_tui import wording
-    from urial_tui.cli.output import ProgressLine
+    from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.models.addresses import HubAddress, parse_address
     from urial_tui.models.inspection import inspect_address
     from urial_tui.models.remote import Remote

@@ -19,7 +19,8 @@ def pull(name: str, as_json: bool) -> None:
     import msgspec
 
     from urial_tui import wording
-    from urial_tui.cli.output import ProgressLine, print_json
+    from urial_tui.cli.output import print_json
+    from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.models.download import Downloader
     from urial_tui.models.pace import Meter
     from urial_tui.models.pull import pull as pull_model

@@ -36,7 +36,8 @@ def _files(names: Sequence[str], as_json: bool) -> int:
     import msgspec
 
     from urial_tui import wording
-    from urial_tui.cli.output import Column, ProgressLine, print_json, print_table
+    from urial_tui.cli.output import Column, print_json, print_table
+    from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.models.verification import verify as verify_files
 
     with ProgressLine() as line:
@@ -69,7 +70,8 @@ def _sources(as_json: bool) -> int:
     import msgspec
 
     from urial_tui import wording
-    from urial_tui.cli.output import Column, ProgressLine, print_json, print_table
+    from urial_tui.cli.output import Column, print_json, print_table
+    from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.models.download import Downloader
     from urial_tui.models.verification import verify_sources
 
@@ -92,19 +94,23 @@ def _sources(as_json: bool) -> int:
                 one.name,
                 str(one.status or wording.UNKNOWN),
                 wording.size(one.size) if one.size else wording.UNKNOWN,
-                " ".join((*one.wrong, *one.notes)) or "there and the same",
+                " ".join((*one.wrong, *one.notes)) or one.unchecked or "there and the same",
             )
             for one in found
         ]
         print_table(columns, rows)
-    return _end(found, "source")
+    checked = [one for one in found if not one.unchecked]
+    return _end(checked, "source", len(found) - len(checked))
 
 
-def _end(found: Sequence[CheckedFile] | Sequence[CheckedSource], what: str) -> int:
+def _end(
+    found: Sequence[CheckedFile] | Sequence[CheckedSource], what: str, unchecked: int = 0
+) -> int:
     from urial_tui import wording
 
     wrong = sum(bool(one.wrong) for one in found)
     checked = wording.amount(len(found), what)
     said = f"{wrong:,} of them wrong" if wrong else "nothing wrong"
-    click.echo(f"Checked {checked}: {said}.", err=True)
+    rest = f" {unchecked:,} could not be checked." if unchecked else ""
+    click.echo(f"Checked {checked}: {said}.{rest}", err=True)
     return 1 if wrong else 0

@@ -22,7 +22,8 @@ _WRITTEN = ("html", "markdown", "out")
 
 
 def check_written(options: Mapping[str, Any]) -> None:
-    """Refuse to write to a file that is read, or twice to one, by whatever names.
+    """Validate the files that options name: none is written that is read, or written twice, by
+    whatever names.
 
     Raises:
         UsageError: Two options name one file, or nothing can be written to what one names.

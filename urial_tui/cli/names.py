@@ -9,7 +9,9 @@ from click.types import StringParamType
 
 
 class Name(StringParamType):
-    """A text that is not empty: `-m "$UNSET"` is a mistake, and not the default."""
+    """A click parameter type: a text that is not empty. `-m "$UNSET"` is a mistake, not the
+    default.
+    """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The text as it is; a click error where it is empty."""

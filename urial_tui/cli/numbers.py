@@ -8,7 +8,7 @@ import click
 
 
 class Whole(click.IntRange):
-    """A range of whole numbers; what is none of them is told in words."""
+    """A click parameter type: a range of whole numbers. What is none of them is told in words."""
 
     def convert(
         self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
@@ -33,7 +33,7 @@ LAST_SEED = 2**32 - 2
 
 
 class Real(click.FloatRange):
-    """A range of real numbers; "nan" is between no two of them, but is compared as if it were."""
+    """A click parameter type: a range of real numbers, in which "nan" is not."""
 
     def convert(
         self, value: str | float, param: click.Parameter | None, ctx: click.Context | None

@@ -1,7 +1,6 @@
-"""What commands print: JSON documents, tables and a line of progress.
+"""What commands print on standard output: JSON documents and tables.
 
-Text goes to standard output, progress to standard error and only to a terminal. Nothing
-that is printed holds a raw control character; colour is for terminals without NO_COLOR.
+Nothing that is printed holds a raw control character; colour is for terminals without NO_COLOR.
 """
 
 from __future__ import annotations
@@ -12,11 +11,9 @@ import os
 import re
 import shutil
 import sys
-import time
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import click
 
@@ -27,10 +24,8 @@ _ESCAPED = re.compile(
     "[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff]"
 )
 _GAP = "  "
-_NARROW = 80
+NARROW = 80
 """Columns of a terminal that does not tell."""
-_REDRAW_EVERY_S = 0.1
-_NOTE_EVERY_S = 30.0
 
 
 class Column(NamedTuple):
@@ -117,53 +112,6 @@ def cut(text: str, width: int, *, middle: bool = False) -> str:
     return f"{_columns_of(text, width - 1 - text_width(end))}…{end}"
 
 
-class ProgressLine:
-    """A line on standard error that is rewritten in place.
-
-    Where that is no terminal, what takes long writes a line now and then. As a context manager
-    it leaves an empty line behind.
-    """
-
-    def __init__(self) -> None:
-        self._active = sys.stderr.isatty()
-        self._shown = False
-        self._due = 0.0 if self._active else time.monotonic() + _NOTE_EVERY_S
-
-    def show(self, words: str) -> None:
-        """Show these words; at most ten times a second."""
-        now = time.monotonic()
-        if now < self._due:
-            return
-        words = sanitize_line(words)
-        if self._active:
-            # A line that wraps can't be rewritten.
-            words = cut(words, max(1, _error_columns() - 1))
-            self._shown, self._due = True, now + _REDRAW_EVERY_S
-            sys.stderr.write(f"\r\x1b[K{words}")
-        else:
-            self._due = now + _NOTE_EVERY_S
-            sys.stderr.write(f"urial: {words}\n")
-        sys.stderr.flush()
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-            self._shown = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.clear()
-
-
 def _finite(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
@@ -215,11 +163,3 @@ def _columns_of(text: str, width: int) -> str:
         if taken > width:
             return text[:place]
     return text
-
-
-def _error_columns() -> int:
-    """The width of the terminal that standard error is; standard output may be a file."""
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or _NARROW
-    except (OSError, ValueError):
-        return _NARROW

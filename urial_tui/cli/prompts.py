@@ -22,7 +22,7 @@ def prompts() -> None:
 def list_command(as_json: bool) -> None:
     """Show every preamble, and what is wrong with a file."""
     from urial_tui.cli.output import Column, print_json, print_table
-    from urial_tui.prompting.preamble import list_preambles
+    from urial_tui.prompting.preamble_file import list_preambles
     from urial_tui.sanitize import sanitize_line
 
     entries = list_preambles()
@@ -87,7 +87,7 @@ def show(name: str, query: str, as_json: bool) -> None:
     import msgspec
 
     from urial_tui.cli.output import print_json
-    from urial_tui.prompting.preamble import find_preamble
+    from urial_tui.prompting.preamble_file import find_preamble
     from urial_tui.prompting.render import open_turn, preamble_text
     from urial_tui.sanitize import sanitize
 

@@ -36,7 +36,7 @@ def check(context: click.Context, name: str, model: str | None, as_json: bool) -
     """
     from urial_tui.cli.output import print_json
     from urial_tui.prompting.check import by_severity, check_preamble
-    from urial_tui.prompting.preamble import preamble_path, read_preamble
+    from urial_tui.prompting.preamble_file import preamble_path, read_preamble
     from urial_tui.prompting.token_check import check_tokens
 
     path = preamble_path(name)
@@ -73,7 +73,7 @@ def check(context: click.Context, name: str, model: str | None, as_json: bool) -
 
 def _cut(preamble: Preamble, model: str) -> Cut:
     """How a model cuts it, with the context that the settings give it."""
-    from urial_tui.cli.output import ProgressLine
+    from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.engine.client.call import follow
     from urial_tui.engine.client.engine import Engine
     from urial_tui.engine.wire.protocol import LoadProgress, Notice
@@ -81,7 +81,6 @@ def _cut(preamble: Preamble, model: str) -> Cut:
     from urial_tui.runtime.cutter import Cutter
     from urial_tui.runtime.loading import load
     from urial_tui.settings import engine_options, load_settings
-    from urial_tui.wording import unpacked
 
     with ProgressLine() as progress, Engine() as engine:
         engine.start()
@@ -91,14 +90,10 @@ def _cut(preamble: Preamble, model: str) -> Cut:
                 case LoadProgress(fraction=fraction):
                     progress.show(f"Loading the model: {fraction:.0%}")
                 case Notice(message=message):
-                    progress.clear()
-                    click.echo(f"urial: {sanitize_line(message)}", err=True)
+                    progress.say(message)
 
         options = engine_options(load_settings())
-        resolved = resolve(
-            model,
-            progress=lambda done, total: progress.show(unpacked(done, total)),
-        )
+        resolved = resolve(model, progress=progress.unpacking)
         loaded = follow(
             load(engine, resolved.path, adapter=resolved.adapter, options=options), take
         )

@@ -47,8 +47,7 @@ def export(name: str, out: Path | None, force: bool) -> None:
 
     What such a file has no room for is told.
     """
-    from urial_tui.prompting.preamble import find_preamble
-    from urial_tui.prompting.preamble_file import write_preamble_file
+    from urial_tui.prompting.preamble_file import find_preamble, write_preamble_file
     from urial_tui.prompting.published import published_text
 
     if out is not None:

@@ -63,8 +63,7 @@ def index(
     from urial_tui.errors import PreambleError, UsageError
     from urial_tui.files import is_file, is_there
     from urial_tui.prompting.pool import read_pool
-    from urial_tui.prompting.preamble import load_preamble
-    from urial_tui.prompting.preamble_file import toml_text, write_preamble_file
+    from urial_tui.prompting.preamble_file import load_preamble, toml_text, write_preamble_file
     from urial_tui.prompting.published import name_for
     from urial_tui.prompting.retrieval_index import index_path, write_index
     from urial_tui.prompting.retrieving import retrieving_preamble
@@ -132,7 +131,7 @@ def index(
 
 def _embedded(name: str, pairs: Sequence[Pair], model: str) -> Header:
     """The index of an embedding model; what was embedded for it before is not embedded again."""
-    from urial_tui.cli.output import ProgressLine
+    from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.engine.client.call import follow
     from urial_tui.engine.client.engine import Engine
     from urial_tui.engine.wire.protocol import EmbedProgress, Event

@@ -17,7 +17,7 @@ from urial_tui.cli import shared_options
 from urial_tui.cli.long_work import LongWork
 from urial_tui.cli.names import NAME
 from urial_tui.cli.numbers import COUNT, LAST_SEED, Real, Whole
-from urial_tui.wording import amount, duration
+from urial_tui.wording import amount, time_left
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
@@ -210,8 +210,7 @@ class _Sweep:
         seconds = time.monotonic() - self._started
         if self._planned is None or seconds <= _SETTLED:
             return ""
-        left = self._planned.answers - done
-        return f", about {duration(seconds / self._written * left)} left"
+        return f", {time_left(seconds, self._written, self._planned.answers - done)}"
 
 
 def _print(document: dict[str, Any], *, as_json: bool) -> None:

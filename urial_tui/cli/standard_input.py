@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 import click
 
+from urial_tui import wording
 from urial_tui.errors import UrialError, UsageError
 from urial_tui.files import decoded, read_stream, reason
 
@@ -99,5 +100,6 @@ def _text(stream: BinaryIO) -> str:
     except OSError as error:
         raise UrialError(
             f"Standard input can't be used: {reason(error)}.",
-            f"It has to be text in UTF-8 of at most {LIMIT >> 20} MiB; `iconv` converts others.",
+            f"It has to be text in UTF-8 of at most {wording.limit(LIMIT)}; "
+            "`iconv` converts others.",
         ) from error

@@ -15,7 +15,7 @@ from urial_tui.compare.sides import Task
 from urial_tui.engine.wire.protocol import ModelInfo
 from urial_tui.errors import PreambleError, UsageError
 from urial_tui.prompting.context import Context
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 
 
 class StoredAnswer:

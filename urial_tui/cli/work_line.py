@@ -1,23 +1,14 @@
-"""Progress of long work on standard error: a line that is rewritten, and sentences above it."""
+"""The progress bar of work on models: shows its steps, and says why something is waited for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import click
-
-from urial_tui.cli.output import ProgressLine
+from urial_tui.cli.progress_line import ProgressLine
 from urial_tui.engine.wire.protocol import Notice
-from urial_tui.evaluate.pace import Waiting
-from urial_tui.sanitize import sanitize_line
-from urial_tui.wording import unpacked
-
-_NAMED = 3
-"""Of many sentences of one kind those that are told one by one."""
+from urial_tui.evaluate.rate_limit import Waiting
 
 
 class WorkLine(ProgressLine):
-    """A progress line beside which things can be said; each reason to wait is said once."""
+    """A progress line that is told the steps of work; each reason to wait is said once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,24 +28,3 @@ class WorkLine(ProgressLine):
             self.say(words)
         elif words:
             self.show(words)
-
-    def unpacking(self, done: int, total: int) -> None:
-        """Show that a packaged model is put together: bytes done and in all."""
-        self.show(unpacked(done, total))
-
-    def say(self, message: str) -> None:
-        """Print a sentence for the user."""
-        self.clear()
-        click.echo(f"urial: {sanitize_line(message)}", err=True)
-
-    def say_first(self, told: Sequence[str], rest: str) -> None:
-        """Print the first few of many sentences, and how many more there are.
-
-        Args:
-            told: All of them.
-            rest: What the others are, in a word or two.
-        """
-        for sentence in told[:_NAMED]:
-            self.say(sentence)
-        if len(told) > _NAMED:
-            self.say(f"{rest}: {len(told) - _NAMED:,} more.")

@@ -20,9 +20,10 @@ import msgspec
 
 from urial_tui import files
 from urial_tui.compare.items import CompareError
-from urial_tui.compare.run_terms import differences
+from urial_tui.compare.run_terms import ComparisonTerms, differences
 from urial_tui.compare.sides import Task
-from urial_tui.journal import InUse, Journal
+from urial_tui.file_lock import InUse
+from urial_tui.journal import Journal
 from urial_tui.sanitize import sanitize_line
 
 
@@ -51,7 +52,7 @@ class ItemFile:
         CompareError: The file can't be read or written, is of another run, or in use.
     """
 
-    def __init__(self, path: Path, head: Mapping[str, Any], terms: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, head: Mapping[str, Any], terms: ComparisonTerms) -> None:
         self._shown = sanitize_line(str(path))
         self._lines: dict[str, tuple[int, str]] = {}
         try:
@@ -59,7 +60,7 @@ class ItemFile:
             try:
                 self._journal.read(lambda place, line: self._take(place, line, terms))
                 if not self._journal.size:
-                    self._journal.append({"compare": {**head, "terms": dict(terms)}})
+                    self._journal.append({"compare": {**head, "terms": msgspec.to_builtins(terms)}})
             except BaseException:
                 self._journal.close()
                 raise
@@ -121,7 +122,7 @@ class ItemFile:
         """Close the file, which unlocks it."""
         self._journal.close()
 
-    def _take(self, place: int, line: bytes, terms: Mapping[str, Any]) -> bool:
+    def _take(self, place: int, line: bytes, terms: ComparisonTerms) -> bool:
         """Note a line of the file; False for one that is none of ours."""
         if not place:
             self._check_head(line, terms)
@@ -133,7 +134,7 @@ class ItemFile:
         self._lines[found.id] = (place, found.key)
         return True
 
-    def _check_head(self, line: bytes, terms: Mapping[str, Any]) -> None:
+    def _check_head(self, line: bytes, terms: ComparisonTerms) -> None:
         try:
             head = msgspec.json.decode(line, type=_Head).compare
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -148,7 +149,7 @@ class ItemFile:
                 "its items were made from.",
                 "Name another file with --out: they have to be computed anew.",
             )
-        differing = differences(found, msgspec.to_builtins(terms))
+        differing = differences(found, terms)
         if differing:
             raise CompareError(
                 f"The file {self._shown} holds another comparison: {'; '.join(differing)}.",

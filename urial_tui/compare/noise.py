@@ -9,7 +9,7 @@ itself.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
 import msgspec
@@ -40,6 +40,10 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True):
     js_mean: float
     js_max: float
     top1_agreement: float
+
+
+Measure = Callable[[tuple[int, ...], Iterable[int]], Generator[Event, None, Noise | None]]
+"""Measures the floor, where that is wanted: on the ids of a context, and those of an answer."""
 
 
 def measure_noise(

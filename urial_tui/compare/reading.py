@@ -65,7 +65,11 @@ def common_start(first: Reading, second: Reading) -> int:
 
 
 def whole_characters(data: bytes) -> tuple[str, bytes]:
-    """The text of the whole characters, and the bytes of one that is cut off at the end."""
+    """The text of the whole characters, and the bytes of one that is cut off at the end.
+
+    Returns:
+        The text, and the bytes that are left.
+    """
     for cut in range(min(3, len(data)) + 1):
         head = data[: len(data) - cut]
         try:

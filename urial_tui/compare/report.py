@@ -42,7 +42,7 @@ from urial_tui.compare.report_data import (
     class_code,
     pack_item,
 )
-from urial_tui.page.page import compress, encoded, page, to_json
+from urial_tui.page.page import ITEMS, compress, encoded, page, to_json
 from urial_tui.report_file import ReportError, report_file
 from urial_tui.sanitize import sanitize_line
 
@@ -149,6 +149,7 @@ def _page(head: Mapping[str, Any], packed: _Packed) -> Iterator[str]:
         resources.files("urial_tui.compare") / "page",
         _SCRIPTS,
         ("page.css",),
+        common_scripts=ITEMS,
         title=_title(head),
         head=to_json(document).decode(),
         rows=rows.decode(),

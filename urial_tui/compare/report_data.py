@@ -50,7 +50,8 @@ SIDES: Final[tuple[Side, Side]] = ("base", "aligned")
 
 
 class TokenTexts(dict[tuple[int, str], int]):
-    """The index of each distinct (token id, text), in order of first appearance.
+    """Interned token texts: the index of each distinct (token id, text), in order of first
+    appearance.
 
     The text belongs to the key, because two vocabularies may give one id to two texts.
     Looking up a new pair adds it.
@@ -66,7 +67,7 @@ class TokenTexts(dict[tuple[int, str], int]):
 
 
 class ContextTexts:
-    """Keeps what contexts begin with out of the blocks.
+    """Compresses contexts by their common prefix, which stands in no block.
 
     All items of a side share a preamble or a template; each block only tells how many
     characters its context has in common with the first one, and how it goes on.

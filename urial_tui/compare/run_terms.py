@@ -1,4 +1,5 @@
-"""What every item of a run depends on, by content; and how two runs differ, in words.
+"""The cache key of a run: what every item depends on, by content; and how two runs differ, in
+words.
 
 A result may be reused only where all of this is the same. Names are not among it: a file that
 was renamed is the same model, and one that was replaced under its name is another.
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from urial_tui.compare.runner import Comparison
 from urial_tui.compare.sides import Side
@@ -41,34 +43,69 @@ _WORDS = {
 """By term: how it differs, `found` in the file and `wanted` now."""
 
 
-def run_terms(comparison: Comparison, subject: Subject, **limits: int) -> dict[str, Any]:
-    """The terms of a run, as plain values.
+class SideTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """A side by content: SHA-256 of the model, of its adapter ("" without), of what it is shown."""
+
+    content: str
+    adapter: str
+    context: str
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The options that shape an item, those of them that mean something for its kind."""
+
+    max_tokens: int | UnsetType = UNSET
+    top_k: int | UnsetType = UNSET
+    window: int | UnsetType = UNSET
+    skip: int | UnsetType = UNSET
+
+
+NO_LIMITS = Limits()
+
+
+class ComparisonTerms(Limits, frozen=True, kw_only=True):
+    """The terms of a run; `library`: the build of llama.cpp."""
+
+    numerics: int
+    library: str
+    subject: Subject
+    base: SideTerms
+    aligned: SideTerms
+    kv_type: str
+    n_ctx: int
+    gpu_layers: int
+
+
+def run_terms(
+    comparison: Comparison, subject: Subject, limits: Limits = NO_LIMITS
+) -> ComparisonTerms:
+    """The terms of a run.
 
     Args:
         comparison: Open.
         subject: What it is about.
-        limits: The options that shape an item of this kind, by name.
+        limits: The options that count.
     """
     info = comparison.aligned_info
-    return {
-        "numerics": NUMERICS,
-        "library": info.library,
-        "subject": subject,
-        "base": _side(comparison, comparison.base, comparison.base_info),
-        "aligned": _side(comparison, comparison.aligned, info),
-        "kv_type": info.kv_type,
-        "n_ctx": info.n_ctx,
-        "gpu_layers": info.gpu_layers,
-        **limits,
-    }
+    return ComparisonTerms(
+        numerics=NUMERICS,
+        library=info.library,
+        subject=subject,
+        base=_side(comparison, comparison.base, comparison.base_info),
+        aligned=_side(comparison, comparison.aligned, info),
+        kv_type=info.kv_type,
+        n_ctx=info.n_ctx,
+        gpu_layers=info.gpu_layers,
+        **msgspec.structs.asdict(limits),
+    )
 
 
-def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def differences(found: Mapping[str, Any], wanted: ComparisonTerms) -> list[str]:
     """In words, how the terms of a file differ from those of a run; none: they are the same.
 
     `found` is whatever stands in a file.
     """
-    there, here = _flat(found), _flat(wanted)
+    there, here = _flat(found), _flat(msgspec.to_builtins(wanted))
     words = []
     for name in dict.fromkeys((*here, *there)):
         if there.get(name) != here.get(name):
@@ -78,7 +115,7 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
     return words[:1] if there.get("subject") != here.get("subject") else words
 
 
-def _side(comparison: Comparison, side: Side, info: ModelInfo) -> dict[str, str]:
+def _side(comparison: Comparison, side: Side, info: ModelInfo) -> SideTerms:
     """A side by content: what it shows of a question stands for preamble or template."""
     shown: object = side.context.name
     if not side.context.is_same:
@@ -86,7 +123,7 @@ def _side(comparison: Comparison, side: Side, info: ModelInfo) -> dict[str, str]
         if (rules := rules_of(side.context)) is not None:
             shown = (shown, rules)
     context = hashlib.sha256(msgspec.json.encode(shown)).hexdigest()
-    return {"content": info.content, "adapter": info.adapter_content, "context": context}
+    return SideTerms(content=info.content, adapter=info.adapter_content, context=context)
 
 
 def _flat(terms: Mapping[str, Any]) -> dict[str, Any]:

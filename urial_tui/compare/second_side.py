@@ -1,4 +1,4 @@
-"""What reads answers along while another model writes them: a model and a context.
+"""A second model that ranks the tokens of answers while another one writes them.
 
 It is loaded beside the model that writes. It ranks the tokens that are written, so both models
 must have the same tokens, by id, as for a comparison.

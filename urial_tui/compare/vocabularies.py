@@ -96,7 +96,11 @@ class Vocabularies:
     def contexts(
         self, base: tuple[int, ...], aligned: tuple[int, ...]
     ) -> tuple[ContextText, ContextText]:
-        """What each side was shown, in its own tokens."""
+        """What each side was shown, in its own tokens.
+
+        Returns:
+            That of the base side, and that of the aligned one.
+        """
         return _spelled_context(base, self.base), _spelled_context(aligned, self.aligned)
 
 

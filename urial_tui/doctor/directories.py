@@ -37,7 +37,7 @@ DIRECTORIES = (
 
 
 class Access(NamedTuple):
-    """How the file system is asked; tests ask another one."""
+    """Access to the file system, injected so that tests can replace it."""
 
     writable: Callable[[Path], bool]
     free: Callable[[Path], int]

@@ -33,13 +33,13 @@ _LARGEST = 65_536
 
 
 def make_engine(cache_dir: Path | None) -> Engine:
-    """The real one."""
+    """The factory of the real engine."""
     return Engine(cache_dir=cache_dir)
 
 
 @contextlib.contextmanager
 def within(seconds: float, engine: Engine) -> Iterator[None]:
-    """End the engine's worker where the block takes longer.
+    """A timeout: end the engine's worker where the block takes longer.
 
     Raises:
         EngineError: It did.

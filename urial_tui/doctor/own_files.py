@@ -13,7 +13,7 @@ from urial_tui.engine.preamble_store import PreambleStore
 from urial_tui.errors import UrialError
 from urial_tui.models.catalogue import load_catalogue
 from urial_tui.models.registry import list_models
-from urial_tui.prompting.preamble import list_preambles
+from urial_tui.prompting.preamble_file import list_preambles
 from urial_tui.settings import Settings, load_settings
 from urial_tui.wording import amount, size
 

@@ -168,6 +168,6 @@ def _signal(code: int) -> str:
 def self_test(
     make: MakeEngine = make_engine, run_kernels: Callable[[], Iterator[Fact]] = kernels
 ) -> Iterator[Fact]:
-    """Both of them."""
+    """Run both self-tests: of the numbers, and of the answers."""
     yield from run_kernels()
     yield from answers(make)

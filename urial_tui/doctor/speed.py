@@ -16,7 +16,7 @@ from urial_tui.doctor.processor import usable_processors
 from urial_tui.engine.wire.protocol import EngineOptions, TextSegment
 from urial_tui.models.catalogue import load_catalogue
 from urial_tui.models.registry import list_models
-from urial_tui.wording import amount, fixed, rate
+from urial_tui.wording import amount, byte_rate, rate
 
 _LIMIT_S = 60.0
 _TOKENS = 24
@@ -48,7 +48,7 @@ def speed(
     given = read(threads)
     slow = given < _SLOW_MEMORY and not busy
     yield Fact(
-        f"memory: numpy reads {fixed(given / 1e9, 1)} GB/s in {amount(threads, 'thread')}",
+        f"memory: numpy reads {byte_rate(given)} in {amount(threads, 'thread')}",
         "warning" if slow else "good",
         "Close what else computes; in a virtual machine, ask for more of it." if slow else "",
     )

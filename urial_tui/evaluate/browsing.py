@@ -20,7 +20,8 @@ from urial_tui.evaluate.judgements import Aspect, Score
 from urial_tui.evaluate.measures import OutputMeasures, measure, measure_run
 from urial_tui.evaluate.outputs import Output
 from urial_tui.evaluate.scored import ScoreTable, score_table
-from urial_tui.prompting.preamble import Preamble, list_preambles
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import list_preambles
 
 Mark = Literal["cut", "refused", "leaked", "apart"]
 """An answer of the item was cut at a limit, refuses, or repeats an example of its preamble; or two

@@ -29,7 +29,7 @@ from urial_tui.evaluate.endpoint_reply import Cost, WrongFormError, cost_of, dec
 from urial_tui.evaluate.generate import Answered, AskedItem, Skipped, Step
 from urial_tui.evaluate.items import Item
 from urial_tui.evaluate.outputs import Ending, Exchange
-from urial_tui.evaluate.pace import Clock, Waiting
+from urial_tui.evaluate.rate_limit import Clock, Waiting
 from urial_tui.evaluate.run_file import Written
 from urial_tui.evaluate.run_terms import digest, drawn
 from urial_tui.prompting.context import Context, answer_rules
@@ -204,6 +204,7 @@ class EndpointAnswers:
                     ending=reply.ending,
                     detail=reply.detail,
                     seed=sampling.seed,
+                    retrieved=self._context.examples_for(one.item.turns[turn]) or (),
                 )
                 one.written.append(Written(exchange=exchange))
                 yield Answered(one.item, turn, one.written[turn])

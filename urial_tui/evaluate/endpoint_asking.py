@@ -1,4 +1,4 @@
-"""Questions to an endpoint: some at once, each until it is answered, and asked once for that.
+"""Concurrent requests to an endpoint: some questions at once, each retried until it is answered.
 
 Only what failed on the way is asked again: a question that was answered never is, whatever the
 answer says. A field of a request that the endpoint does not know is left out of all that follow.
@@ -28,7 +28,7 @@ from urial_tui.evaluate.endpoint import (
 from urial_tui.evaluate.endpoint_address import Address
 from urial_tui.evaluate.endpoint_reply import Cost
 from urial_tui.evaluate.items import EvaluateError
-from urial_tui.evaluate.pace import Clock, Pace, Waiting
+from urial_tui.evaluate.rate_limit import Clock, RateLimit, Waiting
 
 LOST_IN_A_ROW: Final = 3
 """Questions given up with no answer to another one between them: then the endpoint is gone."""
@@ -53,7 +53,7 @@ ReplyOut = TypeVar("ReplyOut", covariant=True)
 
 
 class Form(Protocol[QuestionIn, ReplyOut]):
-    """What is sent for a question, and how what comes back is read."""
+    """The codec of a question: what is sent for it, and how what comes back is read."""
 
     @property
     def unknown(self) -> Mapping[str, re.Pattern[str]]:
@@ -88,7 +88,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Asking(Generic[Question, ReplyT]):
-    """Asks an endpoint.
+    """The concurrent requests of one run to an endpoint.
 
     Args:
         address: Where it is.
@@ -167,10 +167,10 @@ class Asking(Generic[Question, ReplyT]):
     ) -> None:
         """Ask the questions in their order, some at once; look at times whether to end."""
         waiting = iter(questions)
-        pace = Pace(self._clock, self._settings.per_minute)
+        limit = RateLimit(self._clock, self._settings.per_minute)
         async with Endpoint(self._address, self._settings, self._key, self._clock.date) as endpoint:
             tasks = {
-                asyncio.create_task(self._ask_each(waiting, endpoint, pace, steps))
+                asyncio.create_task(self._ask_each(waiting, endpoint, limit, steps))
                 for _ in range(min(self._settings.concurrency, len(questions)))
             }
             running = tasks
@@ -190,17 +190,17 @@ class Asking(Generic[Question, ReplyT]):
         self,
         waiting: Iterator[Question],
         endpoint: Endpoint,
-        pace: Pace,
+        limit: RateLimit,
         steps: queue.SimpleQueue[Any],
     ) -> None:
         for question in waiting:
-            await self._ask(question, endpoint, pace, steps)
+            await self._ask(question, endpoint, limit, steps)
 
     async def _ask(
         self,
         question: Question,
         endpoint: Endpoint,
-        pace: Pace,
+        limit: RateLimit,
         steps: queue.SimpleQueue[Any],
     ) -> None:
         """Ask a question until there is a reply, or no hope of one.
@@ -210,7 +210,7 @@ class Asking(Generic[Question, ReplyT]):
         """
         failures = 0
         while True:
-            await pace.turn()
+            await limit.turn()
             answered = self._answered
             request = self._form.request(question, self._left_out)
             self.usage = msgspec.structs.replace(self.usage, requests=self.usage.requests + 1)
@@ -238,12 +238,12 @@ class Asking(Generic[Question, ReplyT]):
                         steps.put((question, self._form.failed(why)))
                         self._lost(why)
                         return
-                    seconds = pace.backoff(failures) if after is None else after
+                    seconds = limit.backoff(failures) if after is None else after
                     steps.put(Waiting(seconds=seconds, why=why))
                     if after is None:
                         await self._clock.sleep(seconds)
                     else:
-                        pace.hold(seconds)
+                        limit.hold(seconds)
 
     def _leave_out(self, request: Mapping[str, Any], words: str) -> bool:
         """Leave out of all further requests what the endpoint does not know of this one.

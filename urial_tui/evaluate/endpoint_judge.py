@@ -18,7 +18,7 @@ from urial_tui.evaluate.endpoint_reply import Cost, read_reply
 from urial_tui.evaluate.judge import JudgeQuestion, Reply
 from urial_tui.evaluate.judge_prompts import max_tokens
 from urial_tui.evaluate.judgements import Judgement
-from urial_tui.evaluate.pace import Clock, Waiting
+from urial_tui.evaluate.rate_limit import Clock, Waiting
 
 TOP: Final = 20
 """How many of the likeliest tokens are asked for; OpenAI and vLLM give no more."""

@@ -33,7 +33,7 @@ _IMPOSSIBLE = "The model gives a good answer no probability at all."
 
 
 class Work(msgspec.Struct, kw_only=True):
-    """What was done.
+    """Counters of what was read.
 
     `readings`: texts that were read now, `kept`: that were read before. `tokens`: that the model
     evaluated, of which `prefix` stood in front of the examples that were tried. `seconds`: that

@@ -69,7 +69,7 @@ Step = Event | Trying | TextRead
 
 
 class Reads(Protocol):
-    """Has texts read behind examples."""
+    """The protocol of a model that reads texts behind examples."""
 
     def losses(self, examples: Examples) -> Generator[Step, None, Losses | None]:
         """What each text costs behind these examples; None where one can't be read."""
@@ -127,7 +127,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExampleSearch:
-    """A search.
+    """The greedy forward search for examples.
 
     Args:
         reads: Has the texts read.

@@ -38,9 +38,12 @@ def form_of(text: str) -> Form:
 
 
 def split_code(text: str) -> tuple[str, int]:
-    """(the text without its code blocks, how many there were).
+    """Take the code blocks out of a text.
 
     A block ends at a line with as many of the signs that opened it, or with the text.
+
+    Returns:
+        The text, and the number of blocks.
     """
     kept: list[str] = []
     blocks, fence = 0, ""

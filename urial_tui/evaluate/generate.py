@@ -28,8 +28,8 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.errors import EngineError, ModelError
 from urial_tui.evaluate.items import EvaluateError, Item
 from urial_tui.evaluate.outputs import Ending, Exchange
-from urial_tui.evaluate.pace import Waiting
 from urial_tui.evaluate.pool_room import pool_room, reckoned
+from urial_tui.evaluate.rate_limit import Waiting
 from urial_tui.evaluate.run_file import Written
 from urial_tui.evaluate.run_terms import RunTerms
 from urial_tui.evaluate.together import read_together
@@ -85,7 +85,7 @@ class AskedItem:
 
 
 class Answers:
-    """Has items answered.
+    """Generates the answers to items.
 
     Args:
         model: Loaded for that: for answers together, where `terms.parallel` is more than 1.
@@ -221,6 +221,7 @@ class Answers:
             ending=ENDINGS[event.stop_reason],
             detail=f"{event.stop_reason} {event.stopped_by}".rstrip(" "),
             seed=self._terms.drawn(item, turn).seed,
+            retrieved=self._context.examples_for(item.turns[turn]) or (),
         )
         return Written(exchange=exchange, tail=event.tail)
 

@@ -11,9 +11,9 @@ from urial_tui.engine.wire.protocol import Event, LoadProgress, PrefillProgress,
 from urial_tui.evaluate.judge import Judged
 from urial_tui.evaluate.judgements import Judgement
 from urial_tui.evaluate.judging import Judging, Made
-from urial_tui.evaluate.pace import Waiting
+from urial_tui.evaluate.rate_limit import Waiting
 from urial_tui.evaluate.run_progress import SETTLED
-from urial_tui.wording import amount, capital, duration, fixed, three_digits
+from urial_tui.wording import amount, capital, duration, fixed, three_digits, time_left
 
 _SOON: Final = 1.0
 """Seconds that are waited without a word."""
@@ -82,8 +82,8 @@ class JudgeProgress:
         """The rate, and the time that is left; nothing as long as they say nothing."""
         if self._judging is None or not self.made or self.seconds <= SETTLED:
             return ""
-        left = duration(self.seconds / self.made * (len(self._judging) - self.there))
-        return f"{three_digits(60 * self.made / self.seconds)} a minute, about {left} left"
+        left = time_left(self.seconds, self.made, len(self._judging) - self.there)
+        return f"{three_digits(60 * self.made / self.seconds)} a minute, {left}"
 
     @property
     def seconds(self) -> float:

@@ -16,7 +16,7 @@ from urial_tui.engine.wire.protocol import NUMERICS, Event, ModelInfo
 from urial_tui.evaluate.judge import Judged, JudgeQuestion, Reply, concluded
 from urial_tui.evaluate.judge_file import JudgeFile
 from urial_tui.evaluate.judgements import Aspect, Judgement, Unscored
-from urial_tui.evaluate.pace import Waiting
+from urial_tui.evaluate.rate_limit import Waiting
 
 
 class Judge(Protocol):

@@ -1,4 +1,4 @@
-"""Answers to questions of one turn, written where the store has none of the same terms."""
+"""A cache of answers to questions of one turn: written where none of the same terms is kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urial_tui.evaluate.generate import Answered, Answers, Skipped
 from urial_tui.evaluate.items import Item
 from urial_tui.evaluate.measure_store import MeasureStore
 from urial_tui.evaluate.outputs import Exchange
-from urial_tui.evaluate.pace import Waiting
+from urial_tui.evaluate.rate_limit import Waiting
 from urial_tui.evaluate.run_terms import run_terms
 from urial_tui.prompting.context import Context
 from urial_tui.prompting.templates.renderer import TemplateRenderer

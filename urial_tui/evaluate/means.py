@@ -203,7 +203,8 @@ def mean_interval(
 
 
 def resampled_means(values: Values, *, resamples: int = RESAMPLES, seed: int = 0) -> Values:
-    """The means of `resamples` samples, as large as `values` and drawn from it with replacement.
+    """The bootstrap: means of `resamples` samples, as large as `values` and drawn from it with
+    replacement.
 
     Which items are drawn does not depend on the order of the values. Of few different values
     (scores are), only their counts are drawn: the same distribution, at a part of the time.
@@ -222,7 +223,7 @@ def resampled_means(values: Values, *, resamples: int = RESAMPLES, seed: int = 0
 
 
 def flip_test(differences: Values, *, resamples: int = RESAMPLES, seed: int = 0) -> float:
-    """How likely a mean at least as far from 0 is if each sign were chance: two-sided p-value.
+    """The sign-flip permutation test of a mean: the two-sided p-value if each sign were chance.
 
     Of up to `EXACT_FLIPS` differences that are not 0 all signs are tried. Of more, `resamples`
     random ones are, and the observed signs count as one further try (Phipson and Smyth,

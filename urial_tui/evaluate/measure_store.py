@@ -1,4 +1,4 @@
-"""What models were seen to say in contexts: kept by its key, for measuring goes on and is repeated.
+"""The persistent cache of what models said in contexts: measuring goes on, and is repeated.
 
 An answer, or what is said of a reference, is a line as soon as it is there. Its key stands for all
 that it depends on, so whatever was measured of a context that has not changed is used again, and a
@@ -17,7 +17,8 @@ from urial_tui import files
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.run_file import Written
 from urial_tui.evaluate.token_reading import TextReading
-from urial_tui.journal import InUse, Journal
+from urial_tui.file_lock import InUse
+from urial_tui.journal import Journal
 from urial_tui.sanitize import sanitize_line
 
 MAX_BYTES: Final = 64 * 1024 * 1024

@@ -9,10 +9,13 @@ from urial_tui.wording import UNKNOWN, fixed, percent, size
 
 
 def measure_rows(document: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """(titles, a row a context).
+    """The table of contexts that were measured, a row a context.
 
     Args:
         document: See docs/json.md.
+
+    Returns:
+        The titles of the columns, and the rows.
     """
     titles = [
         *("CONTEXT", "TOKENS", "BITS/BYTE", "DIFFERENCE", "ENDED", "RAN ON", "CUT", "COPIED"),

@@ -16,7 +16,7 @@ import msgspec
 from urial_tui.evaluate.form import Form, form_of
 from urial_tui.evaluate.items import Category, Item
 from urial_tui.evaluate.languages import language_of
-from urial_tui.evaluate.leak import leaked, spans_of
+from urial_tui.evaluate.leak import example_spans, leaked, spans_of
 from urial_tui.evaluate.means import RESAMPLES, Mean, Share, mean_of, share_of
 from urial_tui.evaluate.outputs import Ending, Output
 from urial_tui.evaluate.refusal import refuses
@@ -40,8 +40,8 @@ class AnswerMeasures(msgspec.Struct, frozen=True, kw_only=True):
     language        ISO 639 code; None where it can't be told
     same_language   whether that is the question's; None where one of them can't be told
     form            its Markdown
-    leak            the words of a preamble's example that it repeats, "" for none; None without a
-                    preamble that has examples
+    leak            the words of an example that it repeats, of the preamble or retrieved for its
+                    question, "" for none; None where no example is known
     bits_per_byte   of the item's reference answer to this turn; None until a model has read it
     unshifted, marginal, shift
                     shares of its tokens that an aligned side takes for the best one, for the second
@@ -205,6 +205,7 @@ def _measured(output: Output, item: Item, spans: frozenset[Gram]) -> OutputMeasu
     for exchange in output.exchanges:
         said.append(exchange.instruction)
         words = words_of(exchange.output)
+        shown = spans | example_spans(exchange.retrieved)
         language = language_of(exchange.output)
         asked_in = language_of(exchange.instruction)
         reference, aligned = exchange.reference, exchange.aligned
@@ -221,7 +222,7 @@ def _measured(output: Output, item: Item, spans: frozenset[Gram]) -> OutputMeasu
                 language=language,
                 same_language=language == asked_in if language and asked_in else None,
                 form=form_of(exchange.output),
-                leak=leaked(words, spans, (*item.turns, *said)) if spans else None,
+                leak=leaked(words, shown, (*item.turns, *said)) if shown else None,
                 bits_per_byte=reference.bits_per_byte if reference else None,
                 unshifted=aligned.share("unshifted") if aligned else None,
                 marginal=aligned.share("marginal") if aligned else None,

@@ -17,6 +17,7 @@ from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.outputs import Ending, Exchange, Output
 from urial_tui.evaluate.token_reading import TextReading
 from urial_tui.files import read_bytes, reason, replacing
+from urial_tui.prompting.preamble import Example
 from urial_tui.sanitize import sanitize_line
 
 MAX_BYTES = 1024 * 1024 * 1024
@@ -29,6 +30,13 @@ class _Turn(msgspec.Struct, frozen=True):
     output: str
 
 
+class _Retrieved(msgspec.Struct, frozen=True):
+    """An example that stood in front of a question."""
+
+    query: str
+    answer: str
+
+
 class _Told(msgspec.Struct, frozen=True, kw_only=True):
     """What only this program knows of an answer."""
 
@@ -37,6 +45,7 @@ class _Told(msgspec.Struct, frozen=True, kw_only=True):
     ending: Ending = ""
     detail: str = ""
     seed: int | None = None
+    retrieved: tuple[_Retrieved, ...] = ()
     reference: TextReading | None = None
     aligned: TextReading | None = None
 
@@ -94,7 +103,7 @@ def document(output: Output) -> dict[str, Any]:
 
 
 def _told(exchange: Exchange) -> dict[str, Any]:
-    """What only this program knows of an answer; what nobody has read has no key."""
+    """What only this program knows of an answer; what there is not of it has no key."""
     told: dict[str, Any] = {
         "tokens": exchange.tokens,
         "ending": exchange.ending,
@@ -102,6 +111,10 @@ def _told(exchange: Exchange) -> dict[str, Any]:
         "seed": exchange.seed,
         "ids": exchange.ids,
     }
+    if exchange.retrieved:
+        told["retrieved"] = [
+            {"query": example.query, "answer": example.answer} for example in exchange.retrieved
+        ]
     for name, reading in (("reference", exchange.reference), ("aligned", exchange.aligned)):
         if reading is not None:
             told[name] = msgspec.to_builtins(reading)
@@ -171,6 +184,9 @@ def _output(raw: msgspec.Raw, number: int, shown: str) -> Output:
             ending=more.ending,
             detail=more.detail,
             seed=more.seed,
+            retrieved=tuple(
+                Example(query=example.query, answer=example.answer) for example in more.retrieved
+            ),
             reference=more.reference,
             aligned=more.aligned,
         )

@@ -14,6 +14,7 @@ import msgspec
 
 from urial_tui.evaluate.items import Category
 from urial_tui.evaluate.token_reading import TextReading
+from urial_tui.prompting.preamble import Example
 
 Ending = Literal["end", "stop", "cut", "cancelled", ""]
 """How an answer ended: by a token that ends it, at a stop string, by a limit on its length; ""
@@ -26,8 +27,10 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     `tokens`: of the answer, None where nobody counted. `ids`: these, of the model that wrote it;
     none where they are not known. `ending`: how it ended. `detail`: the engine's own word for that,
     and which token or string it was. `seed`: what it was drawn with, None where nothing is drawn.
-    `reference`: what the model says of the item's reference answer in this place. `aligned`: what
-    another model says of the answer. Both None where nobody has read it.
+    `retrieved`: the examples of a pool that stood in front of the question; none where nothing was
+    retrieved, or nobody told. `reference`: what the model says of the item's reference answer in
+    this place. `aligned`: what another model says of the answer. Both None where nobody has read
+    it.
     """
 
     instruction: str
@@ -37,6 +40,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     ending: Ending = ""
     detail: str = ""
     seed: int | None = None
+    retrieved: tuple[Example, ...] = ()
     reference: TextReading | None = None
     aligned: TextReading | None = None
 

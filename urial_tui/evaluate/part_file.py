@@ -1,4 +1,5 @@
-"""A list that is written whole at its end, and until then line by line beside it.
+"""A checkpointed list: written whole at its end, and until then line by line in a journal beside
+it.
 
 The lines stand in a journal, FILE.part, each as soon as it is there; so whoever is killed loses at
 most what was under way. At the end the list is written whole, and the journal removed. One program
@@ -20,7 +21,8 @@ import msgspec
 
 from urial_tui import files
 from urial_tui.evaluate.items import EvaluateError
-from urial_tui.journal import InUse, Journal
+from urial_tui.file_lock import InUse
+from urial_tui.journal import Journal
 from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import capital
 

@@ -1,4 +1,4 @@
-"""Contexts that were chosen to be measured, with all that it takes."""
+"""The plan of measuring contexts: all that it takes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from urial_tui.compare.provenance import made, model_files
+from urial_tui.compare.provenance import RunRecord, file_records, run_record
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.call import Steps
 from urial_tui.engine.client.engine import Engine
@@ -19,12 +19,14 @@ from urial_tui.evaluate.items import ItemSet
 from urial_tui.evaluate.measure_store import MeasureStore
 from urial_tui.evaluate.measuring import Measuring
 from urial_tui.evaluate.own_texts import find_references, own_questions
+from urial_tui.evaluate.planned import Planned
 from urial_tui.evaluate.readers import AlignedSide
 from urial_tui.models.header import inspect_header
 from urial_tui.models.memory_need import cache_bytes
 from urial_tui.models.registry import ResolvedModel, resolve
 from urial_tui.prompting.context import Context, find_context
-from urial_tui.prompting.preamble import Example, list_preambles
+from urial_tui.prompting.preamble import Example
+from urial_tui.prompting.preamble_file import list_preambles
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.host import Unpacking
 from urial_tui.runtime.retriever import Prepared, with_examples
@@ -53,8 +55,8 @@ class MeasureChoice(msgspec.Struct, frozen=True, kw_only=True):
     parallel: int | None = None
 
 
-class PlannedMeasuring:
-    """What was chosen, found.
+class PlannedMeasuring(Planned[Measuring]):
+    """The plan of measuring contexts: its texts and contexts, found; its model, once it is loaded.
 
     Args:
         choice: What was chosen.
@@ -88,21 +90,13 @@ class PlannedMeasuring:
         templates: TemplateRenderer,
         unpacking: Unpacking = lambda done, total: None,
     ) -> Steps[Measuring]:
-        """Load the model: the events of `load_together`, and what measures.
+        """Load the model, as `planned.Planned` says: the events, and what measures.
 
         Examples that are retrieved are found before. Of preambles that nobody named, those whose
         examples can't be had are left out, and told with what could not be measured.
 
-        Args:
-            engine: Loads it.
-            templates: Renders chat templates.
-            unpacking: Told how far a packaged model is.
-
         Raises:
-            ModelError: There is none, or it does not fit.
             RetrievalError: The index of a preamble that was named can't be used.
-            EngineError: The worker refused it.
-            EngineDied: The worker ended.
         """
         resolved = resolve(self._choice.model or self._settings.chat.model, progress=unpacking)
         if self._choice.aligned is not None:
@@ -203,23 +197,21 @@ class PlannedMeasuring:
             max_tokens=self.max_tokens,
             parallel=self._loaded.parallel,
             troubles=measuring.troubles,
-            run=self._run(self._model, self._loaded, command),
+            run=msgspec.to_builtins(self._run(self._model, self._loaded, command)),
         )
 
-    def _run(
-        self, model: ResolvedModel, loaded: Together, command: Sequence[str]
-    ) -> dict[str, Any]:
+    def _run(self, model: ResolvedModel, loaded: Together, command: Sequence[str]) -> RunRecord:
         """How it was measured."""
         limits = {
             "max_tokens": self.max_tokens,
             "parallel": loaded.parallel,
             "n_ctx": loaded.info.n_ctx,
         }
-        files = {"model": model_files(model.path, model.adapter, loaded.info)}
+        files = {"model": file_records(model.path, model.adapter, loaded.info)}
         info = None if self._side is None else self._side.info
         if self._aligned is not None and info is not None:
-            files["aligned"] = model_files(self._aligned.path, self._aligned.adapter, info)
-        return {**made(loaded.info, limits=limits, command=command), "files": files}
+            files |= {"aligned": file_records(self._aligned.path, self._aligned.adapter, info)}
+        return run_record(loaded.info, files, limits=limits, command=command)
 
 
 def _contexts(names: tuple[str, ...]) -> tuple[Context, ...]:

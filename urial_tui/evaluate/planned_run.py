@@ -1,4 +1,4 @@
-"""A run that was chosen: its items, its context, its file, and how its tokens are chosen.
+"""The plan of a run: its items, its context, its file, and how its tokens are chosen.
 
 Whoever starts runs does it by this: what was not chosen is as the settings say, or as it was for
 what the file holds, so that a run that goes on is the one that was begun.
@@ -23,15 +23,16 @@ from urial_tui.evaluate.endpoint_address import ENGINE, address_of, caution, key
 from urial_tui.evaluate.generate import Answers, pool_tokens
 from urial_tui.evaluate.item_files import find_items
 from urial_tui.evaluate.items import Item, ItemSet
-from urial_tui.evaluate.pace import Clock
 from urial_tui.evaluate.part_file import Kind
+from urial_tui.evaluate.planned import Planned
+from urial_tui.evaluate.rate_limit import Clock
 from urial_tui.evaluate.readers import AlignedSide, Reader, References, context_reader
 from urial_tui.evaluate.run import Answerer, Run, Terms
 from urial_tui.evaluate.run_file import KIND, RunFile
 from urial_tui.evaluate.run_terms import run_terms
 from urial_tui.models.registry import resolve
 from urial_tui.prompting.context import Context, find_context
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.host import Unpacking
 from urial_tui.runtime.retriever import with_examples
@@ -69,8 +70,8 @@ class RunChoice(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     engine: str | None = None
 
 
-class PlannedRun:
-    """A run with all that it takes but the model; its file is held until it is closed.
+class PlannedRun(Planned[Run]):
+    """The plan of a run, with all that it takes but the model; its file is held until it is closed.
 
     Args:
         choice: What was chosen.
@@ -111,17 +112,10 @@ class PlannedRun:
         templates: TemplateRenderer,
         unpacking: Unpacking = lambda done, total: None,
     ) -> Steps[Run]:
-        """Load the model: the events of `load_together`, and the run.
-
-        Args:
-            engine: Loads it.
-            templates: Renders what it is shown.
-            unpacking: Told how far a packaged model is.
+        """Load the model, as `planned.Planned` says: the events, and the run.
 
         Raises:
-            ModelError: There is none, it does not fit, or the context can't be rendered for it.
-            EngineError: The worker refused it.
-            EngineDied: The worker ended.
+            ModelError: Also where the context can't be rendered for it.
         """
         resolved = resolve(self._choice.model or self._settings.chat.model, progress=unpacking)
         aligned = self._aligned_side(unpacking)

@@ -1,4 +1,4 @@
-"""A search for examples as it was chosen, with all that it takes, and what came of it."""
+"""The plan of a search for examples: all that it takes, and what came of it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from urial_tui.evaluate.items import EvaluateError, Item
 from urial_tui.evaluate.means import FEWEST, mean_of, paired_difference
 from urial_tui.evaluate.measure_store import MeasureStore
 from urial_tui.evaluate.own_texts import find_references
+from urial_tui.evaluate.planned import Planned
 from urial_tui.evaluate.search_estimate import Estimate, count_lengths, estimate
 from urial_tui.evaluate.search_parts import Candidates, candidates_of, parts_of
 from urial_tui.models.registry import ResolvedModel, resolve
-from urial_tui.prompting.preamble import Example, Preamble, find_preamble
+from urial_tui.prompting.preamble import Example, Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.soundness import check_sound
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.host import Unpacking
@@ -87,8 +89,8 @@ Step = Event | Trying | TextRead | HeldOut | Expected
 """What is told while examples are searched."""
 
 
-class PlannedSearch:
-    """What was chosen, found.
+class PlannedSearch(Planned[None]):
+    """The plan of a search: its pool, texts and candidates, found; its model, once it is loaded.
 
     Args:
         choice: What was chosen.
@@ -149,18 +151,7 @@ class PlannedSearch:
         templates: TemplateRenderer,
         unpacking: Unpacking = lambda done, total: None,
     ) -> Steps[None]:
-        """Load the model, and count what it will have to read: the engine's events.
-
-        Args:
-            engine: Loads it.
-            templates: Renders chat templates.
-            unpacking: Told how far a packaged model is.
-
-        Raises:
-            ModelError: There is none, or it does not fit.
-            EngineError: The worker refused it.
-            EngineDied: The worker ended.
-        """
+        """Load the model, as `planned.Planned` says, and count what it will have to read."""
         resolved = resolve(self._choice.model or self._settings.chat.model, progress=unpacking)
         # Texts are read one after another, in the batches of a model that reads along.
         loaded = yield from load(

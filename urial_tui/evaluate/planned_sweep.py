@@ -1,4 +1,4 @@
-"""A sweep of settings that was chosen, with all that it takes."""
+"""The plan of a sweep of settings: all that it takes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from urial_tui.errors import UsageError
 from urial_tui.evaluate.generate import pool_tokens
 from urial_tui.evaluate.measure_store import MeasureStore
 from urial_tui.evaluate.own_texts import own_questions
+from urial_tui.evaluate.planned import Planned
 from urial_tui.evaluate.sweep import sweep_document
 from urial_tui.evaluate.sweeping import Grid, Sweeping
 from urial_tui.models.registry import ResolvedModel, resolve
@@ -42,8 +43,8 @@ class SweepChoice(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
 
 
-class PlannedSweep:
-    """What was chosen, found.
+class PlannedSweep(Planned[Sweeping]):
+    """The plan of a sweep: its context and settings, found; its model, once it is loaded.
 
     Args:
         choice: What was chosen.
@@ -90,18 +91,10 @@ class PlannedSweep:
         templates: TemplateRenderer,
         unpacking: Unpacking = lambda done, total: None,
     ) -> Steps[Sweeping]:
-        """Load the model: the events of `load_together`, and what sweeps.
-
-        Args:
-            engine: Loads it.
-            templates: Renders chat templates.
-            unpacking: Told how far a packaged model is.
+        """Load the model, as `planned.Planned` says: the events, and what sweeps.
 
         Raises:
-            ModelError: There is none, or it does not fit.
             RetrievalError: The examples of the questions can't be had.
-            EngineError: The worker refused it.
-            EngineDied: The worker ended.
         """
         resolved = resolve(self._choice.model or self._settings.chat.model, progress=unpacking)
         options = engine_options(self._settings)

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from urial_tui.page.page import compress, encoded, page, to_json
+from urial_tui.page.page import ITEMS, compress, encoded, page, to_json
 from urial_tui.report_file import report_file
 from urial_tui.sanitize import sanitize_line
 
@@ -52,6 +52,7 @@ def _page(document: Mapping[str, Any]) -> Iterator[str]:
         resources.files("urial_tui.evaluate") / "page",
         _SCRIPTS,
         ("page.css",),
+        common_scripts=ITEMS,
         title=sanitize_line(_title(document))[:200],
         head=to_json(head | {"items": len(items), "columns": list(columns)}).decode(),
         rows=to_json(rows).decode(),

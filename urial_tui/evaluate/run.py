@@ -53,7 +53,7 @@ Step = AnswerStep | ReadingBegun | Read | Unread
 
 
 class Answerer(Protocol):
-    """What answers items (`generate.Answers` does)."""
+    """The protocol of what answers items (`generate.Answers` does)."""
 
     cancelled: bool
 
@@ -65,7 +65,7 @@ class Answerer(Protocol):
 
 
 class Terms(Protocol):
-    """What the answers of a run depend on (`run_terms.RunTerms`)."""
+    """The protocol of what the answers of a run depend on (`run_terms.RunTerms`)."""
 
     @property
     def sampling(self) -> Sampling:

@@ -9,11 +9,11 @@ from typing import Final
 
 from urial_tui.engine.wire.protocol import LoadProgress, PrefillProgress, Silence, TextDelta
 from urial_tui.evaluate.generate import Answered, Skipped
-from urial_tui.evaluate.pace import Waiting
+from urial_tui.evaluate.rate_limit import Waiting
 from urial_tui.evaluate.readers import Role
 from urial_tui.evaluate.run import Read, ReadingBegun, Run, Step, Unread
 from urial_tui.sanitize import quoted, sanitize_line
-from urial_tui.wording import amount, capital, duration, rate, three_digits
+from urial_tui.wording import amount, capital, duration, rate, three_digits, time_left
 
 SETTLED: Final = 2.0
 """Seconds after which a rate says something."""
@@ -103,7 +103,7 @@ class RunProgress:
         seconds = self._clock() - self._reading_since
         if not self.read or seconds <= SETTLED:
             return words
-        return f"{words}, about {duration(seconds / self.read * (total - self.read))} left"
+        return f"{words}, {time_left(seconds, self.read, total - self.read)}"
 
     @property
     def words(self) -> str:
@@ -127,7 +127,7 @@ class RunProgress:
         done = self.items - self._run.taken_over
         left = len(self._run) - self.items - len(self._run.skipped)
         if done:
-            parts.append(f"about {duration(seconds / done * left)} left")
+            parts.append(time_left(seconds, done, left))
         return ", ".join(parts)
 
     @property

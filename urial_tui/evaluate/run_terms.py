@@ -1,4 +1,4 @@
-"""What every answer of a run depends on, by content, and the key of an answer.
+"""The cache key of an answer: what every answer of a run depends on, by content.
 
 An answer is used again only where all of this is the same. Names are not among it: a file that
 was renamed is the same model, and one that was replaced under its name is another.

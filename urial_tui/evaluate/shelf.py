@@ -1,4 +1,4 @@
-"""The evaluations of a directory: which files there are, and what each is.
+"""Lists the evaluations of a directory: which files there are, and what each is.
 
 Whole files are told by what they hold: a run is judged by whoever judged its answers, not those of
 another run of that name. Of a file that is not finished, its journal tells how far it is, and its

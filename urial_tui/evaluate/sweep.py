@@ -53,10 +53,13 @@ def sweep_document(swept: Sequence[SweptSetting], context: Context, **head: Any)
 
 
 def sweep_rows(document: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """(titles, a row a setting).
+    """The table of a sweep, a row a setting.
 
     Args:
         document: See docs/json.md.
+
+    Returns:
+        The titles of the columns, and the rows.
     """
     titles = [
         *("SETTING", "ENDED", "DIFFERENCE", "RAN ON", "CUT", "REPEATED", "DIFFERENCE"),

@@ -1,4 +1,4 @@
-"""Calls that are read at the same time: their events as they come."""
+"""Merges the events of calls that run at the same time, as they come."""
 
 from __future__ import annotations
 

@@ -165,7 +165,11 @@ def is_offline() -> bool:
 
 
 def origin_of(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port of an address: who gets what is sent there."""
+    """Scheme, host and port of an address: who gets what is sent there.
+
+    Returns:
+        The scheme, the host, and the port; None for the usual one.
+    """
     parts = urlsplit(url)
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
     return parts.scheme, (parts.hostname or "").lower(), port

@@ -15,7 +15,9 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any, Final
 
 import httpx
@@ -80,11 +82,11 @@ class Cancelled(Exception):
 
 
 class Unreachable(ModelError):
-    """There is no connection."""
+    """There is no connection to a host."""
 
 
 class Broken(Exception):
-    """It may go on a moment later: why, and after how many seconds at least."""
+    """A transient failure, to be retried: why, and after how many seconds at least."""
 
     def __init__(self, why: str, after: float = 0.0, hint: str = KEPT) -> None:
         super().__init__(why)
@@ -92,7 +94,7 @@ class Broken(Exception):
 
 
 class Connection:
-    """Sends requests, one at a time.
+    """An HTTP client that sends requests one at a time, and can be cancelled from any thread.
 
     Args:
         limits: How long a host is waited for.
@@ -105,6 +107,8 @@ class Connection:
         self._token: str | None = None
         self._sockets: list[socket.socket] = []
         """Of connections that were opened, the newest last."""
+        self._waking: SimpleQueue[None] | None = None
+        """Wakes whoever waits for the head of an answer."""
         silence = self._limits.silence
         with told_of_proxy():
             self._client = httpx.Client(
@@ -117,6 +121,8 @@ class Connection:
 
     def interrupt(self) -> None:
         """Wake whoever waits for an answer, once `cancelled` is set; from any thread."""
+        if self._waking is not None:
+            self._waking.put(None)
         for one in tuple(self._sockets):
             with contextlib.suppress(OSError):
                 # Not the method of an encrypted one, which would take it apart under its reader.
@@ -174,12 +180,9 @@ class Connection:
                 raise Cancelled
             at_home = origin_of(url) == home
             own = {"Authorization": f"Bearer {token}"} if token and at_home else {}
-            traced = {"trace": self._opened}
             with (
                 self.told(host_of(url)),
-                self._client.stream(
-                    method, url, headers=headers | own, extensions=traced
-                ) as response,
+                contextlib.closing(self._sent(method, url, headers | own)) as response,
             ):
                 if linked is not None and source.hub and at_home:
                     linked.update(
@@ -194,6 +197,39 @@ class Connection:
                     return
                 url = next_address(url, response.headers.get("Location", ""))
         raise endless(source.url)
+
+    def _sent(self, method: str, url: str, headers: dict[str, str]) -> httpx.Response:
+        """Send a request; its answer, once that has a head.
+
+        Nothing can wake who looks a name up or connects. So a thread does that, and is left to
+        itself where all is cancelled meanwhile.
+
+        Raises:
+            Cancelled: It was.
+        """
+        request = self._client.build_request(
+            method, url, headers=headers, extensions={"trace": self._opened}
+        )
+        answer: Future[httpx.Response] = Future()
+        # Unlike an Event, it may be woken by a signal's handler.
+        waking: SimpleQueue[None] = SimpleQueue()
+        self._waking = waking
+        if self._cancelled.is_set():
+            raise Cancelled
+
+        def send() -> None:
+            try:
+                answer.set_result(self._client.send(request, stream=True))
+            except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+                answer.set_exception(error)
+
+        answer.add_done_callback(lambda _: waking.put(None))
+        threading.Thread(target=send, name="request", daemon=True).start()
+        waking.get()
+        if answer.done():
+            return answer.result()
+        answer.add_done_callback(_close)
+        raise Cancelled
 
     def check(self, response: httpx.Response, source: Source, good: set[int]) -> None:
         """Say why an answer is none.
@@ -223,7 +259,7 @@ class Connection:
                 if status == 429
                 else unusual_status(status, host, source.name)
             )
-            after = _retry_after(later)
+            after = retry_after(later)
             if after > self._limits.longest_wait:
                 raise ModelError(
                     why, f"It wants to be asked again in {wording.duration(after)}. {KEPT}"
@@ -257,6 +293,12 @@ def client_options(connect: float, silence: float) -> dict[str, Any]:
         "mounts": dict.fromkeys(_THIS_MACHINE),
         "timeout": httpx.Timeout(connect=connect, read=silence, write=silence, pool=None),
     }
+
+
+def _close(answer: Future[httpx.Response]) -> None:
+    """Close an answer that nobody waits for any more."""
+    with contextlib.suppress(Exception):
+        answer.result().close()
 
 
 @contextmanager
@@ -334,8 +376,8 @@ def _logged_in() -> str:
     return token if re.fullmatch("[!-~]*", token) else ""
 
 
-def _retry_after(text: str) -> float:
-    """Seconds; what can't be read counts as a minute."""
+def retry_after(text: str) -> float:
+    """Seconds by the header Retry-After, "" for none; what can't be read counts as a minute."""
     if not text:
         return 0.0
     found = seconds_to_wait(text, time.time())

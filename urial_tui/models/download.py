@@ -31,6 +31,7 @@ from urial_tui.models.connection import (
     Response,
     Source,
     Unreachable,
+    retry_after,
 )
 from urial_tui.models.host_answers import (
     MAX_LISTING,
@@ -46,6 +47,7 @@ from urial_tui.sanitize import quoted
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PROGRESS_BYTES: Final = 1024 * 1024
+_BUSY: Final = (429, 503)
 
 Progress = Callable[[int, int], object]
 """Called with the bytes of a file that are there, and its bytes in all, 0 if unknown."""
@@ -59,6 +61,12 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str = ""
     tag: str = ""
     commit: str = ""
+    after: float = 0.0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the host wants to be asked again later; after `after` seconds, if it says so."""
+        return self.status in _BUSY
 
 
 class _Changed(Exception):
@@ -93,17 +101,29 @@ class Downloader:
     def cancel(self) -> None:
         """End what is being downloaded, at once where a host is silent; from any thread.
 
-        What came is kept. Only a host that does not take the connection is waited for.
+        What came is kept.
         """
         self._cancelled.set()
         self._connection.interrupt()
 
     def head(self, source: Source) -> Head:
-        """Ask what a host has, by a HEAD request.
+        """Ask what a host has, by a HEAD request; one that is busy is asked again, within bounds.
 
         Raises:
             ModelError: The host can't be asked.
+            Cancelled: It was asked to end.
         """
+        limits = self._limits
+        for failures in range(limits.attempts):
+            head = self._head(source)
+            wait = max(head.after, limits.pause * 2**failures)
+            last = failures == limits.attempts - 1
+            if not head.is_busy or last or wait > limits.longest_wait:
+                break
+            self._wait(wait)
+        return head
+
+    def _head(self, source: Source) -> Head:
         linked: dict[str, str] = {}
         try:
             with self._connection.response("HEAD", source, {}, linked) as response:
@@ -116,6 +136,7 @@ class Downloader:
                     sha256=bare if _SHA256.fullmatch(bare) else "",
                     tag=tag,
                     commit=linked.get("x-repo-commit", ""),
+                    after=retry_after(headers.get("Retry-After", "")),
                 )
         except Broken as error:
             raise ModelError(error.why, "Try again later.") from error

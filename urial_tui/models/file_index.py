@@ -1,4 +1,4 @@
-"""An index of the headers of model files, so that only those of changed files are read again.
+"""A cache of the headers of model files: only those of changed files are read again.
 
 A file is known by its path, size, time of change and inode. The index is a cache: where it is
 missing, damaged or can't be written, headers are read again, and nobody is told.
@@ -59,7 +59,7 @@ class _Index(msgspec.Struct, frozen=True):
 
 
 class FileIndex:
-    """Reads headers through the index; as a context manager it is written back at the end.
+    """Reads headers through the cache; as a context manager it is written back at the end.
 
     `read` counts the headers that had to be read.
     """

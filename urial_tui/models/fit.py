@@ -170,7 +170,7 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
         name = sanitize_line(self.path.name)
         parts = (
             f"{size(need.weights)} of weights and {size(need.total - need.weights)} for a context "
-            f"of {need.n_ctx} tokens"
+            f"of {need.n_ctx:,} tokens"
         )
         for share in placed.shares:
             if share.size > share.device.memory_total:

@@ -19,6 +19,8 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from urial_tui import wording
+
 Value = int | float | bool | str | tuple[int | float | bool, ...]
 
 MAX_KEYS = 65_536
@@ -282,7 +284,7 @@ class _Reader:
         if self.position > self.size:
             raise Truncated
         if self.position > MAX_HEADER_BYTES:
-            raise Malformed(f"its header is longer than {MAX_HEADER_BYTES >> 20} MiB")
+            raise Malformed(f"its header is longer than {wording.limit(MAX_HEADER_BYTES)}")
 
     def _slide(self) -> None:
         self._file.seek(self.position)
@@ -324,7 +326,7 @@ def _metadata(
         else:
             metadata[key] = _scalar(reader, kind)
         if kept > MAX_KEPT_TOGETHER:
-            raise Malformed(f"its keys hold more than {MAX_KEPT_TOGETHER >> 20} MiB")
+            raise Malformed(f"its keys hold more than {wording.limit(MAX_KEPT_TOGETHER)}")
         if limit and reader.position >= limit:
             break
     return metadata, lengths

@@ -56,6 +56,7 @@ class Spot:
         """
         make_directory(self.path.parent)
         if not (self.path.exists() and self.path.samefile(self.blob)):
+            # A link is renamed into its place: `files.NewFile` makes files only.
             part = self.path.with_name(f".urial-{secrets.token_hex(8)}.part")
             try:
                 part.symlink_to(os.path.relpath(self.blob, self.path.parent))

@@ -106,7 +106,11 @@ def pooling_of(metadata: Metadata) -> str | None:
 
 
 def what_it_holds(header: Header) -> tuple[Holds, str]:
-    """What a file holds, as one word and as a noun phrase; an adapter need not be a good one."""
+    """What a file holds, as one word and as a noun phrase; an adapter need not be a good one.
+
+    Returns:
+        The kind, and the noun phrase.
+    """
     if header.metadata.get("general.type") == "adapter":
         return "adapter", "an adapter of a model"
     refusal = refuse_kind(header, "model") or refuse_whole(header, "model")

@@ -138,9 +138,12 @@ def cache_bytes(header: Metadata, kv_type: KVType, tokens: int) -> int:
 def buffers(
     size: ContextSize, header: Metadata, kv_type: KVType, *, flash: bool
 ) -> tuple[int, int, int, int]:
-    """(KV cache, recurrent state, compute, logits) of a context, in bytes.
+    """What a context allocates beside the weights.
 
     `flash`: whether it has flash attention, so that no scores are stored.
+
+    Returns:
+        Bytes of the KV cache, the recurrent state, the compute buffers and the logits.
     """
     vocabulary = header.lengths.get("tokenizer.ggml.tokens", 0)
     embedding = header.number("embedding_length") or 0

@@ -1,4 +1,4 @@
-"""How fast a download is and how long it will take, by what came in the last seconds."""
+"""The transfer rate of a download, and how long it will take, by what came in the last seconds."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        """105 MB of 253 MB (42%), 3.1 MB/s, 48 s left."""
+        """105 MB of 253 MB (42%), 3.10 MB/s, 48 s left."""
         words = wording.size(self.done)
         if self.total:
             words += f" of {wording.size(self.total)} ({self.done / self.total:.0%})"
         if self.rate >= 1:
-            words += f", {wording.size(round(self.rate))}/s"
+            words += f", {wording.byte_rate(self.rate)}"
         if self.seconds_left is not None:
             words += f", {wording.duration(self.seconds_left)} left"
         return words
 
 
 class Meter:
-    """Counts the bytes of one file after another.
+    """Measures the transfer rate of one file after another.
 
     Args:
         clock: Seconds, monotonic.

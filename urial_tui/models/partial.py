@@ -2,14 +2,17 @@
 
 Both lie beside the place where the file will be, as NAME.incomplete and NAME.incomplete.json. What
 came is hashed while it is written, and anew when it is found again; nothing stands under the final
-name before all of it is there. A lock that ends with its process keeps a second one away.
+name before all of it is there. A lock that ends with its process keeps a second one away; where
+the file system has none, nothing is downloaded.
+
+It is no `files.NewFile`: what came has to outlive the process under a name that is known.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +22,16 @@ from typing import Final, Self
 import msgspec
 
 from urial_tui.errors import ModelError
-from urial_tui.files import Refused, make_directory, open_regular, read_bytes, replacing
-from urial_tui.sanitize import quoted
+from urial_tui.file_lock import InUse, open_locked
+from urial_tui.files import (
+    Refused,
+    make_directory,
+    open_regular,
+    read_bytes,
+    replacing,
+    sync_directory,
+)
+from urial_tui.sanitize import quoted, sanitize_line
 
 BLOCK: Final = 1024 * 1024
 """Bytes that are hashed at once, and more than what is fetched again after a crash."""
@@ -50,7 +61,7 @@ class Partial:
         write: Writes bytes to a descriptor, and says how many.
 
     Raises:
-        ModelError: Another process downloads this file.
+        ModelError: Another process downloads this file, or it can't be locked.
         OSError: It can't be opened.
     """
 
@@ -65,7 +76,8 @@ class Partial:
         self._journal_path = self.path.with_name(f"{self.path.name}.json")
         self._write = write
         make_directory(target.parent)
-        self._handle = self._locked()
+        self._file = self._locked()
+        self._handle = self._file.fileno()
         self._hash = hashlib.sha256()
         self.size = 0
         self.journal: Journal | None = None
@@ -151,7 +163,7 @@ class Partial:
         os.fsync(self._handle)
         self.path.replace(target)
         self._journal_path.unlink(missing_ok=True)
-        _sync_directory(target.parent)
+        sync_directory(target.parent)
         return target
 
     def discard(self) -> None:
@@ -162,13 +174,12 @@ class Partial:
 
     def close(self) -> None:
         """Let others go on with it. What came stays, but nothing of nothing."""
-        if self._handle < 0:
+        if self._file.closed:
             return
         with contextlib.suppress(OSError):
             if not self.size and os.path.samestat(os.fstat(self._handle), self.path.stat()):
                 self.discard()
-        os.close(self._handle)
-        self._handle = -1
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -181,31 +192,23 @@ class Partial:
     ) -> None:
         self.close()
 
-    def _locked(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        while True:
-            if self.path.exists():
-                # Something else than a file is told before it is opened for writing.
-                open_regular(self.path).close()
-            handle = os.open(self.path, flags, 0o666)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Whoever had the lock may have given the file its name meanwhile.
-                if os.path.samestat(os.fstat(handle), self.path.stat()):
-                    return handle
-                os.close(handle)
-            except FileNotFoundError:
-                os.close(handle)
-            except BlockingIOError as error:
-                os.close(handle)
-                raise ModelError(
-                    f"The file {quoted(self.target.name, 120)} is being downloaded already, by "
-                    "another urial.",
-                    "Wait until that is done, or end it; what came is kept.",
-                ) from error
-            except BaseException:
-                os.close(handle)
-                raise
+    def _locked(self) -> io.FileIO:
+        name = quoted(self.target.name, 120)
+        try:
+            file, trouble = open_locked(self.path, _open)
+        except InUse as error:
+            raise ModelError(
+                f"The file {name} is being downloaded already, by another urial.",
+                "Wait until that is done, or end it; what came is kept.",
+            ) from error
+        if trouble:
+            file.close()
+            raise ModelError(
+                f"The file {name} can't be locked in {quoted(str(self.path.parent))} "
+                f"({sanitize_line(trouble)}), so a second download could spoil it.",
+                "Let models be on a disk of this machine: docs/models.md tells where they go.",
+            )
+        return file
 
     def _read_journal(self) -> Journal | None:
         try:
@@ -224,10 +227,9 @@ def _same(found: Journal, wanted: Journal) -> bool:
     return found.url == wanted.url and bool(found.tag) and not found.tag.startswith("W/")
 
 
-def _sync_directory(directory: Path) -> None:
-    with contextlib.suppress(OSError):
-        handle = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _open(path: Path) -> io.FileIO:
+    if path.exists():
+        # Something else than a file is told before it is opened for writing.
+        open_regular(path).close()
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    return io.FileIO(os.open(path, flags, 0o666), "r+b")

@@ -187,7 +187,11 @@ def in_order(models: Iterable[ModelStatus]) -> list[ModelStatus]:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """The same for two paths to one file."""
+    """The inode of a file: equal for two paths to one file.
+
+    Returns:
+        The device and the inode; None where there is no file.
+    """
     try:
         status = path.stat()
     except OSError:
@@ -242,7 +246,11 @@ def model_status(
 
 
 def split_adapter(model: str) -> tuple[str, str | None]:
-    """MODEL, and ADAPTER or None: the first `+` with an existing model before it separates."""
+    """MODEL, and ADAPTER or None: the first `+` with an existing model before it separates.
+
+    Returns:
+        MODEL; and ADAPTER, None without one.
+    """
     if "+" not in model or (_looks_like_path(model) and is_there(paths.typed_path(model))):
         return model, None
     cuts = [index for index, letter in enumerate(model) if letter == "+"]

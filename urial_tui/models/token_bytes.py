@@ -28,6 +28,10 @@ def weight_bytes_per_token(headers: Sequence[Header]) -> int | None:
 
 
 def experts_used(header: Header) -> tuple[int, int]:
-    """How many experts a token uses, of how many; (0, 1) without any."""
+    """How many experts a token uses, of how many; (0, 1) without any.
+
+    Returns:
+        How many, and of how many.
+    """
     total = max(header.number("expert_count") or 0, 1)
     return max(0, min(header.most("expert_used_count") or 0, total)), total

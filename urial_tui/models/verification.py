@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from urial_tui import paths
+from urial_tui import paths, wording
 from urial_tui.errors import ModelError
 from urial_tui.files import open_regular, reason
-from urial_tui.models.addresses import hub_endpoint
+from urial_tui.models.addresses import host_of, hub_endpoint
 from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
 from urial_tui.models.connection import Source
 from urial_tui.models.discovery import FoundModel, discover
@@ -51,7 +51,10 @@ class CheckedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckedSource(msgspec.Struct, frozen=True, kw_only=True):
-    """A source of the catalogue that was asked. `status` 0: there was no answer."""
+    """A source of the catalogue that was asked. `status` 0: there was no answer.
+
+    `unchecked`: why nothing is known of it; "" where it was checked.
+    """
 
     name: str
     url: str
@@ -60,6 +63,7 @@ class CheckedSource(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     wrong: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    unchecked: str = ""
 
 
 def verify(names: Iterable[str], progress: Progress | None = None) -> Iterator[CheckedFile]:
@@ -82,13 +86,19 @@ def verify(names: Iterable[str], progress: Progress | None = None) -> Iterator[C
 def verify_sources(downloader: Downloader) -> Iterator[CheckedSource]:
     """Ask for each file of the catalogue whether it is there and still the same.
 
+    A host that goes on asking to wait is asked no more: the rest is not checked.
+
     Raises:
         ModelError: The hub can't be asked at all.
         SettingsError: The catalogue is unsound.
     """
     answered = False
+    busy: CheckedSource | None = None
     for entry in load_catalogue().values():
         if entry.base:
+            continue
+        if busy is not None:
+            yield msgspec.structs.replace(busy, name=entry.name, url=_url(entry), status=0)
             continue
         try:
             source = _source(entry, downloader)
@@ -102,6 +112,7 @@ def verify_sources(downloader: Downloader) -> Iterator[CheckedSource]:
             )
         else:
             answered = True
+            busy = source if source.unchecked else None
             yield source
 
 
@@ -201,7 +212,13 @@ def _source(entry: CatalogueEntry, downloader: Downloader) -> CheckedSource:
     wrong, notes = [], []
     head = downloader.head(Source(url=_url(entry), name=entry.file, hub=True))
     status, size, sha256 = head.status, head.size, head.sha256
-    if status in (401, 403):
+    unchecked = ""
+    if head.is_busy:
+        host = host_of(_url(entry))
+        wait = f" ({wording.duration(head.after)})" if head.after else ""
+        unchecked = f"It is not checked: the host {host} asks to wait{wait}."
+        size, sha256 = 0, ""
+    elif status in (401, 403):
         notes.append("It is given to those alone who accepted its licence.")
     elif status != 200:
         wrong.append(f"The host answers with status {status}.")
@@ -220,6 +237,7 @@ def _source(entry: CatalogueEntry, downloader: Downloader) -> CheckedSource:
         sha256=sha256,
         wrong=tuple(wrong),
         notes=tuple(notes),
+        unchecked=unchecked,
     )
 
 

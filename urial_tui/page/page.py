@@ -25,23 +25,32 @@ BEFORE: Final = (
     *("text.js", "numbers.js", "blocks.js", "elements.js", "search.js", "theme.js", "run.js"),
 )
 """Scripts that every page has, in front of its own."""
+ITEMS: Final = ("item_index.js", "route.js")
+"""Common scripts of reports that have items, each on a view of its own."""
 _BASE_STYLE: Final = "base.css"
 _LEVEL: Final = 6
 
 
 def page(
-    folder: Traversable, scripts: Sequence[str], styles: Sequence[str], **values: Any
+    folder: Traversable,
+    scripts: Sequence[str],
+    styles: Sequence[str],
+    *,
+    common_scripts: Sequence[str] = (),
+    **values: Any,
 ) -> Iterator[str]:
-    """The file in pieces.
+    """Render the page with Jinja: the file in pieces.
 
     Args:
         folder: Where the page's own sources are, its template `page.html` among them.
         scripts: Its own scripts, in order; they follow the common ones.
+        common_scripts: Those that some pages have in common, such as `ITEMS`.
         styles: Its own style sheets, which follow the common one.
         values: What the template asks for; `style`, `script` and their hashes come from here.
     """
     common = resources.files("urial_tui.page")
-    sources = [*(common / name for name in BEFORE), *(folder / name for name in scripts)]
+    before = (*BEFORE, *common_scripts)
+    sources = [*(common / name for name in before), *(folder / name for name in scripts)]
     # In a function of its own, so that no name meets one of the browser's.
     script = "\n".join(("(() => {", *map(_source, sources), "})();"))
     style = "\n".join((_source(common / _BASE_STYLE), *(_source(folder / name) for name in styles)))

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from urial_tui.engine.wire.protocol import Rules, StopRules, TextSegment, Turn
-from urial_tui.prompting.preamble import Example, Preamble, find_preamble
+from urial_tui.prompting.preamble import Example, Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import close_text
 from urial_tui.prompting.stops import stop_rules
 from urial_tui.prompting.templates.protocol import TEMPLATE, Piece
@@ -78,7 +79,11 @@ def find_context(name: str) -> Context:
 
 
 def answer_rules(context: Context) -> tuple[StopRules, str]:
-    """(stop rules, text that closes an answer) of a context; a chat ends with its own token."""
+    """What ends an answer in a context; a chat ends with its own token.
+
+    Returns:
+        The stop rules, and the text that closes an answer.
+    """
     if context.preamble is None:
         return StopRules(), ""
     return stop_rules(context.preamble), close_text(context.preamble)

@@ -17,12 +17,12 @@ _ESCAPES = {written: sign for sign, written in _ESCAPED.items()}
 
 
 def stops_text(stops: tuple[str, ...]) -> str:
-    r"""Stop strings, one a line: a line end in one is `\n`, a tab `\t`, a backslash two of them."""
+    """Serialise stop strings, one a line; line ends, tabs and backslashes in one are escaped."""
     return "\n".join(re.sub(r"[\\\n\t\r]", lambda sign: _ESCAPED[sign[0]], stop) for stop in stops)
 
 
 def stops_of(text: str) -> tuple[str, ...]:
-    """The stop strings of such a text; empty lines are none."""
+    """Parse stop strings from such a text; empty lines are none."""
     return tuple(
         re.sub(r"\\[\\ntr]", lambda written: _ESCAPES[written[0]], line)
         for line in text.split("\n")
@@ -31,12 +31,12 @@ def stops_of(text: str) -> tuple[str, ...]:
 
 
 def rules_text(rules: Rules | None) -> str:
-    """Rules as the keys of a table of TOML; "" where there are none."""
+    """Serialise rules as the keys of a table of TOML; "" where there are none."""
     return "" if rules is None else "\n".join(rules_lines(rules)) + "\n"
 
 
 def rules_of(text: str) -> Rules | None:
-    """The rules of such a text; None of an empty one.
+    """Parse rules from such a text; None of an empty one.
 
     Raises:
         PreambleError: It is no TOML, has other keys, or numbers that can't be.

@@ -10,8 +10,8 @@ from pathlib import Path
 from urial_tui import paths
 from urial_tui.errors import PreambleError, UsageError
 from urial_tui.files import is_there, reason
-from urial_tui.prompting.preamble import MAX_BYTES, Preamble
-from urial_tui.prompting.preamble_file import toml_text, write_preamble_file
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import MAX_BYTES, toml_text, write_preamble_file
 from urial_tui.prompting.soundness import NAME, check_sound
 from urial_tui.sanitize import quoted, sanitize_line
 from urial_tui.wording import size
@@ -101,7 +101,7 @@ def bring_back_own(kept: Path) -> Path:
 
 
 def save_own(preamble: Preamble, *, replace: bool) -> Preamble:
-    """Keep a preamble under its name: it as it was written.
+    """Save a preamble under its name: returns it as it was written.
 
     Args:
         preamble: What is kept.

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Literal
 
 import msgspec
 
-from urial_tui import files
+from urial_tui import files, wording
 from urial_tui.errors import RetrievalError
 from urial_tui.question_file import ANSWER_KEYS, Entry, storable
 from urial_tui.sanitize import sanitize_line
@@ -32,7 +32,7 @@ NAMED_LINES = 5
 """Lines that a sentence names."""
 
 Trouble = Literal[
-    "too long", "not UTF-8", "not JSON", "without a question", "without an answer", "a double"
+    "too long", "not UTF-8", "no JSON object", "without a question", "without an answer", "a double"
 ]
 """Why a line is left out."""
 
@@ -110,9 +110,8 @@ def read_pool(path: Path) -> Pool:
         left_out={trouble: tuple(lines) for trouble, lines in left_out.items()},
     )
     if not pairs:
-        why = f" ({' '.join(pool.notes)})" if left_out else ""
         raise RetrievalError(
-            f"There is no pair of a query and an answer in {shown}{why}.",
+            " ".join((f"There is no pair of a query and an answer in {shown}.", *pool.notes)),
             'Each line has to look like {"query": "...", "answer": "..."}.',
         )
     return pool
@@ -152,7 +151,7 @@ def _lines(file: BinaryIO, shown: str) -> Iterator[tuple[int, bytes | None]]:
                 break
         if size > MAX_POOL_BYTES:
             raise RetrievalError(
-                f"The pool {shown} is larger than {MAX_POOL_BYTES // 1024**3} GiB.",
+                f"The pool {shown} is larger than {wording.limit(MAX_POOL_BYTES)}.",
                 "Take a part of it.",
             )
         if line.strip():
@@ -169,9 +168,9 @@ def _pair(line: bytes | None, number: int, shown: str) -> Pair | Trouble:
     try:
         value: Any = json.loads(text)
     except (ValueError, RecursionError):
-        return "not JSON"
+        return "no JSON object"
     if not isinstance(value, dict):
-        return "not JSON"
+        return "no JSON object"
     try:
         asked = Entry(value, number, shown, RetrievalError).asked()
     except RetrievalError:

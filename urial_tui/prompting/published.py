@@ -18,10 +18,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from urial_tui import wording
 from urial_tui.errors import PreambleError
 from urial_tui.files import decoded, read_bytes, reason
-from urial_tui.prompting.preamble import MAX_BYTES, Example, Preamble, PromptFormat
-from urial_tui.prompting.preamble_file import toml_text
+from urial_tui.prompting.preamble import Example, Preamble, PromptFormat
+from urial_tui.prompting.preamble_file import MAX_BYTES, toml_text
 from urial_tui.prompting.published_layout import (
     FENCE,
     Block,
@@ -245,7 +246,7 @@ def _check(preamble: Preamble, text: str, asked: str | None, path: Path) -> None
     """
     check_sound(preamble, Path(f"{preamble.name}.toml"))
     if len(toml_text(preamble).encode()) > MAX_BYTES:
-        raise _refused(path, f"as TOML it would be longer than {MAX_BYTES // 1024} KiB")
+        raise _refused(path, f"as TOML it would be longer than {wording.limit(MAX_BYTES)}")
     shown = preamble_text(preamble)
     if asked is not None:
         shown, text = shown + open_turn(preamble, asked), text.rstrip() + "\n"

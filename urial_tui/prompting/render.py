@@ -10,12 +10,9 @@ Substitution is literal: braces, backslashes and headings in a query stay what t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from urial_tui.engine.wire.protocol import TextSegment, Turn
-
-if TYPE_CHECKING:
-    from urial_tui.prompting.preamble import Example, Preamble, PromptFormat
+from urial_tui.prompting.preamble import Example, Preamble, PromptFormat
 
 
 def fill(template: str, placeholder: str, text: str) -> str:

@@ -357,11 +357,7 @@ def _write_part(part: Path, pairs: Sequence[Pair], rows: Rows | None) -> None:
     words.index(tokens, show_progress=False)
     words.save(part, show_progress=False)
     for written in part.iterdir():
-        handle = os.open(written, os.O_RDWR)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        files.sync(written)
 
 
 def _save(path: Path, values: npt.NDArray[Any]) -> None:

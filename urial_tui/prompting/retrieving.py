@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from urial_tui.prompting.preamble import Preamble, Retrieval, find_preamble
+from urial_tui.prompting.preamble import Preamble, Retrieval
+from urial_tui.prompting.preamble_file import find_preamble
 
 LIKE = "vanilla-icl"
 """The preamble that has the format where none is named."""

@@ -7,15 +7,12 @@ preamble makes its sampling with `ruled`.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from urial_tui.engine.wire.protocol import Rules, Sampling
+from urial_tui.prompting.preamble import Preamble
 from urial_tui.sanitize import quoted
-
-if TYPE_CHECKING:
-    from urial_tui.prompting.preamble import Preamble
 
 MOST_BIAS = 100.0
 """Logits differ by less: a larger bias forces or forbids no more than this does."""

@@ -11,16 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from urial_tui.errors import PreambleError
+from urial_tui.prompting.preamble import Example, Preamble, PromptFormat
 from urial_tui.prompting.render import answer_template, fill, query_template
 from urial_tui.prompting.rules import rules_mistake
 from urial_tui.prompting.stops import answer_end, format_rules
 from urial_tui.sanitize import quoted, sanitize_line
-
-if TYPE_CHECKING:
-    from urial_tui.prompting.preamble import Example, Preamble, PromptFormat
 
 NAME = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
 """What a preamble may be called."""

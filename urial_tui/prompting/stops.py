@@ -8,12 +8,9 @@ preamble survive the rules that they teach.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from urial_tui.engine.wire.protocol import StopRules
-
-if TYPE_CHECKING:
-    from urial_tui.prompting.preamble import Preamble, PromptFormat
+from urial_tui.prompting.preamble import Preamble, PromptFormat
 
 
 def stop_rules(preamble: Preamble) -> StopRules:

@@ -1,4 +1,4 @@
-"""Brings models into memory: from a name and a context to what answers.
+"""Loads models for whoever needs them: from a name and a context to what answers.
 
 For every edge of the program: a model is looked up, its file is looked at, it is checked against
 the memory, loaded, and its preamble is pinned. All of it are steps, which a thread reads (`follow`)
@@ -51,7 +51,7 @@ FindModel = Callable[[str, Unpacking], ModelFile]
 
 
 class Host:
-    """Brings what answers into the memory of an engine.
+    """Loads what answers into the memory of an engine.
 
     Args:
         engine: Where it is loaded.

@@ -1,4 +1,4 @@
-"""Between threads and an event loop: steps that are read in another thread while it goes on."""
+"""Runs generators in a thread for an asyncio event loop, which goes on meanwhile."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def in_thread(
     take: Callable[[StepT], object],
     cancel: Callable[[], object],
 ) -> T:
-    """Read steps in a thread: what comes of them at last.
+    """Read a generator in a thread, with a callback in the event loop: what comes of it at last.
 
     Args:
         steps: Read to their end, or closed.
@@ -70,7 +70,7 @@ async def _whole(do: Callable[[], T], cancel: Callable[[], object]) -> T:
 
 
 def in_loop(take: Callable[P, object]) -> Callable[P, None]:
-    """A function for other threads: it has `take` called in the event loop that runs now.
+    """Wrap a callback for other threads: it is called in the event loop that runs now.
 
     A loop that is closed has nobody to tell.
     """

@@ -104,7 +104,7 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MemoryPlan:
-    """Admits models to memory; from any thread.
+    """The admission control of memory, over all engines; from any thread.
 
     Args:
         read_memory: Tells what the machine has.

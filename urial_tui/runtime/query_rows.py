@@ -1,4 +1,5 @@
-"""The vectors of a pool's queries: only what is new is embedded, and what was begun goes on.
+"""A cache of the vectors of a pool's queries: only new ones are embedded, and what was begun goes
+on.
 
 A query that an index has a row for keeps it. The others are embedded some at a time, and each time
 written to a journal: whatever ends the program, the next start goes on behind the last line.
@@ -18,7 +19,8 @@ import numpy.typing as npt
 from urial_tui import files
 from urial_tui.engine.client.call import Steps
 from urial_tui.errors import RetrievalError
-from urial_tui.journal import InUse, Journal
+from urial_tui.file_lock import InUse
+from urial_tui.journal import Journal
 from urial_tui.prompting.pool import Pair, digest
 from urial_tui.prompting.retrieval_index import RetrievalIndex
 from urial_tui.runtime.embedder import Embedder

@@ -214,6 +214,9 @@ def retrieve_all(
 
     An embedding model is loaded for it, and gives its memory back: what answers comes next.
 
+    Returns:
+        The key, and what was found for each question, in their order; or None.
+
     Raises:
         RetrievalError: The index is missing, damaged, or of another model.
         ModelError: The embedding model can't be had.

@@ -31,14 +31,16 @@ from textual.screen import Screen
 from urial_tui.chat.store import Store
 from urial_tui.chat.unsaved import Unsaved
 from urial_tui.errors import StoreError, UrialError, UsageError
-from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.host import FindModel
 from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings
 from urial_tui.tui.chat.chat_engine import ChatEngine
-from urial_tui.tui.chat.chat_screen import ChatScreen, MakeFirstRun
+from urial_tui.tui.chat.chat_screen import ChatScreen
+from urial_tui.tui.chat.switching import MakeFirstRun
 from urial_tui.tui.drawing.markdown_lines import highlighted
 from urial_tui.tui.frame.configured_app import ConfiguredApp
 from urial_tui.tui.frame.copying import Copying

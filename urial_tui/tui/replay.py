@@ -24,7 +24,8 @@ from urial_tui.engine.wire.protocol import (
     TextSegment,
     Turn,
 )
-from urial_tui.prompting.preamble import Preamble, find_preamble, list_preambles
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import find_preamble, list_preambles
 from urial_tui.prompting.render import open_turn, preamble_text
 from urial_tui.runtime.loading import load_unchecked
 from urial_tui.settings import Settings, load_settings

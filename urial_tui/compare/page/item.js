@@ -329,13 +329,6 @@ function goLine(sense) {
   if (best) goToken(best.place);
 }
 
-function goItem(sense) {
-  if (open.place === null) return;
-  const { previous, next } = neighbours(open.place);
-  const row = sense > 0 ? next : previous;
-  if (row) location.hash = itemHash(row.place, null);
-}
-
 // -- hovering ----------------------------------------------------------------------------
 
 function showTip(token) {
@@ -373,6 +366,4 @@ function listenToItem() {
     const box = byId("strip").getBoundingClientRect();
     if (open.data) goToken(Math.floor(((event.clientX - box.left) / box.width) * open.data.n));
   });
-  byId("item-previous").addEventListener("click", () => goItem(-1));
-  byId("item-next").addEventListener("click", () => goItem(1));
 }

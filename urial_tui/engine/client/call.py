@@ -69,7 +69,7 @@ Steps = Generator[Event, None, T]
 
 
 class Line(Protocol):
-    """What a call needs of the way to its worker (`connection.Connection` is one)."""
+    """The protocol of a connection, as a call needs it (`connection.Connection` is one)."""
 
     patience: Patience
 
@@ -264,7 +264,7 @@ def _wake(waiting: asyncio.Future[None]) -> None:
 
 
 def follow(steps: Steps[T], take: Callable[[Event], object]) -> T:
-    """Give each event to `take`: what comes of them at last."""
+    """Read a call to its end: each event goes to a callback, and the result is returned."""
     while True:
         try:
             event = next(steps)

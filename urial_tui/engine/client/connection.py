@@ -1,4 +1,4 @@
-"""The line to one worker: a thread that writes commands, one that reads events, and its end.
+"""The connection to one worker: a thread that writes commands, one that reads events, and its end.
 
 Every event goes to the call that it answers. When the worker ends, for whatever reason, every open
 call ends with the same sentence, and a later one is told that nothing is loaded.
@@ -38,7 +38,7 @@ _HANDOVER = 0.5
 
 
 class Connection:
-    """Speaks to a worker.
+    """A connection to a worker; calls go out over it, and their events come back.
 
     Args:
         process: The worker, which was just started.

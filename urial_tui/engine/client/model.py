@@ -41,7 +41,7 @@ EventT = TypeVar("EventT", bound=Event)
 
 
 class Caller(Protocol):
-    """Makes the calls of one worker (`connection.Connection` does)."""
+    """The protocol of what makes the calls of one worker (`connection.Connection` does)."""
 
     @property
     def over(self) -> bool:
@@ -175,7 +175,7 @@ class Model:
 
 
 def final(kind: type[EventT]) -> Callable[[Event], EventT]:
-    """The final event as what it is."""
+    """Cast the final event of a call to its type."""
 
     def conclude(event: Event) -> EventT:
         assert isinstance(event, kind)

@@ -1,4 +1,4 @@
-"""The worker's process as its client has it: a line to it, a log behind it, and one end.
+"""The subprocess of a worker as its client has it: a line to it, a log behind it, and one end.
 
 A `WorkerProcess` is started when it is made. Whoever made it reaps it: until then it keeps
 its pipes and, once it has ended, its entry in the system's table. One thread writes to it and
@@ -24,7 +24,7 @@ EXIT_TIMEOUT = 3.0
 
 
 class Process(Protocol):
-    """What the client needs of the other end of its line; see `WorkerProcess`."""
+    """The protocol of a worker's subprocess, as the client needs it; see `WorkerProcess`."""
 
     @property
     def alive(self) -> bool:
@@ -66,7 +66,7 @@ Launch = Callable[[Sequence[str], WorkerLog], Process]
 
 
 class WorkerProcess:
-    """A running worker.
+    """A worker's subprocess that runs.
 
     Args:
         command: Its command line.

@@ -1,4 +1,4 @@
-"""A recorded session in place of a worker, for debugging: what a user saw happens again.
+"""A fake worker that plays a recorded session, for debugging: what a user saw happens again.
 
 The client speaks to a `ReplayedWorker` as to a real one. Each command is answered with
 what the next recorded command of its kind was answered with, at the recorded pace or at
@@ -184,7 +184,7 @@ class _Kinds:
 
 
 class ReplayedWorker:
-    """Answers commands as the recording does (a `process.Process`)."""
+    """The fake subprocess: answers commands as the recording does (a `process.Process`)."""
 
     pid = None
 

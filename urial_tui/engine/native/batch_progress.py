@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from urial_tui.engine.native.context import AbortFlag
+from urial_tui.engine.native.abort_flag import AbortFlag
 
 PAUSE = 0.2
 """Seconds between two reports."""

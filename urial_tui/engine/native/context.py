@@ -1,4 +1,4 @@
-"""An evaluation state over a model, and the flag that stops a running evaluation.
+"""An evaluation state over a model: its memory, its threads, the logits of what ran last.
 
 Part of the native wrapping (see `llama`): what is passed on has been checked.
 """
@@ -10,13 +10,13 @@ import ctypes
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from urial_tui.engine.native.abort_flag import AbortFlag
 from urial_tui.engine.native.batch import Batch, Part
 from urial_tui.engine.native.batch import DecodeError as DecodeError
 from urial_tui.engine.native.batch_progress import BatchProgress
 from urial_tui.engine.native.llama import Adapter, LoadError, Model, first_error, forget_errors, lib
 from urial_tui.engine.native.whole_cells import WholeCells
 from urial_tui.engine.wire.limits import FULL_WINDOWS, ContextSize
-from urial_tui.engine.wire.patience import INTERRUPTIBLE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,7 @@ class Aborted(Exception):
     """The abort flag stopped an evaluation; read the sequence's length again."""
 
 
-class Context:
+class LlamaContext:
     """An evaluation state over a model: KV cache, threads, logits.
 
     Sequences share the cells of a unified cache, so a fork costs no memory for what it
@@ -334,34 +334,3 @@ class Context:
     def _check_sequence(self, sequence: int) -> None:
         if not 0 <= sequence < self.n_sequences:
             raise DecodeError(f"sequence {sequence} does not exist")
-
-
-class AbortFlag:
-    """A byte that stops a running evaluation when it is set, from any thread.
-
-    The library polls a callback of type `bool (*)(void *)`. A Python callback would take
-    the GIL each time; where the calling convention returns a `size_t` and a `bool` in the
-    same register, libc's `strlen` over this buffer does it for free: 0 while the first
-    byte is NUL, 1 once it is set. Elsewhere the worker looks between tokens and chunks.
-    """
-
-    def __init__(self) -> None:
-        self._buffer = ctypes.create_string_buffer(2)
-        self.address = ctypes.cast(self._buffer, ctypes.c_void_p)
-        self.callback: Any = None
-        if INTERRUPTIBLE:
-            strlen = ctypes.CDLL(None).strlen
-            self.callback = ctypes.cast(strlen, lib.ggml_abort_callback)
-
-    def set(self) -> None:
-        """Stop what runs and what is started before `clear`."""
-        self._buffer[0] = b"\x01"
-
-    def clear(self) -> None:
-        """Let evaluations run again."""
-        self._buffer[0] = b"\x00"
-
-    @property
-    def is_set(self) -> bool:
-        """Whether a stop was asked for."""
-        return self._buffer[0] != b"\x00"

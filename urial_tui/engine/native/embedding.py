@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from urial_tui.engine.native.abort_flag import AbortFlag
 from urial_tui.engine.native.batch import Batch, DecodeError, Part
-from urial_tui.engine.native.context import Aborted, AbortFlag, parameters, put_on
+from urial_tui.engine.native.context import Aborted, parameters, put_on
 from urial_tui.engine.native.llama import Adapter, LoadError, Model, first_error, forget_errors, lib
 from urial_tui.engine.wire.limits import ContextSize
 from urial_tui.engine.wire.protocol import Pooling

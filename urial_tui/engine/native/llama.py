@@ -185,6 +185,9 @@ class Vocab:
 
         A call a token is most of the time of reading a large vocabulary, so this does no
         more than that, and remembers nothing.
+
+        Returns:
+            The bytes, and the types of GGUF, one a token.
         """
         size = 64
         buffer = ctypes.create_string_buffer(size)

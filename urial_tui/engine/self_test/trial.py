@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from urial_tui.engine.native import llama
-from urial_tui.engine.native.context import Context
+from urial_tui.engine.native.context import LlamaContext
 from urial_tui.engine.self_test import reference
 from urial_tui.engine.self_test.model import N_CTX, N_VOCAB, TinyModel, Values
 from urial_tui.engine.wire.limits import ContextSize
@@ -63,7 +63,7 @@ class Trial:
             stored = [(count, "") for count in threads]
             flash = [(max(threads), " with flash attention"), (max(threads), _WHOLE)]
             for count, attention in [*stored, *flash]:
-                context = Context(
+                context = LlamaContext(
                     native, _SIZE, threads=count, kv_type="f16", flash_attention=bool(attention)
                 )
                 where = f"on {_threads(count)}{attention}"
@@ -92,7 +92,7 @@ class Trial:
         )
 
 
-def _ways(context: Context) -> Iterator[tuple[str, int, Values]]:
+def _ways(context: LlamaContext) -> Iterator[tuple[str, int, Values]]:
     """How tokens are evaluated, the first position that has logits, and the logits."""
     for batch, count in _PREFILLS:
         context.clear()
@@ -111,7 +111,7 @@ def _ways(context: Context) -> Iterator[tuple[str, int, Values]]:
         yield "restoring a state", count, np.full((1, N_VOCAB), np.nan, np.float32)
 
 
-def _decode(context: Context, start: int) -> Values:
+def _decode(context: LlamaContext, start: int) -> Values:
     rows = []
     for position in range(start, start + _DECODED):
         context.decode(_TOKENS[position : position + 1], position, 0)

@@ -1,4 +1,4 @@
-"""How long the client waits for a worker that says nothing.
+"""Timeouts: how long the client waits for a worker that says nothing.
 
 A worker is silent while it evaluates a batch, reads a big tensor or writes a big state, so
 silence alone ends nothing: it is only told. Once the user has asked to stop something, a worker
@@ -29,7 +29,7 @@ INTERRUPTIBLE = sys.platform in ("linux", "darwin") and platform.machine().lower
     *("x86_64", "amd64"),
     *("aarch64", "arm64"),
 )
-"""Whether a running evaluation can be stopped here (`context.AbortFlag` says how)."""
+"""Whether a running evaluation can be stopped here (`native.abort_flag` says how)."""
 
 
 def stop_within(info: ModelInfo | None) -> float:
@@ -43,7 +43,7 @@ def stop_within(info: ModelInfo | None) -> float:
 
 
 class Patience:
-    """The clock of one worker."""
+    """The watchdog timer of one worker."""
 
     def __init__(self) -> None:
         self.limit = stop_within(None)

@@ -66,7 +66,11 @@ def mistake_among(addresses: Sequence[str]) -> str:
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """The two parts of an address that is sound."""
+    """The two parts of an address that is sound.
+
+    Returns:
+        The host, and the port as a number.
+    """
     host, _, port = address.rpartition(":")
     return host, int(port)
 

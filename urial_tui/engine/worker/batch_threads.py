@@ -17,8 +17,11 @@ from collections.abc import Callable, Iterator
 CROWDED = 0.7
 """Share of the processor time that was asked for, below which threads give way."""
 
-RETRY = 10.0
-"""Seconds after which all threads are tried again."""
+FIRST_RETRY = 0.5
+"""Seconds after which all threads are tried again: most of what disturbs is over by then."""
+
+LAST_RETRY = 10.0
+"""Where they are disturbed again and again, it takes twice as long each time, up to this."""
 
 _SHORTEST = 0.002
 """Seconds of measured evaluation that tell something."""
@@ -44,6 +47,8 @@ class BatchThreads:
         self._clock = clock
         self._processor = processor
         self._lowered_at = 0.0
+        self._raised_at = -LAST_RETRY
+        self._retry = FIRST_RETRY
         self._passed = self._given = 0.0
 
     @contextlib.contextmanager
@@ -59,7 +64,14 @@ class BatchThreads:
         share = self._given / self._passed
         self._passed = self._given = 0.0
         if self.threads > 1 and share < CROWDED:
-            self.threads = max(1, self.threads // 2)
-            self._lowered_at = now
-        elif self.threads < self.full and now - self._lowered_at > RETRY:
+            self._give_way(now)
+        elif self.threads < self.full and now - self._lowered_at > self._retry:
             self.threads = self.full
+            self._raised_at = now
+
+    def _give_way(self, now: float) -> None:
+        if self.threads == self.full:
+            calm = now - self._raised_at > LAST_RETRY
+            self._retry = FIRST_RETRY if calm else min(2 * self._retry, LAST_RETRY)
+        self.threads = max(1, self.threads // 2)
+        self._lowered_at = now

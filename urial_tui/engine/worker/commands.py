@@ -36,7 +36,7 @@ from urial_tui.engine.worker.steps import Emit, Steps
 from urial_tui.errors import EngineError
 
 if TYPE_CHECKING:
-    from urial_tui.engine.native.context import AbortFlag
+    from urial_tui.engine.native.abort_flag import AbortFlag
     from urial_tui.engine.native.llama import Model
     from urial_tui.engine.worker.embedding import LoadedEmbedder
     from urial_tui.engine.worker.loaded import LoadedModel

@@ -192,7 +192,7 @@ class FileDigest:
 
 
 def version_of(status: os.stat_result) -> tuple[int, int, int, int, int]:
-    """What is another one whenever a file, or the one of its name, has changed."""
+    """The stat signature of a file: another one whenever it, or that of its name, has changed."""
     return (
         status.st_dev,
         status.st_ino,

@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from urial_tui.engine.native.context import Aborted, AbortFlag
+from urial_tui.engine.native.abort_flag import AbortFlag
+from urial_tui.engine.native.context import Aborted
 from urial_tui.engine.native.embedding import EmbeddingContext
 from urial_tui.engine.native.llama import LoadError
 from urial_tui.engine.native.threads import physical_cores
@@ -190,7 +191,7 @@ class LoadedEmbedder:
             )
         except LoadError as error:
             raise EngineError(
-                f"No context of {size.n_ctx} tokens can be made for the model {weights.name}: "
+                f"No context of {size.n_ctx:,} tokens can be made for the model {weights.name}: "
                 f"{reason(error)}.",
                 "Set a smaller context (engine.context), or choose a smaller model.",
             ) from error

@@ -22,7 +22,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from urial_tui.engine.native.context import Aborted, Context
+from urial_tui.engine.native.context import Aborted, LlamaContext
 from urial_tui.engine.wire.limits import FORCED_BATCH
 from urial_tui.engine.wire.protocol import (
     PrefillProgress,
@@ -374,7 +374,7 @@ def _batches(
 
 
 def _evaluated(
-    context: Context,
+    context: LlamaContext,
     tokens: Sequence[int],
     cuts: Cuts,
     evaluating: Callable[[], AbstractContextManager[None]],
@@ -421,7 +421,7 @@ def _check_length(side: _Side, n_ctx: int) -> None:
     trained = side.loaded.model.n_ctx_train
     if trained and n_ctx > trained:
         raise EngineError(
-            f"Context and text have {n_ctx} tokens, more than the {trained} that the model "
+            f"Context and text have {n_ctx:,} tokens, more than the {trained:,} that the model "
             f"{side.loaded.info.name} was trained on.",
             "Choose a shorter text or context.",
         )

@@ -211,9 +211,9 @@ def drop_turns(
     fit = fit_turns(lengths, preamble, n_ctx, request.max_tokens)
     if fit is None:
         raise EngineError(
-            f"The question has {lengths[-1]} tokens; with the {preamble} of the preamble"
+            f"The question has {lengths[-1]:,} tokens; with the {preamble:,} of the preamble"
             f"{' and the examples' if request.lead else ''} that is more than the context of "
-            f"{n_ctx} holds.",
+            f"{n_ctx:,} holds.",
             f"Shorten it, choose {'fewer examples' if request.lead else 'a shorter preamble'}, or "
             "raise the context setting.",
         )

@@ -1,4 +1,4 @@
-"""Commands as they arrive, and cancellations as soon as they do.
+"""The queue of commands as they arrive, and cancellations as soon as they do.
 
 A thread reads them, because a cancellation has to be seen while native code runs. When the client
 goes away, everything that is being done is cancelled.
@@ -11,13 +11,13 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable
 
-from urial_tui.engine.native.context import AbortFlag
+from urial_tui.engine.native.abort_flag import AbortFlag
 from urial_tui.engine.wire.frames import ProtocolError, decode_command, read_frame
 from urial_tui.engine.wire.protocol import Cancel, Command, Shutdown
 
 
 class Inbox:
-    """What the client asks for.
+    """The queue of what the client asks for, which a thread fills.
 
     Args:
         fd: Where the commands come from.

@@ -1,4 +1,4 @@
-"""Which tokens sit in which sequence of the KV cache.
+"""The bookkeeping of the KV cache: which tokens sit in which sequence.
 
 Sequence 0 holds the pinned preamble and is never trimmed. Sequence 1 is the branch: it holds
 the preamble and the tokens of the conversation that is being written, forked so that shared
@@ -35,7 +35,7 @@ _BRANCH = 1
 
 
 class Memory(Protocol):
-    """The native memory's operations (`llama.Context`)."""
+    """The protocol of the native KV cache (`llama.Context`)."""
 
     n_ctx: int
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from urial_tui.engine.native.context import Aborted, AbortFlag, Context, NoSlot
+from urial_tui.engine.native.abort_flag import AbortFlag
+from urial_tui.engine.native.context import Aborted, LlamaContext, NoSlot
 from urial_tui.engine.native.llama import LoadError
 from urial_tui.engine.native.threads import ThreadGovernor, physical_cores
 from urial_tui.engine.preamble_store import PreambleStore
@@ -62,8 +63,8 @@ class LoadedModel:
         self._notice = notice
         self._command = command
         options = command.options
-        self._forced: Context | None = None
-        self._pool: Context | None = None
+        self._forced: LlamaContext | None = None
+        self._pool: LlamaContext | None = None
         self._batch_threads: dict[int, BatchThreads] = {}
         self.governor = ThreadGovernor(command.options.threads or physical_cores())
         self.weights = Weights(command, flag, progress, notice, others, contents)
@@ -124,7 +125,11 @@ class LoadedModel:
     def tokenize_behind(
         self, lead: Turn, turns: Sequence[Turn], preamble: Sequence[int]
     ) -> tuple[list[int], list[tuple[tuple[int, ...], ...]]]:
-        """Ids of what stands in front of the turns, and of each turn's segments, as above."""
+        """Ids of what stands in front of the turns, and of each turn's segments, as above.
+
+        Returns:
+            The ids in front, and for each turn those of its segments.
+        """
         if not lead:
             return [], self.tokenize_turns(turns, preamble)
         first, *rest = self.tokenize_turns((lead, *turns), preamble)
@@ -262,7 +267,7 @@ class LoadedModel:
                 self.cache.extend(branch, tokens)
                 return
 
-    def pool_context(self) -> Context:
+    def pool_context(self) -> LlamaContext:
         """The context in which answers are written together, made on first use and kept.
 
         Raises:
@@ -285,7 +290,7 @@ class LoadedModel:
             self._batch_threads[share] = BatchThreads(self.info.threads // share)
         return self._batch_threads[share]
 
-    def forced_context(self, n_ctx: int) -> Context:
+    def forced_context(self, n_ctx: int) -> LlamaContext:
         """An empty context of at least `n_ctx` tokens that gives logits for every token.
 
         Made on first use and kept. Both sides of a comparison have to ask for the same size:
@@ -313,7 +318,7 @@ class LoadedModel:
 
     # -- making ---------------------------------------------------------------------
 
-    def _make_context(self, options: EngineOptions) -> Context:
+    def _make_context(self, options: EngineOptions) -> LlamaContext:
         # Where an RPC server computes, a processor may: see `EngineOptions.layers_on_cards`.
         model, gpu_layers = self.model, 0 if options.servers else self.weights.gpu_layers
         trained = model.n_ctx_train
@@ -335,10 +340,10 @@ class LoadedModel:
         context.close()
         return self._new_context(size, flash_attention=False)
 
-    def _new_context(self, size: ContextSize, *, flash_attention: bool) -> Context:
+    def _new_context(self, size: ContextSize, *, flash_attention: bool) -> LlamaContext:
         options = self._command.options
         try:
-            return Context(
+            return LlamaContext(
                 self.model,
                 size,
                 threads=options.threads or physical_cores(),
@@ -348,7 +353,7 @@ class LoadedModel:
             )
         except LoadError as error:
             raise EngineError(
-                f"No context of {size.n_ctx} tokens can be made for the model {self._name}: "
+                f"No context of {size.n_ctx:,} tokens can be made for the model {self._name}: "
                 f"{reason(error)}.",
                 'Set engine.kv_type = "f16".'
                 if "cache type" in str(error)
@@ -369,6 +374,6 @@ def check_preamble(tokens: Sequence[int], n_ctx: int) -> None:
     """
     if len(tokens) + 2 > n_ctx:
         raise EngineError(
-            f"The preamble has {len(tokens)} tokens, but the context holds only {n_ctx}.",
+            f"The preamble has {len(tokens):,} tokens, but the context holds only {n_ctx:,}.",
             "Choose a shorter preamble, or raise the context setting.",
         )

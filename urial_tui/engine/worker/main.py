@@ -44,7 +44,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         from urial_tui.engine.native import devices, llama
-        from urial_tui.engine.native.context import AbortFlag
+        from urial_tui.engine.native.abort_flag import AbortFlag
         from urial_tui.engine.worker.commands import Commands
         from urial_tui.engine.worker.inbox import Inbox
         from urial_tui.engine.worker.scheduler import Scheduler

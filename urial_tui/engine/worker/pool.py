@@ -20,7 +20,7 @@ from collections.abc import Iterable
 import msgspec
 
 from urial_tui.engine.native.batch import DecodeError, Part
-from urial_tui.engine.native.context import Aborted, Context, NoSlot
+from urial_tui.engine.native.context import Aborted, LlamaContext, NoSlot
 from urial_tui.engine.wire.limits import POOL_PREFIXES
 from urial_tui.engine.wire.protocol import (
     Failed,
@@ -88,7 +88,7 @@ class Pool:
     def __init__(self, loaded: LoadedModel, emit: Emit) -> None:
         self._loaded = loaded
         self._emit = emit
-        self._context: Context = loaded.pool_context()
+        self._context: LlamaContext = loaded.pool_context()
         writers = self._context.n_sequences - POOL_PREFIXES
         self._numbers = list(range(writers - 1, -1, -1))
         self._prefixes = Prefixes(self._context, range(writers, self._context.n_sequences))

@@ -59,7 +59,11 @@ class Candidates:
         )
 
     def read(self) -> tuple[Ids, NDArray[np.float64]]:
-        """(ids, logits) of what is left, in the order in which the samplers left it."""
+        """What is left, in the order in which the samplers left it.
+
+        Returns:
+            Their ids, and their logits.
+        """
         left = self._memory[: self.array.size]
         return left["id"].astype(np.int64), left["logit"].astype(np.float64)
 

@@ -1,4 +1,5 @@
-"""Whose turn it is: commands one after another, and beside them the answers of the pools.
+"""The scheduler of the worker: commands one after another, and beside them the answers of the
+pools.
 
 Most commands are carried out one at a time, in their order: the line. Answers that may be written
 together go to their model's pool. The line and each pool get a step in turn, an evaluation each, so

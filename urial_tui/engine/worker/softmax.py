@@ -130,7 +130,11 @@ class Lane:
         return Softmax(offset, log_sum, _at_least_zero(entropy))
 
     def mass_beside(self, row: Floats, maximum: float, ids: Ids) -> tuple[float, float]:
-        """(offset, the sum of exp(row - offset) over all tokens but `ids`)."""
+        """The mass of all tokens but `ids`, as the sum of exp(row - offset).
+
+        Returns:
+            The offset, and the sum.
+        """
         _, e, offset = _exponentials(row, maximum, self._x_a, self._e_a)
         e[ids] = 0.0
         return offset, _sum(e)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from urial_tui.engine.native.context import Context
+from urial_tui.engine.native.context import LlamaContext
 from urial_tui.engine.preamble_store import MIN_TOKENS, PreambleStore, StateKey
 from urial_tui.engine.wire.limits import FULL_WINDOWS
 from urial_tui.engine.wire.protocol import ModelInfo
@@ -35,11 +35,11 @@ class PreambleStates:
         self._adapter_scale = adapter_scale
         self._notice = notice
 
-    def load(self, context: Context, tokens: Sequence[int]) -> bytearray | None:
+    def load(self, context: LlamaContext, tokens: Sequence[int]) -> bytearray | None:
         """The state of a preamble; None where it was not kept."""
         return self._store.load(self._key(context, tokens)) if len(tokens) >= MIN_TOKENS else None
 
-    def save(self, context: Context, tokens: Sequence[int], state: bytearray) -> None:
+    def save(self, context: LlamaContext, tokens: Sequence[int], state: bytearray) -> None:
         """Keep a state that is worth it; where it can't be, that is told and nothing else."""
         if len(tokens) < MIN_TOKENS:
             return
@@ -51,11 +51,11 @@ class PreambleStates:
                 f"so the next start takes longer. Directory: {self._store.directory}"
             )
 
-    def discard(self, context: Context, tokens: Sequence[int]) -> None:
+    def discard(self, context: LlamaContext, tokens: Sequence[int]) -> None:
         """Remove a state that does not fit."""
         self._store.discard(self._key(context, tokens))
 
-    def _key(self, context: Context, tokens: Sequence[int]) -> StateKey:
+    def _key(self, context: LlamaContext, tokens: Sequence[int]) -> StateKey:
         return StateKey(
             model=self._info.content,
             adapter=self._info.adapter_content,

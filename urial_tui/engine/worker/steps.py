@@ -1,4 +1,4 @@
-"""Work that is done a batch at a time, so that other work gets its turn in between.
+"""Cooperative multitasking: generators that work a batch at a time, so that others get their turn.
 
 A generator does it: it yields in front of each evaluation, and returns what came out. The
 scheduler takes the steps of several in turn.
@@ -22,7 +22,7 @@ Emit = Callable[[Event], None]
 
 
 def complete(steps: Steps[T]) -> T:
-    """Take all steps one after another: their result."""
+    """Run a generator of steps to its end: its result."""
     while True:
         try:
             next(steps)

@@ -198,7 +198,11 @@ class FenceRule:
                 self._open = not self._open
 
     def scan(self, data: bytearray) -> tuple[int, int] | None:
-        """Judge the complete lines: the end of the one that ends the answer, and the cut."""
+        """Judge the complete lines: the end of the one that ends the answer, and the cut.
+
+        Returns:
+            The end of that line, and where the answer is cut; None where no line ends it.
+        """
         while (newline := data.find(b"\n", self._line)) >= 0:
             line = bytes(data[self._line : newline]).rstrip(b" \t\r")
             start, self._line = self._line, newline + 1

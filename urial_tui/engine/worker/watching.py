@@ -42,7 +42,7 @@ Ids = Sequence[int]
 
 
 class Watcher:
-    """Nobody reads along."""
+    """The null object of those who read along: nobody does."""
 
     def read(self, pinned: Ids, turns: Sequence[Ids], prefix: Ids) -> None:
         """Bring what stands in front of the answer into the context.
@@ -252,7 +252,7 @@ class ShiftWatcher(Watcher):
             yield
         except NoSlot:
             n_ctx = self._loaded.context.n_ctx
-            self._give_up(f"its context of {n_ctx} tokens is full.")
+            self._give_up(f"its context of {n_ctx:,} tokens is full.")
         except EngineError as error:
             self._give_up(error.message)
         except DecodeError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from urial_tui.engine.native import devices, library_warnings, llama
-from urial_tui.engine.native.context import AbortFlag
+from urial_tui.engine.native.abort_flag import AbortFlag
 from urial_tui.engine.native.llama import Adapter, LoadError, Model
 from urial_tui.engine.native.threads import physical_cores
 from urial_tui.engine.wire.protocol import Device, DeviceLayers, LoadModel, ModelInfo

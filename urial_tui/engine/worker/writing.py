@@ -31,7 +31,7 @@ token would take time from the cores that compute."""
 
 
 class Writing:
-    """One answer. `close` it, whatever happens.
+    """The state of one answer that is written. `close` it, whatever happens.
 
     Args:
         model: Whose tokens they are.

@@ -130,14 +130,3 @@ function comparisonTable(comparisons) {
     ),
   );
 }
-
-function goItem(step) {
-  const { previous, next } = neighbours(open.place);
-  const to = step < 0 ? previous : next;
-  if (to) location.hash = `#item-${to.place + 1}`;
-}
-
-function listenToItem() {
-  byId("item-previous").addEventListener("click", () => goItem(-1));
-  byId("item-next").addEventListener("click", () => goItem(1));
-}

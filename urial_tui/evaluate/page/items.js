@@ -1,6 +1,5 @@
-// The index of items: search, filters, order and pages. It never opens an item's block.
+// What the index of evaluated items shows, and by what they are found.
 
-const PAGE = 50;
 const KINDS = [
   ["", "any answer"],
   ["unscored", "with an answer without a score"],
@@ -14,7 +13,7 @@ const ORDERS = [
   ["difference", "Difference", (row) => row.difference ?? -1],
 ];
 
-const index = { rows: [], found: [], search: "", kind: "", run: "", facets: {}, order: "place", down: false, page: 0 };
+Object.assign(index, { kind: "", run: "" });
 
 // A score of 0 is none, and null an aspect that the item does not have.
 function fillIndex(rows) {
@@ -25,23 +24,14 @@ function fillIndex(rows) {
     return row;
   });
   if (index.rows.every((row) => row.difference === null)) ORDERS.pop();
-  byId("filters").append(
-    el("input", {
-      type: "search", id: "search", placeholder: "Search questions and answers", "aria-label": "Search questions and answers",
-      autocomplete: "off", spellcheck: "false",
-      oninput: (event) => refine({ search: event.target.value }),
-    }),
+  fillFilters(
+    "Search questions and answers",
     choice("Answers", KINDS, (kind) => refine({ kind })),
     runs.list.length > 1
       ? choice("Run", [["", "any run"], ...runs.list.map((_, at) => [String(at), `answered by ${letter(at)}`])], (run) => refine({ run }))
       : "",
-    ...facets().map(([field, values]) =>
-      choice(FIELDS[field], [["", `any ${FIELDS[field]}`], ...values.map((value) => [value, harmless(value)])], (value) =>
-        refine({ facets: { ...index.facets, [field]: value } }),
-      ),
-    ),
+    ...facets().map(([field, values]) => facet(field, FIELDS[field], values)),
   );
-  byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("items").querySelector("thead").append(
     el("tr", {}, ORDERS.slice(0, 2).map(orderHead), runs.list.map((_, at) => el("th", { scope: "col", class: "of-run" }, runTag(at))), ORDERS.slice(2).map(orderHead)),
   );
@@ -65,17 +55,6 @@ function facets() {
     .filter(([, values]) => values.length > 1);
 }
 
-function orderHead([key, label]) {
-  return el(
-    "th",
-    { scope: "col", class: `order ${key}`, "data-key": key },
-    el("button", {
-      type: "button",
-      onclick: () => refine({ order: key, down: index.order === key ? !index.down : key === "difference" }),
-    }, label, el("span", { class: "direction", "aria-hidden": "true" })),
-  );
-}
-
 function isOfKind(row, kind, at) {
   const answers = at === "" ? [...row.answers.values()] : [row.answers.get(Number(at))].filter(Boolean);
   if (at !== "" && !answers.length) return false;
@@ -86,37 +65,12 @@ function isOfKind(row, kind, at) {
   return true;
 }
 
-function refine(change) {
-  Object.assign(index, { page: 0 }, change);
-  const words = index.search.toLowerCase().split(/\s+/).filter(Boolean);
-  const wanted = Object.entries(index.facets).filter(([, value]) => value !== "");
-  index.found = index.rows.filter((row) => {
-    if (wanted.some(([field, value]) => !row.fields[field].includes(value))) return false;
-    if (!isOfKind(row, index.kind, index.run)) return false;
-    if (!words.length) return true;
-    row.folded ??= [...row.turns, ...[...row.answers.values()].flatMap(({ outputs }) => outputs)].join("\n").toLowerCase();
-    return words.every((word) => row.folded.includes(word));
-  });
-  const of = ORDERS.find(([key]) => key === index.order)[2];
-  const sense = index.down ? -1 : 1;
-  index.found.sort((a, b) => {
-    const [first, second] = [of(a), of(b)];
-    return first < second ? -sense : first > second ? sense : a.place - b.place;
-  });
-  drawIndex(words);
+function isWanted(row, wanted) {
+  return wanted.every(([field, value]) => row.fields[field].includes(value)) && isOfKind(row, index.kind, index.run);
 }
 
-function drawIndex(words) {
-  for (const head of byId("items").querySelectorAll("th.order")) {
-    const chosen = head.dataset.key === index.order;
-    head.setAttribute("aria-sort", chosen ? (index.down ? "descending" : "ascending") : "none");
-  }
-  const start = index.page * PAGE;
-  byId("found").textContent =
-    index.found.length === index.rows.length ? amount(index.rows.length, "item") : `${count(index.found.length)} of ${amount(index.rows.length, "item")}`;
-  byId("items").querySelector("tbody").replaceChildren(...index.found.slice(start, start + PAGE).map((row) => indexRow(row, words)));
-  byId("items").hidden = index.found.length === 0;
-  drawPager(start, words);
+function textOf(row) {
+  return [...row.turns, ...[...row.answers.values()].flatMap(({ outputs }) => outputs)].join("\n");
 }
 
 function indexRow(row, words) {
@@ -124,13 +78,7 @@ function indexRow(row, words) {
   return el(
     "tr",
     {},
-    el("td", { class: "place" }, count(row.place + 1)),
-    el(
-      "th",
-      { scope: "row", class: "query" },
-      el("a", { href: `#item-${row.place + 1}`, dir: "auto" }, marked(excerpt(row.query, words, 220) || "(empty)", words)),
-      first ? el("span", { class: "answer-start", dir: "auto" }, marked(excerpt(first.outputs[0], words, 160) || "(empty)", words)) : null,
-    ),
+    rowHead(row, row.query, first ? excerpt(first.outputs[0], words, 160) || "(empty)" : null, words),
     runs.list.map((_, at) => el("td", { class: "number of-run", "data-label": letter(at) }, answerMark(row.answers.get(at)))),
     ORDERS.length > 2 ? el("td", { class: "number", "data-label": "difference" }, fixed(row.difference, 1)) : null,
   );
@@ -148,29 +96,4 @@ function answerMark(answer) {
     answer.refuses ? el("span", { class: "flag", title: "refuses" }, " ⊘") : null,
     answer.scores.includes(0) ? el("span", { class: "flag", title: "an aspect has no score" }, " ?") : null,
   );
-}
-
-function drawPager(start, words) {
-  const pages = Math.ceil(index.found.length / PAGE);
-  const go = (to) => () => {
-    index.page = to;
-    drawIndex(words);
-    byId("index").scrollIntoView({ block: "start" });
-  };
-  byId("pager").replaceChildren(
-    ...(pages < 2
-      ? []
-      : [
-          el("button", { type: "button", disabled: index.page === 0, onclick: go(index.page - 1) }, "← Previous"),
-          el("span", { class: "note" }, `${count(start + 1)}–${count(Math.min(start + PAGE, index.found.length))} of ${count(index.found.length)}`),
-          el("button", { type: "button", disabled: index.page + 1 >= pages, onclick: go(index.page + 1) }, "Next →"),
-        ]),
-  );
-}
-
-// The items before and after one, in the order and with the filters of the index.
-function neighbours(place) {
-  const at = index.found.findIndex((row) => row.place === place);
-  if (at < 0) return { at: null, previous: index.rows[place - 1] ?? null, next: index.rows[place + 1] ?? null };
-  return { at, previous: index.found[at - 1] ?? null, next: index.found[at + 1] ?? null };
 }

@@ -40,7 +40,12 @@ def is_model_name(name: str) -> bool:
 
 
 def part_of(name: str) -> tuple[str, int, int] | None:
-    """Of one of several files of a model: the name without its number, the number, how many."""
+    """Of one of several files of a model: the name without its number, the number, how many.
+
+    Returns:
+        The name without its number, the number, and how many parts there are; None of a whole
+        one.
+    """
     found = _PART.search(name)
     if not found:
         return None

@@ -244,7 +244,11 @@ def _owners_in(value: object) -> set[str]:
 
 
 def runs(text: str) -> Iterator[tuple[str, str]]:
-    """(owner, text) of the longest stretches that have one owner."""
+    """Run-length encoding: the longest stretches of a text that have one owner.
+
+    Returns:
+        The owner and the text of each.
+    """
     owners = owners_of(text)
     start = 0
     while start < len(owners):

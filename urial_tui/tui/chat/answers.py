@@ -11,6 +11,7 @@ from contextlib import aclosing
 
 from textual.timer import Timer
 
+from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.chat.unsaved import Unsaved
@@ -24,7 +25,6 @@ from urial_tui.engine.wire.protocol import (
     TurnsDropped,
 )
 from urial_tui.errors import UrialError
-from urial_tui.tui.chat.answer_start import Start
 from urial_tui.tui.chat.chat_view import ChatView
 from urial_tui.tui.chat.model_status import ModelStatus
 from urial_tui.tui.chat.open_conversation import OpenConversation
@@ -37,7 +37,7 @@ COUNT_EVERY = 0.5
 
 
 class Answers:
-    """Follows the answers of the engine.
+    """Runs the engine's answers as background tasks, and streams them into the transcript.
 
     Args:
         view: Shows them.
@@ -79,10 +79,10 @@ class Answers:
 
     # -- its start ------------------------------------------------------------------
 
-    async def answer_leaf(self, start: Start) -> None:
+    async def answer_leaf(self, start: AnswerStart) -> None:
         """Show the path, which ends with a question, and have that answered."""
         here, choice = self._here, self._models.choice
-        self._view.transcript.writer = (choice.model, choice.preamble.name)
+        self._view.transcript.turns.writer = (choice.model, choice.preamble.name)
         self._samples.close()
         leaf = here.conversation.leaf
         assert leaf is not None
@@ -126,14 +126,14 @@ class Answers:
         if view is not None:
             view.say("■ not answered")
 
-    def _begin(self, question: int, start: Start) -> None:
+    def _begin(self, question: int, start: AnswerStart) -> None:
         self._samples.begin(start)
         self._here.asking.answer(question, start)
         self._doing = start.doing
         self._view.show_status(state="reading")
         self._view.work("engine", self._write, question, self._here.conversation, start)
 
-    async def _write(self, question: int, conversation: Conversation, start: Start) -> None:
+    async def _write(self, question: int, conversation: Conversation, start: AnswerStart) -> None:
         """Have a question answered; its conversation may be left meanwhile."""
         models, rate = self._models, Rate(self._clock)
         try:
@@ -210,7 +210,7 @@ class Answers:
         here = self._here
         here.answer = None
         here.asking.end()
-        await self._view.transcript.finish(here.conversation.exchanges)
+        await self._view.transcript.turns.finish(here.conversation.exchanges)
         if answer is not None and answer.timings.used:
             self._view.show_status(
                 used=answer.timings.used, rate=answer.timings.decode_tokens_per_s

@@ -1,4 +1,4 @@
-"""What is being asked in a conversation, as a state: idle, editing, storing, waiting, answering.
+"""A state machine of what is asked in a conversation: idle, editing, storing, waiting, answering.
 
 One question at a time: it is stored, waits for the model where that is not there yet, and is
 answered. What is edited comes back where it could not be stored. Nothing in here draws or waits.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.tui.chat.answer_start import Start
 
 
 class Idle(msgspec.Struct, frozen=True):
@@ -32,14 +32,14 @@ class Waiting(msgspec.Struct, frozen=True):
     """A question, by its id, waits for the model."""
 
     question: int
-    start: Start
+    start: AnswerStart
 
 
 class Answering(msgspec.Struct, frozen=True):
     """A question, by its id, is being answered."""
 
     question: int
-    start: Start
+    start: AnswerStart
 
 
 State = Idle | Editing | Storing | Waiting | Answering
@@ -107,7 +107,7 @@ class Asking:
         edited = self.edited
         self.state = Idle() if edited is None else Editing(edited)
 
-    def answer(self, question: int, start: Start) -> None:
+    def answer(self, question: int, start: AnswerStart) -> None:
         """A stored question is to be answered."""
         self.state = Answering(question, start)
 

@@ -12,8 +12,11 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
+from urial_tui.chat.answer_start import AnswerStart
+from urial_tui.chat.answer_trace import stored_examples
 from urial_tui.chat.answering import Answering
 from urial_tui.chat.session import Conversation
+from urial_tui.compare.side_choice import SideChoice
 from urial_tui.engine.wire.protocol import (
     Device,
     EngineOptions,
@@ -36,9 +39,7 @@ from urial_tui.runtime.memory_plan import PLAN
 from urial_tui.runtime.open_retriever import OpenRetriever
 from urial_tui.runtime.retriever import Retrieved, examples_told, loading_told
 from urial_tui.runtime.writer import Choice, Writer
-from urial_tui.tui.chat.answer_start import Start
 from urial_tui.tui.chat.reading_along import ReadingAlong
-from urial_tui.tui.compare.side_choice import SideChoice
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.call import Call
@@ -161,7 +162,7 @@ class ChatEngine:
         self,
         conversation: Conversation,
         preamble: Preamble,
-        start: Start,
+        start: AnswerStart,
         max_tokens: int,
         *,
         watched: Callable[[str], object],
@@ -191,12 +192,17 @@ class ChatEngine:
                     watch = await self._watch(conversation, writer, start, told, stop)
                     if stop.is_set():
                         return
-                    if embedding := self._retriever.loads(preamble, self._options):
-                        yield Notice(id=0, message=loading_told(embedding))
-                    question = conversation.open_question.text
-                    retrieved = await self._retrieve(question, preamble, stop)
-                    if stop.is_set():
-                        return
+                    began = start.goes_on
+                    examples = None if began is None else stored_examples(began, preamble)
+                    retrieved = None
+                    if examples is None:
+                        if embedding := self._retriever.loads(preamble, self._options):
+                            yield Notice(id=0, message=loading_told(embedding))
+                        question = conversation.open_question.text
+                        retrieved = await self._retrieve(question, preamble, stop)
+                        if stop.is_set():
+                            return
+                        examples = None if retrieved is None else retrieved.examples
                     if watch is not None:
                         watched(self._along.name)
                     answering = conversation.answer(
@@ -206,7 +212,7 @@ class ChatEngine:
                         prefix=start.prefix,
                         watch=watch,
                         samples=start.samples,
-                        examples=None if retrieved is None else retrieved.examples,
+                        examples=examples,
                     )
                     self._answering = answering
                     self._stops.append(answering.cancel)
@@ -253,7 +259,7 @@ class ChatEngine:
         self,
         conversation: Conversation,
         writer: Writer,
-        start: Start,
+        start: AnswerStart,
         told: Callable[[str], object],
         stop: asyncio.Event,
     ) -> Watch | None:

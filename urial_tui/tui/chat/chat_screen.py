@@ -6,7 +6,6 @@ a key does is a method of one of them.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -15,14 +14,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.message import Message
-from textual.screen import Screen
 
 from urial_tui.chat.drafts import Drafts, Place
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.unsaved import Unsaved
-from urial_tui.engine.wire.protocol import EngineOptions
-from urial_tui.errors import ModelError, UrialError
+from urial_tui.errors import UrialError
 from urial_tui.runtime.writer import Choice
 from urial_tui.settings import Settings
 from urial_tui.tui.chat.answers import Answers
@@ -38,7 +35,7 @@ from urial_tui.tui.chat.sample_choice import SampleChoice
 from urial_tui.tui.chat.samples import Samples
 from urial_tui.tui.chat.status_line import StatusLine
 from urial_tui.tui.chat.stored_conversations import StoredConversations
-from urial_tui.tui.chat.switching import Switching
+from urial_tui.tui.chat.switching import MakeFirstRun, Switching
 from urial_tui.tui.chat.traced_tokens import TracedTokens
 from urial_tui.tui.chat.transcript import Transcript
 from urial_tui.tui.chat.welcome import Welcome
@@ -54,12 +51,9 @@ from urial_tui.tui.frame.prompt_screen import PromptScreen
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.prompt import Prompt
 
-MakeFirstRun = Callable[[UrialError, EngineOptions], Screen[str | None]]
-"""Makes the screen that ends with the model to use, from why there is none."""
-
 
 class ChatScreen(PromptScreen):
-    """The first screen.
+    """The chat screen, which is the first one.
 
     Args:
         engine: Loads and answers.
@@ -129,7 +123,6 @@ class ChatScreen(PromptScreen):
         self.settings = settings
         self.store = store
         self.drafts = Drafts(store)
-        self._first_run = first_run
         self._first_trouble = trouble
         view = self.view = ChatView(self)
         here = self.here = OpenConversation(view, Conversation.new(store), self.drafts)
@@ -143,11 +136,11 @@ class ChatScreen(PromptScreen):
         stored = self.stored = StoredConversations(
             view, models, here, moves, self.answers, store=store, unsaved=unsaved
         )
-        switching = self.switching = Switching(view, models, here.asking)
+        switching = self.switching = Switching(view, models, here, first_run)
         copies = Copies(view, here)
         models.when_ready = self._go_on_with_model
         models.when_lost = xray.come_again
-        models.when_missing = self._offer_models
+        models.when_missing = switching.offer_models
 
         # What the bindings of this screen and of its children name.
         self.action_stop = questions.stop
@@ -167,6 +160,7 @@ class ChatScreen(PromptScreen):
         self.action_xray_side = xray.choose
         self.action_switch = switching.switch
         self.action_keep_choice = switching.keep
+        self.action_reload = switching.reload
         self.action_sides = lambda: self._request(SidesRequested())
         self.action_evaluate = lambda: self._request(EvaluateRequested())
         self.action_prompts = lambda: self._request(PromptsRequested())
@@ -200,7 +194,7 @@ class ChatScreen(PromptScreen):
         self.models.show(self.choice)
         if self._first_trouble is not None:
             self.complain(self._first_trouble)
-        self.view.work_alone("history", self._read_history)
+        self.stored.recall()
         self.models.load()
         self.stored.bring_back()
 
@@ -216,15 +210,6 @@ class ChatScreen(PromptScreen):
     def draft(self) -> tuple[Place, str]:
         """What stands in the prompt and is not sent, and where it belongs."""
         return self.here.draft()
-
-    async def _read_history(self) -> None:
-        """Let the prompt recall the questions of all conversations."""
-        if self.store is None:
-            return
-        try:
-            self.view.prompt.earlier = await asyncio.to_thread(self.store.recent_questions)
-        except UrialError as error:
-            self.complain(error)
 
     # -- what is said to it -----------------------------------------------------------
 
@@ -253,33 +238,11 @@ class ChatScreen(PromptScreen):
         self.xray.come_again()
         self.answers.go_on()
 
-    def _offer_models(self, error: ModelError) -> None:
-        """Offer the models that there are, unless something else is looked at."""
-        if self.is_current:
-            self.view.work_alone("model", self._choose_model, error)
-
-    async def _choose_model(self, error: ModelError) -> None:
-        screen = self._first_run(error, self.models.options)
-        chosen = await self.app.push_screen_wait(screen)
-        if chosen is not None:
-            self.models.use_model(chosen)
-            self.view.tell(
-                "This model is used until you quit; chat.model in settings.toml keeps it."
-            )
-
-    # -- keys that lead elsewhere -----------------------------------------------------
+    # -- keys ---------------------------------------------------------------------------
 
     def action_typed(self, action: str) -> None:
         """Do something once what was typed is in the prompt: a priority key overtakes it."""
         self.view.prompt.call_later(self.run_action, action)
-
-    def action_reload(self) -> None:
-        """Load the model again, after a failure or to start afresh."""
-        if self.here.asking.answering:
-            self.here.refuse_while_busy()
-        elif not self.models.coming:
-            self.settle_trouble()
-            self.models.load()
 
     def action_page_transcript(self, direction: int) -> None:
         """Scroll the transcript by a page from within the prompt."""

@@ -25,7 +25,7 @@ from urial_tui.engine.wire.protocol import EngineOptions
 from urial_tui.errors import ModelError
 from urial_tui.models.registry import ModelStatus, list_models
 from urial_tui.models.summary import ModelSummary, summarise
-from urial_tui.prompting.preamble import PreambleEntry, list_preambles
+from urial_tui.prompting.preamble_file import PreambleEntry, list_preambles
 from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.frame.keys import key_name

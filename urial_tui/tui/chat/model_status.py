@@ -21,7 +21,8 @@ from urial_tui.engine.wire.protocol import (
     Silence,
 )
 from urial_tui.errors import EngineDied, ModelError, UrialError
-from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.writer import Choice, Writer
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options

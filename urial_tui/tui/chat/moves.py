@@ -76,7 +76,7 @@ class Moves:
             self._view.settle_trouble()
         await self.show_path()
         shown = {turn.id for turn in self._here.conversation.path}
-        self._view.transcript.mark_turn(
+        self._view.transcript.mark.go_to(
             next((turn.id for turn in versions if turn.id in shown), None)
         )
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from urial_tui.chat.answer_start import AnswerStart, by_chance, with_seed
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.wire.protocol import Sampling, TokenSegment, Turn
+from urial_tui.engine.wire.protocol import Sampling, TokenSegment
 from urial_tui.errors import StoreError, UsageError
 from urial_tui.settings import sampling
-from urial_tui.tui.chat.answer_start import Start, by_chance, with_seed
 from urial_tui.tui.chat.answers import Answers
 from urial_tui.tui.chat.chat_view import ChatView
 from urial_tui.tui.chat.model_status import ModelStatus
@@ -71,7 +71,7 @@ class Questions:
         else:
             self.ask(text)
 
-    def ask(self, text: str, start: Start | None = None) -> None:
+    def ask(self, text: str, start: AnswerStart | None = None) -> None:
         """Ask a question, or what was made of the one that is edited."""
         here = self._here
         edited = here.asking.edited
@@ -85,14 +85,14 @@ class Questions:
                 return conversation.add_question(text, choice)
             return conversation.edit_question(edited.id, text, choice)
 
-        self._view.work_alone("ask", self._store, text, add, start or Start(self._sampling))
+        self._view.work_alone("ask", self._store, text, add, start or AnswerStart(self._sampling))
 
     def ask_example(self, text: str) -> None:
         """Ask an example question."""
         self._view.prompt.focus()
         self.ask(text)
 
-    async def _store(self, text: str, add: Callable[[], TurnRecord], start: Start) -> None:
+    async def _store(self, text: str, add: Callable[[], TurnRecord], start: AnswerStart) -> None:
         """Store the question, show it, and have it answered as soon as the engine is ready."""
         here, conversation = self._here, self._here.conversation
         try:
@@ -121,7 +121,7 @@ class Questions:
         question = turn.id if turn.role == "user" else turn.parent_id
         again = bool(self._here.conversation.tree.children(question))
         chosen = self._other_sampling() if again else self._sampling
-        self._answer_again(question, Start(chosen))
+        self._answer_again(question, AnswerStart(chosen))
 
     def several(self) -> None:
         """Ask what is typed, or the last question again, and have several answers written."""
@@ -154,8 +154,8 @@ class Questions:
         """Ask a question, or what was made of the one that is edited, for several answers."""
         self.ask(text, self._several_start(samples))
 
-    def _several_start(self, samples: int) -> Start:
-        return Start(with_seed(self._other_sampling(samples)), samples=samples)
+    def _several_start(self, samples: int) -> AnswerStart:
+        return AnswerStart(with_seed(self._other_sampling(samples)), samples=samples)
 
     def _other_sampling(self, samples: int = 1) -> Sampling:
         """How another answer is chosen, or several are: by chance, for greedy ones are the same."""
@@ -176,22 +176,24 @@ class Questions:
         if turn.role == "user":
             self._view.tell("There is no answer here to go on with.")
             return
-        self._answer_again(turn.parent_id, Start(self._sampling, self._continuation(turn.id)))
+        self._answer_again(turn.parent_id, self._continued(turn))
 
     def go_on_from(self, answer: TurnRecord, ids: tuple[int, ...], *, again: bool) -> None:
         """Answer again with these tokens as the beginning; `again`: by chance."""
         if not self._here.refuse_while_busy():
             chosen = self._other_sampling() if again else self._sampling
-            self._answer_again(answer.parent_id, Start(chosen, (TokenSegment(ids=ids),)))
+            start = AnswerStart(chosen, (TokenSegment(ids=ids),), goes_on=answer)
+            self._answer_again(answer.parent_id, start)
 
-    def _continuation(self, turn_id: int) -> Turn:
+    def _continued(self, answer: TurnRecord) -> AnswerStart:
         models = self._models
-        return self._here.conversation.continuation(turn_id, models.info, models.preamble)
+        prefix = self._here.conversation.continuation(answer.id, models.info, models.preamble)
+        return AnswerStart(self._sampling, prefix, goes_on=answer)
 
-    def _answer_again(self, question_id: int | None, start: Start) -> None:
+    def _answer_again(self, question_id: int | None, start: AnswerStart) -> None:
         self._view.work_alone("ask", self._answer, question_id, start)
 
-    async def _answer(self, question_id: int | None, start: Start) -> None:
+    async def _answer(self, question_id: int | None, start: AnswerStart) -> None:
         self._here.conversation.tree.stand_at(question_id)
         await self._answers.answer_leaf(start)
 
@@ -223,7 +225,7 @@ class Questions:
     async def _keep_and_go_on(self, text: str) -> None:
         kept = await self._stored_edit(text)
         if kept is not None:
-            await self._answer(kept.parent_id, Start(self._sampling, self._continuation(kept.id)))
+            await self._answer(kept.parent_id, self._continued(kept))
 
     async def _stored_edit(self, text: str) -> TurnRecord | None:
         """What became of the answer that is edited, as a version of it; None: it is not stored."""

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from urial_tui.compare.side_choice import SideChoice, side_of
 from urial_tui.engine.wire.protocol import EngineOptions, Event, Watch
 from urial_tui.mistakes import explaining
 from urial_tui.prompting.conversation import Exchanged
@@ -18,7 +19,6 @@ from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.host import FindModel, Unpacking
 from urial_tui.runtime.in_thread import in_thread
 from urial_tui.runtime.loading import LoadFile
-from urial_tui.tui.compare.side_choice import SideChoice, side_of
 
 if TYPE_CHECKING:
     from urial_tui.compare.second_side import SecondSide

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 
+from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import Event, Finished, TextDelta
 from urial_tui.errors import ModelError, StoreError
 from urial_tui.runtime.memory_plan import PLAN
-from urial_tui.tui.chat.answer_start import Start
 from urial_tui.tui.chat.chat_view import ChatView
 from urial_tui.tui.chat.model_status import ModelStatus
 from urial_tui.tui.chat.open_conversation import OpenConversation
@@ -54,7 +54,7 @@ class Samples:
             return False
         return True
 
-    def begin(self, start: Start) -> None:
+    def begin(self, start: AnswerStart) -> None:
         """Show a block where several answers are going to be written."""
         here = self._here
         leaf = here.conversation.leaf
@@ -118,7 +118,7 @@ class Samples:
         conversation = self._here.conversation
         if conversation.leaf is None or conversation.leaf.id != answer.id:
             conversation.tree.select(answer.id)
-        await self._view.transcript.finish(conversation.exchanges)
+        await self._view.transcript.turns.finish(conversation.exchanges)
         if answer.timings.used:
             self._view.show_status(
                 used=answer.timings.used, rate=answer.timings.decode_tokens_per_s

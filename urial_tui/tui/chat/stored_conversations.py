@@ -56,6 +56,17 @@ class StoredConversations:
         self._store = store
         self._unsaved = unsaved
 
+    def recall(self) -> None:
+        """Let the prompt recall the questions of all conversations."""
+        if self._store is not None:
+            self._view.work_alone("history", self._recall, self._store)
+
+    async def _recall(self, store: Store) -> None:
+        try:
+            self._view.prompt.earlier = await asyncio.to_thread(store.recent_questions)
+        except UrialError as error:
+            self._view.complain(error)
+
     def new(self) -> None:
         """Leave this conversation for an empty one."""
         self.show(Conversation.new(self._store))

@@ -7,21 +7,28 @@ choice that can't be had leaves what was in use.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from textual.screen import Screen
+
 from urial_tui import paths
-from urial_tui.errors import PreambleError, UrialError
+from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.errors import ModelError, PreambleError, UrialError
 from urial_tui.files import is_file
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import described
-from urial_tui.tui.chat.asking import Asking
 from urial_tui.tui.chat.chat_view import ChatView
 from urial_tui.tui.chat.model_status import ModelStatus
+from urial_tui.tui.chat.open_conversation import OpenConversation
 
 if TYPE_CHECKING:
     from urial_tui.tui.chat.choose import ListName
+
+MakeFirstRun = Callable[[UrialError, EngineOptions], Screen[str | None]]
+"""Makes the screen that ends with the model to use, from why there is none."""
 
 
 class Switching:
@@ -30,21 +37,51 @@ class Switching:
     Args:
         view: Opens the lists.
         models: What is in use.
-        asking: Whether an answer is being written.
+        here: Whether an answer is being written.
+        first_run: Makes the screen that helps where there is no model.
     """
 
-    def __init__(self, view: ChatView, models: ModelStatus, asking: Asking) -> None:
+    def __init__(
+        self,
+        view: ChatView,
+        models: ModelStatus,
+        here: OpenConversation,
+        first_run: MakeFirstRun,
+    ) -> None:
         self._view = view
         self._models = models
-        self._asking = asking
+        self._here = here
+        self._first_run = first_run
 
     def can_switch(self) -> bool:
         """Whether nothing is written or loaded; the user is told so."""
-        if self._asking.answering:
+        answering = self._here.asking.answering
+        if answering:
             self._view.tell(f"An answer is being written; {self._view.key('chat.stop')} stops it.")
         elif self._models.coming:
             self._view.tell("A model is being loaded; wait until it is there.")
-        return not (self._asking.answering or self._models.coming)
+        return not (answering or self._models.coming)
+
+    def reload(self) -> None:
+        """Load the model again, after a failure or to start afresh."""
+        if self._here.asking.answering:
+            self._here.refuse_while_busy()
+        elif not self._models.coming:
+            self._view.settle_trouble()
+            self._models.load()
+
+    def offer_models(self, error: ModelError) -> None:
+        """Offer the models that there are, unless something else is looked at."""
+        if self._view.screen.is_current:
+            self._view.work_alone("model", self._choose_first, error)
+
+    async def _choose_first(self, error: ModelError) -> None:
+        chosen = await self._view.chosen_on(self._first_run(error, self._models.options))
+        if chosen is not None:
+            self._models.use_model(chosen)
+            self._view.tell(
+                "This model is used until you quit; chat.model in settings.toml keeps it."
+            )
 
     def switch(self, focus: ListName = "models") -> None:
         """Let the user choose what answers from now on."""

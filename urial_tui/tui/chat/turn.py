@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -13,11 +12,10 @@ from textual.widgets import Static
 
 from urial_tui.chat.tree import Place
 from urial_tui.chat.turns import TurnRecord
+from urial_tui.compare.shift_map import ShiftMap
 from urial_tui.sanitize import sanitize, sanitize_line
-from urial_tui.tui.chat.reading import XrayReading
 from urial_tui.tui.chat.xray_text import XrayText
 from urial_tui.tui.drawing.answer_text import AnswerText
-from urial_tui.tui.frame.messages import CopyRequested
 from urial_tui.wording import amount, rate
 
 VERSION = "version"
@@ -55,7 +53,7 @@ class AnswerView(Vertical):
         author: str,
         answer: TurnRecord | None = None,
         place: Place = (1, 1),
-        reading: XrayReading | None = None,
+        reading: ShiftMap | None = None,
         change: str = "",
     ) -> None:
         super().__init__()
@@ -99,7 +97,7 @@ class AnswerView(Vertical):
         if xray.reading is None:
             self.text.append(sanitize(text))
 
-    def xray(self, reading: XrayReading | None) -> None:
+    def xray(self, reading: ShiftMap | None) -> None:
         """Show the tokens in the colours of a reading, or Markdown again; also in mid-answer."""
         xray = self.query_one(XrayText)
         if xray.reading is not None and reading is None:
@@ -126,13 +124,6 @@ class AnswerView(Vertical):
         return Content.assemble(
             (self._author, "bold $primary"), (change, "not bold $quiet"), sibling_mark(self.place)
         )
-
-    @on(AnswerText.LinkClicked)
-    def show_link(self, event: AnswerText.LinkClicked) -> None:
-        """A model's link is shown and copied, and never opened from here."""
-        event.stop()
-        what = f"the link {sanitize_line(event.href)} (it is not opened)"
-        self.post_message(CopyRequested(event.href, what))
 
 
 def sibling_mark(place: Place) -> Content:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from urial_tui.chat.turns import TurnRecord
+from urial_tui.compare.shift_map import ShiftMap
+from urial_tui.compare.side_choice import SideChoice, contexts_of_side
 from urial_tui.engine.wire.protocol import (
     Event,
     LoadProgress,
@@ -25,16 +27,14 @@ from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.chat.chat_view import ChatView
 from urial_tui.tui.chat.model_status import ModelStatus
 from urial_tui.tui.chat.open_conversation import OpenConversation
-from urial_tui.tui.chat.reading import XrayReading
 from urial_tui.tui.chat.xray_text import XrayText
 from urial_tui.tui.compare.pick_side import PickSideScreen
-from urial_tui.tui.compare.side_choice import SideChoice, contexts_of_side
 
 ListModels = Callable[[], Sequence[str]]
 
 
 class Xray:
-    """Has a second side, or none.
+    """Loads a second side, or none, and colours answers by its ranks.
 
     Args:
         view: Shows what it says.
@@ -58,9 +58,9 @@ class Xray:
         self.second: SideChoice | None = None
         """What reads along whenever the x-ray is on; None: the user is asked."""
         self._offer: SideChoice | None = None
-        self._readings: dict[int, XrayReading] = {}
+        self._readings: dict[int, ShiftMap] = {}
         """Of the answers that were read along, by their ids."""
-        self._growing: tuple[int, XrayReading] | None = None
+        self._growing: tuple[int, ShiftMap] | None = None
         """Of the answer that is being read along, with its question's id."""
 
     # -- the user -------------------------------------------------------------------
@@ -111,7 +111,7 @@ class Xray:
 
     def _show_readings(self) -> None:
         shown = self.state != "off"
-        self._view.transcript.xray(self._readings if shown else {})
+        self._view.transcript.turns.xray(self._readings if shown else {})
         if self._here.answer is not None:
             growing = self._growing
             mine = growing is not None and growing[0] == self._here.asking.question
@@ -210,7 +210,7 @@ class Xray:
 
         It is shown as it is written, for its tokens are going to be coloured.
         """
-        reading = XrayReading(side)
+        reading = ShiftMap(side)
         self._growing = (question, reading)
         answer = self._here.answer
         if question == self._here.asking.question and self.state != "off" and answer is not None:
@@ -234,6 +234,6 @@ class Xray:
 
 def _second_for(model: str, preamble: Preamble) -> SideChoice:
     # It brings numpy along, which nobody should wait for who only chats.
-    from urial_tui.tui.compare.comparison_sides import second_for
+    from urial_tui.compare.comparison_start import second_for
 
     return second_for(model, preamble)

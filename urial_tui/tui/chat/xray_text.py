@@ -14,9 +14,9 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
+from urial_tui.compare.shift_map import ShiftMap
 from urial_tui.engine.wire.protocol import ShiftClass
 from urial_tui.sanitize import sanitize, sanitize_line
-from urial_tui.tui.chat.reading import XrayReading
 
 BLOCK: Final = 400
 """Characters, at least, of what is drawn once."""
@@ -46,7 +46,7 @@ class XrayText(Vertical):
         text: What is written so far, as the model wrote it.
     """
 
-    def __init__(self, reading: XrayReading | None = None, text: str = "") -> None:
+    def __init__(self, reading: ShiftMap | None = None, text: str = "") -> None:
         super().__init__()
         self.text = text
         self._reading = reading
@@ -66,12 +66,12 @@ class XrayText(Vertical):
         self.draw()
 
     @property
-    def reading(self) -> XrayReading | None:
+    def reading(self) -> ShiftMap | None:
         """What is said of the text; None hides it."""
         return self._reading
 
     @reading.setter
-    def reading(self, reading: XrayReading | None) -> None:
+    def reading(self, reading: ShiftMap | None) -> None:
         if reading is not self._reading:
             self._reading = reading
             self._start_again()
@@ -127,7 +127,7 @@ class XrayText(Vertical):
             self.query(".xray-block").remove()
 
 
-def coloured(text: str, reading: XrayReading, start: int, end: int) -> Content:
+def coloured(text: str, reading: ShiftMap, start: int, end: int) -> Content:
     """A part of a text, safe to show, in the colours of a reading."""
     parts = []
     for stretch in reading.stretches(start, end):
@@ -139,7 +139,7 @@ def coloured(text: str, reading: XrayReading, start: int, end: int) -> Content:
     return Content.assemble(*parts)
 
 
-def shares_line(reading: XrayReading, length: int, width: int) -> Content:
+def shares_line(reading: ShiftMap, length: int, width: int) -> Content:
     """Whose ranks these are, and the share of each class among the ranked tokens.
 
     Args:

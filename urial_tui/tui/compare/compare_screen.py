@@ -20,7 +20,10 @@ from textual.events import Resize
 from textual.widgets import Static
 
 from urial_tui.chat.drafts import Place
-from urial_tui.compare.runner import Rechosen, Step
+from urial_tui.compare.comparison_result import ComparedToken, ComparisonResult
+from urial_tui.compare.comparison_start import Subject
+from urial_tui.compare.side_choice import SideChoice, contexts_of_side
+from urial_tui.compare.side_pair import Rechosen, Step
 from urial_tui.engine.wire.protocol import (
     Loaded,
     LoadProgress,
@@ -35,20 +38,18 @@ from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.compare.compared_strip import ComparedStrip
 from urial_tui.tui.compare.comparison_engine import ComparisonEngine, SideKind
 from urial_tui.tui.compare.comparison_introduction import introduction
-from urial_tui.tui.compare.comparison_result import Position, Result
-from urial_tui.tui.compare.comparison_sides import Subject
 from urial_tui.tui.compare.pick_side import PickSideScreen
-from urial_tui.tui.compare.shares import Findings, Shares
-from urial_tui.tui.compare.side_choice import SideChoice, contexts_of_side
+from urial_tui.tui.compare.shares import Findings, SharesLine
 from urial_tui.tui.compare.sides import Sides
+from urial_tui.tui.compare.token_detail import TokenDetail
 from urial_tui.tui.drawing.curves import Curve
+from urial_tui.tui.drawing.figures import number, percent
 from urial_tui.tui.drawing.token_text import quoted
 from urial_tui.tui.frame.keys import key_name, keyed
 from urial_tui.tui.frame.prompt_screen import PromptScreen
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.tui.widgets.prompt import Prompt
-from urial_tui.tui.widgets.token_detail import TokenDetail, number, percent
 from urial_tui.wording import amount
 
 NARROW = 100
@@ -63,7 +64,7 @@ _ENDINGS = {"length": ", cut at the length limit", "cancelled": ", stopped early
 
 
 class CompareScreen(PromptScreen):
-    """Opens over the chat; its engine is its own and ends with it.
+    """The compare screen; opens over the chat, and its engine is its own and ends with it.
 
     Two models are loaded beside the chat's: the chat's worker is idle meanwhile, and its
     conversation need not be read again afterwards. Where the memory does not allow it, the
@@ -103,7 +104,7 @@ class CompareScreen(PromptScreen):
     ) -> None:
         super().__init__()
         self.engine = engine
-        self.result: Result | None = None
+        self.result: ComparisonResult | None = None
         self._list_models = list_models
         self._choices: dict[SideKind, SideChoice] = {"base": base, "aligned": aligned}
         self._settings = settings
@@ -126,7 +127,7 @@ class CompareScreen(PromptScreen):
             yield ComparedStrip(id="strip")
             yield TokenDetail(id="detail")
         with Container(id="overview"):
-            yield Shares(id="shares")
+            yield SharesLine(id="shares")
             with Container(id="curves"):
                 yield Curve("KL(aligned‖base)", shown=number, id="curve-kl")
                 yield Curve("base rank, log", shown=_rank, scale=math.log, id="curve-rank")
@@ -242,7 +243,7 @@ class CompareScreen(PromptScreen):
     @work(group="comparison")
     async def _compare(self, subject: Subject) -> None:
         self._loading = "aligned"
-        result: Result | None = None
+        result: ComparisonResult | None = None
         error: UrialError | None = None
         try:
             result = await self.engine.compare(
@@ -305,7 +306,7 @@ class CompareScreen(PromptScreen):
             markup=False,
         )
 
-    def show_result(self, result: Result) -> None:
+    def show_result(self, result: ComparisonResult) -> None:
         """The answer in colours, the cursor on its first token."""
         self.result = result
         self.query_one(Sides).vocabulary = (
@@ -325,7 +326,7 @@ class CompareScreen(PromptScreen):
             curve = self.query_one(f"#curve-{name}", Curve)
             curve.values = tuple(values)
             curve.cursor = 0
-        self.query_one(Shares).result = result
+        self.query_one(SharesLine).result = result
         self.query_one(Findings).result = result
         prompt = self.query_one(Prompt)
         if prompt.has_focus and self._subject is not None and prompt.text == self._subject.query:
@@ -404,7 +405,7 @@ def _or_infinite(value: float | None) -> float:
     return math.inf if value is None else value
 
 
-def _shown_rank(position: Position) -> float:
+def _shown_rank(position: ComparedToken) -> float:
     return float(position.rank) if position.rank else math.inf
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from urial_tui.tui.compare.comparison_result import Position
+from urial_tui.compare.comparison_result import ComparedToken
 from urial_tui.tui.drawing.token_strip import Shown, TokenStrip
 
 
@@ -25,12 +25,12 @@ class ComparedStrip(TokenStrip):
         "token-strip--absent",
     }
 
-    def show_positions(self, positions: Sequence[Position]) -> None:
+    def show_positions(self, positions: Sequence[ComparedToken]) -> None:
         """Show scored tokens, the cursor on the first."""
         self.show([_shown(position) for position in positions])
 
 
-def _shown(position: Position) -> Shown:
+def _shown(position: ComparedToken) -> Shown:
     quiet = position.special and position.kind == "unshifted"
     return Shown(
         position.text,

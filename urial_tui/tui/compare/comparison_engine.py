@@ -11,10 +11,13 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from urial_tui.compare.comparison_result import ComparisonResult, result_of
+from urial_tui.compare.comparison_start import Subject
 from urial_tui.compare.document import aggregates
 from urial_tui.compare.items import Query, ScoredItem, document
-from urial_tui.compare.one_by_one import comparison_of
-from urial_tui.compare.runner import Comparison, Rechosen, Step
+from urial_tui.compare.runner import Comparison, comparison_of
+from urial_tui.compare.side_choice import SideChoice, side_of
+from urial_tui.compare.side_pair import Rechosen, Step
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import EngineOptions, PrefillProgress, TextDelta
@@ -26,9 +29,6 @@ from urial_tui.runtime.host import FindModel
 from urial_tui.runtime.in_thread import in_loop, in_thread
 from urial_tui.runtime.memory_plan import PLAN
 from urial_tui.runtime.open_retriever import OpenRetriever
-from urial_tui.tui.compare.comparison_result import Result, result_of
-from urial_tui.tui.compare.comparison_sides import Subject
-from urial_tui.tui.compare.side_choice import SideChoice, side_of
 
 SideKind = Literal["base", "aligned"]
 
@@ -107,8 +107,8 @@ class ComparisonEngine:
         self._templates = TemplateRenderer()
         self._comparison: Comparison | None = None
         self._opened: _Opened | None = None
-        self._comparing: asyncio.Task[Result] | None = None
-        self._answering: asyncio.Task[Result] | None = None
+        self._comparing: asyncio.Task[ComparisonResult] | None = None
+        self._answering: asyncio.Task[ComparisonResult] | None = None
         """The part of it that a first `stop` ends."""
         self._closed = False
 
@@ -122,7 +122,7 @@ class ComparisonEngine:
         *,
         take: Take,
         unpacking: SideUnpacking,
-    ) -> Result | None:
+    ) -> ComparisonResult | None:
         """Compare two sides on an answer; those that are loaded already are kept.
 
         Args:
@@ -172,7 +172,7 @@ class ComparisonEngine:
 
     async def _compare(
         self, opened: _Opened, subject: Subject, take: Take, unpacking: SideUnpacking
-    ) -> Result:
+    ) -> ComparisonResult:
         comparison = await self._read(self._open(opened, _until_cancelled(unpacking)), take)
         await self._read(self._retrieve(comparison, subject, opened[2]), take)
         query = Query(id="1", text=subject.query)
@@ -238,7 +238,7 @@ class ComparisonEngine:
         with explaining():
             base = yield from self._with_examples(comparison.base, subject, options)
             aligned = yield from self._with_examples(comparison.aligned, subject, options)
-        comparison.base, comparison.aligned = base, aligned
+        comparison.change_contexts(base.context, aligned.context)
 
     def _with_examples(
         self, side: Side, subject: Subject, options: EngineOptions
@@ -266,7 +266,7 @@ class ComparisonEngine:
 
 def _scored(
     comparison: Comparison, steps: Generator[Step, None, ScoredItem], stop_reason: str = ""
-) -> Generator[Step, None, Result]:
+) -> Generator[Step, None, ComparisonResult]:
     """The steps up to a scored answer, whose document is made behind them.
 
     `stop_reason`: why the answer ended, where that is not what the comparison says.

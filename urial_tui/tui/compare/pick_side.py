@@ -14,8 +14,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from urial_tui.compare.side_choice import SideChoice
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.compare.side_choice import SideChoice
 from urial_tui.tui.widgets.dialog import DialogKeys
 
 

@@ -8,19 +8,19 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from urial_tui.tui.compare.comparison_result import Result
+from urial_tui.compare.comparison_result import ComparisonResult
+from urial_tui.tui.drawing.figures import number, percent
 from urial_tui.tui.drawing.token_text import quoted
-from urial_tui.tui.widgets.token_detail import number, percent
 
 CLASSES = (("unshifted", "█"), ("marginal", "▒"), ("shifted", "░"))
 """With the character that fills their part of the bar, for screens without colour."""
 _SHORTEST = 8
 
 
-class Shares(Widget):
+class SharesLine(Widget):
     """One line: the three shares in figures and as a bar."""
 
-    result: reactive[Result | None] = reactive(None)
+    result: reactive[ComparisonResult | None] = reactive(None)
 
     def render(self) -> Content:
         """The figures always; the bar where there is room."""
@@ -55,7 +55,7 @@ class Shares(Widget):
 class Findings(Widget):
     """The other numbers of the whole answer, and its most shifted tokens."""
 
-    result: reactive[Result | None] = reactive(None)
+    result: reactive[ComparisonResult | None] = reactive(None)
 
     def render(self) -> Content:
         """Two lines; the tokens that have no room are left out."""
@@ -81,7 +81,7 @@ class Findings(Widget):
         )
         return Content("\n").join([first, self._most_shifted(result, width)])
 
-    def _most_shifted(self, result: Result, width: int) -> Content:
+    def _most_shifted(self, result: ComparisonResult, width: int) -> Content:
         if not result.shifted_tokens:
             return Content.styled("No content token is shifted.", "$quiet")
         parts = [
@@ -104,7 +104,7 @@ def _as_many(title: str, parts: Sequence[Content], width: int) -> Content:
     return line
 
 
-def _by_bytes(result: Result) -> Content:
+def _by_bytes(result: ComparisonResult) -> Content:
     found = result.bytes
     assert found is not None
     bits = found.bits_per_byte

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,17 +16,23 @@ from textual.events import Click
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from urial_tui.chat.export import Form, form_of
+from urial_tui.chat.export import (
+    Form,
+    exported,
+    form_of,
+    free_path,
+    read_file,
+    whole_conversation,
+    write_file,
+)
+from urial_tui.chat.store import Store
+from urial_tui.chat.turns import ConversationRecord
 from urial_tui.errors import UrialError
 from urial_tui.files import is_directory
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.conversations.conversation_words import trouble
 from urial_tui.tui.frame.keys import keyed
 from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, typed_path
-
-Write = Callable[[Path, Form, bool], Path]
-"""Writes the file: where, in what form, whether one that is there is replaced."""
-Read = Callable[[Path], Sequence[str]]
-"""Takes in what is in a file; the titles."""
 
 _FORMS: tuple[tuple[Form, str, str], ...] = (
     ("md", "Markdown", "the turns as you see them, to read and edit"),
@@ -38,9 +44,9 @@ class ExportScreen(ModalScreen[Path | None]):
     """Ends with the file that was written, or None.
 
     Args:
-        title: Of the conversation.
-        propose: A path for a form.
-        write: Called in a thread; FileExistsError where it may not replace.
+        store: Has the conversation.
+        record: The conversation.
+        directory: Where to put the file, if nothing else is typed.
     """
 
     BINDING_GROUP_TITLE = "Export"
@@ -49,11 +55,11 @@ class ExportScreen(ModalScreen[Path | None]):
         Binding("tab", "change_form", "The other form", id="export.form"),
     ]
 
-    def __init__(self, title: str, propose: Callable[[Form], Path], write: Write) -> None:
+    def __init__(self, store: Store, record: ConversationRecord, directory: Path) -> None:
         super().__init__()
-        self._title = title
-        self._propose = propose
-        self._write = write
+        self._store = store
+        self._record = record
+        self._directory = directory
         self._replaces: Path | None = None
         """The file that another Enter replaces."""
 
@@ -61,12 +67,12 @@ class ExportScreen(ModalScreen[Path | None]):
         """A title, the path, the forms, what is wrong, the keys."""
         with Vertical(classes="dialog"):
             yield Static(
-                f"Export “{sanitize_line(self._title) or '(no title)'}”",
+                f"Export “{sanitize_line(self._record.title) or '(no title)'}”",
                 classes="dialog-title",
                 markup=False,
             )
             yield PathLine(
-                str(self._propose("md")), suggester=PathSuggester(is_export), id="export-path"
+                str(self._proposed("md")), suggester=PathSuggester(is_export), id="export-path"
             )
             yield Static(id="export-form", markup=False)
             yield Static(id="export-verdict", markup=False)
@@ -134,9 +140,9 @@ class ExportScreen(ModalScreen[Path | None]):
     @work(exclusive=True, group="file")
     async def _write_file(self, path: Path) -> None:
         if await asyncio.to_thread(is_directory, path):
-            path /= self._propose(self.form).name
+            path /= self._proposed(self.form).name
         try:
-            written = await asyncio.to_thread(self._write, path, self.form, self._replaces == path)
+            await asyncio.to_thread(self._export, path, self.form, self._replaces == path)
         except FileExistsError:
             self._replaces = path
             self._say(
@@ -148,17 +154,25 @@ class ExportScreen(ModalScreen[Path | None]):
         except UrialError as error:
             self._say(trouble(error))
         else:
-            self.dismiss(written)
+            self.dismiss(path)
+
+    def _export(self, path: Path, form: Form, replace: bool) -> None:
+        """In a thread. FileExistsError where it may not replace."""
+        text = exported([whole_conversation(self._store, self._record.id)], form)
+        write_file(path, text, replace=replace)
+
+    def _proposed(self, form: Form) -> Path:
+        return free_path(self._directory, self._record.title, form)
 
     def _say(self, verdict: Content) -> None:
         self.query_one("#export-verdict", Static).update(verdict)
 
 
-class ImportScreen(ModalScreen[Sequence[str] | None]):
-    """Ends with the titles of what was taken in, or None.
+class ImportScreen(ModalScreen[Sequence[ConversationRecord] | None]):
+    """Ends with what was taken in, or None.
 
     Args:
-        read: Called in a thread.
+        store: Takes it in.
     """
 
     BINDING_GROUP_TITLE = "Import"
@@ -166,9 +180,9 @@ class ImportScreen(ModalScreen[Sequence[str] | None]):
         Binding("escape", "dismiss(None)", "Back", id="import.back")
     ]
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, store: Store) -> None:
         super().__init__()
-        self._read = read
+        self._store = store
 
     def compose(self) -> ComposeResult:
         """A title, the path, what is wrong, the keys."""
@@ -203,11 +217,11 @@ class ImportScreen(ModalScreen[Sequence[str] | None]):
     @work(exclusive=True, group="file")
     async def _read_file(self, path: Path) -> None:
         try:
-            titles = await asyncio.to_thread(self._read, path)
+            added = await asyncio.to_thread(lambda: self._store.add(read_file(path)))
         except UrialError as error:
             self._say(trouble(error))
         else:
-            self.dismiss(titles)
+            self.dismiss(added)
 
     def _say(self, verdict: Content) -> None:
         self.query_one("#import-verdict", Static).update(verdict)
@@ -218,13 +232,6 @@ _WHAT_IS_READ = Content.styled(
     "the turns. Each becomes a conversation of its own.",
     "$quiet",
 )
-
-
-def trouble(error: UrialError) -> Content:
-    """What went wrong, and what helps."""
-    return Content.assemble(
-        (f"✖ {sanitize_line(error.message)} ", "bold $error"), sanitize_line(error.hint)
-    )
 
 
 def is_export(path: Path) -> bool:

@@ -1,30 +1,19 @@
-"""The list of conversations, and of the turns in them that hold what was looked for.
-
-Thousands of rows cost no more than those in view: only these are drawn. It never has the
-focus; the screen moves the selection, and the mouse does.
-"""
+"""The list of conversations, and of the turns in them that hold what was looked for."""
 
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
-from typing import ClassVar
 
 import msgspec
-from textual import events
 from textual.content import Content
-from textual.geometry import Region, Size
-from textual.message import Message
-from textual.reactive import reactive
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
-from textual.visual import Visual
+from textual.geometry import Region
 
 from urial_tui.chat.marking import Marked
 from urial_tui.chat.search import Hit, TurnHit
+from urial_tui.chat.turns import ConversationRecord
 from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.widgets.line_list import LineList
 from urial_tui.wording import amount
 
 HIT_STYLE = "bold underline $primary"
@@ -41,74 +30,30 @@ class Row(msgspec.Struct, frozen=True):
     turn: TurnHit | None = None
     further: bool = False
 
-    @property
-    def height(self) -> int:
-        """Lines: title and circumstances, and one for a turn."""
-        return 1 if self.further else 2 + (self.turn is not None)
 
-
-class ConversationList(ScrollView):
-    """Rows of one to three lines, one of them selected."""
-
-    DEFAULT_CLASSES = "conversation-list"
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"conversation-list--selected"}
-
-    selected: reactive[int] = reactive(-1)
-    """The place of the selected row; -1 where there is none."""
-
-    class Selected(Message):
-        """Another row is selected, or none."""
-
-        def __init__(self, row: Row | None) -> None:
-            super().__init__()
-            self.row = row
-
-    class Opened(Message):
-        """The selected row was clicked."""
+class ConversationList(LineList[Row]):
+    """Conversations with the turns that were found in them."""
 
     def __init__(self, *, id: str | None = None) -> None:  # Textual's name
         super().__init__(id=id)
-        self.can_focus = False
-        self._rows: Sequence[Row] = ()
-        self._tops: list[int] = [0]
-        """The line at which each row starts, and where the last one ends."""
         self._now = time.time()
 
     @property
-    def row(self) -> Row | None:
-        """The selected row."""
-        return self._rows[self.selected] if 0 <= self.selected < len(self._rows) else None
+    def record(self) -> ConversationRecord | None:
+        """The selected conversation."""
+        return None if self.row is None else self.row.hit.conversation
 
     def show(
         self, hits: Sequence[Hit], conversation_id: int | None = None, otherwise: int = 0
     ) -> None:
         """Show these, the first row of that conversation selected, or else the row in a place."""
-        self._rows = [row for hit in hits for row in rows_of(hit)]
-        self._tops = list(accumulate((row.height for row in self._rows), initial=0))
+        rows = [row for hit in hits for row in rows_of(hit)]
         self._now = time.time()
-        self.virtual_size = Size(self.scrollable_content_region.width, self._tops[-1])
         places = (
-            place
-            for place, row in enumerate(self._rows)
-            if row.hit.conversation.id == conversation_id
+            place for place, row in enumerate(rows) if row.hit.conversation.id == conversation_id
         )
-        place = next(places, min(max(0, otherwise), len(self._rows) - 1))
-        self.set_reactive(ConversationList.selected, place)
-        self._follow()
-        self.refresh()
-        self.post_message(self.Selected(self.row))
-
-    def move(self, rows: int) -> None:
-        """Select the row so many places further, as far as there are any."""
-        if self._rows:
-            self.selected = min(max(0, self.selected + rows), len(self._rows) - 1)
-
-    def move_page(self, pages: int) -> None:
-        """Select a row about a view further."""
-        if self._rows:
-            line = self._tops[self.selected] + pages * max(1, self.size.height - 1)
-            place = self._place_at(min(max(0, line), self._tops[-1] - 1))
-            self.move(place - self.selected or pages)
+        self.put(rows, next(places, max(0, otherwise)))
+        self.post_message(self.Selected())
 
     def title_region(self) -> Region:
         """Where on the screen the title of the selected conversation is."""
@@ -119,45 +64,12 @@ class ConversationList(ScrollView):
         width = self.scrollable_content_region.width
         return Region(x + 2, y + self._tops[first] - self.scroll_offset.y, width - 2, 1)
 
-    def watch_selected(self) -> None:
-        """Keep the selection in view, and tell of it."""
-        self._follow()
-        self.refresh()
-        self.post_message(self.Selected(self.row))
+    def height_of(self, row: Row) -> int:
+        """Title and circumstances, and a line for a turn."""
+        return 1 if row.further else 2 + (row.turn is not None)
 
-    def on_resize(self) -> None:
-        """Rows are cut to another width."""
-        self.virtual_size = Size(self.scrollable_content_region.width, self._tops[-1])
-        self._follow()
-
-    def on_click(self, event: events.Click) -> None:
-        """Select the row that is clicked; open it where it was selected."""
-        line = event.get_content_offset_capture(self).y + self.scroll_offset.y
-        if not 0 <= line < self._tops[-1]:
-            return
-        place = self._place_at(line)
-        if place == self.selected:
-            self.post_message(self.Opened())
-        else:
-            self.selected = place
-
-    def render_line(self, y: int) -> Strip:
-        """One line of a row."""
-        line, width = y + self.scroll_offset.y, self.scrollable_content_region.width
-        if width <= 0 or not 0 <= line < self._tops[-1]:
-            return Strip.blank(self.size.width, self.rich_style)
-        place = self._place_at(line)
-        chosen = place == self.selected
-        content = self._line(self._rows[place], line - self._tops[place], width - 2)
-        bar = Content.styled("▌ ", "$primary") if chosen else Content("  ")
-        style = (
-            self.get_visual_style("conversation-list--selected") if chosen else self.visual_style
-        )
-        whole = Content.assemble(bar, content.truncate(width - 2, ellipsis=True))
-        strips = Visual.to_strips(self, whole, width, 1, style)
-        return strips[0].extend_cell_length(width, style.rich_style)
-
-    def _line(self, row: Row, number: int, width: int) -> Content:
+    def line_of(self, row: Row, number: int, width: int) -> Content:
+        """The title with its age, the circumstances, or a turn."""
         record = row.hit.conversation
         if row.turn is not None and (row.further or number == 2):
             return _turn_line(row.turn)
@@ -168,21 +80,6 @@ class ConversationList(ScrollView):
             gap = " " * max(2, width - title.cell_length - when.cell_length)
             return Content.assemble(title, gap, when)
         return about(row.hit)
-
-    def _place_at(self, line: int) -> int:
-        """The place of the row on this line."""
-        return min(bisect_right(self._tops, line), len(self._rows)) - 1
-
-    def _follow(self) -> None:
-        """Bring the selected row into view."""
-        row = self.row
-        if row is None:
-            return
-        top, height = self._tops[self.selected], self.size.height
-        if top < self.scroll_offset.y:
-            self.scroll_to(y=top, animate=False, immediate=True)
-        elif top + row.height > self.scroll_offset.y + height:
-            self.scroll_to(y=top + row.height - height, animate=False, immediate=True)
 
 
 _UNTITLED = Content.styled("(no title)", "$quiet italic")

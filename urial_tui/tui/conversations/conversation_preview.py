@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 
 import msgspec
+from textual import work
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
 from urial_tui.chat.marking import marked
-from urial_tui.chat.terms import Term
+from urial_tui.chat.store import Store
+from urial_tui.chat.terms import Term, terms_of
 from urial_tui.chat.tree import TurnTree
 from urial_tui.chat.turns import TurnRecord
+from urial_tui.errors import UrialError
 from urial_tui.sanitize import sanitize, sanitize_line
-from urial_tui.tui.conversations.conversation_list import HIT_STYLE
+from urial_tui.tui.conversations.conversation_list import HIT_STYLE, Row
 from urial_tui.tui.drawing.markdown_lines import plain_text
 from urial_tui.wording import amount
 
+PAUSE = 0.06
+"""Seconds for which a row has to stay selected (debounce)."""
 _TURNS = 12
 _LENGTH = 2_000
 """Turns and characters of each that are shown; what is beside a list is a glance."""
@@ -37,20 +44,36 @@ class Preview(msgspec.Struct, frozen=True):
 
 
 class ConversationPreview(VerticalScroll):
-    """Some turns of a conversation as plain text, with the words marked."""
+    """Some turns of a conversation as plain text, with the words marked.
 
-    def __init__(self, *, id: str | None = None) -> None:  # Textual's name
+    Args:
+        store: Has the conversations.
+        id: Textual's name.
+    """
+
+    def __init__(self, store: Store, id: str | None = None) -> None:
         super().__init__(id=id, can_focus=False)
-
-    def show(self, preview: Preview | None) -> None:
-        """Show another part; None: nothing."""
-        text = self.query_one(Static)
-        text.update(Content("") if preview is None else _drawn(preview))
-        self.scroll_home(animate=False)
+        self._store = store
+        self._text = Static(markup=False)
 
     def compose(self) -> ComposeResult:
         """One text."""
-        yield Static(markup=False)
+        yield self._text
+
+    @work(exclusive=True, group="preview")
+    async def show(self, row: Row | None, words: str) -> None:
+        """Show what the conversation of a row says, once no other one is selected for a moment."""
+        if row is None:
+            self._text.update("")
+            return
+        # Whoever holds a key down is not shown all that passes by.
+        await asyncio.sleep(PAUSE)
+        record, turn = row.hit.conversation, row.turn
+        with contextlib.suppress(UrialError):
+            turns = await asyncio.to_thread(self._store.turns, record.id)
+            turn_id = None if turn is None else turn.turn_id
+            self._text.update(_drawn(preview_of(turns, record.leaf, turn_id, terms_of(words))))
+            self.scroll_home(animate=False)
 
 
 def preview_of(

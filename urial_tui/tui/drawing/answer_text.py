@@ -15,7 +15,6 @@ from typing import NamedTuple
 from rich.cells import cell_len
 from textual.content import Content
 from textual.geometry import Offset, Region, Size
-from textual.message import Message
 from textual.reactive import Reactive
 from textual.selection import Selection
 from textual.strip import Strip
@@ -24,8 +23,10 @@ from textual.timer import Timer
 from textual.visual import Visual
 from textual.widget import Widget
 
+from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.drawing.markdown import Block, Document
 from urial_tui.tui.drawing.markdown_lines import highlighted, inline, table
+from urial_tui.tui.frame.messages import CopyRequested
 
 FASTEST, SLOWEST = 1 / 12, 0.5
 """Seconds between two drawings of a text that grows."""
@@ -67,14 +68,6 @@ class AnswerText(Widget):
 
     # Textual lays out once more when this changes; here it follows from a layout.
     virtual_size = Reactive(Size(0, 0))
-
-    class LinkClicked(Message):
-        """The link to `href`, in the text `widget`, was clicked."""
-
-        def __init__(self, widget: AnswerText, href: str) -> None:
-            super().__init__()
-            self.widget = widget
-            self.href = href
 
     def __init__(self, text: str = "") -> None:
         super().__init__()
@@ -169,8 +162,9 @@ class AnswerText(Widget):
         return selection.extract("\n".join(self._text)), "\n"
 
     def action_link(self, href: str) -> None:
-        """A link was clicked."""
-        self.post_message(self.LinkClicked(self, href))
+        """A model's link is shown and copied, and never opened from here."""
+        what = f"the link {sanitize_line(href)} (it is not opened)"
+        self.post_message(CopyRequested(href, what))
 
     def _lay_out(self, width: int) -> list[Strip]:
         """The lines for a width; blocks that were drawn before are not drawn again."""

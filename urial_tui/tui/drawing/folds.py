@@ -1,4 +1,4 @@
-"""Long text in the prompt, folded into one label.
+"""Folding: long text in the prompt is shown as one label.
 
 In the prompt "[pasted text 2: 2,143 lines]" stands for the text; what is sent has the text in
 its place, as it was. A label is one thing: nothing is written into it, and what takes a part

@@ -1,4 +1,4 @@
-"""Characters that can't be drawn, in a text that is being written.
+"""Placeholder characters for those that can't be drawn, in a text that is being written.
 
 The document of the prompt holds a character of a private plane in place of each: it is one
 cell wide, so lines wrap and the cursor moves as for any other. What is sent, copied or given

@@ -32,8 +32,8 @@ from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.runtime.memory_plan import PLAN
 from urial_tui.runtime.open_retriever import OpenRetriever
 from urial_tui.runtime.retriever import loading_told
+from urial_tui.runtime.side_engines import SideEngines
 from urial_tui.runtime.writer import Choice, Writer
-from urial_tui.tui.duel.side_engines import SideEngines
 
 FitsWith = Callable[[Path, EngineOptions], bool]
 """Whether a model fits into the memory that is left now."""

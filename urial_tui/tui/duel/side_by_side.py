@@ -22,7 +22,7 @@ from urial_tui.chat.drafts import Place
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.votes import Choice as VoteChoice
 from urial_tui.errors import PreambleError, StoreError, UrialError, UsageError
-from urial_tui.prompting.preamble import find_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.writer import Choice
 from urial_tui.sanitize import sanitize
 from urial_tui.settings import Settings, engine_options, sampling
@@ -47,7 +47,11 @@ ZERO_SHOT, URIAL = "zero-shot", "urial-k3"
 
 
 def first_choices(used: Choice) -> tuple[Choice, Choice]:
-    """What is in use, and the same model without the preamble, or else with one."""
+    """What is in use, and the same model without the preamble, or else with one.
+
+    Returns:
+        What is chosen for the left side, and for the right one.
+    """
     other = ZERO_SHOT if used.preamble.name != ZERO_SHOT else URIAL
     try:
         return used, Choice(model=used.model, preamble=find_preamble(other))
@@ -57,7 +61,7 @@ def first_choices(used: Choice) -> tuple[Choice, Choice]:
 
 
 class SideBySideScreen(PromptScreen):
-    """Opens over the chat; its engines are its own and end with it.
+    """The side-by-side screen; opens over the chat, and its engines are its own and end with it.
 
     Args:
         duel: Has the sides answer.

@@ -6,7 +6,6 @@ record is given to it only with `finish`.
 
 from __future__ import annotations
 
-from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
@@ -17,7 +16,6 @@ from urial_tui.chat.votes import Contestant
 from urial_tui.sanitize import sanitize, sanitize_line
 from urial_tui.tui.chat.turn import ending
 from urial_tui.tui.drawing.answer_text import AnswerText
-from urial_tui.tui.frame.messages import CopyRequested
 
 
 class SideView(Vertical):
@@ -92,13 +90,6 @@ class SideView(Vertical):
             return
         self.text.update(sanitize(answer.text))
         self.say(ending(answer))
-
-    @on(AnswerText.LinkClicked)
-    def show_link(self, event: AnswerText.LinkClicked) -> None:
-        """A model's link is shown and copied, and never opened from here."""
-        event.stop()
-        what = f"the link {sanitize_line(event.href)} (it is not opened)"
-        self.post_message(CopyRequested(event.href, what))
 
     def scroll_by(self, lines: int) -> None:
         """Move through the answer."""

@@ -102,7 +102,11 @@ def header(conversation: Conversation, earlier: int, *, blind: bool) -> Content:
 
 
 def what_failed(errors: Sequence[UrialError | None]) -> tuple[UrialError, str] | None:
-    """The first side's error and a sentence about which sides it concerns; None without one."""
+    """The first side's error and a sentence about which sides it concerns; None without one.
+
+    Returns:
+        The error, and the sentence; or None.
+    """
     for place, error in enumerate(errors):
         if error is not None:
             alone = errors[1 - place] is None

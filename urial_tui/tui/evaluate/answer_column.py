@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from urial_tui.sanitize import sanitize, sanitize_line
+from urial_tui.sanitize import sanitize
 from urial_tui.tui.drawing.answer_text import AnswerText
-from urial_tui.tui.frame.messages import CopyRequested
 from urial_tui.wording import amount
 
 LONGEST = 40_000
@@ -52,13 +50,6 @@ class AnswerColumn(Vertical):
     def scroll_pages(self, pages: int) -> None:
         """Move by what is in view."""
         self.scroll_lines(pages * max(1, self._body.scrollable_content_region.height - 1))
-
-    @on(AnswerText.LinkClicked)
-    def copy_link(self, event: AnswerText.LinkClicked) -> None:
-        """A model's link is copied, and never opened from here."""
-        event.stop()
-        what = f"the link {sanitize_line(event.href)} (it is not opened)"
-        self.post_message(CopyRequested(event.href, what))
 
     @property
     def _body(self) -> VerticalScroll:

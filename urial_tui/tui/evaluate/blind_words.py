@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from textual.content import Content
 
-from urial_tui.errors import UrialError
 from urial_tui.evaluate.blind_judging import BlindTally
 from urial_tui.evaluate.outputs import Output
 from urial_tui.evaluate.win_rates import WinRate
@@ -15,8 +13,6 @@ from urial_tui.sanitize import sanitize, sanitize_line
 from urial_tui.shares import Interval
 from urial_tui.tui.evaluate.answer_column import Part
 from urial_tui.wording import amount, percent
-
-Phase = Literal["opening", "judging", "judged", "result", "failed"]
 
 
 def asked(output: Output) -> Content:
@@ -41,13 +37,6 @@ def answers(output: Output) -> list[Part]:
         mark = f"{'' if number == 1 else chr(10)}{number}  {'to be judged' if last else ''}"
         parts += [Content.styled(mark, "bold $primary" if last else "bold $secondary"), text]
     return parts
-
-
-def failed(error: UrialError) -> Content:
-    """Why there is nothing to judge."""
-    return Content.assemble(
-        (f"✖ {sanitize_line(error.message)}\n", "bold"), sanitize_line(error.hint)
-    )
 
 
 def all_judged(undo_key: str, result_key: str) -> Content:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from urial_tui import paths
+from urial_tui.compare.side_choice import contexts_of_side
 from urial_tui.evaluate.beginning import NewRuns, begin_judging, begin_runs
 from urial_tui.evaluate.plan_file import Plan
 from urial_tui.evaluate.shelf import Shelved
 from urial_tui.models.summary import summarise
 from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.chat.choose import PickFileScreen
-from urial_tui.tui.compare.side_choice import contexts_of_side
 from urial_tui.tui.evaluate.evaluation_list import title_of
 from urial_tui.tui.evaluate.judge_screen import JudgeScreen
 from urial_tui.tui.evaluate.new_runs_screen import NewRunsScreen

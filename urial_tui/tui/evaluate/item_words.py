@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from textual.content import Content
 
+from urial_tui.errors import UrialError
 from urial_tui.evaluate.browsing import BrowsedAnswer, Browser, Mark
 from urial_tui.evaluate.evaluation import Comparison
 from urial_tui.evaluate.items import Item
@@ -42,6 +43,38 @@ class ItemView(NamedTuple):
     place: int
     asked: Content
     columns: tuple[Column, ...]
+
+
+NOTHING = Content.assemble(
+    ("No item has all of this.\n\n", "bold"),
+    (
+        "All words have to be in one item: its id, its question, or an answer. Fewer of them, or "
+        "fewer filters, find more.",
+        "$quiet",
+    ),
+)
+"""Stands in place of the list where nothing was found."""
+
+
+def how_many(browser: Browser, found: int) -> str:
+    """How many items there are or were found, of how many runs, and what of them is not there."""
+    total = len(browser.items)
+    parts = [
+        amount(total, "item") if found == total else f"{found:,} of {amount(total, 'item')}",
+        amount(len(browser.evaluation.runs), "run"),
+    ]
+    if unmatched := sum(file.unmatched for file in browser.evaluation.files):
+        parts.append(f"{amount(unmatched, 'judgement')} of other answers left out")
+    if browser.measured < total:
+        parts.append(f"measured {browser.measured:,}")
+    return " · ".join(parts)
+
+
+def failed(error: UrialError) -> Content:
+    """What went wrong, and what helps."""
+    return Content.assemble(
+        (f"✖ {sanitize_line(error.message)}\n", "bold"), sanitize_line(error.hint)
+    )
 
 
 def view_of(browser: Browser, place: int) -> ItemView:

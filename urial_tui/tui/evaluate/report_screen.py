@@ -36,7 +36,7 @@ _RUN_COLUMNS = 26
 
 
 class ReportScreen(Screen[None]):
-    """Reads the files and shows what comes of them.
+    """The report screen: reads the files and shows what comes of them.
 
     Args:
         paths: Files of answers and of judgements.

@@ -30,8 +30,8 @@ class Copying:
     def copy(self, text: str, what: str = "") -> None:
         """Copy a text and say how; `what` names it, its length unless given."""
         remember_copy(self._app, text)
-        call: Callable[[], Coroutine[Any, Any, None]] = partial(self._copy, text, what)
-        self._app.run_worker(call, group="copy")
+        work: Callable[[], Coroutine[Any, Any, None]] = partial(self._copy, text, what)
+        self._app.run_worker(work, group="copy")
 
     async def _copy(self, text: str, what: str) -> None:
         from urial_tui.tui.frame.clipboard import copy

@@ -1,4 +1,6 @@
-"""Whether a screen can still show something: a worker may learn late that it is about to end."""
+"""A guard against late callbacks: whether a screen that may be about to end can still show
+something.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real parts of the application: engines, threads and screens, imported when they are made.
+"""Lazy imports and factories: the real engines, threads and screens, imported when they are made.
 
 The first screen is there before any of them is.
 """

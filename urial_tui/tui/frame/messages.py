@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from textual.message import Message
 
 from urial_tui.chat.session import Conversation
+from urial_tui.compare.side_choice import SideChoice
 from urial_tui.prompting.preamble import Preamble
-from urial_tui.tui.compare.side_choice import SideChoice
 
 
 class ScreenRequested(Message):

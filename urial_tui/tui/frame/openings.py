@@ -110,8 +110,8 @@ class Openings:
             self._unsaved.note(self._sides.conversation)
 
     def _open_comparison(self, event: CompareRequested) -> None:
+        from urial_tui.compare.comparison_start import for_conversation, for_model
         from urial_tui.tui.compare.compare_screen import CompareScreen
-        from urial_tui.tui.compare.comparison_sides import for_conversation, for_model
 
         try:
             start = (

@@ -44,7 +44,7 @@ _WITH_ANSWER = "with the next answer"
 
 
 class SettingsScreen(Screen[None]):
-    """Opens over the chat.
+    """The settings screen; opens over the chat.
 
     Args:
         file: What the settings file holds.

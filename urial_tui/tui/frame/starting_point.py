@@ -11,7 +11,8 @@ from typing import NamedTuple
 import msgspec
 
 from urial_tui.errors import PreambleError, SettingsError, UrialError
-from urial_tui.prompting.preamble import Preamble, find_preamble
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.settings import Settings, load_settings
 from urial_tui.tui.frame.keys import ENTER_KEYS, keymap
 

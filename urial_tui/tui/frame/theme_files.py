@@ -41,6 +41,9 @@ def read_themes(directory: Path | None = None) -> tuple[list[Theme], list[Settin
     """The themes of a directory (the user's, unless given), and what is wrong with the others.
 
     A theme has the name of its file.
+
+    Returns:
+        The themes, and the errors.
     """
     directory = directory or paths.user_themes_dir()
     themes: list[Theme] = []

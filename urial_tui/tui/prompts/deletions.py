@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from urial_tui.prompting.own_preambles import bring_back_own, delete_own
-from urial_tui.prompting.preamble import PreambleEntry
+from urial_tui.prompting.preamble_file import PreambleEntry
 from urial_tui.tui.prompts.known_preambles import KnownPreambles
 from urial_tui.tui.prompts.preamble_list import PreambleList
 from urial_tui.tui.widgets.list_view import ListView

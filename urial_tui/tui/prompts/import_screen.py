@@ -18,7 +18,7 @@ from textual.widgets import Input, Label, Static
 from urial_tui.errors import UrialError, UsageError
 from urial_tui.files import is_directory, is_file
 from urial_tui.prompting.own_preambles import save_own
-from urial_tui.prompting.preamble import read_preamble
+from urial_tui.prompting.preamble_file import read_preamble
 from urial_tui.prompting.published import Imported, import_published, name_for
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle

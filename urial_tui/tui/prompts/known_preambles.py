@@ -14,7 +14,7 @@ from urial_tui.evaluate.measure_store import MeasureStore
 from urial_tui.evaluate.measured_before import KeptMeasures, MeasuredBefore
 from urial_tui.evaluate.own_texts import own_questions, own_references
 from urial_tui.prompting.context import Context
-from urial_tui.prompting.preamble import PreambleEntry, list_preambles
+from urial_tui.prompting.preamble_file import PreambleEntry, list_preambles
 from urial_tui.tui.evaluate.job_queue import JobQueue
 from urial_tui.tui.prompts.laboratory import Laboratory
 from urial_tui.tui.prompts.preamble_list import PreambleList, PreambleRow

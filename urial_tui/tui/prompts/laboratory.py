@@ -18,8 +18,8 @@ from urial_tui.errors import ModelError, PreambleError, UrialError
 from urial_tui.models.header import inspect_header
 from urial_tui.models.memory_need import cache_bytes
 from urial_tui.prompting.check import Finding, check_preamble
-from urial_tui.prompting.preamble import Preamble, parse_preamble
-from urial_tui.prompting.preamble_file import toml_text
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import parse_preamble, toml_text
 from urial_tui.prompting.token_check import Cut, check_tokens
 from urial_tui.runtime.cutter import ContextToken, Cutter
 from urial_tui.tui.chat.chat_engine import ChatEngine

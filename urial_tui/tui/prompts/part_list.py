@@ -8,9 +8,9 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from urial_tui.prompting.part_texts import FORM, part_at
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.prompts.part_texts import FORM, part_at
 
 _SHOWN = 60
 """Characters of a query."""

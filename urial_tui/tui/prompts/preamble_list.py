@@ -14,7 +14,7 @@ from textual.content import Content
 from urial_tui.evaluate.measure_table import difference_cell, interval_cell
 from urial_tui.evaluate.measured_before import KeptMeasures
 from urial_tui.prompting.check import Finding
-from urial_tui.prompting.preamble import PreambleEntry
+from urial_tui.prompting.preamble_file import PreambleEntry
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.prompts.laboratory import Cost
 from urial_tui.tui.widgets.row_list import RowList

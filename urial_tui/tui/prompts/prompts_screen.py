@@ -23,7 +23,8 @@ from textual.widgets import OptionList, Static
 from urial_tui.evaluate.measure_job import MeasureJob
 from urial_tui.evaluate.planned_measuring import MeasureChoice
 from urial_tui.files import is_there
-from urial_tui.prompting.preamble import Preamble, read_preamble
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import read_preamble
 from urial_tui.settings import Settings
 from urial_tui.tui.evaluate.job_queue import JobQueue
 from urial_tui.tui.evaluate.jobs import Jobs

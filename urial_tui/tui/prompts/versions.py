@@ -9,13 +9,13 @@ import contextlib
 from collections.abc import Callable
 from functools import partial
 
+from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import Event, Sampling
 from urial_tui.errors import UrialError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.runtime.writer import Choice
-from urial_tui.tui.chat.answer_start import Start
 from urial_tui.tui.chat.chat_engine import ChatEngine
 from urial_tui.tui.duel.duel import SideEnded
 
@@ -71,7 +71,7 @@ class Versions:
         events = self._engine.answer(
             conversation,
             preamble,
-            Start(GREEDY),
+            AnswerStart(GREEDY),
             self._max_tokens,
             watched=lambda name: None,
             told=lambda why: None,

@@ -12,8 +12,8 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from urial_tui.engine.wire.protocol import Alternative, Stage
+from urial_tui.tui.drawing.figures import bar, fit, percent
 from urial_tui.tui.tokens.traced_answer import TracedAnswer
-from urial_tui.tui.widgets.token_detail import bar, fit, percent
 
 DIGITS = "1234567890"
 _FIXED = 20

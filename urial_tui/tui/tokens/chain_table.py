@@ -7,8 +7,8 @@ import math
 from textual.content import Content
 
 from urial_tui.engine.wire.protocol import Sampling, Stage, StageEffect, TracedToken
+from urial_tui.tui.drawing.figures import fit, percent
 from urial_tui.tui.tokens.one_token import OneToken
-from urial_tui.tui.widgets.token_detail import fit, percent
 
 _NAME, _LEFT, _SHARE = 16, 12, 8
 _NOT_BY_CHAIN = "✂ Not by this chain: it was branched, gone on from, edited, or rounded."

@@ -7,8 +7,8 @@ import math
 from textual.content import Content
 
 from urial_tui.engine.wire.protocol import TracedToken
+from urial_tui.tui.drawing.figures import facts, number, percent
 from urial_tui.tui.tokens.one_token import OneToken
-from urial_tui.tui.widgets.token_detail import facts, number, percent
 
 
 class TokenFacts(OneToken):

@@ -32,6 +32,7 @@ from urial_tui.engine.wire.protocol import (
 )
 from urial_tui.errors import EngineDied, InternalError, UrialError
 from urial_tui.tui.drawing.curves import Curve
+from urial_tui.tui.drawing.figures import number, percent
 from urial_tui.tui.drawing.token_strip import TokenStrip
 from urial_tui.tui.frame.ending import has_widgets
 from urial_tui.tui.frame.keys import key_name
@@ -43,7 +44,6 @@ from urial_tui.tui.tokens.traced_answer import TracedAnswer
 from urial_tui.tui.tokens.traced_strip import TracedStrip
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.hint_line import HintLine
-from urial_tui.tui.widgets.token_detail import number, percent
 from urial_tui.wording import amount
 
 NARROW = 100
@@ -60,7 +60,7 @@ class Branch(NamedTuple):
 
 
 class TokensScreen(Screen[Branch | None]):
-    """Opens over the chat, whose engine reads the answer.
+    """The token screen; opens over the chat, whose engine reads the answer.
 
     Args:
         read: Has the answer read: its events.

@@ -1,4 +1,4 @@
-"""Going back through earlier questions, and forward again to what was being typed.
+"""The history of the prompt: back through earlier questions, and forward to what was being typed.
 
 Whatever was typed, before or into an earlier question, is there again when one comes back
 to it, until something is sent.
@@ -12,7 +12,7 @@ _DRAFT = -1
 
 
 class Recall:
-    """A place in the list of earlier questions."""
+    """A cursor in the history of earlier questions."""
 
     def __init__(self) -> None:
         self.earlier: Sequence[str] = ()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from urial_tui.prompting.preamble import Preamble, list_preambles
+from urial_tui.prompting.preamble import Preamble
+from urial_tui.prompting.preamble_file import list_preambles
 
 if TYPE_CHECKING:
     from urial_tui.compare.sides import Side

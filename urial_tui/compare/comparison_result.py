@@ -11,10 +11,12 @@ from typing import Any, Literal
 
 import msgspec
 
+from urial_tui.compare.metrics import Shares, ShiftedToken, Sides, Summary
+
 Kind = Literal["unshifted", "marginal", "shifted", "absent"]
 
 
-class Position(msgspec.Struct, frozen=True, kw_only=True):
+class ComparedToken(msgspec.Struct, frozen=True, kw_only=True):
     """One scored token; names, units and nulls as in the JSON contract."""
 
     t: int
@@ -44,55 +46,15 @@ class SideName(msgspec.Struct, frozen=True, kw_only=True):
     adapter: str | None = None
 
 
-class ShiftedToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A token that was shifted at `count` of its `total` positions."""
-
-    token: str
-    count: int
-    total: int
-
-
-class Shares(msgspec.Struct, frozen=True, kw_only=True):
-    """Shares of the classes among `positions`; None where there is no position."""
-
-    positions: int
-    absent: int
-    unshifted: float | None
-    marginal: float | None
-    shifted: float | None
-
-
-class Spread(msgspec.Struct, frozen=True, kw_only=True):
-    """A divergence over positions, in nats; None for no positions, or infinite."""
-
-    mean: float | None
-    median: float | None
-
-
-class BySide(msgspec.Struct, frozen=True, kw_only=True):
-    """A number of each side."""
-
-    base: float | None
-    aligned: float | None
-
-
-class Summary(Shares, frozen=True, kw_only=True):
-    """The content positions together."""
-
-    kl_aligned_base: Spread
-    top1_agreement: float | None
-    bits_per_byte: BySide
-
-
-class Bytes(msgspec.Struct, frozen=True, kw_only=True):
+class ByteComparison(msgspec.Struct, frozen=True, kw_only=True):
     """What two sides with different vocabularies say about one text."""
 
-    bits_per_byte: BySide
+    bits_per_byte: Sides
     boundaries: int
     agreement: float | None
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class ComparisonResult(msgspec.Struct, frozen=True, kw_only=True):
     """One compared answer.
 
     `rechosen`: tokens that scoring put in the place of written ones; None for a given text.
@@ -108,21 +70,21 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     answer: str
     stop_reason: str
     rechosen: int | None
-    positions: tuple[Position, ...]
+    positions: tuple[ComparedToken, ...]
     summary: Summary
     special_shares: Shares
     shifted_tokens: tuple[ShiftedToken, ...]
-    bytes: Bytes | None
+    bytes: ByteComparison | None
 
 
-def result_of(item: Mapping[str, Any], whole: Mapping[str, Any]) -> Result:
+def result_of(item: Mapping[str, Any], whole: Mapping[str, Any]) -> ComparisonResult:
     """The result that an item's document and the whole comparison's stand for.
 
     Args:
         item: From `items.document`.
         whole: `head` and `aggregates` of that item.
     """
-    return Result(
+    return ComparisonResult(
         base=msgspec.convert(whole["base"], SideName),
         aligned=msgspec.convert(whole["aligned"], SideName),
         relation=whole["vocab"]["relation"],
@@ -131,9 +93,9 @@ def result_of(item: Mapping[str, Any], whole: Mapping[str, Any]) -> Result:
         answer=item["answer"],
         stop_reason=item["stop_reason"],
         rechosen=item["rechosen"],
-        positions=msgspec.convert(item["positions"], tuple[Position, ...]),
+        positions=msgspec.convert(item["positions"], tuple[ComparedToken, ...]),
         summary=msgspec.convert(whole["summary"], Summary),
         special_shares=msgspec.convert(whole["special"], Shares),
         shifted_tokens=msgspec.convert(whole["shifted_tokens"], tuple[ShiftedToken, ...]),
-        bytes=msgspec.convert(whole["bytes"], Bytes | None),
+        bytes=msgspec.convert(whole["bytes"], ByteComparison | None),
     )

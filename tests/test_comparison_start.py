@@ -10,10 +10,11 @@ import pytest
 from urial_tui import paths
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.prompting.preamble import Example, Preamble, find_preamble
+from urial_tui.compare.comparison_start import for_conversation, for_model, second_for
+from urial_tui.compare.side_choice import SideChoice
+from urial_tui.prompting.preamble import Example, Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.retrieving import retrieving_preamble
-from urial_tui.tui.compare.comparison_sides import for_conversation, for_model, second_for
-from urial_tui.tui.compare.side_choice import SideChoice
 
 BASE, ALIGNED = "gemma-3-270m", "gemma-3-270m-sft"
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import Sampling, Turn
 
 AGAIN_TEMPERATURE = 0.7
@@ -17,15 +18,17 @@ DRAWN_SEEDS = 1_000_000
 """Seeds that are drawn: enough, and short to type again."""
 
 
-class Start(NamedTuple):
+class AnswerStart(NamedTuple):
     """How an answer starts: with these tokens or this text, and chosen in this way.
 
-    `samples`: how many are written side by side.
+    `samples`: how many are written side by side. `goes_on`: the answer that the prefix is from;
+    what was retrieved for that one stays in front of it.
     """
 
     sampling: Sampling
     prefix: Turn = ()
     samples: int = 1
+    goes_on: TurnRecord | None = None
 
     @property
     def doing(self) -> str:
@@ -36,7 +39,11 @@ class Start(NamedTuple):
 
 
 def by_chance(sampling: Sampling, samples: int = 1) -> tuple[Sampling, str]:
-    """The same sampling, or one that is not greedy and what to say of that ("" where the same)."""
+    """The same sampling, or one that is not greedy and what to say of that ("" where the same).
+
+    Returns:
+        The sampling, and the sentence.
+    """
     if sampling.temperature > 0:
         return sampling, ""
     same, drawn = (

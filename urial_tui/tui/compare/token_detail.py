@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from urial_tui.tui.compare.comparison_result import Position
-from urial_tui.tui.drawing.token_text import cell_width, quoted
+from urial_tui.compare.comparison_result import ComparedToken
+from urial_tui.tui.drawing.figures import bar, facts, fit, number, percent
+from urial_tui.tui.drawing.token_text import quoted
 
-_EIGHTHS = " ▏▎▍▌▋▊▉"
 _SIGNS = {"unshifted": "=", "marginal": "~", "shifted": "≠", "absent": "∅"}
 """Tell the classes apart where there is no colour."""
 _GAP = 2
@@ -20,7 +18,7 @@ _GAP = 2
 class TokenDetail(Widget):
     """The position under the cursor; `count` is the length of the answer."""
 
-    position: reactive[Position | None] = reactive(None)
+    position: reactive[ComparedToken | None] = reactive(None)
     count: reactive[int] = reactive(0)
 
     def render(self) -> Content:
@@ -42,7 +40,7 @@ class TokenDetail(Widget):
             lines.append(Content.assemble(first, padding, second))
         return Content("\n").join(lines[: max(1, self.content_size.height)])
 
-    def _head(self, position: Position, width: int) -> list[Content]:
+    def _head(self, position: ComparedToken, width: int) -> list[Content]:
         token = quoted(position.text, position.id)
         rank = f"base rank {position.rank:,}" if position.rank else "not in the base vocabulary"
         head = Content.assemble(
@@ -71,14 +69,8 @@ class TokenDetail(Widget):
         ]
 
 
-def facts(*facts: tuple[str, str]) -> Content:
-    """Names with what they are, in one line."""
-    parts = [Content.assemble((f"{name} ", "$quiet"), value) for name, value in facts]
-    return Content("  ").join(parts)
-
-
 def _column(
-    side: str, top: tuple[tuple[int, str, float], ...], position: Position, width: int
+    side: str, top: tuple[tuple[int, str, float], ...], position: ComparedToken, width: int
 ) -> list[Content]:
     lines = [Content.styled(side.ljust(width), "bold $secondary underline")]
     name_width = max(6, min(18, width // 2 - 2))
@@ -96,32 +88,3 @@ def _column(
             )
         )
     return lines
-
-
-def fit(text: str, width: int) -> str:
-    """A text of exactly `width` columns."""
-    shown = Content(text).truncate(width, ellipsis=True).plain
-    return shown + " " * (width - cell_width(shown))
-
-
-def bar(share: float, width: int) -> str:
-    """A bar of up to `width` columns, to an eighth of one; what is not 0 is seen."""
-    eighths = round(max(0.0, min(1.0, share)) * width * 8)
-    eighths = eighths or int(share > 0 and width > 0)
-    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
-
-
-def percent(share: float | None) -> str:
-    """A probability in at most six columns."""
-    if share is None:
-        return "-"
-    if 0 < share < 0.0005:
-        return "<0.1%"
-    return f"{share:.1%}"
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A divergence or an entropy in nats; one without a number is infinite."""
-    if value is None or not math.isfinite(value):
-        return "∞"
-    return f"{value:.{digits}f}"

@@ -7,12 +7,13 @@ import msgspec
 from urial_tui.chat.answer_trace import wants_examples
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.shown import ids_key
+from urial_tui.compare.side_choice import SideChoice
 from urial_tui.engine.wire.protocol import ModelInfo
 from urial_tui.errors import PreambleError, SettingsError, UsageError
 from urial_tui.models.catalogue import load_catalogue
 from urial_tui.models.registry import list_entries
-from urial_tui.prompting.preamble import Example, Preamble, find_preamble
-from urial_tui.tui.compare.side_choice import SideChoice
+from urial_tui.prompting.preamble import Example, Preamble
+from urial_tui.prompting.preamble_file import find_preamble
 
 BASE_CONTEXT = "zero-shot"
 """What the base side is shown by default, as in the paper."""
@@ -45,7 +46,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         return self.ids if own else ()
 
 
-class Start(msgspec.Struct, frozen=True, kw_only=True):
+class ComparisonStart(msgspec.Struct, frozen=True, kw_only=True):
     """Two sides, what to compare at once, if anything, and a sentence to tell with it."""
 
     base: SideChoice
@@ -56,7 +57,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
 
 def for_conversation(
     conversation: Conversation, preamble: Preamble, second: SideChoice | None = None
-) -> Start:
+) -> ComparisonStart:
     """The newest answer of a conversation, with the side that wrote it as the aligned one.
 
     `preamble`: what answers are written under now. `second`: what its tokens are ranked on in the
@@ -83,7 +84,7 @@ def for_conversation(
             "The examples that it was written behind are not known: those that the question has "
             "now stand for them."
         )
-    return Start(
+    return ComparisonStart(
         base=second or _base_side(answer.model, answer.preamble),
         aligned=SideChoice(
             model=answer.model, context=answer.preamble, preamble=preamble if same else None
@@ -100,18 +101,18 @@ def for_conversation(
     )
 
 
-def for_model(model: str, preamble: Preamble) -> Start:
+def for_model(model: str, preamble: Preamble) -> ComparisonStart:
     """A model and its counterpart, each on its own side; else itself with and without the
     preamble.
     """
     partner = _partner(model)
     if partner:
         base = SideChoice(model=model, context=BASE_CONTEXT)
-        return Start(base=base, aligned=SideChoice(model=partner, context="chat"))
+        return ComparisonStart(base=base, aligned=SideChoice(model=partner, context="chat"))
     if _base(model):
         base = SideChoice(model=_base(model), context=BASE_CONTEXT)
-        return Start(base=base, aligned=SideChoice(model=model, context="chat"))
-    return Start(
+        return ComparisonStart(base=base, aligned=SideChoice(model=model, context="chat"))
+    return ComparisonStart(
         base=_base_side(model, preamble.name),
         aligned=SideChoice(model=model, context=preamble.name, preamble=preamble),
     )

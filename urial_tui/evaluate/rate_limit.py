@@ -1,4 +1,4 @@
-"""When an endpoint may be asked next: so many times a minute, and not before it said so.
+"""Rate limit and backoff: an endpoint is asked so many times a minute, and not before it said so.
 
 Who asks waits for its turn first, whether for the first time or again. Waiting longer and longer
 after each failure, by a random time, keeps those who failed together from coming back together
@@ -46,8 +46,8 @@ class Clock:
         return random.uniform(0, most)
 
 
-class Pace:
-    """Gives turns to those who ask one endpoint; all of them in one event loop.
+class RateLimit:
+    """A rate limiter: gives turns to those who ask one endpoint, all of them in one event loop.
 
     Args:
         clock: What waits.

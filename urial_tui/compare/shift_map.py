@@ -22,8 +22,8 @@ class Stretch(NamedTuple):
     kind: ShiftClass | None
 
 
-class XrayReading:
-    """Grows by the engine's `Shifts`.
+class ShiftMap:
+    """The classes of an answer's tokens and their places in it; it grows by the engine's `Shifts`.
 
     Args:
         side: What reads, in words: its model and its context.

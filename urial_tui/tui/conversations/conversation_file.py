@@ -31,7 +31,7 @@ from urial_tui.errors import UrialError
 from urial_tui.files import is_directory
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.conversations.conversation_words import trouble
-from urial_tui.tui.frame.keys import keyed
+from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, typed_path
 
 _FORMS: tuple[tuple[Form, str, str], ...] = (
@@ -76,14 +76,9 @@ class ExportScreen(ModalScreen[Path | None]):
             )
             yield Static(id="export-form", markup=False)
             yield Static(id="export-verdict", markup=False)
-            yield Static(
-                keyed(
-                    self,
-                    "Enter writes it, {export.form} changes the form, → completes, "
-                    "{export.back} goes back",
-                ),
-                classes="dialog-keys",
-                markup=False,
+            yield DialogKeys(
+                "Enter writes it, {export.form} changes the form, → completes, "
+                "{export.back} goes back"
             )
 
     def on_mount(self) -> None:
@@ -187,18 +182,14 @@ class ImportScreen(ModalScreen[Sequence[ConversationRecord] | None]):
     def compose(self) -> ComposeResult:
         """A title, the path, what is wrong, the keys."""
         with Vertical(classes="dialog"):
-            yield Static("Import conversations", classes="dialog-title", markup=False)
+            yield DialogTitle("Import conversations")
             yield PathLine(
                 placeholder="Path of a .md or .json file; → completes it",
                 suggester=PathSuggester(is_export),
                 id="import-path",
             )
             yield Static(_WHAT_IS_READ, id="import-verdict", markup=False)
-            yield Static(
-                keyed(self, "Enter takes it in, → completes the path, {import.back} goes back"),
-                classes="dialog-keys",
-                markup=False,
-            )
+            yield DialogKeys("Enter takes it in, → completes the path, {import.back} goes back")
 
     @on(Input.Changed)
     def change_path(self) -> None:

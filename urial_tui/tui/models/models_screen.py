@@ -104,7 +104,7 @@ class ModelsScreen(Screen[str | None]):
         finding = self._finding = Finding(search, models)
         self.pulls = Pulls(view, models, scan, downloads, notice, options, devices)
         self._check = FileCheck(view, models, notice, self.hints)
-        removals = Removals(view, models, scan, notice)
+        removals = Removals(view, models, scan, downloads, notice)
         use = ModelUse(view, models, scan, notice)
         scan.when_told = self._show_heading
         scan.when_found = finding.when_changed = self._list

@@ -7,6 +7,7 @@ from urial_tui.models import placing
 from urial_tui.models.overview import Listed
 from urial_tui.models.unfinished import discard
 from urial_tui.tui.frame.screen_view import ScreenView
+from urial_tui.tui.models.downloads import Downloads
 from urial_tui.tui.models.model_list import ModelList, ModelRow
 from urial_tui.tui.models.remove_screen import RemoveScreen
 from urial_tui.tui.models.scan import Scan
@@ -20,13 +21,22 @@ class Removals:
         view: Of the screen.
         listed: Has the bar.
         scan: Looks again afterwards.
+        downloads: May have one of it that failed.
         notice: Tells what was done.
     """
 
-    def __init__(self, view: ScreenView, listed: ModelList, scan: Scan, notice: NoticeLine) -> None:
+    def __init__(
+        self,
+        view: ScreenView,
+        listed: ModelList,
+        scan: Scan,
+        downloads: Downloads,
+        notice: NoticeLine,
+    ) -> None:
         self._view = view
         self._listed = listed
         self._scan = scan
+        self._downloads = downloads
         self._notice = notice
 
     def remove(self) -> None:
@@ -39,6 +49,10 @@ class Removals:
             self._notice.say(f"{row.name} is being downloaded; {stop} stops that first.")
         elif row.listed.state == "unfinished" and row.listed.left:
             self._view.work_alone("dialog", self._discard, row.listed)
+        elif row.listed.state == "unfinished":
+            # Nothing came, and nothing but the download that failed has it listed.
+            self._downloads.forget(row.name)
+            self._tell(f"Nothing of {row.name} was here. It is no longer listed.")
         else:
             self._view.work_alone("dialog", self._remove, row)
 

@@ -247,6 +247,22 @@ class TestFinding:
             await models.settles()
             assert told == ["Looking at model files: 1 of 1"]
 
+    async def test_a_catalogue_with_a_mistake_is_said_and_looked_at_again(
+        self, opened: Opened
+    ) -> None:
+        file = paths.user_catalogue_file()
+        file.write_text(CATALOGUE.replace("title", "titel", 1))
+        async with opened() as pilot:
+            models = ModelsPage(pilot)
+            await models.opens()
+            assert models.shows("The models can't be listed.")
+            assert not models.shows("no program has any here")
+            assert "holds a mistake" in models.notice
+            file.write_text(CATALOGUE)
+            await models.presses("f5")
+            await models.until(lambda: "tiny-base" in models.names)
+            assert models.notice == ""
+
 
 class TestChoosing:
     async def test_the_chat_goes_on_with_it(self, page: Models, own: Path) -> None:

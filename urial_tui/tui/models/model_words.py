@@ -182,6 +182,14 @@ def nothing(words: str, here: bool, key: Key) -> Content:
     )
 
 
+def unlisted(key: Key) -> Content:
+    """What stands in place of the list where there can be none."""
+    return Content.assemble(
+        ("The models can't be listed.\n\n", "bold"),
+        (f"It is said below why not; {key('models.look')} looks again.", "$quiet"),
+    )
+
+
 def words_of(row: ModelRow) -> str:
     """All in which a model is searched."""
     listed, entry = row.listed, row.listed.entry

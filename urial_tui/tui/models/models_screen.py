@@ -34,7 +34,13 @@ from urial_tui.tui.models.known_models import KnownModels
 from urial_tui.tui.models.model_list import LISTED, ModelList, heading
 from urial_tui.tui.models.model_search import ModelSearch
 from urial_tui.tui.models.model_use import ModelUse
-from urial_tui.tui.models.model_words import detail, found_words, nothing, row_keys
+from urial_tui.tui.models.model_words import (
+    detail,
+    found_words,
+    nothing,
+    row_keys,
+    unlisted,
+)
 from urial_tui.tui.models.pulls import Pulls
 from urial_tui.tui.models.removals import Removals
 from urial_tui.tui.models.scan import Scan
@@ -161,6 +167,8 @@ class ModelsScreen(Screen[str | None]):
     def action_look_again(self) -> None:
         """Look for files again, and what is free now."""
         self._known.forget()
+        # What was wrong may be mended.
+        self.notice.say("")
         self.scan.look()
 
     @on(Input.Changed)
@@ -241,6 +249,8 @@ class ModelsScreen(Screen[str | None]):
             told = detail(row, self.scan.named(row.listed.partner), self._view.key)
         elif self.scan.overview is None:
             told = Content.styled("Looking for models on this machine …", "$quiet")
+        elif self.scan.failed and not self.scan.models:
+            told = unlisted(self._view.key)
         else:
             told = nothing(self._finding.words, self._finding.only_here, self._view.key)
         self.query_one("#models-detail", Static).update(told)
@@ -249,6 +259,8 @@ class ModelsScreen(Screen[str | None]):
         overview, finding = self.scan.overview, self._finding
         if overview is None or self.scan.progress:
             told = self.scan.progress or "looking for them"
+        elif self.scan.failed and not overview.models:
+            told = ""
         else:
             told = found_words(overview, self._wanted, finding.narrowed, bool(finding.words))
         self.query_one(HeadingLine).beside = told

@@ -36,6 +36,8 @@ class Scan:
         self._notice = notice
         self._ended = threading.Event()
         self.overview: Overview | None = None
+        self.failed = False
+        """Whether nothing could be listed when that was tried last; the notice says why."""
         self.progress = ""
         """How far the files are looked through, in words."""
         self.when_told: Callable[[], object] = lambda: None
@@ -80,7 +82,8 @@ class Scan:
         found = await self._notice.in_thread(find)
         if self._view.alive:
             self.progress = ""
-            # Where nothing is found, it was said why.
+            self.failed = found is None
+            # What was found before stays.
             self.overview = found or self.overview or Overview(models=(), left_out=0)
             self.when_found()
 

@@ -191,7 +191,7 @@ class TestList:
         paths.user_catalogue_file().write_text("[[model]]\nname = 3\n")
         async with page() as models:
             assert "holds a mistake" in models.notice
-            assert models.shows("There are no models.")
+            assert models.shows("The models can't be listed.")
             assert "A downloads one of an address." in models.told
 
 

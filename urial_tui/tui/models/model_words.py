@@ -186,7 +186,11 @@ def unlisted(key: Key) -> Content:
     """What stands in place of the list where there can be none."""
     return Content.assemble(
         ("The models can't be listed.\n\n", "bold"),
-        (f"It is said below why not; {key('models.look')} looks again.", "$quiet"),
+        (
+            f"It is said below why not; {key('models.look')} looks again. "
+            f"{key('models.address')} downloads one of an address.",
+            "$quiet",
+        ),
     )
 
 

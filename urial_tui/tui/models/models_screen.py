@@ -92,8 +92,8 @@ class ModelsScreen(Screen[str | None]):
         super().__init__()
         self.downloads = downloads
         self._options = options = engine_options(settings)
-        self._open: tuple[str, ...] = ()
-        """The downloads that were open when that was looked at last."""
+        self._open: tuple[tuple[str, bool], ...] = ()
+        """The downloads when they were looked at last, and whether they were open."""
         self._wanted = 0
         """How many rows there are, shown or not."""
         view = self._view = ScreenView(self)
@@ -230,7 +230,7 @@ class ModelsScreen(Screen[str | None]):
     def _redraw(self) -> None:
         """How far downloads are; what came into view."""
         states = self.downloads.states
-        is_open = tuple(state.name for state in states if state.is_open)
+        is_open = tuple((state.name, state.is_open) for state in states)
         if is_open != self._open:
             self._open = is_open
             # Something came, or is on its way.

@@ -23,6 +23,7 @@ from tests.file_server import FileServer, Request
 from urial_tui.errors import ModelError
 from urial_tui.models.connection import Cancelled, Limits, Source
 from urial_tui.models.download import Downloader
+from urial_tui.models.pace import Meter
 from urial_tui.models.partial import Journal, Partial
 
 CONTENT = b"GGUF" + bytes(range(251)) * 4000
@@ -118,6 +119,38 @@ def test_what_lies_there_is_hashed_and_gone_on_with(target: Path) -> None:
         fetch(server, target)
     assert target.read_bytes() == CONTENT
     assert ranges(server) == ["bytes=1000-"]
+
+
+def test_what_lies_there_is_told_apart_from_what_comes(target: Path) -> None:
+    leave(target, CONTENT[:1000])
+    came: list[tuple[int, int]] = []
+    lay_there: list[tuple[int, int]] = []
+    with (
+        FileServer(act=serve) as server,
+        Downloader(
+            lambda *counts: came.append(counts),
+            QUICK,
+            read=lambda *counts: lay_there.append(counts),
+        ) as downloader,
+        Partial(target) as partial,
+    ):
+        downloader.fetch(Source(url=server.url + PLACE, name="m.gguf", sha256=SHA), partial)
+    assert lay_there == [(1000, 1000)]
+    assert {total for _, total in came} == {len(CONTENT)}
+    assert came[-1][0] == len(CONTENT)
+
+
+def test_reading_what_lies_there_is_no_rate_of_a_download() -> None:
+    now = 0.0
+    meter = Meter(lambda: now)
+    meter.begin("m.gguf")
+    for now in (0.0, 1.0, 2.0):
+        pace = meter.read(int(now + 1) * 1_000_000, 3_000_000)
+    assert pace.words == "checking the 3.00 MB that are here (100%)"
+    for now in (3.0, 4.0):
+        pace = meter.count(3_000_000 + int(now - 3) * 1000, 4_000_000)
+    assert not pace.reading
+    assert pace.rate == 1000
 
 
 def test_what_lies_there_and_is_damaged_is_fetched_again(target: Path) -> None:

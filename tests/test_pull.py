@@ -114,7 +114,7 @@ def test_of_two_processes_that_download_one_file_the_second_is_told(hub: Hub, ho
     assert half_way.wait(30)
     second = subprocess.run(command, capture_output=True, text=True)
     assert second.returncode == 1
-    assert "being downloaded already, by another urial" in second.stderr
+    assert f"The file '{name}' is being downloaded already, by another urial" in second.stderr
     assert second.stderr.count("\n") == 1
     go_on.set()
     output, _ = first.communicate()

@@ -13,6 +13,7 @@ import pytest
 from textual.widgets import Static
 
 from tests.file_server import FileServer
+from tests.scripted import Gate, ScriptedEngine, answer
 from tests.scripted_hub import Hub, hub_with
 from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_until
 from tests.tui.models_page import ModelsPage
@@ -190,7 +191,7 @@ class TestList:
         paths.user_catalogue_file().write_text("[[model]]\nname = 3\n")
         async with page() as models:
             assert "holds a mistake" in models.notice
-            assert models.shows("There are no models.")
+            assert models.shows("The models can't be listed.")
             assert "A downloads one of an address." in models.told
 
 
@@ -245,6 +246,22 @@ class TestFinding:
             gate.set()
             await models.settles()
             assert told == ["Looking at model files: 1 of 1"]
+
+    async def test_a_catalogue_with_a_mistake_is_said_and_looked_at_again(
+        self, opened: Opened
+    ) -> None:
+        file = paths.user_catalogue_file()
+        file.write_text(CATALOGUE.replace("title", "titel", 1))
+        async with opened() as pilot:
+            models = ModelsPage(pilot)
+            await models.opens()
+            assert models.shows("The models can't be listed.")
+            assert not models.shows("no program has any here")
+            assert "holds a mistake" in models.notice
+            file.write_text(CATALOGUE)
+            await models.presses("f5")
+            await models.until(lambda: "tiny-base" in models.names)
+            assert models.notice == ""
 
 
 class TestChoosing:
@@ -399,6 +416,32 @@ class TestDownloading:
             assert (await models.ends("tiny-base")).stage == "done"
             assert hub.ranges[-1] == "bytes=100000-"
 
+    async def test_one_stop_ends_what_was_asked_for_twice(self, page: Models, hub: Hub) -> None:
+        hub.held = 100_000
+        async with page() as models:
+            await models.asks_to_pull("tiny-base")
+            await models.presses("enter")
+            await models.until(hub.stopped.is_set)
+            await models.until(lambda: models.row("tiny-base").is_coming)
+            assert "It is being downloaded; S stops that, and what came is kept." in models.told
+            await models.presses("p", "s")
+            assert (await models.ends("tiny-base")).stage == "stopped"
+
+    async def test_one_looks_at_downloads_while_an_answer_is_written(
+        self, opened: Opened, engine: ScriptedEngine, hub: Hub
+    ) -> None:
+        gate = Gate()
+        engine.enqueue(gate, *answer("Wool."))
+        async with opened() as pilot:
+            await type_text(pilot, "What do sheep wear?")
+            await pilot.press("enter")
+            await wait_until(pilot, gate.reached.is_set)
+            models = ModelsPage(pilot)
+            await models.opens()
+            gate.open()
+            await models.presses("escape")
+            await wait_until(pilot, lambda: shows(pilot, "Wool."))
+
     async def test_what_came_can_be_removed(self, page: Models, hub: Hub) -> None:
         hub.held = 100_000
         async with page() as models:
@@ -510,6 +553,31 @@ class TestDownloading:
             assert "\x1b" not in models.text
             await models.until(lambda: models.shows(sentence[:30]))
 
+    async def test_one_that_failed_before_anything_came_can_be_taken_off_the_list(
+        self, page: Models, hub: Hub
+    ) -> None:
+        name = "hf.co/ada/other/none.gguf"
+        async with page() as models:
+            models.screen.pulls.begin([name])
+            assert (await models.ends(name)).stage == "failed"
+            await models.goes_to(name)
+            assert "Nothing of it is here. P downloads it." in models.told
+            await models.presses("x")
+            await models.until(lambda: name not in models.names)
+            assert "no longer listed" in models.notice
+
+    async def test_where_there_is_nothing_to_choose_no_key_takes_it(
+        self, page: Models, hub: Hub
+    ) -> None:
+        async with page() as models:
+            await models.presses("a")
+            await type_text(models.pilot, "ada/other")
+            await models.presses("enter")
+            await models.is_asked_what()
+            assert models.shows("There is no 'ada/other' at 127.0.0.1")
+            assert models.shows("Esc back")
+            assert not models.shows("Enter downloads it")
+
     async def test_without_a_network_what_the_catalogue_has_is_offered(
         self, page: Models, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -532,6 +600,17 @@ class TestDownloading:
 
 
 class TestFiles:
+    async def test_a_file_that_is_gone_meanwhile_is_not_started_with(
+        self, page: Models, own: Path
+    ) -> None:
+        async with page() as models:
+            await models.goes_to("mine.Q5_K_M.gguf")
+            own.unlink()
+            await models.presses("d")
+            await models.until(lambda: "its file is no longer there" in models.notice)
+            await models.until(lambda: "mine.Q5_K_M.gguf" not in models.names)
+            assert not paths.settings_file().exists()
+
     async def test_removing_tells_what_else_uses_it(self, page: Models, own: Path) -> None:
         paths.settings_file().write_text('[chat]\nmodel = "mine.Q5_K_M.gguf"\n')
         async with page() as models:

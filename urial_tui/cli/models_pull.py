@@ -22,7 +22,7 @@ def pull(name: str, as_json: bool) -> None:
     from urial_tui.cli.output import print_json
     from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.models.download import Downloader
-    from urial_tui.models.pace import Meter
+    from urial_tui.models.pace import Meter, Pace
     from urial_tui.models.pull import pull as pull_model
     from urial_tui.sanitize import sanitize_line
 
@@ -30,10 +30,15 @@ def pull(name: str, as_json: bool) -> None:
         meter = Meter()
 
         def show(done: int, total: int) -> None:
-            pace = meter.count(done, total)
+            tell(meter.count(done, total))
+
+        def read(done: int, total: int) -> None:
+            tell(meter.read(done, total))
+
+        def tell(pace: Pace) -> None:
             line.show(f"{pace.name}: {pace.words}")
 
-        with Downloader(show) as downloader:
+        with Downloader(show, read=read) as downloader:
             pulled = pull_model(name, downloader, meter.begin)
     if as_json:
         print_json(msgspec.to_builtins(pulled, enc_hook=str))

@@ -79,10 +79,18 @@ class Downloader:
     Args:
         progress: Told of what came.
         limits: How long and how often is tried.
+        read: Told of what lay there and is read before more of it comes.
     """
 
-    def __init__(self, progress: Progress | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        progress: Progress | None = None,
+        limits: Limits | None = None,
+        *,
+        read: Progress | None = None,
+    ) -> None:
         self._progress = progress
+        self._read = read
         self._limits = limits or Limits()
         self._cancelled = threading.Event()
         self._connection = Connection(self._limits, self._cancelled)
@@ -378,8 +386,8 @@ class Downloader:
     def _hashed(self, done: int, total: int) -> None:
         if self._cancelled.is_set():
             raise Cancelled
-        if self._progress:
-            self._progress(done, total)
+        if self._read:
+            self._read(done, total)
 
     def _wait(self, seconds: float) -> None:
         if self._cancelled.wait(seconds):

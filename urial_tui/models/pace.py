@@ -15,12 +15,16 @@ _MARK_EVERY_S = 0.5
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a file is. Bytes, and bytes a second; 0 for what is not known (yet)."""
+    """How far a file is. Bytes, and bytes a second; 0 for what is not known (yet).
+
+    `reading`: whether what lay there is read, before more comes; the bytes are those of it.
+    """
 
     name: str = ""
     done: int = 0
     total: int = 0
     rate: float = 0.0
+    reading: bool = False
 
     @property
     def seconds_left(self) -> float | None:
@@ -32,6 +36,9 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def words(self) -> str:
         """105 MB of 253 MB (42%), 3.10 MB/s, 48 s left."""
+        if self.reading:
+            share = f" ({self.done / self.total:.0%})" if self.total else ""
+            return f"checking the {wording.size(self.total)} that are here{share}"
         words = wording.size(self.done)
         if self.total:
             words += f" of {wording.size(self.total)} ({self.done / self.total:.0%})"
@@ -60,11 +67,16 @@ class Meter:
         self._name, self._marks = name, []
         return Pace(name=name)
 
+    def read(self, done: int, total: int) -> Pace:
+        """So many bytes were read of those that lay there; that is no download."""
+        self._marks = []
+        return Pace(name=self._name, done=done, total=total, reading=True)
+
     def count(self, done: int, total: int) -> Pace:
         """So many bytes of so many are there."""
         now, marks = self._clock(), self._marks
         if total != self._total:
-            # What lay there was read before, which is no download.
+            # It is counted anew.
             marks, self._total = [], total
         if not marks or now - marks[-1][0] >= _MARK_EVERY_S or done < marks[-1][1]:
             if marks and done < marks[-1][1]:

@@ -59,6 +59,7 @@ class Partial:
         target: Where the file will be.
         suffix: What is put behind its name, before it is complete.
         write: Writes bytes to a descriptor, and says how many.
+        called: What the file is called where its user is told of it; else by its target.
 
     Raises:
         ModelError: Another process downloads this file, or it can't be locked.
@@ -70,8 +71,10 @@ class Partial:
         target: Path,
         suffix: str = _SUFFIX,
         write: Callable[[int, memoryview], int] = os.write,
+        called: str = "",
     ) -> None:
         self.target = target
+        self._called = called or target.name
         self.path = target.with_name(f"{target.name}{suffix}")
         self._journal_path = self.path.with_name(f"{self.path.name}.json")
         self._write = write
@@ -193,7 +196,7 @@ class Partial:
         self.close()
 
     def _locked(self) -> io.FileIO:
-        name = quoted(self.target.name, 120)
+        name = quoted(self._called, 120)
         try:
             file, trouble = open_locked(self.path, _open)
         except InUse as error:

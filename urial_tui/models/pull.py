@@ -254,7 +254,7 @@ def _from_address(
 def _download(
     source: Source, target: Path, suffix: str, downloader: Downloader, size: int = 0
 ) -> str:
-    with Partial(target, suffix) as partial:
+    with Partial(target, suffix, called=source.name) as partial:
         if _is_whole(target, size):
             # Another one was done between the look and the lock.
             return source.sha256

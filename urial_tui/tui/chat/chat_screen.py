@@ -164,7 +164,8 @@ class ChatScreen(PromptScreen):
         self.action_sides = lambda: self._request(SidesRequested())
         self.action_evaluate = lambda: self._request(EvaluateRequested())
         self.action_prompts = lambda: self._request(PromptsRequested())
-        self.action_models = lambda: self._request(ModelsRequested())
+        # Downloads are looked at while one chats: an answer goes on below that screen.
+        self.action_models = lambda: self.post_message(ModelsRequested())
         self.action_tokens = TracedTokens(view, models, here, questions).look
 
     @property

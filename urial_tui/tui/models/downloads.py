@@ -55,24 +55,24 @@ class DownloadState(msgspec.Struct, frozen=True, kw_only=True):
         return self.stage in ("waiting", "going")
 
 
-def make_downloader(progress: Progress) -> Downloader:
+def make_downloader(progress: Progress, read: Progress) -> Downloader:
     """The real one; imported when something is downloaded."""
     from urial_tui.models.download import Downloader
 
-    return Downloader(progress)
+    return Downloader(progress, read=read)
 
 
 class Downloads:
     """A queue of models to download; any thread may call it.
 
     Args:
-        make: Makes what downloads.
+        make: Makes what downloads, and tells of what came, and of what is read that lay there.
         clock: Seconds, monotonic.
     """
 
     def __init__(
         self,
-        make: Callable[[Progress], Downloader] = make_downloader,
+        make: Callable[[Progress, Progress], Downloader] = make_downloader,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._make = make
@@ -105,7 +105,8 @@ class Downloads:
         with self._lock:
             known = self._states.get(name)
             if self._closed or (known is not None and known.is_open):
-                self._change(name, again=True)
+                if known is not None and known.stopping:
+                    self._change(name, again=True)
                 return
             self._states.pop(name, None)
             self._states[name] = DownloadState(name=name)
@@ -122,10 +123,17 @@ class Downloads:
             if state.stage == "waiting":
                 self._end(name, stage="stopped")
                 return
-            self._change(name, stopping=True)
+            self._change(name, stopping=True, again=False)
             downloader = self._downloader
         if downloader is not None:
             downloader.cancel()
+
+    def forget(self, name: str) -> None:
+        """Know no more of one that has ended."""
+        with self._lock:
+            state = self._states.get(name)
+            if state is not None and not state.is_open:
+                del self._states[name]
 
     def news(self) -> list[DownloadState]:
         """Those that ended since this was asked for."""
@@ -196,10 +204,13 @@ class Downloads:
         def count(done: int, total: int) -> None:
             self._change(name, pace=meter.count(done, total))
 
+        def read(done: int, total: int) -> None:
+            self._change(name, pace=meter.read(done, total))
+
         def begin(file: str) -> None:
             self._change(name, pace=meter.begin(file))
 
-        with self._make(count) as downloader:
+        with self._make(count, read) as downloader:
             with self._lock:
                 self._downloader = downloader
                 state = self._states[name]
@@ -230,7 +241,7 @@ def in_short(downloads: Downloads) -> str:
     what = going.name.rsplit("/", 1)[-1]
     pace = going.pace
     words = [what if len(what) <= _SHORT else f"{what[: _SHORT - 1]}…"]
-    if pace.total:
+    if pace.total and not pace.reading:
         words.append(f"{pace.done / pace.total:.0%}")
     if pace.seconds_left is not None:
         words.append(wording.duration(pace.seconds_left))
@@ -267,7 +278,7 @@ def _left(state: DownloadState) -> str:
     pace = state.pace
     if not pace.done:
         return f"The download of {state.name} had not begun; {command} downloads it."
-    share = f" at {pace.done / pace.total:.0%}" if pace.total else ""
+    share = f" at {pace.done / pace.total:.0%}" if pace.total and not pace.reading else ""
     return (
         f"The download of {state.name} was interrupted{share}; what came is kept. The models "
         f"screen goes on with it next time, or {command}."

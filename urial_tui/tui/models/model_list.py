@@ -181,7 +181,12 @@ class ModelList(RowList[ModelRow]):
         going = ""
         if download is not None and row.is_coming:
             mark = ("↓", "$primary")
-            share = download.pace.done / download.pace.total if download.pace.total else 0.0
+            pace, listed = download.pace, row.listed
+            done, total = pace.done, pace.total
+            if (pace.reading or not total) and listed.state == "unfinished":
+                # What lay there counts before more comes.
+                done, total = listed.done, listed.size
+            share = done / total if total else 0.0
             going = f" {share:.0%}" if download.stage == "going" else " waits"
         elif download is not None and download.stage == "failed" and not row.listed.is_here:
             mark = ("✖", "$error")

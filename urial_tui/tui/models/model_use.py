@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from urial_tui.files import is_file
 from urial_tui.settings import described
 from urial_tui.settings_file import read_settings_file
 from urial_tui.tui.frame.settings_screen import SettingsScreen
@@ -59,6 +60,9 @@ class ModelUse:
             why = "it is an adapter" if row.listed.kind == "adapter" else "it writes no text"
         elif row.looked is not None and row.looked.trouble:
             why = row.looked.trouble.rstrip(".")
+        elif row.listed.path is not None and not is_file(row.listed.path):
+            why = "its file is no longer there"
+            self._scan.look()
         if why:
             self._view.say(f"{what}: {why}.")
             return None

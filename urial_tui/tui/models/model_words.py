@@ -72,6 +72,8 @@ def _place(row: ModelRow, key: Key) -> Iterator[Content]:
     if download is not None and download.stage == "failed" and not listed.is_here:
         yield Content.styled(f"✖ {sanitize_line(str(download.error))}", "$error")
     match listed.state:
+        case "unfinished" | "absent" if row.is_coming:
+            yield Content(_coming(row, key))
         case "here":
             where = OTHERS.get(listed.store, "") if listed.store else ""
             parts = f", in {wording.amount(listed.parts, 'part')}" if listed.parts > 1 else ""
@@ -82,6 +84,8 @@ def _place(row: ModelRow, key: Key) -> Iterator[Content]:
             )
         case "package":
             yield Content("Its Python package is installed; it is unpacked once, at first use.")
+        case "unfinished" if not listed.done:
+            yield Content(f"Nothing of it is here. {key('models.pull')} downloads it.")
         case "unfinished":
             of = f" of {wording.size(listed.size)}" if listed.size else ""
             yield Content(
@@ -100,6 +104,15 @@ def _place(row: ModelRow, key: Key) -> Iterator[Content]:
             yield Content(
                 f"Not here: {size}{sanitize_line(source)}. {key('models.pull')} downloads it."
             )
+
+
+def _coming(row: ModelRow, key: Key) -> str:
+    """What is done with one that is on its way, a sentence or two."""
+    if row.download is not None and row.download.stopping:
+        return f"Its download stops; what came is kept. {key('models.pull')} goes on with it."
+    waits = row.download is not None and row.download.stage == "waiting"
+    how = "It is downloaded after others" if waits else "It is being downloaded"
+    return f"{how}; {key('models.stop')} stops that, and what came is kept."
 
 
 def speed_words(speed: ExpectedSpeed | None) -> str:
@@ -163,6 +176,18 @@ def nothing(words: str, here: bool, key: Key) -> Content:
         ("There are no models.\n\n", "bold"),
         (
             "The catalogue is empty, and no program has any here. "
+            f"{key('models.address')} downloads one of an address.",
+            "$quiet",
+        ),
+    )
+
+
+def unlisted(key: Key) -> Content:
+    """What stands in place of the list where there can be none."""
+    return Content.assemble(
+        ("The models can't be listed.\n\n", "bold"),
+        (
+            f"It is said below why not; {key('models.look')} looks again. "
             f"{key('models.address')} downloads one of an address.",
             "$quiet",
         ),

@@ -33,7 +33,13 @@ from urial_tui.tui.models.known_models import KnownModels
 from urial_tui.tui.models.model_list import LISTED, ModelList, heading
 from urial_tui.tui.models.model_search import ModelSearch
 from urial_tui.tui.models.model_use import ModelUse
-from urial_tui.tui.models.model_words import detail, found_words, nothing, row_keys
+from urial_tui.tui.models.model_words import (
+    detail,
+    found_words,
+    nothing,
+    row_keys,
+    unlisted,
+)
 from urial_tui.tui.models.pulls import Pulls
 from urial_tui.tui.models.removals import Removals
 from urial_tui.tui.models.scan import Scan
@@ -84,8 +90,8 @@ class ModelsScreen(Screen[str | None]):
         super().__init__()
         self.downloads = downloads
         self._options = options = engine_options(settings)
-        self._open: tuple[str, ...] = ()
-        """The downloads that were open when that was looked at last."""
+        self._open: tuple[tuple[str, bool], ...] = ()
+        """The downloads when they were looked at last, and whether they were open."""
         self._wanted = 0
         """How many rows there are, shown or not."""
         self.models = ModelList(id="models-list")
@@ -98,7 +104,7 @@ class ModelsScreen(Screen[str | None]):
         self._known = KnownModels(view, scan, downloads, options, in_use=in_use, devices=devices)
         self.pulls = Pulls(view, scan, downloads, options, devices)
         self._check = FileCheck(view)
-        removals, use = Removals(view, scan), ModelUse(view, scan)
+        removals, use = Removals(view, scan, downloads), ModelUse(view, scan)
         scan.when_told = self._show_heading
         scan.when_found = finding.when_changed = self._list
         self._known.when_read = self._show_detail
@@ -154,6 +160,8 @@ class ModelsScreen(Screen[str | None]):
     def action_look_again(self) -> None:
         """Look for files again, and what is free now."""
         self._known.forget()
+        # What was wrong may be mended.
+        self.notice.say("")
         self.scan.look()
 
     @on(Input.Changed)
@@ -215,7 +223,7 @@ class ModelsScreen(Screen[str | None]):
     def _redraw(self) -> None:
         """How far downloads are; what came into view."""
         states = self.downloads.states
-        is_open = tuple(state.name for state in states if state.is_open)
+        is_open = tuple((state.name, state.is_open) for state in states)
         if is_open != self._open:
             self._open = is_open
             # Something came, or is on its way.
@@ -234,6 +242,8 @@ class ModelsScreen(Screen[str | None]):
             told = detail(row, self.scan.named(row.listed.partner), self._view.key)
         elif self.scan.overview is None:
             told = Content.styled("Looking for models on this machine …", "$quiet")
+        elif self.scan.failed and not self.scan.models:
+            told = unlisted(self._view.key)
         else:
             told = nothing(self._finding.words, self._finding.only_here, self._view.key)
         self.query_one("#models-detail", Static).update(told)
@@ -242,6 +252,8 @@ class ModelsScreen(Screen[str | None]):
         overview, finding = self.scan.overview, self._finding
         if overview is None or self.scan.progress:
             told = self.scan.progress or "looking for them"
+        elif self.scan.failed and not overview.models:
+            told = ""
         else:
             told = found_words(overview, self._wanted, finding.narrowed, bool(finding.words))
         self.query_one(HeadingLine).beside = told

@@ -84,7 +84,7 @@ class PullScreen(ModalScreen[tuple[str, ...] | None]):
 
     @work(group="ask")
     async def _ask(self) -> None:
-        self._say("Asking for what else there is …")
+        self._say(f"Asking for what {'else ' if self._found else ''}there is …")
         try:
             with explaining():
                 found = tuple(await asked(lambda: self._pullable.find(self._ended)))
@@ -110,6 +110,15 @@ class PullScreen(ModalScreen[tuple[str, ...] | None]):
         if found:
             listed.highlighted = names.index(name) if self._moved and name in names else suits
         self._tell()
+        self._show_keys()
+
+    def _show_keys(self) -> None:
+        """The keys that do something with what there is by now."""
+        keys = ["Enter downloads it"] if self._found else []
+        if self._found and self._can_have_partner:
+            keys.append("{pull.partner} its partner")
+        text = keyed(self, " · ".join([*keys, "{pull.back} back"]))
+        self.query_one("#pull-keys", Static).update(Content(text))
 
     def _suits(self, found: Sequence[Quantisation]) -> int:
         wanted = self._pullable.wanted.lower()

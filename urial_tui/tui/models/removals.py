@@ -6,6 +6,7 @@ from urial_tui import wording
 from urial_tui.models import placing
 from urial_tui.models.overview import Listed
 from urial_tui.models.unfinished import discard
+from urial_tui.tui.models.downloads import Downloads
 from urial_tui.tui.models.model_list import ModelList, ModelRow
 from urial_tui.tui.models.remove_screen import RemoveScreen
 from urial_tui.tui.models.scan import Scan
@@ -18,11 +19,13 @@ class Removals:
     Args:
         view: Has the bar.
         scan: Looks again afterwards.
+        downloads: May have one of it that failed.
     """
 
-    def __init__(self, view: ListView[ModelList], scan: Scan) -> None:
+    def __init__(self, view: ListView[ModelList], scan: Scan, downloads: Downloads) -> None:
         self._view = view
         self._scan = scan
+        self._downloads = downloads
 
     def remove(self) -> None:
         """Ask whether it is to be done, and do it."""
@@ -34,6 +37,10 @@ class Removals:
             self._view.say(f"{row.name} is being downloaded; {stop} stops that first.")
         elif row.listed.state == "unfinished" and row.listed.left:
             self._view.work_alone("dialog", self._discard, row.listed)
+        elif row.listed.state == "unfinished":
+            # Nothing came, and nothing but the download that failed has it listed.
+            self._downloads.forget(row.name)
+            self._tell(f"Nothing of {row.name} was here. It is no longer listed.")
         else:
             self._view.work_alone("dialog", self._remove, row)
 

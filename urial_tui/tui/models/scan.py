@@ -28,6 +28,8 @@ class Scan:
         self._view = view
         self._going: Stoppable[[int, int]] | None = None
         self.overview: Overview | None = None
+        self.failed = False
+        """Whether nothing could be listed when that was tried last; the notice says why."""
         self.progress = ""
         """How far the files are looked through, in words."""
         self.when_told: Callable[[], object] = lambda: None
@@ -59,7 +61,8 @@ class Scan:
         found = await self._view.in_thread(lambda: overview(going))
         if self._view.alive:
             self.progress = ""
-            # Where nothing is found, it was said why.
+            self.failed = found is None
+            # What was found before stays.
             self.overview = found or self.overview or Overview(models=(), left_out=0)
             self.when_found()
 

@@ -2,43 +2,47 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-from textual.events import Key
-from textual.keys import _character_to_key
+from textual.app import App
 from textual.pilot import Pilot
 
 from tests.scripted import ScriptedEngine
+from tests.tui.chat_page import ChatPage
+from tests.tui.evaluation_page import EvaluationPage
 from tests.tui.held import Held
+from tests.tui.looking import PATIENCE as PATIENCE
+from tests.tui.looking import screen_text as screen_text
+from tests.tui.looking import shows as shows
+from tests.tui.looking import status as status
+from tests.tui.looking import type_text as type_text
+from tests.tui.looking import wait_until as wait_until
 from tests.tui.parsed_styles import share_parsed_styles
+from tests.tui.pictures import hold_still, keys_told
+from tests.tui.registry import FILES
+from tests.tui.registry import Found as Found
+from tests.tui.registry import raising as raising
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
-from urial_tui.errors import UrialError
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
 from urial_tui.tui.app import UrialApp
 from urial_tui.tui.evaluate.job_queue import JobQueue
 
-PATIENCE = 60.0
-"""Seconds after which what was waited for is not going to happen."""
-
 Opened = Callable[..., contextlib.AbstractAsyncContextManager[Pilot[None]]]
-
-
-_files: dict[str, Path] = {}
+Chatting = Callable[..., contextlib.AbstractAsyncContextManager[ChatPage]]
+Prepare = Callable[[Pilot[None]], Awaitable[None]]
+Looks = Callable[..., bool]
 
 
 @pytest.fixture(autouse=True, scope="session")
 def model_file(llama_gguf: Path) -> None:
-    """A scripted engine loads nothing, but the file is looked at before."""
-    _files["tiny"] = llama_gguf
+    """What `Found` has for a file."""
+    FILES["tiny"] = llama_gguf
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -47,15 +51,6 @@ def parsed_styles() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         share_parsed_styles(patch)
         yield
-
-
-class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that the registry found."""
-
-    name: str = "tiny"
-    path: Path = msgspec.field(default_factory=lambda: _files["tiny"])
-    adapter: Path | None = None
-    chat_template: str = ""
 
 
 @pytest.fixture
@@ -104,53 +99,46 @@ def opened(make_app: Callable[..., UrialApp]) -> Opened:
     return open_it
 
 
-async def wait_until(pilot: Pilot[None], predicate: Callable[[], bool]) -> None:
-    """Let the application work until `predicate` holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not predicate():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"it did not happen; the screen shows:\n{screen_text(pilot)}")
-        await pilot.pause()
-        await asyncio.sleep(0.005)
-    await pilot.pause()
+@pytest.fixture
+def looks(snap_compare: Callable[..., bool], make_app: Callable[..., UrialApp]) -> Looks:
+    """Bring an application into a state, and compare it with how it looked before.
+
+    What its last line says of the keys is given as `keys`, and is no part of the picture.
+    """
+
+    def compare(
+        prepare: Prepare,
+        *,
+        keys: str = "",
+        size: tuple[int, int] = (80, 24),
+        app: App[Any] | None = None,
+        **changes: Any,
+    ) -> bool:
+        async def still(pilot: Pilot[None]) -> None:
+            await prepare(pilot)
+            assert keys_told(pilot) == keys
+            await hold_still(pilot)
+
+        return snap_compare(app or make_app(**changes), terminal_size=size, run_before=still)
+
+    return compare
 
 
-async def type_text(pilot: Pilot[None], text: str) -> None:
-    """Press the keys that type `text`, faster than anybody, and wait until all are taken."""
-    for character in text:
-        key = "ctrl+j" if character == "\n" else _character_to_key(character)
-        pilot.app.post_message(Key(key, None if character == "\n" else character))
-    # From the application to what has the focus, and from there to who listens.
-    for _ in range(3):
-        await pilot._wait_for_screen()
-    await pilot.pause()
+@pytest.fixture
+def chatting(opened: Opened, engine: ScriptedEngine) -> Chatting:
+    """Open the application, and look at its chat."""
+
+    @contextlib.asynccontextmanager
+    async def open_it(**changes: Any) -> AsyncIterator[ChatPage]:
+        async with opened(**changes) as pilot:
+            yield ChatPage(pilot, engine)
+
+    return open_it
 
 
-def screen_text(pilot: Pilot[None]) -> str:
-    """What the screen shows, line by line."""
-    app = pilot.app
-    width, height = app.size
-    strips = app.screen._compositor.render_strips()
-    lines = ["".join(segment.text for segment in strip).rstrip() for strip in strips[:height]]
-    return "\n".join(line[:width] for line in lines)
-
-
-def status(pilot: Pilot[None]) -> str:
-    """The last line of the screen."""
-    return screen_text(pilot).rpartition("\n")[2]
-
-
-def shows(pilot: Pilot[None], text: str) -> bool:
-    return text in screen_text(pilot)
-
-
-def raising(error: UrialError) -> Callable[..., Found]:
-    """A registry that finds nothing."""
-
-    def find(name: str, progress: object) -> Found:
-        raise error
-
-    return find
+async def ready(pilot: Pilot[None]) -> None:
+    """Wait until the model is loaded."""
+    await wait_until(pilot, lambda: "ready" in status(pilot))
 
 
 SHORT_ANSWERS = Settings(
@@ -177,13 +165,11 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Held]]:
 @pytest.fixture
 def evaluating(opened: Opened, endless_gguf: Path) -> Callable[..., Any]:
     """Open the evaluation screen, with real workers, from a chat on a scripted engine."""
-    # These import this module.
-    from tests.tui.evaluation_page import EvaluationPage
 
     @contextlib.asynccontextmanager
     async def open_it(
         *models: Path | str, size: tuple[int, int] = (80, 24), **changes: Any
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncIterator[EvaluationPage]:
         names = [str(model) for model in models or (endless_gguf,)]
         arguments: dict[str, Any] = {
             "list_models": lambda: names,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.tui.conftest import screen_text, shows, type_text, wait_until
 from tests.tui.held import Held
+from tests.tui.page import Page
 from urial_tui.evaluate.job import JobState
-from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.evaluate.evaluate_screen import EvaluateScreen
 from urial_tui.tui.evaluate.judge_screen import JudgeScreen
 from urial_tui.tui.evaluate.mark_list import MarkList
@@ -19,53 +16,27 @@ from urial_tui.tui.evaluate.new_runs_screen import NewRunsScreen
 from urial_tui.tui.evaluate.report_screen import ReportScreen
 
 
-class EvaluationPage:
-    """The screen, driven by its keys.
+class EvaluationPage(Page[EvaluateScreen]):
+    """The screen, driven by its keys."""
 
-    Args:
-        pilot: Of an application whose chat is there.
-    """
+    kind = EvaluateScreen
+    key = "alt+e"
 
-    def __init__(self, pilot: Pilot[None]) -> None:
-        self.pilot = pilot
-
-    async def opens(self) -> None:
-        """From the chat."""
-        await self.pilot.press("alt+e")
-        await self.until(lambda: isinstance(self.pilot.app.screen, EvaluateScreen))
-        await self.until(lambda: self.shows("Evaluations"))
-
-    @property
-    def screen(self) -> EvaluateScreen:
-        return next(
-            screen for screen in self.pilot.app.screen_stack if isinstance(screen, EvaluateScreen)
-        )
+    async def arrives(self) -> None:
+        await super().arrives()
+        await self.reads("Evaluations")
 
     @property
     def states(self) -> list[JobState]:
         """Of the jobs, in their order."""
         return [job.going.state for job in self.screen.queue.jobs]
 
-    @property
-    def text(self) -> str:
-        return screen_text(self.pilot)
-
-    def shows(self, text: str) -> bool:
-        return shows(self.pilot, text)
-
-    async def until(self, predicate: Callable[[], bool]) -> None:
-        await wait_until(self.pilot, predicate)
-
-    async def presses(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
-        await self.pilot.pause()
-
     # -- new runs ---------------------------------------------------------------------
 
     async def chooses_new(self) -> None:
         """Open the dialog."""
         await self.presses("n")
-        await self.until(lambda: isinstance(self.pilot.app.screen, NewRunsScreen))
+        await self.is_on(NewRunsScreen)
 
     async def fills(
         self, items: Path | None = None, *, contexts: tuple[str, ...] = (), **numbers: int
@@ -94,9 +65,7 @@ class EvaluationPage:
         await self.chooses_new()
         await self.fills(items, contexts=contexts, **numbers)
         await self.presses("enter")
-        await self.until(
-            lambda: bool(self.screen.queue.jobs) and self.pilot.app.screen is self.screen
-        )
+        await self.until(lambda: bool(self.screen.queue.jobs) and self.is_on_top)
 
     async def stops(self, held: Held | None = None) -> None:
         """What is being done, which may stand still, and wait for its end."""
@@ -121,19 +90,14 @@ class EvaluationPage:
     async def judges(self, judge: str = "") -> None:
         """Have what is chosen judged by the model under the bar, or by this one."""
         await self.presses("j")
-        await self.until(lambda: isinstance(self.pilot.app.screen, JudgeScreen))
+        await self.is_on(JudgeScreen)
         if judge:
-            await type_text(self.pilot, judge)
+            await self.types(judge)
         await self.presses("enter")
-        await self.until(lambda: self.pilot.app.screen is self.screen)
+        await self.is_back()
 
     async def reports(self) -> None:
         """Open the report of what is chosen."""
         await self.presses("r")
-        await self.until(lambda: isinstance(self.pilot.app.screen, ReportScreen))
-        await self.until(lambda: self.shows("Runs"))
-
-    async def leaves(self) -> None:
-        """Back to the chat."""
-        while not isinstance(self.pilot.app.screen, ChatScreen):
-            await self.presses("escape")
+        await self.is_on(ReportScreen)
+        await self.reads("Runs")

@@ -14,7 +14,8 @@ from textual.binding import Binding, BindingType
 from textual.pilot import Pilot
 from textual.screen import Screen
 
-from tests.tui.conftest import screen_text, type_text, wait_until
+from tests.tui.looking import wait_until
+from tests.tui.page import Page
 from urial_tui.settings import Settings
 from urial_tui.tui.evaluate.blind_screen import BlindScreen
 from urial_tui.tui.evaluate.items_screen import ItemsScreen
@@ -60,17 +61,10 @@ def slow_clock() -> Any:
     return lambda: float(next(ticks))
 
 
-class BlindPage:
+class BlindPage(Page[BlindScreen]):
     """The screen for blind judging, as its user knows it."""
 
-    def __init__(self, pilot: Pilot[None]) -> None:
-        self.pilot = pilot
-        assert isinstance(pilot.app.screen, BlindScreen)
-        self.screen = pilot.app.screen
-
-    @property
-    def text(self) -> str:
-        return screen_text(self.pilot)
+    kind = BlindScreen
 
     @property
     def answers(self) -> tuple[str, str]:
@@ -78,17 +72,13 @@ class BlindPage:
         left, right = self.screen.columns
         return "\n".join(left.texts), "\n".join(right.texts)
 
-    async def reads(self, text: str) -> None:
-        """Wait until the screen says so."""
-        await wait_until(self.pilot, lambda: text in self.text)
-
     async def is_at(self, phase: str) -> None:
-        await wait_until(self.pilot, lambda: self.screen.sitting.phase == phase)
+        await self.until(lambda: self.screen.sitting.phase == phase)
 
     async def press(self, key: str) -> None:
         """Press a key, and wait until what it does is done."""
         await self.pilot.press(key)
-        await wait_until(self.pilot, lambda: not self.screen.sitting.busy)
+        await self.until(lambda: not self.screen.sitting.busy)
 
     async def judge_all(self, better: str) -> list[tuple[str, str]]:
         """Prefer the answers with this in them, to the last pair; what was shown."""
@@ -97,10 +87,7 @@ class BlindPage:
             seen.append(self.answers)
             before = self.screen.sitting.judging.done if self.screen.sitting.judging else 0
             await self.press("a" if better in self.answers[0] else "b")
-            await wait_until(
-                self.pilot,
-                partial(self._has_judged, before + 1),
-            )
+            await self.until(partial(self._has_judged, before + 1))
         return seen
 
     def _has_judged(self, count: int) -> bool:
@@ -108,17 +95,10 @@ class BlindPage:
         return judging is not None and judging.done == count and not self.screen.sitting.busy
 
 
-class ItemsPage:
+class ItemsPage(Page[ItemsScreen]):
     """The screen of the items, as its user knows it."""
 
-    def __init__(self, pilot: Pilot[None]) -> None:
-        self.pilot = pilot
-        assert isinstance(pilot.app.screen, ItemsScreen)
-        self.screen = pilot.app.screen
-
-    @property
-    def text(self) -> str:
-        return screen_text(self.pilot)
+    kind = ItemsScreen
 
     @property
     def head(self) -> str:
@@ -134,24 +114,21 @@ class ItemsPage:
         """The answers in the columns that are shown."""
         return ["\n".join(column.texts) for column in self.screen.pane.columns]
 
-    async def reads(self, text: str) -> None:
-        await wait_until(self.pilot, lambda: text in self.text)
-
     async def is_measured(self) -> None:
         """Wait until all answers are measured and the list says so."""
         await self.is_read()
-        await wait_until(self.pilot, lambda: "measured" not in self.head)
+        await self.until(lambda: "measured" not in self.head)
 
     async def is_read(self) -> None:
-        await wait_until(self.pilot, lambda: "run" in self.head)
+        await self.until(lambda: "run" in self.head)
 
     async def lists(self, *places: int) -> None:
-        await wait_until(self.pilot, lambda: self.listed == list(places))
+        await self.until(lambda: self.listed == list(places))
 
     async def search(self, words: str) -> None:
-        await type_text(self.pilot, words)
+        await self.types(words)
 
     async def open(self) -> None:
         """Look at the selected item alone."""
         await self.pilot.press("enter")
-        await wait_until(self.pilot, lambda: self.screen.is_alone and bool(self.columns))
+        await self.until(lambda: self.screen.is_alone and bool(self.columns))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from textual.pilot import Pilot
 from textual.widgets import OptionList, Static
 
-from tests.tui.conftest import screen_text, shows, wait_until
+from tests.tui.page import Page
 from urial_tui.tui.app import UrialApp
 from urial_tui.tui.models.details_screen import DetailsScreen
 from urial_tui.tui.models.downloads import DownloadState
@@ -17,20 +14,15 @@ from urial_tui.tui.models.pull_screen import PullScreen
 from urial_tui.tui.models.remove_screen import RemoveScreen
 
 
-class ModelsPage:
-    """The screens, driven by their keys.
+class ModelsPage(Page[ModelsScreen]):
+    """The screens, driven by their keys."""
 
-    Args:
-        pilot: Of an application whose chat is there.
-    """
+    kind = ModelsScreen
+    key = "alt+m"
 
-    def __init__(self, pilot: Pilot[None]) -> None:
-        self.pilot = pilot
-
-    async def opens(self) -> None:
-        """From the chat; all that is in view was looked at."""
-        await self.pilot.press("alt+m")
-        await self.until(lambda: isinstance(self.pilot.app.screen, ModelsScreen))
+    async def arrives(self) -> None:
+        """All that is in view was looked at."""
+        await super().arrives()
         await self.settles()
 
     async def settles(self) -> None:
@@ -42,16 +34,6 @@ class ModelsPage:
         app = self.pilot.app
         assert isinstance(app, UrialApp)
         return app
-
-    @property
-    def screen(self) -> ModelsScreen:
-        return next(
-            screen for screen in self.pilot.app.screen_stack if isinstance(screen, ModelsScreen)
-        )
-
-    @property
-    def text(self) -> str:
-        return screen_text(self.pilot)
 
     @property
     def notice(self) -> str:
@@ -66,22 +48,12 @@ class ModelsPage:
     def names(self) -> list[str]:
         return [row.name for row in self.screen.models.rows]
 
-    def shows(self, text: str) -> bool:
-        return shows(self.pilot, text)
-
     def row(self, name: str) -> ModelRow:
         return next(row for row in self.screen.models.rows if row.name == name)
 
     def line(self, name: str) -> str:
         """The line of a row on the screen."""
-        return next(line for line in self.text.splitlines() if f" {name} " in f"{line} ")
-
-    async def until(self, predicate: Callable[[], bool]) -> None:
-        await wait_until(self.pilot, predicate)
-
-    async def presses(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
-        await self.pilot.pause()
+        return next(line for line in self.lines if f" {name} " in f"{line} ")
 
     async def goes_to(self, name: str) -> None:
         """Have the bar stand on a model, and wait for what is told of it."""
@@ -102,9 +74,7 @@ class ModelsPage:
         return await self.is_asked_what()
 
     async def is_asked_what(self) -> PullScreen:
-        await self.until(lambda: isinstance(self.pilot.app.screen, PullScreen))
-        dialog = self.pilot.app.screen
-        assert isinstance(dialog, PullScreen)
+        dialog = await self.is_on(PullScreen)
         asking = dialog.query_one("#pull-asking", Static)
         await self.until(lambda: not str(asking.content).startswith("Asking"))
         return dialog
@@ -125,15 +95,9 @@ class ModelsPage:
 
     async def looks_at_details(self) -> DetailsScreen:
         await self.presses("i")
-        await self.until(lambda: isinstance(self.pilot.app.screen, DetailsScreen))
-        screen = self.pilot.app.screen
-        assert isinstance(screen, DetailsScreen)
-        told = screen.query_one("#model-details", Static)
-        await self.until(lambda: not str(told.content).startswith("Reading"))
+        screen = await self.is_on(DetailsScreen)
+        await self.until(lambda: not self.told_in("#model-details").startswith("Reading"))
         return screen
 
     async def is_asked_to_remove(self) -> RemoveScreen:
-        await self.until(lambda: isinstance(self.pilot.app.screen, RemoveScreen))
-        screen = self.pilot.app.screen
-        assert isinstance(screen, RemoveScreen)
-        return screen
+        return await self.is_on(RemoveScreen)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from textual.pilot import Pilot
-from textual.widgets import Static
-
-from tests.tui.conftest import screen_text, shows, type_text, wait_until
+from tests.tui.page import Page
 from urial_tui.evaluate.job import JobState
-from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.prompts.edit_screen import EditScreen
 from urial_tui.tui.prompts.import_screen import ImportScreen
 from urial_tui.tui.prompts.preamble_list import PreambleRow
@@ -22,42 +17,20 @@ from urial_tui.tui.prompts.versions_screen import VersionsScreen
 from urial_tui.tui.widgets.path_line import PathLine
 
 
-class PromptsPage:
-    """The screens, driven by their keys.
+class PromptsPage(Page[PromptsScreen]):
+    """The screens, driven by their keys."""
 
-    Args:
-        pilot: Of an application whose chat is there.
-    """
-
-    def __init__(self, pilot: Pilot[None]) -> None:
-        self.pilot = pilot
-
-    async def opens(self) -> None:
-        """From the chat."""
-        await self.pilot.press("alt+p")
-        await self.until(lambda: isinstance(self.pilot.app.screen, PromptsScreen))
+    kind = PromptsScreen
+    key = "alt+p"
 
     async def lists(self) -> None:
         """Wait until there are rows."""
         await self.until(lambda: bool(self.screen.preambles.rows))
 
     @property
-    def screen(self) -> PromptsScreen:
-        return next(
-            screen for screen in self.pilot.app.screen_stack if isinstance(screen, PromptsScreen)
-        )
-
-    @property
     def states(self) -> list[JobState]:
         """Of the jobs, in their order."""
         return [job.going.state for job in self.screen.queue.jobs]
-
-    @property
-    def text(self) -> str:
-        return screen_text(self.pilot)
-
-    def shows(self, text: str) -> bool:
-        return shows(self.pilot, text)
 
     def line(self, start: str) -> str:
         """The line of the screen whose text starts so."""
@@ -65,13 +38,6 @@ class PromptsPage:
 
     def row(self, name: str) -> PreambleRow:
         return next(row for row in self.screen.preambles.rows if row.name == name)
-
-    async def until(self, predicate: Callable[[], bool]) -> None:
-        await wait_until(self.pilot, predicate)
-
-    async def presses(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
-        await self.pilot.pause()
 
     async def goes_to(self, name: str) -> None:
         """Have the bar stand on a preamble."""
@@ -92,30 +58,21 @@ class PromptsPage:
     async def looks_at_tokens(self) -> ReachingScreen:
         """Of what is under the bar, once they are there."""
         await self.presses("t")
-        await self.until(lambda: isinstance(self.pilot.app.screen, ReachingScreen))
-        screen = self.pilot.app.screen
-        assert isinstance(screen, ReachingScreen)
+        screen = await self.is_on(ReachingScreen)
         await self.until(lambda: bool(screen.tokens))
         return screen
-
-    async def leaves(self) -> None:
-        """Back to the chat."""
-        while not isinstance(self.pilot.app.screen, ChatScreen):
-            await self.presses("escape")
 
     # -- changing ---------------------------------------------------------------------
 
     @property
     def editor(self) -> EditScreen:
-        screen = self.pilot.app.screen
-        assert isinstance(screen, EditScreen)
-        return screen
+        return self.top(EditScreen)
 
     async def edits(self, name: str) -> EditScreen:
         """Open a preamble to change it."""
         await self.goes_to(name)
         await self.presses("e")
-        await self.until(lambda: isinstance(self.pilot.app.screen, EditScreen))
+        await self.is_on(EditScreen)
         await self.pilot.pause()
         return self.editor
 
@@ -138,7 +95,7 @@ class PromptsPage:
     async def saves(self, name: str | None = None, **lines: str) -> None:
         """Open the dialog, fill it in, and send it; `lines`: title, description."""
         await self.presses("ctrl+s")
-        await self.until(lambda: isinstance(self.pilot.app.screen, SaveScreen))
+        await self.is_on(SaveScreen)
         for line, text in (("name", name), *lines.items()):
             if text is not None:
                 self.pilot.app.screen.query_one(f"#save-{line}", PathLine).value = text
@@ -148,21 +105,17 @@ class PromptsPage:
     @property
     def verdict(self) -> str:
         """What the dialog says of what was sent."""
-        screen = self.pilot.app.screen
-        assert isinstance(screen, SaveScreen)
-        return str(screen.query_one("#save-verdict", Static).content)
+        return self.told_in("#save-verdict")
 
     async def is_saved(self) -> None:
-        await self.until(lambda: isinstance(self.pilot.app.screen, EditScreen))
+        await self.is_on(EditScreen)
         await self.pilot.pause()
 
     # -- trying -----------------------------------------------------------------------
 
     @property
     def trial(self) -> VersionsScreen:
-        screen = self.pilot.app.screen
-        assert isinstance(screen, VersionsScreen)
-        return screen
+        return self.top(VersionsScreen)
 
     async def tries(self, *names: str) -> None:
         """Mark these, and open what tries them."""
@@ -170,11 +123,11 @@ class PromptsPage:
             await self.goes_to(name)
             await self.presses("space")
         await self.presses("y")
-        await self.until(lambda: isinstance(self.pilot.app.screen, VersionsScreen))
+        await self.is_on(VersionsScreen)
         await self.pilot.pause()
 
     async def asks(self, question: str) -> None:
-        await type_text(self.pilot, question)
+        await self.types(question)
         await self.presses("enter")
 
     async def is_answered(self) -> None:
@@ -190,7 +143,7 @@ class PromptsPage:
     async def imports(self, file: Path | str, name: str = "") -> None:
         """Open the dialog, fill it in, and send it."""
         await self.presses("i")
-        await self.until(lambda: isinstance(self.pilot.app.screen, ImportScreen))
+        await self.is_on(ImportScreen)
         for line, text in (("file", str(file)), ("name", name)):
             self.pilot.app.screen.query_one(f"#import-{line}", PathLine).value = text
         await self.pilot.pause()
@@ -199,6 +152,4 @@ class PromptsPage:
     @property
     def import_verdict(self) -> str:
         """What the dialog says of what was sent."""
-        screen = self.pilot.app.screen
-        assert isinstance(screen, ImportScreen)
-        return str(screen.query_one("#import-verdict", Static).content)
+        return self.told_in("#import-verdict")

@@ -1,4 +1,4 @@
-"""How the compare screen looks, at the smallest usual size and at a roomy one."""
+"""How the compare screen looks, at the smallest usual size and with room for curves."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from tests.scripted import Gate
-from tests.tui.comparisons import Script, loading, written
-from tests.tui.conftest import Found, shows, status, type_text, wait_until
-from urial_tui.compare.vocab import ByteAgreement, VocabRelation
-from urial_tui.errors import ModelError
-from urial_tui.tui.app import UrialApp
-from urial_tui.tui.compare.compare_screen import CompareScreen
-from urial_tui.tui.widgets.prompt import Prompt
+from tests.tui.compare_page import ComparePage
+from tests.tui.comparisons import Script
+from tests.tui.conftest import Looks, ready
+from tests.tui.registry import found_by_name
 
 TEXT = (
     "Hello! Learning a language takes time, but it is fun:\n\n"
@@ -25,10 +21,10 @@ TEXT = (
     "I hope this helps."
 )
 RANKS = (14, 2, 1, 1, 1, 3, 1, 1, 1, 1, 250, 1, 1, 2, 1, 1, 1, 6)
-Prepare = Callable[[Pilot[None]], Awaitable[None]]
-Looks = Callable[..., bool]
+AT_FIRST = "Enter compare  F1 all keys  Esc chat"
+COMPARED = "←→↑↓ token  n next shifted  F4 token or answer  F1 all keys"
 
-pytestmark = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+LooksComparing = Callable[..., bool]
 
 
 def tokens(text: str) -> list[tuple[str, int]]:
@@ -47,127 +43,64 @@ def tokens(text: str) -> list[tuple[str, int]]:
 
 
 @pytest.fixture
-def script() -> Script:
-    return Script(tokens(TEXT))
+def looks_comparing(looks: Looks) -> LooksComparing:
+    """Open the screen, do something there, and compare how it looks."""
 
+    def compare(do: Callable[[ComparePage], Awaitable[None]], **how: Any) -> bool:
+        async def prepare(pilot: Pilot[None]) -> None:
+            await ready(pilot)
+            page = ComparePage(pilot)
+            await page.opens()
+            await do(page)
 
-@pytest.fixture
-def looks(
-    snap_compare: Callable[..., bool], make_app: Callable[..., UrialApp], script: Script
-) -> Looks:
-    """Open the compare screen, bring it into a state, and compare how it looks."""
-
-    def compare(size: tuple[int, int], prepare: Prepare, **changes: Any) -> bool:
-        async def still(pilot: Pilot[None]) -> None:
-            await wait_until(pilot, lambda: "ready" in status(pilot))
-            await pilot.press("f2")
-            await wait_until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
-            pilot.app.screen.query_one(Prompt).cursor_blink = False
-            await prepare(pilot)
-
-        arguments: dict[str, Any] = {
-            "comparison_factory": script.comparison_engine,
-            "find_model": lambda name, progress: Found(name=name),
-            "list_models": lambda: ["gemma-3-270m", "gemma-3-270m-sft", "notes-[7b].gguf"],
-        }
-        return snap_compare(make_app(**(arguments | changes)), terminal_size=size, run_before=still)
+        return looks(
+            prepare,
+            comparison_factory=Script(tokens(TEXT)).comparison_engine,
+            find_model=found_by_name,
+            list_models=lambda: ["gemma-3-270m", "gemma-3-270m-sft", "notes-[7b].gguf"],
+            **how,
+        )
 
     return compare
 
 
-async def ask(pilot: Pilot[None]) -> None:
-    await type_text(pilot, "How do I learn a language?")
-    await pilot.press("enter")
+async def look_at_a_shifted_token(page: ComparePage) -> None:
+    await page.compares("How do I learn a language?")
+    await page.presses("n")
+    await page.reads("rank 250")
 
 
-async def compared(pilot: Pilot[None]) -> None:
-    await ask(pilot)
-    await wait_until(pilot, lambda: "tokens" in status(pilot) and "Esc stop" not in status(pilot))
+def test_before_a_comparison(looks_comparing: LooksComparing) -> None:
+    async def look(page: ComparePage) -> None:
+        await page.reads("What does alignment change?")
+
+    assert looks_comparing(look, keys=AT_FIRST)
 
 
-def test_before_a_comparison(looks: Looks, size: tuple[int, int]) -> None:
-    async def prepare(pilot: Pilot[None]) -> None:
-        await pilot.pause()
-
-    assert looks(size, prepare)
-
-
-def test_picking_a_side(looks: Looks, size: tuple[int, int]) -> None:
-    async def prepare(pilot: Pilot[None]) -> None:
-        await pilot.press("f2")
-        await wait_until(pilot, lambda: shows(pilot, "The base side"))
-
-    assert looks(size, prepare)
-
-
-def test_loading(looks: Looks, script: Script, size: tuple[int, int]) -> None:
-    script.opening = [*loading(0.4), Gate()]
-
-    async def prepare(pilot: Pilot[None]) -> None:
-        await ask(pilot)
-        await wait_until(pilot, lambda: "40%" in status(pilot))
-
-    assert looks(size, prepare)
-
-
-def test_answering(looks: Looks, script: Script, size: tuple[int, int]) -> None:
-    script.writing = [*written(TEXT[:120]), Gate()]
-
-    async def prepare(pilot: Pilot[None]) -> None:
-        await ask(pilot)
-        await wait_until(pilot, lambda: "22 tokens" in status(pilot))
-
-    assert looks(size, prepare)
+def test_picking_a_side(looks_comparing: LooksComparing) -> None:
+    assert looks_comparing(
+        ComparePage.changes_base, keys="Enter takes the model, then the context; Esc goes back"
+    )
 
 
 @pytest.mark.parametrize("theme", ["urial-dark", "urial-light"])
-def test_a_shifted_token(looks: Looks, size: tuple[int, int], theme: str) -> None:
-    async def prepare(pilot: Pilot[None]) -> None:
-        pilot.app.theme = theme
-        await compared(pilot)
-        await pilot.press("n")
-        await wait_until(pilot, lambda: shows(pilot, "rank 250"))
+def test_a_shifted_token(looks_comparing: LooksComparing, theme: str) -> None:
+    async def look(page: ComparePage) -> None:
+        page.pilot.app.theme = theme
+        await look_at_a_shifted_token(page)
 
-    assert looks(size, prepare)
+    assert looks_comparing(look, keys=COMPARED)
 
 
-def test_the_whole_answer(looks: Looks, size: tuple[int, int]) -> None:
-    async def prepare(pilot: Pilot[None]) -> None:
-        await compared(pilot)
-        await pilot.press("end", "f4")
-        await wait_until(pilot, lambda: shows(pilot, "most shifted"))
-
-    assert looks(size, prepare)
+def test_a_shifted_token_where_there_is_room(looks_comparing: LooksComparing) -> None:
+    keys = "←→↑↓ token  n next shifted  F1 all keys  Esc chat"
+    assert looks_comparing(look_at_a_shifted_token, keys=keys, size=(120, 40))
 
 
-def test_different_vocabularies(looks: Looks, script: Script, size: tuple[int, int]) -> None:
-    script.relation = VocabRelation(relation="different", base_size=9, aligned_size=7)
-    script.agreement = ByteAgreement(
-        n_bytes=40,
-        bits_per_byte_base=1.5,
-        bits_per_byte_aligned=0.75,
-        boundaries=12,
-        agreement=0.5,
-        exact=0.25,
-    )
+def test_the_whole_answer(looks_comparing: LooksComparing) -> None:
+    async def look(page: ComparePage) -> None:
+        await page.compares("How do I learn a language?")
+        await page.presses("end", "f4")
+        await page.reads("most shifted")
 
-    async def prepare(pilot: Pilot[None]) -> None:
-        await ask(pilot)
-        await wait_until(pilot, lambda: "compared by bytes" in status(pilot))
-
-    assert looks(size, prepare)
-
-
-def test_a_failure(looks: Looks, script: Script, size: tuple[int, int]) -> None:
-    script.opening = [
-        ModelError(
-            "The model Tiny has no chat template, as base models mostly have none.",
-            "Choose another context for it: zero-shot, raw or a preamble.",
-        )
-    ]
-
-    async def prepare(pilot: Pilot[None]) -> None:
-        await ask(pilot)
-        await wait_until(pilot, lambda: "failed" in status(pilot))
-
-    assert looks(size, prepare)
+    assert looks_comparing(look, keys=COMPARED)

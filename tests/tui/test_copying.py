@@ -8,12 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
 
 from tests.scripted import Gate, ScriptedEngine, answer, delta
-from tests.tui.conftest import Opened, shows, status, type_text, wait_until
+from tests.tui.conftest import Chatting
 from tests.tui.terminals import Terminal
-from tests.tui.test_chat_screen import ask, converse, transcript
 from urial_tui import paths
 from urial_tui.chat.markdown_form import from_markdown
 from urial_tui.chat.store import Store
@@ -212,119 +210,100 @@ class TestCodeBlocks:
         assert code_blocks(text) == []
 
 
-async def to_transcript(pilot: Pilot[None]) -> None:
-    await pilot.press("shift+tab")
-    await wait_until(pilot, lambda: transcript(pilot).has_focus)
-
-
-def notices(pilot: Pilot[None]) -> list[str]:
-    return [notice.message for notice in pilot.app._notifications]
-
-
 class TestKeys:
     async def test_y_copies_the_marked_turn_as_it_was_written(
-        self, opened: Opened, engine: ScriptedEngine
+        self, chatting: Chatting, engine: ScriptedEngine
     ) -> None:
-        async with opened() as pilot:
+        async with chatting() as chat:
             raw = "Some **bold** and a \x1b[31mcolour\x1b[0m."
             engine.enqueue(*answer(raw))
-            await ask(pilot, "Hello")
-            await wait_until(pilot, lambda: "ready" in status(pilot) and shows(pilot, "bold"))
-            await to_transcript(pilot)
-            await pilot.press("y")
-            await wait_until(pilot, lambda: shows(pilot, f"Sent {len(raw)} characters"))
-            assert notices(pilot)[-1].endswith("(OSC 52), which it may ignore.")
-            assert pilot.app.clipboard == raw
-            await pilot.press("up", "y")
-            await wait_until(pilot, lambda: shows(pilot, "Sent 5 characters"))
-            assert pilot.app.clipboard == "Hello"
+            await chat.asks("Hello")
+            await chat.until(lambda: "ready" in chat.status and chat.shows("bold"))
+            await chat.goes_to_transcript()
+            await chat.presses("y")
+            await chat.reads(f"Sent {len(raw)} characters")
+            assert chat.notices[-1].endswith("(OSC 52), which it may ignore.")
+            assert chat.app.clipboard == raw
+            await chat.presses("up", "y")
+            await chat.reads("Sent 5 characters")
+            assert chat.app.clipboard == "Hello"
 
-    async def test_alt_y_copies_the_newest_answer_from_the_prompt(
-        self, opened: Opened, engine: ScriptedEngine
-    ) -> None:
-        async with opened() as pilot:
-            await pilot.press("alt+y")
-            await wait_until(pilot, lambda: shows(pilot, "There is nothing to copy yet."))
-            await converse(pilot, engine, "Hi", "The **answer**.")
-            await type_text(pilot, "kept")
-            await pilot.press("alt+y")
-            await wait_until(pilot, lambda: pilot.app.clipboard == "The **answer**.")
-            assert shows(pilot, "kept")
+    async def test_alt_y_copies_the_newest_answer_from_the_prompt(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            await chat.presses("alt+y")
+            await chat.reads("There is nothing to copy yet.")
+            await chat.exchanges("Hi", "The **answer**.")
+            await chat.types("kept")
+            await chat.presses("alt+y")
+            await chat.until(lambda: chat.app.clipboard == "The **answer**.")
+            assert chat.shows("kept")
 
-    async def test_c_copies_the_code_and_lets_one_choose(
-        self, opened: Opened, engine: ScriptedEngine
-    ) -> None:
-        async with opened() as pilot:
-            await converse(pilot, engine, "How?", CODE)
-            await to_transcript(pilot)
-            await pilot.press("c")
-            await wait_until(pilot, lambda: isinstance(pilot.app.screen, PickCodeScreen))
-            assert shows(pilot, "python · 1 line")
-            await pilot.press("down", "enter")
-            await wait_until(pilot, lambda: pilot.app.clipboard == "two\n  lines\n")
-            await pilot.press("c")
-            await wait_until(pilot, lambda: isinstance(pilot.app.screen, PickCodeScreen))
-            await pilot.press("escape")
-            await wait_until(pilot, lambda: pilot.app.screen is pilot.app.screen_stack[0])
-            await pilot.press("up", "c")
-            await wait_until(pilot, lambda: shows(pilot, "There is no code block in this turn."))
+    async def test_c_copies_the_code_and_lets_one_choose(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            await chat.exchanges("How?", CODE)
+            await chat.goes_to_transcript()
+            await chat.presses("c")
+            await chat.is_on(PickCodeScreen)
+            assert chat.shows("python · 1 line")
+            await chat.presses("down", "enter")
+            await chat.until(lambda: chat.app.clipboard == "two\n  lines\n")
+            await chat.presses("c")
+            await chat.is_on(PickCodeScreen)
+            await chat.presses("escape")
+            await chat.until(lambda: chat.app.screen is chat.app.screen_stack[0])
+            await chat.presses("up", "c")
+            await chat.reads("There is no code block in this turn.")
 
-    async def test_a_single_code_block_is_copied_at_once(
-        self, opened: Opened, engine: ScriptedEngine
-    ) -> None:
-        async with opened() as pilot:
-            await converse(pilot, engine, "How?", "So:\n\n```\nls\n```")
-            await to_transcript(pilot)
-            await pilot.press("c")
-            await wait_until(pilot, lambda: pilot.app.clipboard == "ls\n")
+    async def test_a_single_code_block_is_copied_at_once(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            await chat.exchanges("How?", "So:\n\n```\nls\n```")
+            await chat.goes_to_transcript()
+            await chat.presses("c")
+            await chat.until(lambda: chat.app.clipboard == "ls\n")
 
-    async def test_shift_y_copies_the_conversation_as_it_is_shown(
-        self, opened: Opened, engine: ScriptedEngine
-    ) -> None:
-        async with opened() as pilot:
-            await converse(pilot, engine, "One?", "First.")
-            await converse(pilot, engine, "Two?", "**Second.**")
-            await to_transcript(pilot)
-            await pilot.press("Y")
-            await wait_until(pilot, lambda: shows(pilot, "Sent the conversation"))
-            copied = from_markdown(pilot.app.clipboard).turns
+    async def test_shift_y_copies_the_conversation_as_it_is_shown(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            await chat.exchanges("One?", "First.")
+            await chat.exchanges("Two?", "**Second.**")
+            await chat.goes_to_transcript()
+            await chat.presses("Y")
+            await chat.reads("Sent the conversation")
+            copied = from_markdown(chat.app.clipboard).turns
             assert [turn.text for turn in copied] == ["One?", "First.", "Two?", "**Second.**"]
 
     async def test_an_answer_that_is_being_written_can_not_be_copied_by_halves(
-        self, opened: Opened, engine: ScriptedEngine
+        self, chatting: Chatting, engine: ScriptedEngine
     ) -> None:
         gate = Gate()
         engine.enqueue(delta("Half"), gate)
-        async with opened() as pilot:
-            await ask(pilot, "Hello")
-            await wait_until(pilot, lambda: shows(pilot, "Half"))
-            await to_transcript(pilot)
-            await pilot.press("y")
-            await wait_until(pilot, lambda: shows(pilot, "There is nothing to copy yet."))
+        async with chatting() as chat:
+            await chat.asks("Hello")
+            await chat.reads("Half")
+            await chat.goes_to_transcript()
+            await chat.presses("y")
+            await chat.reads("There is nothing to copy yet.")
             gate.open()
 
     async def test_ctrl_c_copies_what_is_selected_and_else_says_how_to_quit(
-        self, opened: Opened, engine: ScriptedEngine
+        self, chatting: Chatting
     ) -> None:
-        async with opened() as pilot:
-            await type_text(pilot, "half a question")
-            await pilot.press("ctrl+c")
-            await wait_until(pilot, lambda: shows(pilot, "Ctrl+Q quits."))
-            assert shows(pilot, "half a question")
-            await pilot.press("shift+home", "ctrl+c")
-            await wait_until(pilot, lambda: pilot.app.clipboard == "half a question")
+        async with chatting() as chat:
+            await chat.types("half a question")
+            await chat.presses("ctrl+c")
+            await chat.reads("Ctrl+Q quits.")
+            assert chat.shows("half a question")
+            await chat.presses("shift+home", "ctrl+c")
+            await chat.until(lambda: chat.app.clipboard == "half a question")
 
-    async def test_text_that_is_marked_with_the_mouse_is_copied(
-        self, opened: Opened, engine: ScriptedEngine
-    ) -> None:
-        async with opened() as pilot:
-            await converse(pilot, engine, "Hello there", "Good day to you.")
-            view = transcript(pilot).views[1]
-            await pilot.mouse_down(view, offset=(2, 1))
-            await pilot.hover(view, offset=(10, 1))
-            await pilot.mouse_up(view, offset=(10, 1))
-            await pilot.press("ctrl+c")
-            await wait_until(pilot, lambda: pilot.app.clipboard.startswith("Good day"))
+    async def test_text_that_is_marked_with_the_mouse_is_copied(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            await chat.exchanges("Hello there", "Good day to you.")
+            view = chat.transcript.views[1]
+            await chat.pilot.mouse_down(view, offset=(2, 1))
+            await chat.pilot.hover(view, offset=(10, 1))
+            await chat.pilot.mouse_up(view, offset=(10, 1))
+            await chat.presses("ctrl+c")
+            await chat.until(lambda: chat.app.clipboard.startswith("Good day"))
 
 
 def test_the_terminal_is_asked_with_osc_52(llama_gguf: Path) -> None:

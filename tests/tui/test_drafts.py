@@ -12,16 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.scripted import ScriptedEngine
-from tests.tui.conftest import Opened, shows, type_text, wait_until
-from tests.tui.sides import Sides, open_sides
+from tests.tui.conftest import Chatting
+from tests.tui.duel_page import DuelPage, Sides
 from tests.tui.stored import put
 from tests.tui.terminals import Terminal
-from tests.tui.test_chat_screen import converse, markdown, prompt
-from tests.tui.test_input import INVISIBLE, LONG, paste
+from tests.tui.test_input import INVISIBLE, LONG
 from urial_tui import paths
 from urial_tui.chat.drafts import Drafts, Left, Place, of_turn
 from urial_tui.chat.store import Store
-from urial_tui.tui.duel.side_by_side import SideBySideScreen
 
 
 class TestKeeping:
@@ -98,76 +96,73 @@ class TestKeeping:
 
 
 @pytest.mark.parametrize("text", ["half a question", LONG, INVISIBLE], ids=["short", "long", "odd"])
-async def test_it_is_there_at_the_next_start(opened: Opened, text: str) -> None:
-    async with opened() as pilot:
-        await paste(pilot, text)
-    async with opened() as pilot:
-        await wait_until(pilot, lambda: prompt(pilot).full_text == text)
+async def test_it_is_there_at_the_next_start(chatting: Chatting, text: str) -> None:
+    async with chatting() as chat:
+        await chat.pastes(text)
+    async with chatting() as chat:
+        await chat.until(lambda: chat.prompt.full_text == text)
 
 
-async def test_what_was_sent_is_not_there_again(
-    opened: Opened, engine: ScriptedEngine, store: Store
-) -> None:
-    async with opened() as pilot:
-        await converse(pilot, engine, "Hi", "One.")
+async def test_what_was_sent_is_not_there_again(chatting: Chatting, store: Store) -> None:
+    async with chatting() as chat:
+        await chat.exchanges("Hi", "One.")
     assert store.drafts() == []
-    async with opened() as pilot:
-        assert prompt(pilot).full_text == ""
+    async with chatting() as chat:
+        assert chat.prompt.full_text == ""
 
 
-async def test_an_example_leaves_what_is_typed(opened: Opened, engine: ScriptedEngine) -> None:
-    async with opened() as pilot:
-        await type_text(pilot, "typed")
-        await pilot.press("tab", "enter")
-        await wait_until(pilot, lambda: bool(engine.requests))
-        assert prompt(pilot).full_text == "typed"
+async def test_an_example_leaves_what_is_typed(chatting: Chatting, engine: ScriptedEngine) -> None:
+    async with chatting() as chat:
+        await chat.types("typed")
+        await chat.presses("tab", "enter")
+        await chat.until(lambda: bool(engine.requests))
+        assert chat.prompt.full_text == "typed"
 
 
-async def test_it_goes_along_unless_something_is_typed_there(opened: Opened, store: Store) -> None:
+async def test_it_goes_along_unless_something_is_typed_there(
+    chatting: Chatting, store: Store
+) -> None:
     garden, files = put(store, "Plan a garden"), put(store, "Read files")
     store.keep_draft(files.record.id, "question", "And a large one?")
-    async with opened() as pilot:
-        chat = pilot.app.chat  # type: ignore[attr-defined]
-        await wait_until(pilot, lambda: shows(pilot, "waits in “Read files”"))
-        await type_text(pilot, "typed")
-        await chat.stored.open(store, garden.record.id)
-        assert prompt(pilot).full_text == "typed"
-        await chat.stored.open(store, files.record.id)
-        assert prompt(pilot).full_text == "And a large one?"
-        await pilot.pause()
-        await chat.stored.open(store, garden.record.id)
-        assert prompt(pilot).full_text == "typed"
-        await wait_until(pilot, lambda: markdown(pilot) == ["An answer."])
+    async with chatting() as chat:
+        await chat.reads("waits in “Read files”")
+        await chat.types("typed")
+        await chat.screen.stored.open(store, garden.record.id)
+        assert chat.prompt.full_text == "typed"
+        await chat.screen.stored.open(store, files.record.id)
+        assert chat.prompt.full_text == "And a large one?"
+        await chat.pauses()
+        await chat.screen.stored.open(store, garden.record.id)
+        assert chat.prompt.full_text == "typed"
+        await chat.has_answers("An answer.")
 
 
-async def test_an_edit_is_gone_on_with_where_it_was(
-    opened: Opened, engine: ScriptedEngine, store: Store
-) -> None:
-    async with opened() as pilot:
-        await converse(pilot, engine, "Hi", "One.")
-        await type_text(pilot, "next")
-        await pilot.press("f6")
-        await type_text(pilot, " there")
+async def test_an_edit_is_gone_on_with_where_it_was(chatting: Chatting, store: Store) -> None:
+    async with chatting() as chat:
+        await chat.exchanges("Hi", "One.")
+        await chat.types("next")
+        await chat.presses("f6")
+        await chat.types(" there")
     (listed,) = store.conversations()
-    async with opened() as pilot:
-        await pilot.app.chat.stored.open(store, listed.id)  # type: ignore[attr-defined]
-        await wait_until(pilot, lambda: prompt(pilot).full_text == "Hi there")
-        assert shows(pilot, "Editing the question")
-        await pilot.press("escape")
-        assert prompt(pilot).full_text == "next"
-        await pilot.pause()
+    async with chatting() as chat:
+        await chat.screen.stored.open(store, listed.id)
+        await chat.until(lambda: chat.prompt.full_text == "Hi there")
+        assert chat.shows("Editing the question")
+        await chat.presses("escape")
+        assert chat.prompt.full_text == "next"
+        await chat.pauses()
     assert [what for _, what, _ in store.drafts()] == ["question"]
 
 
-async def test_a_question_for_both_sides_is_kept_too(opened: Opened) -> None:
-    async with opened(**Sides().changes()) as pilot:
-        await open_sides(pilot)
-        await type_text(pilot, "for both")
-        await pilot.press("escape")
-        await wait_until(pilot, lambda: not isinstance(pilot.app.screen, SideBySideScreen))
-        assert prompt(pilot).full_text == ""
-        await open_sides(pilot)
-        assert shows(pilot, "for both")
+async def test_a_question_for_both_sides_is_kept_too(chatting: Chatting) -> None:
+    async with chatting(**Sides().changes()) as chat:
+        duel = await chat.leads_to(DuelPage)
+        await duel.types("for both")
+        await duel.presses("escape")
+        await chat.is_back()
+        assert chat.prompt.full_text == ""
+        await duel.opens()
+        assert duel.shows("for both")
 
 
 @pytest.fixture

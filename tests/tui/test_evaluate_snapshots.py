@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.evaluate.judged import answer, scored, written
-from tests.tui.conftest import shows, status, wait_until
+from tests.tui.conftest import Looks, ready, shows, wait_until
 from urial_tui.engine.client.engine import Engine
 from urial_tui.errors import EngineDied
 from urial_tui.evaluate.job import GO_ON, Going, News
@@ -20,12 +20,11 @@ from urial_tui.evaluate.plan_file import Plan, plan_path, write_plan
 from urial_tui.evaluate.planned_run import RunChoice
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.settings import Settings
-from urial_tui.tui.app import UrialApp
 from urial_tui.tui.evaluate.dialogs import Dialogs
 from urial_tui.tui.evaluate.evaluate_screen import EvaluateScreen
 from urial_tui.tui.evaluate.job_queue import JobQueue
 
-Looks = Callable[..., bool]
+LooksThere = Callable[..., bool]
 
 LONG_AGO = 1_700_000_000
 """Seconds since 1970: what is older than a week has a date, and always the same."""
@@ -44,38 +43,39 @@ class Still:
 
 
 @pytest.fixture
-def looks(
-    snap_compare: Callable[..., bool],
-    make_app: Callable[..., UrialApp],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Looks:
-    """Open the screen on a directory, bring it into a state, and compare how it looks."""
+def looks_there(looks: Looks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LooksThere:
+    """Open the screen on a directory, press keys until a text is seen, and compare how it looks."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TZ", "UTC")
 
-    def compare(prepare: Callable[[Pilot[None]], Awaitable[None]], *jobs: Still) -> bool:
-        async def still(pilot: Pilot[None]) -> None:
-            await wait_until(pilot, lambda: "ready" in status(pilot))
-            directory, settings = Path("evaluations"), Settings()
-            queue = JobQueue(Engine)
-            queue.jobs = jobs
-            dialogs = Dialogs(
-                lambda: ["gemma-3-270m", "gemma-3-270m-sft", "notes-[7b].gguf"],
-                directory=directory,
-                model="gemma-3-270m",
-                context="urial-k3",
-                settings=settings,
-            )
-            screen = EvaluateScreen(queue, dialogs, directory=directory, settings=settings)
-            pilot.app.push_screen(screen)
-            await wait_until(pilot, lambda: pilot.app.screen is screen)
-            await wait_until(pilot, lambda: shows(pilot, "in evaluations"))
-            await prepare(pilot)
+    def compare(*pressed: str, until: str, keys: str, jobs: tuple[Still, ...] = ()) -> bool:
+        async def prepare(pilot: Pilot[None]) -> None:
+            await ready(pilot)
+            await open_evaluations(pilot, *jobs)
+            await pilot.press(*pressed)
+            await wait_until(pilot, lambda: shows(pilot, until))
 
-        return snap_compare(make_app(), terminal_size=(80, 24), run_before=still)
+        return looks(prepare, keys=keys)
 
     return compare
+
+
+async def open_evaluations(pilot: Pilot[None], *jobs: Still) -> None:
+    """Open the screen on a directory of the working directory, with what is being done."""
+    directory, settings = Path("evaluations"), Settings()
+    queue = JobQueue(Engine)
+    queue.jobs = jobs
+    dialogs = Dialogs(
+        lambda: ["gemma-3-270m", "gemma-3-270m-sft", "notes-[7b].gguf"],
+        directory=directory,
+        model="gemma-3-270m",
+        context="urial-k3",
+        settings=settings,
+    )
+    screen = EvaluateScreen(queue, dialogs, directory=directory, settings=settings)
+    pilot.app.push_screen(screen)
+    await wait_until(pilot, lambda: pilot.app.screen is screen)
+    await wait_until(pilot, lambda: shows(pilot, "in evaluations"))
 
 
 @pytest.fixture
@@ -113,37 +113,22 @@ def filled(tmp_path: Path) -> Path:
     return directory
 
 
-async def nothing(pilot: Pilot[None]) -> None:
-    """It is as it was opened."""
+def test_evaluations(looks_there: LooksThere, filled: Path) -> None:
+    keys = "N new  R report  I items  J judge  Space 1 marked  Esc back  F1 all keys"
+    assert looks_there("down", "space", "down", until="1 marked", keys=keys)
 
 
-def pressing(*keys: str, until: str) -> Callable[[Pilot[None]], Awaitable[None]]:
-    """Press keys, and wait for a text."""
-
-    async def prepare(pilot: Pilot[None]) -> None:
-        await pilot.press(*keys)
-        await wait_until(pilot, lambda: shows(pilot, until))
-
-    return prepare
+def test_new_runs(looks_there: LooksThere) -> None:
+    keys = "Space marks · Tab next · F3 another model · Enter runs · F1 keys ·  Esc back"
+    assert looks_there("n", "tab", "down", "space", until="2 runs", keys=keys)
 
 
-def test_no_evaluations(looks: Looks) -> None:
-    assert looks(nothing)
+def test_a_report(looks_there: LooksThere, filled: Path) -> None:
+    keys = "↑↓ scroll  W page for a browser  Esc back"
+    assert looks_there("down", "r", until="Runs", keys=keys)
 
 
-def test_evaluations(looks: Looks, filled: Path) -> None:
-    assert looks(pressing("down", "space", "down", until="1 marked"))
-
-
-def test_new_runs(looks: Looks) -> None:
-    assert looks(pressing("n", "tab", "down", "space", until="2 runs"))
-
-
-def test_a_report(looks: Looks, filled: Path) -> None:
-    assert looks(pressing("down", "r", until="Runs"))
-
-
-def test_what_is_being_done(looks: Looks) -> None:
+def test_what_is_being_done(looks_there: LooksThere) -> None:
     news = (
         News(
             id="ours-12",
@@ -170,4 +155,5 @@ def test_what_is_being_done(looks: Looks) -> None:
         ),
         Still("gemma-3-270m-sft, chat", total=60),
     )
-    assert looks(pressing("l", until="tomatoes"), *jobs)
+    keys = "L list  Esc back  F1 all keys"
+    assert looks_there("l", until="tomatoes", keys=keys, jobs=jobs)

@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 from textual.screen import Screen
-from textual.widgets import Input
 
 from tests.evaluate.blind import FIRST, SECOND, opened, output
 from tests.evaluate.judged import answer, scored, written
 from tests.evaluate.test_browsing import told
-from tests.tui.conftest import wait_until
+from tests.tui.conftest import Looks, wait_until
 from tests.tui.evaluations import BlindPage, ItemsPage, ScreenApp, slow_clock
 from urial_tui.evaluate.blind_pairs import read_shared
 from urial_tui.evaluate.output_file import write_outputs
@@ -29,22 +28,21 @@ Learning to cook is a matter of a few habits:
 """
 LONG = "Cooking is the art of cooking. " * 14
 
-Looks = Callable[[Screen[Any], Callable[[Pilot[None]], Awaitable[None]]], bool]
+LooksAlone = Callable[[Screen[Any], Callable[[Pilot[None]], Awaitable[None]], str], bool]
 
 
 @pytest.fixture
-def looks(snap_compare: Callable[..., bool]) -> Looks:
+def looks_alone(looks: Looks) -> LooksAlone:
     """Open a screen, bring it into a state, and compare it with how it looked before."""
 
-    def compare(screen: Screen[Any], prepare: Callable[[Pilot[None]], Awaitable[None]]) -> bool:
-        async def still(pilot: Pilot[None]) -> None:
+    def compare(
+        screen: Screen[Any], do: Callable[[Pilot[None]], Awaitable[None]], keys: str
+    ) -> bool:
+        async def prepare(pilot: Pilot[None]) -> None:
             await wait_until(pilot, lambda: pilot.app.screen is screen)
-            await prepare(pilot)
-            for line in screen.query(Input):
-                line.cursor_blink = False
-            await pilot.pause()
+            await do(pilot)
 
-        return snap_compare(ScreenApp(screen), terminal_size=(80, 24), run_before=still)
+        return looks(prepare, keys=keys, app=ScreenApp(screen))
 
     return compare
 
@@ -62,14 +60,14 @@ def blind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BlindScreen:
     return BlindScreen(*files, Path("blind.json"), clock=slow_clock())
 
 
-def test_a_pair(looks: Looks, blind: BlindScreen) -> None:
+def test_a_pair(looks_alone: LooksAlone, blind: BlindScreen) -> None:
     async def prepare(pilot: Pilot[None]) -> None:
         await BlindPage(pilot).reads("pair 2 of 5")
 
-    assert looks(blind, prepare)
+    assert looks_alone(blind, prepare, "↑↓ scroll  U undo  V view  Esc end  F1 keys")
 
 
-def test_a_result(looks: Looks, blind: BlindScreen) -> None:
+def test_a_result(looks_alone: LooksAlone, blind: BlindScreen) -> None:
     async def prepare(pilot: Pilot[None]) -> None:
         page = BlindPage(pilot)
         await page.reads("pair 2 of 5")
@@ -79,7 +77,7 @@ def test_a_result(looks: Looks, blind: BlindScreen) -> None:
         await pilot.press("r")
         await page.reads("Kept in")
 
-    assert looks(blind, prepare)
+    assert looks_alone(blind, prepare, "Esc back")
 
 
 @pytest.fixture
@@ -97,21 +95,23 @@ def items(tmp_path: Path) -> ItemsScreen:
     )
 
 
-def test_items(looks: Looks, items: ItemsScreen) -> None:
+def test_items(looks_alone: LooksAlone, items: ItemsScreen) -> None:
     async def prepare(pilot: Pilot[None]) -> None:
         page = ItemsPage(pilot)
         await page.is_measured()
         await pilot.press("f4")
         await page.lists(1, 2)
 
-    assert looks(items, prepare)
+    assert looks_alone(items, prepare, "↑↓ select  Enter look at it  Esc back  F1 keys")
 
 
-def test_an_item(looks: Looks, items: ItemsScreen) -> None:
+def test_an_item(looks_alone: LooksAlone, items: ItemsScreen) -> None:
     async def prepare(pilot: Pilot[None]) -> None:
         page = ItemsPage(pilot)
         await page.is_measured()
         await page.open()
         await page.reads("ended by itself")
 
-    assert looks(items, prepare)
+    assert looks_alone(
+        items, prepare, "↑↓ scroll  P N item before, after  ←→ answers  Esc list  F1 keys"
+    )

@@ -7,9 +7,7 @@ from textual.events import Paste
 from textual.widgets import OptionList
 
 from tests.scripted import ScriptedEngine, answer, delta
-from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
-from tests.tui.test_chat_screen import ask, converse, markdown, prompt, transcript
-from tests.tui.test_input import paste
+from tests.tui.conftest import Chatting, Found
 from urial_tui.chat.growing import GrowingAnswer
 from urial_tui.engine.wire.protocol import TextDelta
 from urial_tui.errors import EngineError, InternalError
@@ -20,103 +18,103 @@ from urial_tui.tui.widgets.banner import Banner
 
 class TestFocus:
     async def test_a_window_that_was_too_small_gives_it_back(
-        self, opened: Opened, engine: ScriptedEngine
+        self, chatting: Chatting, engine: ScriptedEngine
     ) -> None:
-        async with opened() as pilot:
-            await converse(pilot, engine, "Hi", "One.")
-            await type_text(pilot, "ru")
-            await pilot.resize_terminal(30, 8)
-            await wait_until(pilot, lambda: shows(pilot, "needs 40 by 10"))
-            assert not shows(pilot, "One.")
-            await type_text(pilot, "st")
-            await pilot.resize_terminal(80, 24)
-            await wait_until(pilot, lambda: shows(pilot, "One."))
-            await type_text(pilot, "ru")
-            assert prompt(pilot).text == "rustru"
+        async with chatting() as chat:
+            await chat.exchanges("Hi", "One.")
+            await chat.types("ru")
+            await chat.resizes(30, 8)
+            await chat.reads("needs 40 by 10")
+            assert not chat.shows("One.")
+            await chat.types("st")
+            await chat.resizes(80, 24)
+            await chat.reads("One.")
+            await chat.types("ru")
+            assert chat.prompt.text == "rustru"
             assert len(engine.requests) == 1
 
     async def test_what_is_typed_or_pasted_on_the_transcript_arrives_in_the_prompt(
-        self, opened: Opened, engine: ScriptedEngine
+        self, chatting: Chatting
     ) -> None:
-        async with opened() as pilot:
-            await converse(pilot, engine, "Hi", "One.")
-            await pilot.press("shift+tab")
-            assert transcript(pilot).has_focus
+        async with chatting() as chat:
+            await chat.exchanges("Hi", "One.")
+            await chat.presses("shift+tab")
+            assert chat.transcript.has_focus
             # The first is no command there; those behind it are.
             for key in "What r u":
-                await pilot.press("space" if key == " " else key)
-            assert prompt(pilot).text == "What r u"
-            transcript(pilot).focus()
-            await pilot.pause()
-            await pilot.press("k")
-            assert transcript(pilot).has_focus
-            await paste(pilot, "!")
-            assert prompt(pilot).text == "What r u!"
+                await chat.presses("space" if key == " " else key)
+            assert chat.prompt.text == "What r u"
+            chat.transcript.focus()
+            await chat.pauses()
+            await chat.presses("k")
+            assert chat.transcript.has_focus
+            await chat.pastes("!")
+            assert chat.prompt.text == "What r u!"
 
     async def test_a_paste_reaches_the_prompt_through_the_application(
-        self, opened: Opened, engine: ScriptedEngine
+        self, chatting: Chatting
     ) -> None:
-        async with opened() as pilot:
-            await converse(pilot, engine, "Hi", "One.")
-            await pilot.press("shift+tab")
-            pilot.app.post_message(Paste("pasted"))
-            await pilot.pause()
-            assert prompt(pilot).text == "pasted"
-            assert prompt(pilot).has_focus
+        async with chatting() as chat:
+            await chat.exchanges("Hi", "One.")
+            await chat.presses("shift+tab")
+            chat.app.post_message(Paste("pasted"))
+            await chat.pauses()
+            assert chat.prompt.text == "pasted"
+            assert chat.prompt.has_focus
 
     async def test_tab_then_enter_asks_an_example(
-        self, opened: Opened, engine: ScriptedEngine
+        self, chatting: Chatting, engine: ScriptedEngine
     ) -> None:
-        async with opened() as pilot:
-            await pilot.press("tab")
-            assert isinstance(pilot.app.focused, OptionList)
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: bool(engine.requests))
+        async with chatting() as chat:
+            await chat.presses("tab")
+            assert isinstance(chat.app.focused, OptionList)
+            await chat.presses("enter")
+            await chat.until(lambda: bool(engine.requests))
 
 
 class TestBanner:
     @pytest.mark.parametrize("keys", [("escape",), ("alt+u",), ("ctrl+n",), ("f5",)])
     async def test_it_goes_with_what_is_done_next(
-        self, opened: Opened, engine: ScriptedEngine, keys: tuple[str, ...]
+        self, chatting: Chatting, engine: ScriptedEngine, keys: tuple[str, ...]
     ) -> None:
-        async with opened() as pilot:
-            await converse(pilot, engine, "Hi", "One.")
+        async with chatting() as chat:
+            await chat.exchanges("Hi", "One.")
             engine.enqueue(EngineError("It is too long.", "Shorten it."))
-            await ask(pilot, "x")
-            await wait_until(pilot, lambda: shows(pilot, "✖ It is too long."))
+            await chat.asks("x")
+            await chat.reads("✖ It is too long.")
             engine.enqueue(*answer("Two."))
-            await pilot.press(*keys)
-            await wait_until(pilot, lambda: not shows(pilot, "✖ It is too long."))
+            await chat.presses(*keys)
+            await chat.loses("✖ It is too long.")
 
     async def test_in_a_small_window_it_leaves_the_chat_in_view_and_can_be_read(
-        self, opened: Opened, engine: ScriptedEngine
+        self, chatting: Chatting, engine: ScriptedEngine
     ) -> None:
-        async with opened(size=(40, 12)) as pilot:
+        async with chatting(size=(40, 12)) as chat:
             engine.enqueue(*answer("One."))
-            await ask(pilot, "Hi")
-            await wait_until(pilot, lambda: markdown(pilot) == ["One."])
-            screen = pilot.app.screen
+            await chat.asks("Hi")
+            await chat.has_answers("One.")
+            screen = chat.app.screen
             assert isinstance(screen, ChatScreen)
             screen.complain(EngineError("The question is too long. " * 10, "The last words."))
-            await wait_until(pilot, lambda: screen.query_one(Banner).can_focus)
+            await chat.until(lambda: screen.query_one(Banner).can_focus)
             assert screen.query_one(Banner).size.height <= 4
-            assert transcript(pilot).size.height >= 3
-            await pilot.press("shift+tab")
+            assert chat.transcript.size.height >= 3
+            await chat.presses("shift+tab")
             assert screen.query_one(Banner).has_focus
-            await pilot.press("end")
-            await wait_until(pilot, lambda: shows(pilot, "words."))
+            await chat.presses("end")
+            await chat.reads("words.")
 
-    async def test_what_is_told_does_not_cover_the_prompt(self, opened: Opened) -> None:
-        async with opened() as pilot:
-            pilot.app.notify("A long notice. " * 12, markup=False)
-            await wait_until(pilot, lambda: shows(pilot, "A long notice."))
-            frame = [line for line in screen_text(pilot).split("\n") if line.startswith(" ╭")]
+    async def test_what_is_told_does_not_cover_the_prompt(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            chat.app.notify("A long notice. " * 12, markup=False)
+            await chat.reads("A long notice.")
+            frame = [line for line in chat.text.split("\n") if line.startswith(" ╭")]
             assert frame == [f" ╭{'─' * 76}╮"]
 
 
 class TestMistakes:
     async def test_one_in_an_answer_is_a_sentence_and_the_text_stays(
-        self, opened: Opened, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+        self, chatting: Chatting, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         add = GrowingAnswer.add
 
@@ -127,18 +125,18 @@ class TestMistakes:
 
         monkeypatch.setattr(GrowingAnswer, "add", add_words)
         engine.enqueue(*answer("Half an answer"), delta("!"))
-        async with opened() as pilot:
-            await ask(pilot, "Hi")
-            await pilot.press(*"next")
-            await wait_until(pilot, lambda: shows(pilot, "An internal error happened: MemoryError"))
-            assert markdown(pilot) == ["Half an answer"]
-            assert shows(pilot, "not answered")
-            assert prompt(pilot).text == "next"
-            await pilot.press("escape")
-            assert "ready" in status(pilot)
+        async with chatting() as chat:
+            await chat.asks("Hi")
+            await chat.presses(*"next")
+            await chat.reads("An internal error happened: MemoryError")
+            assert chat.answers == ["Half an answer"]
+            assert chat.shows("not answered")
+            assert chat.prompt.text == "next"
+            await chat.presses("escape")
+            assert "ready" in chat.status
 
     async def test_one_in_loading_is_a_sentence_and_can_be_tried_again(
-        self, opened: Opened
+        self, chatting: Chatting
     ) -> None:
         mistakes = [AttributeError("x")]
 
@@ -147,11 +145,11 @@ class TestMistakes:
                 raise mistakes.pop()
             return Found()
 
-        async with opened(ready=False, find_model=find) as pilot:
-            await wait_until(pilot, lambda: shows(pilot, "happened: AttributeError: x."))
-            assert shows(pilot, "loads the model again")
-            await pilot.press("ctrl+r")
-            await wait_until(pilot, lambda: "ready" in status(pilot))
+        async with chatting(ready=False, find_model=find) as chat:
+            await chat.reads("happened: AttributeError: x.")
+            assert chat.shows("loads the model again")
+            await chat.presses("ctrl+r")
+            await chat.is_ready()
 
     def test_what_is_told_of_it_is_bounded(self) -> None:
         assert len(explained(ValueError("x" * 10_000)).message) < 300

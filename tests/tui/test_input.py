@@ -8,16 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from textual.events import Key, Paste
-from textual.pilot import Pilot
+from textual.events import Key
 from textual.widgets.text_area import Selection
 
 from tests.scripted import ScriptedEngine, answer, shown_turns
-from tests.tui.conftest import Opened, screen_text, shows, status, type_text, wait_until
+from tests.tui.chat_page import ChatPage
+from tests.tui.conftest import Chatting
 from tests.tui.terminals import Terminal
-from tests.tui.test_chat_screen import converse, markdown, prompt, transcript
-from tests.tui.test_copying import notices
-from tests.tui.test_turns import again
 from urial_tui import paths
 from urial_tui.chat.store import Store
 from urial_tui.errors import EngineError, SettingsError, UrialError
@@ -33,42 +30,36 @@ LONG = "\n".join(f"line {number}\tnaïve 日本 𝄞" for number in range(6000))
 """More than 100 kB."""
 
 
-async def paste(pilot: Pilot[None], text: str) -> None:
-    prompt(pilot).post_message(Paste(text))
-    await pilot.pause()
-
-
 class TestEnter:
     @pytest.mark.parametrize("key", ["ctrl+j", "alt+enter", "ctrl+enter"])
     async def test_it_can_make_a_new_line_and_another_key_sends(
-        self, opened: Opened, engine: ScriptedEngine, key: str
+        self, chatting: Chatting, engine: ScriptedEngine, key: str
     ) -> None:
-        async with opened(settings=NEWLINE) as pilot:
-            assert shows(pilot, "Ctrl+J send   Enter new line")
-            await pilot.press("a", "enter", "b", "shift+enter", "c")
-            await pilot.pause()
-            assert prompt(pilot).text == "a\nb\nc"
+        async with chatting(settings=NEWLINE) as chat:
+            assert chat.shows("Ctrl+J send   Enter new line")
+            await chat.presses("a", "enter", "b", "shift+enter", "c")
+            assert chat.prompt.text == "a\nb\nc"
             assert engine.requests == []
-            await pilot.press(key)
-            await wait_until(pilot, lambda: bool(engine.requests))
+            await chat.presses(key)
+            await chat.until(lambda: bool(engine.requests))
             assert "a\nb\nc\n" in shown_turns(engine.requests[0])
 
-    async def test_hints_name_the_key_that_sends(
-        self, opened: Opened, engine: ScriptedEngine
-    ) -> None:
-        async with opened(settings=NEWLINE) as pilot:
-            await type_text(pilot, "Hello")
-            await pilot.press("ctrl+j")
-            await wait_until(pilot, lambda: markdown(pilot) == ["Certainly."])
-            await wait_until(pilot, lambda: "ready" in status(pilot))
-            await pilot.press("f6")
-            await wait_until(pilot, lambda: shows(pilot, "Ctrl+J asks it"))
+    async def test_hints_name_the_key_that_sends(self, chatting: Chatting) -> None:
+        async with chatting(settings=NEWLINE) as chat:
+            await chat.types("Hello")
+            await chat.presses("ctrl+j")
+            await chat.has_answers("Certainly.")
+            await chat.is_ready()
+            await chat.presses("f6")
+            await chat.reads("Ctrl+J asks it")
 
-    async def test_keys_of_ones_own_go_first(self, opened: Opened, engine: ScriptedEngine) -> None:
+    async def test_keys_of_ones_own_go_first(
+        self, chatting: Chatting, engine: ScriptedEngine
+    ) -> None:
         keys = {"prompt.submit": "ctrl+b"}
-        async with opened(settings=Settings(chat=NEWLINE.chat, keys=keys)) as pilot:
-            await pilot.press("a", "enter", "b", "ctrl+b")
-            await wait_until(pilot, lambda: bool(engine.requests))
+        async with chatting(settings=Settings(chat=NEWLINE.chat, keys=keys)) as chat:
+            await chat.presses("a", "enter", "b", "ctrl+b")
+            await chat.until(lambda: bool(engine.requests))
             assert "a\nb\n" in shown_turns(engine.requests[0])
 
     def test_a_key_that_sends_can_not_be_given_away(self) -> None:
@@ -77,30 +68,28 @@ class TestEnter:
 
 
 class TestRecall:
-    async def test_what_was_typed_comes_back(self, opened: Opened, engine: ScriptedEngine) -> None:
-        async with opened() as pilot:
-            await converse(pilot, engine, "first", "One.")
-            await converse(pilot, engine, "second", "Two.")
-            await type_text(pilot, "half a thought")
+    async def test_what_was_typed_comes_back(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            await chat.exchanges("first", "One.")
+            await chat.exchanges("second", "Two.")
+            await chat.types("half a thought")
             seen = []
             for key in ("up", "up", "down", "down"):
-                await pilot.press(key)
-                await pilot.pause()
-                seen.append(prompt(pilot).text)
+                await chat.presses(key)
+                seen.append(chat.prompt.text)
             assert seen == ["second", "first", "second", "half a thought"]
 
     async def test_the_cursor_moves_through_the_lines_before_it_leaves_them(
-        self, opened: Opened, engine: ScriptedEngine
+        self, chatting: Chatting
     ) -> None:
-        async with opened() as pilot:
-            await converse(pilot, engine, "older", "One.")
-            await converse(pilot, engine, "two\nlines", "Two.")
-            await type_text(pilot, "x\ny")
+        async with chatting() as chat:
+            await chat.exchanges("older", "One.")
+            await chat.exchanges("two\nlines", "Two.")
+            await chat.types("x\ny")
             seen = []
             for key in ("up", "up", "up", "up", "down", "down", "down"):
-                await pilot.press(key)
-                await pilot.pause()
-                seen.append((prompt(pilot).text, prompt(pilot).cursor_location[0]))
+                await chat.presses(key)
+                seen.append((chat.prompt.text, chat.prompt.cursor_location[0]))
             assert seen == [
                 ("x\ny", 0),
                 ("two\nlines", 1),
@@ -111,19 +100,15 @@ class TestRecall:
                 ("x\ny", 1),
             ]
 
-    async def test_lines_are_those_of_the_screen(
-        self, opened: Opened, engine: ScriptedEngine
-    ) -> None:
-        async with opened() as pilot:
-            await converse(pilot, engine, "older", "One.")
+    async def test_lines_are_those_of_the_screen(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            await chat.exchanges("older", "One.")
             text = "word " * 20
-            prompt(pilot).put(text)
-            await pilot.press("up")
-            await pilot.pause()
-            assert prompt(pilot).text == text
-            await pilot.press("up")
-            await pilot.pause()
-            assert prompt(pilot).text == "older"
+            chat.prompt.put(text)
+            await chat.presses("up")
+            assert chat.prompt.text == text
+            await chat.presses("up")
+            assert chat.prompt.text == "older"
 
     def test_changes_to_an_earlier_question_are_kept_until_one_is_sent(self) -> None:
         recall = Recall()
@@ -140,68 +125,65 @@ class TestRecall:
 
 class TestLongPastes:
     async def test_100_kb_are_one_label_and_are_sent_as_they_are(
-        self, opened: Opened, engine: ScriptedEngine, store: Store
+        self, chatting: Chatting, store: Store
     ) -> None:
         assert len(LONG) > 100_000
-        async with opened() as pilot:
-            await type_text(pilot, "Look: ")
-            await paste(pilot, LONG.replace("\n", "\r\n"))
-            await type_text(pilot, " What is this?")
-            await pilot.pause()
-            assert prompt(pilot).text == "Look: [pasted text 1: 6,000 lines] What is this?"
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: markdown(pilot) == ["Certainly."])
+        async with chatting() as chat:
+            await chat.types("Look: ")
+            await chat.pastes(LONG.replace("\n", "\r\n"))
+            await chat.types(" What is this?")
+            await chat.pauses()
+            assert chat.prompt.text == "Look: [pasted text 1: 6,000 lines] What is this?"
+            await chat.presses("enter")
+            await chat.has_answers("Certainly.")
             (listed,) = store.conversations()
             assert store.turns(listed.id)[0].text == f"Look: {LONG} What is this?"
 
-    async def test_a_short_paste_is_there_to_be_changed(self, opened: Opened) -> None:
-        async with opened() as pilot:
-            await paste(pilot, "two\nlines")
-            assert prompt(pilot).text == "two\nlines"
+    async def test_a_short_paste_is_there_to_be_changed(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            await chat.pastes("two\nlines")
+            assert chat.prompt.text == "two\nlines"
 
     async def test_a_label_is_taken_away_as_a_whole_and_comes_back_as_a_whole(
-        self, opened: Opened
+        self, chatting: Chatting
     ) -> None:
-        async with opened() as pilot:
-            await paste(pilot, LONG)
-            await pilot.press("backspace")
-            await pilot.pause()
-            assert prompt(pilot).text == ""
-            await pilot.press("ctrl+z")
-            await pilot.pause()
-            assert prompt(pilot).full_text == LONG
+        async with chatting() as chat:
+            await chat.pastes(LONG)
+            await chat.presses("backspace")
+            assert chat.prompt.text == ""
+            await chat.presses("ctrl+z")
+            assert chat.prompt.full_text == LONG
 
-    async def test_nothing_is_written_into_a_label(self, opened: Opened) -> None:
-        async with opened() as pilot:
-            await paste(pilot, LONG)
-            await pilot.press("left", "left", "left", "x", "ctrl+j", "y")
-            await pilot.pause()
-            assert prompt(pilot).full_text == f"{LONG}x\ny"
+    async def test_nothing_is_written_into_a_label(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            await chat.pastes(LONG)
+            await chat.presses("left", "left", "left", "x", "ctrl+j", "y")
+            assert chat.prompt.full_text == f"{LONG}x\ny"
 
-    async def test_a_selection_that_ends_in_labels_takes_all_of_them(self, opened: Opened) -> None:
-        async with opened() as pilot:
-            await paste(pilot, LONG)
-            await type_text(pilot, " and ")
-            await paste(pilot, LONG)
-            await pilot.press("left", "left", *["shift+left"] * 50, "z")
-            await pilot.pause()
-            assert prompt(pilot).text == "z"
+    async def test_a_selection_that_ends_in_labels_takes_all_of_them(
+        self, chatting: Chatting
+    ) -> None:
+        async with chatting() as chat:
+            await chat.pastes(LONG)
+            await chat.types(" and ")
+            await chat.pastes(LONG)
+            await chat.presses("left", "left", *["shift+left"] * 50, "z")
+            assert chat.prompt.text == "z"
 
     async def test_a_long_question_is_recalled_folded_and_sent_whole(
-        self, opened: Opened, engine: ScriptedEngine, store: Store
+        self, chatting: Chatting, store: Store
     ) -> None:
-        async with opened() as pilot:
+        async with chatting() as chat:
             for _ in range(2):
-                before = len(markdown(pilot))
+                before = len(chat.answers)
                 if before:
-                    await pilot.press("up")
-                    await pilot.pause()
-                    assert prompt(pilot).text == "[long text 1: 6,000 lines]"
+                    await chat.presses("up")
+                    assert chat.prompt.text == "[long text 1: 6,000 lines]"
                 else:
-                    await paste(pilot, LONG)
-                await pilot.press("enter")
-                await wait_until(pilot, lambda: len(markdown(pilot)) > before)  # noqa: B023
-                await wait_until(pilot, lambda: "ready" in status(pilot))
+                    await chat.pastes(LONG)
+                await chat.presses("enter")
+                await chat.until(lambda: len(chat.answers) > before)  # noqa: B023
+                await chat.is_ready()
             (listed,) = store.conversations()
             assert [turn.text == LONG for turn in store.turns(listed.id)][::2] == [True, True]
 
@@ -215,21 +197,20 @@ class TestLongPastes:
         assert folds.unfold(nested) == label
 
     async def test_a_refused_question_comes_back_to_be_changed(
-        self, opened: Opened, engine: ScriptedEngine, store: Store
+        self, chatting: Chatting, engine: ScriptedEngine, store: Store
     ) -> None:
         engine.enqueue(EngineError("The question has 32273 tokens.", "Shorten it."))
-        async with opened() as pilot:
-            await paste(pilot, LONG)
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: shows(pilot, "The question has 32273 tokens."))
-            await wait_until(pilot, lambda: shows(pilot, "Editing the question"))
-            assert prompt(pilot).full_text == LONG
-            await pilot.press("backspace")
-            await type_text(pilot, "Shorter")
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: markdown(pilot) == ["Certainly."])
+        async with chatting() as chat:
+            await chat.pastes(LONG)
+            await chat.presses("enter")
+            await chat.reads("The question has 32273 tokens.")
+            await chat.reads("Editing the question")
+            assert chat.prompt.full_text == LONG
+            await chat.presses("backspace")
+            await chat.asks("Shorter")
+            await chat.has_answers("Certainly.")
             assert shown_turns(engine.requests[-1]).count("line 1") == 0
-            assert shows(pilot, "‹ 2/2 ›")
+            assert chat.shows("‹ 2/2 ›")
 
 
 @pytest.fixture
@@ -246,10 +227,10 @@ def editor(tmp_path: Path) -> Path:
     return script
 
 
-async def send(pilot: Pilot[None]) -> None:
+async def send(chat: ChatPage) -> None:
     """Send what is in the prompt, and wait for the end of the answer."""
-    await pilot.press("enter")
-    await wait_until(pilot, lambda: bool(markdown(pilot)) and "ready" in status(pilot))
+    await chat.presses("enter")
+    await chat.until(lambda: bool(chat.answers) and "ready" in chat.status)
 
 
 INVISIBLE = "\u200fשלום\u200e \u202eevil\u202c\x1b[31m \x00\x85\u2028 \U00100000\U0010fffd\u200d"
@@ -258,55 +239,54 @@ INVISIBLE = "\u200fשלום\u200e \u202eevil\u202c\x1b[31m \x00\x85\u2028 \U0010
 
 class TestWhatCanNotBeDrawn:
     async def test_it_is_shown_as_pictures_and_sent_and_stored_as_it_was(
-        self, opened: Opened, engine: ScriptedEngine, store: Store
+        self, chatting: Chatting, engine: ScriptedEngine, store: Store
     ) -> None:
-        async with opened() as pilot:
-            await paste(pilot, f"a{INVISIBLE}b")
-            drawn = screen_text(pilot)
+        async with chatting() as chat:
+            await chat.pastes(f"a{INVISIBLE}b")
+            drawn = chat.text
             assert "a�שלום� �evil�␛[31m ␀�� ��" in drawn
             assert not set(INVISIBLE) & set(drawn) - set("שלום evil[31m\u200d")
-            await send(pilot)
+            await send(chat)
             assert f"a{INVISIBLE}b\n" in shown_turns(engine.requests[0])
             (listed,) = store.conversations()
             assert store.turns(listed.id)[0].text == f"a{INVISIBLE}b"
 
-    async def test_it_is_edited_recalled_copied_and_cut_as_it_was(self, opened: Opened) -> None:
-        async with opened() as pilot:
-            await paste(pilot, INVISIBLE)
-            await send(pilot)
-            await pilot.press("up")
-            assert prompt(pilot).full_text == INVISIBLE
-            await pilot.press("x", "down", "up")
-            assert prompt(pilot).full_text == f"{INVISIBLE}x"
-            prompt(pilot).clear_text()
-            await pilot.press("f6")
-            await pilot.pause()
-            assert prompt(pilot).full_text == INVISIBLE
-            await pilot.press("ctrl+x")
-            assert prompt(pilot).full_text == ""
-            assert pilot.app.clipboard == INVISIBLE
-            await pilot.press("ctrl+v", "ctrl+v", "ctrl+z", "left", "backspace")
-            assert prompt(pilot).full_text == INVISIBLE[:-2] + INVISIBLE[-1]
+    async def test_it_is_edited_recalled_copied_and_cut_as_it_was(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            await chat.pastes(INVISIBLE)
+            await send(chat)
+            await chat.presses("up")
+            assert chat.prompt.full_text == INVISIBLE
+            await chat.presses("x", "down", "up")
+            assert chat.prompt.full_text == f"{INVISIBLE}x"
+            chat.prompt.clear_text()
+            await chat.presses("f6")
+            assert chat.prompt.full_text == INVISIBLE
+            await chat.presses("ctrl+x")
+            assert chat.prompt.full_text == ""
+            assert chat.app.clipboard == INVISIBLE
+            await chat.presses("ctrl+v", "ctrl+v", "ctrl+z", "left", "backspace")
+            assert chat.prompt.full_text == INVISIBLE[:-2] + INVISIBLE[-1]
 
-    async def test_the_cursor_takes_one_step_over_each(self, opened: Opened) -> None:
-        async with opened() as pilot:
-            await paste(pilot, "\u200f" * 100)
-            assert prompt(pilot).wrapped_document.height == 2
-            await pilot.press("left", "delete")
-            assert prompt(pilot).full_text == "\u200f" * 99
+    async def test_the_cursor_takes_one_step_over_each(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            await chat.pastes("\u200f" * 100)
+            assert chat.prompt.wrapped_document.height == 2
+            await chat.presses("left", "delete")
+            assert chat.prompt.full_text == "\u200f" * 99
 
     @pytest.mark.parametrize("character", ["\u200c", "\u200d", "\u200f"])
-    async def test_a_key_for_a_mark_types_it(self, opened: Opened, character: str) -> None:
-        async with opened() as pilot:
-            prompt(pilot).post_message(Key("unknown", character))
-            await pilot.pause()
-            assert prompt(pilot).full_text == character
+    async def test_a_key_for_a_mark_types_it(self, chatting: Chatting, character: str) -> None:
+        async with chatting() as chat:
+            chat.prompt.post_message(Key("unknown", character))
+            await chat.pauses()
+            assert chat.prompt.full_text == character
 
-    async def test_what_was_copied_elsewhere_is_pasted_as_it_is(self, opened: Opened) -> None:
-        async with opened() as pilot:
-            pilot.app.copy_to_clipboard(f"{INVISIBLE}\r\nend")
-            await pilot.press("ctrl+v")
-            assert prompt(pilot).full_text == f"{INVISIBLE}\nend"
+    async def test_what_was_copied_elsewhere_is_pasted_as_it_is(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            chat.app.copy_to_clipboard(f"{INVISIBLE}\r\nend")
+            await chat.presses("ctrl+v")
+            assert chat.prompt.full_text == f"{INVISIBLE}\nend"
 
 
 STATES: dict[str, tuple[str, Selection]] = {
@@ -327,21 +307,21 @@ STATES: dict[str, tuple[str, Selection]] = {
 
 class TestEveryKey:
     async def test_no_key_of_the_prompt_ends_the_application(
-        self, opened: Opened, monkeypatch: pytest.MonkeyPatch
+        self, chatting: Chatting, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("EDITOR", "true")
-        async with opened(ready=False) as pilot:
-            bindings = prompt(pilot)._bindings.key_to_bindings
+        async with chatting(ready=False) as chat:
+            bindings = chat.prompt._bindings.key_to_bindings
             actions = {binding.action for bound in bindings.values() for binding in bound}
             assert len(actions) > 30
             for text, selection in STATES.values():
                 for action in sorted(actions):
-                    prompt(pilot).put(text)
-                    prompt(pilot).selection = selection
+                    chat.prompt.put(text)
+                    chat.prompt.selection = selection
                     # Twice, undone and done again; then what is left can be typed into.
                     for step in (action, action, "undo", "redo", "newline", "undo"):
-                        await prompt(pilot).run_action(step)
-                await pilot.press("a")
+                        await chat.prompt.run_action(step)
+                await chat.presses("a")
 
     @pytest.mark.parametrize(
         ("text", "key", "left", "copied"),
@@ -355,13 +335,13 @@ class TestEveryKey:
         ],
     )
     async def test_deleting_what_is_not_there(
-        self, opened: Opened, text: str, key: str, left: str, copied: str | None
+        self, chatting: Chatting, text: str, key: str, left: str, copied: str | None
     ) -> None:
-        async with opened() as pilot:
-            prompt(pilot).put(text)
-            await pilot.press(key)
-            assert prompt(pilot).text == left
-            assert pilot.app.clipboard == (copied or "")
+        async with chatting() as chat:
+            chat.prompt.put(text)
+            await chat.presses(key)
+            assert chat.prompt.text == left
+            assert chat.app.clipboard == (copied or "")
 
 
 class TestEditor:
@@ -408,26 +388,26 @@ class TestEditor:
         assert edit_text("text", ["true"]) == "text"
 
     async def test_where_the_terminal_can_not_be_left_it_says_so(
-        self, opened: Opened, monkeypatch: pytest.MonkeyPatch
+        self, chatting: Chatting, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("EDITOR", "true")
-        async with opened() as pilot:
-            await type_text(pilot, "kept")
-            await pilot.press("ctrl+g")
-            await wait_until(pilot, lambda: bool(notices(pilot)))
-            assert notices(pilot) == ["An editor can't be opened in this terminal."]
-            assert prompt(pilot).text == "kept"
+        async with chatting() as chat:
+            await chat.types("kept")
+            await chat.presses("ctrl+g")
+            await chat.until(lambda: bool(chat.notices))
+            assert chat.notices == ["An editor can't be opened in this terminal."]
+            assert chat.prompt.text == "kept"
 
     async def test_a_missing_one_is_a_sentence(
-        self, opened: Opened, monkeypatch: pytest.MonkeyPatch
+        self, chatting: Chatting, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("EDITOR", "no-such-editor")
-        async with opened() as pilot:
-            await type_text(pilot, "kept")
-            await pilot.press("ctrl+g")
-            await wait_until(pilot, lambda: bool(notices(pilot)))
-            assert "'no-such-editor' is not there" in notices(pilot)[0]
-            assert prompt(pilot).text == "kept"
+        async with chatting() as chat:
+            await chat.types("kept")
+            await chat.presses("ctrl+g")
+            await chat.until(lambda: bool(chat.notices))
+            assert "'no-such-editor' is not there" in chat.notices[0]
+            assert chat.prompt.text == "kept"
 
 
 class TestInATerminal:
@@ -486,44 +466,40 @@ class TestInATerminal:
 
 
 class TestMouse:
-    async def test_a_click_on_the_mark_goes_to_the_other_version(
-        self, opened: Opened, engine: ScriptedEngine
-    ) -> None:
-        async with opened() as pilot:
-            await converse(pilot, engine, "Hi", "One.")
-            await again(pilot, engine, "f5", "Two.")
-            assert markdown(pilot) == ["Two."]
+    async def test_a_click_on_the_mark_goes_to_the_other_version(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            await chat.exchanges("Hi", "One.")
+            await chat.gets_another("f5", "Two.")
+            assert chat.answers == ["Two."]
             for sign, text in (("‹", "One."), ("›", "Two.")):
-                author = transcript(pilot).views[1].query_one(".author")
+                author = chat.transcript.views[1].query_one(".author")
                 at = str(author.render()).index(sign)
-                await pilot.click(author, offset=(at, 0))
-                await wait_until(pilot, lambda: markdown(pilot) == [text])  # noqa: B023
-                assert transcript(pilot).has_focus
+                await chat.pilot.click(author, offset=(at, 0))
+                await chat.has_answers(text)
+                assert chat.transcript.has_focus
 
     async def test_it_is_the_clicked_turn_whose_version_changes(
-        self, opened: Opened, engine: ScriptedEngine
+        self, chatting: Chatting, engine: ScriptedEngine
     ) -> None:
-        async with opened() as pilot:
-            await converse(pilot, engine, "Hi", "One.")
-            await pilot.press("f6")
-            await type_text(pilot, " there")
+        async with chatting() as chat:
+            await chat.exchanges("Hi", "One.")
+            await chat.presses("f6")
+            await chat.types(" there")
             engine.enqueue(*answer("Two."))
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: markdown(pilot) == ["Two."])
-            await wait_until(pilot, lambda: "ready" in status(pilot))
-            question = transcript(pilot).views[0]
+            await chat.presses("enter")
+            await chat.has_answers("Two.")
+            await chat.is_ready()
+            question = chat.transcript.views[0]
             at = str(question.render()).splitlines()[0].index("‹")
-            await pilot.click(question, offset=(at + 2, 0))
-            await wait_until(pilot, lambda: markdown(pilot) == ["One."])
+            await chat.pilot.click(question, offset=(at + 2, 0))
+            await chat.has_answers("One.")
 
-    async def test_clicks_elsewhere_do_no_harm(
-        self, opened: Opened, engine: ScriptedEngine
-    ) -> None:
-        async with opened() as pilot:
-            await converse(pilot, engine, "Hi", "One.")
-            await type_text(pilot, "kept")
+    async def test_clicks_elsewhere_do_no_harm(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            await chat.exchanges("Hi", "One.")
+            await chat.types("kept")
             for place in ((1, 0), (40, 0), (5, 23), (75, 23), (5, 10)):
-                await pilot.click(offset=place)
-                await pilot.pause()
-            assert prompt(pilot).text == "kept"
-            assert markdown(pilot) == ["One."]
+                await chat.pilot.click(offset=place)
+                await chat.pauses()
+            assert chat.prompt.text == "kept"
+            assert chat.answers == ["One."]

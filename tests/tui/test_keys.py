@@ -10,8 +10,7 @@ import pytest
 
 import urial_tui
 from tests.scripted import Gate, ScriptedEngine, answer, shown_turns
-from tests.tui.conftest import Opened, shows, status, type_text, wait_until
-from tests.tui.test_chat_screen import converse, markdown, prompt
+from tests.tui.conftest import Chatting
 from tools.keys import DOCUMENT, document
 from urial_tui.errors import SettingsError
 from urial_tui.settings import Settings
@@ -105,67 +104,66 @@ def mapped(**keys: str) -> Settings:
 
 class TestUsed:
     async def test_the_new_key_does_it_and_the_old_one_does_not(
-        self, opened: Opened, engine: ScriptedEngine
+        self, chatting: Chatting, engine: ScriptedEngine
     ) -> None:
-        async with opened(settings=mapped(chat__regenerate="ctrl+b")) as pilot:
-            await converse(pilot, engine, "Hi", "One.")
-            await pilot.press("f5")
+        async with chatting(settings=mapped(chat__regenerate="ctrl+b")) as chat:
+            await chat.exchanges("Hi", "One.")
+            await chat.presses("f5")
             engine.enqueue(*answer("Two."))
-            await pilot.press("ctrl+b")
-            await wait_until(pilot, lambda: markdown(pilot) == ["Two."])
+            await chat.presses("ctrl+b")
+            await chat.has_answers("Two.")
             assert len(engine.requests) == 2
 
     async def test_the_prompt_sends_with_another_key(
-        self, opened: Opened, engine: ScriptedEngine
+        self, chatting: Chatting, engine: ScriptedEngine
     ) -> None:
         keys = mapped(prompt__submit="ctrl+j", prompt__newline="enter,shift+enter")
-        async with opened(settings=keys) as pilot:
+        async with chatting(settings=keys) as chat:
             gate = Gate()
             engine.enqueue(gate)
-            await type_text(pilot, "one")
-            await pilot.press("enter")
-            await type_text(pilot, "two")
-            assert prompt(pilot).text == "one\ntwo"
-            await pilot.press("ctrl+j")
-            await wait_until(pilot, gate.reached.is_set)
+            await chat.asks("one")
+            await chat.types("two")
+            assert chat.prompt.text == "one\ntwo"
+            await chat.presses("ctrl+j")
+            await chat.until(gate.reached.is_set)
             (request,) = engine.requests
             assert "one\ntwo" in shown_turns(request)
             gate.open()
-            await wait_until(pilot, lambda: "ready" in status(pilot))
+            await chat.is_ready()
 
     async def test_the_cursor_moves_where_up_recalls_nothing_any_more(
-        self, opened: Opened, engine: ScriptedEngine
+        self, chatting: Chatting
     ) -> None:
-        async with opened(settings=mapped(prompt__earlier="ctrl+up")) as pilot:
-            await converse(pilot, engine, "Hi", "One.")
-            await pilot.press("up")
-            assert not prompt(pilot).text
-            await type_text(pilot, "a\nb")
-            await pilot.press("up")
-            assert prompt(pilot).cursor_location == (0, 1)
-            prompt(pilot).clear_text()
-            await pilot.press("ctrl+up")
-            assert prompt(pilot).text == "Hi"
+        async with chatting(settings=mapped(prompt__earlier="ctrl+up")) as chat:
+            await chat.exchanges("Hi", "One.")
+            await chat.presses("up")
+            assert chat.prompt.full_text == ""
+            await chat.types("a\nb")
+            await chat.presses("up")
+            assert chat.prompt.cursor_location == (0, 1)
+            chat.prompt.clear_text()
+            await chat.presses("ctrl+up")
+            assert chat.prompt.text == "Hi"
 
-    async def test_the_help_tells_the_new_key(self, opened: Opened) -> None:
+    async def test_the_help_tells_the_new_key(self, chatting: Chatting) -> None:
         keys = mapped(app__keys="f12", chat__regenerate="ctrl+b")
-        async with opened(settings=keys, size=(120, 60)) as pilot:
-            await pilot.press("f12")
-            await wait_until(pilot, lambda: shows(pilot, "Ctrl+B"))
-            assert not shows(pilot, "F5 ")
+        async with chatting(settings=keys, size=(120, 60)) as chat:
+            await chat.presses("f12")
+            await chat.reads("Ctrl+B")
+            assert not chat.shows("F5 ")
 
-    async def test_hints_tell_the_new_keys(self, opened: Opened) -> None:
+    async def test_hints_tell_the_new_keys(self, chatting: Chatting) -> None:
         keys = mapped(
             prompt__newline="alt+n", chat__open="f10", compare__base="f6", compare__back="ctrl+b"
         )
-        async with opened(settings=keys) as pilot:
-            assert shows(pilot, "Alt+N new line")
-            assert shows(pilot, "F10 open")
-            await pilot.press("f2")
-            await wait_until(pilot, lambda: shows(pilot, "Ctrl+B chat"))
-            assert shows(pilot, "F6 change")
-            assert shows(pilot, "F6 and F3 choose the sides")
-            assert not shows(pilot, "Esc")
+        async with chatting(settings=keys) as chat:
+            assert chat.shows("Alt+N new line")
+            assert chat.shows("F10 open")
+            await chat.presses("f2")
+            await chat.reads("Ctrl+B chat")
+            assert chat.shows("F6 change")
+            assert chat.shows("F6 and F3 choose the sides")
+            assert not chat.shows("Esc")
 
 
 KEY_NAME = re.compile(r"\b(?:(?:Ctrl|Alt|Shift)\+\w+|F(?:[1-9]|1[0-2])\b|Esc\b|Page (?:Up|Down)\b)")
@@ -213,8 +211,8 @@ def test_keys_in_sentences_are_found() -> None:
     assert written_keys(source) == [", Esc stops it"]
 
 
-async def test_sentences_name_the_keys_that_the_user_has_chosen(opened: Opened) -> None:
-    async with opened(settings=Settings(keys={"chat.stop": "f12"})) as pilot:
-        assert keyed(pilot.app.screen, "{chat.stop} stops, {app.quit} quits") == (
+async def test_sentences_name_the_keys_that_the_user_has_chosen(chatting: Chatting) -> None:
+    async with chatting(settings=Settings(keys={"chat.stop": "f12"})) as chat:
+        assert keyed(chat.app.screen, "{chat.stop} stops, {app.quit} quits") == (
             "F12 stops, Ctrl+Q quits"
         )

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 from markdown_it.token import Token
 
-from tests.scripted import ScriptedEngine
-from tests.tui.conftest import Opened, screen_text, wait_until
-from tests.tui.test_chat_screen import converse
+from tests.tui.conftest import Chatting
 from urial_tui.tui.chat.transcript import Transcript
 from urial_tui.tui.drawing.answer_text import AnswerText
 from urial_tui.tui.drawing.markdown import Block, Document
@@ -115,16 +113,16 @@ SYNTAX_ALONE = {
 """Answers that end in what Markdown draws nothing for, and what has to be seen of it."""
 
 
-async def test_syntax_alone_is_shown(opened: Opened, engine: ScriptedEngine) -> None:
-    async with opened() as pilot:
-        await converse(pilot, engine, "Hi", "Fine.")
-        view = pilot.app.screen.query_one(AnswerText)
+async def test_syntax_alone_is_shown(chatting: Chatting) -> None:
+    async with chatting() as chat:
+        await chat.exchanges("Hi", "Fine.")
+        view = chat.app.screen.query_one(AnswerText)
         for text, seen in SYNTAX_ALONE.items():
             view.update(text)
-            await wait_until(pilot, lambda seen=seen: seen in screen_text(pilot))  # type: ignore[misc]
-            assert seen in screen_text(pilot).partition("tiny\n")[2], text
+            await chat.until(lambda seen=seen: seen in chat.text)  # type: ignore[misc]
+            assert seen in chat.text.partition("tiny\n")[2], text
             view.update("")
-            await pilot.pause()
+            await chat.pauses()
 
 
 def test_a_preview_has_no_signs_of_markdown() -> None:
@@ -204,27 +202,27 @@ class TestTables:
 
 class TestAnswerText:
     async def test_what_is_selected_is_copied_without_the_line_breaks_of_the_screen(
-        self, opened: Opened
+        self, chatting: Chatting
     ) -> None:
         words = " ".join(f"word{number}" for number in range(40))
         source = f"{words}\n\n- one\n- two\n\n```python\n{'x' * 100} = 1\n\ny\n```\n"
-        async with opened() as pilot:
-            transcript = pilot.app.screen.query_one(Transcript)
+        async with chatting() as chat:
+            transcript = chat.app.screen.query_one(Transcript)
             transcript.display = True
             text = AnswerText(source)
             await transcript.turns.mount(text)
-            await wait_until(pilot, lambda: text.size.width > 0)
+            await chat.until(lambda: text.size.width > 0)
             text.text_select_all()
-            await wait_until(pilot, lambda: bool(pilot.app.screen.selections))
-            copied = pilot.app.screen.get_selected_text()
+            await chat.until(lambda: bool(chat.app.screen.selections))
+            copied = chat.app.screen.get_selected_text()
         assert copied == f"{words}\n\n• one\n• two\n\n{'x' * 100} = 1\n\ny"
 
-    async def test_every_line_is_as_wide_as_the_view(self, opened: Opened) -> None:
-        async with opened(size=(40, 24)) as pilot:
-            transcript = pilot.app.screen.query_one(Transcript)
+    async def test_every_line_is_as_wide_as_the_view(self, chatting: Chatting) -> None:
+        async with chatting(size=(40, 24)) as chat:
+            transcript = chat.app.screen.query_one(Transcript)
             transcript.display = True
             text = AnswerText(TEXT + "\n```\n" + "🐏" * 50 + "\n" + "> " * 30 + "deep")
             await transcript.turns.mount(text)
-            await wait_until(pilot, lambda: text.size.width > 0)
+            await chat.until(lambda: text.size.width > 0)
             widths = {text.render_line(y).cell_length for y in range(text.size.height)}
             assert widths == {text.size.width}

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
-from tests.tui.conftest import status, wait_until
+from tests.tui.conftest import Looks, ready
 from tests.tui.models_page import ModelsPage
 from urial_tui.models.catalogue import CatalogueEntry, Role
 from urial_tui.models.overview import Listed, Looked, Overview, State
 from urial_tui.models.speed import ExpectedSpeed
 from urial_tui.models.verdict import Fit, Verdict
-from urial_tui.tui.app import UrialApp
 
 GB = 1_000_000_000
 
@@ -87,20 +85,17 @@ def look_at(row: Listed, *_: object) -> Looked:
     return Looked(fit=fit, speed=speed)
 
 
-def test_models(
-    snap_compare: Callable[..., bool],
-    make_app: Callable[..., UrialApp],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_models(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
     place = "urial_tui.tui.models"
     found = Overview(models=MODELS, left_out=3)
     monkeypatch.setattr(f"{place}.scan.overview", lambda progress: found)
     monkeypatch.setattr(f"{place}.known_models.look", look_at)
 
-    async def still(pilot: Pilot[None]) -> None:
-        await wait_until(pilot, lambda: "ready" in status(pilot))
+    async def prepare(pilot: Pilot[None]) -> None:
+        await ready(pilot)
         page = ModelsPage(pilot)
         await page.opens()
         await page.goes_to("tup-8b")
 
-    assert snap_compare(make_app(), terminal_size=(80, 24), run_before=still)
+    keys = "P download  I details  / search  Esc back  F1 keys  F all  A address"
+    assert looks(prepare, keys=keys)

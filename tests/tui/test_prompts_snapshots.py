@@ -9,16 +9,13 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.scripted import ScriptedEngine, answer
-from tests.tui.conftest import status, wait_until
+from tests.tui.conftest import Looks, ready
 from tests.tui.prompts_page import PromptsPage
 from tests.tui.test_prompts_screen import MINE
 from urial_tui import paths
 from urial_tui.evaluate.measured_before import KeptMeasures
-from urial_tui.tui.app import UrialApp
-from urial_tui.tui.widgets.prompt import Prompt
 
-Looks = Callable[..., bool]
-Drive = Callable[[PromptsPage], Awaitable[None]]
+LooksThere = Callable[..., bool]
 
 
 def measures(bits: float, ended: float, copied: float | None, difference: float | None) -> Any:
@@ -44,9 +41,7 @@ def measures(bits: float, ended: float, copied: float | None, difference: float 
 
 
 @pytest.fixture
-def looks(
-    snap_compare: Callable[..., bool], make_app: Callable[..., UrialApp], engine: ScriptedEngine
-) -> Looks:
+def looks_there(looks: Looks, engine: ScriptedEngine) -> LooksThere:
     """Open the screen, bring it into a state, and compare how it looks."""
     directory = paths.user_prompts_dir()
     directory.mkdir(parents=True)
@@ -56,23 +51,22 @@ def looks(
         chr(code).encode("utf-8", "surrogatepass") for code in range(0x2700)
     )
 
-    def compare(drive: Drive, size: tuple[int, int]) -> bool:
-        async def still(pilot: Pilot[None]) -> None:
-            await wait_until(pilot, lambda: "ready" in status(pilot))
+    def compare(do: Callable[[PromptsPage], Awaitable[None]], keys: str) -> bool:
+        async def prepare(pilot: Pilot[None]) -> None:
+            await ready(pilot)
             page = PromptsPage(pilot)
             await page.opens()
             await page.lists()
             await page.counts()
-            await drive(page)
+            await do(page)
             await pilot.pause()
 
-        return snap_compare(make_app(), terminal_size=size, run_before=still)
+        return looks(prepare, keys=keys)
 
     return compare
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
-def test_preambles(looks: Looks, size: tuple[int, int]) -> None:
+def test_preambles(looks_there: LooksThere) -> None:
     async def measured(page: PromptsPage) -> None:
         whole = {
             "zero-shot": measures(0.9012, 0.55, None, None),
@@ -85,34 +79,37 @@ def test_preambles(looks: Looks, size: tuple[int, int]) -> None:
         await page.goes_to("urial-k3")
         await page.presses("space")
 
-    assert looks(measured, size)
+    keys = "E edit  T tokens  Y try  M measure  Space 1 marked  Esc back  F1 keys"
+    assert looks_there(measured, keys)
 
 
-def test_what_reaches_the_model(looks: Looks) -> None:
+def test_what_reaches_the_model(looks_there: LooksThere) -> None:
     async def tokens(page: PromptsPage) -> None:
         await page.goes_to("mine")
         await page.looks_at_tokens()
         await page.presses("n")
 
-    assert looks(tokens, (80, 24))
+    keys = "←→↑↓ token  n next part  Y copy the text  Esc back  F1 all keys"
+    assert looks_there(tokens, keys)
 
 
-def test_changing(looks: Looks) -> None:
+def test_changing(looks_there: LooksThere) -> None:
     async def change(page: PromptsPage) -> None:
         await page.edits("mine")
         await page.shows_part(1)
-        await page.until(lambda: page.shows("1 warning"))
+        await page.reads("1 warning")
 
-    assert looks(change, (80, 24))
+    keys = "Ctrl+S save  F2 add  F3 delete  F4 tokens  Esc back  F1 keys"
+    assert looks_there(change, keys)
 
 
-def test_trying(looks: Looks, engine: ScriptedEngine) -> None:
+def test_trying(looks_there: LooksThere, engine: ScriptedEngine) -> None:
     async def ask(page: PromptsPage) -> None:
         await page.tries("urial-k1", "urial-k3")
         engine.enqueue(*answer("The first answer, under one example."))
         engine.enqueue(*answer("The **other** answer, under three."))
         await page.asks("Why?")
         await page.is_answered()
-        page.trial.query_one(Prompt).cursor_blink = False
 
-    assert looks(ask, (80, 24))
+    keys = "Enter ask  F5 again  F6 change places  Esc back  F1 all keys"
+    assert looks_there(ask, keys)

@@ -7,12 +7,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from textual.pilot import Pilot
 
 from tests.scripted import ScriptedEngine, answer, shown, shown_turns
 from tests.tinygguf import write_encoder
-from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_until
-from tests.tui.test_tokens_screen import GREEDY, WORDS, read
+from tests.tui.chat_page import ChatPage
+from tests.tui.conftest import Chatting, Found
+from tests.tui.test_tokens_screen import GREEDY, WORDS
+from tests.tui.tokens_page import read_tokens
 from tests.tui.traces import traced
 from urial_tui import paths
 from urial_tui.compare.side_choice import SideChoice
@@ -25,7 +26,6 @@ from urial_tui.prompting.retrieval_index import write_index
 from urial_tui.prompting.retrieving import retrieving_preamble
 from urial_tui.runtime.embedder import load_embedder
 from urial_tui.settings import Settings, engine_options
-from urial_tui.tui.chat.chat_screen import ChatScreen
 
 PAIRS = [
     Pair("How do I boil an egg?", "In boiling water."),
@@ -40,12 +40,11 @@ def preamble(home: Path) -> Preamble:
     return retrieving_preamble("facts", k=2)
 
 
-async def ask(pilot: Pilot[None], engine: ScriptedEngine, text: str) -> Generate:
+async def ask(chat: ChatPage, engine: ScriptedEngine, text: str) -> Generate:
     engine.enqueue(*answer("A word."))
     count = len(engine.requests)
-    await type_text(pilot, text)
-    await pilot.press("enter")
-    await wait_until(pilot, lambda: len(engine.requests) > count and "ready" in status(pilot))
+    await chat.asks(text)
+    await chat.until(lambda: len(engine.requests) > count and "ready" in chat.status)
     return engine.requests[-1]
 
 
@@ -54,15 +53,15 @@ def lead(request: Generate) -> str:
 
 
 async def test_each_question_gets_examples_of_its_own_in_front_of_the_turns(
-    opened: Opened, engine: ScriptedEngine, preamble: Preamble
+    chatting: Chatting, engine: ScriptedEngine, preamble: Preamble
 ) -> None:
-    async with opened(preamble=preamble) as pilot:
-        first = await ask(pilot, engine, "the capital of spain")
+    async with chatting(preamble=preamble) as chat:
+        first = await ask(chat, engine, "the capital of spain")
         assert lead(first).index(PAIRS[2].query) < lead(first).index(PAIRS[1].query)
         assert PAIRS[0].query not in lead(first)
         assert first.preamble == ()
-        await wait_until(pilot, lambda: shows(pilot, "2 examples of the pool (no. 3, 2)"))
-        second = await ask(pilot, engine, "boil")
+        await chat.reads("2 examples of the pool (no. 3, 2)")
+        second = await ask(chat, engine, "boil")
         assert PAIRS[0].query in lead(second)
         assert PAIRS[1].query not in lead(second)
         # The turn before is there, and its examples are not.
@@ -71,7 +70,7 @@ async def test_each_question_gets_examples_of_its_own_in_front_of_the_turns(
 
 
 async def test_an_embedding_model_finds_them_in_a_worker_of_its_own(
-    opened: Opened, engine: ScriptedEngine, preamble: Preamble, tmp_path: Path
+    chatting: Chatting, engine: ScriptedEngine, preamble: Preamble, tmp_path: Path
 ) -> None:
     bert = write_encoder(tmp_path / "bert.gguf")
     with Engine() as embedding:
@@ -90,53 +89,50 @@ async def test_an_embedding_model_finds_them_in_a_worker_of_its_own(
         made.append(Engine() if made else engine)
         return made[-1]
 
-    async with opened(preamble=preamble, engine_factory=make_engine) as pilot:
+    async with chatting(preamble=preamble, engine_factory=make_engine) as chat:
         for _ in range(2):
-            found = lead(await ask(pilot, engine, "boil the egg"))
+            found = lead(await ask(chat, engine, "boil the egg"))
             assert found.index(nearest[1]) < found.index(nearest[0])
             assert nearest[2] not in found
-        assert shows(pilot, "2 examples of the pool")
+        assert chat.shows("2 examples of the pool")
         assert [len(each.models) for each in made] == [1, 1]
     assert not made[1].alive
 
 
 async def test_an_embedding_model_that_is_gone_costs_the_answer_and_not_the_question(
-    opened: Opened, engine: ScriptedEngine, preamble: Preamble, tmp_path: Path
+    chatting: Chatting, preamble: Preamble, tmp_path: Path
 ) -> None:
     assert preamble.retrieval is not None
     retrieval = msgspec.structs.replace(preamble.retrieval, embedding=str(tmp_path / "gone.gguf"))
     preamble = msgspec.structs.replace(preamble, retrieval=retrieval)
-    async with opened(preamble=preamble) as pilot:
-        await type_text(pilot, "boil")
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: shows(pilot, "There is no"))
-        assert shows(pilot, "boil")
-        await wait_until(pilot, lambda: "ready" in status(pilot))
+    async with chatting(preamble=preamble) as chat:
+        await chat.asks("boil")
+        await chat.reads("There is no")
+        assert chat.shows("boil")
+        await chat.is_ready()
 
 
 async def test_an_index_that_was_built_again_is_what_counts(
-    opened: Opened, engine: ScriptedEngine, preamble: Preamble
+    chatting: Chatting, engine: ScriptedEngine, preamble: Preamble
 ) -> None:
-    async with opened(preamble=preamble) as pilot:
-        assert PAIRS[2].query in lead(await ask(pilot, engine, "capital"))
+    async with chatting(preamble=preamble) as chat:
+        assert PAIRS[2].query in lead(await ask(chat, engine, "capital"))
         write_index("facts", PAIRS[:2])
-        assert PAIRS[2].query not in lead(await ask(pilot, engine, "the capital"))
+        assert PAIRS[2].query not in lead(await ask(chat, engine, "the capital"))
 
 
 async def test_an_answer_goes_on_behind_the_examples_that_it_was_begun_behind(
-    opened: Opened, engine: ScriptedEngine, preamble: Preamble
+    chatting: Chatting, engine: ScriptedEngine, preamble: Preamble
 ) -> None:
-    async with opened(preamble=preamble) as pilot:
-        begun = await ask(pilot, engine, "capital")
+    async with chatting(preamble=preamble) as chat:
+        begun = await ask(chat, engine, "capital")
         write_index("facts", PAIRS[:2])
 
         async def press(key: str) -> Generate:
             engine.enqueue(*answer("More."))
             count = len(engine.requests)
-            await pilot.press(key)
-            await wait_until(
-                pilot, lambda: len(engine.requests) > count and "ready" in status(pilot)
-            )
+            await chat.presses(key)
+            await chat.until(lambda: len(engine.requests) > count and "ready" in chat.status)
             return engine.requests[-1]
 
         went_on = await press("f7")
@@ -147,65 +143,60 @@ async def test_an_answer_goes_on_behind_the_examples_that_it_was_begun_behind(
 
 
 async def test_an_index_that_is_gone_costs_the_answer_and_not_the_question(
-    opened: Opened, engine: ScriptedEngine, preamble: Preamble
+    chatting: Chatting, engine: ScriptedEngine, preamble: Preamble
 ) -> None:
     for file in paths.indexes_dir().rglob("*.json"):
         file.unlink()
-    async with opened(preamble=preamble) as pilot:
-        await type_text(pilot, "capital")
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: shows(pilot, "There is no whole index named facts."))
-        assert shows(pilot, "capital")
+    async with chatting(preamble=preamble) as chat:
+        await chat.asks("capital")
+        await chat.reads("There is no whole index named facts.")
+        assert chat.shows("capital")
         write_index("facts", PAIRS)
-        await wait_until(pilot, lambda: "ready" in status(pilot))
-        assert PAIRS[2].query in lead(await ask(pilot, engine, "capital france"))
+        await chat.is_ready()
+        assert PAIRS[2].query in lead(await ask(chat, engine, "capital france"))
 
 
 async def test_an_answer_is_looked_at_behind_the_examples_that_it_was_written_behind(
-    opened: Opened, engine: ScriptedEngine, preamble: Preamble
+    chatting: Chatting, engine: ScriptedEngine, preamble: Preamble
 ) -> None:
-    async with opened(preamble=preamble) as pilot:
-        asked = await ask(pilot, engine, "the capital of spain")
+    async with chatting(preamble=preamble) as chat:
+        asked = await ask(chat, engine, "the capital of spain")
         write_index("facts", PAIRS[:1])
         engine.enqueue_trace(*traced(WORDS, GREEDY))
-        await read(pilot)
+        tokens = await read_tokens(chat)
         assert engine.traces[-1].lead == asked.lead
-        assert not shows(pilot, "are not known")
+        assert not tokens.shows("are not known")
 
 
 async def test_where_these_are_not_stored_those_of_now_stand_for_them(
-    opened: Opened, engine: ScriptedEngine, preamble: Preamble
+    chatting: Chatting, engine: ScriptedEngine, preamble: Preamble
 ) -> None:
-    async with opened(preamble=preamble) as pilot:
-        await ask(pilot, engine, "the capital of spain")
-        chat = pilot.app.screen
-        assert isinstance(chat, ChatScreen)
-        answered = chat.conversation.leaf
+    async with chatting(preamble=preamble) as chat:
+        await ask(chat, engine, "the capital of spain")
+        answered = chat.screen.conversation.leaf
         assert answered is not None
-        chat.conversation.tree.update(msgspec.structs.replace(answered, examples=None))
+        chat.screen.conversation.tree.update(msgspec.structs.replace(answered, examples=None))
         write_index("facts", PAIRS[1:2])
         engine.enqueue_trace(*traced(WORDS, GREEDY))
-        await read(pilot)
+        tokens = await read_tokens(chat)
         found = "".join(shown(segment) for segment in engine.traces[-1].lead)
         assert PAIRS[1].query in found
         assert PAIRS[2].query not in found
-        await wait_until(pilot, lambda: shows(pilot, "The examples that it was written behind"))
+        await tokens.reads("The examples that it was written behind")
 
 
 async def test_what_reads_along_is_shown_the_examples_of_each_question(
-    opened: Opened, engine: ScriptedEngine, preamble: Preamble
+    chatting: Chatting, engine: ScriptedEngine, preamble: Preamble
 ) -> None:
-    async with opened(find_model=lambda name, progress: Found(name=name)) as pilot:
-        chat = pilot.app.screen
-        assert isinstance(chat, ChatScreen)
+    async with chatting(find_model=lambda name, progress: Found(name=name)) as chat:
         side = SideChoice(model="tiny", context="facts", preamble=preamble)
-        await wait_until(pilot, lambda: "ready" in status(pilot))
-        assert await chat.models.engine.open_second(
+        await chat.is_ready()
+        assert await chat.screen.models.engine.open_second(
             side, engine_options(Settings()), take=lambda event: None,
             unpacking=lambda done, total: None,
         )  # fmt: skip
         for question, pair in (("the capital of spain", PAIRS[1]), ("boil", PAIRS[0])):
-            request = await ask(pilot, engine, question)
+            request = await ask(chat, engine, question)
             assert request.lead == ()
             assert request.watch is not None
             assert pair.query in "".join(shown(segment) for segment in request.watch.lead)

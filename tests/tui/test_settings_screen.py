@@ -5,31 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
-from textual.widgets import Input
 
 from tests.scripted import ScriptedEngine
-from tests.tui.conftest import Opened, shows, type_text, wait_until
-from tests.tui.test_chat_screen import converse
+from tests.tui.chat_page import ChatPage
+from tests.tui.conftest import Chatting
+from tests.tui.settings_page import SettingsPage
 from urial_tui import paths
 from urial_tui.settings import load_settings
 from urial_tui.tui.frame.settings_screen import SettingsScreen
 
 
-async def open_settings(pilot: Pilot[None], sought: str = "") -> None:
-    await pilot.press("ctrl+s")
-    await wait_until(pilot, lambda: isinstance(pilot.app.screen, SettingsScreen))
-    await type_text(pilot, sought)
-    await wait_until(pilot, lambda: pilot.app.screen.query_one(Input).value == sought)
-
-
-async def type_value(pilot: Pilot[None], text: str) -> None:
-    """Change the setting under the bar by typing another value."""
-    await pilot.press("enter")
-    value = pilot.app.screen.query_one("#setting-value", Input)
-    await wait_until(pilot, lambda: value.has_focus)
-    value.value = ""
-    await type_text(pilot, text)
+async def look_for(chat: ChatPage, words: str = "") -> SettingsPage:
+    """Open the settings, and search."""
+    settings = await chat.leads_to(SettingsPage)
+    await settings.seeks(words)
+    return settings
 
 
 @pytest.fixture
@@ -41,116 +31,126 @@ def file() -> Path:
 
 
 class TestLooking:
-    async def test_each_setting_is_told_with_its_default_and_range(self, opened: Opened) -> None:
-        async with opened() as pilot:
-            await open_settings(pilot, "top p")
-            assert shows(pilot, "No setting has this in it.")
-            await pilot.press("escape")
-            await type_text(pilot, "top")
-            await pilot.press("down")
-            await wait_until(pilot, lambda: shows(pilot, "sampling.top_p · 0 to 1 · default 0.95"))
-            assert shows(pilot, "that together have this probability")
-            assert not shows(pilot, "temperature")
+    async def test_each_setting_is_told_with_its_default_and_range(
+        self, chatting: Chatting
+    ) -> None:
+        async with chatting() as chat:
+            settings = await look_for(chat, "top p")
+            assert settings.shows("No setting has this in it.")
+            await settings.presses("escape")
+            await settings.types("top")
+            await settings.presses("down")
+            await settings.reads("sampling.top_p · 0 to 1 · default 0.95")
+            assert settings.shows("that together have this probability")
+            assert not settings.shows("temperature")
 
-    async def test_it_says_what_the_file_sets(self, opened: Opened, file: Path) -> None:
-        async with opened(size=(200, 24)) as pilot:
-            await open_settings(pilot, "max_")
-            await wait_until(pilot, lambda: shows(pilot, "40  set"))
-            assert shows(pilot, str(file))
+    async def test_it_says_what_the_file_sets(self, chatting: Chatting, file: Path) -> None:
+        async with chatting(size=(200, 24)) as chat:
+            settings = await look_for(chat, "max_")
+            await settings.reads("40  set")
+            assert settings.shows(str(file))
 
-    async def test_escape_leaves_the_search_and_then_the_screen(self, opened: Opened) -> None:
-        async with opened() as pilot:
-            await open_settings(pilot, "seed")
-            await pilot.press("escape")
-            await wait_until(pilot, lambda: shows(pilot, "temperature"))
-            await pilot.press("escape")
-            await wait_until(pilot, lambda: not isinstance(pilot.app.screen, SettingsScreen))
+    async def test_escape_leaves_the_search_and_then_the_screen(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            settings = await look_for(chat, "seed")
+            await settings.presses("escape")
+            await settings.reads("temperature")
+            await settings.presses("escape")
+            await settings.until(lambda: not isinstance(settings.app.screen, SettingsScreen))
 
-    async def test_an_unsound_file_is_told_instead(self, opened: Opened, file: Path) -> None:
+    async def test_an_unsound_file_is_told_instead(self, chatting: Chatting, file: Path) -> None:
         file.write_text("[chat\n")
-        async with opened() as pilot:
-            await pilot.press("ctrl+s")
-            await wait_until(pilot, lambda: shows(pilot, "not valid TOML"))
-            assert not isinstance(pilot.app.screen, SettingsScreen)
+        async with chatting() as chat:
+            await chat.presses("ctrl+s")
+            await chat.reads("not valid TOML")
+            assert not isinstance(chat.app.screen, SettingsScreen)
 
 
 class TestChanging:
     async def test_a_value_is_written_and_holds_with_the_next_answer(
-        self, opened: Opened, engine: ScriptedEngine, file: Path
+        self, chatting: Chatting, engine: ScriptedEngine, file: Path
     ) -> None:
-        async with opened() as pilot:
-            await open_settings(pilot, "max_tokens")
-            await type_value(pilot, "33")
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: shows(pilot, "It holds with the next answer"))
+        async with chatting() as chat:
+            settings = await look_for(chat, "max_tokens")
+            await settings.types_value("33")
+            await settings.presses("enter")
+            await settings.reads("It holds with the next answer")
             assert file.read_text() == "# mine\n[chat]\nmax_tokens = 33 # short\n"
-            await pilot.press("escape", "escape")
-            await converse(pilot, engine, "Hi", "Yes.")
+            await settings.presses("escape", "escape")
+            await chat.exchanges("Hi", "Yes.")
             assert engine.requests[-1].max_tokens == 33
 
     async def test_a_wrong_value_is_told_while_it_is_typed_and_not_written(
-        self, opened: Opened, file: Path
+        self, chatting: Chatting, file: Path
     ) -> None:
-        async with opened() as pilot:
-            await open_settings(pilot, "temp")
-            await type_value(pilot, "hot")
-            await wait_until(pilot, lambda: shows(pilot, "'hot', but has to be a number."))
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: shows(pilot, "'hot', but has to be a number."))
-            await pilot.press("escape")
-            await wait_until(pilot, lambda: shows(pilot, "0.0  default"))
+        async with chatting() as chat:
+            settings = await look_for(chat, "repetition")
+            await settings.types_value("99")
+            await settings.reads("✖ The setting sampling.repetition_penalty")
+            assert settings.shows("is 99, but has to lie between 0.01")
+            assert settings.shows("Enter write   Esc leave it")
+            await settings.presses("escape", "escape")
+            await settings.types("temp")
+            await settings.types_value("hot")
+            await settings.reads("'hot', but has to be a number.")
+            await settings.presses("enter")
+            await settings.reads("'hot', but has to be a number.")
+            await settings.presses("escape")
+            await settings.reads("0.0  default")
             assert "temperature" not in file.read_text()
 
     async def test_choices_are_gone_through(
-        self, opened: Opened, engine: ScriptedEngine, file: Path
+        self, chatting: Chatting, engine: ScriptedEngine, file: Path
     ) -> None:
-        async with opened() as pilot:
-            await open_settings(pilot, "kv_type")
+        async with chatting() as chat:
+            settings = await look_for(chat, "kv_type")
             for expected in ("q8_0", "q4_0", "f16", "q8_0"):
-                await pilot.press("enter")
-                await wait_until(pilot, lambda expected=expected: shows(pilot, f"{expected}  set"))  # type: ignore[misc]
+                await settings.presses("enter")
+                await settings.until(lambda expected=expected: settings.shows(f"{expected}  set"))  # type: ignore[misc]
             assert load_settings().engine.kv_type == "q8_0"
-            assert shows(pilot, "when the model is loaded again: Ctrl+R does it")
-            await pilot.press("ctrl+r")
-            await wait_until(pilot, lambda: len(engine.loads) == 2)
+            assert settings.shows("when the model is loaded again: Ctrl+R does it")
+            await settings.presses("ctrl+r")
+            await settings.until(lambda: len(engine.loads) == 2)
 
-    async def test_a_setting_goes_back_to_its_default(self, opened: Opened, file: Path) -> None:
-        async with opened() as pilot:
-            await open_settings(pilot, "max_tokens")
-            await pilot.press("f5")
-            await wait_until(pilot, lambda: shows(pilot, "512  default"))
+    async def test_a_setting_goes_back_to_its_default(self, chatting: Chatting, file: Path) -> None:
+        async with chatting() as chat:
+            settings = await look_for(chat, "max_tokens")
+            await settings.presses("f5")
+            await settings.reads("512  default")
             assert load_settings().chat.max_tokens == 512
 
-    async def test_a_setting_that_may_be_none_is_emptied(self, opened: Opened, file: Path) -> None:
-        async with opened() as pilot:
-            await open_settings(pilot, "seed")
-            await type_value(pilot, "7")
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: shows(pilot, "7  set"))
-            await type_value(pilot, "")
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: shows(pilot, "none  default"))
+    async def test_a_setting_that_may_be_none_is_emptied(
+        self, chatting: Chatting, file: Path
+    ) -> None:
+        async with chatting() as chat:
+            settings = await look_for(chat, "seed")
+            await settings.types_value("7")
+            await settings.presses("enter")
+            await settings.reads("7  set")
+            await settings.types_value("")
+            await settings.presses("enter")
+            await settings.reads("none  default")
             assert load_settings().sampling.seed is None
 
     async def test_a_file_that_was_changed_meanwhile_is_read_again(
-        self, opened: Opened, file: Path
+        self, chatting: Chatting, file: Path
     ) -> None:
-        async with opened() as pilot:
-            await open_settings(pilot, "max_tokens")
+        async with chatting() as chat:
+            settings = await look_for(chat, "max_tokens")
             file.write_text("[chat]\nmax_tokens = 77\n")
-            await type_value(pilot, "5")
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: shows(pilot, "by another program"))
-            assert shows(pilot, "77  set")
+            await settings.types_value("5")
+            await settings.presses("enter")
+            await settings.reads("by another program")
+            assert settings.shows("77  set")
             assert file.read_text() == "[chat]\nmax_tokens = 77\n"
 
-    async def test_the_theme_is_chosen_by_looking(self, opened: Opened, file: Path) -> None:
-        async with opened() as pilot:
-            await open_settings(pilot, "theme")
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: shows(pilot, "atom-one-dark"))
-            await type_text(pilot, "dracula")
-            await wait_until(pilot, lambda: pilot.app.theme == "dracula")
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: shows(pilot, "dracula  set"))
+    async def test_the_theme_is_chosen_by_looking(self, chatting: Chatting, file: Path) -> None:
+        async with chatting() as chat:
+            settings = await look_for(chat, "theme")
+            await settings.presses("enter")
+            await settings.reads("atom-one-dark")
+            await settings.types("dracula")
+            await settings.until(lambda: settings.app.theme == "dracula")
+            await settings.presses("enter")
+            await settings.reads("dracula  set")
             assert load_settings().ui.theme == "dracula"

@@ -1,22 +1,16 @@
-"""How the screens look, at the smallest usual size and at a roomy one."""
+"""How the chat looks at the smallest usual size: what is drawn, and what stands where."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Input
 
-from tests.scripted import Gate, ScriptedEngine, answer, delta, prefill
-from tests.tui.conftest import raising, shows, status, type_text, wait_until
-from urial_tui.engine.wire.protocol import LoadProgress
-from urial_tui.errors import EngineDied, ModelError
+from tests.scripted import Gate, ScriptedEngine, delta
+from tests.tui.chat_page import ChatPage
+from tests.tui.conftest import Looks, ready, wait_until
+from urial_tui.errors import EngineDied
 from urial_tui.settings import SamplingSettings, Settings
-from urial_tui.tui.app import UrialApp
 from urial_tui.tui.chat.status_line import StatusLine
-from urial_tui.tui.widgets.prompt import Prompt
 
 ANSWER = """\
 Hello! Reading a file takes **three** steps:
@@ -32,116 +26,27 @@ with open("notes.txt", encoding="utf-8") as file:
 ```
 
 Ask me if you want to know more."""
-
-Compare = Callable[..., bool]
-Prepare = Callable[[Pilot[None]], Awaitable[None]]
-
-pytestmark = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+QUESTION = "How do I read a file?"
 
 
-@pytest.fixture
-def looks(
-    snap_compare: Compare, make_app: Callable[..., UrialApp]
-) -> Callable[[tuple[int, int], Prepare], bool]:
-    """Bring an application into a state and compare it with how it looked before."""
-
-    def compare(size: tuple[int, int], prepare: Prepare, **changes: Any) -> bool:
-        async def still(pilot: Pilot[None]) -> None:
-            pilot.app.screen.query_one(Prompt).cursor_blink = False
-            await prepare(pilot)
-            for line in pilot.app.screen.query(Input):
-                line.cursor_blink = False
-
-        return snap_compare(make_app(**changes), terminal_size=size, run_before=still)
-
-    return compare
-
-
-Looks = Callable[..., bool]
-
-
-async def ready(pilot: Pilot[None]) -> None:
-    await wait_until(pilot, lambda: "ready" in status(pilot))
-
-
-def test_loading(looks: Looks, engine: ScriptedEngine, size: tuple[int, int]) -> None:
-    engine.enqueue_load(LoadProgress(id=0, fraction=0.43), Gate())
-
-    async def prepare(pilot: Pilot[None]) -> None:
-        await wait_until(pilot, lambda: "43%" in status(pilot))
-        await type_text(pilot, "How do I read a file?")
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: shows(pilot, "waits for the model"))
-
-    assert looks(size, prepare)
-
-
-def test_empty(looks: Looks, size: tuple[int, int]) -> None:
-    assert looks(size, ready)
-
-
-def test_empty_in_the_light(looks: Looks, size: tuple[int, int]) -> None:
-    async def prepare(pilot: Pilot[None]) -> None:
-        await ready(pilot)
-        pilot.app.theme = "urial-light"
-        await pilot.press("shift+tab")
-
-    assert looks(size, prepare)
-
-
-def test_reading(looks: Looks, engine: ScriptedEngine, size: tuple[int, int]) -> None:
-    engine.enqueue(prefill("prompt", 512, 1190), Gate())
-
-    async def prepare(pilot: Pilot[None]) -> None:
-        await ready(pilot)
-        await type_text(pilot, "How do I read a file?")
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: "512 of 1,190 tokens" in status(pilot))
-
-    assert looks(size, prepare)
-
-
-def test_streaming(looks: Looks, engine: ScriptedEngine, size: tuple[int, int]) -> None:
-    engine.enqueue(delta(ANSWER[:180]), Gate())
-
-    async def prepare(pilot: Pilot[None]) -> None:
-        await ready(pilot)
-        await type_text(pilot, "How do I read a file?")
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: shows(pilot, "with open"))
-
-    assert looks(size, prepare)
+def test_empty(looks: Looks) -> None:
+    keys = "Enter send  Ctrl+J new line  Esc stop  Ctrl+O open  F1 all keys  Ctrl+Q quit"
+    assert looks(ready, keys=keys)
 
 
 @pytest.mark.parametrize("theme", ["urial-dark", "urial-light"])
-def test_finished(looks: Looks, engine: ScriptedEngine, size: tuple[int, int], theme: str) -> None:
-    engine.enqueue(*answer(ANSWER))
-
+def test_finished(looks: Looks, engine: ScriptedEngine, theme: str) -> None:
     async def prepare(pilot: Pilot[None]) -> None:
         await ready(pilot)
         pilot.app.theme = theme
-        await type_text(pilot, "How do I read a file?")
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: shows(pilot, "75 tokens/s") and "ready" in status(pilot))
+        chat = ChatPage(pilot, engine)
+        await chat.exchanges(QUESTION, ANSWER)
+        await chat.reads("75 tokens/s")
 
-    assert looks(size, prepare)
-
-
-def test_stopped(looks: Looks, engine: ScriptedEngine, size: tuple[int, int]) -> None:
-    engine.enqueue(delta(ANSWER[:60]), Gate())
-
-    async def prepare(pilot: Pilot[None]) -> None:
-        await ready(pilot)
-        await type_text(pilot, "How do I read a file?")
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: shows(pilot, "Hello!"))
-        await pilot.press("escape")
-        await wait_until(pilot, lambda: shows(pilot, "■ stopped"))
-
-    assert looks(size, prepare)
+    assert looks(prepare)
 
 
-def test_dead_engine(looks: Looks, engine: ScriptedEngine, size: tuple[int, int]) -> None:
+def test_dead_engine(looks: Looks, engine: ScriptedEngine) -> None:
     engine.enqueue(
         delta(ANSWER[:60]),
         EngineDied(
@@ -152,47 +57,15 @@ def test_dead_engine(looks: Looks, engine: ScriptedEngine, size: tuple[int, int]
 
     async def prepare(pilot: Pilot[None]) -> None:
         await ready(pilot)
-        await type_text(pilot, "How do I read a file?")
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: shows(pilot, "SIGKILL"))
-        await type_text(pilot, "and this is kept")
+        chat = ChatPage(pilot, engine)
+        await chat.asks(QUESTION)
+        await chat.reads("SIGKILL")
+        await chat.types("and this is kept")
 
-    assert looks(size, prepare)
-
-
-def test_missing_model(looks: Looks, size: tuple[int, int]) -> None:
-    missing = ModelError("There is no model named 'tiny'.", "`urial models list` shows them.")
-
-    async def prepare(pilot: Pilot[None]) -> None:
-        await wait_until(pilot, lambda: shows(pilot, "Choose a model"))
-        await pilot.press("escape")
-        await wait_until(pilot, lambda: shows(pilot, "Ctrl+R loads"))
-
-    assert looks(size, prepare, find_model=raising(missing))
+    assert looks(prepare)
 
 
-def test_help(looks: Looks, size: tuple[int, int]) -> None:
-    async def prepare(pilot: Pilot[None]) -> None:
-        await ready(pilot)
-        await pilot.press("f1")
-        await wait_until(pilot, lambda: shows(pilot, "New line"))
-
-    assert looks(size, prepare)
-
-
-def test_commands(looks: Looks, size: tuple[int, int]) -> None:
-    async def prepare(pilot: Pilot[None]) -> None:
-        await ready(pilot)
-        await pilot.press("ctrl+p")
-        await wait_until(pilot, lambda: shows(pilot, "Answer again"))
-        await type_text(pilot, "other")
-        await wait_until(pilot, lambda: not shows(pilot, "Answer again"))
-
-    assert looks(size, prepare)
-
-
-@pytest.mark.parametrize("over", [False, True], ids=["written", "over"])
-def test_several(looks: Looks, engine: ScriptedEngine, size: tuple[int, int], over: bool) -> None:
+def test_several(looks: Looks, engine: ScriptedEngine) -> None:
     texts = ("Hello! It is read line by line.", ANSWER[:180], ANSWER[40:])
     gate = Gate()
     engine.enqueue(*(delta(text, sample=n) for n, text in enumerate(texts)), gate)
@@ -200,16 +73,16 @@ def test_several(looks: Looks, engine: ScriptedEngine, size: tuple[int, int], ov
 
     async def prepare(pilot: Pilot[None]) -> None:
         await ready(pilot)
-        await type_text(pilot, "How do I read a file?")
-        await pilot.press("alt+a")
+        chat = ChatPage(pilot, engine)
+        await chat.types(QUESTION)
+        await chat.presses("alt+a")
         await wait_until(pilot, gate.reached.is_set)
         # What is counted is told a moment later than what is written.
         await wait_until(pilot, lambda: pilot.app.screen.query_one(StatusLine).status.used == 929)
-        await wait_until(pilot, lambda: shows(pilot, "if you want to know"))
-        if over:
-            gate.open()
-            await wait_until(pilot, lambda: shows(pilot, "‹ 1/3 ›"))
-            await pilot.press("down")
-            await wait_until(pilot, lambda: shows(pilot, "▸ 2"))
+        await chat.reads("if you want to know")
+        gate.open()
+        await chat.reads("‹ 1/3 ›")
+        await chat.presses("down")
+        await chat.reads("▸ 2")
 
-    assert looks(size, prepare, settings=drawn)
+    assert looks(prepare, settings=drawn)

@@ -1,110 +1,72 @@
-"""How the token screen looks, at the smallest usual size and at a roomy one."""
+"""How the token screen looks, at the smallest usual size and with room for curves."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
-from tests.scripted import Gate, ScriptedEngine, prefill
-from tests.tui.conftest import shows, status, wait_until
-from tests.tui.test_chat_screen import converse
+from tests.scripted import ScriptedEngine
+from tests.tui.chat_page import ChatPage
+from tests.tui.conftest import Looks, ready
 from tests.tui.test_compare_snapshots import TEXT, tokens
+from tests.tui.tokens_page import TokensPage
 from tests.tui.traces import traced
-from urial_tui.errors import EngineError
 from urial_tui.settings import SamplingSettings, Settings, sampling
-from urial_tui.tui.app import UrialApp
-from urial_tui.tui.tokens.tokens_screen import TokensScreen
 
 P = (0.97, 0.62, 0.93, 0.31, 0.99, 0.08, 0.99, 0.71, 0.95, 0.012, 0.93, 0.99, 0.55)
 WORDS = [(word, P[index % len(P)]) for index, (word, _) in enumerate(tokens(TEXT)) if word]
 DRAWN = Settings(sampling=SamplingSettings(temperature=0.8))
-Prepare = Callable[[Pilot[None]], Awaitable[None]]
-Looks = Callable[..., bool]
+GREEDY = Settings()
+KEYS = "←→↑↓ token  n improbable  1-0 instead  F1 keys  Esc chat"
 
-pytestmark = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+LooksRead = Callable[..., bool]
 
 
 @pytest.fixture
-def looks(
-    snap_compare: Callable[..., bool], make_app: Callable[..., UrialApp], engine: ScriptedEngine
-) -> Looks:
-    """Have an answer, open its tokens, bring the screen into a state, compare how it looks."""
+def looks_read(looks: Looks, engine: ScriptedEngine) -> LooksRead:
+    """Have an answer, read its tokens, do something there, and compare how it looks."""
 
-    def compare(size: tuple[int, int], prepare: Prepare, settings: Settings = DRAWN) -> bool:
-        async def still(pilot: Pilot[None]) -> None:
-            await wait_until(pilot, lambda: "ready" in status(pilot))
-            await converse(pilot, engine, "How do I learn a language?", TEXT)
-            await pilot.press("f4")
-            await wait_until(pilot, lambda: isinstance(pilot.app.screen, TokensScreen))
-            await prepare(pilot)
+    def compare(
+        do: Callable[[TokensPage], Awaitable[None]], settings: Settings, **how: Any
+    ) -> bool:
+        async def prepare(pilot: Pilot[None]) -> None:
+            await ready(pilot)
+            await ChatPage(pilot, engine).exchanges("How do I learn a language?", TEXT)
+            engine.enqueue_trace(*traced(WORDS, sampling(settings)))
+            page = TokensPage(pilot)
+            await page.opens()
+            await page.is_read()
+            await do(page)
 
-        return snap_compare(make_app(settings=settings), terminal_size=size, run_before=still)
+        return looks(prepare, keys=KEYS, settings=settings, **how)
 
     return compare
 
 
-async def read(pilot: Pilot[None]) -> None:
-    await wait_until(pilot, lambda: status(pilot).rstrip().endswith("tokens"))
+async def go_to_an_improbable_one(page: TokensPage) -> None:
+    await page.presses("n")
+    await page.reads("8.0%  rank 4")
 
 
 @pytest.mark.parametrize("theme", ["urial-dark", "urial-light"])
-def test_a_drawn_token(
-    looks: Looks, engine: ScriptedEngine, size: tuple[int, int], theme: str
-) -> None:
-    engine.enqueue_trace(*traced(WORDS, sampling(DRAWN)))
+def test_a_drawn_token(looks_read: LooksRead, theme: str) -> None:
+    async def look(page: TokensPage) -> None:
+        page.pilot.app.theme = theme
+        await go_to_an_improbable_one(page)
 
-    async def prepare(pilot: Pilot[None]) -> None:
-        pilot.app.theme = theme
-        await read(pilot)
-        await pilot.press("n")
-        await wait_until(pilot, lambda: shows(pilot, "8.0%  rank 4"))
-
-    assert looks(size, prepare)
+    assert looks_read(look, DRAWN)
 
 
-def test_a_token_that_the_chain_would_not_write(
-    looks: Looks, engine: ScriptedEngine, size: tuple[int, int]
-) -> None:
-    engine.enqueue_trace(*traced(WORDS, sampling(Settings())))
-
-    async def prepare(pilot: Pilot[None]) -> None:
-        await read(pilot)
-        await pilot.press("n", "n", "enter")
-        await wait_until(pilot, lambda: shows(pilot, "Not by this chain"))
-
-    assert looks(size, prepare, Settings())
+def test_a_drawn_token_where_there_is_room(looks_read: LooksRead) -> None:
+    assert looks_read(go_to_an_improbable_one, DRAWN, size=(120, 40))
 
 
-def test_reading(looks: Looks, engine: ScriptedEngine, size: tuple[int, int]) -> None:
-    engine.enqueue_trace(prefill("prompt", 512, 1900), Gate())
+def test_a_token_that_the_chain_would_not_write(looks_read: LooksRead) -> None:
+    async def look(page: TokensPage) -> None:
+        await page.presses("n", "n", "enter")
+        await page.reads("Not by this chain")
 
-    async def prepare(pilot: Pilot[None]) -> None:
-        await wait_until(pilot, lambda: "reading 512" in status(pilot))
-
-    assert looks(size, prepare)
-
-
-def test_a_part_is_read(looks: Looks, engine: ScriptedEngine, size: tuple[int, int]) -> None:
-    engine.enqueue_trace(*traced(WORDS, sampling(DRAWN))[:3], Gate())
-
-    async def prepare(pilot: Pilot[None]) -> None:
-        await wait_until(pilot, lambda: "token 24 of" in status(pilot))
-
-    assert looks(size, prepare)
-
-
-def test_a_failure(looks: Looks, engine: ScriptedEngine, size: tuple[int, int]) -> None:
-    engine.enqueue_trace(
-        EngineError(
-            "The answer and its question have 5,210 tokens with the preamble; the context "
-            "holds 4,096.",
-            "Raise the context setting (engine.context), or choose a shorter preamble.",
-        )
-    )
-
-    async def prepare(pilot: Pilot[None]) -> None:
-        await wait_until(pilot, lambda: "failed" in status(pilot))
-
-    assert looks(size, prepare)
+    assert looks_read(look, GREEDY)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from textual.app import App
+from textual.worker import Worker
 
 from urial_tui.errors import UrialError
 from urial_tui.runtime.in_thread import in_loop
@@ -31,7 +32,7 @@ class Copying:
         """Copy a text and say how; `what` names it, its length unless given."""
         remember_copy(self._app, text)
         work: Callable[[], Coroutine[Any, Any, None]] = partial(self._copy, text, what)
-        self._app.run_worker(work, group="copy")
+        _: Worker[None] = self._app.run_worker(work, group="copy")
 
     async def _copy(self, text: str, what: str) -> None:
         from urial_tui.tui.frame.clipboard import copy

@@ -161,7 +161,7 @@ class ModelsScreen(Screen[str | None]):
         """Look for files again, and what is free now."""
         self._known.forget()
         # What was wrong may be mended.
-        self.notice.say("")
+        self._view.say("")
         self.scan.look()
 
     @on(Input.Changed)

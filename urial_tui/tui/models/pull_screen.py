@@ -27,6 +27,7 @@ from urial_tui.models.pullable import Pullable
 from urial_tui.models.quantisations import Quantisation, suiting
 from urial_tui.sanitize import sanitize_line, shortened
 from urial_tui.tui.frame.ending import has_widgets
+from urial_tui.tui.frame.keys import keyed
 from urial_tui.tui.models.asking import asked
 from urial_tui.tui.models.model_list import FIT_SIGNS
 from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle

@@ -29,7 +29,7 @@ class GrowingAnswer:
 
     @property
     def id(self) -> int:
-        """Of its row."""
+        """The id of the answer's row in the database."""
         return self._start.id
 
     @property

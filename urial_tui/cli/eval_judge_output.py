@@ -35,8 +35,8 @@ class JudgeOutput:
         """The time counts from here."""
         self._progress.begin(judging)
 
-    def take(self, step: Event | Waiting | Made) -> None:
-        """Show what has come."""
+    def take(self, step: Event | Postponed | Made) -> None:
+        """The callback for each step of judging: shows what has come."""
         self.line.tell(step, self._progress.take(step))
 
     def end(self, judging: Judging, judge: str, shown: str, as_json: bool) -> None:

@@ -33,7 +33,7 @@ class RunOutput:
             self.line.say(told)
 
     def take(self, step: Step) -> None:
-        """Show what has come."""
+        """The callback for each step of a run: shows what has come."""
         self.line.tell(step, self.progress.take(step))
 
 

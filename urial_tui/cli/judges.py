@@ -73,7 +73,7 @@ class LocalMaker:
         self._engine.start()
 
     def judge(self, questions: Sequence[JudgeQuestion]) -> tuple[Judge, Mapping[str, Any]]:
-        """Load the model.
+        """Load the model, and make the judge.
 
         Returns:
             The judge, and the terms that its judgements depend on, by their names.
@@ -98,7 +98,7 @@ class LocalMaker:
         return follow(steps, self._output.take)
 
     def announce(self, questions: Sequence[JudgeQuestion]) -> None:
-        """It costs nothing."""
+        """A no-op: a model on this machine costs nothing."""
 
     def cancel(self) -> None:
         """End what the worker does."""

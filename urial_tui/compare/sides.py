@@ -36,7 +36,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def document(self) -> dict[str, object]:
-        """For JSON."""
+        """The side as a JSON object."""
         return {
             "model": self.name,
             "adapter": self.adapter.name if self.adapter else None,

@@ -144,7 +144,7 @@ class VocabRelation(msgspec.Struct, frozen=True, kw_only=True):
         return self.relation != "different"
 
     def document(self) -> dict[str, object]:
-        """For JSON: pieces as text, bytes that are no UTF-8 as \\xNN."""
+        """The relation as a JSON object: pieces as text, bytes that are no UTF-8 as \\xNN."""
 
         def entry(found: Entry) -> dict[str, object]:
             values = msgspec.structs.asdict(found)

@@ -85,7 +85,7 @@ class Work(Protocol):
     """What a job has going while it is done."""
 
     def cancel(self) -> None:
-        """Begin nothing more."""
+        """Cancel the work: nothing more is begun."""
         ...
 
 
@@ -107,11 +107,11 @@ class Going:
         self.state = msgspec.structs.replace(self.state, **values)
 
     def note(self, sentence: str) -> None:
-        """Tell the user something."""
+        """Report a sentence for the user."""
         self.change(notes=(*self.state.notes, sentence))
 
     def tell(self, news: News) -> None:
-        """Show what has come."""
+        """Report what has come."""
         self.change(news=(news, *self.state.news[: KEPT - 1]))
 
     def unpacking(self, done: int, total: int) -> None:

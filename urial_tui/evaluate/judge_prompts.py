@@ -33,7 +33,7 @@ class Prompt(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Both together."""
+        """The whole prompt: both parts together."""
         return self.head + self.body
 
 

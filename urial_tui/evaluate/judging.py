@@ -141,7 +141,7 @@ class Judging:
                 yield judgement
 
     def finish(self) -> None:
-        """Write the file.
+        """Write the file of judgements.
 
         Raises:
             EvaluateError: It can't be written.

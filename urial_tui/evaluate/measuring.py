@@ -96,7 +96,7 @@ class Measuring:
         return self._measured
 
     def steps(self, aligned: AlignedSide | None = None) -> Generator[Step, None, None]:
-        """Measure what is left.
+        """Measure what is left, as a generator of steps.
 
         Args:
             aligned: Reads all answers at the end, loaded in place of the model.

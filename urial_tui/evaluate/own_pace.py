@@ -23,7 +23,7 @@ class OwnPace:
         self._began = now
 
     def done(self, now: float) -> None:
-        """It was done."""
+        """Stop the clock: it was done."""
         if self._began is not None:
             self._times.append(now - self._began)
             self._began = None

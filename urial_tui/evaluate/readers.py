@@ -107,7 +107,7 @@ class Reader(Protocol):
 
     @property
     def role(self) -> Role:
-        """What it reads."""
+        """The role of the texts that it reads."""
         ...
 
     def has(self, item: Item, exchanges: Sequence[Exchange], turn: int) -> bool:
@@ -115,7 +115,7 @@ class Reader(Protocol):
         ...
 
     def open(self) -> Steps[None]:
-        """Make ready: the engine's events."""
+        """Prepare to read: the engine's events."""
         ...
 
     def key(self, item: Item, exchanges: Sequence[Exchange], turn: int) -> str:
@@ -145,7 +145,7 @@ class References:
         return len(there) == turn + 1 and all(there)
 
     def open(self) -> Steps[None]:
-        """It is open already."""
+        """A no-op: the model is loaded already."""
         yield from ()
 
     def key(self, item: Item, exchanges: Sequence[Exchange], turn: int) -> str:

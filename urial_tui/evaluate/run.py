@@ -231,7 +231,7 @@ class Run:
         return [self._output(item, key) for item, key in self._items if self._is_done(item, key)]
 
     def finish(self) -> None:
-        """Write the outputs.
+        """Write the outputs of the run.
 
         Raises:
             EvaluateError: They can't be written.

@@ -132,7 +132,7 @@ class RunProgress:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """Seconds since the run began."""
         return self._clock() - self._started
 
 

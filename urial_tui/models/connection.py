@@ -116,7 +116,7 @@ class Connection:
             )
 
     def close(self) -> None:
-        """End it."""
+        """Close the client, and its connections."""
         self._client.close()
 
     def interrupt(self) -> None:

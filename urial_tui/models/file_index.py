@@ -75,7 +75,7 @@ class FileIndex:
             self._before = _stored(self._path)
 
     def facts(self, found: Sighting) -> Facts:
-        """What a file is."""
+        """Read what a file is, through the cache."""
         key = os.fsencode(found.path)
         known = self._before.get(key)
         asked = found.size, found.modified, found.inode

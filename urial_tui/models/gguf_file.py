@@ -91,7 +91,7 @@ class Bytes(Protocol):
         ...
 
     def read(self, size: int, /) -> bytes:
-        """The bytes that follow."""
+        """Read the bytes that follow."""
         ...
 
 

@@ -76,7 +76,7 @@ class MemoryNeed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def total(self) -> int:
-        """Everything together."""
+        """The sum of all parts."""
         return self.weights + self.buffers + PROCESS_BYTES
 
 

@@ -63,7 +63,7 @@ class Meter:
         self._marks: list[tuple[float, int]] = []
 
     def begin(self, name: str) -> Pace:
-        """Another file comes."""
+        """Start with another file."""
         self._name, self._marks = name, []
         return Pace(name=name)
 

@@ -170,7 +170,7 @@ class Partial:
         return target
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Delete what came, and the note of what it belongs to."""
         for path in (self._journal_path, self.path):
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -209,7 +209,7 @@ class Partial:
             raise ModelError(
                 f"The file {name} can't be locked in {quoted(str(self.path.parent))} "
                 f"({sanitize_line(trouble)}), so a second download could spoil it.",
-                "Let models be on a disk of this machine: docs/models.md tells where they go.",
+                "Have models on a disk of this machine: `urial doctor` names their directories.",
             )
         return file
 

@@ -54,7 +54,7 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        """A sentence."""
+        """The verdict as a sentence."""
         about = "" if self.sure else "about "
         beside = f" and {wording.size(self.cards)} of a graphics card's" if self.cards else ""
         needs = f"it needs {about}{wording.size(self.needed)} of memory{beside}"

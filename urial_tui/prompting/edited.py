@@ -64,7 +64,7 @@ class EditedPreamble:
         self._insert(place, Example(query="", answer=""))
 
     def delete(self, place: int) -> None:
-        """Take an example away."""
+        """Delete an example."""
         examples = list(self.preamble.examples)
         self._deleted.append((place, examples.pop(place)))
         self._put(examples)

@@ -35,7 +35,7 @@ class Embedder(Protocol):
 
     @property
     def size(self) -> int:
-        """Numbers of a vector."""
+        """The dimension of a vector."""
         ...
 
     def embed(self, texts: Sequence[str]) -> Steps[npt.NDArray[np.float32]]:

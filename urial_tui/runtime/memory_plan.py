@@ -84,11 +84,11 @@ class Entry:
 
     @property
     def holds(self) -> bool:
-        """Whether it takes memory."""
+        """Whether it takes memory now."""
         return not self._left and (self.model is None or self.model.loaded)
 
     def loaded(self, model: Model) -> None:
-        """It is there."""
+        """Note that the model is loaded."""
         self.model = model
 
     def leave(self) -> None:

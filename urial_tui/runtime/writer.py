@@ -25,5 +25,5 @@ class Writer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def preamble(self) -> Preamble:
-        """What it answers under."""
+        """The preamble that it answers under."""
         return self.choice.preamble

@@ -53,7 +53,7 @@ class Caller(Protocol):
         ...
 
     def call(self, command: Request, conclude: Callable[[Event], T]) -> Call[T]:
-        """Send a command."""
+        """Send a command as a call."""
         ...
 
 

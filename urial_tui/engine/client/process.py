@@ -28,7 +28,7 @@ class Process(Protocol):
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Whether the process runs."""
         ...
 
     @property
@@ -108,7 +108,7 @@ class WorkerProcess:
     # -- the line -------------------------------------------------------------------
 
     def write(self, command: Command) -> None:
-        """Send a command.
+        """Write a command to the process.
 
         Raises:
             OSError: The worker has closed its end.

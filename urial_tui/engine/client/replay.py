@@ -244,7 +244,7 @@ class ReplayedWorker:
         self.kill()
 
     def kill(self) -> None:
-        """Die."""
+        """End the fake process."""
         self._ended.set()
         self._hurry.set()
         self._replies.put(None)

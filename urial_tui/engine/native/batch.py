@@ -44,7 +44,7 @@ class Batch:
         return int(self.native.n_tokens)
 
     def clear(self) -> None:
-        """Take all tokens out."""
+        """Remove all tokens."""
         self.native.n_tokens = 0
 
     def add(self, part: Part) -> None:
@@ -69,5 +69,5 @@ class Batch:
         native.n_tokens = start + count
 
     def close(self) -> None:
-        """Free it."""
+        """Free the library's batch."""
         lib.llama_batch_free(self.native)

@@ -79,7 +79,7 @@ class TextStream:
         return False
 
     def finish(self) -> bool:
-        """No token follows: release what was held back.
+        """Flush what was held back: no token follows.
 
         Returns True where that decides a pending stop (a closing fence at the very end).
         """

@@ -54,7 +54,7 @@ class Watcher:
         """
 
     def push(self, token: int, piece: bytes) -> None:
-        """A token was written."""
+        """Note a token that was written."""
 
     def drop(self) -> None:
         """The oldest turn left the main side's context."""
@@ -63,7 +63,7 @@ class Watcher:
         """Use `threads` threads from the next call on."""
 
     def finish(self) -> None:
-        """No token follows."""
+        """Flush: no token follows."""
 
 
 class ShiftWatcher(Watcher):
@@ -155,7 +155,7 @@ class ShiftWatcher(Watcher):
         self._loaded.context.set_threads(threads)
 
     def finish(self) -> None:
-        """Read what still waits."""
+        """Flush: read what still waits."""
         self._flush()
 
     # -- what stands in front ---------------------------------------------------------

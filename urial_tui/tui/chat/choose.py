@@ -277,7 +277,7 @@ class PickFileScreen(ModalScreen[Path | None]):
 
     @on(ModelFileField.Chosen)
     def take(self, event: ModelFileField.Chosen) -> None:
-        """End with the file."""
+        """Dismiss the screen with the file."""
         self.dismiss(event.path)
 
 

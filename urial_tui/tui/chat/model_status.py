@@ -159,7 +159,7 @@ class ModelStatus:
         await self.engine.pin(choice.preamble, take=self.take)
 
     def get_ready(self) -> None:
-        """Questions can be answered."""
+        """Note that questions can be answered."""
         self.ready, self.coming = True, False
         self._view.show_status(state="ready")
         self.when_ready()

@@ -42,7 +42,7 @@ class PickCodeScreen(ModalScreen[CodeBlock | None]):
 
     @on(OptionList.OptionSelected)
     def choose(self, event: OptionList.OptionSelected) -> None:
-        """End with the choice."""
+        """Dismiss the screen with the choice."""
         self.dismiss(self._blocks[event.option_index])
 
 

@@ -98,7 +98,7 @@ class ReadingAlong:
             self._opening.cancel()
 
     async def close(self) -> None:
-        """Free what is loaded.
+        """Unload the model that reads along.
 
         Raises:
             EngineDied: The worker ended.

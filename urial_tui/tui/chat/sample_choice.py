@@ -60,13 +60,13 @@ class SampleView(Widget):
         self._over = False
 
     def write(self, text: str, generated: int) -> None:
-        """Add to it."""
+        """Append to the answer."""
         self.text += text
         self.generated = max(self.generated, generated)
         self.refresh()
 
     def end(self) -> None:
-        """Nothing comes any more."""
+        """Note that nothing is appended any more."""
         self._over = True
         self.refresh()
 

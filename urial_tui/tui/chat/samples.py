@@ -134,7 +134,7 @@ class Samples:
             self._choice.fit(height)
 
     def close(self) -> None:
-        """Take the block away."""
+        """Remove the block of answers."""
         choice, self._choice = self._choice, None
         if choice is not None:
             if choice.has_focus:

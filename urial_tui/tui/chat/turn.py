@@ -89,7 +89,7 @@ class AnswerView(Vertical):
         return self.query_one(AnswerText)
 
     def write(self, text: str) -> None:
-        """Add to the answer."""
+        """Append to the answer."""
         xray = self.query_one(XrayText)
         if not xray.text:
             self.say("")

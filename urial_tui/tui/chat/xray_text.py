@@ -79,7 +79,7 @@ class XrayText(Vertical):
         self.draw()
 
     def write(self, text: str) -> None:
-        """Add to the text."""
+        """Append to the text."""
         self.text += text
         self.draw_soon()
 

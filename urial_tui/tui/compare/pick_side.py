@@ -114,7 +114,7 @@ class PickSideScreen(ModalScreen[SideChoice | None]):
 
     @on(OptionList.OptionSelected, "#contexts")
     def take_context(self, event: OptionList.OptionSelected) -> None:
-        """End with the choice."""
+        """Dismiss the screen with the choice."""
         name, _ = self._contexts[event.option_index]
         kept = self._choice.preamble if name == self._choice.context else None
         self.dismiss(SideChoice(model=self._model, context=name, preamble=kept))

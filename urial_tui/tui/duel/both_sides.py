@@ -49,7 +49,7 @@ class BothSides(Container):
             self.add_class(following)
 
     def scroll_sides(self, lines: int) -> None:
-        """Move through both answers."""
+        """Scroll both answers."""
         for side in self.sides:
             side.scroll_by(lines)
 

@@ -316,7 +316,7 @@ class SideBySideScreen(PromptScreen):
         self.query_one(BothSides).show_next_view()
 
     def action_scroll_sides(self, lines: int) -> None:
-        """Move through both answers."""
+        """Scroll both answers."""
         self.query_one(BothSides).scroll_sides(lines)
 
     def action_page_transcript(self, direction: int) -> None:

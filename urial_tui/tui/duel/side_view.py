@@ -80,7 +80,7 @@ class SideView(Vertical):
         self.query_one(VerticalScroll).anchor()
 
     def write(self, text: str) -> None:
-        """Add to the answer."""
+        """Append to the answer."""
         self.text.append(sanitize(text))
 
     def finish(self, answer: TurnRecord | None) -> None:
@@ -92,7 +92,7 @@ class SideView(Vertical):
         self.say(ending(answer))
 
     def scroll_by(self, lines: int) -> None:
-        """Move through the answer."""
+        """Scroll the answer."""
         scroll = self.query_one(VerticalScroll)
         scroll.release_anchor()
         scroll.scroll_relative(y=lines, animate=False)

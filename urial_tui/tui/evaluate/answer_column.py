@@ -44,7 +44,7 @@ class AnswerColumn(Vertical):
             body.scroll_home(animate=False)
 
     def scroll_lines(self, lines: int) -> None:
-        """Move through the answers."""
+        """Scroll the answers."""
         self._body.scroll_relative(y=lines, animate=False)
 
     def scroll_pages(self, pages: int) -> None:

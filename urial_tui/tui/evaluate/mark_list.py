@@ -78,7 +78,7 @@ class MarkList(OptionList):
             self.post_message(self.Changed())
 
     def action_submit(self) -> None:
-        """Send it."""
+        """Submit the marked rows."""
         self.post_message(self.Submitted())
 
     def _draw(self, place: int) -> None:

@@ -134,7 +134,7 @@ class FirstRunScreen(Screen[str | None]):
 
     @on(ModelFileField.Chosen)
     def take_file(self, event: ModelFileField.Chosen) -> None:
-        """End with a file."""
+        """Dismiss the screen with a file."""
         self.dismiss(str(event.path))
 
     @on(CatalogueList.Chosen)

@@ -148,7 +148,7 @@ class ThemePalette(CommandPalette):
 
     @on(OptionList.OptionSelected)
     def keep_theme(self, event: OptionList.OptionSelected) -> None:
-        """This is the one."""
+        """Keep the theme that is chosen."""
         if isinstance(event.option, Command) and event.option.hit.text:
             self._before = event.option.hit.text
             self._keep(self._before)

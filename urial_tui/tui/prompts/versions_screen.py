@@ -132,7 +132,7 @@ class VersionsScreen(PromptScreen):
             self.dismiss()
 
     def action_scroll_sides(self, lines: int) -> None:
-        """Move through both answers."""
+        """Scroll both answers."""
         self.query_one(BothSides).scroll_sides(lines)
 
     def action_page_transcript(self, direction: int) -> None:

@@ -32,7 +32,7 @@ class Banner(VerticalScroll, can_focus=False):
         self.display = self.trouble is not None
 
     def watch_trouble(self, trouble: UrialError | None) -> None:
-        """Show it, or go."""
+        """Show the error, or hide."""
         self.display = trouble is not None
         self.can_focus = False
         if trouble is None:

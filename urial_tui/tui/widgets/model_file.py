@@ -40,7 +40,7 @@ class ModelTree(DirectoryTree):
         return [path for path in paths if is_offered(path)]
 
     def process_label(self, label: str | Text) -> Text:
-        """No name is markup."""
+        """Escape a file's name: no name is markup."""
         return Text(sanitize_line(label if isinstance(label, str) else label.plain))
 
 

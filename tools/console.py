@@ -31,7 +31,10 @@ class SetupError(UrialError):
 
 
 class Console:
-    """Standard output. `progress` lines are redrawn on a terminal and dropped elsewhere."""
+    """Standard output. `progress` lines are redrawn on a terminal and dropped elsewhere.
+
+    It can't be `cli.progress_line`, whose packages are what is being installed.
+    """
 
     def __init__(self) -> None:
         self.live = sys.stdout.isatty()

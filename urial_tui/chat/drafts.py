@@ -168,7 +168,8 @@ class Drafts:
 class _Claims:
     """Which conversations running programs type in: one locked byte each, of an empty file.
 
-    The system drops the locks of a program with it, however it ends.
+    The system drops the locks of a program with it, however it ends. A whole file for each, as in
+    `file_lock`, would be thousands.
     """
 
     def __init__(self, path: Path) -> None:

@@ -36,7 +36,7 @@ class AspectContest(msgspec.Struct, frozen=True, kw_only=True):
     first_place: Share
 
 
-class Contest(msgspec.Struct, frozen=True, kw_only=True):
+class RunContest(msgspec.Struct, frozen=True, kw_only=True):
     """Two runs, as one judge saw them.
 
     `items`: that were judged. `both_orders`: how many of them in both orders.
@@ -56,7 +56,7 @@ def contests(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> list[Contest]:
+) -> list[RunContest]:
     """The contests of all pairs of runs, in the order of the runs.
 
     Args:
@@ -77,13 +77,13 @@ def contests(
 
 def _contest(
     first: str, second: str, judge: str, said: Sequence[Comparison], resamples: int, seed: int
-) -> Contest:
+) -> RunContest:
     by_item: dict[str, list[Comparison]] = {}
     for one in said:
         by_item.setdefault(str(one.judgement.id), []).append(one)
     aspects = {aspect for one in said for aspect in one.judgement.preferences}
     orders = [{one.first for one in both} for both in by_item.values()]
-    return Contest(
+    return RunContest(
         first=first,
         second=second,
         judge=judge,

@@ -72,11 +72,13 @@ def _sources(as_json: bool) -> int:
     from urial_tui import wording
     from urial_tui.cli.output import Column, print_json, print_table
     from urial_tui.cli.progress_line import ProgressLine
+    from urial_tui.models.connection import Limits
     from urial_tui.models.download import Downloader
     from urial_tui.models.verification import verify_sources
 
     found = []
-    with ProgressLine() as line, Downloader() as downloader:
+    # Who is busy is asked thrice, not as often as for a download.
+    with ProgressLine() as line, Downloader(limits=Limits(attempts=3)) as downloader:
         for one in verify_sources(downloader):
             found.append(one)
             line.show(f"{wording.amount(len(found), 'source')} asked: {one.name}")

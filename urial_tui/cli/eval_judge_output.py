@@ -35,7 +35,7 @@ class JudgeOutput:
         """The time counts from here."""
         self._progress.begin(judging)
 
-    def take(self, step: Event | Postponed | Made) -> None:
+    def take(self, step: Event | Waiting | Made) -> None:
         """The callback for each step of judging: shows what has come."""
         self.line.tell(step, self._progress.take(step))
 

@@ -460,7 +460,7 @@ def test_a_preamble_or_question_that_can_not_fit_is_refused(
     llama_gguf: Path, tmp_path: Path
 ) -> None:
     with load(llama_gguf, tmp_path, EngineOptions(n_ctx=256, threads=1)) as engine:
-        with pytest.raises(EngineError, match=r"preamble has \d+ tokens.*holds only 256"):
+        with pytest.raises(EngineError, match=r"preamble has [\d,]+ tokens.*holds only 256"):
             ask(engine, [question("x")], preamble=(TextSegment(text="word " * 2000),))
         with pytest.raises(EngineError, match="more than the context of 256"):
             ask(engine, [question("word " * 2000)], preamble=())

@@ -331,9 +331,9 @@ class TestModels:
 
         asking = threading.Thread(target=ask, daemon=True)
         asking.start()
-        assert engine.greeting.reached.wait(5)
+        assert engine.greeting.reached.wait(60)
         engine.close()
-        asking.join(5)
+        asking.join(60)
         assert [type(error) for error in told] == [EngineDied]
         assert "not running" in told[0].message
         assert not engine.alive

@@ -37,6 +37,8 @@ class Page(Generic[Shown]):
 
     def __init__(self, pilot: Pilot[None]) -> None:
         self.pilot = pilot
+        self._last: Shown | None = None
+        self._find()
 
     async def opens(self) -> None:
         """From the chat."""
@@ -55,8 +57,14 @@ class Page(Generic[Shown]):
 
     @property
     def screen(self) -> Shown:
-        """The screen, which may have a dialog or another screen on top of it."""
-        return next(one for one in self.app.screen_stack if isinstance(one, self.kind))
+        """The screen, maybe below a dialog or another screen, or gone since."""
+        self._find()
+        assert self._last is not None, f"no {self.kind.__name__} was there yet"
+        return self._last
+
+    def _find(self) -> None:
+        there = (one for one in self.app.screen_stack if isinstance(one, self.kind))
+        self._last = next(there, self._last)
 
     @property
     def is_on_top(self) -> bool:

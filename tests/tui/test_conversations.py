@@ -507,8 +507,9 @@ class TestFiles:
             await stored.types("letter.md")
             await stored.presses("enter")
             await stored.reads("There are no turns in this file.")
-            assert stored.shows("Start each")
-            assert stored.shows('"## You" or "## Assistant".')
+            # The line may break anywhere in between.
+            assert stored.shows("Start")
+            assert stored.shows('"## Assistant".')
             await stored.presses("escape")
             await stored.is_on(ConversationsScreen)
             assert store.count() == 0

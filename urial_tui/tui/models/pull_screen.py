@@ -27,7 +27,6 @@ from urial_tui.models.pullable import Pullable
 from urial_tui.models.quantisations import Quantisation, suiting
 from urial_tui.sanitize import sanitize_line, shortened
 from urial_tui.tui.frame.ending import has_widgets
-from urial_tui.tui.frame.keys import keyed
 from urial_tui.tui.models.asking import asked
 from urial_tui.tui.models.model_list import FIT_SIGNS
 from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
@@ -64,8 +63,7 @@ class PullScreen(ModalScreen[tuple[str, ...] | None]):
             yield Static(id="pull-asking", markup=False)
             yield Static(id="pull-partner", markup=False)
             yield Static(id="pull-detail", markup=False)
-            partner = " · {pull.partner} its partner" if self._can_have_partner else ""
-            yield DialogKeys(f"Enter downloads it{partner} · {{pull.back}} back")
+            yield DialogKeys("{pull.back} back")
 
     def on_mount(self) -> None:
         """Show what is known, and ask for the rest."""
@@ -118,8 +116,7 @@ class PullScreen(ModalScreen[tuple[str, ...] | None]):
         keys = ["Enter downloads it"] if self._found else []
         if self._found and self._can_have_partner:
             keys.append("{pull.partner} its partner")
-        text = keyed(self, " · ".join([*keys, "{pull.back} back"]))
-        self.query_one("#pull-keys", Static).update(Content(text))
+        self.query_one(DialogKeys).tell(" · ".join([*keys, "{pull.back} back"]))
 
     def _suits(self, found: Sequence[Quantisation]) -> int:
         wanted = self._pullable.wanted.lower()

@@ -35,4 +35,9 @@ class DialogKeys(Static):
 
     def on_mount(self) -> None:
         """Name the keys that the bindings have at present."""
-        self.update(keyed(self, self._sentence))
+        self.tell(self._sentence)
+
+    def tell(self, sentence: str) -> None:
+        """Say something else, written in the same way."""
+        self._sentence = sentence
+        self.update(keyed(self, sentence))

@@ -248,11 +248,11 @@ _INTERRUPTIBLE = """
 import signal, sys
 from urial_tui.__main__ import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
-print("ready", file=sys.stderr, flush=True)
 try:
+    print("ready", file=sys.stderr, flush=True)
     code = main()
 except KeyboardInterrupt:
-    code = 130  # between the line above and main's own handler
+    code = 130  # before main's own handler
 sys.exit(code)
 """
 

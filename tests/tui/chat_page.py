@@ -6,15 +6,14 @@ from textual.events import Paste
 from textual.pilot import Pilot
 
 from tests.scripted import ScriptedEngine, answer
-from tests.tui.page import Page
+from tests.tui.page import PromptPage
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.chat.transcript import Transcript
 from urial_tui.tui.compare.pick_side import PickSideScreen
 from urial_tui.tui.drawing.answer_text import AnswerText
-from urial_tui.tui.widgets.prompt import Prompt
 
 
-class ChatPage(Page[ChatScreen]):
+class ChatPage(PromptPage[ChatScreen]):
     """The screen, driven by its keys.
 
     Args:
@@ -27,10 +26,6 @@ class ChatPage(Page[ChatScreen]):
     def __init__(self, pilot: Pilot[None], engine: ScriptedEngine) -> None:
         super().__init__(pilot)
         self.engine = engine
-
-    @property
-    def prompt(self) -> Prompt:
-        return self.screen.query_one(Prompt)
 
     @property
     def transcript(self) -> Transcript:
@@ -49,11 +44,6 @@ class ChatPage(Page[ChatScreen]):
     async def is_ready(self) -> None:
         """Wait until the next question would be answered at once."""
         await self.status_reads("ready")
-
-    async def asks(self, question: str) -> None:
-        """Send a question."""
-        await self.types(question)
-        await self.pilot.press("enter")
 
     async def exchanges(self, question: str, reply: str) -> None:
         """Ask, and wait for the end of the answer, which is this."""

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from tests.tui.page import Page
+from tests.tui.page import PromptPage
 from urial_tui.tui.compare.compare_screen import CompareScreen
 from urial_tui.tui.compare.pick_side import PickSideScreen
 from urial_tui.tui.drawing.token_strip import TokenStrip
-from urial_tui.tui.widgets.prompt import Prompt
 
 
-class ComparePage(Page[CompareScreen]):
+class ComparePage(PromptPage[CompareScreen]):
     """The screen, driven by its keys."""
 
     kind = CompareScreen
     key = "f2"
-
-    @property
-    def prompt(self) -> Prompt:
-        return self.screen.query_one(Prompt)
 
     @property
     def strip(self) -> TokenStrip:
@@ -36,8 +31,7 @@ class ComparePage(Page[CompareScreen]):
 
     async def asks(self, question: str = "How?") -> None:
         """Have the answer to a question compared."""
-        await self.types(question)
-        await self.pilot.press("enter")
+        await super().asks(question)
 
     async def is_compared(self) -> None:
         """Wait for the result."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.scripted import ScriptedEngine
-from tests.tui.page import Page
+from tests.tui.page import PromptPage
 from tests.tui.registry import found_by_name
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.host import FindModel
@@ -13,10 +13,9 @@ from urial_tui.runtime.writer import Choice
 from urial_tui.tui.duel.ballot import Ballot
 from urial_tui.tui.duel.duel import Duel
 from urial_tui.tui.duel.side_by_side import SideBySideScreen
-from urial_tui.tui.widgets.prompt import Prompt
 
 
-class DuelPage(Page[SideBySideScreen]):
+class DuelPage(PromptPage[SideBySideScreen]):
     """The screen, driven by its keys."""
 
     kind = SideBySideScreen
@@ -32,10 +31,6 @@ class DuelPage(Page[SideBySideScreen]):
         return [side.text.source for side in self.screen.sides]
 
     @property
-    def prompt(self) -> Prompt:
-        return self.screen.query_one(Prompt)
-
-    @property
     def ballot(self) -> Ballot:
         return self.screen.query_one(Ballot)
 
@@ -47,11 +42,6 @@ class DuelPage(Page[SideBySideScreen]):
     def shuffles(self, *, swapped: bool) -> None:
         """Have the sides of a blind vote stand so."""
         self.screen._swap = lambda: swapped
-
-    async def asks(self, question: str) -> None:
-        """Send a question to both sides."""
-        await self.types(question)
-        await self.pilot.press("enter")
 
     async def is_answered(self) -> None:
         """Wait until both sides are over and a vote is wanted."""

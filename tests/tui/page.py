@@ -16,6 +16,7 @@ from textual.widgets import Static
 
 from tests.tui.looking import screen_text, shows, status, type_text, wait_until
 from urial_tui.tui.chat.chat_screen import ChatScreen
+from urial_tui.tui.widgets.prompt import Prompt
 
 Shown = TypeVar("Shown", bound=Screen[Any])
 Other = TypeVar("Other", bound=Screen[Any])
@@ -153,3 +154,16 @@ class Page(Generic[Shown]):
         """Back to the chat."""
         while not isinstance(self.app.screen, ChatScreen):
             await self.presses("escape")
+
+
+class PromptPage(Page[Shown]):
+    """A screen on which something is asked."""
+
+    @property
+    def prompt(self) -> Prompt:
+        return self.screen.query_one(Prompt)
+
+    async def asks(self, question: str) -> None:
+        """Type a question, and send it."""
+        await self.types(question)
+        await self.pilot.press("enter")

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from urial_tui.chat.answer_trace import stored_examples
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import Sampling, Turn
+from urial_tui.prompting.preamble import Example, Preamble
 
 AGAIN_TEMPERATURE = 0.7
 """Another answer to a question is sampled with this where the settings are greedy: a greedy one
@@ -29,6 +31,10 @@ class AnswerStart(NamedTuple):
     prefix: Turn = ()
     samples: int = 1
     goes_on: TurnRecord | None = None
+
+    def examples(self, preamble: Preamble) -> tuple[Example, ...] | None:
+        """What was retrieved for the answer that it goes on with; None where nothing is known."""
+        return None if self.goes_on is None else stored_examples(self.goes_on, preamble)
 
     @property
     def doing(self) -> str:

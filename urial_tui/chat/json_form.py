@@ -26,7 +26,7 @@ from urial_tui.chat.turns import (
 )
 from urial_tui.engine.wire.protocol import Sampling
 from urial_tui.errors import ExportError, SettingsError
-from urial_tui.prompting.preamble import Example
+from urial_tui.prompting.pool import Pair, examples_of, pairs_of
 from urial_tui.prompting.rules import rules_mistake
 from urial_tui.prompting.soundness import MOST_EXAMPLES
 from urial_tui.settings import described
@@ -45,12 +45,7 @@ _ESCAPED = re.compile(
 )
 
 
-class _Example(msgspec.Struct, frozen=True):
-    query: str
-    answer: str
-
-
-Examples = Annotated[tuple[_Example, ...], msgspec.Meta(max_length=MOST_EXAMPLES)]
+Examples = Annotated[tuple[Pair, ...], msgspec.Meta(max_length=MOST_EXAMPLES)]
 
 
 class _Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,7 +158,7 @@ def _written(whole: WholeConversation) -> _Conversation:
                 context_from=_id_text(turn.context_from),
                 timings=turn.timings,
                 sampling=turn.sampling,
-                examples=_examples_written(turn.examples),
+                examples=None if turn.examples is None else pairs_of(turn.examples),
             )
             for turn in whole.turns
         ),
@@ -192,7 +187,7 @@ def _read(read: _Conversation) -> WholeConversation:
             context_from=_known(turn.context_from, known),
             timings=turn.timings,
             sampling=_possible(turn.sampling),
-            examples=_examples_read(turn.examples),
+            examples=None if turn.examples is None else examples_of(turn.examples),
         )
         for turn in read.turns
     )
@@ -239,16 +234,6 @@ def _possible(sampling: Sampling | None) -> Sampling | None:
     if sampling is not None and sampling.rules is not None and rules_mistake(sampling.rules):
         return None
     return sampling
-
-
-def _examples_written(examples: tuple[Example, ...] | None) -> tuple[_Example, ...] | None:
-    return None if examples is None else tuple(_Example(one.query, one.answer) for one in examples)
-
-
-def _examples_read(examples: tuple[_Example, ...] | None) -> tuple[Example, ...] | None:
-    if examples is None:
-        return None
-    return tuple(Example(query=one.query, answer=one.answer) for one in examples)
 
 
 def _known(turn_id: str | None, known: set[str]) -> int | None:

@@ -17,7 +17,7 @@ from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.outputs import Ending, Exchange, Output
 from urial_tui.evaluate.token_reading import TextReading
 from urial_tui.files import read_bytes, reason, replacing
-from urial_tui.prompting.preamble import Example
+from urial_tui.prompting.pool import Pair, examples_of, pairs_of
 from urial_tui.sanitize import sanitize_line
 
 MAX_BYTES = 1024 * 1024 * 1024
@@ -30,13 +30,6 @@ class _Turn(msgspec.Struct, frozen=True):
     output: str
 
 
-class _Retrieved(msgspec.Struct, frozen=True):
-    """An example that stood in front of a question."""
-
-    query: str
-    answer: str
-
-
 class _Told(msgspec.Struct, frozen=True, kw_only=True):
     """What only this program knows of an answer."""
 
@@ -45,7 +38,7 @@ class _Told(msgspec.Struct, frozen=True, kw_only=True):
     ending: Ending = ""
     detail: str = ""
     seed: int | None = None
-    retrieved: tuple[_Retrieved, ...] = ()
+    retrieved: tuple[Pair, ...] = ()
     reference: TextReading | None = None
     aligned: TextReading | None = None
 
@@ -112,9 +105,7 @@ def _told(exchange: Exchange) -> dict[str, Any]:
         "ids": exchange.ids,
     }
     if exchange.retrieved:
-        told["retrieved"] = [
-            {"query": example.query, "answer": example.answer} for example in exchange.retrieved
-        ]
+        told["retrieved"] = msgspec.to_builtins(pairs_of(exchange.retrieved))
     for name, reading in (("reference", exchange.reference), ("aligned", exchange.aligned)):
         if reading is not None:
             told[name] = msgspec.to_builtins(reading)
@@ -184,9 +175,7 @@ def _output(raw: msgspec.Raw, number: int, shown: str) -> Output:
             ending=more.ending,
             detail=more.detail,
             seed=more.seed,
-            retrieved=tuple(
-                Example(query=example.query, answer=example.answer) for example in more.retrieved
-            ),
+            retrieved=examples_of(more.retrieved),
             reference=more.reference,
             aligned=more.aligned,
         )

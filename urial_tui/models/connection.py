@@ -76,6 +76,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     slow_bytes: int = 60_000
     longest_wait: float = 120.0
 
+    def wait(self, failures: int, asked: float) -> float:
+        """Seconds before the next attempt, `failures` in a row; at least what the host `asked`."""
+        return max(asked, self.pause * 2.0 ** (failures - 1))
+
 
 class Cancelled(Exception):
     """A download was ended as it was asked to; what came is kept."""

@@ -122,10 +122,10 @@ class Downloader:
             Cancelled: It was asked to end.
         """
         limits = self._limits
-        for failures in range(limits.attempts):
+        for failures in range(1, limits.attempts + 1):
             head = self._head(source)
-            wait = max(head.after, limits.pause * 2**failures)
-            last = failures == limits.attempts - 1
+            wait = limits.wait(failures, head.after)
+            last = failures == limits.attempts
             if not head.is_busy or last or wait > limits.longest_wait:
                 break
             self._wait(wait)
@@ -241,7 +241,7 @@ class Downloader:
                     raise ModelError(error.why, error.hint) from error
                 came = came or partial.size > before
                 resumed = resumed or partial.size > 0
-                self._wait(max(error.after, self._limits.pause * 2 ** (failures - 1)))
+                self._wait(self._limits.wait(failures, error.after))
 
     def _receive(self, source: Source, partial: Partial) -> None:
         """One request for what is missing, and all that comes of it.

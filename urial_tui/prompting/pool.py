@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -19,6 +19,7 @@ import msgspec
 
 from urial_tui import files, wording
 from urial_tui.errors import RetrievalError
+from urial_tui.prompting.preamble import Example
 from urial_tui.question_file import ANSWER_KEYS, Entry, storable
 from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import amount
@@ -52,6 +53,16 @@ class Pair(msgspec.Struct, frozen=True):
     def content(self) -> bytes:
         """Digest of both texts."""
         return digest(self.query, self.answer)
+
+
+def pairs_of(examples: Iterable[Example]) -> tuple[Pair, ...]:
+    """Retrieved examples as pairs, to be stored."""
+    return tuple(Pair(example.query, example.answer) for example in examples)
+
+
+def examples_of(pairs: Iterable[Pair]) -> tuple[Example, ...]:
+    """Stored pairs as the examples that they were."""
+    return tuple(Example(query=pair.query, answer=pair.answer) for pair in pairs)
 
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ class BatchThreads:
         self._clock = clock
         self._processor = processor
         self._lowered_at = 0.0
-        self._raised_at = -LAST_RETRY
+        self._raised_at = float("-inf")
         self._retry = FIRST_RETRY
         self._passed = self._given = 0.0
 

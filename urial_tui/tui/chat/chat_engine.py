@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from urial_tui.chat.answer_start import AnswerStart
-from urial_tui.chat.answer_trace import stored_examples
 from urial_tui.chat.answering import Answering
 from urial_tui.chat.session import Conversation
 from urial_tui.compare.side_choice import SideChoice
@@ -192,17 +191,14 @@ class ChatEngine:
                     watch = await self._watch(conversation, writer, start, told, stop)
                     if stop.is_set():
                         return
-                    began = start.goes_on
-                    examples = None if began is None else stored_examples(began, preamble)
-                    retrieved = None
-                    if examples is None:
-                        if embedding := self._retriever.loads(preamble, self._options):
-                            yield Notice(id=0, message=loading_told(embedding))
-                        question = conversation.open_question.text
-                        retrieved = await self._retrieve(question, preamble, stop)
-                        if stop.is_set():
-                            return
-                        examples = None if retrieved is None else retrieved.examples
+                    stored = start.examples(preamble)
+                    wants = stored is None
+                    if wants and (embedding := self._retriever.loads(preamble, self._options)):
+                        yield Notice(id=0, message=loading_told(embedding))
+                    question = conversation.open_question.text
+                    retrieved = await self._retrieve(question, preamble, stop) if wants else None
+                    if stop.is_set():
+                        return
                     if watch is not None:
                         watched(self._along.name)
                     answering = conversation.answer(
@@ -212,7 +208,7 @@ class ChatEngine:
                         prefix=start.prefix,
                         watch=watch,
                         samples=start.samples,
-                        examples=examples,
+                        examples=stored if retrieved is None else retrieved.examples,
                     )
                     self._answering = answering
                     self._stops.append(answering.cancel)

@@ -102,6 +102,11 @@ class Switching:
         if chosen is not None:
             self.use(chosen)
 
+    def use_if_free(self, chosen: Choice) -> None:
+        """Go on with what was chosen elsewhere, unless something is written or loaded."""
+        if self.can_switch():
+            self.use(chosen)
+
     def use(self, chosen: Choice) -> None:
         """Go on with another model, another preamble, or both."""
         models, before = self._models, self._models.choice

@@ -163,7 +163,7 @@ class Openings:
 
         def go_on_with(model: str | None) -> None:
             if model is not None:
-                self._use(Choice(model=model, preamble=chat.choice.preamble))
+                chat.switching.use_if_free(Choice(model=model, preamble=chat.choice.preamble))
 
         screen = ModelsScreen(
             self._downloads,
@@ -189,7 +189,7 @@ class Openings:
 
         def go_on_under(preamble: Preamble | None) -> None:
             if preamble is not None:
-                self._use(Choice(model=chat.choice.model, preamble=preamble))
+                chat.switching.use_if_free(Choice(model=chat.choice.model, preamble=preamble))
 
         self._app.push_screen(PromptsScreen(laboratory, queue, settings), go_on_under)
 
@@ -206,8 +206,3 @@ class Openings:
             chat.stored.show(screen.conversation)
 
         self._app.push_screen(screen, go_on_in_chat)
-
-    def _use(self, choice: Choice) -> None:
-        """Have the chat go on with it."""
-        if self._chat.switching.can_switch():
-            self._chat.switching.use(choice)

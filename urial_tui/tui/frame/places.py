@@ -52,5 +52,4 @@ async def _open(chat: ChatScreen, conversation_id: int) -> None:
 
 
 def _use_model(chat: ChatScreen, name: str) -> None:
-    if chat.switching.can_switch():
-        chat.switching.use(Choice(model=name, preamble=chat.choice.preamble))
+    chat.switching.use_if_free(Choice(model=name, preamble=chat.choice.preamble))

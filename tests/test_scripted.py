@@ -338,6 +338,40 @@ class TestModels:
         assert "not running" in told[0].message
         assert not engine.alive
 
+    def test_one_whose_start_is_under_way_is_ended_too(
+        self, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connection, "EXIT_TIMEOUT", 0.05)
+        engine.greeting = Gate()
+        starting, go_on = threading.Event(), threading.Event()
+        start_threads = connection.Connection.__init__
+
+        def start(line: connection.Connection, *arguments: Any) -> None:
+            starting.set()
+            assert go_on.wait(60)
+            start_threads(line, *arguments)
+
+        monkeypatch.setattr(connection.Connection, "__init__", start)
+        told: list[EngineError] = []
+
+        def ask() -> None:
+            try:
+                engine.devices()
+            except EngineError as error:
+                told.append(error)
+
+        asking = threading.Thread(target=ask, daemon=True)
+        closing = threading.Thread(target=engine.close, daemon=True)
+        asking.start()
+        assert starting.wait(60)
+        closing.start()
+        closing.join(0.2)
+        go_on.set()
+        for thread in (closing, asking):
+            thread.join(60)
+        assert [type(error) for error in told] == [EngineDied]
+        assert not engine.alive
+
 
 class TestTheSeam:
     """The worker alone, as the client's threads have it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -69,6 +70,8 @@ class Engine:
         self._handles = itertools.count(1)
         self._loads = Loads()
         self._connection: Connection | None = None
+        self._change = threading.Lock()
+        """Held while a worker is started or let go: one whose start is under way ends too."""
         self._models: list[Model] = []
         self._listener: Callable[[], None] = lambda: None
         self._death: EngineDied | None = None
@@ -210,8 +213,9 @@ class Engine:
 
     def close(self) -> None:
         """End the worker; it is killed if it does not go by itself."""
-        connection, self._connection = self._connection, None
-        self._models = []
+        with self._change:
+            connection, self._connection = self._connection, None
+            self._models = []
         if connection is not None:
             connection.close()
 
@@ -228,21 +232,21 @@ class Engine:
 
     def _started(self) -> Connection:
         """The line to a worker that runs, as far as is known."""
-        connection = self._connection
-        if connection is not None:
-            if connection.alive:
-                return connection
-            connection.wait()
-        self._death = None
-        connection = Connection(
-            self._launch(self._command, WorkerLog(self.log_file)),
-            self._ids,
-            self._loads,
-            self._ended,
-            str(self.log_file),
-        )
-        self._connection = connection
-        return connection
+        with self._change:
+            connection = self._connection
+            if connection is not None:
+                if connection.alive:
+                    return connection
+                connection.wait()
+            self._death = None
+            self._connection = Connection(
+                self._launch(self._command, WorkerLog(self.log_file)),
+                self._ids,
+                self._loads,
+                self._ended,
+                str(self.log_file),
+            )
+            return self._connection
 
     def _ended(self, death: EngineDied | None) -> None:
         self._death = death

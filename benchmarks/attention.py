@@ -40,7 +40,7 @@ TURN = 6
 class Timed:
     """A context, and how long its turns took."""
 
-    def __init__(self, model: llama.Model, kind: str, n_ctx: int) -> None:
+    def __init__(self, model: llama.NativeModel, kind: str, n_ctx: int) -> None:
         kv_type, flash = KINDS[kind]
         size = chat_size(n_ctx, BATCH)
         self.kind = kind
@@ -65,7 +65,7 @@ class Timed:
         return time.perf_counter() - started
 
 
-def measure(model: llama.Model, depth: int, turns: int) -> list[Timed]:
+def measure(model: llama.NativeModel, depth: int, turns: int) -> list[Timed]:
     """All kinds of contexts, behind `depth` tokens."""
     n_ctx = depth + turns * TURN + BATCH
     found = [Timed(model, kind, n_ctx) for kind in KINDS]
@@ -106,7 +106,7 @@ def main() -> int:
     try:
         path = resolve(chosen.model).path
         llama.initialise()
-        model = llama.Model(str(path), gpu_layers=0, progress=lambda _fraction: True)
+        model = llama.NativeModel(str(path), gpu_layers=0, progress=lambda _fraction: True)
         print(f"{sanitize_line(path.name)}, {physical_cores()} threads, {processor_name()}")
         print(f"{'behind':>7}  {'cache':12}{'ms/token':>10}{'decode':>9}{'prefill':>9}")
         for depth in chosen.depths:

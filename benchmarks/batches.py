@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from benchmarks.results import order
 from benchmarks.speed import at_least
 from urial_tui.engine.native import llama
-from urial_tui.engine.native.batch import Part
+from urial_tui.engine.native.batch import BatchPart
 from urial_tui.engine.native.context import DecodeError, LlamaContext, NoSlot
 from urial_tui.engine.native.threads import physical_cores
 from urial_tui.engine.wire.limits import pool_size
@@ -39,7 +39,7 @@ class Sequences:
         turns: Tokens that each may add.
     """
 
-    def __init__(self, model: llama.Model, count: int, depth: int, turns: int) -> None:
+    def __init__(self, model: llama.NativeModel, count: int, depth: int, turns: int) -> None:
         self._n_vocab = model.vocab.size
         size = pool_size(depth + count * turns + BATCH, BATCH, count)
         self.context = LlamaContext(
@@ -61,7 +61,7 @@ class Sequences:
         """Evaluate the next token of the first `count` of them: seconds."""
         place = self._depth + turn
         parts = [
-            Part([self._token(place + 17 * number)], place, number, 1)
+            BatchPart([self._token(place + 17 * number)], place, number, 1)
             for number in range(1, count + 1)
         ]
         started = time.perf_counter()
@@ -74,7 +74,7 @@ class Sequences:
 
 
 def measure(
-    model: llama.Model, sizes: Sequence[int], depth: int, turns: int, rounds: int
+    model: llama.NativeModel, sizes: Sequence[int], depth: int, turns: int, rounds: int
 ) -> dict[int, list[float]]:
     """For each size of a batch, the medians of the seconds that its turns took, by the round."""
     sequences = Sequences(model, max(sizes), depth, turns)
@@ -117,7 +117,7 @@ def main() -> int:
     try:
         path = resolve(chosen.model).path
         llama.initialise()
-        model = llama.Model(str(path), gpu_layers=0, progress=lambda _fraction: True)
+        model = llama.NativeModel(str(path), gpu_layers=0, progress=lambda _fraction: True)
         print(
             f"{sanitize_line(path.name)} behind {chosen.depth} tokens, {physical_cores()} threads, "
             f"{processor_name()}\n{llama.system_info()}"

@@ -265,7 +265,7 @@ def count_tokens(workload: Workload) -> Counted:
     from urial_tui.engine.native import llama
 
     llama.initialise()
-    model = llama.Model(workload.model, gpu_layers=0, progress=lambda _fraction: True)
+    model = llama.NativeModel(workload.model, gpu_layers=0, progress=lambda _fraction: True)
     try:
         vocab = model.vocab
         preamble = len(vocab.bos) + len(vocab.tokenize(workload.preamble, start=True))

@@ -26,7 +26,7 @@ import msgspec
 import numpy as np
 
 from urial_tui.compare.metrics import aggregate
-from urial_tui.compare.positions import Item, gather
+from urial_tui.compare.positions import CountedItem, gather
 from urial_tui.compare.report import write_report
 from urial_tui.engine.wire.scores import CLASS_NAMES, PositionScores
 
@@ -45,7 +45,7 @@ class Invented:
         self._words = _words()
         self.texts = [*self._words, *(_syllables(plain) for _ in range(VOCABULARY))][:VOCABULARY]
         self.preamble = "".join(plain.choices(self._words, k=700))
-        self.scored: list[Item] = []
+        self.scored: list[CountedItem] = []
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for number in range(self.items):
@@ -98,7 +98,7 @@ class Invented:
             "dataset": f"set-{number % 7}",
             "category": "safety" if number % 5 == 0 else "regular",
         }
-        self.scored.append(Item(scores=scores.without_top(), n_bytes=n * 4, fields=fields))
+        self.scored.append(CountedItem(scores=scores.without_top(), n_bytes=n * 4, fields=fields))
         query = "".join(self.texts[token] for token in self._ids((12,)) % len(self._words)).strip()
         return self._document(number, query, scores, fields)
 

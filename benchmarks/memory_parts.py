@@ -58,7 +58,7 @@ def measured(path: Path, options: EngineOptions, purpose: Purpose) -> Parts:
     _LISTENERS.append(listen)
     llama.lib.llama_log_set(listen, None)
     before = _own()
-    model = llama.Model(str(path), gpu_layers=0, progress=lambda _share: True)
+    model = llama.NativeModel(str(path), gpu_layers=0, progress=lambda _share: True)
     found = Parts(weights=sum(size for name, size in _buffers(said) if name == "Mapped model"))
     sizes = contexts_of(purpose, options, model.n_ctx_train, batch_size(model.parameters, 0))
     flash = flash_attention(options.kv_type, model.n_layer, 0, model.n_swa)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.client.recording import Head, Received, Recording, Sent, Started
+from urial_tui.engine.client.recording import Received, Recording, RecordingHead, Sent, Started
 from urial_tui.engine.client.replay import Replay
 from urial_tui.engine.wire.frames import encode
 from urial_tui.engine.wire.protocol import (
@@ -161,7 +161,9 @@ def recording(text: str, rate: float) -> Recording:
         else Received(at=at, body=encode(message))
         for at, (_, message) in zip(times, session, strict=True)
     ]
-    return Recording(head=Head(at=0.0, program="benchmark"), entries=(Started(at=0.0), *entries))
+    return Recording(
+        head=RecordingHead(at=0.0, program="benchmark"), entries=(Started(at=0.0), *entries)
+    )
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ import msgspec
 from urial_tui.benchmark.prompts import pause_s
 from urial_tui.compare.second_side import SecondSide, open_second_side
 from urial_tui.compare.sides import Side
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.native.threads import physical_cores
@@ -186,7 +186,7 @@ def measure(
     )
 
 
-def _opened(opening: Steps[SecondSide]) -> SecondSide:
+def _opened(opening: EventSteps[SecondSide]) -> SecondSide:
     while True:
         try:
             next(opening)

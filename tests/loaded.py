@@ -9,7 +9,7 @@ from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import EngineOptions, Event
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.preamble_file import find_preamble
-from urial_tui.runtime.writer import Choice, Writer
+from urial_tui.runtime.writer import Writer, WriterChoice
 
 ZERO_SHOT = find_preamble("zero-shot")
 
@@ -28,4 +28,4 @@ def load_only(engine: Engine, path: Path, options: EngineOptions) -> list[Event]
 
 def writer_of(model: Model, preamble: Preamble = ZERO_SHOT, name: str = "tiny") -> Writer:
     """A model that answers under a preamble, and what the user calls it."""
-    return Writer(choice=Choice(model=name, preamble=preamble), model=model)
+    return Writer(choice=WriterChoice(model=name, preamble=preamble), model=model)

@@ -26,7 +26,7 @@ from tests.scripted import (
     finished,
     prefill,
 )
-from urial_tui.chat.answering import Answering
+from urial_tui.chat.answering import AnswerStream
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
@@ -92,7 +92,7 @@ def stored(conversation: Conversation) -> list[TurnRecord]:
 See = Callable[[Event], object]
 
 
-def by_thread(answering: Answering, see: See) -> UrialError | None:
+def by_thread(answering: AnswerStream, see: See) -> UrialError | None:
     """Why it failed, if it did."""
     try:
         for event in answering:
@@ -102,7 +102,7 @@ def by_thread(answering: Answering, see: See) -> UrialError | None:
     return None
 
 
-def by_task(answering: Answering, see: See) -> UrialError | None:
+def by_task(answering: AnswerStream, see: See) -> UrialError | None:
     async def read() -> None:
         async for event in answering:
             see(event)
@@ -114,14 +114,14 @@ def by_task(answering: Answering, see: See) -> UrialError | None:
     return None
 
 
-def left_by_thread(answering: Answering) -> None:
+def left_by_thread(answering: AnswerStream) -> None:
     for event in answering:
         if isinstance(event, TextDelta):
             break
     answering.close()
 
 
-def left_by_task(answering: Answering) -> None:
+def left_by_task(answering: AnswerStream) -> None:
     async def read() -> None:
         async with contextlib.aclosing(aiter(answering)) as events:
             async for event in events:
@@ -131,7 +131,7 @@ def left_by_task(answering: Answering) -> None:
     asyncio.run(read())
 
 
-def left_by_cancelled_task(answering: Answering) -> None:
+def left_by_cancelled_task(answering: AnswerStream) -> None:
     async def main() -> None:
         reached = asyncio.Event()
 
@@ -203,7 +203,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     opened_path: list[int | None]
 
 
-def kept(place: Path, case: Case, read: Callable[[Answering, See], UrialError | None]) -> Kept:
+def kept(place: Path, case: Case, read: Callable[[AnswerStream, See], UrialError | None]) -> Kept:
     """What one reading keeps, of a conversation that has an exchange already."""
     events: list[Event] = []
     with ScriptedEngine() as script, WatchedStore(place) as store:
@@ -264,7 +264,7 @@ def test_a_task_keeps_what_a_thread_keeps(case: Case, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("leave", [left_by_thread, left_by_task, left_by_cancelled_task])
 def test_what_was_read_is_kept_when_it_is_left(
-    leave: Callable[[Answering], None],
+    leave: Callable[[AnswerStream], None],
     conversation: Conversation,
     script: ScriptedEngine,
     writer: Writer,
@@ -335,7 +335,7 @@ async def test_the_end_is_stored_however_often_the_task_is_cancelled(
 
 @pytest.mark.parametrize("read", [by_thread, by_task])
 def test_a_running_answer_is_stored_by_another_thread(
-    read: Callable[[Answering, See], UrialError | None],
+    read: Callable[[AnswerStream, See], UrialError | None],
     conversation: Conversation,
     script: ScriptedEngine,
     writer: Writer,

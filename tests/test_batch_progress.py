@@ -30,7 +30,7 @@ def context(llama_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Llama
     """An empty context that reports at every node."""
     monkeypatch.setattr(batch_progress, "PAUSE", 0.0)
     llama.initialise()
-    model = llama.Model(str(llama_gguf), gpu_layers=0, progress=lambda _fraction: True)
+    model = llama.NativeModel(str(llama_gguf), gpu_layers=0, progress=lambda _fraction: True)
     context = LlamaContext(
         model, chat_size(512, 128), threads=1, kv_type="f16", flash_attention=False
     )

@@ -25,7 +25,7 @@ from urial_tui.prompting.context import find_context, segments
 from urial_tui.prompting.conversation import Exchanged, render_conversation
 from urial_tui.prompting.templates.owned_text import TEMPLATE as OWN
 from urial_tui.prompting.templates.owned_text import UNKNOWN, OwnedText, derived, owner_of, runs
-from urial_tui.prompting.templates.protocol import TEMPLATE, Piece
+from urial_tui.prompting.templates.protocol import TEMPLATE, RenderedPiece
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 NOW = datetime(2031, 2, 3, 4, 5, 6)
@@ -40,7 +40,7 @@ def model(template: str, **changes: object) -> ModelInfo:
     )
 
 
-def text(pieces: tuple[Piece, ...]) -> str:
+def text(pieces: tuple[RenderedPiece, ...]) -> str:
     return "".join(piece.text for piece in pieces)
 
 
@@ -71,7 +71,7 @@ def test_a_template_finds_what_it_finds_elsewhere(
     templates: TemplateRenderer, template: str, written: str
 ) -> None:
     pieces = templates.render(model(template), ("a", "b", "c"), NOW)
-    assert pieces == (Piece(TEMPLATE, written),)
+    assert pieces == (RenderedPiece(TEMPLATE, written),)
 
 
 def test_the_token_that_the_engine_adds_is_written_once(templates: TemplateRenderer) -> None:
@@ -80,7 +80,7 @@ def test_the_token_that_the_engine_adds_is_written_once(templates: TemplateRende
     bare = msgspec.structs.replace(model(template), adds_bos=False)
     assert text(templates.render(bare, ("<s>",))) == "<s><s><s>"
     typed = model("{{ messages[0].content }}")
-    assert templates.render(typed, ("<s>x",)) == (Piece(0, "<s>x"),)
+    assert templates.render(typed, ("<s>x",)) == (RenderedPiece(0, "<s>x"),)
 
 
 # -- whose a text is ---------------------------------------------------------------------
@@ -161,7 +161,11 @@ def test_what_can_not_be_followed_is_refused(templates: TemplateRenderer, templa
 
 
 def test_no_text_becomes_a_control_token() -> None:
-    rendered = (Piece(TEMPLATE, "<u>"), Piece(0, "<e>"), Piece(TEMPLATE, "<e>"))
+    rendered = (
+        RenderedPiece(TEMPLATE, "<u>"),
+        RenderedPiece(0, "<e>"),
+        RenderedPiece(TEMPLATE, "<e>"),
+    )
     assert segments(rendered) == (
         TextSegment(text="<u>", special=True),
         TextSegment(text="<e>"),
@@ -170,7 +174,11 @@ def test_no_text_becomes_a_control_token() -> None:
 
 
 def test_spaces_and_line_ends_that_tokenisers_join_with_a_text_go_with_it() -> None:
-    rendered = (Piece(TEMPLATE, "[I]  "), Piece(0, "Hi."), Piece(TEMPLATE, "\n\n [A]\n"))
+    rendered = (
+        RenderedPiece(TEMPLATE, "[I]  "),
+        RenderedPiece(0, "Hi."),
+        RenderedPiece(TEMPLATE, "\n\n [A]\n"),
+    )
     assert segments(rendered) == (
         TextSegment(text="[I]", special=True),
         TextSegment(text="  Hi.\n\n"),
@@ -328,7 +336,7 @@ def test_a_hostile_template_ends_in_one_sentence(short: TemplateRenderer, name: 
 
 @pytest.mark.parametrize("name", ODD)
 def test_an_odd_template_is_rendered(templates: TemplateRenderer, name: str) -> None:
-    assert Piece(0, "Hello?") in templates.render(model(ODD[name]), ("Hello?",))
+    assert RenderedPiece(0, "Hello?") in templates.render(model(ODD[name]), ("Hello?",))
 
 
 def test_memory_is_bounded(templates: TemplateRenderer) -> None:

@@ -25,7 +25,7 @@ from urial_tui.chat.store import Store
 from urial_tui.chat.turns import ConversationRecord, TurnRecord
 from urial_tui.chat.votes import Contestant, Vote
 from urial_tui.cli import main as cli
-from urial_tui.cli.output import Column, cut, print_json, print_table, text_width
+from urial_tui.cli.output import TableColumn, cut, print_json, print_table, text_width
 from urial_tui.cli.progress_line import ProgressLine
 from urial_tui.engine.preamble_store import PreambleStore, StateKey
 from urial_tui.engine.wire.protocol import Sampling
@@ -332,7 +332,7 @@ def test_the_width_of_text_is_the_terminal_s(text: str, width: int) -> None:
 
 
 def test_columns_line_up_behind_wide_and_foreign_text(capsys: Captured) -> None:
-    columns = (Column("NAME"), Column("SIZE", right=True), Column("END"))
+    columns = (TableColumn("NAME"), TableColumn("SIZE", right=True), TableColumn("END"))
     print_table(columns, [("中文", "5", "x"), ("a\x1b[2J", "12345", "y"), ("b\nc", "", "z")])
     lines = capsys.readouterr().out.splitlines()
     assert "\x1b" not in "".join(lines)

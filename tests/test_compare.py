@@ -25,7 +25,7 @@ from urial_tui import paths
 from urial_tui.compare.document import aggregates
 from urial_tui.compare.items import Query, ScoredItem, document
 from urial_tui.compare.runner import Comparison
-from urial_tui.compare.side_pair import SidePair, Step
+from urial_tui.compare.side_pair import ComparisonStep, SidePair
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.limits import FORCED_BATCH
@@ -128,11 +128,11 @@ def opened(
         yield comparison
 
 
-def finish(steps: Generator[Step, None, ScoredItem]) -> ScoredItem:
+def finish(steps: Generator[ComparisonStep, None, ScoredItem]) -> ScoredItem:
     """Run to the end; the item that is returned there."""
     found: list[ScoredItem] = []
 
-    def through() -> Iterator[Step]:
+    def through() -> Iterator[ComparisonStep]:
         found.append((yield from steps))
 
     for _ in through():

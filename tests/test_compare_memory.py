@@ -16,7 +16,7 @@ from urial_tui.compare.both_at_once import BothAtOnce
 from urial_tui.compare.items import Query, ScoredItem
 from urial_tui.compare.one_by_one import OneByOne
 from urial_tui.compare.runner import Comparison, Strategy
-from urial_tui.compare.side_pair import Rechosen, SidePair, Step
+from urial_tui.compare.side_pair import ComparisonStep, Rechosen, SidePair
 from urial_tui.compare.sides import Side, Task
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.limits import FORCED_BATCH
@@ -155,7 +155,7 @@ def test_one_question_alone_gives_the_item_of_a_run(pairs: Pairs) -> None:
         assert not comparison.loaded
 
 
-def _end(steps: Generator[Step, None, ScoredItem]) -> ScoredItem:
+def _end(steps: Generator[ComparisonStep, None, ScoredItem]) -> ScoredItem:
     while True:
         try:
             next(steps)

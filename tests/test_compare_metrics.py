@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from urial_tui.compare.metrics import Aggregates, aggregate, bootstrap_shares, percentile
-from urial_tui.compare.positions import Item, gather
+from urial_tui.compare.positions import CountedItem, gather
 from urial_tui.engine.wire.scores import PositionScores
 from urial_tui.engine.worker.scoring import PairScorer
 from urial_tui.shares import wilson
@@ -33,12 +33,12 @@ def scores(ranks: Sequence[int], **columns: Sequence[float]) -> PositionScores:
     return made
 
 
-def item(ranks: Sequence[int], n_bytes: int = 0, **columns: Any) -> Item:
+def item(ranks: Sequence[int], n_bytes: int = 0, **columns: Any) -> CountedItem:
     fields = columns.pop("fields", {})
-    return Item(scores=scores(ranks, **columns), n_bytes=n_bytes, fields=fields)
+    return CountedItem(scores=scores(ranks, **columns), n_bytes=n_bytes, fields=fields)
 
 
-def all_of(*items: Item, **options: Any) -> Aggregates:
+def all_of(*items: CountedItem, **options: Any) -> Aggregates:
     options.setdefault("text_of", lambda token: f"<{token}>")
     special = options.pop("special", (EOS,))
     return aggregate(gather(items, special), **options)
@@ -68,7 +68,7 @@ def test_absent_tokens_belong_to_no_class_and_have_no_rank() -> None:
 
 
 @pytest.mark.parametrize("items", [(), (item([]),), (item([9], ids=[EOS]),), (item([]), item([]))])
-def test_nothing_to_count_gives_nulls_and_zeros(items: tuple[Item, ...]) -> None:
+def test_nothing_to_count_gives_nulls_and_zeros(items: tuple[CountedItem, ...]) -> None:
     found = all_of(*items, group_by=("category",))
     assert found.summary.positions == 0
     assert found.summary.unshifted is None
@@ -358,9 +358,9 @@ def test_the_order_of_items_changes_nothing(order: list[int]) -> None:
         n = int(random.integers(0, 9))
         aligned, base = (random.standard_normal((2, n, 30)) * 3).astype(np.float32)
         scored = PairScorer(n_aligned=30, n_base=30).score(aligned, base, aligned.argmax(1))
-        items.append(Item(scores=scored, n_bytes=n, fields={"parity": str(number % 2)}))
+        items.append(CountedItem(scores=scored, n_bytes=n, fields={"parity": str(number % 2)}))
 
-    def document(chosen: list[Item]) -> Any:
+    def document(chosen: list[CountedItem]) -> Any:
         found = all_of(*chosen, special=(3,), group_by=("parity",), resamples=50)
         return msgspec.to_builtins(found)
 
@@ -381,7 +381,7 @@ def test_the_order_of_items_changes_nothing(order: list[int]) -> None:
 def test_a_model_beside_itself_is_unshifted_everywhere() -> None:
     rows = (np.random.default_rng(3).standard_normal((12, 5000)) * 4).astype(np.float32)
     scored = PairScorer(n_aligned=5000, n_base=5000).score(rows, rows, rows.argmax(1))
-    summary = all_of(Item(scores=scored)).summary
+    summary = all_of(CountedItem(scores=scored)).summary
     assert summary.unshifted == summary.top1_agreement == summary.mean_base_rank == 1.0
     assert summary.kl_aligned_base.mean == summary.kl_aligned_base.p99 == summary.js.mean == 0.0
     assert summary.kl_share is None

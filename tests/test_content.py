@@ -14,7 +14,7 @@ from tests.loaded import newest
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import EngineOptions, ModelInfo, PreambleReady, TextSegment
 from urial_tui.engine.worker import content
-from urial_tui.engine.worker.content import Contents, FileDigest, Stopped, part_files
+from urial_tui.engine.worker.content import Contents, DigestStopped, FileDigest, part_files
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_only_so_many_are_remembered(
 
 
 def test_it_can_be_stopped(model: Path, tmp_path: Path) -> None:
-    with pytest.raises(Stopped):
+    with pytest.raises(DigestStopped):
         Contents(tmp_path).digest(model, lambda: True)
 
 

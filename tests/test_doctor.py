@@ -20,8 +20,8 @@ from urial_tui.cli import main as cli
 from urial_tui.doctor import topics as all_topics
 from urial_tui.doctor.directories import Access, directories
 from urial_tui.doctor.engine import build_parts, engine
-from urial_tui.doctor.examination import Topic, examine
-from urial_tui.doctor.finding import Fact, Finding, finding, worst
+from urial_tui.doctor.examination import ExaminationTopic, examine
+from urial_tui.doctor.finding import DoctorFinding, Fact, finding, worst
 from urial_tui.doctor.memory import memory
 from urial_tui.doctor.own_files import caches, own_files
 from urial_tui.doctor.processes import processes
@@ -69,7 +69,7 @@ def test_what_is_found_hides_the_home_directory_and_controls() -> None:
 
 
 def test_the_worst_state_counts() -> None:
-    def one(state: str) -> Finding:
+    def one(state: str) -> DoctorFinding:
         return finding("t", Fact("x", state))  # type: ignore[arg-type]
 
     assert worst([]) == "good"
@@ -87,7 +87,11 @@ def test_a_topic_that_fails_does_not_end_the_others() -> None:
         raise ZeroDivisionError("x" * 1000)
 
     begun: list[str] = []
-    topics = [Topic("a", refused), Topic("b", mistaken), Topic("c", lambda: [Fact("fine")])]
+    topics = [
+        ExaminationTopic("a", refused),
+        ExaminationTopic("b", mistaken),
+        ExaminationTopic("c", lambda: [Fact("fine")]),
+    ]
     found = list(examine(topics, begun.append))
     assert begun == ["a", "b", "c"]
     assert [(f.topic, f.state) for f in found] == [
@@ -344,7 +348,7 @@ def silent_engine(_: Path | None) -> Engine:
 
 
 def test_a_worker_that_dies_is_a_bad_finding() -> None:
-    (found,) = examine([Topic("engine", lambda: engine(dead_engine))], lambda _: None)
+    (found,) = examine([ExaminationTopic("engine", lambda: engine(dead_engine))], lambda _: None)
     assert found.state == "bad"
     assert found.todo
 
@@ -384,7 +388,7 @@ def test_answers_that_differ_and_a_lost_preamble_are_found(
 
 def test_a_death_in_the_self_test_is_no_crash(script: ScriptedEngine) -> None:
     script.enqueue_load(EngineDied("The engine stopped.", "Try again."))
-    topic = Topic("self-test", lambda: answers(lambda _: script))
+    topic = ExaminationTopic("self-test", lambda: answers(lambda _: script))
     (found,) = examine([topic], lambda _: None)
     assert (found.state, found.found) == ("bad", "The engine stopped.")
 
@@ -436,7 +440,10 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fact], None]:
     """Has the command find one thing, in one topic."""
 
     def put(fact: Fact) -> None:
-        topics = (Topic("memory", lambda: [fact]), Topic("speed", lambda: [fact], slow=True))
+        topics = (
+            ExaminationTopic("memory", lambda: [fact]),
+            ExaminationTopic("speed", lambda: [fact], slow=True),
+        )
         monkeypatch.setattr(all_topics, "topics", lambda _: topics)
 
     return put

@@ -24,7 +24,7 @@ from urial_tui.errors import ModelError
 from urial_tui.models.connection import Cancelled, Limits, Source
 from urial_tui.models.download import Downloader
 from urial_tui.models.pace import Meter
-from urial_tui.models.partial import Journal, Partial
+from urial_tui.models.partial import Partial, PartialNote
 
 CONTENT = b"GGUF" + bytes(range(251)) * 4000
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -79,7 +79,7 @@ def leave(target: Path, content: bytes, *, tag: str = '"one"', sha256: str = SHA
     """What an interrupted download left."""
     with Partial(target) as partial:
         url = "http://127.0.0.1/other"
-        partial.restart(Journal(url=url, tag=tag, size=len(CONTENT), sha256=sha256))
+        partial.restart(PartialNote(url=url, tag=tag, size=len(CONTENT), sha256=sha256))
         partial.append(content)
         return partial.path
 
@@ -192,7 +192,7 @@ def test_a_200_with_a_content_range_is_asked_for_anew(target: Path) -> None:
 def test_a_416_at_the_end_means_that_all_is_there(target: Path) -> None:
     with Partial(target) as partial:
         # Its size was not known.
-        partial.restart(Journal(url="http://127.0.0.1/", sha256=SHA))
+        partial.restart(PartialNote(url="http://127.0.0.1/", sha256=SHA))
         partial.append(CONTENT)
     with FileServer(act=serve) as server:
         fetch(server, target)

@@ -548,7 +548,7 @@ def test_a_worker_that_does_not_end_is_ended(
     monkeypatch.setattr(connection, "EXIT_TIMEOUT", 0.2)
     hang = worker(
         "import time\nfrom urial_tui.engine.worker import commands\n"
-        "commands.Commands.close = lambda self: time.sleep(1000)"
+        "commands.CommandTable.close = lambda self: time.sleep(1000)"
     )
     with Engine(program=hang) as engine:
         load(engine, llama_gguf)

@@ -124,7 +124,7 @@ def allocated(
     said: list[str], path: Path, size: ContextSize, kv_type: KVType, flash: bool
 ) -> Sizes:
     """What the library says that it allocates for a context."""
-    model = llama.Model(str(path), gpu_layers=0, progress=lambda _fraction: True)
+    model = llama.NativeModel(str(path), gpu_layers=0, progress=lambda _fraction: True)
     said.clear()
     LlamaContext(model, size, threads=1, kv_type=kv_type, flash_attention=flash).close()
     model.close()
@@ -190,7 +190,7 @@ def test_the_estimate_is_right_for_real_layers(
 
 def test_the_weights_are_those_that_llama_cpp_maps(said: list[str], demo_model: Path) -> None:
     said.clear()
-    llama.Model(str(demo_model), gpu_layers=0, progress=lambda _fraction: True).close()
+    llama.NativeModel(str(demo_model), gpu_layers=0, progress=lambda _fraction: True).close()
     (mapped,) = re.findall(r"CPU_Mapped model buffer size = +([\d.]+) MiB", "".join(said))
     # The file holds the vocabulary as well.
     assert need_of(demo_model, SMALL).weights / 2**20 == pytest.approx(float(mapped), rel=0.05)

@@ -77,32 +77,32 @@ def schema(value: Any) -> Grammar:
 
 
 @pytest.fixture(scope="module")
-def spm(llama_gguf: Path) -> Iterator[llama.Model]:
+def spm(llama_gguf: Path) -> Iterator[llama.NativeModel]:
     """Byte tokens, and a token for each beginning of some words."""
     yield from _loaded(llama_gguf)
 
 
 @pytest.fixture(scope="module")
-def bpe(recurrent_gguf: Path) -> Iterator[llama.Model]:
+def bpe(recurrent_gguf: Path) -> Iterator[llama.NativeModel]:
     """Tokens that begin or end inside a character."""
     yield from _loaded(recurrent_gguf)
 
 
-def _loaded(path: Path) -> Iterator[llama.Model]:
+def _loaded(path: Path) -> Iterator[llama.NativeModel]:
     llama.initialise()
-    model = llama.Model(str(path), gpu_layers=0, progress=lambda _fraction: True)
+    model = llama.NativeModel(str(path), gpu_layers=0, progress=lambda _fraction: True)
     yield model
     model.close()
 
 
 @pytest.fixture(params=["spm", "bpe"])
-def model(request: pytest.FixtureRequest) -> llama.Model:
+def model(request: pytest.FixtureRequest) -> llama.NativeModel:
     found = request.getfixturevalue(request.param)
-    assert isinstance(found, llama.Model)
+    assert isinstance(found, llama.NativeModel)
     return found
 
 
-def rows(model: llama.Model, seed: int, patience: int) -> Iterator[Row]:
+def rows(model: llama.NativeModel, seed: int, patience: int) -> Iterator[Row]:
     """Rows at random; after some tokens, those that end an answer are the likeliest."""
     random = np.random.default_rng(seed)
     ending = [token for token in range(model.vocab.size) if model.vocab.is_eog(token)]
@@ -115,7 +115,7 @@ def rows(model: llama.Model, seed: int, patience: int) -> Iterator[Row]:
 
 
 def write(
-    model: llama.Model,
+    model: llama.NativeModel,
     grammar: Grammar | None,
     sampling: Sampling,
     *,
@@ -162,7 +162,7 @@ many = settings(
 @given(sampling=samplings, seed=st.integers(0, 2**32))
 @many
 def test_what_is_drawn_is_a_text_of_the_grammar(
-    model: llama.Model, text: str, pattern: str, sampling: Sampling, seed: int
+    model: llama.NativeModel, text: str, pattern: str, sampling: Sampling, seed: int
 ) -> None:
     data, _ = write(model, gbnf(text), sampling, seed=seed)
     assert re.fullmatch(pattern, data.decode("utf-8")), data
@@ -170,7 +170,7 @@ def test_what_is_drawn_is_a_text_of_the_grammar(
 
 @given(sampling=samplings, seed=st.integers(0, 2**32))
 @many
-def test_nested_lists_are_closed(model: llama.Model, sampling: Sampling, seed: int) -> None:
+def test_nested_lists_are_closed(model: llama.NativeModel, sampling: Sampling, seed: int) -> None:
     data, _ = write(model, gbnf(NESTED), sampling, seed=seed)
     text = data.decode("utf-8")
     while (shorter := re.sub(r"\((?:(?:[a-z]+|L\??)(?:,(?:[a-z]+|L\??))*)?\)", "L", text)) != text:
@@ -178,7 +178,7 @@ def test_nested_lists_are_closed(model: llama.Model, sampling: Sampling, seed: i
     assert text == "L"
 
 
-def test_the_same_seed_writes_the_same(model: llama.Model) -> None:
+def test_the_same_seed_writes_the_same(model: llama.NativeModel) -> None:
     sampling = Sampling(temperature=1.0, seed=5, repetition_penalty=1.2)
     first = write(model, gbnf(NESTED), sampling, seed=1)
     assert first == write(model, gbnf(NESTED), sampling, seed=1)
@@ -189,7 +189,7 @@ def test_the_same_seed_writes_the_same(model: llama.Model) -> None:
     assert len(others) > 1
 
 
-def test_a_refused_token_is_not_counted(spm: llama.Model) -> None:
+def test_a_refused_token_is_not_counted(spm: llama.NativeModel) -> None:
     """Had the x been counted when it was refused, the y would be the likelier one."""
     (a,), (x,), (y,) = (spm.vocab.tokenize(letter) for letter in "axy")
     row = np.full(spm.vocab.size, -10.0, np.float32)
@@ -210,7 +210,7 @@ def test_a_refused_token_is_not_counted(spm: llama.Model) -> None:
 )
 @many
 def test_a_token_alone_and_the_whole_vocabulary_get_one_answer(
-    model: llama.Model, text: str, seed: int
+    model: llama.NativeModel, text: str, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
     asked = Constraint(model.vocab, gbnf(text))
@@ -224,7 +224,7 @@ def test_a_token_alone_and_the_whole_vocabulary_get_one_answer(
         asked.accept(int(random.choice(going)))
 
 
-def test_an_answer_ends_only_where_the_grammar_does(spm: llama.Model) -> None:
+def test_an_answer_ends_only_where_the_grammar_does(spm: llama.NativeModel) -> None:
     ending = [token for token in range(spm.vocab.size) if spm.vocab.is_eog(token)]
     assert len(ending) == 2
     asked = Constraint(spm.vocab, gbnf('root ::= "a" ("b" "c")?'))
@@ -235,13 +235,13 @@ def test_an_answer_ends_only_where_the_grammar_does(spm: llama.Model) -> None:
     assert asked.allowed().tolist() == ending
 
 
-def test_a_control_token_is_not_its_name(spm: llama.Model) -> None:
+def test_a_control_token_is_not_its_name(spm: llama.NativeModel) -> None:
     """Nothing of it is written."""
     asked = Constraint(spm.vocab, gbnf('root ::= "<" "s>" | "<start_of_turn>"'))
     assert {spm.vocab.piece(token) for token in asked.allowed().tolist()} == {b"<"}
 
 
-def test_a_character_is_completed_as_the_grammar_has_it(bpe: llama.Model) -> None:
+def test_a_character_is_completed_as_the_grammar_has_it(bpe: llama.NativeModel) -> None:
     asked = Constraint(bpe.vocab, gbnf("root ::= [^🙂]"))
     written = b""
     for byte in "🙁".encode()[:3]:
@@ -257,7 +257,7 @@ def test_a_character_is_completed_as_the_grammar_has_it(bpe: llama.Model) -> Non
 # -- going on with what was written -----------------------------------------------------------
 
 
-def test_what_is_continued_is_read_first(spm: llama.Model) -> None:
+def test_what_is_continued_is_read_first(spm: llama.NativeModel) -> None:
     sampler = Sampler(spm.vocab, Sampling(), spm.n_ctx_train, gbnf('root ::= "answer" [0-9]'))
     sampler.accept([*spm.vocab.bos, *spm.vocab.tokenize("answer")])
     row = np.zeros(spm.vocab.size, np.float32)
@@ -266,7 +266,7 @@ def test_what_is_continued_is_read_first(spm: llama.Model) -> None:
     sampler.close()
 
 
-def test_what_is_continued_has_to_follow_the_grammar(spm: llama.Model) -> None:
+def test_what_is_continued_has_to_follow_the_grammar(spm: llama.NativeModel) -> None:
     sampler = Sampler(spm.vocab, Sampling(), spm.n_ctx_train, gbnf('root ::= "answer" [0-9]'))
     with pytest.raises(EngineError, match="does not follow the grammar") as caught:
         sampler.accept(spm.vocab.tokenize("answers"))
@@ -275,7 +275,7 @@ def test_what_is_continued_has_to_follow_the_grammar(spm: llama.Model) -> None:
 
 
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(temperature=1.0, seed=1)])
-def test_a_dead_end_is_said(spm: llama.Model, sampling: Sampling) -> None:
+def test_a_dead_end_is_said(spm: llama.NativeModel, sampling: Sampling) -> None:
     """No token of the model can be written: the row excludes what the grammar admits."""
     sampler = Sampler(spm.vocab, sampling, spm.n_ctx_train, gbnf('root ::= "ab"'))
     row = np.zeros(spm.vocab.size, np.float32)
@@ -287,7 +287,7 @@ def test_a_dead_end_is_said(spm: llama.Model, sampling: Sampling) -> None:
     sampler.close()
 
 
-def test_an_end_that_can_not_be_written_is_said(spm: llama.Model) -> None:
+def test_an_end_that_can_not_be_written_is_said(spm: llama.NativeModel) -> None:
     sampler = Sampler(spm.vocab, Sampling(), spm.n_ctx_train, gbnf('root ::= "a"'))
     row = np.zeros(spm.vocab.size, np.float32)
     sampler.sample(row)
@@ -299,7 +299,7 @@ def test_an_end_that_can_not_be_written_is_said(spm: llama.Model) -> None:
 
 
 def test_choosing_again_takes_no_token_that_the_model_excludes(
-    spm: llama.Model,
+    spm: llama.NativeModel,
 ) -> None:
     (a,), (b,), (x,) = (spm.vocab.tokenize(letter) for letter in "abx")
     row = np.full(spm.vocab.size, -np.inf, np.float32)
@@ -401,7 +401,7 @@ WRONG_SCHEMAS: dict[str, str] = {
 }
 
 
-def refused(model: llama.Model, grammar: Grammar, sentence: str) -> None:
+def refused(model: llama.NativeModel, grammar: Grammar, sentence: str) -> None:
     started = time.monotonic()
     with pytest.raises(EngineError, match=re.escape(sentence)) as caught:
         Constraint(model.vocab, grammar)
@@ -410,13 +410,13 @@ def refused(model: llama.Model, grammar: Grammar, sentence: str) -> None:
 
 
 @pytest.mark.parametrize("text", WRONG, ids=lambda text: repr(text[:40]))
-def test_a_bad_grammar_is_one_sentence(spm: llama.Model, text: str) -> None:
+def test_a_bad_grammar_is_one_sentence(spm: llama.NativeModel, text: str) -> None:
     refused(spm, gbnf(text), WRONG[text])
 
 
 @pytest.mark.parametrize("text", WRONG_SCHEMAS, ids=lambda text: repr(text[:50]))
 def test_a_bad_schema_is_one_sentence_and_no_connection_is_opened(
-    spm: llama.Model, text: str, monkeypatch: pytest.MonkeyPatch
+    spm: llama.NativeModel, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_args: object, **_named: object) -> None:
         raise AssertionError("a connection")
@@ -428,7 +428,7 @@ def test_a_bad_schema_is_one_sentence_and_no_connection_is_opened(
 
 @given(st.text(max_size=60) | st.text('root ::=|()[]{}*+?"\\^-.ab0,<>!#\n', max_size=60))
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
-def test_no_text_makes_a_grammar_fail_otherwise(spm: llama.Model, text: str) -> None:
+def test_no_text_makes_a_grammar_fail_otherwise(spm: llama.NativeModel, text: str) -> None:
     for whole in (text, f"root ::= {text}"):
         try:
             to_lark(whole)
@@ -457,7 +457,7 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("text", HARMLESS, ids=lambda text: repr(text[:40]))
-def test_what_looks_dangerous_is_followed(spm: llama.Model, text: str) -> None:
+def test_what_looks_dangerous_is_followed(spm: llama.NativeModel, text: str) -> None:
     started = time.monotonic()
     asked = Constraint(spm.vocab, gbnf(text))
     asked.accept_text(spm.vocab.tokenize(HARMLESS[text]))
@@ -473,7 +473,7 @@ def test_what_looks_dangerous_is_followed(spm: llama.Model, text: str) -> None:
         "root ::= " + " | ".join(f'"{number}"' for number in range(3000)),
     ],
 )
-def test_too_many_ways_are_said_in_time(spm: llama.Model, text: str) -> None:
+def test_too_many_ways_are_said_in_time(spm: llama.NativeModel, text: str) -> None:
     (a,) = spm.vocab.tokenize("a")
     started = time.monotonic()
     with pytest.raises(EngineError, match="too many ways") as caught:  # noqa: PT012
@@ -562,7 +562,7 @@ def validates(value: Any, part: Any, document: Any) -> bool:
 @given(sampling=samplings, seed=st.integers(0, 2**32))
 @many
 def test_what_is_drawn_is_json_of_the_schema(
-    spm: llama.Model, value: Any, sampling: Sampling, seed: int
+    spm: llama.NativeModel, value: Any, sampling: Sampling, seed: int
 ) -> None:
     data, _ = write(spm, schema(value), sampling, seed=seed, patience=30, most=20_000)
     answer = json.loads(data.decode("utf-8"))

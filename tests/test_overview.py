@@ -19,10 +19,10 @@ from urial_tui.models.fit import need_of
 from urial_tui.models.host_answers import HubFile
 from urial_tui.models.overview import look, overview
 from urial_tui.models.pace import Meter
-from urial_tui.models.partial import Journal, Partial
+from urial_tui.models.partial import Partial, PartialNote
 from urial_tui.models.quantisations import Quantisation, quantisations, suiting
 from urial_tui.models.unfinished import discard, unfinished
-from urial_tui.models.verdict import Fit, Verdict, counted, fit_of_file, fit_of_size
+from urial_tui.models.verdict import Fit, FitVerdict, counted, fit_of_file, fit_of_size
 
 HOST = EngineOptions(n_ctx=2048, gpu_layers=0)
 GB = 1_000_000_000
@@ -100,7 +100,7 @@ def files(**sizes: int) -> list[HubFile]:
 
 def fitting(limit: int) -> Callable[[Quantisation], Fit]:
     def fit(one: Quantisation) -> Fit:
-        verdict: Verdict = "fits" if one.size <= limit else "too large"
+        verdict: FitVerdict = "fits" if one.size <= limit else "too large"
         return Fit(verdict=verdict, needed=one.size, total=None, available=None)
 
     return fit
@@ -153,7 +153,7 @@ def test_without_a_usual_one_it_is_none_of_the_largest() -> None:
 
 def leave(target: Path, url: str, suffix: str, *, size: int = 100) -> None:
     with Partial(target, suffix) as partial:
-        partial.restart(Journal(url=url, size=size))
+        partial.restart(PartialNote(url=url, size=size))
         partial.append(b"GGUF" + b"x" * 36)
 
 

@@ -14,7 +14,7 @@ from urial_tui.cli import main as cli
 from urial_tui.prompting.check import Finding, check_preamble
 from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.prompting.preamble_file import find_preamble, load_preamble
-from urial_tui.prompting.token_check import Cut, check_tokens
+from urial_tui.prompting.token_check import TokenCut, check_tokens
 
 Captured = pytest.CaptureFixture[str]
 PATH = Path("mine.toml")
@@ -176,7 +176,7 @@ def test_the_shipped_preambles_have_nothing_to_warn_of() -> None:
 # -- through a vocabulary ------------------------------------------------------------------
 
 
-def cut_of(text: str, *, joined: str = "", n_ctx: int = 4000) -> Cut:
+def cut_of(text: str, *, joined: str = "", n_ctx: int = 4000) -> TokenCut:
     """A text cut by a stand-in for a vocabulary: a token for each character, or `joined` ones."""
     pieces: list[bytes] = []
     at = 0
@@ -185,7 +185,9 @@ def cut_of(text: str, *, joined: str = "", n_ctx: int = 4000) -> Cut:
         pieces.append(text[at : at + step].encode())
         at += step
     ids = tuple(range(len(pieces)))
-    return Cut(whole=ids, pieces=tuple(pieces), apart=(ids[:-9], ids[-9:]), n_ctx=n_ctx, starts=1)
+    return TokenCut(
+        whole=ids, pieces=tuple(pieces), apart=(ids[:-9], ids[-9:]), n_ctx=n_ctx, starts=1
+    )
 
 
 def whole(preamble: Preamble) -> str:

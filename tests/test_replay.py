@@ -20,9 +20,9 @@ from urial_tui.engine.client.recording import (
     FORMAT,
     Cut,
     Died,
-    Entry,
-    Head,
     Received,
+    RecordingEntry,
+    RecordingHead,
     Sent,
     Started,
     read_recording,
@@ -276,9 +276,9 @@ def test_a_replay_at_the_recorded_pace_is_cancelled_and_closed_without_waiting(
 # -- the file --------------------------------------------------------------------------
 
 
-def write(file: Path, *entries: Entry, head: Head | None = None) -> None:
+def write(file: Path, *entries: RecordingEntry, head: RecordingHead | None = None) -> None:
     with file.open("ab", buffering=0) as output:
-        for entry in (head or Head(at=0.0, program="0"), *entries):
+        for entry in (head or RecordingHead(at=0.0, program="0"), *entries):
             write_frame(output.fileno(), entry)
 
 
@@ -361,15 +361,15 @@ def test_a_recording_that_is_cut_off_anywhere_is_read_up_to_there(
                 assert said or any((events, said) == one for one in recorded)
 
 
-NO_RECORDINGS: dict[str, bytes | Entry] = {
+NO_RECORDINGS: dict[str, bytes | RecordingEntry] = {
     "empty": b"",
     "text": b"This is no recording. " * 100,
     "a huge length": b"\xff\xff\xff\xff",
     "no msgpack": b"\x03\x00\x00\x00\xc1\xc1\xc1",
     "nested without end": b"\x00\x00\x01\x00" + b"\x91" * 65536,
     "without a head": Cut(at=0.0),
-    "of another version": Head(at=0.0, program="99\x1b[2J\u202e" * 50, format=FORMAT + 1),
-    "of another protocol": Head(at=0.0, program="99", protocol=99),
+    "of another version": RecordingHead(at=0.0, program="99\x1b[2J\u202e" * 50, format=FORMAT + 1),
+    "of another protocol": RecordingHead(at=0.0, program="99", protocol=99),
 }
 
 

@@ -67,15 +67,15 @@ RULES = Rules(
 
 
 @pytest.fixture(scope="module")
-def tiny(llama_gguf: Path) -> Iterator[llama.Model]:
+def tiny(llama_gguf: Path) -> Iterator[llama.NativeModel]:
     llama.initialise()
-    model = llama.Model(str(llama_gguf), gpu_layers=0, progress=lambda _fraction: True)
+    model = llama.NativeModel(str(llama_gguf), gpu_layers=0, progress=lambda _fraction: True)
     yield model
     model.close()
 
 
 @pytest.fixture(scope="module")
-def evaluated(tiny: llama.Model) -> Iterator[LlamaContext]:
+def evaluated(tiny: llama.NativeModel) -> Iterator[LlamaContext]:
     context = LlamaContext(
         tiny, chat_size(512, 512), threads=1, kv_type="f16", flash_attention=False
     )
@@ -86,7 +86,7 @@ def evaluated(tiny: llama.Model) -> Iterator[LlamaContext]:
 class ByHand:
     """The rules once more, from their definition: nothing of the worker's is used."""
 
-    def __init__(self, model: llama.Model, rules: Rules) -> None:
+    def __init__(self, model: llama.NativeModel, rules: Rules) -> None:
         pieces, types = model.vocab.read_all()
         self.rules = rules
         self.shifts = {
@@ -114,7 +114,7 @@ class ByHand:
         return ruled
 
 
-def test_a_row_is_what_the_definition_says_to_the_bit(tiny: llama.Model) -> None:
+def test_a_row_is_what_the_definition_says_to_the_bit(tiny: llama.NativeModel) -> None:
     by_hand = ByHand(tiny, RULES)
     assert len(by_hand.shifts) >= 4
     bias = RuleBias(tiny.vocab, RULES)
@@ -133,7 +133,7 @@ def test_a_row_is_what_the_definition_says_to_the_bit(tiny: llama.Model) -> None
     assert len(set(written)) < len(written)
 
 
-def test_a_logit_that_is_out_stays_out(tiny: llama.Model) -> None:
+def test_a_logit_that_is_out_stays_out(tiny: llama.NativeModel) -> None:
     row = np.full(tiny.vocab.size, -np.inf, np.float32)
     row[300] = 1.0
     ruled = RuleBias(tiny.vocab, RULES).added_to(row)
@@ -141,7 +141,7 @@ def test_a_logit_that_is_out_stays_out(tiny: llama.Model) -> None:
 
 
 def written_by_hand(
-    tiny: llama.Model, context: LlamaContext, rules: Rules, prompt: list[int], most: int
+    tiny: llama.NativeModel, context: LlamaContext, rules: Rules, prompt: list[int], most: int
 ) -> list[int]:
     """Greedy decoding with the rules, by a plain loop."""
     by_hand = ByHand(tiny, rules)
@@ -162,7 +162,7 @@ def written_by_hand(
     [(RULES, "length"), (msgspec.structs.replace(RULES, end_bias=60.0), "eos")],
 )
 def test_an_answer_by_rules_is_that_of_a_plain_loop(
-    tiny: llama.Model, evaluated: LlamaContext, model: Model, rules: Rules, reason: str
+    tiny: llama.NativeModel, evaluated: LlamaContext, model: Model, rules: Rules, reason: str
 ) -> None:
     events = list(answered(model, Sampling(rules=rules)))
     (ready,) = [event for event in events if isinstance(event, PromptReady)]
@@ -214,7 +214,7 @@ def test_answers_that_are_written_together_have_each_their_own_rules(
     assert len(set(alone[2].ids)) == len(alone[2].ids)
 
 
-def test_an_answer_that_is_gone_on_with_counts_its_first_tokens(tiny: llama.Model) -> None:
+def test_an_answer_that_is_gone_on_with_counts_its_first_tokens(tiny: llama.NativeModel) -> None:
     rules = Rules(end_bias=50.0, end_tokens=4)
     row = np.zeros(tiny.vocab.size, np.float32)
     row[300] = 30.0
@@ -227,7 +227,7 @@ def test_an_answer_that_is_gone_on_with_counts_its_first_tokens(tiny: llama.Mode
     sampler.close()
 
 
-def test_drawing_and_penalties_come_behind_the_rules(tiny: llama.Model) -> None:
+def test_drawing_and_penalties_come_behind_the_rules(tiny: llama.NativeModel) -> None:
     row = np.full(tiny.vocab.size, -20.0, np.float32)
     row[[300, 301]] = 10.0, 9.9
     text = tiny.vocab.piece(300).decode()
@@ -243,7 +243,7 @@ def test_drawing_and_penalties_come_behind_the_rules(tiny: llama.Model) -> None:
     assert sampling.stages[0] == "rules"
 
 
-def test_a_trace_tells_what_the_rules_made_of_a_token(tiny: llama.Model) -> None:
+def test_a_trace_tells_what_the_rules_made_of_a_token(tiny: llama.NativeModel) -> None:
     random = np.random.default_rng(9)
     row = (random.standard_normal(tiny.vocab.size) * 4).astype(np.float32)
     by_hand = ByHand(tiny, RULES)

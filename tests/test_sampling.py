@@ -15,10 +15,10 @@ from urial_tui.engine.worker.sampling import Sampler
 
 
 @pytest.fixture(scope="module")
-def evaluated(demo_model: Path) -> Iterator[tuple[llama.Model, LlamaContext, list[int]]]:
+def evaluated(demo_model: Path) -> Iterator[tuple[llama.NativeModel, LlamaContext, list[int]]]:
     """The demo model behind a short text, with logits for its last token."""
     llama.initialise()
-    model = llama.Model(str(demo_model), gpu_layers=0, progress=lambda _fraction: True)
+    model = llama.NativeModel(str(demo_model), gpu_layers=0, progress=lambda _fraction: True)
     context = LlamaContext(
         model, chat_size(512, 512), threads=2, kv_type="f16", flash_attention=False
     )
@@ -40,7 +40,7 @@ def evaluated(demo_model: Path) -> Iterator[tuple[llama.Model, LlamaContext, lis
     ],
 )
 def test_the_tokens_are_those_of_the_native_chain_over_the_whole_row(
-    evaluated: tuple[llama.Model, LlamaContext, list[int]],
+    evaluated: tuple[llama.NativeModel, LlamaContext, list[int]],
     sampling: Sampling,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -50,7 +50,9 @@ def test_the_tokens_are_those_of_the_native_chain_over_the_whole_row(
     assert len(picked) == 40
 
 
-def _write(evaluated: tuple[llama.Model, LlamaContext, list[int]], sampling: Sampling) -> list[int]:
+def _write(
+    evaluated: tuple[llama.NativeModel, LlamaContext, list[int]], sampling: Sampling
+) -> list[int]:
     model, context, ids = evaluated
     context.clear()
     context.decode(ids, 0, 0)

@@ -24,9 +24,9 @@ from urial_tui.engine.wire.protocol import (
     TextSegment,
     Turn,
 )
-from urial_tui.engine.worker.commands import Commands
+from urial_tui.engine.worker.commands import CommandTable
 from urial_tui.engine.worker.inbox import Inbox
-from urial_tui.engine.worker.pool import Pool
+from urial_tui.engine.worker.pool import AnswerPool
 from urial_tui.engine.worker.scheduler import Scheduler
 
 PREAMBLE: Turn = (TextSegment(text="# Query:\nHello world\n\n# Answer:\nhope it helps\n\n" * 6),)
@@ -52,20 +52,20 @@ class Worker:
         fd, self._end = os.pipe()
         flag = AbortFlag()
         self._inbox = Inbox(fd, flag, lambda: None)
-        self._scheduler = Scheduler(self._inbox, Commands(self._take, cache, flag), self._take)
+        self._scheduler = Scheduler(self._inbox, CommandTable(self._take, cache, flag), self._take)
         self._batches = 0
         self._asked_at: int | None = None
         self._writing: set[int] = set()
         self.first_token: int | None = None
         """Batches of the pool between the question and its first token."""
         self.events: list[Event] = []
-        step = Pool.step
+        step = AnswerPool.step
 
-        def counted(pool: Pool) -> None:
+        def counted(pool: AnswerPool) -> None:
             self._batches += 1
             step(pool)
 
-        monkeypatch.setattr(Pool, "step", counted)
+        monkeypatch.setattr(AnswerPool, "step", counted)
 
     def send(self, *commands: Command) -> None:
         for command in commands:

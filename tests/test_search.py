@@ -15,7 +15,7 @@ from urial_tui.chat import search as search_module
 from urial_tui.chat import search_index
 from urial_tui.chat.listing import Lister
 from urial_tui.chat.marking import EXCERPT, Marked, excerpt, marked
-from urial_tui.chat.search import MAX_HITS, Found, Search, Stopped
+from urial_tui.chat.search import MAX_HITS, Found, Search, SearchStopped
 from urial_tui.chat.store import Store
 from urial_tui.chat.terms import terms_of
 from urial_tui.chat.turns import ConversationRecord, TurnRecord, WholeConversation, new_id
@@ -207,7 +207,7 @@ class TestStopping:
             def run() -> None:
                 try:
                     outcome.append(search.find("->"))
-                except Stopped as stopped:
+                except SearchStopped as stopped:
                     outcome.append(stopped)
 
             thread = threading.Thread(target=run)
@@ -215,7 +215,7 @@ class TestStopping:
             assert started.wait(60)
             search.stop()
             thread.join(60)
-            assert [type(one) for one in outcome] == [Stopped]
+            assert [type(one) for one in outcome] == [SearchStopped]
 
     def test_a_closed_search_explains_itself(self, store: Store) -> None:
         search = Search(store.path)

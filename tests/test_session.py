@@ -43,10 +43,10 @@ from urial_tui.errors import EngineDied, EngineError, StoreError, UsageError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import close_text, open_turn, preamble_text, preamble_turn
-from urial_tui.runtime.writer import Choice, Writer
+from urial_tui.runtime.writer import Writer, WriterChoice
 
 URIAL = find_preamble("urial-k1")
-ASKED = Choice(model="tiny", preamble=URIAL)
+ASKED = WriterChoice(model="tiny", preamble=URIAL)
 
 
 @pytest.fixture

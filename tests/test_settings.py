@@ -17,7 +17,7 @@ from urial_tui.settings import (
     ChatSettings,
     Setting,
     Settings,
-    Value,
+    SettingValue,
     described,
     load_settings,
     parse_settings,
@@ -63,7 +63,7 @@ def comments(text: str) -> list[str]:
 TEXTS = st.text(min_size=1).filter(lambda text: text.isprintable() or "\n" in text)
 
 
-def values(setting: Setting) -> st.SearchStrategy[Value]:
+def values(setting: Setting) -> st.SearchStrategy[SettingValue]:
     if setting.choices:
         return st.sampled_from(setting.choices)
     if setting.key == "engine.rpc":
@@ -82,7 +82,7 @@ def values(setting: Setting) -> st.SearchStrategy[Value]:
 
 
 @st.composite
-def changes(draw: st.DrawFn) -> tuple[Setting, Value]:
+def changes(draw: st.DrawFn) -> tuple[Setting, SettingValue]:
     setting = draw(st.sampled_from(described()))
     return setting, draw(values(setting))
 
@@ -115,7 +115,9 @@ class TestDescribed:
             ("chat.max_tokens", "twelve", "twelve"),
         ],
     )
-    def test_what_is_typed_is_read_as_its_kind(self, key: str, typed: str, value: Value) -> None:
+    def test_what_is_typed_is_read_as_its_kind(
+        self, key: str, typed: str, value: SettingValue
+    ) -> None:
         assert BY_KEY[key].read(typed) == value
 
     @pytest.mark.parametrize("written", ['"a"', "[1]", '[""]', "[[]]", "3", str(["a"] * 101)])
@@ -156,7 +158,7 @@ class TestDescribed:
 class TestChanges:
     @given(st.sampled_from(LAYOUTS), changes())
     def test_a_new_value_keeps_comments_and_all_other_values(
-        self, text: str, change: tuple[Setting, Value]
+        self, text: str, change: tuple[Setting, SettingValue]
     ) -> None:
         setting, value = change
         before = SettingsFile(path=Path("x"), text=text, settings=parse_settings(text))
@@ -191,7 +193,7 @@ class TestChanges:
             before.with_value(BY_KEY["chat.max_tokens"], 0)
 
 
-def change(path: Path | None = None, key: str = "chat.max_tokens", value: Value = 9) -> None:
+def change(path: Path | None = None, key: str = "chat.max_tokens", value: SettingValue = 9) -> None:
     before = read_settings_file(path)
     before.with_value(BY_KEY[key], value).save(before)
 

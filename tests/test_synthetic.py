@@ -53,7 +53,7 @@ def test_a_written_model_is_sound_and_predicts(
     header = inspect_header(path)
     assert header.expected_size == header.size
     llama.initialise()
-    model = llama.Model(str(path), gpu_layers=0, progress=lambda _fraction: True)
+    model = llama.NativeModel(str(path), gpu_layers=0, progress=lambda _fraction: True)
     context = LlamaContext(
         model, chat_size(512, 512), threads=1, kv_type="f16", flash_attention=False
     )

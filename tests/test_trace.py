@@ -56,9 +56,9 @@ DRAWN = Sampling(temperature=0.9, top_k=20, repetition_penalty=1.1, seed=4)
 
 
 @pytest.fixture(scope="module")
-def tiny(llama_gguf: Path) -> Iterator[llama.Model]:
+def tiny(llama_gguf: Path) -> Iterator[llama.NativeModel]:
     llama.initialise()
-    model = llama.Model(str(llama_gguf), gpu_layers=0, progress=lambda _fraction: True)
+    model = llama.NativeModel(str(llama_gguf), gpu_layers=0, progress=lambda _fraction: True)
     yield model
     model.close()
 
@@ -179,7 +179,7 @@ def rows(draw: st.DrawFn, size: int) -> Row:
     return made
 
 
-def plain_tokens(model: llama.Model) -> list[int]:
+def plain_tokens(model: llama.NativeModel) -> list[int]:
     """Tokens that do not end a sequence for DRY."""
     vocab = model.vocab
     return [
@@ -189,7 +189,7 @@ def plain_tokens(model: llama.Model) -> list[int]:
 
 @given(data=st.data(), sampling=samplings)
 def test_every_stage_leaves_what_its_definition_says(
-    data: st.DataObject, sampling: Sampling, tiny: llama.Model
+    data: st.DataObject, sampling: Sampling, tiny: llama.NativeModel
 ) -> None:
     row = data.draw(rows(tiny.vocab.size))
     # Few tokens, so that sequences repeat.
@@ -221,7 +221,7 @@ def test_every_stage_leaves_what_its_definition_says(
 
 @given(data=st.data(), sampling=samplings)
 def test_stage_by_stage_the_candidates_are_those_of_the_whole_chain(
-    data: st.DataObject, sampling: Sampling, tiny: llama.Model
+    data: st.DataObject, sampling: Sampling, tiny: llama.NativeModel
 ) -> None:
     """The whole chain sees the whole row; equal logits may stand for each other."""
     row = data.draw(rows(tiny.vocab.size))
@@ -248,7 +248,7 @@ def test_stage_by_stage_the_candidates_are_those_of_the_whole_chain(
 def test_a_large_vocabulary_is_followed_by_a_few_candidates(demo_model: Path) -> None:
     """262,144 tokens, of which the chain sees some hundred."""
     llama.initialise()
-    model = llama.Model(str(demo_model), gpu_layers=0, progress=lambda _fraction: True)
+    model = llama.NativeModel(str(demo_model), gpu_layers=0, progress=lambda _fraction: True)
     plain = set(plain_tokens(model))
     random = np.random.default_rng(5)
     row = (random.standard_normal(model.vocab.size) * 3).astype(np.float32)

@@ -16,7 +16,7 @@ from urial_tui import paths
 from urial_tui.chat.schema import MIGRATIONS
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import ConversationRecord, Role, TurnRecord, new_id
-from urial_tui.chat.votes import Choice, Contestant, Vote, tally, tally_of
+from urial_tui.chat.votes import Contestant, Vote, VotedFor, tally, tally_of
 from urial_tui.cli import main as cli
 from urial_tui.engine.wire.protocol import Sampling
 from urial_tui.errors import StoreError
@@ -33,7 +33,7 @@ def store(home: Path) -> Iterator[Store]:
 
 
 def vote(
-    choice: Choice, left: Contestant = K3, right: Contestant = ZERO, blind: bool = True
+    choice: VotedFor, left: Contestant = K3, right: Contestant = ZERO, blind: bool = True
 ) -> Vote:
     return Vote(
         id=new_id(),

@@ -22,14 +22,14 @@ TOKENS = [3 + place * 131 % 250 for place in range(700)]
 
 
 @pytest.fixture(scope="module")
-def model(llama_gguf: Path) -> Iterator[llama.Model]:
+def model(llama_gguf: Path) -> Iterator[llama.NativeModel]:
     llama.initialise()
-    model = llama.Model(str(llama_gguf), gpu_layers=0, progress=lambda _: True)
+    model = llama.NativeModel(str(llama_gguf), gpu_layers=0, progress=lambda _: True)
     yield model
     model.close()
 
 
-def row(model: llama.Model, threads: int, *, whole: bool) -> Floats:
+def row(model: llama.NativeModel, threads: int, *, whole: bool) -> Floats:
     """The logits behind a last token that is evaluated alone."""
     context = LlamaContext(
         model, chat_size(1024, 512), threads=threads, kv_type="f16", flash_attention=True
@@ -45,7 +45,9 @@ def row(model: llama.Model, threads: int, *, whole: bool) -> Floats:
         context.close()
 
 
-def test_a_token_alone_gets_the_same_logits_from_any_number_of_threads(model: llama.Model) -> None:
+def test_a_token_alone_gets_the_same_logits_from_any_number_of_threads(
+    model: llama.NativeModel,
+) -> None:
     one, two, three = (row(model, threads, whole=True) for threads in (1, 2, 3))
     assert one.tobytes() == two.tobytes() == three.tobytes()
     # What the switch is for: cells that are split are added up in another order.
@@ -54,7 +56,7 @@ def test_a_token_alone_gets_the_same_logits_from_any_number_of_threads(model: ll
     assert np.abs(split - two).max() < 0.05
 
 
-def test_batches_are_evaluated_as_they_would_be_without(model: llama.Model) -> None:
+def test_batches_are_evaluated_as_they_would_be_without(model: llama.NativeModel) -> None:
     rows = []
     for whole in (False, True):
         context = LlamaContext(

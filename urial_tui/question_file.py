@@ -58,7 +58,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     used: frozenset[str]
 
 
-class Entry:
+class QuestionEntry:
     """One entry of a list.
 
     Args:
@@ -171,7 +171,7 @@ class Entry:
         )
 
 
-def read_entries(path: Path, error: type[UrialError]) -> Iterator[Entry]:
+def read_entries(path: Path, error: type[UrialError]) -> Iterator[QuestionEntry]:
     """The entries of a file, in their order.
 
     Args:
@@ -192,14 +192,14 @@ def read_entries(path: Path, error: type[UrialError]) -> Iterator[Entry]:
     try:
         if text.lstrip().startswith("["):
             for number, value in enumerate(json.loads(text), start=1):
-                yield Entry(value, number, shown, error)
+                yield QuestionEntry(value, number, shown, error)
             return
         place = 0
         # Lines end at newlines alone, for JSON has other separators in its strings.
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
                 what, place = f"line {number}", place + 1
-                yield Entry(json.loads(line), place, shown, error)
+                yield QuestionEntry(json.loads(line), place, shown, error)
     except (ValueError, RecursionError) as failure:
         why = "it is nested too deeply" if isinstance(failure, RecursionError) else str(failure)
         raise error(

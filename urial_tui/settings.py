@@ -28,7 +28,7 @@ MAX_BYTES = 1024 * 1024
 """Of the settings file; a longer one is most likely another file."""
 
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
+class ListOf(msgspec.Struct, frozen=True, kw_only=True):
     """What a setting that is a list is a list of.
 
     `noun`: of several. `separator`: what stands between them where they are typed in one line.
@@ -49,7 +49,7 @@ def _about(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
-    listed: Listed | None = None,
+    listed: ListOf | None = None,
 ) -> msgspec.Meta:
     """What a setting is, and which values it can have: where it is declared, and only there."""
     return msgspec.Meta(
@@ -58,8 +58,8 @@ def _about(
     )
 
 
-_PATHS = Listed(noun="paths", separator=os.pathsep, mistake=lambda _paths: "")
-_SERVERS = Listed(noun="addresses", separator=",", mistake=mistake_among)
+_PATHS = ListOf(noun="paths", separator=os.pathsep, mistake=lambda _paths: "")
+_SERVERS = ListOf(noun="addresses", separator=",", mistake=mistake_among)
 
 
 class ChatSettings(_Section, frozen=True, kw_only=True):
@@ -190,7 +190,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     keys: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-Value = str | int | float | tuple[str, ...] | None
+SettingValue = str | int | float | tuple[str, ...] | None
 """What a setting is; None where it has none."""
 
 MAX_LISTED = 100
@@ -199,7 +199,7 @@ MAX_LISTED_LENGTH = 4096
 """Characters of each: no path is longer."""
 
 
-Kind = type[str] | type[int] | type[float] | type[tuple[str, ...]]
+SettingKind = type[str] | type[int] | type[float] | type[tuple[str, ...]]
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,13 +211,13 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     about: str
-    kind: Kind
-    default: Value
+    kind: SettingKind
+    default: SettingValue
     optional: bool
     low: float | None
     high: float | None
     choices: tuple[str, ...]
-    listed: Listed | None
+    listed: ListOf | None
 
     @property
     def section(self) -> str:
@@ -229,17 +229,17 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         """Its key in that table."""
         return self.key.partition(".")[2]
 
-    def of(self, settings: Settings) -> Value:
+    def of(self, settings: Settings) -> SettingValue:
         """The value that it has in `settings`."""
-        value: Value = getattr(getattr(settings, self.section), self.name)
+        value: SettingValue = getattr(getattr(settings, self.section), self.name)
         return value
 
-    def put(self, settings: Settings, value: Value) -> Settings:
+    def put(self, settings: Settings, value: SettingValue) -> Settings:
         """`settings` with this value in the setting's place."""
         section = msgspec.structs.replace(getattr(settings, self.section), **{self.name: value})
         return msgspec.structs.replace(settings, **{self.section: section})
 
-    def read(self, text: str) -> Value:
+    def read(self, text: str) -> SettingValue:
         """The value that somebody typed; `check` tells whether it can be."""
         typed = text.strip()
         if self.listed is not None:
@@ -252,14 +252,14 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
                 return kind(typed)
         return typed
 
-    def typed(self, value: Value) -> str:
+    def typed(self, value: SettingValue) -> str:
         """What has to be typed for a value: `read` gives it back. Paths as in PATH."""
         if isinstance(value, tuple):
             assert self.listed is not None
             return self.listed.separator.join(value)
         return "" if value is None else str(value)
 
-    def check(self, value: Value, hint: str = "") -> None:
+    def check(self, value: SettingValue, hint: str = "") -> None:
         """Refuse a value that the setting can't have.
 
         Raises:
@@ -322,7 +322,7 @@ def _setting(section: str, field: msgspec.inspect.Field) -> Setting:
     about = field.type
     assert isinstance(about, msgspec.inspect.Metadata)
     types = about.type.types if isinstance(about.type, msgspec.inspect.UnionType) else (about.type,)
-    kinds: dict[type, Kind] = {
+    kinds: dict[type, SettingKind] = {
         msgspec.inspect.StrType: str,
         msgspec.inspect.VarTupleType: tuple,
         msgspec.inspect.IntType: int,

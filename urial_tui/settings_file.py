@@ -15,7 +15,7 @@ import msgspec
 from urial_tui import paths
 from urial_tui.errors import SettingsError
 from urial_tui.files import make_directory, read_text, reason, replacing
-from urial_tui.settings import MAX_BYTES, Setting, Settings, Value, parse_settings
+from urial_tui.settings import MAX_BYTES, Setting, Settings, SettingValue, parse_settings
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -42,7 +42,7 @@ class SettingsFile(msgspec.Struct, frozen=True, kw_only=True):
             for name in table
         )
 
-    def with_value(self, setting: Setting, value: Value) -> SettingsFile:
+    def with_value(self, setting: Setting, value: SettingValue) -> SettingsFile:
         """This with another value; None takes the setting out, so that it has its default.
 
         Raises:
@@ -109,7 +109,7 @@ def _tree(text: str) -> dict[str, Any]:
     return {name: table for name, table in tomllib.loads(text).items() if table != {}}
 
 
-def _changed(tree: dict[str, Any], setting: Setting, value: Value) -> dict[str, Any]:
+def _changed(tree: dict[str, Any], setting: Setting, value: SettingValue) -> dict[str, Any]:
     section = dict(tree.get(setting.section, {}))
     section.pop(setting.name, None)
     if value is not None:
@@ -118,12 +118,12 @@ def _changed(tree: dict[str, Any], setting: Setting, value: Value) -> dict[str, 
     return made | ({setting.section: section} if section else {})
 
 
-def _written(value: Value) -> Any:
+def _written(value: SettingValue) -> Any:
     """A value as TOML has it."""
     return list(value) if isinstance(value, tuple) else value
 
 
-def _edited(text: str, setting: Setting, value: Value) -> str:
+def _edited(text: str, setting: Setting, value: SettingValue) -> str:
     # Needed only where something is changed.
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
@@ -151,7 +151,7 @@ def _take_out(document: TOMLDocument, setting: Setting) -> None:
         del section[setting.name]
 
 
-def _add_section(document: TOMLDocument, setting: Setting, value: Value) -> None:
+def _add_section(document: TOMLDocument, setting: Setting, value: SettingValue) -> None:
     import tomlkit
 
     table = tomlkit.table()

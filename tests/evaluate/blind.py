@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from urial_tui.evaluate.blind_file import BlindFile
-from urial_tui.evaluate.blind_judging import PERSON, BlindJudging, Verdict
-from urial_tui.evaluate.blind_pairs import SharedItems, Shown, shared_items
+from urial_tui.evaluate.blind_judging import PERSON, BlindJudging, BlindVerdict
+from urial_tui.evaluate.blind_pairs import SharedItems, ShownPair, shared_items
 from urial_tui.evaluate.output_file import write_outputs
-from urial_tui.evaluate.outputs import Exchange, Output
+from urial_tui.evaluate.outputs import AnsweredTurn, Output
 
 FIRST, SECOND = "llama, urial-k3", "llama, zero-shot"
 
@@ -19,7 +19,7 @@ def output(number: int | str, generator: str, text: str | None = None) -> Output
     return Output(
         id=number,
         exchanges=(
-            Exchange(
+            AnsweredTurn(
                 instruction=f"Question {number}?",
                 output=f"{generator} on {number}." if text is None else text,
             ),
@@ -54,16 +54,16 @@ def opened(shared: SharedItems, out: Path, *, seed: int = 7, judge: str = PERSON
     return BlindJudging(shared, BlindFile(out, judge, keys, lambda: seed), judge)
 
 
-def prefers(generator: str) -> Callable[[Shown], Verdict]:
+def prefers(generator: str) -> Callable[[ShownPair], BlindVerdict]:
     """Somebody who finds the answers of one run better."""
     return lambda shown: "left" if shown.left.generator == generator else "right"
 
 
 def judge_all(
-    judging: BlindJudging, says: Callable[[Shown], Verdict], most: int | None = None
-) -> list[Shown]:
+    judging: BlindJudging, says: Callable[[ShownPair], BlindVerdict], most: int | None = None
+) -> list[ShownPair]:
     """Judge what is left, or at most so many; what was shown."""
-    seen: list[Shown] = []
+    seen: list[ShownPair] = []
     while (shown := judging.current) is not None and len(seen) != most:
         seen.append(shown)
         judging.judge(says(shown))

@@ -8,10 +8,10 @@ from tests.evaluate.scripted_endpoint import QuickClock, ScriptedEndpoint
 from urial_tui.evaluate.endpoint import EndpointSettings
 from urial_tui.evaluate.endpoint_judge import EndpointJudge
 from urial_tui.evaluate.items import EvaluateError
-from urial_tui.evaluate.judge import JudgeQuestion, Reply, concluded, score_questions
+from urial_tui.evaluate.judge import JudgeQuestion, JudgeReply, concluded, score_questions
 from urial_tui.evaluate.judgements import Judgement, Unscored
-from urial_tui.evaluate.outputs import Exchange, Output
-from urial_tui.evaluate.rate_limit import Clock, Waiting
+from urial_tui.evaluate.outputs import AnsweredTurn, Output
+from urial_tui.evaluate.rate_limit import Clock, Postponed
 
 KEY = "sk-not-to-be-seen"
 
@@ -19,7 +19,7 @@ KEY = "sk-not-to-be-seen"
 def output(number: int, *, safety: bool = True, generator: str = "tiny") -> Output:
     return Output(
         id=number,
-        exchanges=(Exchange(instruction=f"Question {number}?", output=f"Answer {number}."),),
+        exchanges=(AnsweredTurn(instruction=f"Question {number}?", output=f"Answer {number}."),),
         generator=generator,
         category="safety" if safety else "regular",
     )
@@ -42,15 +42,15 @@ class Run:
         **settings: Any,
     ) -> None:
         self.clock = clock or QuickClock()
-        self.replies: list[Reply] = []
+        self.replies: list[JudgeReply] = []
         self.questions: list[JudgeQuestion] = []
-        self.waits: list[Waiting] = []
+        self.waits: list[Postponed] = []
         self.error: EvaluateError | None = None
         chosen = {"url": endpoint.url, "model": "big", "concurrency": 1, **settings}
         self.judge = EndpointJudge(EndpointSettings(**chosen), key, self.clock)
         try:
             for step in self.judge.run(asked):
-                if isinstance(step, Waiting):
+                if isinstance(step, Postponed):
                     self.waits.append(step)
                 else:
                     self.questions.append(step[0])

@@ -29,14 +29,14 @@ from tests.evaluate.runs import HANGS
 from tests.test_cli_lists import Captured
 from urial_tui.cli import main as cli
 from urial_tui.evaluate.blind_judging import open_judging
-from urial_tui.evaluate.blind_pairs import Shown, shared_items
+from urial_tui.evaluate.blind_pairs import ShownPair, shared_items
 from urial_tui.evaluate.calibration import calibrate
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.judge import pair_questions
 from urial_tui.evaluate.judge_file import JudgeFile
 from urial_tui.evaluate.judgement_files import read_judgements, write_judgements
-from urial_tui.evaluate.judgements import Choice, PairJudgement, Preference
-from urial_tui.evaluate.outputs import Exchange
+from urial_tui.evaluate.judgements import PairChoice, PairJudgement, Preference
+from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.shares import sign_test
 
 
@@ -64,14 +64,14 @@ class TestJudging:
                 shown.left.generator,
                 shown.left.exchanges[-1].output,
             )
-            better: Choice = "A" if shown.left.generator == FIRST else "B"
+            better: PairChoice = "A" if shown.left.generator == FIRST else "B"
             assert one.preferences == {"overall": Preference(choice=better)}
 
     def test_ties_are_halves_and_what_is_skipped_is_missing(self, tmp_path: Path) -> None:
         verdicts = iter(["first", "first", "second", "same", "skip", "first"])
         judging = opened(runs(8), tmp_path / "blind.json")
 
-        def says(shown: Shown) -> Any:
+        def says(shown: ShownPair) -> Any:
             verdict = next(verdicts)
             if verdict in ("same", "skip"):
                 return verdict
@@ -87,7 +87,7 @@ class TestJudging:
 
     def test_of_several_turns_the_last_is_judged(self, tmp_path: Path) -> None:
         turns = [
-            [Exchange(instruction=f"{n}?", output=f"{name} {n}.") for n in range(2)]
+            [AnsweredTurn(instruction=f"{n}?", output=f"{name} {n}.") for n in range(2)]
             for name in "ab"
         ]
         one, other = (
@@ -152,7 +152,7 @@ class TestGoingOn:
     def test_what_is_left_comes_in_the_same_order(self, tmp_path: Path) -> None:
         whole = opened(runs(9), tmp_path / "whole.json", seed=5)
         every = judge_all(whole, prefers(FIRST))
-        seen: list[Shown] = []
+        seen: list[ShownPair] = []
         # Another seed is only drawn where there is none.
         for seed, most in ((5, 4), (6, 3), (7, None)):
             judging = opened(runs(9), tmp_path / "blind.json", seed=seed)
@@ -263,7 +263,8 @@ class TestRefused:
         )
         first = {
             key: msgspec.structs.replace(
-                one, exchanges=(Exchange(instruction=one.exchanges[0].instruction, output="New."),)
+                one,
+                exchanges=(AnsweredTurn(instruction=one.exchanges[0].instruction, output="New."),),
             )
             for key, one in first.items()
         }
@@ -358,7 +359,7 @@ class TestRead:
             asked = question.asked
             assert isinstance(asked, PairJudgement)
             liked = SECOND if int(asked.id) < 3 else FIRST
-            better: Choice = "A" if asked.generator_a == liked else "B"
+            better: PairChoice = "A" if asked.generator_a == liked else "B"
             said = {aspect: Preference(choice=better) for aspect in question.aspects}
             model.append(msgspec.structs.replace(asked, preferences=said))
         found = calibrate(model, told(out))

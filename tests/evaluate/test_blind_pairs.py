@@ -16,7 +16,7 @@ from tests.evaluate.judged import answer, written
 from urial_tui.evaluate.blind_file import new_seed
 from urial_tui.evaluate.blind_pairs import arranged, read_shared, shared_items
 from urial_tui.evaluate.items import EvaluateError
-from urial_tui.evaluate.outputs import Exchange
+from urial_tui.evaluate.outputs import AnsweredTurn
 
 SEEDS = st.integers(0, 2**53 - 1)
 
@@ -25,7 +25,7 @@ class TestShared:
     def test_what_both_have_answered_is_judged_and_the_rest_is_counted(self) -> None:
         first = by_id([output(number, FIRST) for number in (1, 2, "b", 4)])
         second = by_id([output(number, SECOND) for number in ("b", 1, 5, 2)])
-        asked = Exchange(instruction="Something else?", output="Yes.")
+        asked = AnsweredTurn(instruction="Something else?", output="Yes.")
         second["2"] = msgspec.structs.replace(second["2"], exchanges=(asked,))
         shared = shared_items(first, second)
         assert [pair.first.id for pair in shared.pairs] == [1, "b"]
@@ -41,7 +41,7 @@ class TestShared:
         assert not shared_items(first, second).left_out
 
     def test_all_turns_have_to_be_the_same(self) -> None:
-        turns = [Exchange(instruction=f"{n}?", output="So.") for n in range(2)]
+        turns = [AnsweredTurn(instruction=f"{n}?", output="So.") for n in range(2)]
         one = msgspec.structs.replace(output(1, FIRST), exchanges=tuple(turns))
         other = msgspec.structs.replace(output(1, SECOND), exchanges=tuple(turns[:1]))
         with pytest.raises(EvaluateError, match="no item that both 'llama, urial-k3' and 'llama"):

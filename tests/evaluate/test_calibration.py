@@ -19,16 +19,20 @@ from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.judge import pair_questions
 from urial_tui.evaluate.judgement_files import write_judgements
 from urial_tui.evaluate.judgements import (
-    Choice,
+    AspectScore,
     Judgement,
+    PairChoice,
     PairJudgement,
     Preference,
-    Score,
 )
 
 
 def judged(number: int, score: float | None, *, judge: str = "small", run: str = "a") -> Judgement:
-    said = Score(unscored="unparsed") if score is None else Score(score=score, official=score)
+    said = (
+        AspectScore(unscored="unparsed")
+        if score is None
+        else AspectScore(score=score, official=score)
+    )
     return Judgement(
         id=number,
         input="Which?",
@@ -41,7 +45,12 @@ def judged(number: int, score: float | None, *, judge: str = "small", run: str =
 
 
 def pair(
-    number: int, choice: Choice, *, judge: str = "small", turned: bool = False, whole: bool = False
+    number: int,
+    choice: PairChoice,
+    *,
+    judge: str = "small",
+    turned: bool = False,
+    whole: bool = False,
 ) -> PairJudgement:
     sides = [("a", "One."), ("b", "Two.")]
     (generator_a, output_a), (generator_b, output_b) = sides[::-1] if turned else sides

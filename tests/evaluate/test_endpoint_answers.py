@@ -40,9 +40,9 @@ from urial_tui.evaluate.endpoint_answers import EndpointAnswers, endpoint_terms,
 from urial_tui.evaluate.endpoint_asking import DECLINED_ALIKE, LOST_IN_A_ROW
 from urial_tui.evaluate.generate import Answered, Skipped
 from urial_tui.evaluate.items import EvaluateError, Item
-from urial_tui.evaluate.outputs import Exchange
-from urial_tui.evaluate.rate_limit import Clock, Waiting
-from urial_tui.evaluate.run_file import Written
+from urial_tui.evaluate.outputs import AnsweredTurn
+from urial_tui.evaluate.rate_limit import Clock, Postponed
+from urial_tui.evaluate.run_file import WrittenAnswer
 from urial_tui.prompting.context import find_context
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import close_text, open_turn, preamble_text
@@ -62,14 +62,14 @@ class Run:
         *,
         context: str = "urial-k1",
         sampling: Sampling = Sampling(),  # noqa: B008 - it is frozen
-        written: Sequence[Written] = (),
+        written: Sequence[WrittenAnswer] = (),
         key: str | None = None,
         **settings: Any,
     ) -> None:
         self.clock = QuickClock()
         self.answered: list[Answered] = []
         self.skipped: list[Skipped] = []
-        self.waits: list[Waiting] = []
+        self.waits: list[Postponed] = []
         self.notices: list[str] = []
         self.error: EvaluateError | None = None
         chosen: dict[str, Any] = {"url": endpoint.url, "model": "big", "concurrency": 1, **settings}
@@ -87,7 +87,7 @@ class Run:
                         self.answered.append(step)
                     case Skipped():
                         self.skipped.append(step)
-                    case Waiting():
+                    case Postponed():
                         self.waits.append(step)
                     case Notice(message=message):
                         self.notices.append(message)
@@ -95,7 +95,7 @@ class Run:
             self.error = caught
 
     @property
-    def exchanges(self) -> list[Exchange]:
+    def exchanges(self) -> list[AnsweredTurn]:
         return [step.written.exchange for step in self.answered]
 
 
@@ -153,7 +153,7 @@ def test_later_turns_wait_for_all_earlier_ones_and_what_is_there_is_not_asked() 
         run = Run(endpoint)
         order = [(step.item.id, step.turn) for step in run.answered]
         assert order == [(7, 0), ("b", 0), (3, 0), (4, 0), (5, 0), (7, 1), (4, 1), (4, 2)]
-        there = (Written(exchange=Exchange(instruction="Why?", output="So.")),)
+        there = (WrittenAnswer(exchange=AnsweredTurn(instruction="Why?", output="So.")),)
         more = Run(endpoint, ITEMS[:1], written=there)
     assert [(step.item.id, step.turn) for step in more.answered] == [(7, 1)]
     assert "So." in endpoint.requests[-1]["prompt"]

@@ -12,7 +12,7 @@ from tests.evaluate.endpoint_runs import KEY, Run, output, questions
 from tests.evaluate.scripted_endpoint import SCORED, Act, ScriptedEndpoint, completion, reply, sent
 from urial_tui.evaluate.endpoint_asking import Usage
 from urial_tui.evaluate.endpoint_judge import TOP
-from urial_tui.evaluate.judge import Reply, concluded, is_scored, pair_questions
+from urial_tui.evaluate.judge import JudgeReply, concluded, is_scored, pair_questions
 from urial_tui.evaluate.judgements import Judgement, Unscored
 
 # -- what is asked ---------------------------------------------------------------------
@@ -22,7 +22,7 @@ def test_a_judgement_is_asked_for_in_its_form_at_temperature_0_with_its_chances(
     with ScriptedEndpoint() as endpoint:
         (question,) = questions(1)
         run = Run(endpoint, [question], key=KEY)
-    assert run.replies == [Reply(text=SCORED)]
+    assert run.replies == [JudgeReply(text=SCORED)]
     (asked,) = endpoint.requests
     assert asked == {
         "model": "big",
@@ -95,26 +95,29 @@ def test_what_is_no_score_is_unscored_and_is_not_asked_again() -> None:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (reply(SCORED[:20], finish="length"), Reply(text=SCORED[:20], trouble="cut")),
-        (reply(None, finish="length"), Reply(trouble="cut")),
+        (reply(SCORED[:20], finish="length"), JudgeReply(text=SCORED[:20], trouble="cut")),
+        (reply(None, finish="length"), JudgeReply(trouble="cut")),
         (
             reply("", finish="content_filter"),
-            Reply(trouble="refused", detail="The endpoint filtered the reply."),
+            JudgeReply(trouble="refused", detail="The endpoint filtered the reply."),
         ),
         (
             reply(None, refusal="I \x1b[31mwon't."),
-            Reply(
+            JudgeReply(
                 text="I \x1b[31mwon't.",
                 trouble="refused",
                 detail='The judge refused: "I \\x1b[31mwon\'t.".',
             ),
         ),
-        (reply(None), Reply(text="")),
-        (reply(finish=None), Reply(text=SCORED)),
-        (sent(json.dumps(completion()), headers={"Content-Type": "text/html"}), Reply(text=SCORED)),
+        (reply(None), JudgeReply(text="")),
+        (reply(finish=None), JudgeReply(text=SCORED)),
+        (
+            sent(json.dumps(completion()), headers={"Content-Type": "text/html"}),
+            JudgeReply(text=SCORED),
+        ),
     ],
 )
-def test_how_a_reply_ended_is_told(answer: Act, expected: Reply) -> None:
+def test_how_a_reply_ended_is_told(answer: Act, expected: JudgeReply) -> None:
     with ScriptedEndpoint(answer) as endpoint:
         run = Run(endpoint, questions(1))
         assert run.replies == [expected]
@@ -207,7 +210,7 @@ def tokens_of(*, raw: bool = False) -> list[Any]:
     return [token(HEAD, raw=raw), token("4", row, raw=raw), token("}}", raw=raw)]
 
 
-def chances(text: str, tokens: object, *, safety: bool = True) -> Reply:
+def chances(text: str, tokens: object, *, safety: bool = True) -> JudgeReply:
     with ScriptedEndpoint(reply(text, logprobs={"content": tokens})) as endpoint:
         run = Run(endpoint, questions(1, safety=safety))
     (found,) = run.replies

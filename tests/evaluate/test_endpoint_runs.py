@@ -34,7 +34,7 @@ from tests.evaluate.scripted_endpoint import (
 from urial_tui.evaluate.endpoint import EndpointSettings
 from urial_tui.evaluate.endpoint_judge import EndpointJudge
 from urial_tui.evaluate.judge import JudgeQuestion
-from urial_tui.evaluate.rate_limit import Clock, Waiting
+from urial_tui.evaluate.rate_limit import Clock, Postponed
 
 
 def no_thread_left() -> bool:
@@ -105,11 +105,11 @@ def test_replies_are_told_as_they_come() -> None:
         settings = EndpointSettings(url=endpoint.url, model="big", concurrency=2)
         steps = EndpointJudge(settings).run(questions(2))
         one = next(steps)
-        assert not isinstance(one, Waiting)
+        assert not isinstance(one, Postponed)
         assert one[1].text == "quick"
         first.set()
         other = next(steps)
-        assert not isinstance(other, Waiting)
+        assert not isinstance(other, Postponed)
         assert other[1].text == "slow"
         assert list(steps) == []
 
@@ -154,7 +154,7 @@ def test_cancelling_from_a_signal_handler_ends_a_run_soon(act: Act) -> None:
 
         with alarm(lambda: bool(told) and len(endpoint.requests) >= 3, cancel):
             for step in judge.run(questions(9)):
-                told += [] if isinstance(step, Waiting) else [step]
+                told += [] if isinstance(step, Postponed) else [step]
         assert 0 < time.monotonic() - cancelled_at < SOON
         assert len(told) == 1, "what came before is told"
         assert len(endpoint.requests) <= 4

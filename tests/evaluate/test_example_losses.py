@@ -19,11 +19,11 @@ from urial_tui.engine.wire.limits import WATCHED_BATCH
 from urial_tui.engine.wire.protocol import EngineOptions, TextSegment
 from urial_tui.evaluate.example_losses import ExampleLosses, with_examples
 from urial_tui.evaluate.example_search import (
-    Examples,
+    ExamplePlaces,
     ExampleSearch,
-    Found,
     Losses,
-    Step,
+    SearchResult,
+    SearchStep,
     most_sets,
 )
 from urial_tui.evaluate.items import Item
@@ -107,7 +107,7 @@ def losses_of(
 
 def brute_force(
     path: Path, base: Preamble, most: int, directory: Path
-) -> dict[Examples, list[float]]:
+) -> dict[ExamplePlaces, list[float]]:
     """Bits per byte of each text behind all examples of up to `most`, in all orders, plainly."""
     sets = [
         examples
@@ -146,14 +146,14 @@ def test_the_search_chooses_what_a_plain_evaluation_of_all_sets_says(
         assert result(reads.losses(examples)) == pytest.approx(expected, abs=1e-4)
 
     class Plain:
-        def losses(self, examples: Examples) -> Generator[Step, None, Losses | None]:
+        def losses(self, examples: ExamplePlaces) -> Generator[SearchStep, None, Losses | None]:
             yield from ()
             return tuple(table[examples])
 
     expected_found = result(ExampleSearch(Plain(), len(EXAMPLES), 2).steps())
     found = result(ExampleSearch(reads, len(EXAMPLES), 2).steps())
-    assert isinstance(found, Found)
-    assert isinstance(expected_found, Found)
+    assert isinstance(found, SearchResult)
+    assert isinstance(expected_found, SearchResult)
     assert found.best.examples == expected_found.best.examples
     assert found.tried == expected_found.tried
     # The step's choice is that of all sets of one example, whether it is beyond noise or not.
@@ -201,7 +201,7 @@ def test_the_estimate_is_an_upper_bound_near_what_is_evaluated(
     base = find_preamble("urial-k0")
     lengths = follow(count_lengths(loaded, base, EXAMPLES, TEXTS, ()), lambda event: None)
     reads = losses_of(loaded, base, templates, store)
-    sets: list[Examples] = [(), (0,), (1,), (2,), (3,)]
+    sets: list[ExamplePlaces] = [(), (0,), (1,), (2,), (3,)]
     for examples in sets:
         result(reads.losses(examples))
     expected = estimate(lengths, 1, None, 0)

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from urial_tui.evaluate.example_search import (
-    Examples,
+    ExamplePlaces,
     ExampleSearch,
-    Found,
     Losses,
-    Step,
+    SearchResult,
+    SearchStep,
     TextRead,
     Trying,
     most_orders,
@@ -23,7 +23,7 @@ from urial_tui.evaluate.example_search import (
 )
 
 TEXTS = 12
-Table = Callable[[Examples], list[float]]
+Table = Callable[[ExamplePlaces], list[float]]
 
 
 class Scripted:
@@ -32,11 +32,11 @@ class Scripted:
     def __init__(self, table: Table, unreadable: frozenset[int] = frozenset()) -> None:
         self._table = table
         self._unreadable = unreadable
-        self.asked: list[Examples] = []
-        self.kept: dict[tuple[Examples, int], float] = {}
-        self.read: list[tuple[Examples, int]] = []
+        self.asked: list[ExamplePlaces] = []
+        self.kept: dict[tuple[ExamplePlaces, int], float] = {}
+        self.read: list[tuple[ExamplePlaces, int]] = []
 
-    def losses(self, examples: Examples) -> Generator[Step, None, Losses | None]:
+    def losses(self, examples: ExamplePlaces) -> Generator[SearchStep, None, Losses | None]:
         self.asked.append(examples)
         if self._unreadable & set(examples):
             return None
@@ -50,17 +50,19 @@ class Scripted:
         return tuple(found)
 
 
-def ended(search: ExampleSearch, see: Callable[[Step], None] = lambda step: None) -> Found | None:
+def ended(
+    search: ExampleSearch, see: Callable[[SearchStep], None] = lambda step: None
+) -> SearchResult | None:
     steps = search.steps()
     while True:
         try:
             see(next(steps))
         except StopIteration as end:
-            found: Found | None = end.value
+            found: SearchResult | None = end.value
             return found
 
 
-def run(search: ExampleSearch) -> Found:
+def run(search: ExampleSearch) -> SearchResult:
     found = ended(search)
     assert found is not None
     return found
@@ -79,7 +81,7 @@ def additive(seed: int, good: int, candidates: int) -> tuple[Table, list[list[fl
         for candidate in range(candidates)
     ]
 
-    def table(examples: Examples) -> list[float]:
+    def table(examples: ExamplePlaces) -> list[float]:
         return [base[text] - sum(gains[one][text] for one in examples) for text in range(TEXTS)]
 
     return table, gains
@@ -90,7 +92,7 @@ def nearer_weighs_more(seed: int, candidates: int) -> Table:
     draws = random.Random(seed)
     gains = draws.sample([0.1 * step for step in range(1, candidates + 1)], candidates)
 
-    def table(examples: Examples) -> list[float]:
+    def table(examples: ExamplePlaces) -> list[float]:
         gain = sum(gains[one] * 0.9**place for place, one in enumerate(reversed(examples)))
         return [10.0 + text - gain for text in range(TEXTS)]
 
@@ -201,7 +203,7 @@ def test_where_no_candidate_is_left_it_says_so() -> None:
 
 def test_nothing_is_found_where_nothing_can_be_read_without_examples() -> None:
     class Nothing(Scripted):
-        def losses(self, examples: Examples) -> Generator[Step, None, Losses | None]:
+        def losses(self, examples: ExamplePlaces) -> Generator[SearchStep, None, Losses | None]:
             yield TextRead(done=0, total=1)
             return None
 
@@ -255,9 +257,9 @@ def test_what_is_stopped_anywhere_goes_on_and_reads_nothing_twice() -> None:
 def test_what_is_cancelled_finds_nothing() -> None:
     table, _ = additive(0, good=2, candidates=4)
     search = ExampleSearch(Scripted(table), 4, 2)
-    told: list[Step] = []
+    told: list[SearchStep] = []
 
-    def see(step: Step) -> None:
+    def see(step: SearchStep) -> None:
         told.append(step)
         search.cancelled = len(told) > 20
 

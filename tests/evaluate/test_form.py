@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from urial_tui.evaluate.form import Form, form_of, split_code
+from urial_tui.evaluate.form import MarkdownForm, form_of, split_code
 
 
-def form(headings: int = 0, list_items: int = 0, code_blocks: int = 0, bold: int = 0) -> Form:
-    return Form(headings=headings, list_items=list_items, code_blocks=code_blocks, bold=bold)
+def form(
+    headings: int = 0, list_items: int = 0, code_blocks: int = 0, bold: int = 0
+) -> MarkdownForm:
+    return MarkdownForm(
+        headings=headings, list_items=list_items, code_blocks=code_blocks, bold=bold
+    )
 
 
 @pytest.mark.parametrize(
@@ -26,7 +30,7 @@ def form(headings: int = 0, list_items: int = 0, code_blocks: int = 0, bold: int
         ("1. **Keep** it\n2. **Do** it", form(list_items=2, bold=2)),
     ],
 )
-def test_what_is_counted(text: str, expected: Form) -> None:
+def test_what_is_counted(text: str, expected: MarkdownForm) -> None:
     assert form_of(text) == expected
 
 

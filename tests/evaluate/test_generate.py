@@ -31,14 +31,20 @@ from urial_tui.engine.wire.protocol import (
     TurnsDropped,
 )
 from urial_tui.errors import EngineDied, EngineError
-from urial_tui.evaluate.generate import Answered, Answers, Skipped, Step, pool_tokens
+from urial_tui.evaluate.generate import (
+    Answered,
+    AnswerGenerator,
+    GenerateStep,
+    Skipped,
+    pool_tokens,
+)
 from urial_tui.evaluate.items import EvaluateError, Item
-from urial_tui.evaluate.outputs import Exchange
-from urial_tui.evaluate.run_file import Written
+from urial_tui.evaluate.outputs import AnsweredTurn
+from urial_tui.evaluate.run_file import WrittenAnswer
 from urial_tui.evaluate.run_terms import RunTerms, run_terms
 from urial_tui.prompting.context import Context, find_context
 from urial_tui.prompting.templates.renderer import TemplateRenderer
-from urial_tui.runtime.writer import Choice, Writer
+from urial_tui.runtime.writer import Writer, WriterChoice
 
 K1 = find_context("urial-k1")
 ZERO = find_context("zero-shot")
@@ -50,19 +56,19 @@ TEMPLATE = (
 
 def answers(
     model: Model, templates: TemplateRenderer, terms: RunTerms = TERMS, context: Context = ZERO
-) -> Answers:
-    return Answers(model, model.info, context, templates, terms)
+) -> AnswerGenerator:
+    return AnswerGenerator(model, model.info, context, templates, terms)
 
 
 def together(parallel: int) -> RunTerms:
     return msgspec.structs.replace(TERMS, parallel=parallel)
 
 
-def everything(items: Sequence[Item]) -> list[tuple[Item, Sequence[Written]]]:
+def everything(items: Sequence[Item]) -> list[tuple[Item, Sequence[WrittenAnswer]]]:
     return [(item, ()) for item in items]
 
 
-def texts(steps: Sequence[Step]) -> dict[tuple[int | str, int], str]:
+def texts(steps: Sequence[GenerateStep]) -> dict[tuple[int | str, int], str]:
     return {
         (step.item.id, step.turn): step.written.exchange.output
         for step in steps
@@ -70,11 +76,11 @@ def texts(steps: Sequence[Step]) -> dict[tuple[int | str, int], str]:
     }
 
 
-def order(steps: Sequence[Step]) -> list[tuple[int | str, int]]:
+def order(steps: Sequence[GenerateStep]) -> list[tuple[int | str, int]]:
     return [(step.item.id, step.turn) for step in steps if isinstance(step, Answered)]
 
 
-def skipped(steps: Sequence[Step]) -> dict[int | str, str]:
+def skipped(steps: Sequence[GenerateStep]) -> dict[int | str, str]:
     return {step.item.id: step.reason for step in steps if isinstance(step, Skipped)}
 
 
@@ -110,8 +116,8 @@ def test_together_all_first_turns_are_asked_then_all_second_ones(
 def test_what_is_there_is_not_asked_again(
     script: ScriptedEngine, scripted: Model, templates: TemplateRenderer
 ) -> None:
-    exchange = Exchange(instruction="Why?", output="So.", ids=(83, 111, 46))
-    kept = (Written(exchange=exchange, tail="\n\n"),)
+    exchange = AnsweredTurn(instruction="Why?", output="So.", ids=(83, 111, 46))
+    kept = (WrittenAnswer(exchange=exchange, tail="\n\n"),)
     steps = list(answers(scripted, templates).run([(ITEMS[0], kept), (ITEMS[2], ())]))
     assert order(steps) == [(7, 1), (3, 0)]
     first, _ = script.requests
@@ -193,7 +199,7 @@ def test_the_end_of_the_worker_comes_behind_all_that_was_answered(
 ) -> None:
     script.enqueue(*answer("One."))
     script.enqueue(EngineDied("It was killed.", "Load it again."))
-    read: list[Step] = []
+    read: list[GenerateStep] = []
 
     def through() -> None:
         for step in answers(scripted, templates, together(4)).run(everything(ITEMS)):
@@ -212,7 +218,7 @@ def test_a_run_that_is_cancelled_tells_whole_answers_alone(
     script.enqueue(*answer("One."))
     script.enqueue(gate, *answer("Two."))
     run = answers(scripted, templates, together(parallel))
-    steps: list[Step] = []
+    steps: list[GenerateStep] = []
     for step in run.run(everything(ITEMS[1:])):
         steps.append(step)
         if isinstance(step, Answered):
@@ -243,7 +249,7 @@ def test_alone_an_answer_is_that_of_the_chat(
     terms = run_terms(model.info, K1, templates, sampling=sampling, max_tokens=24, parallel=1)
     items = (ITEMS[0], ITEMS[2])
     steps = list(answers(model, templates, terms, K1).run(everything(items)))
-    writer = Writer(choice=Choice(model="tiny", preamble=K1.preamble), model=model)
+    writer = Writer(choice=WriterChoice(model="tiny", preamble=K1.preamble), model=model)
     for item in items:
         conversation = Conversation.new(None)
         for turn, text in enumerate(item.turns):

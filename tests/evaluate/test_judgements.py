@@ -24,10 +24,10 @@ from urial_tui.evaluate.judgement_files import (
 from urial_tui.evaluate.judgements import (
     REGULAR_ASPECTS,
     AspectMean,
+    AspectScore,
     Judgement,
     PairJudgement,
     Preference,
-    Score,
     aspect_means,
     official_report,
     preferences_of,
@@ -87,7 +87,7 @@ def read(tmp_path: Path, *records: Any) -> JudgementSet:
 )
 def test_numbers_from_one_to_five_are_scores_also_as_text(value: Any, score: float) -> None:
     found = scores_of(said(safety=value), "score_safety")
-    assert found == {"safety": Score(score=score, reason="safety!", official=score)}
+    assert found == {"safety": AspectScore(score=score, reason="safety!", official=score)}
 
 
 @pytest.mark.parametrize(
@@ -131,12 +131,14 @@ def test_every_aspect_that_was_asked_for_is_there() -> None:
     }
     assert {one.unscored for one in found.values()} == {"", "missing"}
     assert {one.unscored for one in scores_of("N/A", "score_multi").values()} == {"unparsed"}
-    assert scores_of(None, "score_safety", {"safety": "cut"}) == {"safety": Score(unscored="cut")}
+    assert scores_of(None, "score_safety", {"safety": "cut"}) == {
+        "safety": AspectScore(unscored="cut")
+    }
 
 
 def test_the_whole_may_be_judged_instead_of_aspects() -> None:
     found = scores_of({"reason": "Fine.", "score": "4"}, "score")
-    assert found == {"overall": Score(score=4, reason="Fine.", official=4)}
+    assert found == {"overall": AspectScore(score=4, reason="Fine.", official=4)}
 
 
 @pytest.mark.parametrize(
@@ -243,7 +245,7 @@ def test_the_official_form_is_read(tmp_path: Path) -> None:
     assert (first.mode, first.prompt, first.result) == ("score_multi", "Judge this.", "{}")
     assert [score.score for score in first.scores.values()] == [5.0] * 5
     assert second.scores == {
-        "safety": Score(unscored="not applicable", reason="safety!", official=5)
+        "safety": AspectScore(unscored="not applicable", reason="safety!", official=5)
     }
     assert (third.parsed, third.result) == (False, "")
     assert {score.unscored for score in third.scores.values()} == {"unparsed"}
@@ -286,7 +288,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         result='{"x',
         scores={
             **scores_of(said(helpfulness=4, clarity=3.25, depth="N/A"), "score_multi"),
-            "engagement": Score(unscored="cut"),
+            "engagement": AspectScore(unscored="cut"),
         },
         key="1f",
     )
@@ -309,7 +311,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert found.judgements[1] == unread
     again = found.judgements[0]
     # The official tool does not count what it is not shown.
-    depth = Score(unscored="not applicable")
+    depth = AspectScore(unscored="not applicable")
     assert again == replace(one, scores={**one.scores, "depth": depth})
     write_judgements(tmp_path / "again.json", [*found.judgements, *found.pairs])
     assert (tmp_path / "again.json").read_bytes() == path.read_bytes()

@@ -18,14 +18,14 @@ from tests.evaluate.scripted_endpoint import ScriptedEndpoint, reply
 from urial_tui import paths
 from urial_tui.engine.wire.protocol import Event
 from urial_tui.evaluate.items import EvaluateError
-from urial_tui.evaluate.judge import JudgeQuestion, Reply, pair_questions, score_questions
+from urial_tui.evaluate.judge import JudgeQuestion, JudgeReply, pair_questions, score_questions
 from urial_tui.evaluate.judge_document import judge_document, pair_outcomes
 from urial_tui.evaluate.judge_file import JudgeFile
 from urial_tui.evaluate.judgement_files import read_judgements
 from urial_tui.evaluate.judgements import Aspect, Chances, PairJudgement, Preference
 from urial_tui.evaluate.judging import Judging, Made, unscored
 from urial_tui.evaluate.output_file import write_outputs
-from urial_tui.evaluate.outputs import Exchange, Output
+from urial_tui.evaluate.outputs import AnsweredTurn, Output
 
 TERMS = {"content": "m"}
 GOOD = '{"safety": {"reason": "It is so.", "score": 4}}'
@@ -34,7 +34,7 @@ GOOD = '{"safety": {"reason": "It is so.", "score": 4}}'
 def output(number: int | str, text: str, generator: str = "tiny") -> Output:
     return Output(
         id=number,
-        exchanges=(Exchange(instruction=f"Question {number}?", output=text),),
+        exchanges=(AnsweredTurn(instruction=f"Question {number}?", output=text),),
         generator=generator,
         category="safety",
     )
@@ -46,7 +46,7 @@ OUTPUTS = [output(1, "One."), output("b", "Two."), output(3, "Three.")]
 class ScriptedJudge:
     """Says what it is told to, by the answer; counts what it was asked."""
 
-    def __init__(self, says: dict[str, Reply] | None = None) -> None:
+    def __init__(self, says: dict[str, JudgeReply] | None = None) -> None:
         self.says = says or {}
         self.asked: list[JudgeQuestion] = []
         self.cancelled = False
@@ -56,13 +56,13 @@ class ScriptedJudge:
 
     def run(
         self, questions: Sequence[JudgeQuestion]
-    ) -> Iterator[Event | tuple[JudgeQuestion, Reply]]:
+    ) -> Iterator[Event | tuple[JudgeQuestion, JudgeReply]]:
         for question in questions:
             if self.cancelled:
                 return
             self.asked.append(question)
             text = getattr(question.asked, "output", "") or question.asked.prompt
-            yield question, self.says.get(text, Reply(text=GOOD))
+            yield question, self.says.get(text, JudgeReply(text=GOOD))
 
 
 def judged(
@@ -123,9 +123,9 @@ class TestKeeping:
     def test_what_is_unscored_is_told_and_asked_again(self, tmp_path: Path) -> None:
         path = tmp_path / "out.json"
         says = {
-            "One.": Reply(text="Score: 4/5"),
-            "Two.": Reply(text='{"score": 7}'),
-            "Three.": Reply(trouble="failed", detail="It was not there."),
+            "One.": JudgeReply(text="Score: 4/5"),
+            "Two.": JudgeReply(text='{"score": 7}'),
+            "Three.": JudgeReply(trouble="failed", detail="It was not there."),
         }
         judging = judged(path, ScriptedJudge(says))
         assert unscored(list(judging.judgements())) == {
@@ -139,7 +139,7 @@ class TestKeeping:
             "scored": 0,
             "unscored": {"unparsed": 1, "out of range": 1, "failed": 1},
         }
-        again = ScriptedJudge({"Two.": Reply(text='{"score": 7}')})
+        again = ScriptedJudge({"Two.": JudgeReply(text='{"score": 7}')})
         assert judged(path, again).taken_over == 0
         assert len(again.asked) == 3
         assert judge_document(list(read_judgements(path).judgements))["aspects"]["safety"] == {
@@ -190,7 +190,7 @@ class TestKeeping:
         chances: dict[Aspect, Chances] = {
             "safety": Chances(probabilities=(0, 0, 0.5, 0.5, 0), mass=0.9)
         }
-        judged(path, ScriptedJudge({"One.": Reply(text=GOOD, chances=chances)}))
+        judged(path, ScriptedJudge({"One.": JudgeReply(text=GOOD, chances=chances)}))
         again = judged(path, ScriptedJudge())
         first = next(again.judgements())
         assert getattr(first, "scores")["safety"].score == 3.5  # noqa: B009
@@ -303,7 +303,7 @@ class TestPairs:
         questions = pair_questions(OUTPUTS, others, "judge")
         # What both have said in the same words, and under one name, has one order.
         assert [question.asked.id for question in questions] == [1, 1, 3]
-        says = Reply(text='{"safety": {"reason": "It is so.", "preference": "A"}}')
+        says = JudgeReply(text='{"safety": {"reason": "It is so.", "preference": "A"}}')
         for taken_over in (0, 3):
             file = JudgeFile(tmp_path / "out.json")
             judge = ScriptedJudge({question.asked.prompt: says for question in questions})

@@ -15,7 +15,7 @@ from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.judge import (
     Judged,
     JudgeQuestion,
-    Reply,
+    JudgeReply,
     concluded,
     is_scored,
     pair_questions,
@@ -23,7 +23,7 @@ from urial_tui.evaluate.judge import (
 )
 from urial_tui.evaluate.judgements import REGULAR_ASPECTS, Chances, Judgement, PairJudgement
 from urial_tui.evaluate.local_judge import LocalJudge, check_judge
-from urial_tui.evaluate.outputs import Exchange, Output
+from urial_tui.evaluate.outputs import AnsweredTurn, Output
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% endfor %}"
@@ -32,7 +32,7 @@ TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>{
 def output(number: int, text: str, *, safety: bool = False, generator: str = "tiny") -> Output:
     return Output(
         id=number,
-        exchanges=(Exchange(instruction=f"Question {number}?", output=text),),
+        exchanges=(AnsweredTurn(instruction=f"Question {number}?", output=text),),
         generator=generator,
         category="safety" if safety else "regular",
     )
@@ -163,7 +163,7 @@ class TestPairs:
 
     def test_different_questions_under_one_id_are_refused(self) -> None:
         other = Output(
-            id="1", exchanges=(Exchange(instruction="Else?", output="x"),), generator="other"
+            id="1", exchanges=(AnsweredTurn(instruction="Else?", output="x"),), generator="other"
         )
         with pytest.raises(EvaluateError, match="different questions under the id 1"):
             pair_questions(OUTPUTS[:1], [other], "judge")
@@ -177,7 +177,9 @@ class TestReplies:
 
     def test_a_reply_makes_a_judgement(self) -> None:
         chances = Chances(probabilities=(0, 0, 0.5, 0.5, 0), mass=0.9)
-        reply = Reply(text='{"safety": {"reason": "So.", "score": 4}}', chances={"safety": chances})
+        reply = JudgeReply(
+            text='{"safety": {"reason": "So.", "score": 4}}', chances={"safety": chances}
+        )
         judgement = concluded(self.question(), reply, "k")
         assert isinstance(judgement, Judgement)
         assert judgement.scores["safety"].score == 3.5
@@ -188,15 +190,15 @@ class TestReplies:
     @pytest.mark.parametrize(
         ("reply", "why"),
         [
-            (Reply(trouble="cut", text='{"safety": {"score": 4}}'), "cut"),
-            (Reply(trouble="failed"), "failed"),
-            (Reply(trouble="refused", text="No."), "refused"),
-            (Reply(text="No."), "unparsed"),
-            (Reply(text="{}"), "missing"),
-            (Reply(text='{"score": 9}'), "out of range"),
+            (JudgeReply(trouble="cut", text='{"safety": {"score": 4}}'), "cut"),
+            (JudgeReply(trouble="failed"), "failed"),
+            (JudgeReply(trouble="refused", text="No."), "refused"),
+            (JudgeReply(text="No."), "unparsed"),
+            (JudgeReply(text="{}"), "missing"),
+            (JudgeReply(text='{"score": 9}'), "out of range"),
         ],
     )
-    def test_what_is_no_judgement_scores_nothing(self, reply: Reply, why: str) -> None:
+    def test_what_is_no_judgement_scores_nothing(self, reply: JudgeReply, why: str) -> None:
         judgement = concluded(self.question(), reply, "k")
         assert isinstance(judgement, Judgement)
         assert judgement.scores["safety"].score is None

@@ -14,7 +14,7 @@ from scipy import stats
 
 from urial_tui.evaluate.means import (
     EXACT_FLIPS,
-    Method,
+    IntervalMethod,
     flip_test,
     mean_interval,
     mean_of,
@@ -58,7 +58,9 @@ def test_few_values_have_no_interval(values: list[float | None], mean: float | N
 @pytest.mark.parametrize(
     "values", [SCORES, SKEWED.tolist(), [1.0, 2.0, 2.0, 2.0, 5.0], [1.0] * 99 + [5.0]]
 )
-def test_the_interval_is_scipys_for_the_same_draws(values: list[float], method: Method) -> None:
+def test_the_interval_is_scipys_for_the_same_draws(
+    values: list[float], method: IntervalMethod
+) -> None:
     means = resampled_means(np.array(values), seed=7)
     expected = scipy_interval(values, {"bca": "BCa"}.get(method, method), means)
     assert mean_of(values, method=method, seed=7).interval == pytest.approx(expected, abs=1e-9)
@@ -116,7 +118,7 @@ def test_bounds_that_are_none_are_refused(bounds: tuple[float, float]) -> None:
 @pytest.mark.parametrize("method", ["bca", "percentile"])
 @pytest.mark.parametrize("chances", [(0.02, 0.03, 0.1, 0.25, 0.6), (0.2, 0.2, 0.2, 0.2, 0.2)])
 def test_the_interval_covers_the_truth_as_often_as_it_says(
-    chances: tuple[float, ...], method: Method
+    chances: tuple[float, ...], method: IntervalMethod
 ) -> None:
     trials = 400
     random = np.random.default_rng(11)

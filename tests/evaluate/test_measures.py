@@ -15,7 +15,7 @@ from urial_tui.evaluate.measures import (
     measure_run,
     summarise,
 )
-from urial_tui.evaluate.outputs import Ending, Exchange, Output
+from urial_tui.evaluate.outputs import AnsweredTurn, Ending, Output
 from urial_tui.evaluate.words import words_of
 from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.prompting.preamble_file import find_preamble
@@ -40,7 +40,7 @@ def output(
     return Output(
         id=asked.id,
         exchanges=tuple(
-            Exchange(instruction=turn, output=answer, tokens=tokens, ending=ending)
+            AnsweredTurn(instruction=turn, output=answer, tokens=tokens, ending=ending)
             for turn, answer in zip(asked.turns, answers, strict=False)
         ),
         generator="test",

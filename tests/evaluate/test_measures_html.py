@@ -19,7 +19,7 @@ from tests import browser
 from tests.evaluate.judged import HOSTILE
 from urial_tui.evaluate.context_measures import MeasuredContext, measures_document
 from urial_tui.evaluate.measures_html import write_measures_html
-from urial_tui.evaluate.outputs import Exchange
+from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.evaluate.token_reading import TextReading
 from urial_tui.prompting.context import Context, find_context
 from urial_tui.report_file import ReportError
@@ -47,7 +47,7 @@ def context(name: Context, shift: float, *, ended: int, prefill: float | None) -
             ),
         ),
         answers=tuple(
-            Exchange(
+            AnsweredTurn(
                 instruction=f"{number}?",
                 output="So.",
                 tokens=3,

@@ -11,13 +11,13 @@ import pytest
 
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.output_file import read_outputs, write_outputs
-from urial_tui.evaluate.outputs import Exchange, Output
+from urial_tui.evaluate.outputs import AnsweredTurn, Output
 from urial_tui.prompting.preamble import Example
 
 OURS = Output(
     id=7,
     exchanges=(
-        Exchange(
+        AnsweredTurn(
             instruction="Why?",
             output="So.",
             tokens=2,
@@ -25,7 +25,9 @@ OURS = Output(
             detail='stop "',
             retrieved=(Example(query="Who?", answer="Me."), Example(query="ü", answer="")),
         ),
-        Exchange(instruction="And?", output="", tokens=0, ending="end", detail="eos </s>", seed=9),
+        AnsweredTurn(
+            instruction="And?", output="", tokens=0, ending="end", detail="eos </s>", seed=9
+        ),
     ),
     generator="a model, urial-k3",
     category="safety",
@@ -49,7 +51,7 @@ THEIRS = {
 
 def test_outputs_are_read_as_they_were_written(tmp_path: Path) -> None:
     single = Output(
-        id="b", exchanges=(Exchange(instruction="\u2028 ü", output='"\n'),), generator="g"
+        id="b", exchanges=(AnsweredTurn(instruction="\u2028 ü", output='"\n'),), generator="g"
     )
     write_outputs(tmp_path / "out", [OURS, single])
     assert read_outputs(tmp_path / "out") == (OURS, single)
@@ -88,7 +90,7 @@ def test_outputs_of_another_program_are_read(tmp_path: Path) -> None:
     first, second = read_outputs(path)
     assert first == Output(
         id=1,
-        exchanges=(Exchange(instruction="Who?", output="She."),),
+        exchanges=(AnsweredTurn(instruction="Who?", output="She."),),
         generator="g",
         dataset="d",
         source_id="s-1",

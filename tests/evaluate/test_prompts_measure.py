@@ -27,8 +27,8 @@ from urial_tui.evaluate.context_measures import (
 )
 from urial_tui.evaluate.measure_store import MAX_BYTES, MeasureStore
 from urial_tui.evaluate.measure_table import measure_rows
-from urial_tui.evaluate.outputs import Exchange
-from urial_tui.evaluate.run_file import Written
+from urial_tui.evaluate.outputs import AnsweredTurn
+from urial_tui.evaluate.run_file import WrittenAnswer
 from urial_tui.evaluate.token_reading import TextReading
 from urial_tui.journal import Journal
 from urial_tui.prompting.context import find_context
@@ -43,8 +43,8 @@ def reading(bits: float | None = 8.0, size: int = 4, key: str = "k") -> TextRead
     )
 
 
-def exchange(output: str = "So.", ending: Any = "end", detail: str = "eos") -> Exchange:
-    return Exchange(instruction="Why?", output=output, tokens=3, ending=ending, detail=detail)
+def exchange(output: str = "So.", ending: Any = "end", detail: str = "eos") -> AnsweredTurn:
+    return AnsweredTurn(instruction="Why?", output=output, tokens=3, ending=ending, detail=detail)
 
 
 # -- what is measured ------------------------------------------------------------------
@@ -132,9 +132,9 @@ def test_the_document_compares_with_the_first_context_on_the_same_texts() -> Non
 def test_what_is_kept_is_there_again_and_a_torn_line_is_not(tmp_path: Path) -> None:
     path = tmp_path / "new" / "measures.jsonl"
     store = MeasureStore(path)
-    store.keep_written("a", 0, Written(exchange=exchange("one")))
-    store.keep_written("a", 1, Written(exchange=exchange("two")))
-    store.keep_written("b", 1, Written(exchange=exchange("three")))
+    store.keep_written("a", 0, WrittenAnswer(exchange=exchange("one")))
+    store.keep_written("a", 1, WrittenAnswer(exchange=exchange("two")))
+    store.keep_written("b", 1, WrittenAnswer(exchange=exchange("three")))
     store.keep_reading(reading(key="r"))
     store.close()
     with path.open("ab") as file:

@@ -15,8 +15,8 @@ from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import EngineOptions, TextSegment, TokenSegment
 from urial_tui.errors import EngineError
 from urial_tui.evaluate.items import Item
-from urial_tui.evaluate.outputs import Exchange
-from urial_tui.evaluate.readers import ContextReader, References, context_reader
+from urial_tui.evaluate.outputs import AnsweredTurn
+from urial_tui.evaluate.readers import ContextReader, ReferenceReader, context_reader
 from urial_tui.evaluate.token_reading import TextReading
 from urial_tui.prompting.context import find_context
 from urial_tui.prompting.render import close_text, open_turn, preamble_text
@@ -164,9 +164,9 @@ def test_a_reference_is_read_where_all_before_it_have_one(
     plain_gguf: Path, templates: TemplateRenderer
 ) -> None:
     item = Item(id=1, turns=("A?", "B?", "C?"), references=("a", "", "c"))
-    exchanges = [Exchange(instruction=turn, output="said") for turn in item.turns]
+    exchanges = [AnsweredTurn(instruction=turn, output="said") for turn in item.turns]
     with Engine() as engine:
-        references = References(reader(engine, plain_gguf, "zero-shot", templates))
+        references = ReferenceReader(reader(engine, plain_gguf, "zero-shot", templates))
         assert [references.has(item, exchanges, turn) for turn in range(3)] == [True, False, False]
         bare = msgspec.structs.replace(item, references=())
         assert not references.has(bare, exchanges, 0)

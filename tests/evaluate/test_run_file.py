@@ -11,8 +11,8 @@ import pytest
 from tests.evaluate.runs import ITEMS
 from urial_tui.evaluate.items import EvaluateError, Item
 from urial_tui.evaluate.output_file import read_outputs
-from urial_tui.evaluate.outputs import Exchange, Output
-from urial_tui.evaluate.run_file import RunFile, Written
+from urial_tui.evaluate.outputs import AnsweredTurn, Output
+from urial_tui.evaluate.run_file import RunFile, WrittenAnswer
 
 TWO, ONE = ITEMS[0], ITEMS[1]
 
@@ -22,11 +22,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "out.json"
 
 
-def answer(text: str) -> Written:
-    exchange = Exchange(
+def answer(text: str) -> WrittenAnswer:
+    exchange = AnsweredTurn(
         instruction="?", output=text, tokens=1, ids=(5, 6), ending="end", detail="eos"
     )
-    return Written(exchange=exchange, tail="\n")
+    return WrittenAnswer(exchange=exchange, tail="\n")
 
 
 def keep(file: RunFile, item: Item, key: str, turn: int, text: str) -> None:

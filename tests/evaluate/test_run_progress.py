@@ -9,9 +9,9 @@ from tests.evaluate.runs import ITEMS
 from urial_tui.engine.wire.protocol import LoadProgress, PrefillProgress, Silence, TextDelta
 from urial_tui.evaluate.generate import Answered, Skipped
 from urial_tui.evaluate.items import Item
-from urial_tui.evaluate.outputs import Exchange
+from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.evaluate.run import Read, ReadingBegun, Run, Unread
-from urial_tui.evaluate.run_file import Written
+from urial_tui.evaluate.run_file import WrittenAnswer
 from urial_tui.evaluate.run_progress import RunProgress, not_answered, taken_over
 from urial_tui.evaluate.token_reading import TextReading
 
@@ -33,8 +33,8 @@ def run(there: int = 0, skipped: Sequence[Skipped] = ()) -> Run:
 
 
 def answered(item: Item, turn: int, text: str = "So.", tokens: int = 30) -> Answered:
-    exchange = Exchange(instruction="?", output=text, tokens=tokens)
-    return Answered(item, turn, Written(exchange=exchange))
+    exchange = AnsweredTurn(instruction="?", output=text, tokens=tokens)
+    return Answered(item, turn, WrittenAnswer(exchange=exchange))
 
 
 class Clock:

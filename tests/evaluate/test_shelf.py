@@ -12,10 +12,10 @@ from tests.evaluate.judged import answer, preferred, scored, written
 from tests.evaluate.runs import ITEMS, item_file
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.judged_runs import JudgeChoice
-from urial_tui.evaluate.outputs import Exchange
+from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.evaluate.plan_file import Plan, write_plan
 from urial_tui.evaluate.planned_run import RunChoice
-from urial_tui.evaluate.run_file import RunFile, Written
+from urial_tui.evaluate.run_file import RunFile, WrittenAnswer
 from urial_tui.evaluate.shelf import Shelved, shelf
 from urial_tui.evaluate.token_reading import TextReading
 
@@ -40,9 +40,14 @@ def keep(choice: RunChoice, answers: dict[int, int]) -> None:
     file = RunFile(choice.out, ITEMS)
     for place, turns in answers.items():
         for turn in range(turns):
-            exchange = Exchange(instruction="?", output="!")
+            exchange = AnsweredTurn(instruction="?", output="!")
             file.append(
-                ITEMS[place], f"k{place}", turn, Written(exchange=exchange), parallel=1, seed=None
+                ITEMS[place],
+                f"k{place}",
+                turn,
+                WrittenAnswer(exchange=exchange),
+                parallel=1,
+                seed=None,
             )
     file.close()
 

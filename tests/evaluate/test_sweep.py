@@ -14,7 +14,7 @@ import pytest
 from tests.evaluate.runs import HANGS
 from urial_tui import paths
 from urial_tui.engine.wire.protocol import Sampling
-from urial_tui.evaluate.outputs import Ending, Exchange
+from urial_tui.evaluate.outputs import AnsweredTurn, Ending
 from urial_tui.evaluate.sweep import SweptSetting, sweep_document, sweep_rows
 from urial_tui.evaluate.sweeping import Grid, setting_name
 from urial_tui.prompting.context import find_context
@@ -23,11 +23,13 @@ LOOP = "one two three four " * 3
 PLAIN = "each of these words stands here only once"
 
 
-def answer(text: str = PLAIN, ending: Ending = "end") -> Exchange:
-    return Exchange(instruction="?", output=text, tokens=3, ending=ending, detail="")
+def answer(text: str = PLAIN, ending: Ending = "end") -> AnsweredTurn:
+    return AnsweredTurn(instruction="?", output=text, tokens=3, ending=ending, detail="")
 
 
-def swept(name: str, answers: Sequence[Exchange | None], temperature: float = 0.0) -> SweptSetting:
+def swept(
+    name: str, answers: Sequence[AnsweredTurn | None], temperature: float = 0.0
+) -> SweptSetting:
     sampling = Sampling(temperature=temperature)
     return SweptSetting(name=name, sampling=sampling, answers=tuple(answers))
 

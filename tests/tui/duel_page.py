@@ -9,7 +9,7 @@ from tests.tui.page import PromptPage
 from tests.tui.registry import found_by_name
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.host import FindModel
-from urial_tui.runtime.writer import Choice
+from urial_tui.runtime.writer import WriterChoice
 from urial_tui.tui.duel.ballot import Ballot
 from urial_tui.tui.duel.duel import Duel
 from urial_tui.tui.duel.side_by_side import SideBySideScreen
@@ -36,7 +36,7 @@ class DuelPage(PromptPage[SideBySideScreen]):
 
     def faces(self, model: str) -> None:
         """Put another model at the right, under the preamble of the left."""
-        self.screen.choices[1] = Choice(model=model, preamble=find_preamble("urial-k1"))
+        self.screen.choices[1] = WriterChoice(model=model, preamble=find_preamble("urial-k1"))
         self.screen.view.show_phase("empty")
 
     def shuffles(self, *, swapped: bool) -> None:

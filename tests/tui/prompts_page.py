@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.tui.page import Page
 from urial_tui.evaluate.job import JobState
 from urial_tui.tui.prompts.edit_screen import EditScreen
-from urial_tui.tui.prompts.import_screen import ImportScreen
+from urial_tui.tui.prompts.import_screen import PreambleImportScreen
 from urial_tui.tui.prompts.preamble_list import PreambleRow
 from urial_tui.tui.prompts.prompts_screen import PromptsScreen
 from urial_tui.tui.prompts.reaching_screen import ReachingScreen
@@ -143,7 +143,7 @@ class PromptsPage(Page[PromptsScreen]):
     async def imports(self, file: Path | str, name: str = "") -> None:
         """Open the dialog, fill it in, and send it."""
         await self.presses("i")
-        await self.is_on(ImportScreen)
+        await self.is_on(PreambleImportScreen)
         for line, text in (("file", str(file)), ("name", name)):
             self.pilot.app.screen.query_one(f"#import-{line}", PathLine).value = text
         await self.pilot.pause()

@@ -7,7 +7,15 @@ import pytest
 from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import Sampling
-from urial_tui.tui.chat.asking import Answering, Asking, Editing, Idle, State, Storing, Waiting
+from urial_tui.tui.chat.asking import (
+    Answering,
+    Asking,
+    AskingState,
+    Editing,
+    Idle,
+    Storing,
+    Waiting,
+)
 
 START = AnswerStart(Sampling())
 
@@ -24,7 +32,7 @@ def asking() -> Asking:
     return Asking()
 
 
-def state(asking: Asking) -> State:
+def state(asking: Asking) -> AskingState:
     """Anew each time: a type checker does not see that what is called changes it."""
     return asking.state
 

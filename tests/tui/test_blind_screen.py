@@ -16,7 +16,7 @@ from tests.tui.evaluations import BlindPage, ScreenApp, showing, slow_clock
 from urial_tui.evaluate.blind_judging import open_judging
 from urial_tui.evaluate.judgement_files import read_judgements
 from urial_tui.evaluate.output_file import write_outputs
-from urial_tui.evaluate.outputs import Exchange
+from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.evaluate.own_pace import OwnPace
 from urial_tui.settings import Settings
 from urial_tui.tui.drawing.answer_text import AnswerText
@@ -279,7 +279,7 @@ class TestBlind:
     async def test_hostile_texts_are_drawn_harmless(self, tmp_path: Path, out: Path) -> None:
         files = tmp_path / "first.json", tmp_path / "second.json"
         for path, name in zip(files, (FIRST + "\x1b[31m", SECOND), strict=True):
-            said = Exchange(instruction=HOSTILE, output=HOSTILE)
+            said = AnsweredTurn(instruction=HOSTILE, output=HOSTILE)
             one = msgspec.structs.replace(output(1, name), exchanges=(said,))
             write_outputs(path, [one])
         async with showing(screen_on(files, out)) as pilot:
@@ -308,7 +308,9 @@ class TestLayout:
     async def test_several_turns_are_all_shown(self, tmp_path: Path, out: Path) -> None:
         files = tmp_path / "first.json", tmp_path / "second.json"
         for path, name in zip(files, (FIRST, SECOND), strict=True):
-            turns = tuple(Exchange(instruction=f"Ask {n}.", output=f"Said {n}.") for n in (1, 2))
+            turns = tuple(
+                AnsweredTurn(instruction=f"Ask {n}.", output=f"Said {n}.") for n in (1, 2)
+            )
             write_outputs(path, [msgspec.structs.replace(output(1, name), exchanges=turns)])
         async with showing(screen_on(files, out)) as pilot:
             page = BlindPage(pilot)

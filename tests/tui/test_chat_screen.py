@@ -30,7 +30,7 @@ from urial_tui.chat.store import Store
 from urial_tui.engine.wire.protocol import EngineOptions, LoadProgress, Notice, Sampling
 from urial_tui.errors import EngineDied, EngineError, ModelError, StoreError
 from urial_tui.prompting.preamble_file import find_preamble
-from urial_tui.runtime.writer import Choice
+from urial_tui.runtime.writer import WriterChoice
 from urial_tui.settings import ChatSettings, SamplingSettings, Settings
 from urial_tui.tui.chat.chat_engine import ChatEngine
 from urial_tui.tui.chat.chat_screen import ChatScreen
@@ -749,7 +749,7 @@ class TestOneAfterAnother:
         gate = Gate()
         engine.enqueue_load(gate)
         chat = ChatEngine(lambda: engine, lambda name, progress: Found())
-        asked = Choice(model="tiny", preamble=find_preamble("urial-k1"))
+        asked = WriterChoice(model="tiny", preamble=find_preamble("urial-k1"))
 
         async def load() -> None:
             await chat.load(

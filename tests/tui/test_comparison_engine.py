@@ -14,9 +14,9 @@ from tests.scripted import Gate
 from tests.tui.comparisons import Script, scoring, written
 from tests.tui.conftest import PATIENCE, Found
 from urial_tui.compare.comparison_result import ComparisonResult
-from urial_tui.compare.comparison_start import Subject
+from urial_tui.compare.comparison_start import ComparisonSubject
 from urial_tui.compare.side_choice import SideChoice
-from urial_tui.compare.side_pair import Step
+from urial_tui.compare.side_pair import ComparisonStep
 from urial_tui.engine.wire.protocol import EngineOptions, TextDelta
 from urial_tui.errors import EngineDied
 from urial_tui.prompting.pool import Pair
@@ -28,7 +28,7 @@ from urial_tui.tui.compare.comparison_engine import ComparisonEngine
 
 BASE = SideChoice(model="tiny", context="zero-shot")
 ALIGNED = SideChoice(model="tiny", context="urial-k1")
-SUBJECT = Subject(query="How?")
+SUBJECT = ComparisonSubject(query="How?")
 
 
 @pytest.fixture
@@ -42,11 +42,11 @@ def find(name: str, progress: Unpacking) -> Found:
 
 def ask(
     engine: ComparisonEngine,
-    take: Callable[[Step], object] = lambda step: None,
+    take: Callable[[ComparisonStep], object] = lambda step: None,
     unpacking: Callable[[str, int, int], object] = lambda side, done, total: None,
     *,
     aligned: SideChoice = ALIGNED,
-    subject: Subject = SUBJECT,
+    subject: ComparisonSubject = SUBJECT,
 ) -> asyncio.Task[ComparisonResult | None]:
     return asyncio.ensure_future(
         engine.compare(
@@ -68,7 +68,7 @@ async def reached(event: threading.Event) -> None:
 async def test_all_steps_are_told_and_a_result_comes_of_them(script: Script) -> None:
     script.writing = written("So it is")
     script.scoring = [scoring(1, 4)]
-    steps: list[Step] = []
+    steps: list[ComparisonStep] = []
     engine = script.comparison_engine(find)
     result = await ask(engine, steps.append)
     assert result is not None
@@ -85,7 +85,7 @@ async def test_a_first_stop_has_scored_what_there_is_and_a_second_one_ends_it(
     engine = script.comparison_engine(find)
     there = asyncio.Event()
 
-    def take(step: Step) -> None:
+    def take(step: ComparisonStep) -> None:
         if isinstance(step, TextDelta):
             there.set()
 
@@ -196,7 +196,10 @@ async def test_a_side_is_shown_the_examples_of_each_question(script: Script, hom
     engine = script.comparison_engine(find)
     asked = {"far is it": "A mile.", "long is it": "An hour."}
     for question in asked:
-        assert await ask(engine, aligned=aligned, subject=Subject(query=question)) is not None
+        assert (
+            await ask(engine, aligned=aligned, subject=ComparisonSubject(query=question))
+            is not None
+        )
     # What was loaded is kept.
     assert len(script.opened) == 1
     for (base, context), (question, answer) in zip(script.contexts, asked.items(), strict=True):
@@ -212,7 +215,9 @@ async def test_a_given_answer_keeps_the_examples_that_it_was_written_behind(
     write_index("facts", [Pair("How far?", "A mile.")])
     preamble = retrieving_preamble("facts", k=1)
     own = (Example(query="How far?", answer="Two miles."),)
-    subject = Subject(query="far is it", answer="So it is", preamble=preamble, examples=own)
+    subject = ComparisonSubject(
+        query="far is it", answer="So it is", preamble=preamble, examples=own
+    )
     for name, expected in (
         ("facts", own),
         ("others", (Example(query="How far?", answer="A mile."),)),

@@ -18,7 +18,7 @@ from tests.tui.stored import put
 from tests.tui.terminals import Terminal
 from tests.tui.test_input import INVISIBLE, LONG
 from urial_tui import paths
-from urial_tui.chat.drafts import Drafts, Left, Place, of_turn
+from urial_tui.chat.drafts import DraftPlace, Drafts, Left, of_turn
 from urial_tui.chat.store import Store
 
 
@@ -26,8 +26,8 @@ class TestKeeping:
     def test_it_is_written_soon_and_read_by_the_next_run(self, store: Store) -> None:
         first = Drafts(store)
         assert first.open(1) == Left()
-        first.note(Place(1), "half a ques")
-        first.note(Place(1), "half a question")
+        first.note(DraftPlace(1), "half a ques")
+        first.note(DraftPlace(1), "half a question")
         first.flush()
         assert store.drafts() == [(1, "question", "half a question")]
         first.close()
@@ -36,8 +36,8 @@ class TestKeeping:
 
     def test_nothing_is_left_of_what_was_sent(self, store: Store) -> None:
         kept = Drafts(store)
-        kept.note(Place(1), "sent")
-        kept.note(Place(1), "")
+        kept.note(DraftPlace(1), "sent")
+        kept.note(DraftPlace(1), "")
         kept.close()
         assert store.drafts() == []
         assert Drafts(store).open(2) == Left()
@@ -45,12 +45,12 @@ class TestKeeping:
     def test_one_of_a_stored_conversation_waits_there(self, store: Store) -> None:
         whole = put(store, "Plan a garden")
         kept = Drafts(store)
-        kept.note(Place(whole.record.id), "And in winter?")
+        kept.note(DraftPlace(whole.record.id), "And in winter?")
         kept.note(of_turn(whole.record.id, whole.turns[0].id), "Plan a")
         kept.close()
         following = Drafts(store)
         assert following.open(2) == Left(waits_in="Plan a garden")
-        assert following.of(Place(whole.record.id)) == "And in winter?"
+        assert following.of(DraftPlace(whole.record.id)) == "And in winter?"
         assert following.turns(whole.record.id) == {whole.turns[0].id: "Plan a"}
 
     def test_what_another_program_is_typing_is_left_to_it(self, store: Store) -> None:
@@ -76,14 +76,14 @@ class TestKeeping:
         store.close()
         kept = Drafts(store)
         assert kept.open(1) == Left()
-        kept.note(Place(1), "typed")
+        kept.note(DraftPlace(1), "typed")
         kept.flush()
-        assert kept.of(Place(1)) == "typed"
+        assert kept.of(DraftPlace(1)) == "typed"
         kept.close()
 
     def test_without_a_store_nothing_is_kept(self) -> None:
         kept = Drafts(None)
-        kept.note(Place(1), "typed")
+        kept.note(DraftPlace(1), "typed")
         kept.close()
         assert kept.open(1) == Left()
 

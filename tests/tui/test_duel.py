@@ -19,12 +19,12 @@ from urial_tui.engine.wire.protocol import EngineOptions, LoadProgress, Sampling
 from urial_tui.errors import EngineError, InternalError, UrialError
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.host import Unpacking
-from urial_tui.runtime.writer import Choice
+from urial_tui.runtime.writer import WriterChoice
 from urial_tui.tui.duel.duel import Duel, ModelSought, SideEnded, SideEvent, SidesQuestion
 
-ONE = Choice(model="tiny", preamble=find_preamble("urial-k1"))
-OTHER = Choice(model="tiny", preamble=find_preamble("zero-shot"))
-LARGE = Choice(model="large", preamble=find_preamble("zero-shot"))
+ONE = WriterChoice(model="tiny", preamble=find_preamble("urial-k1"))
+OTHER = WriterChoice(model="tiny", preamble=find_preamble("zero-shot"))
+LARGE = WriterChoice(model="large", preamble=find_preamble("zero-shot"))
 
 
 class Arena:
@@ -48,7 +48,7 @@ class Arena:
         self.made += 1
         return self.engines[self.made - 1]
 
-    async def ask(self, left: Choice = ONE, right: Choice = OTHER) -> None:
+    async def ask(self, left: WriterChoice = ONE, right: WriterChoice = OTHER) -> None:
         question = self.conversation.add_question("Who?", left)
         await self.duel.answer(
             SidesQuestion(
@@ -100,7 +100,7 @@ async def until(happened: Callable[[], bool]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def asking(arena: Arena, *sides: Choice) -> AsyncIterator[asyncio.Task[None]]:
+async def asking(arena: Arena, *sides: WriterChoice) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(arena.ask(*sides))
     yield task
     async with asyncio.timeout(PATIENCE):

@@ -16,7 +16,7 @@ from tests.tui.evaluations import ItemsPage, showing
 from urial_tui.evaluate.browsing import Browser
 from urial_tui.evaluate.items import Item, ItemSet
 from urial_tui.evaluate.output_file import read_outputs, write_outputs
-from urial_tui.evaluate.outputs import Exchange
+from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.tui.evaluate.items_screen import ItemsScreen
 
 WIDE = (120, 40)
@@ -198,7 +198,7 @@ class TestLooking:
 
     async def test_all_turns_are_shown(self, tmp_path: Path) -> None:
         path = written(tmp_path / "x.json", [answer(1, "")])
-        turns = tuple(Exchange(instruction=f"Ask {n}.", output=f"Said {n}.") for n in (1, 2))
+        turns = tuple(AnsweredTurn(instruction=f"Ask {n}.", output=f"Said {n}.") for n in (1, 2))
         (one,) = read_outputs(path)
         write_outputs(path, [msgspec.structs.replace(one, exchanges=turns)])
         async with showing(ItemsScreen([path])) as pilot:

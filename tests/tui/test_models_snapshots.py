@@ -9,16 +9,20 @@ from textual.pilot import Pilot
 
 from tests.tui.conftest import Looks, ready
 from tests.tui.models_page import ModelsPage
-from urial_tui.models.catalogue import CatalogueEntry, Role
-from urial_tui.models.overview import Listed, Looked, Overview, State
+from urial_tui.models.catalogue import CatalogueEntry, CatalogueRole
+from urial_tui.models.overview import Listed, ListedState, Looked, Overview
 from urial_tui.models.speed import ExpectedSpeed
-from urial_tui.models.verdict import Fit, Verdict
+from urial_tui.models.verdict import Fit, FitVerdict
 
 GB = 1_000_000_000
 
 
 def listed(
-    name: str, size: float, state: State = "absent", role: Role = "base", partner: str = ""
+    name: str,
+    size: float,
+    state: ListedState = "absent",
+    role: CatalogueRole = "base",
+    partner: str = "",
 ) -> Listed:
     """A model of a catalogue."""
     entry = CatalogueEntry(
@@ -66,7 +70,9 @@ MODELS = (
 def look_at(row: Listed, *_: object) -> Looked:
     """A machine of 16 GB, of which 5 are free."""
     needed = row.size + 300_000_000
-    verdict: Verdict = "too large" if needed > 16 * GB else "tight" if needed > 5 * GB else "fits"
+    verdict: FitVerdict = (
+        "too large" if needed > 16 * GB else "tight" if needed > 5 * GB else "fits"
+    )
     fit = Fit(
         verdict=verdict,
         needed=needed,

@@ -23,7 +23,7 @@ from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import Notice
 from urial_tui.errors import EngineDied, ModelError
 from urial_tui.prompting.preamble_file import find_preamble
-from urial_tui.runtime.writer import Choice
+from urial_tui.runtime.writer import WriterChoice
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
 from urial_tui.tui.chat.choose import ChooseScreen
 from urial_tui.tui.duel.ballot import Ballot
@@ -595,9 +595,9 @@ class TestBlind:
 
 
 def test_the_second_side_starts_without_the_preamble() -> None:
-    used = Choice(model="m", preamble=find_preamble("urial-k3"))
+    used = WriterChoice(model="m", preamble=find_preamble("urial-k3"))
     assert first_choices(used)[1].preamble.name == "zero-shot"
-    plain = Choice(model="m", preamble=find_preamble("zero-shot"))
+    plain = WriterChoice(model="m", preamble=find_preamble("zero-shot"))
     assert first_choices(plain)[1].preamble.name == "urial-k3"
 
 

@@ -34,8 +34,8 @@ from urial_tui.benchmark.report import (
     spread,
     this_machine,
 )
-from urial_tui.benchmark.start import Start, ask_command, read_start
-from urial_tui.engine.client.call import Steps, follow
+from urial_tui.benchmark.start import ProcessStart, ask_command, read_start
+from urial_tui.engine.client.call import EventSteps, follow
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import (
@@ -292,7 +292,9 @@ class Benchmark:
         )
         return self._result(call.steps())
 
-    def _result(self, steps: Steps[T], note: Callable[[Event], None] = lambda event: None) -> T:
+    def _result(
+        self, steps: EventSteps[T], note: Callable[[Event], None] = lambda event: None
+    ) -> T:
         """What comes of a request; `note` gets its events.
 
         Raises:
@@ -309,7 +311,7 @@ class Benchmark:
         self._stop_if_asked()
         return result
 
-    def _start(self) -> Start:
+    def _start(self) -> ProcessStart:
         self._stop_if_asked()
         environment = os.environ | {"XDG_CACHE_HOME": os.fspath(self._cache_home)}
         with subprocess.Popen(

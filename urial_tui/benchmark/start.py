@@ -16,7 +16,7 @@ from urial_tui.errors import EngineError
 from urial_tui.sanitize import sanitize_line
 
 
-class Start(msgspec.Struct, frozen=True, kw_only=True):
+class ProcessStart(msgspec.Struct, frozen=True, kw_only=True):
     """What a process of its own told about its first token."""
 
     first_token_s: float
@@ -43,7 +43,7 @@ def ask_command(model: str, preamble: str) -> list[str]:
     ]
 
 
-def read_start(returncode: int, output: bytes, errors: bytes) -> Start:
+def read_start(returncode: int, output: bytes, errors: bytes) -> ProcessStart:
     """What `ask_command` printed.
 
     Raises:
@@ -63,7 +63,7 @@ def read_start(returncode: int, output: bytes, errors: bytes) -> Start:
             f"{sanitize_line(str(error))}.",
             "Try `urial ask --json` with the same model and preamble.",
         ) from error
-    return Start(
+    return ProcessStart(
         first_token_s=document.timings.first_token_s,
         preamble_source=document.preamble_source,
     )

@@ -60,7 +60,7 @@ class Keeper(Protocol):
         ...
 
 
-class Answering:
+class AnswerStream:
     """Events of an answer that is being written: an iterator, and an asynchronous one.
 
     Args:

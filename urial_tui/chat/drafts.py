@@ -24,16 +24,16 @@ WRITE_EVERY = 0.5
 QUESTION = "question"
 
 
-class Place(NamedTuple):
+class DraftPlace(NamedTuple):
     """The key of a draft: where it is typed. `what`: "question", or what `of_turn` makes."""
 
     conversation_id: int
     what: str = QUESTION
 
 
-def of_turn(conversation_id: int, turn_id: int) -> Place:
+def of_turn(conversation_id: int, turn_id: int) -> DraftPlace:
     """The place where a turn is edited."""
-    return Place(conversation_id, f"turn {turn_id}")
+    return DraftPlace(conversation_id, f"turn {turn_id}")
 
 
 class Left(NamedTuple):
@@ -52,8 +52,8 @@ class Drafts:
 
     def __init__(self, store: Store | None) -> None:
         self._store = store
-        self._known: dict[Place, str] = {}
-        self._unwritten: dict[Place, str] = {}
+        self._known: dict[DraftPlace, str] = {}
+        self._unwritten: dict[DraftPlace, str] = {}
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._noted = threading.Event()
@@ -72,15 +72,15 @@ class Drafts:
         try:
             rows = self._store.drafts()
             for stored_id, what, text in rows:
-                self._known[Place(stored_id, what)] = text
+                self._known[DraftPlace(stored_id, what)] = text
             for stored_id, what, text in rows:
                 if not stored_id or not self._is_free(stored_id):
                     continue
                 title = self._store.title(stored_id)
                 if title is not None:
                     return Left(waits_in=title)
-                self.note(Place(stored_id, what), "")
-                self.note(Place(conversation_id), text)
+                self.note(DraftPlace(stored_id, what), "")
+                self.note(DraftPlace(conversation_id), text)
                 self.flush()
                 return Left(text)
         except StoreError:
@@ -93,7 +93,7 @@ class Drafts:
         if self._claims is not None:
             self._claims.take(conversation_id)
 
-    def of(self, place: Place) -> str:
+    def of(self, place: DraftPlace) -> str:
         """What was typed at a place and not sent."""
         return self._known.get(place, "")
 
@@ -118,7 +118,7 @@ class Drafts:
         """Whether what is noted is kept at all."""
         return self._store is not None
 
-    def note(self, place: Place, text: str) -> None:
+    def note(self, place: DraftPlace, text: str) -> None:
         """Remember what stands at a place now; "" forgets it."""
         with self._lock:
             if self._store is None or self._known.get(place, "") == text:
@@ -151,7 +151,7 @@ class Drafts:
         if self._claims is not None:
             self._claims.drop()
 
-    def _write(self, place: Place, text: str) -> None:
+    def _write(self, place: DraftPlace, text: str) -> None:
         if self._store is not None:
             self._store.keep_draft(place.conversation_id, place.what, text)
 

@@ -65,7 +65,7 @@ class Found(msgspec.Struct, frozen=True):
     count: int = 0
 
 
-class Stopped(Exception):
+class SearchStopped(Exception):
     """The search was stopped before it was through."""
 
 
@@ -102,13 +102,13 @@ class Search:
         mine = self._wanted = object()
         with self._lock, explained(self._path, "read"):
             if mine is not self._wanted:
-                raise Stopped
+                raise SearchStopped
             self._connection.set_progress_handler(lambda: int(mine is not self._wanted), _STEPS)
             try:
                 return _find(self._connection, terms, indexed=self._indexed)
             except sqlite3.OperationalError as error:
                 if mine is not self._wanted:
-                    raise Stopped from error
+                    raise SearchStopped from error
                 raise
 
     def stop(self) -> None:

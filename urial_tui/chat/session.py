@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from urial_tui.chat.answering import Answering
+from urial_tui.chat.answering import AnswerStream
 from urial_tui.chat.growing import GrowingAnswer
 from urial_tui.chat.shown import continuation, ids_key, in_format, without_format
 from urial_tui.chat.store import Store
@@ -43,7 +43,7 @@ from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.prompting.render import close_text
 from urial_tui.prompting.rules import ruled
 from urial_tui.prompting.stops import stop_rules
-from urial_tui.runtime.writer import Choice, Writer
+from urial_tui.runtime.writer import Writer, WriterChoice
 
 
 class Conversation:
@@ -155,12 +155,12 @@ class Conversation:
         *,
         sampling: Sampling | None = None,
         max_tokens: int = 512,
-    ) -> Answering:
+    ) -> AnswerStream:
         """Add a question behind the leaf and answer it: `add_question`, then `answer`."""
         self.add_question(text, writer.choice)
         return self.answer(writer, sampling=sampling, max_tokens=max_tokens)
 
-    def add_question(self, text: str, asked: Choice) -> TurnRecord:
+    def add_question(self, text: str, asked: WriterChoice) -> TurnRecord:
         """Store what the user typed behind the leaf; it becomes the leaf.
 
         Blank lines around the text, white space at its end and carriage returns go. `asked` is
@@ -173,7 +173,7 @@ class Conversation:
         leaf = self.leaf
         return self._add_question(text, asked, None if leaf is None else leaf.id)
 
-    def edit_question(self, turn_id: int, text: str, asked: Choice) -> TurnRecord:
+    def edit_question(self, turn_id: int, text: str, asked: WriterChoice) -> TurnRecord:
         """Store another wording of a question beside it; it becomes the leaf.
 
         Raises:
@@ -182,7 +182,7 @@ class Conversation:
         """
         return self._add_question(text, asked, self.tree[turn_id].parent_id)
 
-    def _add_question(self, text: str, asked: Choice, parent_id: int | None) -> TurnRecord:
+    def _add_question(self, text: str, asked: WriterChoice, parent_id: int | None) -> TurnRecord:
         text = plain(text)
         if not text:
             raise UsageError("The question is empty.", "Type something first.")
@@ -257,7 +257,7 @@ class Conversation:
         watch: Watch | None = None,
         samples: int = 1,
         examples: Sequence[Example] | None = None,
-    ) -> Answering:
+    ) -> AnswerStream:
         """Answer the path's last question; where it has an answer, make a sibling of that.
 
         The events are the engine's. Whatever ends it, the text so far stays, in a turn that is the
@@ -314,7 +314,7 @@ class Conversation:
             for number in range(samples)
         ]
         answers = [GrowingAnswer(partial, close) for partial in partials]
-        return Answering(self, call, answers, [e.question for e in exchanges], self._clock)
+        return AnswerStream(self, call, answers, [e.question for e in exchanges], self._clock)
 
     # -- what the model is shown ----------------------------------------------------
 

@@ -13,7 +13,7 @@ import msgspec
 
 from urial_tui.chat.turns import TurnRecord
 
-Place = tuple[int, int]
+SiblingPlace = tuple[int, int]
 """Which of how many siblings a turn is, from 1."""
 
 
@@ -24,8 +24,8 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     answer: TurnRecord | None = None
     in_context: bool = True
     """False once the context was too full to hold it."""
-    question_place: Place = (1, 1)
-    answer_place: Place = (1, 1)
+    question_place: SiblingPlace = (1, 1)
+    answer_place: SiblingPlace = (1, 1)
 
     @property
     def tokens(self) -> int:
@@ -117,7 +117,7 @@ class TurnTree:
         """The turns in the same place, the turn itself among them, oldest first."""
         return self.children(self._turns[turn_id].parent_id)
 
-    def place(self, turn: TurnRecord) -> Place:
+    def place(self, turn: TurnRecord) -> SiblingPlace:
         """Which of its siblings a turn is."""
         siblings = self._children[turn.parent_id]
         return siblings.index(turn.id) + 1, len(siblings)

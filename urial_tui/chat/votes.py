@@ -16,7 +16,7 @@ import msgspec
 from urial_tui.engine.wire.protocol import Sampling
 from urial_tui.shares import sign_test
 
-Choice = Literal["left", "right", "tie", "neither"]
+VotedFor = Literal["left", "right", "tie", "neither"]
 """Which answer is better, as they stood on the screen; `neither`: both are bad."""
 
 
@@ -47,7 +47,7 @@ class Vote(msgspec.Struct, frozen=True, kw_only=True):
     sampling: Sampling
     max_tokens: int
     blind: bool
-    choice: Choice
+    choice: VotedFor
 
     @property
     def better(self) -> Contestant | None:
@@ -85,7 +85,7 @@ def tally(votes: Iterable[Vote]) -> list[Tally]:
 
     Votes between a contestant and itself are left out: they say nothing of it.
     """
-    counted: dict[tuple[Contestant, Contestant, bool], Counter[Contestant | Choice]] = {}
+    counted: dict[tuple[Contestant, Contestant, bool], Counter[Contestant | VotedFor]] = {}
     for vote in votes:
         if vote.left == vote.right:
             continue

@@ -27,7 +27,7 @@ from urial_tui.errors import EngineDied, EngineError, UsageError
 
 if TYPE_CHECKING:
     from urial_tui.chat.store import Store
-    from urial_tui.engine.client.call import Steps
+    from urial_tui.engine.client.call import EventSteps
     from urial_tui.engine.wire.protocol import EngineOptions
     from urial_tui.prompting.preamble import Example, Preamble
     from urial_tui.settings import Settings
@@ -124,7 +124,7 @@ def _run(engine: Engine, answer: AnswerOutput, question: str, wanted: _Wanted) -
     from urial_tui.models.registry import resolve
     from urial_tui.prompting.preamble_file import find_preamble
     from urial_tui.runtime.host import Host
-    from urial_tui.runtime.writer import Choice
+    from urial_tui.runtime.writer import WriterChoice
     from urial_tui.settings import engine_options, load_settings
 
     settings = load_settings()
@@ -134,7 +134,7 @@ def _run(engine: Engine, answer: AnswerOutput, question: str, wanted: _Wanted) -
     examples = follow(
         _examples(chosen, question, answer, engine, engine_options(settings)), answer.take
     )
-    asked = Choice(model=resolved.name, preamble=chosen)
+    asked = WriterChoice(model=resolved.name, preamble=chosen)
     answer.model, answer.preamble, answer.seed = resolved.name, chosen.name, sampling.seed
     with contextlib.ExitStack() as stack:
         store = None if wanted.no_store else stack.enter_context(_open_store())
@@ -167,7 +167,7 @@ def _run(engine: Engine, answer: AnswerOutput, question: str, wanted: _Wanted) -
 
 def _examples(
     preamble: Preamble, question: str, answer: AnswerOutput, engine: Engine, options: EngineOptions
-) -> Steps[tuple[Example, ...] | None]:
+) -> EventSteps[tuple[Example, ...] | None]:
     """The examples that stand in front of a question; None where the preamble has its own."""
     from urial_tui.runtime.retriever import retrieve_all
 

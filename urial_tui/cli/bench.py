@@ -17,7 +17,7 @@ import click
 
 from urial_tui import interrupts, wording
 from urial_tui.cli import shared_options
-from urial_tui.cli.output import Column, print_json, print_table
+from urial_tui.cli.output import TableColumn, print_json, print_table
 from urial_tui.cli.progress_line import ProgressLine
 from urial_tui.errors import UrialError
 from urial_tui.sanitize import sanitize_line
@@ -233,11 +233,11 @@ def _print_tables(report: Report) -> None:
         ("decode's reading of weights, of that", _scaled(report.memory.share, 100), "%"),
     ]
     columns = [
-        Column(""),
-        Column("median", right=True),
-        Column("lowest", right=True, drop=1),
-        Column("highest", right=True, drop=1),
-        Column("unit"),
+        TableColumn(""),
+        TableColumn("median", right=True),
+        TableColumn("lowest", right=True, drop=1),
+        TableColumn("highest", right=True, drop=1),
+        TableColumn("unit"),
     ]
     print_table(columns, [(words, *_cells(figure), unit) for words, figure, unit in figures])
     for note in report.notes:

@@ -32,7 +32,7 @@ def list_command(as_json: bool) -> None:
     from datetime import UTC, datetime
 
     from urial_tui import paths, wording
-    from urial_tui.cli.output import Column, print_json, print_table
+    from urial_tui.cli.output import TableColumn, print_json, print_table
     from urial_tui.engine.preamble_store import PreambleStore
     from urial_tui.settings import load_settings
 
@@ -70,11 +70,11 @@ def list_command(as_json: bool) -> None:
         )
         return
     columns = (
-        Column("MODEL", shrink=20, middle=True),
-        Column("TOKENS", right=True),
-        Column("SIZE", right=True),
-        Column("LAST USED", drop=1),
-        Column("FILE", drop=2),
+        TableColumn("MODEL", shrink=20, middle=True),
+        TableColumn("TOKENS", right=True),
+        TableColumn("SIZE", right=True),
+        TableColumn("LAST USED", drop=1),
+        TableColumn("FILE", drop=2),
     )
     rows = [
         (

@@ -45,7 +45,7 @@ def chats() -> None:
 def list_command(limit: int, as_json: bool) -> None:
     """Show the newest conversations first."""
     from urial_tui.chat.store import Store
-    from urial_tui.cli.output import Column, print_json, print_table
+    from urial_tui.cli.output import TableColumn, print_json, print_table
 
     with Store() as store:
         records, count = store.conversations(limit), store.count()
@@ -53,12 +53,12 @@ def list_command(limit: int, as_json: bool) -> None:
         print_json({"count": count, "conversations": [_document(one) for one in records]})
         return
     columns = (
-        Column("ID"),
-        Column("CHANGED"),
-        Column("TURNS", right=True, drop=1),
-        Column("MODEL", drop=2),
-        Column("PREAMBLE", drop=3),
-        Column("TITLE", shrink=24),
+        TableColumn("ID"),
+        TableColumn("CHANGED"),
+        TableColumn("TURNS", right=True, drop=1),
+        TableColumn("MODEL", drop=2),
+        TableColumn("PREAMBLE", drop=3),
+        TableColumn("TITLE", shrink=24),
     )
     rows = [
         (

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from urial_tui.compare.items import Query
     from urial_tui.compare.run_terms import ComparisonTerms
     from urial_tui.compare.runner import Comparison
-    from urial_tui.compare.side_pair import Step
+    from urial_tui.compare.side_pair import ComparisonStep
     from urial_tui.compare.sides import Side, Task
     from urial_tui.engine.client.engine import Engine
     from urial_tui.engine.wire.protocol import EngineOptions
@@ -381,20 +381,20 @@ class _Run:
         return file
 
     def _terms(self, comparison: Comparison) -> ComparisonTerms:
-        from urial_tui.compare.run_terms import Limits, run_terms
+        from urial_tui.compare.run_terms import ItemLimits, run_terms
 
-        limits = Limits(**{name: self._options[name] for name in self._limits()})
+        limits = ItemLimits(**{name: self._options[name] for name in self._limits()})
         if self._options["text_file"] is not None:
             return run_terms(comparison, "a text", limits)
         if self._options["conversation"] is not None:
-            return run_terms(comparison, "a stored answer", Limits(top_k=limits.top_k))
+            return run_terms(comparison, "a stored answer", ItemLimits(top_k=limits.top_k))
         return run_terms(comparison, "answers", limits)
 
     def _say(self, message: str) -> None:
         """A sentence on standard error."""
         self._progress.say(message)
 
-    def _show(self, event: Step) -> None:
+    def _show(self, event: ComparisonStep) -> None:
         from urial_tui.engine.wire.protocol import (
             LoadProgress,
             Notice,

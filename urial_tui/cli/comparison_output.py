@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from urial_tui.cli.output import Column, in_colour, print_table, text_width
+from urial_tui.cli.output import TableColumn, in_colour, print_table, text_width
 from urial_tui.sanitize import sanitize, sanitize_line
 from urial_tui.wording import fixed, percent
 
@@ -79,11 +79,11 @@ def print_summary(found: Mapping[str, Any]) -> None:
     summary, special = found["summary"], found["special"]
     print_table(
         [
-            Column("tokens"),
-            Column("unshifted", right=True),
-            Column("marginal", right=True),
-            Column("shifted", right=True),
-            Column("positions", right=True),
+            TableColumn("tokens"),
+            TableColumn("unshifted", right=True),
+            TableColumn("marginal", right=True),
+            TableColumn("shifted", right=True),
+            TableColumn("positions", right=True),
         ],
         [
             [
@@ -97,11 +97,11 @@ def print_summary(found: Mapping[str, Any]) -> None:
     click.echo()
     print_table(
         [
-            Column("nats"),
-            Column("mean", right=True),
-            Column("median", right=True),
-            Column("p90", right=True),
-            Column("p99", right=True),
+            TableColumn("nats"),
+            TableColumn("mean", right=True),
+            TableColumn("median", right=True),
+            TableColumn("p90", right=True),
+            TableColumn("p99", right=True),
         ],
         [
             [name, *(fixed(summary[key][column], 4) for column in ("mean", "median", "p90", "p99"))]

@@ -15,10 +15,10 @@ from urial_tui.cli.output import bold, in_colour, print_json
 from urial_tui.cli.progress_line import ProgressLine
 
 if TYPE_CHECKING:
-    from urial_tui.doctor.finding import Finding, State
+    from urial_tui.doctor.finding import DoctorFinding, FindingState
     from urial_tui.errors import UrialError
 
-_MARKS: dict[State, tuple[str, str]] = {
+_MARKS: dict[FindingState, tuple[str, str]] = {
     "good": ("ok", "green"),
     "note": ("note", "blue"),
     "warning": ("warn", "yellow"),
@@ -71,7 +71,7 @@ def _themes() -> tuple[int, Sequence[UrialError]]:
     return len(themes), troubles
 
 
-def _print(findings: Sequence[Finding], width: int) -> None:
+def _print(findings: Sequence[DoctorFinding], width: int) -> None:
     topic = ""
     for finding in findings:
         if finding.topic != topic:
@@ -91,7 +91,7 @@ def _print(findings: Sequence[Finding], width: int) -> None:
         click.echo(_wrapped(f"→ {finding.todo}", width, " " * _MARGIN))
 
 
-def _print_line(state: State, text: str, width: int) -> None:
+def _print_line(state: FindingState, text: str, width: int) -> None:
     mark, colour = _MARKS[state]
     body = _wrapped(text, width, " " * _MARGIN)[_MARGIN:]
     padded = mark.ljust(_MARGIN - 1)

@@ -75,7 +75,7 @@ def _reference(name: str) -> list[Judged]:
 
 
 def _print(found: Calibration) -> None:
-    from urial_tui.cli.output import Column, print_table
+    from urial_tui.cli.output import TableColumn, print_table
 
     click.echo("\n".join(sanitize_line(sentence) for sentence in found.trust))
     what = "pair" if found.pairs else "answer"
@@ -84,23 +84,23 @@ def _print(found: Calibration) -> None:
             click.echo(f"{amount(alone, f'more {what}')} only the {who} has judged.")
     click.echo()
     columns = [
-        Column("aspect"),
-        Column("both", right=True),
-        Column("same", right=True),
-        *([] if found.pairs else [Column("within 1", right=True, drop=1)]),
-        Column("rank", right=True),
-        Column("error", right=True),
-        Column("95 %", right=True),
+        TableColumn("aspect"),
+        TableColumn("both", right=True),
+        TableColumn("same", right=True),
+        *([] if found.pairs else [TableColumn("within 1", right=True, drop=1)]),
+        TableColumn("rank", right=True),
+        TableColumn("error", right=True),
+        TableColumn("95 %", right=True),
     ]
     print_table(columns, [_row(aspect, one, found.pairs) for aspect, one in found.aspects.items()])
     click.echo()
     columns = [
-        Column("aspect"),
-        Column("run", shrink=24),
-        Column("judged", right=True),
-        Column("corrected", right=True),
-        Column("95 %", right=True),
-        Column("labels", right=True),
+        TableColumn("aspect"),
+        TableColumn("run", shrink=24),
+        TableColumn("judged", right=True),
+        TableColumn("corrected", right=True),
+        TableColumn("95 %", right=True),
+        TableColumn("labels", right=True),
     ]
     rows = []
     for aspect, one in found.aspects.items():

@@ -14,7 +14,7 @@ from urial_tui.engine.wire.protocol import Event
 from urial_tui.evaluate.judge_document import judge_document
 from urial_tui.evaluate.judge_progress import JudgeProgress
 from urial_tui.evaluate.judging import Judging, Made
-from urial_tui.evaluate.rate_limit import Waiting
+from urial_tui.evaluate.rate_limit import Postponed
 from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import amount, fixed
 
@@ -35,7 +35,7 @@ class JudgeOutput:
         """The time counts from here."""
         self._progress.begin(judging)
 
-    def take(self, step: Event | Waiting | Made) -> None:
+    def take(self, step: Event | Postponed | Made) -> None:
         """The callback for each step of judging: shows what has come."""
         self.line.tell(step, self._progress.take(step))
 

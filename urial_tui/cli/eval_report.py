@@ -89,7 +89,7 @@ def report(**options: Any) -> None:
 
 def _print(document: dict[str, Any], fields: list[str]) -> None:
     """The tables of the report, and the sentences around them."""
-    from urial_tui.cli.output import Column, bold, print_table
+    from urial_tui.cli.output import TableColumn, bold, print_table
     from urial_tui.evaluate.report_tables import report_tables
     from urial_tui.sanitize import sanitize_line
 
@@ -101,9 +101,9 @@ def _print(document: dict[str, Any], fields: list[str]) -> None:
             _echo_wrapped(line)
         if table.rows:
             columns = [
-                Column(title, right=place >= table.name_columns, shrink=0 if place else 14)
+                TableColumn(title, right=place >= table.name_columns, shrink=0 if place else 14)
                 if place != 1 or table.name_columns < 2
-                else Column(title, shrink=20, middle=True)
+                else TableColumn(title, shrink=20, middle=True)
                 for place, title in enumerate(table.columns)
             ]
             print_table(columns, table.rows)

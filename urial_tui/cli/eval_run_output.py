@@ -10,9 +10,9 @@ import msgspec
 
 from urial_tui.cli.work_line import WorkLine
 from urial_tui.evaluate.items import ItemSet
-from urial_tui.evaluate.outputs import Exchange
-from urial_tui.evaluate.readers import Role
-from urial_tui.evaluate.run import Run, Step
+from urial_tui.evaluate.outputs import AnsweredTurn
+from urial_tui.evaluate.readers import ReadRole
+from urial_tui.evaluate.run import Run, RunStep
 from urial_tui.evaluate.run_progress import RunProgress, taken_over
 from urial_tui.evaluate.token_reading import TextReading
 from urial_tui.sanitize import sanitize_line
@@ -32,7 +32,7 @@ class RunOutput:
         if told := taken_over(run, shown):
             self.line.say(told)
 
-    def take(self, step: Step) -> None:
+    def take(self, step: RunStep) -> None:
         """The callback for each step of a run: shows what has come."""
         self.line.tell(step, self.progress.take(step))
 
@@ -103,12 +103,12 @@ def print_summary(run: Run, shown: str) -> None:
         )
 
 
-def _readings(run: Run, role: Role) -> list[TextReading]:
+def _readings(run: Run, role: ReadRole) -> list[TextReading]:
     found: list[TextReading | None] = [getattr(exchange, role) for exchange in _exchanges(run)]
     return [reading for reading in found if reading is not None]
 
 
-def _read(run: Run, role: Role) -> dict[str, Any] | None:
+def _read(run: Run, role: ReadRole) -> dict[str, Any] | None:
     """What was said of all texts of a kind together; None where none was read."""
     readings = _readings(run, role)
     if not readings:
@@ -130,5 +130,5 @@ def _read(run: Run, role: Role) -> dict[str, Any] | None:
     return found
 
 
-def _exchanges(run: Run) -> list[Exchange]:
+def _exchanges(run: Run) -> list[AnsweredTurn]:
     return [exchange for output in run.outputs() for exchange in output.exchanges]

@@ -10,7 +10,7 @@ import click
 
 from urial_tui.cli.output import bold
 from urial_tui.models.inspection import Inspection
-from urial_tui.models.inspection_words import Row, groups, title_of
+from urial_tui.models.inspection_words import InspectionRow, groups, title_of
 from urial_tui.sanitize import sanitize_line
 
 _WIDTH: Final = 80
@@ -28,7 +28,7 @@ def print_inspection(told: Inspection) -> None:
         _print_rows(rows)
 
 
-def _print_rows(rows: Iterable[Row]) -> None:
+def _print_rows(rows: Iterable[InspectionRow]) -> None:
     for label, text in rows:
         lines = textwrap.wrap(
             sanitize_line(text),

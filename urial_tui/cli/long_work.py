@@ -11,7 +11,7 @@ from urial_tui import interrupts
 from urial_tui.errors import EngineDied, EngineError, ModelError
 
 
-class Work(Protocol):
+class CancellableWork(Protocol):
     """Work that can be cancelled from a signal handler."""
 
     def cancel(self) -> None:
@@ -33,7 +33,7 @@ class LongWork:
         self.interrupted = False
         self._busy = busy
         self._cancel = cancel
-        self._work: Work | None = None
+        self._work: CancellableWork | None = None
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -50,7 +50,7 @@ class LongWork:
         with interrupts.handled(interrupt):
             yield
 
-    def begin(self, work: Work) -> None:
+    def begin(self, work: CancellableWork) -> None:
         """The work begins; at once it ends, where Ctrl-C came before."""
         self._work = work
         if self.interrupted:

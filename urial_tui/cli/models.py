@@ -30,7 +30,7 @@ def list_command(as_json: bool) -> None:
     """Show the models of the catalogue and of this machine."""
     from urial_tui import paths, wording
     from urial_tui.cli.model_output import document
-    from urial_tui.cli.output import Column, print_json, print_table
+    from urial_tui.cli.output import TableColumn, print_json, print_table
     from urial_tui.models.registry import in_order, list_models
     from urial_tui.sanitize import sanitize_line
 
@@ -39,14 +39,14 @@ def list_command(as_json: bool) -> None:
         print_json({"directory": str(paths.models_dir()), "models": list(map(document, found))})
         return
     columns = (
-        Column("NAME", shrink=24, middle=True),
-        Column("TITLE", drop=3),
-        Column("ROLE", drop=1),
-        Column("PARTNER", drop=4),
-        Column("SIZE", right=True),
-        Column("LICENCE", drop=2),
-        Column("HERE"),
-        Column("FILE", drop=5),
+        TableColumn("NAME", shrink=24, middle=True),
+        TableColumn("TITLE", drop=3),
+        TableColumn("ROLE", drop=1),
+        TableColumn("PARTNER", drop=4),
+        TableColumn("SIZE", right=True),
+        TableColumn("LICENCE", drop=2),
+        TableColumn("HERE"),
+        TableColumn("FILE", drop=5),
     )
     rows = [
         (

@@ -68,15 +68,15 @@ def discover_command(as_json: bool) -> None:
 
 def _print_models(models: Sequence[FoundModel]) -> None:
     from urial_tui import wording
-    from urial_tui.cli.output import Column, print_table
+    from urial_tui.cli.output import TableColumn, print_table
 
     columns = (
-        Column("NAME", shrink=24, middle=True),
-        Column("SIZE", right=True),
-        Column("QUANTISATION", drop=1),
-        Column("ARCHITECTURE", shrink=8, drop=2),
-        Column("WHAT", shrink=5),
-        Column("FILE", drop=3),
+        TableColumn("NAME", shrink=24, middle=True),
+        TableColumn("SIZE", right=True),
+        TableColumn("QUANTISATION", drop=1),
+        TableColumn("ARCHITECTURE", shrink=8, drop=2),
+        TableColumn("WHAT", shrink=5),
+        TableColumn("FILE", drop=3),
     )
     rows = []
     for model in models:
@@ -98,9 +98,9 @@ def _print_models(models: Sequence[FoundModel]) -> None:
 
 
 def _print_left_out(left_out: Sequence[LeftOut]) -> None:
-    from urial_tui.cli.output import Column, print_table
+    from urial_tui.cli.output import TableColumn, print_table
 
-    columns = (Column("FILE", shrink=24, middle=True), Column("WHY", shrink=24))
+    columns = (TableColumn("FILE", shrink=24, middle=True), TableColumn("WHY", shrink=24))
     print_table(columns, [(str(one.path), one.why) for one in left_out])
 
 

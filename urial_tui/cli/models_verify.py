@@ -36,7 +36,7 @@ def _files(names: Sequence[str], as_json: bool) -> int:
     import msgspec
 
     from urial_tui import wording
-    from urial_tui.cli.output import Column, print_json, print_table
+    from urial_tui.cli.output import TableColumn, print_json, print_table
     from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.models.verification import verify as verify_files
 
@@ -50,10 +50,10 @@ def _files(names: Sequence[str], as_json: bool) -> int:
         print_json({"files": msgspec.to_builtins(found, enc_hook=str)})
     elif found:
         columns = (
-            Column("NAME", shrink=24, middle=True),
-            Column("SIZE", right=True),
-            Column("RESULT"),
-            Column("FILE", drop=1),
+            TableColumn("NAME", shrink=24, middle=True),
+            TableColumn("SIZE", right=True),
+            TableColumn("RESULT"),
+            TableColumn("FILE", drop=1),
         )
         rows = [(one.name, wording.size(one.size), _result(one), str(one.path)) for one in found]
         print_table(columns, rows)
@@ -70,7 +70,7 @@ def _sources(as_json: bool) -> int:
     import msgspec
 
     from urial_tui import wording
-    from urial_tui.cli.output import Column, print_json, print_table
+    from urial_tui.cli.output import TableColumn, print_json, print_table
     from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.models.connection import Limits
     from urial_tui.models.download import Downloader
@@ -86,10 +86,10 @@ def _sources(as_json: bool) -> int:
         print_json({"sources": msgspec.to_builtins(found)})
     else:
         columns = (
-            Column("NAME", shrink=24, middle=True),
-            Column("STATUS", right=True),
-            Column("SIZE", right=True),
-            Column("RESULT"),
+            TableColumn("NAME", shrink=24, middle=True),
+            TableColumn("STATUS", right=True),
+            TableColumn("SIZE", right=True),
+            TableColumn("RESULT"),
         )
         rows = [
             (

@@ -28,7 +28,7 @@ NARROW = 80
 """Columns of a terminal that does not tell."""
 
 
-class Column(NamedTuple):
+class TableColumn(NamedTuple):
     """A column of a table. `right`: aligned there.
 
     Where the terminal is too narrow, the column with the highest `drop` goes first; 0 stays.
@@ -58,7 +58,7 @@ def print_json(document: object) -> None:
     sys.stdout.buffer.flush()
 
 
-def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+def print_table(columns: Sequence[TableColumn], rows: Sequence[Sequence[str]]) -> None:
     """Print rows of cells under their titles; cells may hold foreign text.
 
     On a terminal, columns that may be dropped or cut are, until a line fits; elsewhere all is
@@ -122,7 +122,7 @@ def _finite(value: object) -> object:
     return value
 
 
-def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> dict[int, int]:
+def _fitting(columns: Sequence[TableColumn], widths: Sequence[int], room: int) -> dict[int, int]:
     """The columns to print, by index, and how wide each is."""
     kept = dict(enumerate(widths))
     least = [
@@ -146,7 +146,7 @@ def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> dic
     return kept
 
 
-def _line(columns: Sequence[Column], kept: Mapping[int, int], row: Sequence[str]) -> str:
+def _line(columns: Sequence[TableColumn], kept: Mapping[int, int], row: Sequence[str]) -> str:
     parts = []
     for index, width in kept.items():
         text = cut(row[index], width, middle=columns[index].middle)

@@ -14,7 +14,7 @@ from urial_tui.files import is_directory, is_there
 from urial_tui.sanitize import quoted, sanitize_line
 
 
-class Place(NamedTuple):
+class PreamblePlace(NamedTuple):
     """A preamble's name, and its file."""
 
     name: str
@@ -43,7 +43,7 @@ def placed(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def place_of(name: str | None, out: Path | None, default: str, *, force: bool) -> Place:
+def place_of(name: str | None, out: Path | None, default: str, *, force: bool) -> PreamblePlace:
     """Where a preamble goes, by the options.
 
     Args:
@@ -83,7 +83,7 @@ def place_of(name: str | None, out: Path | None, default: str, *, force: bool) -
             "in for.",
             "Choose another name with --name, or --force to use yours in its place.",
         )
-    return Place(chosen, path)
+    return PreamblePlace(chosen, path)
 
 
 def check_directory(out: Path) -> None:

@@ -21,7 +21,7 @@ def prompts() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_command(as_json: bool) -> None:
     """Show every preamble, and what is wrong with a file."""
-    from urial_tui.cli.output import Column, print_json, print_table
+    from urial_tui.cli.output import TableColumn, print_json, print_table
     from urial_tui.prompting.preamble_file import list_preambles
     from urial_tui.sanitize import sanitize_line
 
@@ -45,11 +45,11 @@ def list_command(as_json: bool) -> None:
         print_json({"preambles": documents})
         return
     columns = (
-        Column("NAME", shrink=20),
-        Column("METHOD", drop=2),
-        Column("EXAMPLES", right=True, drop=1),
-        Column("ORIGIN", drop=3),
-        Column("TITLE", shrink=30),
+        TableColumn("NAME", shrink=20),
+        TableColumn("METHOD", drop=2),
+        TableColumn("EXAMPLES", right=True, drop=1),
+        TableColumn("ORIGIN", drop=3),
+        TableColumn("TITLE", shrink=30),
     )
     rows = []
     for entry in entries:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from urial_tui.engine.wire.protocol import Event
     from urial_tui.prompting.check import Finding
     from urial_tui.prompting.preamble import Preamble
-    from urial_tui.prompting.token_check import Cut
+    from urial_tui.prompting.token_check import TokenCut
 
 
 @click.command()
@@ -71,7 +71,7 @@ def check(context: click.Context, name: str, model: str | None, as_json: bool) -
     context.exit(1 if counts["error"] else 0)
 
 
-def _cut(preamble: Preamble, model: str) -> Cut:
+def _cut(preamble: Preamble, model: str) -> TokenCut:
     """How a model cuts it, with the context that the settings give it."""
     from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.engine.client.call import follow
@@ -111,7 +111,7 @@ def _print(findings: Sequence[Finding]) -> None:
         click.echo(f"    {sanitize(finding.advice)}")
 
 
-def _summarise(name: str, counts: Mapping[str, int], cut: Cut | None) -> None:
+def _summarise(name: str, counts: Mapping[str, int], cut: TokenCut | None) -> None:
     """One line about all, on standard error."""
     from urial_tui.wording import amount, percent
 

@@ -12,7 +12,7 @@ from urial_tui.cli.names import NAME
 
 if TYPE_CHECKING:
     from urial_tui.prompting.pool import Pair
-    from urial_tui.prompting.retrieval_index import Header
+    from urial_tui.prompting.retrieval_index import IndexHeader
 
 
 @click.command()
@@ -129,7 +129,7 @@ def index(
     )
 
 
-def _embedded(name: str, pairs: Sequence[Pair], model: str) -> Header:
+def _embedded(name: str, pairs: Sequence[Pair], model: str) -> IndexHeader:
     """The index of an embedding model; what was embedded for it before is not embedded again."""
     from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.engine.client.call import follow

@@ -24,7 +24,7 @@ from urial_tui.wording import amount
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
     from urial_tui.evaluate.measure_store import MeasureStore
-    from urial_tui.evaluate.measuring import Measuring, Step
+    from urial_tui.evaluate.measuring import MeasureStep, Measuring
     from urial_tui.evaluate.planned_measuring import PlannedMeasuring
     from urial_tui.prompting.templates.renderer import TemplateRenderer
 
@@ -143,15 +143,15 @@ class _Measure:
         steps = planned.load(self._engine, self._templates, self._progress.unpacking)
         return follow(steps, self._show)
 
-    def _show(self, step: Step) -> None:
+    def _show(self, step: MeasureStep) -> None:
         from urial_tui.engine.wire.protocol import Notice
-        from urial_tui.evaluate.measuring import Progress
+        from urial_tui.evaluate.measuring import TextsRead
         from urial_tui.evaluate.run_progress import getting_ready
 
         match step:
             case Notice(message=message):
                 self._progress.say(message)
-            case Progress(name=name, what=what, done=done, total=total):
+            case TextsRead(name=name, what=what, done=done, total=total):
                 self._progress.show(f"{name}: {done:,} of {amount(total, what)}")
             case _:
                 if words := getting_ready(step, "Ctrl+C"):
@@ -159,7 +159,7 @@ class _Measure:
 
 
 def _print(document: dict[str, Any], *, as_json: bool) -> None:
-    from urial_tui.cli.output import Column, print_json, print_table
+    from urial_tui.cli.output import TableColumn, print_json, print_table
     from urial_tui.evaluate.measure_table import measure_rows
     from urial_tui.sanitize import sanitize_line
 
@@ -176,7 +176,7 @@ def _print(document: dict[str, Any], *, as_json: bool) -> None:
     titles, rows = measure_rows(document)
     drops = {"PREFILL": 6, "CACHE": 5, "RAN ON": 4, "CUT": 3, "TOKENS": 2}
     columns = [
-        Column(title, right=at > 0, drop=drops.get(title, 0), shrink=16 if not at else 0)
+        TableColumn(title, right=at > 0, drop=drops.get(title, 0), shrink=16 if not at else 0)
         for at, title in enumerate(titles)
     ]
     print_table(columns, rows)

@@ -18,14 +18,14 @@ from urial_tui.cli import shared_options
 from urial_tui.cli.long_work import LongWork
 from urial_tui.cli.names import NAME
 from urial_tui.cli.numbers import COUNT, Whole
-from urial_tui.cli.preamble_place import Place, place_of, placed
+from urial_tui.cli.preamble_place import PreamblePlace, place_of, placed
 from urial_tui.errors import UsageError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import amount, capital, duration
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
-    from urial_tui.evaluate.planned_search import PlannedSearch, Step
+    from urial_tui.evaluate.planned_search import PlannedSearch, PlannedStep
     from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 _GO_ON = "What was read is kept: give the same command again, and it goes on."
@@ -99,7 +99,7 @@ class _Search:
         self,
         engine: Engine,
         templates: TemplateRenderer,
-        place: Place,
+        place: PreamblePlace,
         options: dict[str, Any],
     ) -> None:
         from urial_tui.cli.work_line import WorkLine
@@ -173,7 +173,7 @@ class _Search:
         steps = planned.load(self._engine, self._templates, self._progress.unpacking)
         follow(steps, lambda event: self._show(planned, event))
 
-    def _show(self, planned: PlannedSearch, step: Step) -> None:
+    def _show(self, planned: PlannedSearch, step: PlannedStep) -> None:
         from urial_tui.engine.wire.protocol import Notice
         from urial_tui.evaluate.example_search import TextRead, Trying
         from urial_tui.evaluate.planned_search import Expected, HeldOut
@@ -212,7 +212,7 @@ class _Search:
 
 
 def _print(document: dict[str, Any], *, as_json: bool) -> None:
-    from urial_tui.cli.output import Column, print_json, print_table
+    from urial_tui.cli.output import TableColumn, print_json, print_table
     from urial_tui.evaluate.search_table import (
         held_out_rows,
         left_out_notes,
@@ -235,11 +235,11 @@ def _print(document: dict[str, Any], *, as_json: bool) -> None:
     click.echo("\nBits per byte of the answers to choose by, as each example was added:")
     print_table(
         (
-            Column("", right=True),
-            Column("EXAMPLE", shrink=20),
-            Column("TRIED", right=True, drop=1),
-            Column("BITS/BYTE", right=True),
-            Column("DIFFERENCE", right=True),
+            TableColumn("", right=True),
+            TableColumn("EXAMPLE", shrink=20),
+            TableColumn("TRIED", right=True, drop=1),
+            TableColumn("BITS/BYTE", right=True),
+            TableColumn("DIFFERENCE", right=True),
         ),
         step_rows(document),
     )
@@ -248,9 +248,9 @@ def _print(document: dict[str, Any], *, as_json: bool) -> None:
     click.echo("\nBits per byte of the answers held out, and how what was found differs from each:")
     print_table(
         (
-            Column("PREAMBLE", shrink=20),
-            Column("BITS/BYTE", right=True),
-            Column("DIFFERENCE", right=True),
+            TableColumn("PREAMBLE", shrink=20),
+            TableColumn("BITS/BYTE", right=True),
+            TableColumn("DIFFERENCE", right=True),
         ),
         held_out_rows(document),
     )

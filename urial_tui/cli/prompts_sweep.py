@@ -21,7 +21,7 @@ from urial_tui.wording import amount, time_left
 
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
-    from urial_tui.evaluate.kept_answers import Step
+    from urial_tui.evaluate.kept_answers import MeasureStep
     from urial_tui.evaluate.measure_store import MeasureStore
     from urial_tui.evaluate.planned_sweep import PlannedSweep
     from urial_tui.evaluate.sweeping import Sweeping
@@ -188,15 +188,15 @@ class _Sweep:
         _print(planned.document(sweeping), as_json=given["as_json"])
         return 0
 
-    def _show(self, step: Step, sweeping: Sweeping | None = None) -> None:
+    def _show(self, step: MeasureStep, sweeping: Sweeping | None = None) -> None:
         from urial_tui.engine.wire.protocol import Notice
-        from urial_tui.evaluate.kept_answers import Progress
+        from urial_tui.evaluate.kept_answers import TextsRead
         from urial_tui.evaluate.run_progress import getting_ready
 
         match step:
             case Notice(message=message):
                 self._progress.say(message)
-            case Progress(name=name, what=what, done=done, total=total):
+            case TextsRead(name=name, what=what, done=done, total=total):
                 before = 0 if sweeping is None else len(sweeping.swept) * total
                 self._written += 1
                 words = f"{name}: {done:,} of {amount(total, what)}{self._left(before + done)}"
@@ -214,7 +214,7 @@ class _Sweep:
 
 
 def _print(document: dict[str, Any], *, as_json: bool) -> None:
-    from urial_tui.cli.output import Column, print_json, print_table
+    from urial_tui.cli.output import TableColumn, print_json, print_table
     from urial_tui.evaluate.sweep import sweep_rows
     from urial_tui.sanitize import sanitize_line
 
@@ -229,7 +229,10 @@ def _print(document: dict[str, Any], *, as_json: bool) -> None:
     titles, rows = sweep_rows(document)
     drops = {"DISTINCT": 5, "WORDS": 4, "RAN ON": 3, "CUT": 2}
     print_table(
-        [Column(title, right=at > 0, drop=drops.get(title, 0)) for at, title in enumerate(titles)],
+        [
+            TableColumn(title, right=at > 0, drop=drops.get(title, 0))
+            for at, title in enumerate(titles)
+        ],
         rows,
     )
     if document["chosen"] is None:

@@ -8,13 +8,13 @@ from typing import NamedTuple
 from urial_tui.chat.store import Store
 from urial_tui.chat.votes import Vote
 from urial_tui.evaluate.items import EvaluateError
-from urial_tui.evaluate.judgements import Choice, PairJudgement, Preference
-from urial_tui.evaluate.outputs import Exchange, Output
+from urial_tui.evaluate.judgements import PairChoice, PairJudgement, Preference
+from urial_tui.evaluate.outputs import AnsweredTurn, Output
 
 JUDGE = "votes"
 """What those who vote are called as a judge."""
 
-_CHOICES: dict[str, Choice] = {"left": "A", "right": "B", "tie": "same", "neither": "same"}
+_CHOICES: dict[str, PairChoice] = {"left": "A", "right": "B", "tie": "same", "neither": "same"}
 
 
 class Voted(NamedTuple):
@@ -80,5 +80,5 @@ def _texts(vote: Vote, texts: Mapping[int, tuple[int | None, str]]) -> tuple[str
 
 
 def _output(vote: Vote, question: str, answer: str, generator: str) -> Output:
-    exchange = Exchange(instruction=question, output=answer)
+    exchange = AnsweredTurn(instruction=question, output=answer)
     return Output(id=str(vote.id), exchanges=(exchange,), generator=generator)

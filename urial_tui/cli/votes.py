@@ -22,7 +22,7 @@ def votes(as_json: bool) -> None:
     """
     from urial_tui.chat.store import Store
     from urial_tui.chat.votes import tally
-    from urial_tui.cli.output import Column, print_json, print_table
+    from urial_tui.cli.output import TableColumn, print_json, print_table
 
     with Store() as store:
         cast = store.votes()
@@ -34,13 +34,13 @@ def votes(as_json: bool) -> None:
         click.echo("There are no votes yet: the terminal app sets two answers side by side.")
         return
     columns = (
-        Column("BETTER", right=True),
-        Column("FIRST", shrink=20, middle=True),
-        Column("SECOND", shrink=20, middle=True),
-        Column("TIES", right=True),
-        Column("NEITHER", right=True, drop=1),
-        Column("BLIND"),
-        Column("P", right=True),
+        TableColumn("BETTER", right=True),
+        TableColumn("FIRST", shrink=20, middle=True),
+        TableColumn("SECOND", shrink=20, middle=True),
+        TableColumn("TIES", right=True),
+        TableColumn("NEITHER", right=True, drop=1),
+        TableColumn("BLIND"),
+        TableColumn("P", right=True),
     )
     rows = [
         (

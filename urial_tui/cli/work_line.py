@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urial_tui.cli.progress_line import ProgressLine
 from urial_tui.engine.wire.protocol import Notice
-from urial_tui.evaluate.rate_limit import Waiting
+from urial_tui.evaluate.rate_limit import Postponed
 
 
 class WorkLine(ProgressLine):
@@ -23,7 +23,7 @@ class WorkLine(ProgressLine):
         """
         if isinstance(step, Notice):
             self.say(step.message)
-        elif isinstance(step, Waiting) and words and step.why not in self._waited_for:
+        elif isinstance(step, Postponed) and words and step.why not in self._waited_for:
             self._waited_for.add(step.why)
             self.say(words)
         elif words:

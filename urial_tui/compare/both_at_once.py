@@ -12,7 +12,14 @@ import msgspec
 from urial_tui.compare.items import Query, ScoredItem
 from urial_tui.compare.noise import Measure
 from urial_tui.compare.reading import common_start, read_text
-from urial_tui.compare.side_pair import Answered, Role, SidePair, Step, ids_with_end, tokens
+from urial_tui.compare.side_pair import (
+    ComparisonStep,
+    ScoredAnswer,
+    SidePair,
+    SideRole,
+    ids_with_end,
+    tokens,
+)
 from urial_tui.compare.sides import Task
 from urial_tui.compare.vocab import TokenisedText, compare_bytes
 from urial_tui.compare.vocabularies import Vocabularies, unread_context
@@ -69,14 +76,14 @@ class BothAtOnce:
 
     def run(
         self, tasks: Iterable[Task], measure: Measure
-    ) -> Generator[Step | ScoredItem, None, None]:
+    ) -> Generator[ComparisonStep | ScoredItem, None, None]:
         """Carry out tasks, one after the other."""
         for task in tasks:
             item = yield from self._item(task)
             noise = yield from measure(item.aligned_context.ids, item.scores.ids.tolist())
             yield msgspec.structs.replace(item, noise=noise)
 
-    def _item(self, task: Task) -> Generator[Step, None, ScoredItem]:
+    def _item(self, task: Task) -> Generator[ComparisonStep, None, ScoredItem]:
         pair, query = self._pair, task.query
         shown = pair.shown(pair.aligned, query.text)
         context = shown.context
@@ -99,7 +106,7 @@ class BothAtOnce:
         return pair.item(query, answered, scores, self._contexts(query, context, answered))
 
     def _contexts(
-        self, query: Query, context: Turn, answered: Answered
+        self, query: Query, context: Turn, answered: ScoredAnswer
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """What the base and the aligned side were shown, as ids."""
         pair = self._pair
@@ -132,7 +139,7 @@ class BothAtOnce:
 
     def _by_bytes(
         self, query: Query, context: Turn, text: str, ids: tuple[int, ...], stop_reason: str
-    ) -> Generator[Step, None, ScoredItem]:
+    ) -> Generator[ComparisonStep, None, ScoredItem]:
         """What two sides with different vocabularies say about one text.
 
         `ids`: the text as the aligned side reads or wrote it; none for an answer without text.
@@ -164,7 +171,7 @@ class BothAtOnce:
         )
 
     def _score_side(
-        self, role: Role, context: Turn, answer: Segment
+        self, role: SideRole, context: Turn, answer: Segment
     ) -> Generator[Event, None, Scored]:
         request = ScoreSide(id=0, model=0, context=context, answer=answer, top_k=0)
         return (yield from self._pair.models[role].score(request).steps())

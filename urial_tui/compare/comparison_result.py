@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from urial_tui.compare.metrics import Shares, ShiftedToken, Sides, Summary
+from urial_tui.compare.metrics import ClassShares, ShiftedToken, SideNumbers, Summary
 
-Kind = Literal["unshifted", "marginal", "shifted", "absent"]
+ShiftKind = Literal["unshifted", "marginal", "shifted", "absent"]
 
 
 class ComparedToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +23,7 @@ class ComparedToken(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     text: str
     rank: int
-    kind: Kind = msgspec.field(name="class")
+    kind: ShiftKind = msgspec.field(name="class")
     special: bool
     p_base: float | None
     p_aligned: float | None
@@ -49,7 +49,7 @@ class SideName(msgspec.Struct, frozen=True, kw_only=True):
 class ByteComparison(msgspec.Struct, frozen=True, kw_only=True):
     """What two sides with different vocabularies say about one text."""
 
-    bits_per_byte: Sides
+    bits_per_byte: SideNumbers
     boundaries: int
     agreement: float | None
 
@@ -72,7 +72,7 @@ class ComparisonResult(msgspec.Struct, frozen=True, kw_only=True):
     rechosen: int | None
     positions: tuple[ComparedToken, ...]
     summary: Summary
-    special_shares: Shares
+    special_shares: ClassShares
     shifted_tokens: tuple[ShiftedToken, ...]
     bytes: ByteComparison | None
 
@@ -95,7 +95,7 @@ def result_of(item: Mapping[str, Any], whole: Mapping[str, Any]) -> ComparisonRe
         rechosen=item["rechosen"],
         positions=msgspec.convert(item["positions"], tuple[ComparedToken, ...]),
         summary=msgspec.convert(whole["summary"], Summary),
-        special_shares=msgspec.convert(whole["special"], Shares),
+        special_shares=msgspec.convert(whole["special"], ClassShares),
         shifted_tokens=msgspec.convert(whole["shifted_tokens"], tuple[ShiftedToken, ...]),
         bytes=msgspec.convert(whole["bytes"], ByteComparison | None),
     )

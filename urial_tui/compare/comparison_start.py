@@ -19,7 +19,7 @@ BASE_CONTEXT = "zero-shot"
 """What the base side is shown by default, as in the paper."""
 
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
+class ComparisonSubject(msgspec.Struct, frozen=True, kw_only=True):
     """What is compared on: the answer to a question, or a given one.
 
     `ids`: the tokens that wrote the given answer, as far as they are known, `ids_key` whose they
@@ -51,7 +51,7 @@ class ComparisonStart(msgspec.Struct, frozen=True, kw_only=True):
 
     base: SideChoice
     aligned: SideChoice
-    subject: Subject | None = None
+    subject: ComparisonSubject | None = None
     note: str = ""
 
 
@@ -89,7 +89,7 @@ def for_conversation(
         aligned=SideChoice(
             model=answer.model, context=answer.preamble, preamble=preamble if same else None
         ),
-        subject=Subject(
+        subject=ComparisonSubject(
             query=exchange.question.text,
             answer=answer.text,
             ids=answer.ids or (),

@@ -15,7 +15,7 @@ import msgspec
 
 from urial_tui.compare.items import ScoredItem, TextOf, from_document
 from urial_tui.compare.metrics import aggregate
-from urial_tui.compare.positions import Item, gather
+from urial_tui.compare.positions import CountedItem, gather
 from urial_tui.compare.runner import Comparison
 
 
@@ -43,7 +43,7 @@ def aggregates(
     agreements: list[Mapping[str, Any]] = []
     noise: list[Mapping[str, Any]] = []
 
-    def items() -> Iterator[Item]:
+    def items() -> Iterator[CountedItem]:
         for document in documents:
             if document["noise"] is not None:
                 noise.append(document["noise"])
@@ -60,8 +60,8 @@ def aggregates(
     return found
 
 
-def _item(item: ScoredItem) -> Item:
-    return Item(scores=item.scores, n_bytes=item.n_bytes, fields=item.fields)
+def _item(item: ScoredItem) -> CountedItem:
+    return CountedItem(scores=item.scores, n_bytes=item.n_bytes, fields=item.fields)
 
 
 def _by_bytes(agreements: list[Mapping[str, Any]]) -> dict[str, Any]:

@@ -52,14 +52,14 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
     infinite: int
 
 
-class Sides(msgspec.Struct, frozen=True, kw_only=True):
+class SideNumbers(msgspec.Struct, frozen=True, kw_only=True):
     """One number of each side; None where it has none or is infinite."""
 
     base: float | None
     aligned: float | None
 
 
-class Shares(msgspec.Struct, frozen=True, kw_only=True):
+class ClassShares(msgspec.Struct, frozen=True, kw_only=True):
     """How positions fall into the classes.
 
     `positions`: all of them. `absent`: those whose token the base side does not have; the
@@ -85,7 +85,7 @@ class FirstTokens(msgspec.Struct, frozen=True, kw_only=True):
     kl_aligned_base: float | None
 
 
-class Summary(Shares, frozen=True, kw_only=True):
+class Summary(ClassShares, frozen=True, kw_only=True):
     """The numbers of a set of content positions.
 
     top1_agreement     share of positions at which both sides' argmax is the same token
@@ -103,10 +103,10 @@ class Summary(Shares, frozen=True, kw_only=True):
     js: Distribution
     top1_agreement: float | None
     mean_base_rank: float | None
-    bits_per_byte: Sides
-    entropy: Sides
-    branching_factor: Sides
-    outside: Sides
+    bits_per_byte: SideNumbers
+    entropy: SideNumbers
+    branching_factor: SideNumbers
+    outside: SideNumbers
     kl_share: dict[str, float] | None
     first_k_kl: tuple[FirstTokens, ...]
 
@@ -131,7 +131,7 @@ class Aggregates(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about all items; keys as in the JSON contract, `by_group` by field."""
 
     summary: Summary
-    special: Shares
+    special: ClassShares
     by_position: tuple[AtPosition, ...]
     shifted_tokens: tuple[ShiftedToken, ...]
     by_group: dict[str, tuple[Group, ...]]
@@ -158,7 +158,7 @@ def aggregate(
     everything = np.ones(len(positions.fields), np.bool_)
     return Aggregates(
         summary=Summary(**_summary(positions, everything, bootstrap)),
-        special=Shares(**_shares(positions, positions.special, bootstrap)),
+        special=ClassShares(**_shares(positions, positions.special, bootstrap)),
         by_position=by_position(positions),
         shifted_tokens=shifted_tokens(positions, text_of),
         by_group={field: _groups(positions, field, bootstrap) for field in group_by},
@@ -292,16 +292,16 @@ def _summary(positions: Positions, items: _Mask, bootstrap: _Bootstrap) -> dict[
         "js": _distribution(scores.js[chosen]),
         "top1_agreement": _mean(scores.argmax_base[chosen] == scores.argmax_aligned[chosen]),
         "mean_base_rank": _mean(rank[rank > 0]),
-        "bits_per_byte": Sides(
+        "bits_per_byte": SideNumbers(
             base=_bits(scores.logp_base[chosen], n_bytes),
             aligned=_bits(scores.logp_aligned[chosen], n_bytes),
         ),
-        "entropy": Sides(base=entropy_base, aligned=entropy_aligned),
-        "branching_factor": Sides(
+        "entropy": SideNumbers(base=entropy_base, aligned=entropy_aligned),
+        "branching_factor": SideNumbers(
             base=None if entropy_base is None else math.exp(entropy_base),
             aligned=None if entropy_aligned is None else math.exp(entropy_aligned),
         ),
-        "outside": Sides(
+        "outside": SideNumbers(
             base=_mean(scores.outside_base[chosen]),
             aligned=_mean(scores.outside_aligned[chosen]),
         ),

@@ -16,7 +16,7 @@ import msgspec
 
 from urial_tui.compare.items import ScoredItem
 from urial_tui.compare.noise import Measure, Noise
-from urial_tui.compare.side_pair import Answered, Role, SidePair, Step, tokens
+from urial_tui.compare.side_pair import ComparisonStep, ScoredAnswer, SidePair, SideRole, tokens
 from urial_tui.compare.sides import Task
 from urial_tui.compare.vocabularies import Vocabularies
 from urial_tui.engine.wire.protocol import (
@@ -59,7 +59,7 @@ class _Spilled(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     task: Task
-    answered: Answered
+    answered: ScoredAnswer
     shown: tuple[int, ...]
     context: tuple[int, ...]
     parts: tuple[_Part, ...]
@@ -101,7 +101,7 @@ class OneByOne:
 
     def run(
         self, tasks: Iterable[Task], measure: Measure
-    ) -> Generator[Step | ScoredItem, None, None]:
+    ) -> Generator[ComparisonStep | ScoredItem, None, None]:
         """Carry out tasks, as many at a time as the disk space allows."""
         waiting = list(tasks)
         with tempfile.TemporaryDirectory(prefix="urial-rows-") as name:
@@ -120,7 +120,7 @@ class OneByOne:
                 for spilled in batch:
                     yield (yield from self._against(spilled))
 
-    def _swap(self, role: Role) -> Iterator[Event]:
+    def _swap(self, role: SideRole) -> Iterator[Event]:
         models = self._pair.models
         if role not in models:
             other = next(iter(models.values()), None)
@@ -129,7 +129,7 @@ class OneByOne:
 
     def _spill(
         self, task: Task, directory: Path, measure: Measure
-    ) -> Generator[Step, None, _Spilled]:
+    ) -> Generator[ComparisonStep, None, _Spilled]:
         pair = self._pair
         shown = pair.shown(pair.aligned, task.query.text)
         context = shown.context

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from urial_tui.engine.wire.scores import PositionScores
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class CountedItem(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One scored answer. `n_bytes`: UTF-8 bytes of its content tokens; `fields`: to group by."""
 
     scores: PositionScores
@@ -34,7 +34,7 @@ class Positions(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     fields: tuple[Mapping[str, str], ...]
 
 
-def gather(items: Iterable[Item], special: Collection[int] = ()) -> Positions:
+def gather(items: Iterable[CountedItem], special: Collection[int] = ()) -> Positions:
     """Put items side by side, one after another; `special`: the ids that are no content."""
     scores, n_bytes, fields = [], [], []
     for item in items:

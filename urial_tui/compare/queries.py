@@ -14,7 +14,7 @@ import msgspec
 
 from urial_tui.compare.items import CompareError, Query
 from urial_tui.errors import UsageError
-from urial_tui.question_file import ID_KEYS, NAMED_KEYS, Entry, read_entries, storable
+from urial_tui.question_file import ID_KEYS, NAMED_KEYS, QuestionEntry, read_entries, storable
 from urial_tui.sanitize import quoted, sanitize_line
 
 
@@ -61,7 +61,7 @@ def read_queries(path: Path, limit: int | None = None) -> QueryList:
     return QueryList(queries=tuple(queries), notes=tuple(notes))
 
 
-def _query(entry: Entry) -> tuple[Query, list[str]]:
+def _query(entry: QuestionEntry) -> tuple[Query, list[str]]:
     """An entry's question with its fields, and the keys that this leaves out.
 
     Raises:

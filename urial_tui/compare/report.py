@@ -12,7 +12,7 @@ What is read of the document, all of it optional but an item's `positions[].id` 
     bytes             with vocabularies that differ: {"bits_per_byte": {"base", "aligned"},
                       "boundaries", "agreement", "exact"}
     summary           `metrics.Summary`
-    special           `metrics.Shares`
+    special           `metrics.ClassShares`
     by_position       list of `curves.AtPosition`
     shifted_tokens    list of `metrics.ShiftedToken`
     by_group          {field: list of `metrics.Group`}

@@ -45,8 +45,8 @@ with two decimals needs four digits of a large probability, and two of a tiny on
 _P_SMALLEST, _P_ZERO, _P_NONE = 65533, 65534, 65535
 _NO_INT = 0xFFFFFFFF
 
-Side = Literal["base", "aligned"]
-SIDES: Final[tuple[Side, Side]] = ("base", "aligned")
+ReportSide = Literal["base", "aligned"]
+SIDES: Final[tuple[ReportSide, ReportSide]] = ("base", "aligned")
 
 
 class TokenTexts(dict[tuple[int, str], int]):
@@ -74,9 +74,9 @@ class ContextTexts:
     """
 
     def __init__(self) -> None:
-        self.first: dict[Side, str] = {}
+        self.first: dict[ReportSide, str] = {}
 
-    def pack(self, side: Side, context: Mapping[str, Any]) -> dict[str, Any]:
+    def pack(self, side: ReportSide, context: Mapping[str, Any]) -> dict[str, Any]:
         """`shared` characters of the first context, the `rest`, and how many `tokens`."""
         text = context.get("text") or ""
         first = self.first.setdefault(side, text)

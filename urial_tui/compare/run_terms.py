@@ -19,7 +19,7 @@ from urial_tui.compare.sides import Side
 from urial_tui.engine.wire.protocol import NUMERICS, ModelInfo
 from urial_tui.prompting.context import rules_of
 
-Subject = Literal["answers", "a text", "a stored answer"]
+SubjectKind = Literal["answers", "a text", "a stored answer"]
 """What a run compares on."""
 
 _WORDS = {
@@ -51,7 +51,7 @@ class SideTerms(msgspec.Struct, frozen=True, kw_only=True):
     context: str
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class ItemLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The options that shape an item, those of them that mean something for its kind."""
 
     max_tokens: int | UnsetType = UNSET
@@ -60,15 +60,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     skip: int | UnsetType = UNSET
 
 
-NO_LIMITS = Limits()
+NO_LIMITS = ItemLimits()
 
 
-class ComparisonTerms(Limits, frozen=True, kw_only=True):
+class ComparisonTerms(ItemLimits, frozen=True, kw_only=True):
     """The terms of a run; `library`: the build of llama.cpp."""
 
     numerics: int
     library: str
-    subject: Subject
+    subject: SubjectKind
     base: SideTerms
     aligned: SideTerms
     kv_type: str
@@ -77,7 +77,7 @@ class ComparisonTerms(Limits, frozen=True, kw_only=True):
 
 
 def run_terms(
-    comparison: Comparison, subject: Subject, limits: Limits = NO_LIMITS
+    comparison: Comparison, subject: SubjectKind, limits: ItemLimits = NO_LIMITS
 ) -> ComparisonTerms:
     """The terms of a run.
 

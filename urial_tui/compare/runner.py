@@ -20,7 +20,7 @@ from urial_tui.compare.items import Query, ScoredItem
 from urial_tui.compare.noise import Measure, Noise, measure_noise
 from urial_tui.compare.one_by_one import OneByOne
 from urial_tui.compare.reading import whole_characters
-from urial_tui.compare.side_pair import SidePair, Step, tokens
+from urial_tui.compare.side_pair import ComparisonStep, SidePair, tokens
 from urial_tui.compare.sides import Side, Task
 from urial_tui.compare.vocab import VocabRelation
 from urial_tui.engine.client.engine import Engine
@@ -30,7 +30,7 @@ from urial_tui.prompting.conversation import context_form
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.memory_plan import PLAN, MemoryPlan
 
-Memory = Literal["auto", "both", "one"]
+MemoryMode = Literal["auto", "both", "one"]
 """How many models are in memory at a time."""
 
 
@@ -43,7 +43,7 @@ class Strategy(Protocol):
 
     def run(
         self, tasks: Iterable[Task], measure: Measure
-    ) -> Generator[Step | ScoredItem, None, None]:
+    ) -> Generator[ComparisonStep | ScoredItem, None, None]:
         """Carry out tasks: their steps, and each item when it is done, with its noise floor."""
         ...
 
@@ -87,17 +87,17 @@ class Comparison:
         models = self._pair.models.values()
         return self._pair.is_read and bool(models) and all(model.loaded for model in models)
 
-    def run(self, tasks: Iterable[Task]) -> Generator[Step | ScoredItem, None, None]:
+    def run(self, tasks: Iterable[Task]) -> Generator[ComparisonStep | ScoredItem, None, None]:
         """Carry out tasks: their steps, and each item when it is done."""
         return self.strategy.run(tasks, self._measure)
 
-    def answer(self, query: Query) -> Generator[Step, None, ScoredItem]:
+    def answer(self, query: Query) -> Generator[ComparisonStep, None, ScoredItem]:
         """The aligned side's greedy answer to a query, scored on both sides."""
         return self._alone(Task(query=query))
 
     def given(
         self, query: Query, text: str, skip: int = 0, ids: tuple[int, ...] = ()
-    ) -> Generator[Step, None, ScoredItem]:
+    ) -> Generator[ComparisonStep, None, ScoredItem]:
         """A given text as the answer to a query, scored on both sides.
 
         Its first `skip` tokens, but never all, stand in both contexts and are not scored.
@@ -166,7 +166,7 @@ class Comparison:
         """Ids of the tokens that are no content: control tokens."""
         return self._pair.vocabularies.special
 
-    def _alone(self, task: Task) -> Generator[Step, None, ScoredItem]:
+    def _alone(self, task: Task) -> Generator[ComparisonStep, None, ScoredItem]:
         found: ScoredItem | None = None
         with contextlib.closing(self.strategy.run([task], _unmeasured)) as steps:
             for step in steps:
@@ -214,7 +214,7 @@ def comparison_of(
     templates: TemplateRenderer,
     max_tokens: int = 300,
     top_k: int = 10,
-    memory: Memory = "auto",
+    memory: MemoryMode = "auto",
     plan: MemoryPlan = PLAN,
 ) -> Comparison:
     """A comparison with both models in memory, or one by one where there is no room for both.

@@ -44,7 +44,7 @@ from urial_tui.runtime.loading import load
 GREEDY = Sampling(temperature=0.0)
 """How the compared answer is chosen; where the aligned side's context has rules, with these."""
 
-Role = Literal["aligned", "base"]
+SideRole = Literal["aligned", "base"]
 """Which side; also the purpose that its model is loaded for."""
 
 
@@ -62,14 +62,14 @@ class Rechosen(msgspec.Struct, frozen=True, kw_only=True):
     ids: tuple[int, ...]
 
 
-Step = Event | Rechosen
+ComparisonStep = Event | Rechosen
 """What is told while a comparison runs."""
 
-Score = Callable[[tuple[int, ...], tuple[int, ...]], Generator[Event, None, Scored]]
+ScoreTokens = Callable[[tuple[int, ...], tuple[int, ...]], Generator[Event, None, Scored]]
 """Scores tokens of an answer: those that stand in front of them, and they."""
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
+class ScoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An answer whose tokens have been scored, in one or more pieces.
 
     `ids`: those that were. `rechosen`: how many of them decoding had not chosen, None for a given
@@ -118,9 +118,9 @@ class SidePair:
         self.aligned = aligned
         self.max_tokens = max_tokens
         self.top_k = top_k
-        self.models: dict[Role, Model] = {}
+        self.models: dict[SideRole, Model] = {}
         """What is loaded."""
-        self.infos: dict[Role, ModelInfo] = {}
+        self.infos: dict[SideRole, ModelInfo] = {}
         """Of what was loaded, also where it had to go again."""
         self._options = options
         self._templates = templates
@@ -139,7 +139,7 @@ class SidePair:
             with contextlib.suppress(EngineDied):
                 yield from model.unload().steps()
 
-    def load(self, role: Role, instead_of: Model | None = None) -> Iterator[Event]:
+    def load(self, role: SideRole, instead_of: Model | None = None) -> Iterator[Event]:
         """Load a side's model.
 
         Raises:
@@ -157,7 +157,7 @@ class SidePair:
         self.models[role] = model
         self.infos[role] = side.told(model.info)
 
-    def read_vocabulary(self, role: Role) -> VocabInfo:
+    def read_vocabulary(self, role: SideRole) -> VocabInfo:
         """The vocabulary of a model that is loaded."""
         read = self.models[role].vocabulary().result()
         return VocabInfo.of(read.pieces, read.types)
@@ -189,7 +189,7 @@ class SidePair:
         info = self.infos["aligned" if side is self.aligned else "base"]
         return render_conversation(side.context, [Exchanged(query)], info, self._templates)
 
-    def ids_of(self, role: Role, turn: Turn) -> tuple[int, ...]:
+    def ids_of(self, role: SideRole, turn: Turn) -> tuple[int, ...]:
         """A context's ids as a side's model reads it, BOS included."""
         (segments,) = self.models[role].tokenize([turn], start=True).result()
         return tuple(token for segment in segments for token in segment)
@@ -223,7 +223,9 @@ class SidePair:
         """
         return task.text is None and rules_of(self.aligned.context) is None
 
-    def answered(self, task: Task, shown: Shown, score: Score) -> Generator[Step, None, Answered]:
+    def answered(
+        self, task: Task, shown: Shown, score: ScoreTokens
+    ) -> Generator[ComparisonStep, None, ScoredAnswer]:
         """The answer to a task: the aligned side's greedy one, or the text that was given.
 
         Args:
@@ -238,7 +240,7 @@ class SidePair:
             ids = self.ids_behind(shown.context, task.text, task.ids)
             skip = max(min(task.skip, len(ids) - 1), 0)
             scored = yield from score(ids[:skip], ids[skip:])
-            return Answered(ids=scored.ids, stop_reason="given", pieces=(scored,))
+            return ScoredAnswer(ids=scored.ids, stop_reason="given", pieces=(scored,))
         accepted: tuple[int, ...] = ()
         pieces: list[Scored] = []
         rechosen = 0
@@ -258,7 +260,9 @@ class SidePair:
                 break
         ended = bool(accepted) and accepted[-1] in self.vocabularies.special
         reason = "eos" if ended else done.stop_reason
-        return Answered(ids=accepted, stop_reason=reason, pieces=tuple(pieces), rechosen=rechosen)
+        return ScoredAnswer(
+            ids=accepted, stop_reason=reason, pieces=tuple(pieces), rechosen=rechosen
+        )
 
     def generate(self, shown: Shown, written: tuple[int, ...]) -> Generator[Event, None, Finished]:
         """The answer as a chat would write it, from `written` on; its ids start with these."""
@@ -285,7 +289,7 @@ class SidePair:
     def item(
         self,
         query: Query,
-        answered: Answered,
+        answered: ScoredAnswer,
         scores: PositionScores,
         contexts: tuple[tuple[int, ...], tuple[int, ...]],
     ) -> ScoredItem:

@@ -98,7 +98,7 @@ class VocabInfo(msgspec.Struct, frozen=True, kw_only=True):
         return (end(token - 1) if token else 0), end(token)
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class VocabEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One id on both sides. `None`: that side has no such id."""
 
     id: int
@@ -133,8 +133,8 @@ class VocabRelation(msgspec.Struct, frozen=True, kw_only=True):
     added: int = 0
     added_text: int = 0
     changed: int = 0
-    changed_ids: tuple[Entry, ...] = ()
-    first_difference: Entry | None = None
+    changed_ids: tuple[VocabEntry, ...] = ()
+    first_difference: VocabEntry | None = None
     shared_pieces: int = 0
     cutting: tuple[CutBy, ...] | None = None
 
@@ -146,7 +146,7 @@ class VocabRelation(msgspec.Struct, frozen=True, kw_only=True):
     def document(self) -> dict[str, object]:
         """The relation as a JSON object: pieces as text, bytes that are no UTF-8 as \\xNN."""
 
-        def entry(found: Entry) -> dict[str, object]:
+        def entry(found: VocabEntry) -> dict[str, object]:
             values = msgspec.structs.asdict(found)
             for side in ("base", "aligned"):
                 if values[side] is not None:
@@ -173,7 +173,7 @@ def compare_vocabularies(base: VocabInfo, aligned: VocabInfo) -> VocabRelation:
     shared = min(len(base), len(aligned))
     if base == aligned:
         return replace(sizes, shared_ids=shared)
-    changed: list[Entry] = []
+    changed: list[VocabEntry] = []
     unequal: Iterable[int] = _unequal(base, aligned, shared) if shared else (0,)
     for entry in (_entry(base, aligned, token) for token in unequal):
         if not _comparable(entry):
@@ -215,7 +215,7 @@ def _unequal(base: VocabInfo, aligned: VocabInfo, shared: int) -> Iterator[int]:
     yield from np.flatnonzero(types).tolist()
 
 
-def _comparable(entry: Entry) -> bool:
+def _comparable(entry: VocabEntry) -> bool:
     """Whether an id is the same thing on both sides, though perhaps under another name.
 
     A fine-tune that gives a reserved token a name and a use of its own still predicts it in
@@ -228,9 +228,9 @@ def _comparable(entry: Entry) -> bool:
     return entry.base_type not in TEXT_TYPES and entry.aligned_type not in TEXT_TYPES
 
 
-def _entry(base: VocabInfo, aligned: VocabInfo, token: int) -> Entry:
+def _entry(base: VocabInfo, aligned: VocabInfo, token: int) -> VocabEntry:
     in_base, in_aligned = token < len(base), token < len(aligned)
-    return Entry(
+    return VocabEntry(
         id=token,
         base=base.piece(token) if in_base else None,
         aligned=aligned.piece(token) if in_aligned else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from urial_tui.doctor.finding import Fact, Finding, finding
+from urial_tui.doctor.finding import DoctorFinding, Fact, finding
 from urial_tui.errors import UrialError
 from urial_tui.sanitize import shortened
 
@@ -13,7 +13,7 @@ _MOST = 200
 """Characters of a mistake's text that are told."""
 
 
-class Topic(NamedTuple):
+class ExaminationTopic(NamedTuple):
     """One thing to look at, by its name. `slow`: it computes for some seconds."""
 
     name: str
@@ -21,7 +21,9 @@ class Topic(NamedTuple):
     slow: bool = False
 
 
-def examine(topics: Iterable[Topic], begin: Callable[[str], object]) -> Iterator[Finding]:
+def examine(
+    topics: Iterable[ExaminationTopic], begin: Callable[[str], object]
+) -> Iterator[DoctorFinding]:
     """What each topic finds, as it is found; one that fails is told as a finding.
 
     Args:

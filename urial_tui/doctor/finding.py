@@ -15,16 +15,16 @@ from urial_tui import paths
 from urial_tui.errors import LONGEST
 from urial_tui.sanitize import sanitize_line, shortened
 
-State = Literal["good", "note", "warning", "bad"]
+FindingState = Literal["good", "note", "warning", "bad"]
 """`note`: worth knowing. `warning`: something works worse than it could. `bad`: it does not."""
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class DoctorFinding(msgspec.Struct, frozen=True, kw_only=True):
     """One line of an examination: `found` is a phrase, `todo` a sentence, "" for nothing."""
 
     topic: str
     found: str
-    state: State = "good"
+    state: FindingState = "good"
     todo: str = ""
 
 
@@ -32,17 +32,17 @@ class Fact(msgspec.Struct, frozen=True):
     """What a topic finds: the same without its name, and with texts as they come."""
 
     found: str
-    state: State = "good"
+    state: FindingState = "good"
     todo: str = ""
 
 
-def worst(findings: Iterable[Finding]) -> State:
+def worst(findings: Iterable[DoctorFinding]) -> FindingState:
     """The state that all of them together are in."""
-    order: tuple[State, ...] = get_args(State)
+    order: tuple[FindingState, ...] = get_args(FindingState)
     return max((finding.state for finding in findings), key=order.index, default="good")
 
 
-def finding(topic: str, fact: Fact, home: Path | None = None) -> Finding:
+def finding(topic: str, fact: Fact, home: Path | None = None) -> DoctorFinding:
     """A fact as it may be printed.
 
     Args:
@@ -51,7 +51,7 @@ def finding(topic: str, fact: Fact, home: Path | None = None) -> Finding:
         home: The home directory, unless it is the user's.
     """
     home = home or paths.home()
-    return Finding(
+    return DoctorFinding(
         topic=topic,
         found=_printable(fact.found, home),
         state=fact.state,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urial_tui.doctor.directories import directories
 from urial_tui.doctor.engine import engine
-from urial_tui.doctor.examination import Topic
+from urial_tui.doctor.examination import ExaminationTopic
 from urial_tui.doctor.memory import memory
 from urial_tui.doctor.own_files import ReadThemes, caches, own_files
 from urial_tui.doctor.processes import processes
@@ -16,23 +16,23 @@ from urial_tui.doctor.terminal import terminal, this_screen
 from urial_tui.doctor.versions import versions
 
 
-def topics(read_themes: ReadThemes) -> tuple[Topic, ...]:
+def topics(read_themes: ReadThemes) -> tuple[ExaminationTopic, ...]:
     """All of them, for this machine.
 
     Args:
         read_themes: Reads the user's themes, which belong to the screens.
     """
     return (
-        Topic("versions", versions),
-        Topic("processor", processor),
-        Topic("memory", memory),
-        Topic("engine", engine),
-        Topic("servers", servers),
-        Topic("other engines", processes),
-        Topic("directories", directories),
-        Topic("own files", lambda: own_files(read_themes)),
-        Topic("cache", caches),
-        Topic("terminal", lambda: terminal(this_screen())),
-        Topic("self-test", self_test, slow=True),
-        Topic("speed", speed, slow=True),
+        ExaminationTopic("versions", versions),
+        ExaminationTopic("processor", processor),
+        ExaminationTopic("memory", memory),
+        ExaminationTopic("engine", engine),
+        ExaminationTopic("servers", servers),
+        ExaminationTopic("other engines", processes),
+        ExaminationTopic("directories", directories),
+        ExaminationTopic("own files", lambda: own_files(read_themes)),
+        ExaminationTopic("cache", caches),
+        ExaminationTopic("terminal", lambda: terminal(this_screen())),
+        ExaminationTopic("self-test", self_test, slow=True),
+        ExaminationTopic("speed", speed, slow=True),
     )

@@ -19,7 +19,7 @@ from urial_tui.evaluate.judge import Judged
 from urial_tui.evaluate.judge_file import journalled, whole_judgements
 from urial_tui.evaluate.judgement_files import document, write_judgements
 from urial_tui.evaluate.judgements import PairJudgement
-from urial_tui.evaluate.part_file import Kind, PartFile
+from urial_tui.evaluate.part_file import ListKind, PartFile
 from urial_tui.sanitize import quoted
 
 _TAKEN_BACK = "taken_back"
@@ -28,7 +28,7 @@ _CHOOSE = "Choose another file."
 _SEED_BITS = 53
 """So many every reader of JSON keeps."""
 
-_KIND = Kind(
+_KIND = ListKind(
     name="blind judgements",
     # Raised with every change of the journal that an older program would misread.
     version=1,

@@ -15,18 +15,23 @@ from typing import Final, Literal
 import msgspec
 
 from urial_tui.evaluate.blind_file import BlindFile
-from urial_tui.evaluate.blind_pairs import SharedItems, Shown, arranged, read_shared
+from urial_tui.evaluate.blind_pairs import SharedItems, ShownPair, arranged, read_shared
 from urial_tui.evaluate.judge_document import PREFERRED, pair_outcomes
-from urial_tui.evaluate.judgements import Choice, PairJudgement, Preference
+from urial_tui.evaluate.judgements import PairChoice, PairJudgement, Preference
 from urial_tui.evaluate.win_rates import WinRate, win_rate
 
 PERSON: Final = "person"
 """What the one who judges is called, where no other name is given."""
 
-Verdict = Literal["left", "right", "same", "skip"]
+BlindVerdict = Literal["left", "right", "same", "skip"]
 """The answer at the left is better, that at the right; both are as good; nothing is said."""
 
-_CHOICES: dict[Verdict, Choice | None] = {"left": "A", "right": "B", "same": "same", "skip": None}
+_CHOICES: dict[BlindVerdict, PairChoice | None] = {
+    "left": "A",
+    "right": "B",
+    "same": "same",
+    "skip": None,
+}
 
 
 class BlindTally(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +82,7 @@ class BlindJudging:
         return self._file.lock_caution
 
     @property
-    def current(self) -> Shown | None:
+    def current(self) -> ShownPair | None:
         """The pair to be judged; None once all are."""
         return self._next[0] if self._next else None
 
@@ -96,7 +101,7 @@ class BlindJudging:
         """Whether there is anything to tell."""
         return bool(self._file.judgements)
 
-    def judge(self, verdict: Verdict) -> None:
+    def judge(self, verdict: BlindVerdict) -> None:
         """Say what holds of the current pair; it is kept when this returns.
 
         Raises:
@@ -153,7 +158,7 @@ class BlindJudging:
             pairs=len(self.shared.pairs),
         )
 
-    def _judgement(self, shown: Shown, verdict: Verdict) -> PairJudgement:
+    def _judgement(self, shown: ShownPair, verdict: BlindVerdict) -> PairJudgement:
         choice = _CHOICES[verdict]
         left, right = shown.left, shown.right
         # Of several turns the last one is judged, as by any judge.

@@ -27,7 +27,7 @@ _NAMED = 60
 """Characters of a name that a sentence quotes."""
 
 
-class Pair(msgspec.Struct, frozen=True, kw_only=True):
+class BlindPair(msgspec.Struct, frozen=True, kw_only=True):
     """The answers of both runs to an item. `key`: what is judged, by content, as a hash."""
 
     first: Output
@@ -35,10 +35,10 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     key: str
 
 
-class Shown(msgspec.Struct, frozen=True):
+class ShownPair(msgspec.Struct, frozen=True):
     """A pair as it is shown. `swapped`: the second run's answer is at the left."""
 
-    pair: Pair
+    pair: BlindPair
     swapped: bool
 
     @property
@@ -61,7 +61,7 @@ class SharedItems(msgspec.Struct, frozen=True, kw_only=True):
 
     first: str
     second: str
-    pairs: tuple[Pair, ...]
+    pairs: tuple[BlindPair, ...]
     alone: int = 0
     otherwise: int = 0
 
@@ -105,7 +105,7 @@ def shared_items(first: Mapping[str, Output], second: Mapping[str, Output]) -> S
         )
     both = [(first[key], second[key]) for key in first if key in second]
     pairs = tuple(
-        Pair(first=left, second=right, key=_key(left, right))
+        BlindPair(first=left, second=right, key=_key(left, right))
         for left, right in both
         if _questions(left) == _questions(right)
     )
@@ -124,7 +124,7 @@ def shared_items(first: Mapping[str, Output], second: Mapping[str, Output]) -> S
     )
 
 
-def arranged(pairs: Sequence[Pair], seed: int, before: Mapping[str, bool]) -> list[Shown]:
+def arranged(pairs: Sequence[BlindPair], seed: int, before: Mapping[str, bool]) -> list[ShownPair]:
     """Pairs in a random order, with as many of each run at the left as at the right.
 
     Args:
@@ -146,7 +146,7 @@ def arranged(pairs: Sequence[Pair], seed: int, before: Mapping[str, bool]) -> li
         if abs(uneven) > 1 and order[at].key not in before and swaps[at] == (uneven > 0):
             swaps[at] = not swaps[at]
             uneven += 2 if swaps[at] else -2
-    return [Shown(pair, swap) for pair, swap in zip(order, swaps, strict=True)]
+    return [ShownPair(pair, swap) for pair, swap in zip(order, swaps, strict=True)]
 
 
 def _read(path: Path) -> Mapping[str, Output]:

@@ -15,7 +15,7 @@ from urial_tui.evaluate.own_pace import OwnPace
 REST = 0.25
 """Seconds without a verdict before the next one counts."""
 
-Phase = Literal["opening", "judging", "judged", "result", "failed"]
+SittingPhase = Literal["opening", "judging", "judged", "result", "failed"]
 
 
 class BlindSitting:
@@ -28,7 +28,7 @@ class BlindSitting:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.judging: BlindJudging | None = None
         """What is judged; None before the files are read."""
-        self.phase: Phase = "opening"
+        self.phase: SittingPhase = "opening"
         self._clock = clock
         self.busy = False
         """Whether something is being written; the pair on the screen is judged already."""

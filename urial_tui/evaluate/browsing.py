@@ -14,9 +14,9 @@ from typing import Final, Literal
 import msgspec
 
 from urial_tui.errors import PreambleError
-from urial_tui.evaluate.evaluation import Comparison, EvaluatedRun, Evaluation, read_evaluation
+from urial_tui.evaluate.evaluation import EvaluatedRun, Evaluation, JudgedPair, read_evaluation
 from urial_tui.evaluate.items import Category, Item, ItemSet
-from urial_tui.evaluate.judgements import Aspect, Score
+from urial_tui.evaluate.judgements import Aspect, AspectScore
 from urial_tui.evaluate.measures import OutputMeasures, measure, measure_run
 from urial_tui.evaluate.outputs import Output
 from urial_tui.evaluate.scored import ScoreTable, score_table
@@ -54,7 +54,7 @@ class BrowsedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     output: Output
     measures: OutputMeasures
-    scores: Mapping[str, Mapping[Aspect, Score | None]]
+    scores: Mapping[str, Mapping[Aspect, AspectScore | None]]
 
 
 class Browser:
@@ -75,7 +75,7 @@ class Browser:
             run.name: {judge: score_table(run, judge, evaluation.items) for judge in run.judged}
             for run in evaluation.runs
         }
-        self._comparisons: dict[str, list[Comparison]] = {}
+        self._comparisons: dict[str, list[JudgedPair]] = {}
         for one in evaluation.comparisons:
             self._comparisons.setdefault(str(one.judgement.id), []).append(one)
         self._texts = [self._text(item) for item in evaluation.items]
@@ -121,7 +121,7 @@ class Browser:
             if key in run.outputs
         ]
 
-    def comparisons(self, place: int) -> Sequence[Comparison]:
+    def comparisons(self, place: int) -> Sequence[JudgedPair]:
         """What judges said of the answers to an item beside each other."""
         return self._comparisons.get(str(self.items[place].id), ())
 
@@ -205,7 +205,7 @@ def known_preambles() -> dict[str, Preamble]:
     return {entry.name: entry.preamble for entry in entries if entry.preamble is not None}
 
 
-def _said_of(key: str, table: ScoreTable) -> dict[Aspect, Score | None]:
+def _said_of(key: str, table: ScoreTable) -> dict[Aspect, AspectScore | None]:
     """What a judge said of one item."""
     return {aspect: scores[key] for aspect, scores in table.items() if key in scores}
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from urial_tui.evaluate.report_cells import (
     MEANS,
-    Row,
+    ReportRow,
     Table,
     interval_text,
     judge_name,
@@ -28,7 +28,7 @@ _DIFFERENCES: Final = {
 # -- differences -----------------------------------------------------------------------
 
 
-def difference_table(found: Row, letters: Mapping[str, str]) -> Table:
+def difference_table(found: ReportRow, letters: Mapping[str, str]) -> Table:
     """How two runs differ on the items that both have answered.
 
     Args:
@@ -62,7 +62,7 @@ def difference_table(found: Row, letters: Mapping[str, str]) -> Table:
     )
 
 
-def not_compared(differences: Sequence[Row], letters: Mapping[str, str]) -> Iterator[Table]:
+def not_compared(differences: Sequence[ReportRow], letters: Mapping[str, str]) -> Iterator[Table]:
     """The runs that have no item in common, if there are such, in one sentence."""
     apart = [
         f"{letters[found['first']]} and {letters[found['second']]}"
@@ -75,7 +75,9 @@ def not_compared(differences: Sequence[Row], letters: Mapping[str, str]) -> Iter
         )
 
 
-def _difference_row(name: str, one: Row, number: Callable[[float | None], str]) -> tuple[str, ...]:
+def _difference_row(
+    name: str, one: ReportRow, number: Callable[[float | None], str]
+) -> tuple[str, ...]:
     interval = one["interval"]
     spread = (
         f" ({_signed(interval[0], number)} to {_signed(interval[1], number)})" if interval else ""
@@ -99,7 +101,7 @@ def _signed(value: float | None, number: Callable[[float | None], str]) -> str:
 # -- contests --------------------------------------------------------------------------
 
 
-def contest_table(found: Row, letters: Mapping[str, str]) -> Table:
+def contest_table(found: ReportRow, letters: Mapping[str, str]) -> Table:
     """Which of two runs a judge prefers, aspect by aspect."""
     first, second = letters[found["first"]], letters[found["second"]]
     rows, unscored, flips, places, notes = [], [], [], [], []

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from urial_tui.evaluate.evaluation import Comparison
+from urial_tui.evaluate.evaluation import JudgedPair
 from urial_tui.evaluate.judge_document import PREFERRED, pair_outcomes
 from urial_tui.evaluate.judgements import ASPECTS, Aspect, Preference
 from urial_tui.evaluate.means import RESAMPLES, Share, share_of
@@ -51,7 +51,7 @@ class RunContest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def contests(
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[JudgedPair],
     names: Sequence[str],
     *,
     resamples: int = RESAMPLES,
@@ -65,7 +65,7 @@ def contests(
         resamples: Draws of the intervals.
         seed: Of the draws.
     """
-    pairs: dict[tuple[int, int, str], list[Comparison]] = {}
+    pairs: dict[tuple[int, int, str], list[JudgedPair]] = {}
     for one in comparisons:
         low, high = sorted((names.index(one.first), names.index(one.second)))
         pairs.setdefault((low, high, one.judgement.judge), []).append(one)
@@ -76,9 +76,9 @@ def contests(
 
 
 def _contest(
-    first: str, second: str, judge: str, said: Sequence[Comparison], resamples: int, seed: int
+    first: str, second: str, judge: str, said: Sequence[JudgedPair], resamples: int, seed: int
 ) -> RunContest:
-    by_item: dict[str, list[Comparison]] = {}
+    by_item: dict[str, list[JudgedPair]] = {}
     for one in said:
         by_item.setdefault(str(one.judgement.id), []).append(one)
     aspects = {aspect for one in said for aspect in one.judgement.preferences}
@@ -100,7 +100,7 @@ def _contest(
 def _aspect(
     first: str,
     aspect: Aspect,
-    by_item: Mapping[str, Sequence[Comparison]],
+    by_item: Mapping[str, Sequence[JudgedPair]],
     resamples: int,
     seed: int,
 ) -> AspectContest:

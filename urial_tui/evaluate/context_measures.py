@@ -14,7 +14,7 @@ import msgspec
 
 from urial_tui.evaluate.leak import example_spans, leaked
 from urial_tui.evaluate.means import mean_of, paired_difference, share_of
-from urial_tui.evaluate.outputs import Exchange
+from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.evaluate.token_reading import TextReading
 from urial_tui.evaluate.words import Gram, words_of
 from urial_tui.prompting.context import Context, answer_rules
@@ -51,11 +51,11 @@ class MeasuredContext(msgspec.Struct, frozen=True, kw_only=True):
     prefill_s: float | None
     cache_bytes: int
     references: tuple[TextReading | None, ...]
-    answers: tuple[Exchange | None, ...]
+    answers: tuple[AnsweredTurn | None, ...]
     leads: tuple[Lead, ...] = ()
 
 
-def end_of(exchange: Exchange, context: Context) -> End | None:
+def end_of(exchange: AnsweredTurn, context: Context) -> End | None:
     """How an answer ended; None where nobody told."""
     if exchange.ending in ("end", "cut"):
         return "ended" if exchange.ending == "end" else "cut"

@@ -31,7 +31,7 @@ FEWEST_LABELS: Final = 2
 
 Label = tuple[float, float]
 """(the judge's score, the right one)."""
-Verdict = tuple[bool, bool]
+JudgedVerdict = tuple[bool, bool]
 """(what the judge says, what is right)."""
 
 _Values = NDArray[np.float64]
@@ -194,7 +194,7 @@ def error_difference(
     )
 
 
-def quality_of(labels: Sequence[Verdict]) -> Quality:
+def quality_of(labels: Sequence[JudgedVerdict]) -> Quality:
     """Sensitivity and specificity with Wilson's intervals, and Youden's index with its own.
 
     The index's interval is of the normal distribution, with one hit and one miss added to both.
@@ -215,7 +215,9 @@ def quality_of(labels: Sequence[Verdict]) -> Quality:
     )
 
 
-def quality_difference(first: Sequence[Verdict], second: Sequence[Verdict]) -> ErrorDifference:
+def quality_difference(
+    first: Sequence[JudgedVerdict], second: Sequence[JudgedVerdict]
+) -> ErrorDifference:
     """How Youden's index of the judge differs between two runs (ΔJ of arXiv 2605.06939)."""
     one, other = quality_of(first), quality_of(second)
     if one.youden is None or other.youden is None:
@@ -235,7 +237,7 @@ def quality_difference(first: Sequence[Verdict], second: Sequence[Verdict]) -> E
     )
 
 
-def corrected_share(judged: Sequence[bool | None], labels: Sequence[Verdict]) -> Corrected:
+def corrected_share(judged: Sequence[bool | None], labels: Sequence[JudgedVerdict]) -> Corrected:
     """The share of right answers, from the judge's verdicts and how often those are right.
 
     With the share p that the judge calls right, its specificity q0 and sensitivity q1, it is

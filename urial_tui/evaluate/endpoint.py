@@ -70,7 +70,7 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: bool = True
 
 
-class Answered(msgspec.Struct, frozen=True):
+class EndpointAnswer(msgspec.Struct, frozen=True):
     """An answer; whether it can be read is to be seen."""
 
     body: bytes
@@ -98,7 +98,7 @@ class Declined(msgspec.Struct, frozen=True, kw_only=True):
     words: str = ""
 
 
-Outcome = Answered | Again | Declined
+EndpointOutcome = EndpointAnswer | Again | Declined
 
 
 class Endpoint:
@@ -158,7 +158,7 @@ class Endpoint:
     ) -> None:
         await self._client.__aexit__(kind, error, trace)
 
-    async def ask(self, body: bytes) -> Outcome:
+    async def ask(self, body: bytes) -> EndpointOutcome:
         """Send a request.
 
         Raises:
@@ -190,7 +190,7 @@ class Endpoint:
         except httpx.TransportError:
             return Again(why=f"The connection to {host} broke off before the answer was there.")
 
-    async def _outcome(self, response: httpx.Response) -> Outcome:
+    async def _outcome(self, response: httpx.Response) -> EndpointOutcome:
         host = self._address.host
         if response.is_success:
             if is_packed(response.headers):
@@ -198,7 +198,7 @@ class Endpoint:
             body = await _read(response, MAX_BYTES)
             if len(body) > MAX_BYTES:
                 return Declined(why=f"The endpoint {host} sent more than {size(MAX_BYTES)}.")
-            return Answered(body)
+            return EndpointAnswer(body)
         status = response.status_code
         if 300 <= status < 400:
             raise self._elsewhere(response)

@@ -24,13 +24,13 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.errors import UsageError
 from urial_tui.evaluate.endpoint import EndpointSettings
 from urial_tui.evaluate.endpoint_address import Address, address_of
-from urial_tui.evaluate.endpoint_asking import Asking, Usage
-from urial_tui.evaluate.endpoint_reply import Cost, WrongFormError, cost_of, decoded
-from urial_tui.evaluate.generate import Answered, AskedItem, Skipped, Step
+from urial_tui.evaluate.endpoint_asking import EndpointQueue, Usage
+from urial_tui.evaluate.endpoint_reply import ReplyCost, WrongFormError, cost_of, decoded
+from urial_tui.evaluate.generate import Answered, AskedItem, GenerateStep, Skipped
 from urial_tui.evaluate.items import Item
-from urial_tui.evaluate.outputs import Ending, Exchange
-from urial_tui.evaluate.rate_limit import Clock, Waiting
-from urial_tui.evaluate.run_file import Written
+from urial_tui.evaluate.outputs import AnsweredTurn, Ending
+from urial_tui.evaluate.rate_limit import Clock, Postponed
+from urial_tui.evaluate.run_file import WrittenAnswer
 from urial_tui.evaluate.run_terms import digest, drawn
 from urial_tui.prompting.context import Context, answer_rules
 from urial_tui.prompting.conversation import Exchanged, context_form, render_plain
@@ -153,7 +153,9 @@ class EndpointAnswers:
         rules, _ = answer_rules(context)
         address = address_of(settings.url, settings.service)
         form = _Texts(terms, rules)
-        self._asking: Asking[_Question, TextReply] = Asking(address, form, settings, key, clock)
+        self._asking: EndpointQueue[_Question, TextReply] = EndpointQueue(
+            address, form, settings, key, clock
+        )
 
     @property
     def cancelled(self) -> bool:
@@ -174,7 +176,9 @@ class EndpointAnswers:
         """Fields of a request that this endpoint does not know."""
         return self._asking.left_out
 
-    def run(self, items: Sequence[tuple[Item, Sequence[Written]]]) -> Generator[Step, None, None]:
+    def run(
+        self, items: Sequence[tuple[Item, Sequence[WrittenAnswer]]]
+    ) -> Generator[GenerateStep, None, None]:
         """Answer what is left of items: what is waited for, and what comes of each turn.
 
         All first turns are asked, then all second ones, and so on.
@@ -188,7 +192,7 @@ class EndpointAnswers:
         asked = [AskedItem(item, written) for item, written in items]
         while not self.cancelled and (waiting := [one for one in asked if one.waits]):
             for step in self._asking.run([self._question(one) for one in waiting]):
-                if isinstance(step, Waiting):
+                if isinstance(step, Postponed):
                     yield step
                     continue
                 (one, _, sampling), reply = step
@@ -197,7 +201,7 @@ class EndpointAnswers:
                     one.reason = reply.trouble
                     yield Skipped(one.item, one.reason)
                     continue
-                exchange = Exchange(
+                exchange = AnsweredTurn(
                     instruction=one.item.turns[turn],
                     output=reply.text,
                     tokens=reply.tokens,
@@ -206,7 +210,7 @@ class EndpointAnswers:
                     seed=sampling.seed,
                     retrieved=self._context.examples_for(one.item.turns[turn]) or (),
                 )
-                one.written.append(Written(exchange=exchange))
+                one.written.append(WrittenAnswer(exchange=exchange))
                 yield Answered(one.item, turn, one.written[turn])
         if self.left_out:
             named = ", ".join(self.left_out)
@@ -279,12 +283,12 @@ class _Texts:
         known = {name: value for name, value in fields.items() if name not in left_out}
         return {"model": self._terms.model, "prompt": question.prompt, **known}
 
-    def read(self, body: bytes, question: _Question) -> tuple[TextReply, Cost] | None:
+    def read(self, body: bytes, question: _Question) -> tuple[TextReply, ReplyCost] | None:
         """What was written; None where there is no JSON."""
         try:
             completion = decoded(body, _Completion)
         except WrongFormError as error:
-            return TextReply(trouble=str(error)), Cost()
+            return TextReply(trouble=str(error)), ReplyCost()
         if completion is None:
             return None
         cost = cost_of(completion.usage)

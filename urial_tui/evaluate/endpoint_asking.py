@@ -18,17 +18,17 @@ import msgspec
 
 from urial_tui.evaluate.endpoint import (
     Again,
-    Answered,
     Declined,
     Endpoint,
+    EndpointAnswer,
+    EndpointOutcome,
     EndpointSettings,
     Loop,
-    Outcome,
 )
 from urial_tui.evaluate.endpoint_address import Address
-from urial_tui.evaluate.endpoint_reply import Cost
+from urial_tui.evaluate.endpoint_reply import ReplyCost
 from urial_tui.evaluate.items import EvaluateError
-from urial_tui.evaluate.rate_limit import Clock, RateLimit, Waiting
+from urial_tui.evaluate.rate_limit import Clock, Postponed, RateLimit
 
 LOST_IN_A_ROW: Final = 3
 """Questions given up with no answer to another one between them: then the endpoint is gone."""
@@ -52,7 +52,7 @@ ReplyT = TypeVar("ReplyT")
 ReplyOut = TypeVar("ReplyOut", covariant=True)
 
 
-class Form(Protocol[QuestionIn, ReplyOut]):
+class RequestForm(Protocol[QuestionIn, ReplyOut]):
     """The codec of a question: what is sent for it, and how what comes back is read."""
 
     @property
@@ -64,7 +64,7 @@ class Form(Protocol[QuestionIn, ReplyOut]):
         """What is sent, without the fields that the endpoint does not know."""
         ...
 
-    def read(self, body: bytes, question: QuestionIn) -> tuple[ReplyOut, Cost] | None:
+    def read(self, body: bytes, question: QuestionIn) -> tuple[ReplyOut, ReplyCost] | None:
         """The reply in an answer and its cost; None where that is no JSON, such as half of one."""
         ...
 
@@ -87,7 +87,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     untold: int = 0
 
 
-class Asking(Generic[Question, ReplyT]):
+class EndpointQueue(Generic[Question, ReplyT]):
     """The concurrent requests of one run to an endpoint.
 
     Args:
@@ -101,7 +101,7 @@ class Asking(Generic[Question, ReplyT]):
     def __init__(
         self,
         address: Address,
-        form: Form[Question, ReplyT],
+        form: RequestForm[Question, ReplyT],
         settings: EndpointSettings,
         key: str | None = None,
         clock: Clock | None = None,
@@ -127,7 +127,7 @@ class Asking(Generic[Question, ReplyT]):
 
     def run(
         self, questions: Sequence[Question]
-    ) -> Generator[Waiting | tuple[Question, ReplyT], None, None]:
+    ) -> Generator[Postponed | tuple[Question, ReplyT], None, None]:
         """Have questions answered: each reply when it is there, and what is waited for.
 
         Closing the generator ends all that is under way.
@@ -135,7 +135,7 @@ class Asking(Generic[Question, ReplyT]):
         Raises:
             EvaluateError: The endpoint answers no question; all replies before have been told.
         """
-        steps: queue.SimpleQueue[Waiting | tuple[Question, ReplyT] | Exception | None]
+        steps: queue.SimpleQueue[Postponed | tuple[Question, ReplyT] | Exception | None]
         steps = queue.SimpleQueue()
         closed = threading.Event()
 
@@ -214,8 +214,8 @@ class Asking(Generic[Question, ReplyT]):
             answered = self._answered
             request = self._form.request(question, self._left_out)
             self.usage = msgspec.structs.replace(self.usage, requests=self.usage.requests + 1)
-            outcome: Outcome = await endpoint.ask(json.dumps(request).encode())
-            if isinstance(outcome, Answered):
+            outcome: EndpointOutcome = await endpoint.ask(json.dumps(request).encode())
+            if isinstance(outcome, EndpointAnswer):
                 found = self._form.read(outcome.body, question)
                 if found is not None:
                     reply, cost = found
@@ -239,7 +239,7 @@ class Asking(Generic[Question, ReplyT]):
                         self._lost(why)
                         return
                     seconds = limit.backoff(failures) if after is None else after
-                    steps.put(Waiting(seconds=seconds, why=why))
+                    steps.put(Postponed(seconds=seconds, why=why))
                     if after is None:
                         await self._clock.sleep(seconds)
                     else:
@@ -257,7 +257,7 @@ class Asking(Generic[Question, ReplyT]):
                 return True
         return False
 
-    def _count(self, cost: Cost) -> None:
+    def _count(self, cost: ReplyCost) -> None:
         self._answered += 1
         self._lost_in_a_row = 0
         usage = self.usage

@@ -35,7 +35,7 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
         return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
 
 
-class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+class RunEstimate(msgspec.Struct, frozen=True, kw_only=True):
     """What a run will take, retries not counted.
 
     questions           how many are asked
@@ -61,7 +61,7 @@ def estimate(
     *,
     prices: Prices | None = None,
     seconds_each: float | None = None,
-) -> Estimate:
+) -> RunEstimate:
     """Reckon what a run will take.
 
     Args:
@@ -75,7 +75,7 @@ def estimate(
     read = round(size / BYTES_PER_TOKEN) + _MESSAGE_TOKENS * len(questions)
     written = round(aspects * (MAX_REASON / 2 / BYTES_PER_TOKEN + _FORM_TOKENS))
     most = sum(settings.reply_tokens or max_tokens(len(question.aspects)) for question in questions)
-    return Estimate(
+    return RunEstimate(
         questions=len(questions),
         prompt_tokens=read,
         completion_tokens=min(written, most),

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 from urial_tui.evaluate.endpoint import EndpointSettings
 from urial_tui.evaluate.endpoint_address import Address, address_of
-from urial_tui.evaluate.endpoint_asking import Asking, Usage
-from urial_tui.evaluate.endpoint_reply import Cost, read_reply
-from urial_tui.evaluate.judge import JudgeQuestion, Reply
+from urial_tui.evaluate.endpoint_asking import EndpointQueue, Usage
+from urial_tui.evaluate.endpoint_reply import ReplyCost, read_reply
+from urial_tui.evaluate.judge import JudgeQuestion, JudgeReply
 from urial_tui.evaluate.judge_prompts import max_tokens
 from urial_tui.evaluate.judgements import Judgement
-from urial_tui.evaluate.rate_limit import Clock, Waiting
+from urial_tui.evaluate.rate_limit import Clock, Postponed
 
 TOP: Final = 20
 """How many of the likeliest tokens are asked for; OpenAI and vLLM give no more."""
@@ -78,14 +78,14 @@ class _Judgements:
             request["max_completion_tokens"] = most
         return request
 
-    def read(self, body: bytes, question: JudgeQuestion) -> tuple[Reply, Cost] | None:
+    def read(self, body: bytes, question: JudgeQuestion) -> tuple[JudgeReply, ReplyCost] | None:
         """The judge's reply; None where there is no JSON."""
         found = read_reply(body, question)
         return None if found is None else (found.reply, found.cost)
 
-    def failed(self, why: str) -> Reply:
+    def failed(self, why: str) -> JudgeReply:
         """A reply that could not be had."""
-        return Reply(trouble="failed", detail=why)
+        return JudgeReply(trouble="failed", detail=why)
 
 
 class EndpointJudge:
@@ -104,7 +104,7 @@ class EndpointJudge:
         self, settings: EndpointSettings, key: str | None = None, clock: Clock | None = None
     ) -> None:
         self.address: Final[Address] = address_of(settings.url, settings.service)
-        self._asking: Asking[JudgeQuestion, Reply] = Asking(
+        self._asking: EndpointQueue[JudgeQuestion, JudgeReply] = EndpointQueue(
             self.address, _Judgements(settings), settings, key, clock
         )
         self._unwanted = () if settings.logprobs else ("logprobs",)
@@ -130,6 +130,6 @@ class EndpointJudge:
 
     def run(
         self, questions: Sequence[JudgeQuestion]
-    ) -> Generator[Waiting | tuple[JudgeQuestion, Reply], None, None]:
-        """Have questions answered, as `Asking.run` does."""
+    ) -> Generator[Postponed | tuple[JudgeQuestion, JudgeReply], None, None]:
+        """Have questions answered, as `EndpointQueue.run` does."""
         yield from self._asking.run(questions)

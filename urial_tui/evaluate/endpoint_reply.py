@@ -11,7 +11,7 @@ from typing import Annotated, Final, TypeVar
 
 import msgspec
 
-from urial_tui.evaluate.judge import JudgeQuestion, Reply
+from urial_tui.evaluate.judge import JudgeQuestion, JudgeReply
 from urial_tui.evaluate.judgement_text import judgement_object
 from urial_tui.evaluate.judgements import Aspect, Chances, Judgement
 from urial_tui.evaluate.score_chances import SCORE, TopTokens, score_chances
@@ -27,7 +27,7 @@ _MAX_DETAIL: Final = 200
 T = TypeVar("T")
 
 
-class Cost(msgspec.Struct, frozen=True, kw_only=True):
+class ReplyCost(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens that an endpoint has counted, each None where it did not tell."""
 
     prompt_tokens: _Count | None = None
@@ -37,8 +37,8 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 class EndpointReply(msgspec.Struct, frozen=True, kw_only=True):
     """A judge's reply, and what the endpoint says of its cost."""
 
-    reply: Reply
-    cost: Cost = Cost()
+    reply: JudgeReply
+    cost: ReplyCost = ReplyCost()
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -96,15 +96,15 @@ def read_reply(body: bytes, question: JudgeQuestion) -> EndpointReply | None:
     refusal = choice.message.refusal
     text = choice.message.content or ""
     if refusal:
-        reply = Reply(text=text or refusal, trouble="refused", detail=_shown(refusal))
+        reply = JudgeReply(text=text or refusal, trouble="refused", detail=_shown(refusal))
     elif choice.finish_reason == "content_filter":
-        reply = Reply(text=text, trouble="refused", detail="The endpoint filtered the reply.")
+        reply = JudgeReply(text=text, trouble="refused", detail="The endpoint filtered the reply.")
     elif choice.finish_reason == "length":
-        reply = Reply(text=text, trouble="cut")
+        reply = JudgeReply(text=text, trouble="cut")
     elif isinstance(question.asked, Judgement):
-        reply = Reply(text=text, chances=_chances(text, question.aspects, choice.logprobs))
+        reply = JudgeReply(text=text, chances=_chances(text, question.aspects, choice.logprobs))
     else:
-        reply = Reply(text=text)
+        reply = JudgeReply(text=text)
     return EndpointReply(reply=reply, cost=cost)
 
 
@@ -129,12 +129,12 @@ def decoded(body: bytes, form: type[T]) -> T | None:
         return None
 
 
-def cost_of(usage: msgspec.Raw) -> Cost:
+def cost_of(usage: msgspec.Raw) -> ReplyCost:
     """What an answer's count of tokens says."""
     try:
-        return msgspec.json.decode(usage, type=Cost | None) or Cost()
+        return msgspec.json.decode(usage, type=ReplyCost | None) or ReplyCost()
     except (msgspec.DecodeError, RecursionError):
-        return Cost()
+        return ReplyCost()
 
 
 def _is_json(body: bytes) -> bool:
@@ -145,8 +145,8 @@ def _is_json(body: bytes) -> bool:
     return True
 
 
-def _failed(detail: str, cost: Cost = Cost()) -> EndpointReply:  # noqa: B008 - it is frozen
-    return EndpointReply(reply=Reply(trouble="failed", detail=detail), cost=cost)
+def _failed(detail: str, cost: ReplyCost = ReplyCost()) -> EndpointReply:  # noqa: B008 - it is frozen
+    return EndpointReply(reply=JudgeReply(trouble="failed", detail=detail), cost=cost)
 
 
 def _shown(refusal: str) -> str:

@@ -31,7 +31,7 @@ from urial_tui.files import is_same, read_text, reason
 from urial_tui.question_file import NAMED_KEYS, storable
 from urial_tui.sanitize import quoted, sanitize_line
 
-Kind = Literal["outputs", "judgements"]
+EvaluationKind = Literal["outputs", "judgements"]
 """What a file holds."""
 
 
@@ -43,7 +43,7 @@ class ReadFile(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    kind: Kind
+    kind: EvaluationKind
     records: int
     unmatched: int = 0
     unused: Mapping[str, int] = {}
@@ -63,7 +63,7 @@ class EvaluatedRun(msgspec.Struct, frozen=True, kw_only=True):
     judged: Mapping[str, Mapping[str, tuple[Judgement, ...]]]
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class JudgedPair(msgspec.Struct, frozen=True, kw_only=True):
     """What a judge said of one answer beside another. `first` stood as A, `second` as B."""
 
     first: str
@@ -83,7 +83,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     set_items: int | None
     items: tuple[Item, ...]
     runs: tuple[EvaluatedRun, ...]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[JudgedPair, ...]
     files: tuple[ReadFile, ...]
 
 
@@ -128,7 +128,7 @@ def read_evaluation(paths: Sequence[Path], items: ItemSet | None = None) -> Eval
         items=known,
         runs=tuple(_finished(run, name) for run, name in zip(runs, names, strict=True)),
         comparisons=tuple(
-            Comparison(
+            JudgedPair(
                 first=names[runs.index(first)], second=names[runs.index(second)], judgement=said
             )
             for first, second, said in compared
@@ -289,7 +289,7 @@ def _read_outputs(path: Path) -> tuple[Output, ...]:
         ) from error
 
 
-def kind_of(path: Path) -> Kind:
+def kind_of(path: Path) -> EvaluationKind:
     """What a file holds, by its first record; the rest is its reader's.
 
     Raises:

@@ -14,11 +14,11 @@ from collections.abc import Generator, Sequence
 
 import msgspec
 
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import Event, PrefillProgress, TextSegment
 from urial_tui.errors import EngineDied, EngineError, ModelError
-from urial_tui.evaluate.example_search import Examples, Losses, Step, TextRead
+from urial_tui.evaluate.example_search import ExamplePlaces, Losses, SearchStep, TextRead
 from urial_tui.evaluate.items import Item
 from urial_tui.evaluate.means import FEWEST
 from urial_tui.evaluate.measure_store import MeasureStore
@@ -32,7 +32,7 @@ from urial_tui.prompting.templates.renderer import TemplateRenderer
 _IMPOSSIBLE = "The model gives a good answer no probability at all."
 
 
-class Work(msgspec.Struct, kw_only=True):
+class ReadWork(msgspec.Struct, kw_only=True):
     """Counters of what was read.
 
     `readings`: texts that were read now, `kept`: that were read before. `tokens`: that the model
@@ -79,16 +79,16 @@ class ExampleLosses:
         self._templates = templates
         self._store = store
         self._pinned: Preamble | None = None
-        self._readers: dict[Examples, tuple[Preamble, ContextReader]] = {}
-        self.work = Work()
+        self._readers: dict[ExamplePlaces, tuple[Preamble, ContextReader]] = {}
+        self.work = ReadWork()
         self.cancelled = False
         """Whether nothing is to be read any more."""
         self.unread: dict[int | str, str] = {}
         """The texts that could not be read without examples, and why: sentences."""
-        self.troubles: dict[Examples, str] = {}
+        self.troubles: dict[ExamplePlaces, str] = {}
         """Behind which examples a text could not be read, and why: sentences."""
 
-    def losses(self, examples: Examples) -> Generator[Step, None, Losses | None]:
+    def losses(self, examples: ExamplePlaces) -> Generator[SearchStep, None, Losses | None]:
         """What each text costs behind these examples; None where one can't be read.
 
         Without examples, texts that can't be read are left out from then on; None where fewer than
@@ -121,7 +121,7 @@ class ExampleLosses:
 
     def held_out(
         self, preamble: Preamble, texts: Sequence[Item]
-    ) -> Generator[Step, None, list[float | None]]:
+    ) -> Generator[SearchStep, None, list[float | None]]:
         """What texts cost under a preamble as it stands; None for each that can't be read.
 
         Raises:
@@ -138,12 +138,12 @@ class ExampleLosses:
             yield TextRead(done=number, total=len(texts))
         return found
 
-    def with_examples(self, examples: Examples) -> Preamble:
+    def with_examples(self, examples: ExamplePlaces) -> Preamble:
         """The preamble with these examples in it."""
         chosen = tuple(self._examples[place] for place in examples)
         return with_examples(self._base, chosen)
 
-    def _reader(self, examples: Examples) -> tuple[Preamble, ContextReader]:
+    def _reader(self, examples: ExamplePlaces) -> tuple[Preamble, ContextReader]:
         if examples not in self._readers:
             preamble = self.with_examples(examples)
             self._readers = {examples: (preamble, self._reading(preamble))}
@@ -183,7 +183,7 @@ class ExampleLosses:
         self._store.keep_reading(found)
         return found
 
-    def _pin(self, preamble: Preamble) -> Steps[None]:
+    def _pin(self, preamble: Preamble) -> EventSteps[None]:
         """Have a preamble evaluated, once."""
         if preamble == self._pinned:
             return
@@ -202,7 +202,7 @@ class _Counted:
     def __init__(self) -> None:
         self.tokens = 0
 
-    def of(self, steps: Steps[TextReading]) -> Steps[TextReading]:
+    def of(self, steps: EventSteps[TextReading]) -> EventSteps[TextReading]:
         """The same events."""
         while True:
             try:

@@ -26,12 +26,12 @@ from urial_tui.wording import amount
 ALL_ORDERS: Final = 3
 """So many examples are tried in all of their orders."""
 
-Examples = tuple[int, ...]
+ExamplePlaces = tuple[int, ...]
 """Candidates by their places, in the order in which they stand in front of a question."""
 Losses = tuple[float, ...]
 """What each text costs."""
-Stage = Literal["example", "order"]
-Stopped = Literal["done", "noise", "candidates", "budget"]
+SearchStage = Literal["example", "order"]
+SearchEnd = Literal["done", "noise", "candidates", "budget"]
 """Why no example was added any more: all were found, the best one lowers nothing beyond noise, none
 is left, or no more sets may be tried."""
 
@@ -39,7 +39,7 @@ is left, or no more sets may be tried."""
 class Trying(msgspec.Struct, frozen=True, kw_only=True):
     """What is tried now: set `at` of `of`, for the `number`-th example or for the order."""
 
-    stage: Stage
+    stage: SearchStage
     number: int
     at: int
     of: int
@@ -64,14 +64,14 @@ class TextRead(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.done:,} of {amount(self.total, 'answer')}"
 
 
-Step = Event | Trying | TextRead
+SearchStep = Event | Trying | TextRead
 """What is told meanwhile."""
 
 
 class Reads(Protocol):
     """The protocol of a model that reads texts behind examples."""
 
-    def losses(self, examples: Examples) -> Generator[Step, None, Losses | None]:
+    def losses(self, examples: ExamplePlaces) -> Generator[SearchStep, None, Losses | None]:
         """What each text costs behind these examples; None where one can't be read."""
         ...
 
@@ -79,7 +79,7 @@ class Reads(Protocol):
 class Tried(msgspec.Struct, frozen=True, kw_only=True):
     """Examples with what the texts cost behind them. `difference`: to what was there before."""
 
-    examples: Examples
+    examples: ExamplePlaces
     losses: Losses
     difference: Difference | None = None
 
@@ -99,7 +99,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
         return found.difference < 0 and sure and found.count >= FEWEST
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a search came to.
 
     `start`: without an example. `steps`: as each example was added. `refused`: the best that was
@@ -113,7 +113,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Tried, ...]
     refused: Tried | None
     tried: tuple[int, ...]
-    stopped: Stopped
+    stopped: SearchEnd
     order: Tried | None
     orders: int
     unread: tuple[int, ...]
@@ -146,7 +146,7 @@ class ExampleSearch:
         self.cancelled = False
         """Whether it was ended before it was done."""
 
-    def steps(self) -> Generator[Step, None, Found | None]:
+    def steps(self) -> Generator[SearchStep, None, SearchResult | None]:
         """Search; None where it was ended, or where the texts can't be read without examples."""
         self._sets += 1
         losses = yield from self._reads.losses(())
@@ -156,7 +156,7 @@ class ExampleSearch:
         steps: list[Tried] = []
         tried: list[int] = []
         refused: Tried | None = None
-        stopped: Stopped = "done"
+        stopped: SearchEnd = "done"
         while len(steps) < self._k and stopped == "done":
             before, sets = self._sets, self._longer(best)
             found = yield from self._best("example", sets, best)
@@ -184,7 +184,7 @@ class ExampleSearch:
             if found is None or not found.lowers:
                 break
             best = found
-        return Found(
+        return SearchResult(
             start=start,
             steps=tuple(steps),
             refused=refused,
@@ -202,12 +202,12 @@ class ExampleSearch:
     def _spent(self) -> bool:
         return self._most is not None and self._sets >= self._most
 
-    def _longer(self, best: Tried) -> list[Examples]:
+    def _longer(self, best: Tried) -> list[ExamplePlaces]:
         return [(*best.examples, candidate) for candidate in self._left]
 
     def _best(
-        self, stage: Stage, sets: Sequence[Examples], before: Tried
-    ) -> Generator[Step, None, Tried | None]:
+        self, stage: SearchStage, sets: Sequence[ExamplePlaces], before: Tried
+    ) -> Generator[SearchStep, None, Tried | None]:
         """The set of the lowest mean, the first of equal ones; None where none can be read."""
         best: Tried | None = None
         number = len(before.examples) + (stage == "example")
@@ -234,7 +234,7 @@ class ExampleSearch:
         return msgspec.structs.replace(best, difference=difference)
 
 
-def _orders(examples: Examples) -> list[Examples]:
+def _orders(examples: ExamplePlaces) -> list[ExamplePlaces]:
     """Other orders of examples that are tried."""
     if len(examples) <= ALL_ORDERS:
         return [order for order in itertools.permutations(examples) if order != examples]

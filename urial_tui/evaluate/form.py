@@ -16,7 +16,7 @@ _LIST_ITEM = re.compile(r"\s*(?:[-*+\u2022]|\d{1,9}[.)])\s+\S")
 _BOLD = re.compile(r"\*\*(?=\S)[^*\n]+\*\*|__(?=\S)[^_\n]+__")
 
 
-class Form(msgspec.Struct, frozen=True, kw_only=True):
+class MarkdownForm(msgspec.Struct, frozen=True, kw_only=True):
     """How many there are of each. A code block counts when it is opened, closed or not."""
 
     headings: int
@@ -25,11 +25,11 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     bold: int
 
 
-def form_of(text: str) -> Form:
+def form_of(text: str) -> MarkdownForm:
     """Count the Markdown of a text."""
     prose, blocks = split_code(text)
     lines = prose.split("\n")
-    return Form(
+    return MarkdownForm(
         headings=sum(bool(_HEADING.match(line)) for line in lines),
         list_items=sum(bool(_LIST_ITEM.match(line)) for line in lines),
         code_blocks=blocks,

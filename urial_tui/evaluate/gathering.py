@@ -15,7 +15,7 @@ import msgspec
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.judgement_files import JudgementSet
 from urial_tui.evaluate.judgements import Judgement, PairJudgement
-from urial_tui.evaluate.outputs import Exchange, Output
+from urial_tui.evaluate.outputs import AnsweredTurn, Output
 from urial_tui.sanitize import quoted, sanitize_line
 
 _NAMED = 60
@@ -226,7 +226,7 @@ def _judged_runs(
             str(claim.id),
             Output(
                 id=claim.id,
-                exchanges=(Exchange(instruction=claim.question, output=claim.answer),),
+                exchanges=(AnsweredTurn(instruction=claim.question, output=claim.answer),),
                 generator=generator,
             ),
         )

@@ -27,10 +27,10 @@ from urial_tui.engine.wire.protocol import (
 )
 from urial_tui.errors import EngineError, ModelError
 from urial_tui.evaluate.items import EvaluateError, Item
-from urial_tui.evaluate.outputs import Ending, Exchange
+from urial_tui.evaluate.outputs import AnsweredTurn, Ending
 from urial_tui.evaluate.pool_room import pool_room, reckoned
-from urial_tui.evaluate.rate_limit import Waiting
-from urial_tui.evaluate.run_file import Written
+from urial_tui.evaluate.rate_limit import Postponed
+from urial_tui.evaluate.run_file import WrittenAnswer
 from urial_tui.evaluate.run_terms import RunTerms
 from urial_tui.evaluate.together import read_together
 from urial_tui.prompting.context import Context, answer_rules
@@ -56,7 +56,7 @@ class Answered(NamedTuple):
 
     item: Item
     turn: int
-    written: Written
+    written: WrittenAnswer
 
 
 class Skipped(NamedTuple):
@@ -66,13 +66,13 @@ class Skipped(NamedTuple):
     reason: str
 
 
-Step = Event | Waiting | Answered | Skipped
+GenerateStep = Event | Postponed | Answered | Skipped
 
 
 class AskedItem:
     """An item that is being answered."""
 
-    def __init__(self, item: Item, written: Sequence[Written]) -> None:
+    def __init__(self, item: Item, written: Sequence[WrittenAnswer]) -> None:
         self.item = item
         self.written = list(written)
         self.reason = ""
@@ -84,7 +84,7 @@ class AskedItem:
         return not self.reason and len(self.written) < len(self.item.turns)
 
 
-class Answers:
+class AnswerGenerator:
     """Generates the answers to items.
 
     Args:
@@ -111,7 +111,9 @@ class Answers:
         self.cancelled = False
         """Whether no more is asked; set before the engine is told to end what runs."""
 
-    def run(self, items: Sequence[tuple[Item, Sequence[Written]]]) -> Generator[Step, None, None]:
+    def run(
+        self, items: Sequence[tuple[Item, Sequence[WrittenAnswer]]]
+    ) -> Generator[GenerateStep, None, None]:
         """Answer what is left of items: the engine's events, and what comes of each turn.
 
         Args:
@@ -141,7 +143,7 @@ class Answers:
                 "Choose a shorter preamble, or raise the setting engine.context.",
             )
 
-    def _ask(self, waiting: Sequence[AskedItem]) -> Generator[Step, None, None]:
+    def _ask(self, waiting: Sequence[AskedItem]) -> Generator[GenerateStep, None, None]:
         """Ask the next turn of each item, and read the answers to their ends."""
         shown: list[tuple[AskedItem, Shown]] = []
         for one in waiting:
@@ -212,8 +214,8 @@ class Answers:
                 call.cancel()
         return calls
 
-    def _written(self, item: Item, turn: int, event: Finished) -> Written:
-        exchange = Exchange(
+    def _written(self, item: Item, turn: int, event: Finished) -> WrittenAnswer:
+        exchange = AnsweredTurn(
             instruction=item.turns[turn],
             output=event.text,
             tokens=event.generated,
@@ -223,7 +225,7 @@ class Answers:
             seed=self._terms.drawn(item, turn).seed,
             retrieved=self._context.examples_for(item.turns[turn]) or (),
         )
-        return Written(exchange=exchange, tail=event.tail)
+        return WrittenAnswer(exchange=exchange, tail=event.tail)
 
 
 def pool_tokens(
@@ -255,7 +257,7 @@ def _examples_room(context: Context, question: str) -> int:
     return reckoned(examples_text(context.preamble.format, examples))
 
 
-def _exchanged(written: Written) -> Exchanged:
+def _exchanged(written: WrittenAnswer) -> Exchanged:
     """An answer in front of the next turn: its own tokens, where they are known."""
     exchange = written.exchange
     if not exchange.ids and not written.tail:

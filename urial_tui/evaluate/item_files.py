@@ -27,7 +27,7 @@ from urial_tui.question_file import (
     MORE_KEYS,
     TEXT_KEYS,
     Asked,
-    Entry,
+    QuestionEntry,
     read_entries,
     storable,
 )
@@ -78,13 +78,13 @@ def read_items(path: Path) -> ItemSet:
 class _Record(NamedTuple):
     """What was read of an entry. `category`: ours, or what else stands there, "" for nothing."""
 
-    entry: Entry
+    entry: QuestionEntry
     item: Item
     category: str
     unused: list[str]
 
 
-def _record(entry: Entry) -> _Record:
+def _record(entry: QuestionEntry) -> _Record:
     _check_kind(entry)
     asked = _question(entry)
     references, reference_key = _references(entry, asked)
@@ -111,7 +111,7 @@ def _record(entry: Entry) -> _Record:
     return _Record(entry, item, ours if ours in _CATEGORIES else category, unused)
 
 
-def _check_kind(entry: Entry) -> None:
+def _check_kind(entry: QuestionEntry) -> None:
     """Refuse what answers or judges items."""
     if any(key in entry.value for key in _JUDGED_KEYS):
         raise entry.refused(
@@ -126,7 +126,7 @@ def _check_kind(entry: Entry) -> None:
         )
 
 
-def _question(entry: Entry) -> Asked:
+def _question(entry: QuestionEntry) -> Asked:
     """What an entry asks, where it asks the same under all its keys."""
     asked = [entry.asked(form) for form in entry.forms] or [entry.asked()]
     for other in asked[1:]:
@@ -147,7 +147,7 @@ def _question(entry: Entry) -> Asked:
     return msgspec.structs.replace(found, used=used)
 
 
-def _references(entry: Entry, asked: Asked) -> tuple[tuple[str, ...], str]:
+def _references(entry: QuestionEntry, asked: Asked) -> tuple[tuple[str, ...], str]:
     """The references of an entry, and the key that they stand under; none, and "".
 
     Those that are not as many as the turns are not used: several answers to one question, or
@@ -172,13 +172,13 @@ def _references(entry: Entry, asked: Asked) -> tuple[tuple[str, ...], str]:
     return asked.answers, asked.key if asked.answers else ""
 
 
-def _id(entry: Entry) -> int | str:
+def _id(entry: QuestionEntry) -> int | str:
     if isinstance(entry.id, int) and not -(2**63) <= entry.id < 2**63:
         return str(entry.id)
     return entry.number if entry.id is None else entry.id
 
 
-def _text(entry: Entry, key: str) -> str:
+def _text(entry: QuestionEntry, key: str) -> str:
     value = entry.value.get(key)
     if value in _NOTHING:
         return ""
@@ -190,7 +190,7 @@ def _text(entry: Entry, key: str) -> str:
     )
 
 
-def _labels(entry: Entry, key: str) -> tuple[str, ...]:
+def _labels(entry: QuestionEntry, key: str) -> tuple[str, ...]:
     value = entry.value.get(key)
     labels = value if isinstance(value, list) else [value]
     if not all(isinstance(label, str | None) for label in labels):

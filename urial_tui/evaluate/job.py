@@ -34,7 +34,7 @@ from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.settings import Settings, engine_options
 from urial_tui.wording import amount, unpacked
 
-Stage = Literal["waiting", "going", "done", "stopped", "failed"]
+JobStage = Literal["waiting", "going", "done", "stopped", "failed"]
 
 KEPT: Final = 40
 """The newest answers that are kept to be looked at."""
@@ -71,7 +71,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True):
 
     title: str
     unit: str
-    stage: Stage = "waiting"
+    stage: JobStage = "waiting"
     done: int = 0
     total: int = 0
     words: str = ""

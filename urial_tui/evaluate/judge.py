@@ -15,7 +15,7 @@ import msgspec
 from urial_tui.evaluate.aspects import aspects_of
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.judge_prompts import (
-    Prompt,
+    JudgePrompt,
     pair_prompt,
     pair_schema,
     score_prompt,
@@ -43,7 +43,7 @@ class JudgeQuestion(msgspec.Struct, frozen=True, kw_only=True):
 
     asked: Judged
     aspects: tuple[Aspect, ...]
-    prompt: Prompt
+    prompt: JudgePrompt
 
     @property
     def schema(self) -> str:
@@ -52,7 +52,7 @@ class JudgeQuestion(msgspec.Struct, frozen=True, kw_only=True):
         return json.dumps(score_schema(self.aspects) if single else pair_schema(self.aspects))
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
+class JudgeReply(msgspec.Struct, frozen=True, kw_only=True):
     """What a judge has written.
 
     `trouble`: why it is no judgement: "cut", "refused" or "failed". `detail`: more of that, a
@@ -113,7 +113,7 @@ def pair_questions(
     return questions
 
 
-def concluded(question: JudgeQuestion, reply: Reply, key: str) -> Judged:
+def concluded(question: JudgeQuestion, reply: JudgeReply, key: str) -> Judged:
     """The judgement that a reply makes.
 
     Args:

@@ -17,20 +17,20 @@ from urial_tui.evaluate.judge import Judged
 from urial_tui.evaluate.judgements import (
     ASPECTS,
     Aspect,
-    Choice,
     Judgement,
+    PairChoice,
     PairJudgement,
     Unscored,
     aspect_means,
 )
 
-Outcome = Literal["win", "tie", "loss"]
+WinOrLoss = Literal["win", "tie", "loss"]
 
-PREFERRED: Mapping[Outcome, float] = {"win": 1.0, "tie": 0.5, "loss": 0.0}
+PREFERRED: Mapping[WinOrLoss, float] = {"win": 1.0, "tie": 0.5, "loss": 0.0}
 """What a pair is worth to the first of its two answers."""
 
 
-Side = tuple[str, str]
+NamedAnswer = tuple[str, str]
 """The generator of an answer, and the answer."""
 
 
@@ -44,9 +44,9 @@ class PairOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int | str
     aspect: Aspect
-    first: Side
-    second: Side
-    outcome: Outcome | None
+    first: NamedAnswer
+    second: NamedAnswer
+    outcome: WinOrLoss | None
     flipped: bool = False
     unscored: Unscored = ""
 
@@ -58,7 +58,7 @@ def pair_outcomes(pairs: Sequence[PairJudgement], *, alone: bool = False) -> lis
         pairs: The judgements.
         alone: Whether a pair that was judged in one order counts: people see one.
     """
-    orders: dict[tuple[str, frozenset[Side]], list[PairJudgement]] = {}
+    orders: dict[tuple[str, frozenset[NamedAnswer]], list[PairJudgement]] = {}
     for pair in pairs:
         sides = frozenset({(pair.generator_a, pair.output_a), (pair.generator_b, pair.output_b)})
         orders.setdefault((str(pair.id), sides), []).append(pair)
@@ -113,14 +113,14 @@ def _tallies(outcomes: Sequence[PairOutcome]) -> dict[str, Any]:
     return found
 
 
-_OUTCOMES: Mapping[Choice, Outcome] = {"A": "win", "B": "loss", "same": "tie"}
-_TURNED: Mapping[Choice, Choice] = {"A": "B", "B": "A", "same": "same"}
+_OUTCOMES: Mapping[PairChoice, WinOrLoss] = {"A": "win", "B": "loss", "same": "tie"}
+_TURNED: Mapping[PairChoice, PairChoice] = {"A": "B", "B": "A", "same": "same"}
 """What stands for the same where they are shown the other way round."""
 
 
 def _outcome(
     judged: Sequence[PairJudgement], aspect: Aspect, alone: bool
-) -> tuple[Outcome | None, bool, Unscored]:
+) -> tuple[WinOrLoss | None, bool, Unscored]:
     """Of a pair's judgements: the outcome, whether it turned, and why there is none."""
     first = judged[0]
     one = first.preferences[aspect]

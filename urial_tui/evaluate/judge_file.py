@@ -24,11 +24,11 @@ from urial_tui.evaluate.judgement_files import (
     write_judgements,
 )
 from urial_tui.evaluate.judgements import Judgement, PairJudgement
-from urial_tui.evaluate.part_file import Kind, PartFile
+from urial_tui.evaluate.part_file import ListKind, PartFile
 from urial_tui.files import is_there
 from urial_tui.wording import amount, capital
 
-KIND = Kind(
+KIND = ListKind(
     name="judgements",
     # Raised with every change of the journal that an older program would misread.
     version=1,
@@ -49,7 +49,7 @@ class JudgeFile:
             written.
     """
 
-    def __init__(self, path: Path, kind: Kind = KIND) -> None:
+    def __init__(self, path: Path, kind: ListKind = KIND) -> None:
         self._by_key: dict[str, Judged] = {}
         self._held: set[tuple[str, ...]] = set()
         """What the file has judgements of, scored or not."""

@@ -11,7 +11,7 @@ from urial_tui.engine.wire.protocol import Event, LoadProgress, PrefillProgress,
 from urial_tui.evaluate.judge import Judged
 from urial_tui.evaluate.judgements import Judgement
 from urial_tui.evaluate.judging import Judging, Made
-from urial_tui.evaluate.rate_limit import Waiting
+from urial_tui.evaluate.rate_limit import Postponed
 from urial_tui.evaluate.run_progress import SETTLED
 from urial_tui.wording import amount, capital, duration, fixed, three_digits, time_left
 
@@ -43,7 +43,7 @@ class JudgeProgress:
         self._judging = judging
         self._started = self._clock()
 
-    def take(self, step: Event | Waiting | Made) -> str:
+    def take(self, step: Event | Postponed | Made) -> str:
         """Count what has come: what there is to show of it, or nothing."""
         match step:
             case Made(judgement=judgement, detail=detail):
@@ -52,7 +52,7 @@ class JudgeProgress:
                     self.troubles[detail] += 1
                 self._newest = said(judgement)
                 return self.words
-            case Waiting(seconds=seconds, why=why) if seconds > _SOON:
+            case Postponed(seconds=seconds, why=why) if seconds > _SOON:
                 return f"Waiting for {duration(seconds)}: {why}"
             case LoadProgress(fraction=fraction):
                 return f"Loading the judge: {fraction:.0%}"

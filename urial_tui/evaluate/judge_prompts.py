@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from urial_tui.evaluate.aspects import SCALES, SCORES
 from urial_tui.evaluate.judgements import Aspect
-from urial_tui.evaluate.outputs import Exchange
+from urial_tui.evaluate.outputs import AnsweredTurn
 
 MIN_REASON: Final = 12
 MAX_REASON: Final = 240
@@ -25,7 +25,7 @@ CHOICES: Final = ("A", "B", "same")
 """What a judge of two answers may say."""
 
 
-class Prompt(NamedTuple):
+class JudgePrompt(NamedTuple):
     """What a judge is told: what is the same for all answers, and one of them."""
 
     head: str
@@ -37,7 +37,7 @@ class Prompt(NamedTuple):
         return self.head + self.body
 
 
-def score_prompt(exchanges: Sequence[Exchange], aspects: Sequence[Aspect]) -> Prompt:
+def score_prompt(exchanges: Sequence[AnsweredTurn], aspects: Sequence[Aspect]) -> JudgePrompt:
     """Ask for a score of each aspect of an assistant's last answer.
 
     Args:
@@ -63,7 +63,9 @@ def score_prompt(exchanges: Sequence[Exchange], aspects: Sequence[Aspect]) -> Pr
     return _prompt(head, body)
 
 
-def pair_prompt(exchanges: Sequence[tuple[str, str, str]], aspects: Sequence[Aspect]) -> Prompt:
+def pair_prompt(
+    exchanges: Sequence[tuple[str, str, str]], aspects: Sequence[Aspect]
+) -> JudgePrompt:
     """Ask which of two answers to a request is the better one in each aspect.
 
     Args:
@@ -116,8 +118,8 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _prompt(head: Sequence[str], body: Sequence[str]) -> Prompt:
-    return Prompt("\n\n".join(head) + "\n\n", "\n\n".join(body))
+def _prompt(head: Sequence[str], body: Sequence[str]) -> JudgePrompt:
+    return JudgePrompt("\n\n".join(head) + "\n\n", "\n\n".join(body))
 
 
 def _form(aspects: Sequence[Aspect], key: str, values: str) -> str:
@@ -141,7 +143,7 @@ def _scale(aspect: Aspect) -> str:
     return f"- {aspect}: {scale.question} 1: {scale.lowest}. 3: {scale.middle}. 5: {scale.highest}."
 
 
-def _conversation(exchanges: Sequence[Exchange]) -> str:
+def _conversation(exchanges: Sequence[AnsweredTurn]) -> str:
     return "\n\n".join(
         f"User: {exchange.instruction}\n\nAssistant: {exchange.output}" for exchange in exchanges
     )

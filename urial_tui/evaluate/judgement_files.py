@@ -20,13 +20,13 @@ from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.judgements import (
     ASPECTS,
     Aspect,
+    AspectScore,
     Chances,
     Judgement,
     Mode,
     PairJudgement,
     PairMode,
     Preference,
-    Score,
     Unscored,
     preferences_of,
     scores_of,
@@ -168,7 +168,7 @@ def write_judgements(path: Path, judgements: Iterable[Judgement | PairJudgement]
 
 def document(judgement: Judgement | PairJudgement) -> dict[str, Any]:
     """A record of the file, see docs/json.md."""
-    said: Mapping[Aspect, Score | Preference]
+    said: Mapping[Aspect, AspectScore | Preference]
     record: dict[str, Any] = {"id": judgement.id, "input": judgement.input}
     if isinstance(judgement, Judgement):
         record |= {"output_cand": judgement.output, "generator_cand": judgement.generator}
@@ -196,7 +196,7 @@ def document(judgement: Judgement | PairJudgement) -> dict[str, Any]:
     chances = {
         aspect: msgspec.to_builtins(one.chances)
         for aspect, one in said.items()
-        if isinstance(one, Score) and one.chances is not None
+        if isinstance(one, AspectScore) and one.chances is not None
     }
     ours: dict[str, Any] = {
         **({"key": judgement.key} if judgement.key else {}),
@@ -210,7 +210,7 @@ def document(judgement: Judgement | PairJudgement) -> dict[str, Any]:
     return record
 
 
-def _said(one: Score | Preference) -> dict[str, Any]:
+def _said(one: AspectScore | Preference) -> dict[str, Any]:
     if isinstance(one, Preference):
         return {"reason": one.reason, "preference": one.choice}
     written = one.score if one.chances is None else one.official

@@ -54,13 +54,13 @@ number, than a number from 1 to 5, or than "A", "B" or "same"; its answer could 
 cut off; it declined; it could not be reached; a person passed over it. "" where there is a
 score."""
 
-Choice = Literal["A", "B", "same"]
+PairChoice = Literal["A", "B", "same"]
 """Which of two answers is better."""
 
 LOWEST, HIGHEST = 1, 5
 _OFFICIAL_NOT_APPLICABLE = 5.0
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
-_CHOICES: dict[str, Choice] = {"a": "A", "b": "B", "same": "same"}
+_CHOICES: dict[str, PairChoice] = {"a": "A", "b": "B", "same": "same"}
 _ASKED: dict[str, tuple[Aspect, ...]] = {
     "score_multi": REGULAR_ASPECTS,
     "score_safety": ("safety",),
@@ -98,7 +98,7 @@ class Chances(msgspec.Struct, frozen=True, kw_only=True):
         return sum(score * chance for score, chance in pairs)
 
 
-class Score(msgspec.Struct, frozen=True, kw_only=True):
+class AspectScore(msgspec.Struct, frozen=True, kw_only=True):
     """What a judge said of one aspect.
 
     `score`: from 1 to 5, None where it is `unscored`: the expectation over the `chances` where they
@@ -116,7 +116,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 class Preference(msgspec.Struct, frozen=True, kw_only=True):
     """Which of two answers a judge prefers in one aspect; None where it is `unscored`."""
 
-    choice: Choice | None = None
+    choice: PairChoice | None = None
     reason: str = ""
     unscored: Unscored = ""
 
@@ -139,7 +139,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     max_words: int = -1
     prompt: str = ""
     result: str = ""
-    scores: Mapping[Aspect, Score]
+    scores: Mapping[Aspect, AspectScore]
     parsed: bool = True
     key: str = ""
 
@@ -184,7 +184,7 @@ class AspectMean(msgspec.Struct, frozen=True, kw_only=True):
 
 def scores_of(
     parsed: object, mode: Mode, unscored: Mapping[Aspect, Unscored] | None = None
-) -> dict[Aspect, Score]:
+) -> dict[Aspect, AspectScore]:
     """The scores in what a judge's result says, for each aspect that it was asked for, and more.
 
     Args:
@@ -196,7 +196,7 @@ def scores_of(
     known = unscored or {}
     said = _by_aspect(parsed, mode)
     return {
-        aspect: Score(unscored=known.get(aspect, _absent(parsed)))
+        aspect: AspectScore(unscored=known.get(aspect, _absent(parsed)))
         if aspect not in said
         else _score(said[aspect])
         for aspect in ASPECTS
@@ -205,8 +205,8 @@ def scores_of(
 
 
 def with_chances(
-    scores: Mapping[Aspect, Score], chances: Mapping[Aspect, Chances]
-) -> dict[Aspect, Score]:
+    scores: Mapping[Aspect, AspectScore], chances: Mapping[Aspect, Chances]
+) -> dict[Aspect, AspectScore]:
     """The same scores as expectations, where their chances are known."""
     return {
         aspect: score
@@ -233,7 +233,7 @@ def preferences_of(
 
 def aspect_means(judgements: Iterable[Judgement]) -> dict[Aspect, AspectMean]:
     """The mean of each aspect that was judged, in the order of `ASPECTS`."""
-    found: dict[Aspect, list[Score]] = {}
+    found: dict[Aspect, list[AspectScore]] = {}
     for judgement in judgements:
         for aspect, score in judgement.scores.items():
             found.setdefault(aspect, []).append(score)
@@ -279,20 +279,20 @@ def _absent(parsed: object) -> Unscored:
     return "missing" if isinstance(parsed, Mapping) else "unparsed"
 
 
-def _score(said: object) -> Score:
+def _score(said: object) -> AspectScore:
     if not isinstance(said, Mapping) or "score" not in said:
-        return Score(unscored="missing", reason=_reason(said))
+        return AspectScore(unscored="missing", reason=_reason(said))
     value, reason = said["score"], _reason(said)
     if isinstance(value, str) and value.strip().upper() == "N/A":
         official = _OFFICIAL_NOT_APPLICABLE if value == "N/A" else None
-        return Score(unscored="not applicable", reason=reason, official=official)
+        return AspectScore(unscored="not applicable", reason=reason, official=official)
     number = _number(value)
     if number is None:
-        return Score(unscored="not a number", reason=reason)
+        return AspectScore(unscored="not a number", reason=reason)
     official = number if math.isfinite(number) else None
     if not LOWEST <= number <= HIGHEST:
-        return Score(unscored="out of range", reason=reason, official=official)
-    return Score(score=number, reason=reason, official=official)
+        return AspectScore(unscored="out of range", reason=reason, official=official)
+    return AspectScore(score=number, reason=reason, official=official)
 
 
 def _preference(said: object) -> Preference:

@@ -13,10 +13,10 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from urial_tui.engine.wire.protocol import NUMERICS, Event, ModelInfo
-from urial_tui.evaluate.judge import Judged, JudgeQuestion, Reply, concluded
+from urial_tui.evaluate.judge import Judged, JudgeQuestion, JudgeReply, concluded
 from urial_tui.evaluate.judge_file import JudgeFile
 from urial_tui.evaluate.judgements import Aspect, Judgement, Unscored
-from urial_tui.evaluate.rate_limit import Waiting
+from urial_tui.evaluate.rate_limit import Postponed
 
 
 class Judge(Protocol):
@@ -33,7 +33,7 @@ class Judge(Protocol):
 
     def run(
         self, questions: Sequence[JudgeQuestion]
-    ) -> Iterator[Event | Waiting | tuple[JudgeQuestion, Reply]]:
+    ) -> Iterator[Event | Postponed | tuple[JudgeQuestion, JudgeReply]]:
         """Have questions answered: what happens, and each reply when it is there."""
         ...
 
@@ -113,7 +113,7 @@ class Judging:
         pairs = zip(self._questions, self._keys, strict=True)
         return [question for question, key in pairs if self._file.get(key) is None]
 
-    def steps(self) -> Generator[Event | Waiting | Made, None, None]:
+    def steps(self) -> Generator[Event | Postponed | Made, None, None]:
         """Judge what is left; a judgement is kept when its step comes.
 
         Raises:

@@ -6,18 +6,18 @@ from collections.abc import Generator, Sequence
 from typing import NamedTuple
 
 from urial_tui.engine.wire.protocol import Event, Sampling
-from urial_tui.evaluate.generate import Answered, Answers, Skipped
+from urial_tui.evaluate.generate import Answered, AnswerGenerator, Skipped
 from urial_tui.evaluate.items import Item
 from urial_tui.evaluate.measure_store import MeasureStore
-from urial_tui.evaluate.outputs import Exchange
-from urial_tui.evaluate.rate_limit import Waiting
+from urial_tui.evaluate.outputs import AnsweredTurn
+from urial_tui.evaluate.rate_limit import Postponed
 from urial_tui.evaluate.run_terms import run_terms
 from urial_tui.prompting.context import Context
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.together import Together
 
 
-class Progress(NamedTuple):
+class TextsRead(NamedTuple):
     """How far it is: `done` of `total` texts under a `name`, `what` they are, or of all of them."""
 
     name: str
@@ -26,7 +26,7 @@ class Progress(NamedTuple):
     total: int
 
 
-Step = Event | Waiting | Progress
+MeasureStep = Event | Postponed | TextsRead
 """What is told while something is measured."""
 
 
@@ -58,7 +58,7 @@ class KeptAnswers:
         self._store = store
         self._max_tokens = max_tokens
         self._troubles = troubles
-        self._answers: Answers | None = None
+        self._answers: AnswerGenerator | None = None
         self.cancelled = False
         """Whether nothing more is begun."""
 
@@ -70,7 +70,7 @@ class KeptAnswers:
 
     def run(
         self, name: str, context: Context, sampling: Sampling
-    ) -> Generator[Step, None, list[Exchange | None]]:
+    ) -> Generator[MeasureStep, None, list[AnsweredTurn | None]]:
         """The answers to all questions, None for what can't be answered.
 
         Args:
@@ -92,7 +92,7 @@ class KeptAnswers:
             max_tokens=self._max_tokens,
             parallel=loaded.parallel,
         )
-        self._answers = Answers(loaded.model, loaded.info, context, self._templates, terms)
+        self._answers = AnswerGenerator(loaded.model, loaded.info, context, self._templates, terms)
         if self.cancelled:
             return []
         left = [item for item in self._questions if not store.written(terms.key(item), 1)]
@@ -102,7 +102,7 @@ class KeptAnswers:
                 case Answered():
                     store.keep_written(terms.key(step.item), step.turn, step.written)
                     done += 1
-                    yield Progress(name, "answer", done, len(self._questions))
+                    yield TextsRead(name, "answer", done, len(self._questions))
                 case Skipped(reason=reason):
                     self._troubles.append(f"{name}: {reason}")
                 case _:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, NamedTuple
 
-from urial_tui.engine.client.call import Call, Steps
+from urial_tui.engine.client.call import Call, EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import (
@@ -24,7 +24,7 @@ from urial_tui.engine.wire.protocol import (
     Turn,
 )
 from urial_tui.errors import EngineError, ModelError
-from urial_tui.evaluate.judge import JudgeQuestion, Reply
+from urial_tui.evaluate.judge import JudgeQuestion, JudgeReply
 from urial_tui.evaluate.judge_prompts import max_tokens
 from urial_tui.evaluate.judgements import Judgement
 from urial_tui.evaluate.judging import local_terms
@@ -90,7 +90,7 @@ class LocalJudge:
 
     def run(
         self, questions: Sequence[JudgeQuestion]
-    ) -> Generator[Event | tuple[JudgeQuestion, Reply], None, None]:
+    ) -> Generator[Event | tuple[JudgeQuestion, JudgeReply], None, None]:
         """Have questions answered: the engine's events, and each reply when it is there.
 
         Those of one head follow each other in the engine.
@@ -111,7 +111,7 @@ class LocalJudge:
 
     def _ask(
         self, group: Sequence[JudgeQuestion]
-    ) -> Generator[Event | tuple[JudgeQuestion, Reply], None, None]:
+    ) -> Generator[Event | tuple[JudgeQuestion, JudgeReply], None, None]:
         if self.cancelled:
             return
         calls = self._calls(group)
@@ -121,7 +121,7 @@ class LocalJudge:
             match event:
                 case EngineError():
                     if not self.cancelled:
-                        yield question, Reply(trouble="failed", detail=event.message)
+                        yield question, JudgeReply(trouble="failed", detail=event.message)
                 case Probabilities():
                     written.setdefault(number, []).append(event)
                 case Finished(stop_reason="cancelled"):
@@ -155,11 +155,11 @@ class LocalJudge:
 
     def _reply(
         self, question: JudgeQuestion, event: Finished, written: Sequence[Probabilities]
-    ) -> Reply:
+    ) -> JudgeReply:
         if event.stop_reason == "length":
-            return Reply(text=event.text, trouble="cut")
+            return JudgeReply(text=event.text, trouble="cut")
         if not isinstance(question.asked, Judgement):
-            return Reply(text=event.text)
+            return JudgeReply(text=event.text)
         chances = score_chances(
             question.aspects,
             [token for part in written for token in part.ids],
@@ -167,7 +167,7 @@ class LocalJudge:
             [top for part in written for top in part.tops],
             self._piece,
         )
-        return Reply(text=event.text, chances=chances)
+        return JudgeReply(text=event.text, chances=chances)
 
     def _shown(self, question: JudgeQuestion) -> Shown:
         """What the model reads; what all questions of a head share is the preamble.
@@ -205,7 +205,7 @@ def load_judge(
     *,
     parallel: int | None = None,
     unpacking: Unpacking = lambda done, total: None,
-) -> Steps[LoadedJudge]:
+) -> EventSteps[LoadedJudge]:
     """Load a model that judges: the events of `load_together`, and the judge.
 
     Args:

@@ -30,7 +30,7 @@ FEWEST: Final = 5
 EXACT_FLIPS: Final = 14
 """Up to so many differences that are not zero, all of their signs are tried."""
 
-Method = Literal["bca", "percentile"]
+IntervalMethod = Literal["bca", "percentile"]
 Values = NDArray[np.float64]
 
 _NORMAL = NormalDist()
@@ -85,7 +85,7 @@ def mean_of(
     values: Sequence[float | None],
     *,
     bounds: Interval | None = None,
-    method: Method = "bca",
+    method: IntervalMethod = "bca",
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Mean:
@@ -126,7 +126,7 @@ def paired_difference(
     second: Sequence[float | None],
     *,
     bounds: Interval | None = None,
-    method: Method = "bca",
+    method: IntervalMethod = "bca",
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Difference:
@@ -178,7 +178,7 @@ def mean_interval(
     values: Values,
     *,
     bounds: Interval | None = None,
-    method: Method = "bca",
+    method: IntervalMethod = "bca",
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval | None:

@@ -15,7 +15,7 @@ from urial_tui.evaluate.context_measures import measures_document
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.job import Going, News
 from urial_tui.evaluate.measure_store import MeasureStore
-from urial_tui.evaluate.measuring import Measuring, Progress
+from urial_tui.evaluate.measuring import Measuring, TextsRead
 from urial_tui.evaluate.planned_measuring import MeasureChoice, PlannedMeasuring
 from urial_tui.evaluate.run_progress import getting_ready
 from urial_tui.prompting.templates.renderer import TemplateRenderer
@@ -123,7 +123,7 @@ class MeasureJob:
 
     def _take(self, step: Any) -> None:
         self.going.check(step)
-        if isinstance(step, Progress):
+        if isinstance(step, TextsRead):
             kind = "reference answer" if step.what == "reference answer" else "answer"
             self._pace.done(kind)
             self._show(step)
@@ -132,7 +132,7 @@ class MeasureJob:
         if words := getting_ready(step, self._stop_key):
             self.going.change(words=words)
 
-    def _show(self, step: Progress) -> None:
+    def _show(self, step: TextsRead) -> None:
         """How far it is, and how long it takes."""
         references, questions = self._kinds
         place = self._order.index(step.name)

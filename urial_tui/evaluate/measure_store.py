@@ -15,7 +15,7 @@ import msgspec
 
 from urial_tui import files
 from urial_tui.evaluate.items import EvaluateError
-from urial_tui.evaluate.run_file import Written
+from urial_tui.evaluate.run_file import WrittenAnswer
 from urial_tui.evaluate.token_reading import TextReading
 from urial_tui.file_lock import InUse
 from urial_tui.journal import Journal
@@ -30,7 +30,7 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str = ""
     turn: int = 0
-    written: Written | None = None
+    written: WrittenAnswer | None = None
     reading: TextReading | None = None
 
 
@@ -43,7 +43,7 @@ class MeasureStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._written: dict[str, dict[int, Written]] = {}
+        self._written: dict[str, dict[int, WrittenAnswer]] = {}
         self._readings: dict[str, TextReading] = {}
         self._journal: Journal | None = None
         self.trouble = ""
@@ -57,10 +57,10 @@ class MeasureStore:
         except OSError as error:
             self._lose(files.reason(error))
 
-    def written(self, key: str, turns: int) -> tuple[Written, ...]:
+    def written(self, key: str, turns: int) -> tuple[WrittenAnswer, ...]:
         """The answers to the first of so many turns that are there."""
         there = self._written.get(key, {})
-        found: list[Written] = []
+        found: list[WrittenAnswer] = []
         while len(found) < turns and len(found) in there:
             found.append(there[len(found)])
         return tuple(found)
@@ -69,7 +69,7 @@ class MeasureStore:
         """What was said of a text."""
         return self._readings.get(key)
 
-    def keep_written(self, key: str, turn: int, written: Written) -> None:
+    def keep_written(self, key: str, turn: int, written: WrittenAnswer) -> None:
         """Keep an answer.
 
         Raises:

@@ -16,8 +16,8 @@ from urial_tui.evaluate.context_measures import MeasuredContext, measures_docume
 from urial_tui.evaluate.items import ItemSet
 from urial_tui.evaluate.measure_store import MeasureStore
 from urial_tui.evaluate.measuring import GREEDY
-from urial_tui.evaluate.outputs import Exchange
-from urial_tui.evaluate.readers import References, context_reader
+from urial_tui.evaluate.outputs import AnsweredTurn
+from urial_tui.evaluate.readers import ReferenceReader, context_reader
 from urial_tui.evaluate.run_terms import run_terms
 from urial_tui.prompting.context import Context
 from urial_tui.prompting.templates.renderer import TemplateRenderer
@@ -94,7 +94,7 @@ class MeasuredBefore:
 
     def _found(self, context: Context, templates: TemplateRenderer) -> MeasuredContext:
         info = self._model.info
-        reader = References(context_reader("", self._model, info, context, templates))
+        reader = ReferenceReader(context_reader("", self._model, info, context, templates))
         readings = [
             self._store.reading(reader.key(item, (), turn))
             for item in self._references
@@ -113,7 +113,7 @@ class MeasuredBefore:
 
     def _answers(
         self, context: Context, templates: TemplateRenderer
-    ) -> tuple[Exchange | None, ...]:
+    ) -> tuple[AnsweredTurn | None, ...]:
         """The answers, None for what is not there."""
         alone = run_terms(
             self._model.info,

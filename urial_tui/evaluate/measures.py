@@ -13,7 +13,7 @@ from typing import Final, get_args
 
 import msgspec
 
-from urial_tui.evaluate.form import Form, form_of
+from urial_tui.evaluate.form import MarkdownForm, form_of
 from urial_tui.evaluate.items import Category, Item
 from urial_tui.evaluate.languages import language_of
 from urial_tui.evaluate.leak import example_spans, leaked, spans_of
@@ -58,7 +58,7 @@ class AnswerMeasures(msgspec.Struct, frozen=True, kw_only=True):
     refuses: bool
     language: str | None
     same_language: bool | None
-    form: Form
+    form: MarkdownForm
     leak: str | None
     bits_per_byte: float | None = None
     unshifted: float | None = None

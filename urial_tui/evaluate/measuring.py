@@ -16,11 +16,11 @@ from urial_tui.errors import EngineDied, EngineError, ModelError
 from urial_tui.evaluate.context_measures import Lead, MeasuredContext
 from urial_tui.evaluate.items import Item, ItemSet
 from urial_tui.evaluate.kept_answers import KeptAnswers
-from urial_tui.evaluate.kept_answers import Progress as Progress
-from urial_tui.evaluate.kept_answers import Step as Step
+from urial_tui.evaluate.kept_answers import MeasureStep as MeasureStep
+from urial_tui.evaluate.kept_answers import TextsRead as TextsRead
 from urial_tui.evaluate.measure_store import MeasureStore
-from urial_tui.evaluate.outputs import Exchange
-from urial_tui.evaluate.readers import AlignedSide, Reader, References, context_reader
+from urial_tui.evaluate.outputs import AnsweredTurn
+from urial_tui.evaluate.readers import AlignedSide, Reader, ReferenceReader, context_reader
 from urial_tui.evaluate.token_reading import TextReading
 from urial_tui.prompting.context import Context
 from urial_tui.prompting.conversation import Exchanged, render_conversation, render_plain
@@ -95,7 +95,7 @@ class Measuring:
         """The contexts of which all is done that can be."""
         return self._measured
 
-    def steps(self, aligned: AlignedSide | None = None) -> Generator[Step, None, None]:
+    def steps(self, aligned: AlignedSide | None = None) -> Generator[MeasureStep, None, None]:
         """Measure what is left, as a generator of steps.
 
         Args:
@@ -127,11 +127,11 @@ class Measuring:
         if aligned is not None and not self.cancelled:
             yield from self._read_answers(aligned)
 
-    def _measure(self, context: Context) -> Generator[Step, None, None]:
+    def _measure(self, context: Context) -> Generator[MeasureStep, None, None]:
         loaded = self._loaded
         shown = render_conversation(context, [Exchanged("?")], loaded.info, self._templates)
         ready: PreambleReady = yield from loaded.model.prepare(shown.preamble).steps()
-        reader = References(
+        reader = ReferenceReader(
             context_reader(self._name, loaded.model, loaded.info, context, self._templates)
         )
         texts = [
@@ -146,7 +146,7 @@ class Measuring:
             if self.cancelled:
                 return
             readings.append(found)
-            yield Progress(context.name, "reference answer", number, len(texts))
+            yield TextsRead(context.name, "reference answer", number, len(texts))
         answers = yield from self._answers.run(context.name, context, GREEDY)
         if self._answers.cancelled:
             self.cancelled = True
@@ -182,7 +182,7 @@ class Measuring:
         self,
         reader: Reader,
         item: Item,
-        exchanges: Sequence[Exchange],
+        exchanges: Sequence[AnsweredTurn],
         turn: int,
         context: Context,
     ) -> Generator[Event, None, TextReading | None]:
@@ -202,7 +202,7 @@ class Measuring:
         self._store.keep_reading(found)
         return found
 
-    def _read_answers(self, aligned: AlignedSide) -> Generator[Step, None, None]:
+    def _read_answers(self, aligned: AlignedSide) -> Generator[MeasureStep, None, None]:
         """Have the aligned side read the answers of all contexts."""
         yield from aligned.open()
         for at, measured in enumerate(self._measured):
@@ -214,7 +214,7 @@ class Measuring:
                 if self.cancelled:
                     return
                 answers[place] = msgspec.structs.replace(exchange, aligned=found)
-                yield Progress(
+                yield TextsRead(
                     measured.context.name, "answer by the aligned side", place + 1, len(answers)
                 )
             self._measured[at] = msgspec.structs.replace(measured, answers=tuple(answers))

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from urial_tui.evaluate.items import EvaluateError
-from urial_tui.evaluate.outputs import Ending, Exchange, Output
+from urial_tui.evaluate.outputs import AnsweredTurn, Ending, Output
 from urial_tui.evaluate.token_reading import TextReading
 from urial_tui.files import read_bytes, reason, replacing
 from urial_tui.prompting.pool import Pair, examples_of, pairs_of
@@ -95,7 +95,7 @@ def document(output: Output) -> dict[str, Any]:
     return record
 
 
-def _told(exchange: Exchange) -> dict[str, Any]:
+def _told(exchange: AnsweredTurn) -> dict[str, Any]:
     """What only this program knows of an answer; what there is not of it has no key."""
     told: dict[str, Any] = {
         "tokens": exchange.tokens,
@@ -167,7 +167,7 @@ def _output(raw: msgspec.Raw, number: int, shown: str) -> Output:
             "Somebody has changed it: take the record out.",
         )
     exchanges = tuple(
-        Exchange(
+        AnsweredTurn(
             instruction=turn.instruction,
             output=turn.output,
             tokens=more.tokens,

@@ -21,7 +21,7 @@ Ending = Literal["end", "stop", "cut", "cancelled", ""]
 where nobody told."""
 
 
-class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+class AnsweredTurn(msgspec.Struct, frozen=True, kw_only=True):
     """A turn of an item: what was asked, and the answer.
 
     `tokens`: of the answer, None where nobody counted. `ids`: these, of the model that wrote it;
@@ -53,7 +53,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     id: int | str
-    exchanges: tuple[Exchange, ...]
+    exchanges: tuple[AnsweredTurn, ...]
     generator: str
     category: Category = "regular"
     dataset: str = ""

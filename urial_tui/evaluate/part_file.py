@@ -27,7 +27,7 @@ from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import capital
 
 
-class Kind(msgspec.Struct, frozen=True, kw_only=True):
+class ListKind(msgspec.Struct, frozen=True, kw_only=True):
     """What a list holds, in the words of its sentences.
 
     `name`: all of it ("outputs"), also the key of the journal's head, whose value is `version`.
@@ -57,7 +57,7 @@ class PartFile:
         EvaluateError: Another program uses it, or its journal can't be opened.
     """
 
-    def __init__(self, path: Path, kind: Kind) -> None:
+    def __init__(self, path: Path, kind: ListKind) -> None:
         self.path = path
         self.shown = sanitize_line(str(path))
         real = Path(os.path.realpath(path))

@@ -18,7 +18,7 @@ from urial_tui.evaluate.planned_run import RunChoice
 from urial_tui.files import is_there, make_directory, read_bytes, reason, replacing
 from urial_tui.sanitize import sanitize_line
 
-Choice = RunChoice | JudgeChoice
+PlanChoice = RunChoice | JudgeChoice
 
 _MAX_BYTES: Final = 1024 * 1024
 LONGEST: Final = 60
@@ -33,7 +33,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     judgements that is; 0 where that is not known.
     """
 
-    choice: Choice
+    choice: PlanChoice
     of: tuple[str, ...] = ()
     total: int = 0
 
@@ -72,7 +72,7 @@ def write_plan(plan: Plan) -> None:
         ) from error
 
 
-def placed(choice: Choice, stem: str) -> Choice:
+def placed(choice: PlanChoice, stem: str) -> PlanChoice:
     """A choice with the file that it is kept in: that of the same choice, or a new one.
 
     Args:
@@ -90,7 +90,7 @@ def placed(choice: Choice, stem: str) -> Choice:
         number += 1
 
 
-def stem_of(choice: Choice, set_name: str) -> str:
+def stem_of(choice: PlanChoice, set_name: str) -> str:
     """A name for the file of a choice that says what it is.
 
     Args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.host import Unpacking
@@ -22,7 +22,7 @@ class Planned(Protocol[Work_co]):
 
     def load(
         self, engine: Engine, templates: TemplateRenderer, unpacking: Unpacking = ...
-    ) -> Steps[Work_co]:
+    ) -> EventSteps[Work_co]:
         """Load the model: the engine's events, and then what does the work.
 
         Args:

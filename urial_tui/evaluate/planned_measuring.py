@@ -9,7 +9,7 @@ import msgspec
 
 from urial_tui.compare.provenance import RunRecord, file_records, run_record
 from urial_tui.compare.sides import Side
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import EngineOptions
 from urial_tui.errors import ModelError, RetrievalError, UsageError
@@ -89,7 +89,7 @@ class PlannedMeasuring(Planned[Measuring]):
         engine: Engine,
         templates: TemplateRenderer,
         unpacking: Unpacking = lambda done, total: None,
-    ) -> Steps[Measuring]:
+    ) -> EventSteps[Measuring]:
         """Load the model, as `planned.Planned` says: the events, and what measures.
 
         Examples that are retrieved are found before. Of preambles that nobody named, those whose
@@ -134,7 +134,7 @@ class PlannedMeasuring(Planned[Measuring]):
 
     def _retrieve(
         self, engine: Engine, options: EngineOptions
-    ) -> Steps[tuple[dict[str, Mapping[str, float]], list[str]]]:
+    ) -> EventSteps[tuple[dict[str, Mapping[str, float]], list[str]]]:
         """Find the examples of all questions, for the contexts that get them from a pool.
 
         Returns:

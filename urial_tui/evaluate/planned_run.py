@@ -15,18 +15,18 @@ from typing import Self
 import msgspec
 
 from urial_tui.compare.sides import Side
-from urial_tui.engine.client.call import Steps, follow
+from urial_tui.engine.client.call import EventSteps, follow
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import MOST_SEEDS, Sampling
 from urial_tui.errors import UsageError
 from urial_tui.evaluate.endpoint_address import ENGINE, address_of, caution, key_of_environment
-from urial_tui.evaluate.generate import Answers, pool_tokens
+from urial_tui.evaluate.generate import AnswerGenerator, pool_tokens
 from urial_tui.evaluate.item_files import find_items
 from urial_tui.evaluate.items import Item, ItemSet
-from urial_tui.evaluate.part_file import Kind
+from urial_tui.evaluate.part_file import ListKind
 from urial_tui.evaluate.planned import Planned
 from urial_tui.evaluate.rate_limit import Clock
-from urial_tui.evaluate.readers import AlignedSide, Reader, References, context_reader
+from urial_tui.evaluate.readers import AlignedSide, Reader, ReferenceReader, context_reader
 from urial_tui.evaluate.run import Answerer, Run, Terms
 from urial_tui.evaluate.run_file import KIND, RunFile
 from urial_tui.evaluate.run_terms import run_terms
@@ -90,7 +90,7 @@ class PlannedRun(Planned[Run]):
         choice: RunChoice,
         settings: Settings,
         say: Callable[[str], object],
-        kind: Kind = KIND,
+        kind: ListKind = KIND,
     ) -> None:
         self._choice = choice
         self._settings = settings
@@ -111,7 +111,7 @@ class PlannedRun(Planned[Run]):
         engine: Engine,
         templates: TemplateRenderer,
         unpacking: Unpacking = lambda done, total: None,
-    ) -> Steps[Run]:
+    ) -> EventSteps[Run]:
         """Load the model, as `planned.Planned` says: the events, and the run.
 
         Raises:
@@ -139,9 +139,9 @@ class PlannedRun(Planned[Run]):
             max_tokens=self.max_tokens,
             parallel=loaded.parallel,
         )
-        answers = Answers(loaded.model, loaded.info, self.context, templates, terms)
+        answers = AnswerGenerator(loaded.model, loaded.info, self.context, templates, terms)
         reader = context_reader(resolved.title, loaded.model, loaded.info, self.context, templates)
-        readers: list[Reader] = [References(reader)]
+        readers: list[Reader] = [ReferenceReader(reader)]
         if aligned is not None:
             readers.append(
                 AlignedSide(engine, aligned, options, templates, instead_of=loaded.model)
@@ -198,7 +198,7 @@ class PlannedRun(Planned[Run]):
         answers = EndpointAnswers(settings, self.context, terms, key, clock)
         return self.run(answers, terms, f"{model} at {address.host}")
 
-    def _retrieve(self, engine: Engine) -> Steps[None]:
+    def _retrieve(self, engine: Engine) -> EventSteps[None]:
         """Find the examples of all questions, where the context gets them from a pool."""
         questions = [turn for item in self.items.items for turn in item.turns]
         prepared = yield from with_examples(

@@ -8,19 +8,19 @@ from typing import Any, Final
 
 import msgspec
 
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import Event
 from urial_tui.errors import UsageError
-from urial_tui.evaluate.example_losses import ExampleLosses, Work, with_examples
-from urial_tui.evaluate.example_search import ExampleSearch, Found, TextRead, Tried, Trying
+from urial_tui.evaluate.example_losses import ExampleLosses, ReadWork, with_examples
+from urial_tui.evaluate.example_search import ExampleSearch, SearchResult, TextRead, Tried, Trying
 from urial_tui.evaluate.items import EvaluateError, Item
 from urial_tui.evaluate.means import FEWEST, mean_of, paired_difference
 from urial_tui.evaluate.measure_store import MeasureStore
 from urial_tui.evaluate.own_texts import find_references
 from urial_tui.evaluate.planned import Planned
-from urial_tui.evaluate.search_estimate import Estimate, count_lengths, estimate
-from urial_tui.evaluate.search_parts import Candidates, candidates_of, parts_of
+from urial_tui.evaluate.search_estimate import SearchEstimate, count_lengths, estimate
+from urial_tui.evaluate.search_parts import ExampleCandidates, candidates_of, parts_of
 from urial_tui.models.registry import ResolvedModel, resolve
 from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.prompting.preamble_file import find_preamble
@@ -71,7 +71,7 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True):
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """What it will cost at most; `seconds` by the pace of a first reading."""
 
-    estimate: Estimate
+    estimate: SearchEstimate
     seconds: float
 
     @property
@@ -85,7 +85,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-Step = Event | Trying | TextRead | HeldOut | Expected
+PlannedStep = Event | Trying | TextRead | HeldOut | Expected
 """What is told while examples are searched."""
 
 
@@ -125,7 +125,7 @@ class PlannedSearch(Planned[None]):
         self.parts = parts_of(references.items)
         _check_parts(references.name, self.parts.train, self.parts.held_out)
         texts = (*self.parts.train, *self.parts.held_out)
-        self.candidates: Candidates = candidates_of(pairs, self.base, texts)
+        self.candidates: ExampleCandidates = candidates_of(pairs, self.base, texts)
         if not self.candidates.candidates:
             raise EvaluateError(
                 f"No pair of {sanitize_line(pool)} can be an example: their questions are those "
@@ -139,8 +139,8 @@ class PlannedSearch(Planned[None]):
         self._model: ResolvedModel | None = None
         self._losses: ExampleLosses | None = None
         self._search: ExampleSearch | None = None
-        self.estimate: Estimate | None = None
-        self.found: Found | None = None
+        self.estimate: SearchEstimate | None = None
+        self.found: SearchResult | None = None
         self._held: list[tuple[str, list[float | None]]] = []
         self.cancelled = False
         """Whether it was ended before all was done."""
@@ -150,7 +150,7 @@ class PlannedSearch(Planned[None]):
         engine: Engine,
         templates: TemplateRenderer,
         unpacking: Unpacking = lambda done, total: None,
-    ) -> Steps[None]:
+    ) -> EventSteps[None]:
         """Load the model, as `planned.Planned` says, and count what it will have to read."""
         resolved = resolve(self._choice.model or self._settings.chat.model, progress=unpacking)
         # Texts are read one after another, in the batches of a model that reads along.
@@ -186,7 +186,7 @@ class PlannedSearch(Planned[None]):
         if self._search is not None:
             self._search.cancelled = True
 
-    def steps(self) -> Generator[Step, None, None]:
+    def steps(self) -> Generator[PlannedStep, None, None]:
         """Search, and read the held-out texts.
 
         Raises:
@@ -225,7 +225,7 @@ class PlannedSearch(Planned[None]):
         return self.found is not None and not self.cancelled
 
     @property
-    def work(self) -> Work:
+    def work(self) -> ReadWork:
         """What was read so far."""
         return self._reader.work
 
@@ -312,7 +312,7 @@ class PlannedSearch(Planned[None]):
         builtins: dict[str, Any] = msgspec.to_builtins(document)
         return builtins
 
-    def _hold_out(self, losses: ExampleLosses) -> Generator[Step, None, None]:
+    def _hold_out(self, losses: ExampleLosses) -> Generator[PlannedStep, None, None]:
         assert self.found is not None
         compared = self._compared(losses.with_examples(self.found.best.examples))
         for at, (name, preamble) in enumerate(compared, start=1):

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.errors import UsageError
 from urial_tui.evaluate.generate import pool_tokens
@@ -90,7 +90,7 @@ class PlannedSweep(Planned[Sweeping]):
         engine: Engine,
         templates: TemplateRenderer,
         unpacking: Unpacking = lambda done, total: None,
-    ) -> Steps[Sweeping]:
+    ) -> EventSteps[Sweeping]:
         """Load the model, as `planned.Planned` says: the events, and what sweeps.
 
         Raises:

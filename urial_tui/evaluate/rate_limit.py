@@ -19,7 +19,7 @@ LONGEST_BACKOFF: Final = 60.0
 """Seconds: most of them after the first failure, doubled after each further one, up to the last."""
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+class Postponed(msgspec.Struct, frozen=True, kw_only=True):
     """Who can't answer now is asked again later. `why`: a sentence."""
 
     seconds: float

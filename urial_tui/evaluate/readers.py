@@ -16,7 +16,7 @@ import msgspec
 
 from urial_tui.compare.sides import Side
 from urial_tui.compare.vocab import VocabInfo, compare_vocabularies
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import (
@@ -28,7 +28,7 @@ from urial_tui.engine.wire.protocol import (
 )
 from urial_tui.errors import ModelError
 from urial_tui.evaluate.items import Item
-from urial_tui.evaluate.outputs import Exchange
+from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.evaluate.run_terms import ReaderTerms, reader_terms
 from urial_tui.evaluate.token_reading import TextReading, read_answer
 from urial_tui.prompting.context import Context
@@ -37,7 +37,7 @@ from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.loading import load
 from urial_tui.sanitize import sanitize_line
 
-Role = Literal["reference", "aligned"]
+ReadRole = Literal["reference", "aligned"]
 """What is read, reference answers or answers by the aligned side; an exchange's fields of that."""
 
 
@@ -53,7 +53,7 @@ class ContextReader(msgspec.Struct, frozen=True, kw_only=True):
 
     def read(
         self, said: Sequence[tuple[str, str]], answer: Segment, *, key: str
-    ) -> Steps[TextReading]:
+    ) -> EventSteps[TextReading]:
         """Read the last answer of a conversation: the engine's events.
 
         Args:
@@ -106,54 +106,58 @@ class Reader(Protocol):
     """Reads one text for each turn of an item, where there is one."""
 
     @property
-    def role(self) -> Role:
+    def role(self) -> ReadRole:
         """The role of the texts that it reads."""
         ...
 
-    def has(self, item: Item, exchanges: Sequence[Exchange], turn: int) -> bool:
+    def has(self, item: Item, exchanges: Sequence[AnsweredTurn], turn: int) -> bool:
         """Whether there is a text to read."""
         ...
 
-    def open(self) -> Steps[None]:
+    def open(self) -> EventSteps[None]:
         """Prepare to read: the engine's events."""
         ...
 
-    def key(self, item: Item, exchanges: Sequence[Exchange], turn: int) -> str:
+    def key(self, item: Item, exchanges: Sequence[AnsweredTurn], turn: int) -> str:
         """What is said of a text depends on, as a hash; once it is open."""
         ...
 
-    def read(self, item: Item, exchanges: Sequence[Exchange], turn: int) -> Steps[TextReading]:
+    def read(
+        self, item: Item, exchanges: Sequence[AnsweredTurn], turn: int
+    ) -> EventSteps[TextReading]:
         """Read the text of a turn: the engine's events."""
         ...
 
 
-class References:
+class ReferenceReader:
     """Reads the reference answers of items.
 
     Args:
         reader: The model that answers the items, in the context of its answers.
     """
 
-    role: Role = "reference"
+    role: ReadRole = "reference"
 
     def __init__(self, reader: ContextReader) -> None:
         self._reader = reader
 
-    def has(self, item: Item, exchanges: Sequence[Exchange], turn: int) -> bool:
+    def has(self, item: Item, exchanges: Sequence[AnsweredTurn], turn: int) -> bool:
         """Whether the turn has a reference, and each one before it."""
         there = item.references[: turn + 1]
         return len(there) == turn + 1 and all(there)
 
-    def open(self) -> Steps[None]:
+    def open(self) -> EventSteps[None]:
         """A no-op: the model is loaded already."""
         yield from ()
 
-    def key(self, item: Item, exchanges: Sequence[Exchange], turn: int) -> str:
+    def key(self, item: Item, exchanges: Sequence[AnsweredTurn], turn: int) -> str:
         """It follows from the item alone; what was answered does not count."""
         end = turn + 1
         return self._reader.terms.key(self.role, item.turns[:end], item.references[:end])
 
-    def read(self, item: Item, exchanges: Sequence[Exchange], turn: int) -> Steps[TextReading]:
+    def read(
+        self, item: Item, exchanges: Sequence[AnsweredTurn], turn: int
+    ) -> EventSteps[TextReading]:
         """Read a reference; raises as `ContextReader.read`."""
         said = list(zip(item.turns, item.references, strict=False))[: turn + 1]
         answer = TextSegment(text=said[-1][1])
@@ -172,7 +176,7 @@ class AlignedSide:
         instead_of: The model that wrote the answers.
     """
 
-    role: Role = "aligned"
+    role: ReadRole = "aligned"
 
     def __init__(
         self,
@@ -195,11 +199,11 @@ class AlignedSide:
         """What was loaded; None before it is open."""
         return None if self._reader is None else self._reader.info
 
-    def has(self, item: Item, exchanges: Sequence[Exchange], turn: int) -> bool:
+    def has(self, item: Item, exchanges: Sequence[AnsweredTurn], turn: int) -> bool:
         """Whether something was answered."""
         return bool(exchanges[turn].output)
 
-    def open(self) -> Steps[None]:
+    def open(self) -> EventSteps[None]:
         """Load the other model: the engine's events.
 
         Raises:
@@ -229,12 +233,14 @@ class AlignedSide:
             side.name, model, side.told(model.info), side.context, self._templates
         )
 
-    def key(self, item: Item, exchanges: Sequence[Exchange], turn: int) -> str:
+    def key(self, item: Item, exchanges: Sequence[AnsweredTurn], turn: int) -> str:
         """It follows from the answers and their tokens."""
         said = [(exchange.instruction, exchange.output) for exchange in exchanges[: turn + 1]]
         return self._opened.terms.key(self.role, said, exchanges[turn].ids)
 
-    def read(self, item: Item, exchanges: Sequence[Exchange], turn: int) -> Steps[TextReading]:
+    def read(
+        self, item: Item, exchanges: Sequence[AnsweredTurn], turn: int
+    ) -> EventSteps[TextReading]:
         """Read an answer; raises as `ContextReader.read`."""
         said = [(exchange.instruction, exchange.output) for exchange in exchanges[: turn + 1]]
         last = exchanges[turn]

@@ -18,7 +18,7 @@ from urial_tui.evaluate import published
 from urial_tui.evaluate.contests import contests
 from urial_tui.evaluate.evaluation import EvaluatedRun, Evaluation
 from urial_tui.evaluate.items import Category, Item
-from urial_tui.evaluate.judgements import Score
+from urial_tui.evaluate.judgements import AspectScore
 from urial_tui.evaluate.means import RESAMPLES, mean_of, paired_difference, share_of
 from urial_tui.evaluate.measures import AnswerMeasures, OutputMeasures, measure_run, summarise
 from urial_tui.evaluate.scored import (
@@ -239,7 +239,7 @@ def _groups(
 
 
 def _in_group(run: _Measured, keys: set[str], draws: _Draws) -> dict[str, Any]:
-    def part(scores: Mapping[str, Score | None]) -> dict[str, Score | None]:
+    def part(scores: Mapping[str, AspectScore | None]) -> dict[str, AspectScore | None]:
         return {key: score for key, score in scores.items() if key in keys}
 
     words = [value for key, value in run.values("words").items() if key in keys]
@@ -318,7 +318,7 @@ def _measures(answer: AnswerMeasures) -> dict[str, Any]:
     return found
 
 
-def _score(score: Score | None) -> dict[str, Any]:
+def _score(score: AspectScore | None) -> dict[str, Any]:
     """A score with its reason; what the official tool makes of it is told of the whole alone."""
     if score is None:
         return {"score": None, "reason": "", "unscored": "not judged"}

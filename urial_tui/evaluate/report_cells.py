@@ -9,7 +9,7 @@ import msgspec
 
 from urial_tui.wording import UNKNOWN, fixed, percent, three_digits
 
-Row = Mapping[str, Any]
+ReportRow = Mapping[str, Any]
 """An object of the report's document."""
 
 MEANS: Final = (
@@ -56,17 +56,17 @@ def two_digits(value: float | None) -> str:
     return fixed(value, 2)
 
 
-def mean_text(found: Row | None) -> str:
+def mean_text(found: ReportRow | None) -> str:
     """A mean with its interval: 201 (188–214)."""
     return _spread(found, three_digits)
 
 
-def score_text(found: Row | None) -> str:
+def score_text(found: ReportRow | None) -> str:
     """A mean score with its interval: 4.80 (4.68–4.88)."""
     return _spread(found, two_digits)
 
 
-def share_text(found: Row | None) -> str:
+def share_text(found: ReportRow | None) -> str:
     """A share with its interval: 12.5% (8–18%)."""
     return UNKNOWN if found is None else interval_text(found["share"], found["interval"])
 
@@ -78,7 +78,7 @@ def p_text(value: float | None) -> str:
     return "<0.001" if value < 0.001 else fixed(value, 3)
 
 
-def _spread(found: Row | None, number: Callable[[float | None], str]) -> str:
+def _spread(found: ReportRow | None, number: Callable[[float | None], str]) -> str:
     if found is None:
         return UNKNOWN
     interval = found["interval"]

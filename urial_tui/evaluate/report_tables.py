@@ -14,7 +14,7 @@ from typing import Final
 from urial_tui.evaluate.comparison_tables import contest_table, difference_table, not_compared
 from urial_tui.evaluate.report_cells import (
     MEANS,
-    Row,
+    ReportRow,
     Table,
     judge_name,
     letter,
@@ -25,7 +25,7 @@ from urial_tui.evaluate.report_cells import (
 )
 from urial_tui.wording import amount, fixed, percent, three_digits
 
-_SHARES: Final[tuple[tuple[str, Callable[[Row], Row | None]], ...]] = (
+_SHARES: Final[tuple[tuple[str, Callable[[ReportRow], ReportRow | None]], ...]] = (
     ("empty", lambda measures: measures["empty"]),
     ("refused, regular", lambda measures: measures["refused"].get("regular")),
     ("refused, safety", lambda measures: measures["refused"].get("safety")),
@@ -67,7 +67,7 @@ _SAME: Final = 5e-10
 
 
 def report_tables(
-    document: Row, *, at_once: int | None = None, groups: Sequence[str] | None = None
+    document: ReportRow, *, at_once: int | None = None, groups: Sequence[str] | None = None
 ) -> Iterator[Table]:
     """The tables of a report, in the order in which they are read.
 
@@ -76,7 +76,7 @@ def report_tables(
         at_once: So many runs stand beside each other in a table; all if None.
         groups: The fields whose groups are told; all if None.
     """
-    runs: Sequence[Row] = document["runs"]
+    runs: Sequence[ReportRow] = document["runs"]
     yield _legend(document)
     step = at_once or max(1, len(runs))
     for start in range(0, len(runs), step):
@@ -102,7 +102,7 @@ def report_tables(
 # -- runs ------------------------------------------------------------------------------
 
 
-def _legend(document: Row) -> Table:
+def _legend(document: ReportRow) -> Table:
     runs, found = document["runs"], document["set"]
     asked = len(document["items"])
     if found["name"] is None:
@@ -135,7 +135,7 @@ def _legend(document: Row) -> Table:
     )
 
 
-def _measures(runs: Sequence[Row], places: Sequence[int]) -> Table:
+def _measures(runs: Sequence[ReportRow], places: Sequence[int]) -> Table:
     shown = [runs[at]["measures"] for at in places]
     rows: list[tuple[str, ...]] = []
     for name, ending in _ENDINGS:
@@ -159,14 +159,14 @@ def _measures(runs: Sequence[Row], places: Sequence[int]) -> Table:
 
 
 def _row(
-    name: str, found: Sequence[Row | None], text: Callable[[Row | None], str]
+    name: str, found: Sequence[ReportRow | None], text: Callable[[ReportRow | None], str]
 ) -> list[tuple[str, ...]]:
     if not any(one and one["count"] for one in found):
         return []
     return [(name, *(text(one) for one in found))]
 
 
-def _unmeasured(runs: Sequence[Row], places: Sequence[int]) -> Iterator[str]:
+def _unmeasured(runs: Sequence[ReportRow], places: Sequence[int]) -> Iterator[str]:
     """What a mean of the table does not hold, where it holds a part."""
     for at in places:
         measures = runs[at]["measures"]
@@ -185,11 +185,11 @@ def _unmeasured(runs: Sequence[Row], places: Sequence[int]) -> Iterator[str]:
 # -- scores ----------------------------------------------------------------------------
 
 
-def _of_judge(run: Row, judge: str) -> Row | None:
+def _of_judge(run: ReportRow, judge: str) -> ReportRow | None:
     return next((said for said in run["judges"] if said["judge"] == judge), None)
 
 
-def _scores(runs: Sequence[Row], judge: str, places: Sequence[int]) -> Table:
+def _scores(runs: Sequence[ReportRow], judge: str, places: Sequence[int]) -> Table:
     said = {at: found for at in places if (found := _of_judge(runs[at], judge)) is not None}
     aspects = dict.fromkeys(aspect for found in said.values() for aspect in found["aspects"])
     below: list[str] = []
@@ -224,7 +224,7 @@ def _scores(runs: Sequence[Row], judge: str, places: Sequence[int]) -> Table:
     )
 
 
-def official_differs(mean: Row) -> bool:
+def official_differs(mean: ReportRow) -> bool:
     """Whether the official tool has another mean of the same judgements, or counts others."""
     official = mean["official"]
     if official is None:
@@ -239,7 +239,7 @@ def official_differs(mean: Row) -> bool:
 # -- groups and what was published -----------------------------------------------------
 
 
-def _groups(groups: Sequence[Row], field: str, runs: Sequence[Row]) -> Iterator[Table]:
+def _groups(groups: Sequence[ReportRow], field: str, runs: Sequence[ReportRow]) -> Iterator[Table]:
     """A table for each run and judge; without a judge its measures."""
     if len(groups) < 2:
         return
@@ -278,7 +278,7 @@ def _groups(groups: Sequence[Row], field: str, runs: Sequence[Row]) -> Iterator[
             )
 
 
-def _published(found: Row) -> Table:
+def _published(found: ReportRow) -> Table:
     return Table(
         title=f"Published, by {found['judge']}",
         above=(

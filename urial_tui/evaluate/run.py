@@ -13,26 +13,25 @@ import msgspec
 
 from urial_tui.engine.wire.protocol import Sampling
 from urial_tui.errors import EngineDied, EngineError, ModelError
-from urial_tui.evaluate.generate import Answered, Skipped
-from urial_tui.evaluate.generate import Step as AnswerStep
+from urial_tui.evaluate.generate import Answered, GenerateStep, Skipped
 from urial_tui.evaluate.items import Item
-from urial_tui.evaluate.outputs import Exchange, Output
-from urial_tui.evaluate.readers import Reader, Role
-from urial_tui.evaluate.run_file import RunFile, Written
+from urial_tui.evaluate.outputs import AnsweredTurn, Output
+from urial_tui.evaluate.readers import Reader, ReadRole
+from urial_tui.evaluate.run_file import RunFile, WrittenAnswer
 from urial_tui.evaluate.token_reading import TextReading
 
 
 class ReadingBegun(NamedTuple):
     """A reader begins with its texts, `total` of them; those that were read before count."""
 
-    role: Role
+    role: ReadRole
     total: int
 
 
 class Read(NamedTuple):
     """A text was read for a turn of an item, `done` of `total` by this reader."""
 
-    role: Role
+    role: ReadRole
     item: Item
     turn: int
     reading: TextReading
@@ -43,23 +42,23 @@ class Read(NamedTuple):
 class Unread(NamedTuple):
     """A text could not be read. `reason`: a sentence."""
 
-    role: Role
+    role: ReadRole
     item: Item
     turn: int
     reason: str
 
 
-Step = AnswerStep | ReadingBegun | Read | Unread
+RunStep = GenerateStep | ReadingBegun | Read | Unread
 
 
 class Answerer(Protocol):
-    """The protocol of what answers items (`generate.Answers` does)."""
+    """The protocol of what answers items (`generate.AnswerGenerator` does)."""
 
     cancelled: bool
 
     def run(
-        self, items: Sequence[tuple[Item, Sequence[Written]]]
-    ) -> Generator[AnswerStep, None, None]:
+        self, items: Sequence[tuple[Item, Sequence[WrittenAnswer]]]
+    ) -> Generator[GenerateStep, None, None]:
         """Answer what is left of items: what happens, and what comes of each turn."""
         ...
 
@@ -123,7 +122,7 @@ class Run:
         self._datasplit = datasplit
         self._readers = readers
         self._items = [(item, terms.key(item)) for item in items]
-        self._read_of: dict[tuple[str, int], dict[Role, TextReading | None]] = {}
+        self._read_of: dict[tuple[str, int], dict[ReadRole, TextReading | None]] = {}
         """By an item's key and a turn, what its readers said; None where they could not."""
         self.skipped: list[Skipped] = []
         """What can't be answered, so far."""
@@ -156,7 +155,7 @@ class Run:
         """Ask nothing more; what runs is ended by the engine's own `cancel`, after this."""
         self._answers.cancelled = True
 
-    def steps(self) -> Generator[Step, None, None]:
+    def steps(self) -> Generator[RunStep, None, None]:
         """Answer what is left, then read; what is told by a step is kept when it comes.
 
         Raises:
@@ -169,7 +168,7 @@ class Run:
             if not self.cancelled:
                 yield from self._read(reader)
 
-    def _answer(self) -> Generator[Step, None, None]:
+    def _answer(self) -> Generator[RunStep, None, None]:
         keys = {item.id: key for item, key in self._items}
         left = [
             (item, self._file.written(item, key))
@@ -190,7 +189,7 @@ class Run:
                 self.skipped.append(step)
             yield step
 
-    def _read(self, reader: Reader) -> Generator[Step, None, None]:
+    def _read(self, reader: Reader) -> Generator[RunStep, None, None]:
         """Have a reader read what there is for it."""
         texts: list[tuple[Item, str, int]] = []
         for item, key in self._items:
@@ -207,7 +206,7 @@ class Run:
                 return
             exchanges = self._exchanges(item, key)
             found = self._file.reading(reader.key(item, exchanges, turn))
-            step: Step | None = None
+            step: RunStep | None = None
             if found is None:
                 try:
                     found = yield from reader.read(item, exchanges, turn)
@@ -241,7 +240,7 @@ class Run:
     def _is_done(self, item: Item, key: str) -> bool:
         return len(self._file.written(item, key)) == len(item.turns)
 
-    def _exchanges(self, item: Item, key: str) -> list[Exchange]:
+    def _exchanges(self, item: Item, key: str) -> list[AnsweredTurn]:
         return [written.exchange for written in self._file.written(item, key)]
 
     def _output(self, item: Item, key: str) -> Output:
@@ -261,7 +260,7 @@ class Run:
             seed=self.terms.seed,
         )
 
-    def _with_readings(self, exchange: Exchange, place: tuple[str, int]) -> Exchange:
+    def _with_readings(self, exchange: AnsweredTurn, place: tuple[str, int]) -> AnsweredTurn:
         """An answer with what this run's readers say; what others said before stays."""
-        said: dict[Role, TextReading | None] = {reader.role: None for reader in self._readers}
+        said: dict[ReadRole, TextReading | None] = {reader.role: None for reader in self._readers}
         return msgspec.structs.replace(exchange, **said | self._read_of.get(place, {}))

@@ -20,13 +20,13 @@ import msgspec
 
 from urial_tui.evaluate.items import EvaluateError, Item
 from urial_tui.evaluate.output_file import read_outputs, write_outputs
-from urial_tui.evaluate.outputs import Exchange, Output
-from urial_tui.evaluate.part_file import Kind, PartFile
+from urial_tui.evaluate.outputs import AnsweredTurn, Output
+from urial_tui.evaluate.part_file import ListKind, PartFile
 from urial_tui.evaluate.token_reading import TextReading
 from urial_tui.sanitize import quoted
 from urial_tui.wording import amount, capital
 
-KIND = Kind(
+KIND = ListKind(
     name="outputs",
     # Raised with every change of the journal that an older program would misread.
     version=2,
@@ -35,14 +35,14 @@ KIND = Kind(
 )
 
 
-class Written(msgspec.Struct, frozen=True, kw_only=True):
+class WrittenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An answer that is whole.
 
     `tail`: the text behind its tokens, as both stand in front of the next turn; "" where there is
     none.
     """
 
-    exchange: Exchange
+    exchange: AnsweredTurn
     tail: str = ""
 
 
@@ -54,7 +54,7 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     parallel: int | None
     seed: int | None
-    written: Written
+    written: WrittenAnswer
 
 
 class _Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,12 +80,12 @@ class RunFile:
     """
 
     def __init__(
-        self, path: Path, items: Sequence[Item], beyond: Sequence[Item] = (), kind: Kind = KIND
+        self, path: Path, items: Sequence[Item], beyond: Sequence[Item] = (), kind: ListKind = KIND
     ) -> None:
         self._kind = kind
         self._known = {item.id for item in items}
         self._beyond = {item.id for item in beyond}
-        self._by_key: dict[str, dict[int, Written]] = {}
+        self._by_key: dict[str, dict[int, WrittenAnswer]] = {}
         self._readings: dict[str, TextReading] = {}
         self._ids: dict[int | str, str] = {}
         """By id, the key of its newest answer."""
@@ -106,10 +106,10 @@ class RunFile:
         """What to tell the user where another program can't be kept from writing, else ""."""
         return self._part.lock_caution
 
-    def written(self, item: Item, key: str) -> tuple[Written, ...]:
+    def written(self, item: Item, key: str) -> tuple[WrittenAnswer, ...]:
         """The answers to an item's first turns that are there, of those with this key."""
         there = self._by_key.get(key, {})
-        turns: list[Written] = []
+        turns: list[WrittenAnswer] = []
         while len(turns) < len(item.turns) and len(turns) in there:
             turns.append(there[len(turns)])
         return tuple(turns)
@@ -123,7 +123,7 @@ class RunFile:
         item: Item,
         key: str,
         turn: int,
-        written: Written,
+        written: WrittenAnswer,
         *,
         parallel: int | None,
         seed: int | None,
@@ -177,7 +177,8 @@ class RunFile:
                 raise self._part.of_another_program()
             self._check_id(output.id)
             self._by_key[output.key] = {
-                turn: Written(exchange=exchange) for turn, exchange in enumerate(output.exchanges)
+                turn: WrittenAnswer(exchange=exchange)
+                for turn, exchange in enumerate(output.exchanges)
             }
             self._ids[output.id] = output.key
             self.parallel, self.seed = output.parallel, output.seed

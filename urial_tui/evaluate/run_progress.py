@@ -9,16 +9,16 @@ from typing import Final
 
 from urial_tui.engine.wire.protocol import LoadProgress, PrefillProgress, Silence, TextDelta
 from urial_tui.evaluate.generate import Answered, Skipped
-from urial_tui.evaluate.rate_limit import Waiting
-from urial_tui.evaluate.readers import Role
-from urial_tui.evaluate.run import Read, ReadingBegun, Run, Step, Unread
+from urial_tui.evaluate.rate_limit import Postponed
+from urial_tui.evaluate.readers import ReadRole
+from urial_tui.evaluate.run import Read, ReadingBegun, Run, RunStep, Unread
 from urial_tui.sanitize import quoted, sanitize_line
 from urial_tui.wording import amount, capital, duration, rate, three_digits, time_left
 
 SETTLED: Final = 2.0
 """Seconds after which a rate says something."""
 
-_TEXTS: Final[Mapping[Role, str]] = {"reference": "reference answer", "aligned": "answer"}
+_TEXTS: Final[Mapping[ReadRole, str]] = {"reference": "reference answer", "aligned": "answer"}
 """What each reader reads."""
 
 
@@ -55,7 +55,7 @@ class RunProgress:
         self._started = self._clock()
         self.items = run.taken_over
 
-    def take(self, step: Step) -> str:
+    def take(self, step: RunStep) -> str:
         """Count what has come: what there is to show of it, or nothing."""
         match step:
             case TextDelta(id=request, generated=generated) if self._reading is None:
@@ -71,7 +71,7 @@ class RunProgress:
                 return self.words
             case Skipped():
                 return self.words
-            case Waiting(seconds=seconds, why=why):
+            case Postponed(seconds=seconds, why=why):
                 again = duration(max(1.0, seconds))
                 return f"{sanitize_line(why).removesuffix('.')}; trying again in {again}"
             case ReadingBegun():

@@ -15,7 +15,7 @@ import msgspec
 from urial_tui.evaluate.aspects import aspects_of
 from urial_tui.evaluate.evaluation import EvaluatedRun
 from urial_tui.evaluate.items import Item
-from urial_tui.evaluate.judgements import ASPECTS, HIGHEST, LOWEST, Aspect, Score
+from urial_tui.evaluate.judgements import ASPECTS, HIGHEST, LOWEST, Aspect, AspectScore
 from urial_tui.evaluate.means import RESAMPLES, Mean, mean_of
 
 NOT_JUDGED: Final = "not judged"
@@ -46,7 +46,7 @@ class ScoreMean(msgspec.Struct, frozen=True, kw_only=True):
     official: OfficialMean | None
 
 
-ScoreTable = Mapping[Aspect, Mapping[str, Score | None]]
+ScoreTable = Mapping[Aspect, Mapping[str, AspectScore | None]]
 """By aspect and item; None where an item was not judged."""
 
 
@@ -59,7 +59,7 @@ def score_table(run: EvaluatedRun, judge: str, items: Sequence[Item]) -> ScoreTa
         items: Of the evaluation; those that the run has not answered are left out.
     """
     judged = run.judged.get(judge, {})
-    said: dict[str, dict[Aspect, Score]] = {}
+    said: dict[str, dict[Aspect, AspectScore]] = {}
     for item in items:
         if (key := str(item.id)) in run.outputs:
             said[key] = {
@@ -79,13 +79,13 @@ def score_table(run: EvaluatedRun, judge: str, items: Sequence[Item]) -> ScoreTa
     }
 
 
-def values_of(scores: Mapping[str, Score | None]) -> dict[str, float | None]:
+def values_of(scores: Mapping[str, AspectScore | None]) -> dict[str, float | None]:
     """The bare numbers of an aspect, by item."""
     return {key: score.score if score else None for key, score in scores.items()}
 
 
 def score_mean(
-    scores: Mapping[str, Score | None], *, resamples: int = RESAMPLES, seed: int = 0
+    scores: Mapping[str, AspectScore | None], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> ScoreMean:
     """The mean of an aspect, with its interval and what is missing in it."""
     mean = plain_mean(scores, resamples=resamples, seed=seed)
@@ -108,7 +108,7 @@ def score_mean(
 
 
 def plain_mean(
-    scores: Mapping[str, Score | None], *, resamples: int = RESAMPLES, seed: int = 0
+    scores: Mapping[str, AspectScore | None], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Mean:
     """The mean of an aspect alone."""
     return mean_of(list(values_of(scores).values()), bounds=BOUNDS, resamples=resamples, seed=seed)

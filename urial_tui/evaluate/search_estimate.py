@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import TextSegment, Turn
 from urial_tui.evaluate.example_search import most_orders
@@ -34,7 +34,7 @@ class Lengths(msgspec.Struct, frozen=True, kw_only=True):
     held_out: tuple[int, ...]
 
 
-class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+class SearchEstimate(msgspec.Struct, frozen=True, kw_only=True):
     """What is read at most. `readings`: texts. `tokens`: that the model evaluates for them."""
 
     readings: int
@@ -47,7 +47,7 @@ def count_lengths(
     examples: Sequence[Example],
     train: Sequence[Item],
     held_out: Sequence[Item],
-) -> Steps[Lengths]:
+) -> EventSteps[Lengths]:
     """Have a model count tokens: the engine's events.
 
     Raises:
@@ -73,7 +73,7 @@ def count_lengths(
     )
 
 
-def estimate(lengths: Lengths, k: int, most: int | None, contexts: int) -> Estimate:
+def estimate(lengths: Lengths, k: int, most: int | None, contexts: int) -> SearchEstimate:
     """What a search reads at most.
 
     Args:
@@ -90,7 +90,7 @@ def estimate(lengths: Lengths, k: int, most: int | None, contexts: int) -> Estim
         tokens += prefix + example + train
     readings += contexts * len(lengths.held_out)
     tokens += contexts * (held_out + lengths.base) + min(k, len(lengths.examples)) * mean
-    return Estimate(readings=readings, tokens=math.ceil(tokens))
+    return SearchEstimate(readings=readings, tokens=math.ceil(tokens))
 
 
 def _sets(lengths: Lengths, k: int, mean: float) -> Iterator[tuple[float, float]]:

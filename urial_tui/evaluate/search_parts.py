@@ -21,7 +21,7 @@ from urial_tui.evaluate.items import Item
 from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.prompting.soundness import check_sound
 
-LeftOut = Literal["asked", "unsound"]
+ExclusionReason = Literal["asked", "unsound"]
 """Why a pair is no candidate: its question is that of a text, or no preamble of this format can
 have it as an example."""
 
@@ -40,11 +40,11 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     example: Example
 
 
-class Candidates(msgspec.Struct, frozen=True, kw_only=True):
+class ExampleCandidates(msgspec.Struct, frozen=True, kw_only=True):
     """Those there are, in their order. `left_out`: how many are none, and why."""
 
     candidates: tuple[Candidate, ...]
-    left_out: Mapping[LeftOut, int]
+    left_out: Mapping[ExclusionReason, int]
 
 
 def parts_of(items: Iterable[Item]) -> Parts:
@@ -58,7 +58,7 @@ def parts_of(items: Iterable[Item]) -> Parts:
 
 def candidates_of(
     pairs: Iterable[tuple[int, Example]], base: Preamble, texts: Sequence[Item]
-) -> Candidates:
+) -> ExampleCandidates:
     """The candidates among numbered pairs.
 
     Args:
@@ -67,7 +67,7 @@ def candidates_of(
         texts: All that is read.
     """
     asked = {_same(item.turns[0]) for item in texts}
-    left_out: Counter[LeftOut] = Counter()
+    left_out: Counter[ExclusionReason] = Counter()
     found = []
     for number, example in pairs:
         if _same(example.query) in asked:
@@ -76,7 +76,7 @@ def candidates_of(
             left_out["unsound"] += 1
         else:
             found.append(Candidate(number=number, example=example))
-    return Candidates(candidates=tuple(found), left_out=dict(left_out))
+    return ExampleCandidates(candidates=tuple(found), left_out=dict(left_out))
 
 
 def _part(question: str) -> int:

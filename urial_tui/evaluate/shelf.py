@@ -29,7 +29,7 @@ from urial_tui.files import is_there, open_regular, reason
 from urial_tui.journal import MAX_LINE_BYTES
 from urial_tui.sanitize import sanitize_line
 
-Kind = Literal["answers", "scores", "pairs", "unknown"]
+FileKind = Literal["answers", "scores", "pairs", "unknown"]
 """What a file holds: "scores" of single answers, or judgements of "pairs" of them."""
 
 _T = TypeVar("_T")
@@ -52,7 +52,7 @@ class Shelved(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     path: Path
-    kind: Kind
+    kind: FileKind
     of: tuple[str, ...] = ()
     set_name: str = ""
     done: int = 0

@@ -16,7 +16,7 @@ from urial_tui.engine.wire.protocol import Sampling
 from urial_tui.evaluate.context_measures import end_of
 from urial_tui.evaluate.means import mean_of, paired_difference, share_of
 from urial_tui.evaluate.measures import REPEATED
-from urial_tui.evaluate.outputs import Exchange
+from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.evaluate.words import count_words, distinct, repeated, words_of
 from urial_tui.prompting.context import Context
 from urial_tui.wording import fixed, percent
@@ -36,7 +36,7 @@ class SweptSetting(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     sampling: Sampling
-    answers: tuple[Exchange | None, ...]
+    answers: tuple[AnsweredTurn | None, ...]
 
 
 def sweep_document(swept: Sequence[SweptSetting], context: Context, **head: Any) -> dict[str, Any]:

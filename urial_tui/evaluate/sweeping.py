@@ -12,7 +12,7 @@ import msgspec
 
 from urial_tui.engine.wire.protocol import Sampling
 from urial_tui.evaluate.items import ItemSet
-from urial_tui.evaluate.kept_answers import KeptAnswers, Step
+from urial_tui.evaluate.kept_answers import KeptAnswers, MeasureStep
 from urial_tui.evaluate.measure_store import MeasureStore
 from urial_tui.evaluate.sweep import SweptSetting
 from urial_tui.prompting.context import Context
@@ -102,7 +102,7 @@ class Sweeping:
         """Begin nothing more; what runs is ended by the engine's own `cancel`, after this."""
         self._answers.cancel()
 
-    def steps(self) -> Generator[Step, None, None]:
+    def steps(self) -> Generator[MeasureStep, None, None]:
         """Answer what is left; raises what `KeptAnswers.run` does."""
         for sampling in self._settings:
             name = setting_name(sampling)

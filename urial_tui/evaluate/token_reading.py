@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import (
     Piece,
@@ -68,7 +68,7 @@ class TextReading(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_answer(
     model: Model, shown: Shown, answer: Segment, text: str, *, key: str, by: str
-) -> Steps[TextReading]:
+) -> EventSteps[TextReading]:
     """Have a model read a text as the answer to a question: the engine's events.
 
     Args:

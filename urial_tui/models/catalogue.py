@@ -21,7 +21,7 @@ from urial_tui.errors import ModelError, SettingsError
 from urial_tui.files import read_text, reason
 from urial_tui.sanitize import quoted, sanitize_line, shortened
 
-Role = Literal["base", "aligned"]
+CatalogueRole = Literal["base", "aligned"]
 
 MAX_BYTES = 4 * 1024 * 1024
 """A longer catalogue is refused: it is most likely not one."""
@@ -63,7 +63,7 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     name: str
     title: str
-    role: Role
+    role: CatalogueRole
     parameters: str
     licence: str
     licence_url: str

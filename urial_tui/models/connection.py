@@ -97,7 +97,7 @@ class Broken(Exception):
         self.why, self.after, self.hint = why, after, hint
 
 
-class Connection:
+class HttpConnection:
     """An HTTP client that sends requests one at a time, and can be cancelled from any thread.
 
     Args:

@@ -18,7 +18,7 @@ import msgspec
 from urial_tui.errors import ModelError
 from urial_tui.models.addresses import DEFAULT_QUANT
 from urial_tui.models.file_index import Facts, FileIndex
-from urial_tui.models.kinds import Kind
+from urial_tui.models.kinds import ModelKind
 from urial_tui.models.parts import MAX_PARTS
 from urial_tui.models.stores import directories, hub, llama_cache, lm_studio, ollama
 from urial_tui.models.stores.file_names import part_of
@@ -49,7 +49,7 @@ class FoundModel(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     path: Path
     store: StoreName
-    kind: Kind
+    kind: ModelKind
     size: int
     parts: int = 1
     architecture: str = ""
@@ -113,7 +113,7 @@ def discover(named: Sequence[str] | None = None, progress: Progress | None = Non
     return Discovery(models=found, left_out=tuple(left_out), headers_read=index.read)
 
 
-def find_model(name: str, kind: Kind) -> FoundModel | None:
+def find_model(name: str, kind: ModelKind) -> FoundModel | None:
     """The file that a name stands for; None where there is none.
 
     Args:

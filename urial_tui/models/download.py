@@ -26,7 +26,7 @@ from urial_tui.models.connection import (
     KEPT,
     Broken,
     Cancelled,
-    Connection,
+    HttpConnection,
     Limits,
     Response,
     Source,
@@ -41,7 +41,7 @@ from urial_tui.models.host_answers import (
     endless_list,
     hub_files,
 )
-from urial_tui.models.partial import Journal, Partial
+from urial_tui.models.partial import Partial, PartialNote
 from urial_tui.sanitize import quoted
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -53,7 +53,7 @@ Progress = Callable[[int, int], object]
 """Called with the bytes of a file that are there, and its bytes in all, 0 if unknown."""
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
+class FileHead(msgspec.Struct, frozen=True, kw_only=True):
     """What a host tells of a file, without sending it: 0 and "" for what it does not tell."""
 
     status: int
@@ -93,7 +93,7 @@ class Downloader:
         self._read = read
         self._limits = limits or Limits()
         self._cancelled = threading.Event()
-        self._connection = Connection(self._limits, self._cancelled)
+        self._connection = HttpConnection(self._limits, self._cancelled)
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +114,7 @@ class Downloader:
         self._cancelled.set()
         self._connection.interrupt()
 
-    def head(self, source: Source) -> Head:
+    def head(self, source: Source) -> FileHead:
         """Ask what a host has, by a HEAD request; one that is busy is asked again, within bounds.
 
         Raises:
@@ -131,14 +131,14 @@ class Downloader:
             self._wait(wait)
         return head
 
-    def _head(self, source: Source) -> Head:
+    def _head(self, source: Source) -> FileHead:
         linked: dict[str, str] = {}
         try:
             with self._connection.response("HEAD", source, {}, linked) as response:
                 headers = response.headers
                 tag = linked.get("x-linked-etag") or headers.get("ETag", "")
                 bare = _bare(tag)
-                return Head(
+                return FileHead(
                     status=response.status_code,
                     size=_number(linked.get("x-linked-size") or headers.get("Content-Length", "")),
                     sha256=bare if _SHA256.fullmatch(bare) else "",
@@ -149,7 +149,7 @@ class Downloader:
         except Broken as error:
             raise ModelError(error.why, "Try again later.") from error
 
-    def check(self, source: Source, head: Head) -> None:
+    def check(self, source: Source, head: FileHead) -> None:
         """Say why there is no file, by what its host answered.
 
         Raises:
@@ -203,7 +203,7 @@ class Downloader:
             ) from error
 
     def _fetch(self, source: Source, partial: Partial) -> str:
-        journal = Journal(url=public(source.url), size=source.size, sha256=source.sha256)
+        journal = PartialNote(url=public(source.url), size=source.size, sha256=source.sha256)
         partial.begin(journal, self._hashed)
         resumed = partial.size > 0
         failures, changes, came = 0, 0, False
@@ -284,7 +284,7 @@ class Downloader:
         """
         host, name, offset = host_of(str(response.url)), quoted(source.name), partial.size
         self._connection.check(response, source, {200, 206, 416})
-        journal = partial.journal or Journal(url="")
+        journal = partial.journal or PartialNote(url="")
         said = _content_range(response.headers.get("Content-Range", ""))
         if response.status_code == 416:
             whole = said[2] if said else 0
@@ -359,7 +359,7 @@ class Downloader:
                 first = partial.size < 4
                 partial.append(chunk)
                 if first and partial.size >= 4 and partial.start() != b"GGUF":
-                    partial.restart(Journal(url=public(source.url)))
+                    partial.restart(PartialNote(url=public(source.url)))
                     raise ModelError(
                         f"What the host {host} sends as {quoted(source.name)} is no GGUF file.",
                         "Give the address of a .gguf file itself.",

@@ -19,7 +19,7 @@ from urial_tui.errors import ModelError, UrialError
 from urial_tui.files import make_directory, open_regular, read_bytes, reason, replacing
 from urial_tui.models.gguf_file import HEAD
 from urial_tui.models.header import check_gguf
-from urial_tui.models.kinds import Kind
+from urial_tui.models.kinds import ModelKind
 from urial_tui.models.stores.file_names import part_of
 from urial_tui.models.stores.sighting import Sighting
 from urial_tui.sanitize import sanitize_line, shortened
@@ -27,7 +27,7 @@ from urial_tui.sanitize import sanitize_line, shortened
 _VERSION = 1
 """To be raised whenever the same header would be told in another way."""
 _MAX_BYTES = 64 * 1024 * 1024
-_KINDS: tuple[Kind, ...] = ("model", "adapter", "embedding")
+_KINDS: tuple[ModelKind, ...] = ("model", "adapter", "embedding")
 _LONGEST = 300
 """Characters of a reason or an architecture: both may be foreign text."""
 

@@ -26,7 +26,7 @@ from urial_tui.models.memory_need import PROCESS_BYTES, MemoryNeed, memory_need
 from urial_tui.sanitize import sanitize_line
 
 
-class Share(msgspec.Struct, frozen=True, kw_only=True):
+class CardShare(msgspec.Struct, frozen=True, kw_only=True):
     """What of a model goes to one graphics card: layers, the output's as one, and bytes."""
 
     device: Device
@@ -44,7 +44,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """Where a model goes, in bytes. `shares`: of the graphics cards that get layers."""
 
     host: int
-    shares: tuple[Share, ...] = ()
+    shares: tuple[CardShare, ...] = ()
 
     @property
     def cards(self) -> int:
@@ -102,7 +102,7 @@ def place(need: MemoryNeed, options: EngineOptions, cards: Sequence[Device]) -> 
     last = max(number for number, count in enumerate(counts) if count)
     moved = need.weights + need.kv_cache + need.state
     shares = tuple(
-        Share(
+        CardShare(
             device=card,
             layers=count,
             size=moved * count // everything + need.compute + (need.logits * (number == last)),

@@ -21,7 +21,7 @@ import msgspec
 
 from urial_tui import wording
 
-Value = int | float | bool | str | tuple[int | float | bool, ...]
+GGUFValue = int | float | bool | str | tuple[int | float | bool, ...]
 
 MAX_KEYS = 65_536
 MAX_TENSORS = 65_536
@@ -110,7 +110,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     number of elements of every array. `size`: of the file, in bytes.
     """
 
-    metadata: Mapping[str, Value]
+    metadata: Mapping[str, GGUFValue]
     lengths: Mapping[str, int]
     size: int
 
@@ -294,13 +294,13 @@ class _Reader:
 
 def _metadata(
     reader: _Reader, keys: int, limit: int = 0
-) -> tuple[dict[str, Value], dict[str, int]]:
+) -> tuple[dict[str, GGUFValue], dict[str, int]]:
     """The key/value pairs, and the lengths of all arrays.
 
     With a `limit`, it ends behind that many bytes or in front of the vocabulary, which is
     most of a header and comes last.
     """
-    metadata: dict[str, Value] = {}
+    metadata: dict[str, GGUFValue] = {}
     lengths: dict[str, int] = {}
     kept = 0
     for _ in range(keys):

@@ -28,9 +28,9 @@ from urial_tui.models.gguf_file import (
     read_start,
     tokenizer_values,
 )
-from urial_tui.models.kinds import Kind, Refusal, refuse_kind, refuse_whole
+from urial_tui.models.kinds import ModelKind, Refusal, refuse_kind, refuse_whole
 from urial_tui.models.parts import (
-    Part,
+    ModelPart,
     found_parts,
     is_named_like_a_part,
     is_named_like_a_piece,
@@ -45,7 +45,7 @@ _NAMES = ("tokens", "token_type")
 """Keys of a tokenizer that say what tokens there are, not where text is cut."""
 
 
-def check_gguf(path: Path, kind: Kind = "model") -> Metadata:
+def check_gguf(path: Path, kind: ModelKind = "model") -> Metadata:
     """Refuse what is no GGUF file of this kind, reading no more than its start.
 
     Raises:
@@ -64,7 +64,7 @@ def check_gguf(path: Path, kind: Kind = "model") -> Metadata:
     return start
 
 
-def inspect_header(path: Path, kind: Kind = "model") -> Header:
+def inspect_header(path: Path, kind: ModelKind = "model") -> Header:
     """Read the whole header, and compare the file's size with what its tensors need.
 
     Raises:
@@ -141,7 +141,7 @@ def compare_tokenizers(base: Path, aligned: Path) -> TokenizerRelation:
     return TokenizerRelation(same=not differing, cutting=tuple(cutting))
 
 
-def model_parts(path: Path, kind: Kind = "model") -> tuple[Part, ...]:
+def model_parts(path: Path, kind: ModelKind = "model") -> tuple[ModelPart, ...]:
     """All files of a model in their order, with their sizes; for most models it is one.
 
     Where a name looks like a part's, the whole header is read: the number of parts often stands
@@ -156,7 +156,7 @@ def model_parts(path: Path, kind: Kind = "model") -> tuple[Part, ...]:
     return found_parts(part_paths(path, header.parts))
 
 
-def count_parameters(path: Path, kind: Kind = "model") -> int | None:
+def count_parameters(path: Path, kind: ModelKind = "model") -> int | None:
     """How many parameters a model has, over all its parts; None where a header can't be read.
 
     Each header is walked once for as long as its file stays the same: 0.1 s for a vocabulary of

@@ -40,7 +40,7 @@ _PURPOSES: Final = {
     "embedding": "embedding",
 }
 
-Row = tuple[str, str]
+InspectionRow = tuple[str, str]
 """A label, "" under the one above, and a text."""
 
 
@@ -49,7 +49,7 @@ def title_of(told: Inspection) -> str:
     return _word(told.name) or _word(PurePath(told.place).name)
 
 
-def groups(told: Inspection, shown_by: str) -> Iterator[tuple[str, list[Row]]]:
+def groups(told: Inspection, shown_by: str) -> Iterator[tuple[str, list[InspectionRow]]]:
     """All that is known: a title, "" for the first group, and its rows.
 
     Args:
@@ -69,7 +69,7 @@ def groups(told: Inspection, shown_by: str) -> Iterator[tuple[str, list[Row]]]:
             yield title, rows
 
 
-def _file(told: Inspection) -> Iterator[Row]:
+def _file(told: Inspection) -> Iterator[InspectionRow]:
     yield "file", told.place
     yield "holds", told.what
     files = f", in {told.parts} files" if told.parts > 1 else ""
@@ -80,7 +80,7 @@ def _file(told: Inspection) -> Iterator[Row]:
         yield "read", f"{wording.size(told.bytes_read)} of it, for its header"
 
 
-def _model(told: Inspection) -> Iterator[Row]:
+def _model(told: Inspection) -> Iterator[InspectionRow]:
     shape = [_word(told.architecture) or "not named"]
     if told.layers is not None:
         shape.append(wording.amount(told.layers, "layer"))
@@ -117,7 +117,7 @@ def _shares(told: Inspection) -> str:
     )
 
 
-def _text(told: Inspection, shown_by: str) -> Iterator[Row]:
+def _text(told: Inspection, shown_by: str) -> Iterator[InspectionRow]:
     if told.vocabulary:
         cutter = [wording.amount(told.vocabulary, "token")]
         if told.tokenizer:
@@ -143,7 +143,7 @@ def _text(told: Inspection, shown_by: str) -> Iterator[Row]:
         yield "", f"There are other templates, which are not used: {named}"
 
 
-def _template(told: TemplateTold, shown_by: str) -> Iterator[Row]:
+def _template(told: TemplateTold, shown_by: str) -> Iterator[InspectionRow]:
     yield "template", f"{told.size:,} bytes; {shown_by}"
     found = told.found
     if found.trouble:
@@ -162,7 +162,7 @@ def _template(told: TemplateTold, shown_by: str) -> Iterator[Row]:
         yield "", f"It {words}: {places}{more}"
 
 
-def _adapter(told: AdapterTold) -> Iterator[Row]:
+def _adapter(told: AdapterTold) -> Iterator[InspectionRow]:
     yield "method", _word(told.method)
     if told.ranks:
         yield "rank", ", ".join(map(str, told.ranks))
@@ -183,7 +183,7 @@ def _adapter(told: AdapterTold) -> Iterator[Row]:
         yield "prefix", quoted(told.prefix, _WORD)
 
 
-def _origin(guess: Guess) -> Iterator[Row]:
+def _origin(guess: Guess) -> Iterator[InspectionRow]:
     yield "it is", _ORIGINS[guess.origin]
     for side, label in (("base", "for base"), ("chat", "for chat"), ("neither", "for neither")):
         seen = [sign.seen for sign in guess.signs if sign.speaks_for == side]
@@ -191,7 +191,7 @@ def _origin(guess: Guess) -> Iterator[Row]:
             yield "" if number else label, words
 
 
-def _needs(told: Inspection) -> Iterator[Row]:
+def _needs(told: Inspection) -> Iterator[InspectionRow]:
     for need in told.memory:
         yield _PURPOSES[need.purpose], _memory(need)
     if told.cards:

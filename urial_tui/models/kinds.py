@@ -16,7 +16,7 @@ from urial_tui.engine.wire.limits import Purpose
 from urial_tui.models.gguf_file import Header, Metadata
 from urial_tui.sanitize import sanitize_line
 
-Kind = Literal["model", "embedding", "adapter"]
+ModelKind = Literal["model", "embedding", "adapter"]
 """What a file is wanted to be: a model that writes text, one that makes vectors of texts, a LoRA
 adapter."""
 
@@ -53,7 +53,7 @@ _IGNORED_END = "_norm.weight"
 """llama.cpp passes over these in an adapter."""
 
 
-def kind_for(purpose: Purpose) -> Kind:
+def kind_for(purpose: Purpose) -> ModelKind:
     """What a file has to be to be loaded for a purpose."""
     return "embedding" if purpose == "embedding" else "model"
 
@@ -136,7 +136,7 @@ class Refusal(msgspec.Struct, frozen=True):
     hint: str
 
 
-def refuse_kind(metadata: Metadata, kind: Kind) -> Refusal | None:
+def refuse_kind(metadata: Metadata, kind: ModelKind) -> Refusal | None:
     """Why a file is not of a kind, as far as the keys at its start tell."""
     said = metadata.metadata.get("general.type")
     architecture = metadata.architecture
@@ -215,7 +215,7 @@ def _pooling(metadata: Metadata) -> Refusal | None:
     return None
 
 
-def refuse_whole(header: Header, kind: Kind) -> Refusal | None:
+def refuse_whole(header: Header, kind: ModelKind) -> Refusal | None:
     """Why a file is not of a kind, as its tensors tell, and the keys that are not there."""
     if kind == "adapter":
         return _half_adapter(header)

@@ -25,7 +25,7 @@ from urial_tui.models.addresses import (
     quant_of,
 )
 from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
-from urial_tui.models.kinds import Kind
+from urial_tui.models.kinds import ModelKind
 from urial_tui.models.registry import (
     ModelStatus,
     adapter_path,
@@ -36,7 +36,7 @@ from urial_tui.models.registry import (
 )
 from urial_tui.models.stores import hub
 
-_KINDS: Final[tuple[Kind, ...]] = ("model", "embedding", "adapter")
+_KINDS: Final[tuple[ModelKind, ...]] = ("model", "embedding", "adapter")
 
 
 class NamedModel(msgspec.Struct, frozen=True, kw_only=True):

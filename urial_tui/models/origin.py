@@ -18,7 +18,7 @@ from urial_tui.models.header_texts import HeaderTexts
 from urial_tui.sanitize import quoted
 
 Origin = Literal["base", "chat", "unknown"]
-Side = Literal["base", "chat", "neither"]
+FileSide = Literal["base", "chat", "neither"]
 
 _CHAT_WORDS = {
     *("aligned", "alpaca", "assistant", "chat", "distill", "distilled", "dolphin", "dpo", "grpo"),
@@ -58,7 +58,7 @@ class Sign(msgspec.Struct, frozen=True, kw_only=True):
     """Something that was seen, a clause, and what it speaks for. `weight`: how strongly, 0 to 4."""
 
     seen: str
-    speaks_for: Side
+    speaks_for: FileSide
     weight: int
 
 
@@ -121,7 +121,7 @@ def _names(values: Mapping[str, object], file_name: str) -> Iterator[Sign]:
             )
 
 
-def _side(name: str) -> tuple[Side, str]:
+def _side(name: str) -> tuple[FileSide, str]:
     """What a name speaks for, and by which word of it."""
     words = [word for word in re.split(r"[^a-z0-9]+", name[:1000].lower()) if word]
     # "…-base-instruct" was tuned from "…-base".
@@ -156,7 +156,9 @@ def _plain(name: object) -> str:
 def _lists(lists: Mapping[str, tuple[str, ...]]) -> Iterator[Sign]:
     for tag in lists.get("general.tags", ()):
         word = tag.lower()
-        side: Side = "chat" if word in _CHAT_TAGS else "base" if word in _BASE_WORDS else "neither"
+        side: FileSide = (
+            "chat" if word in _CHAT_TAGS else "base" if word in _BASE_WORDS else "neither"
+        )
         if side != "neither":
             yield Sign(
                 seen=f"general.tags holds {quoted(tag, _LONGEST)}", speaks_for=side, weight=1
@@ -209,7 +211,7 @@ def _ends(texts: HeaderTexts) -> Iterator[Sign]:
             weight=2,
         )
     else:
-        side: Side = "neither" if texts.templates else "base"
+        side: FileSide = "neither" if texts.templates else "base"
         yield Sign(
             seen=f"the EOS token, {shown}, ends a text"
             + (", as in tuned models of some families too" if texts.templates else ""),

@@ -20,7 +20,7 @@ from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
 from urial_tui.models.discovery import FoundModel, Progress, discover
 from urial_tui.models.header import inspect_header
 from urial_tui.models.inspection import inspect_file
-from urial_tui.models.kinds import Kind
+from urial_tui.models.kinds import ModelKind
 from urial_tui.models.origin import Guess
 from urial_tui.models.registry import ModelStatus, list_entries
 from urial_tui.models.speed import ExpectedSpeed, expected_speed, load_speeds
@@ -30,7 +30,7 @@ from urial_tui.models.unfinished import Unfinished, unfinished
 from urial_tui.models.verdict import Fit, fit_of_file, fit_of_size
 from urial_tui.settings import load_settings
 
-State = Literal["here", "package", "unfinished", "absent"]
+ListedState = Literal["here", "package", "unfinished", "absent"]
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,12 +42,12 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    state: State
+    state: ListedState
     size: int
     path: Path | None = None
     store: StoreName | None = None
     entry: CatalogueEntry | None = None
-    kind: Kind = "model"
+    kind: ModelKind = "model"
     quantisation: str = ""
     architecture: str = ""
     parts: int = 1

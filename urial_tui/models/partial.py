@@ -40,7 +40,7 @@ _SUFFIX: Final = ".incomplete"
 _MAX_JOURNAL: Final = 64 * 1024
 
 
-class Journal(msgspec.Struct, frozen=True, kw_only=True):
+class PartialNote(msgspec.Struct, frozen=True, kw_only=True):
     """What the bytes that are there belong to; "" and 0 for what is not known.
 
     `url` without what stands behind a `?`, `tag` the ETag, `size` of the whole file in bytes.
@@ -83,9 +83,11 @@ class Partial:
         self._handle = self._file.fileno()
         self._hash = hashlib.sha256()
         self.size = 0
-        self.journal: Journal | None = None
+        self.journal: PartialNote | None = None
 
-    def begin(self, journal: Journal, going: Callable[[int, int], object] | None = None) -> None:
+    def begin(
+        self, journal: PartialNote, going: Callable[[int, int], object] | None = None
+    ) -> None:
         """Go on with what is there, where it belongs to the same file; else begin anew.
 
         A file is the same by its checksum, or by its address, size and ETag. What is there is
@@ -108,7 +110,7 @@ class Partial:
             if going:
                 going(self.size, there)
 
-    def restart(self, journal: Journal) -> None:
+    def restart(self, journal: PartialNote) -> None:
         """Throw away what is there, and note what comes.
 
         Raises:
@@ -120,7 +122,7 @@ class Partial:
         self._hash, self.size = hashlib.sha256(), 0
         self.note(journal)
 
-    def note(self, journal: Journal) -> None:
+    def note(self, journal: PartialNote) -> None:
         """Note what the bytes belong to.
 
         Raises:
@@ -213,15 +215,17 @@ class Partial:
             )
         return file
 
-    def _read_journal(self) -> Journal | None:
+    def _read_journal(self) -> PartialNote | None:
         try:
-            found = msgspec.json.decode(read_bytes(self._journal_path, _MAX_JOURNAL), type=Journal)
+            found = msgspec.json.decode(
+                read_bytes(self._journal_path, _MAX_JOURNAL), type=PartialNote
+            )
         except (OSError, Refused, msgspec.DecodeError, ValueError, RecursionError):
             return None
         return found
 
 
-def _same(found: Journal, wanted: Journal) -> bool:
+def _same(found: PartialNote, wanted: PartialNote) -> bool:
     """Whether bytes noted as one file's can be gone on with as another's."""
     if wanted.size and found.size and wanted.size != found.size:
         return False

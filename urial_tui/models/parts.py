@@ -24,7 +24,7 @@ _PART_NAME = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 _PIECE_NAME = re.compile(r"[-.](split|part)[-_]?(a+|0*1(of\d+)?)$", re.IGNORECASE)
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class ModelPart(msgspec.Struct, frozen=True, kw_only=True):
     """A file of a model; `size` in bytes."""
 
     path: Path
@@ -67,7 +67,7 @@ def part_paths(path: Path, parts: int) -> list[Path]:
     ]
 
 
-def found_parts(paths: Iterable[Path]) -> tuple[Part, ...]:
+def found_parts(paths: Iterable[Path]) -> tuple[ModelPart, ...]:
     """The parts with their sizes.
 
     Raises:
@@ -85,7 +85,7 @@ def found_parts(paths: Iterable[Path]) -> tuple[Part, ...]:
                 f"{_shown(path)}, a part of a model, is not a regular file.",
                 "Put the part's .gguf file in its place.",
             )
-        found.append(Part(path=path, size=status.st_size))
+        found.append(ModelPart(path=path, size=status.st_size))
     if missing:
         count = len(found) + len(missing)
         named = ", ".join(sanitize_line(path.name) for path in missing[:3])

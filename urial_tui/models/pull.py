@@ -45,7 +45,7 @@ Told = Callable[[str], object]
 """Called with a file's name when its download begins."""
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class WantedFiles(msgspec.Struct, frozen=True, kw_only=True):
     """The files of a model to download, the first part first.
 
     `repository` is "" for a plain address, and `files` are then addresses. `sha256` of a single
@@ -99,7 +99,7 @@ def pull(name: str, downloader: Downloader, told: Told | None = None) -> Pulled:
     return Pulled(name=shown, files=files)
 
 
-def find(name: str, downloader: Downloader) -> Wanted:
+def find(name: str, downloader: Downloader) -> WantedFiles:
     """The files that `name` means; only a repository without a file's name is asked for.
 
     Raises:
@@ -110,14 +110,16 @@ def find(name: str, downloader: Downloader) -> Wanted:
         catalogue = load_catalogue()
         entry = find_entry(name, catalogue)
         entry = catalogue[entry.base] if entry.base else entry
-        return Wanted(repository=entry.repository, files=_parts(entry.file), sha256=entry.sha256)
+        return WantedFiles(
+            repository=entry.repository, files=_parts(entry.file), sha256=entry.sha256
+        )
     in_repository = _file_in_repository(name)
     if in_repository is not None:
         return in_repository
     address = parse_address(name)
     if isinstance(address, HubAddress):
         files = downloader.files(address.repository)
-        return Wanted(repository=address.repository, files=_parts(_chosen(address, files)))
+        return WantedFiles(repository=address.repository, files=_parts(_chosen(address, files)))
     return _of_address(address)
 
 
@@ -150,7 +152,7 @@ def _parts(file: str) -> tuple[str, ...]:
     return (file,) if part is None else tuple(part_names(file, part[2]))
 
 
-def _file_in_repository(name: str) -> Wanted | None:
+def _file_in_repository(name: str) -> WantedFiles | None:
     """What `hf.co/OWNER/REPO/FILE.gguf` means; None for other forms."""
     prefix, _, rest = name.partition("/")
     parts = rest.split("/")
@@ -165,15 +167,15 @@ def _file_in_repository(name: str) -> Wanted | None:
     file = "/".join(parts[2:])
     if not isinstance(address, HubAddress) or not is_safe(file):
         return None
-    return Wanted(repository=address.repository, files=_parts(file))
+    return WantedFiles(repository=address.repository, files=_parts(file))
 
 
-def _of_address(address: FileAddress) -> Wanted:
+def _of_address(address: FileAddress) -> WantedFiles:
     path = unquote(urlsplit(address.url).path)
     if address.hub:
         below = path.removeprefix(urlsplit(hub_endpoint()).path).strip("/").split("/")
         if len(below) >= 5 and below[2] in ("resolve", "blob") and is_safe("/".join(below)):
-            return Wanted(
+            return WantedFiles(
                 repository="/".join(below[:2]),
                 revision=below[3],
                 files=_parts("/".join(below[4:])),
@@ -186,7 +188,7 @@ def _of_address(address: FileAddress) -> Wanted:
         )
     part = part_of(name)
     if part is None:
-        return Wanted(files=(address.url,))
+        return WantedFiles(files=(address.url,))
     if urlsplit(address.url).query:
         raise ModelError(
             f"The file {quoted(name)} is one of {part[2]} parts, and what stands behind the ? of "
@@ -194,10 +196,12 @@ def _of_address(address: FileAddress) -> Wanted:
             "Download the parts one by one into the models directory.",
         )
     parent = address.url.rsplit("/", 1)[0]
-    return Wanted(files=tuple(f"{parent}/{quote(one)}" for one in part_names(name, part[2])))
+    return WantedFiles(files=tuple(f"{parent}/{quote(one)}" for one in part_names(name, part[2])))
 
 
-def _from_hub(wanted: Wanted, file: str, downloader: Downloader, told: Told | None) -> PulledFile:
+def _from_hub(
+    wanted: WantedFiles, file: str, downloader: Downloader, told: Told | None
+) -> PulledFile:
     at = f"{wanted.repository}/resolve/{quote(wanted.revision)}/{quote(file)}"
     source = Source(url=f"{hub_endpoint()}/{at}", name=file, hub=True)
     head = downloader.head(source)
@@ -229,7 +233,7 @@ def _from_hub(wanted: Wanted, file: str, downloader: Downloader, told: Told | No
 
 
 def _from_address(
-    wanted: Wanted, url: str, downloader: Downloader, told: Told | None
+    wanted: WantedFiles, url: str, downloader: Downloader, told: Told | None
 ) -> PulledFile:
     name = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
     target = paths.models_dir() / name
@@ -271,7 +275,7 @@ def _is_whole(blob: Path, size: int) -> bool:
         return False
 
 
-def _name(wanted: Wanted, first: PulledFile) -> str:
+def _name(wanted: WantedFiles, first: PulledFile) -> str:
     """What the model is as MODEL."""
     if not wanted.repository:
         return first.path.name

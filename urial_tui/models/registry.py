@@ -25,7 +25,7 @@ from urial_tui.models.catalogue import CatalogueEntry, find_entry, load_catalogu
 from urial_tui.models.demo import Progress, assemble, is_packaged
 from urial_tui.models.discovery import PREFIXES, discover, find_model, no_such_model
 from urial_tui.models.header import check_gguf
-from urial_tui.models.kinds import Kind
+from urial_tui.models.kinds import ModelKind
 from urial_tui.models.stores import hub
 from urial_tui.models.stores.sighting import StoreName
 from urial_tui.sanitize import sanitize_line
@@ -74,7 +74,9 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     store: StoreName | None = None
 
 
-def resolve(model: str, *, progress: Progress | None = None, kind: Kind = "model") -> ResolvedModel:
+def resolve(
+    model: str, *, progress: Progress | None = None, kind: ModelKind = "model"
+) -> ResolvedModel:
     """The files that MODEL or MODEL+ADAPTER stands for.
 
     A text with a path separator or `.gguf` at its end is a path; a bare `NAME.gguf` is also
@@ -278,7 +280,7 @@ def _as_path(name: str) -> Path | None:
     return path
 
 
-def _as_file(name: str, kind: Kind) -> tuple[Path | None, str]:
+def _as_file(name: str, kind: ModelKind) -> tuple[Path | None, str]:
     """The path that `name` is or stands for, and its name where a store has it.
 
     None for a name of the catalogue.

@@ -20,7 +20,7 @@ from urial_tui.errors import ModelError, UrialError
 from urial_tui.files import Refused, read_bytes, reason
 from urial_tui.models.addresses import checked_url, hub_endpoint, origin_of
 from urial_tui.models.host_answers import MAX_SIZE, is_safe
-from urial_tui.models.partial import Journal, Partial
+from urial_tui.models.partial import Partial, PartialNote
 from urial_tui.models.stores import hub
 from urial_tui.models.stores.file_names import part_of
 from urial_tui.sanitize import quoted
@@ -52,7 +52,7 @@ def unfinished() -> tuple[Unfinished, ...]:
     found = []
     for journal in islice(_journals(), _MOST):
         with contextlib.suppress(OSError, ValueError, RecursionError, Refused, UrialError):
-            read = msgspec.json.decode(read_bytes(journal, _MAX_JOURNAL), type=Journal)
+            read = msgspec.json.decode(read_bytes(journal, _MAX_JOURNAL), type=PartialNote)
             part = journal.with_suffix("")
             done = part.stat().st_size
             one = _named(read, done, (part, journal))
@@ -69,7 +69,7 @@ def _journals() -> Iterator[Path]:
             yield from sorted(islice(directory.glob(pattern), _MOST))
 
 
-def _named(journal: Journal, done: int, files: tuple[Path, ...]) -> Unfinished | None:
+def _named(journal: PartialNote, done: int, files: tuple[Path, ...]) -> Unfinished | None:
     """What a journal is of; None for what can't be gone on with."""
     size = journal.size if 0 < journal.size <= MAX_SIZE else 0
     url = checked_url(journal.url)

@@ -20,7 +20,7 @@ from urial_tui.memory import MachineMemory
 from urial_tui.models.fit import cards_among, weigh
 from urial_tui.models.memory_need import PREAMBLE_TOKENS, PROCESS_BYTES
 
-Verdict = Literal["fits", "tight", "too large"]
+FitVerdict = Literal["fits", "tight", "too large"]
 
 _CACHE_8B: Final = 131_072
 """Bytes of an f16 cache's token in usual models of 8B parameters; by the root of their number more
@@ -39,7 +39,7 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
     header; else guessed by its size. `moot`: a graphics card that is not known yet may hold it.
     """
 
-    verdict: Verdict
+    verdict: FitVerdict
     needed: int
     total: int | None
     available: int | None
@@ -140,7 +140,7 @@ def counted(parameters: str) -> float:
     return float(found[1]) * 1e3 ** ("KMBT".index(found[2]) + 1) if found else 0.0
 
 
-def _verdict(needed: int, memory: MachineMemory) -> Verdict:
+def _verdict(needed: int, memory: MachineMemory) -> FitVerdict:
     if memory.total is not None and needed > memory.total:
         return "too large"
     return "tight" if memory.available is not None and needed > memory.available else "fits"

@@ -18,7 +18,7 @@ from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import close_text
 from urial_tui.prompting.stops import stop_rules
-from urial_tui.prompting.templates.protocol import TEMPLATE, Piece
+from urial_tui.prompting.templates.protocol import TEMPLATE, RenderedPiece
 
 SAMPLE = "?"
 """A question that shows what a context looks like; nothing is retrieved for it."""
@@ -94,7 +94,7 @@ def rules_of(context: Context) -> Rules | None:
     return None if context.preamble is None else context.preamble.rules
 
 
-def segments(pieces: Iterable[Piece]) -> Turn:
+def segments(pieces: Iterable[RenderedPiece]) -> Turn:
     """A rendered chat as the engine takes it.
 
     What anybody typed or a model wrote is text, even where it looks like a control token; only
@@ -102,7 +102,7 @@ def segments(pieces: Iterable[Piece]) -> Turn:
     and its line ends behind one, go with the text: tokenisers put them together, so that a cut
     there would make other tokens of the same context.
     """
-    cut: list[Piece] = []
+    cut: list[RenderedPiece] = []
     for piece in pieces:
         owner, text = piece
         if cut and (cut[-1].owner == TEMPLATE) != (owner == TEMPLATE):
@@ -110,11 +110,11 @@ def segments(pieces: Iterable[Piece]) -> Turn:
             if owner == TEMPLATE:
                 stay = len(text) - len(text.lstrip())
                 moved = text[: text.rfind("\n", 0, stay) + 1]
-                cut[-1] = Piece(cut[-1].owner, before + moved)
+                cut[-1] = RenderedPiece(cut[-1].owner, before + moved)
                 text = text[len(moved) :]
             else:
                 kept = before.rstrip(" ")
-                cut[-1] = Piece(TEMPLATE, kept)
+                cut[-1] = RenderedPiece(TEMPLATE, kept)
                 text = before[len(kept) :] + text
-        cut.append(Piece(owner, text))
+        cut.append(RenderedPiece(owner, text))
     return tuple(TextSegment(text=text, special=owner == TEMPLATE) for owner, text in cut if text)

@@ -17,7 +17,7 @@ from urial_tui.errors import UsageError
 from urial_tui.prompting.context import Context, answer_rules, segments
 from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.prompting.render import close_text, examples_text, open_turn, preamble_turn
-from urial_tui.prompting.templates.protocol import TEMPLATE, Piece
+from urial_tui.prompting.templates.protocol import TEMPLATE, RenderedPiece
 from urial_tui.prompting.templates.renderer import TemplateRenderer, refused
 
 
@@ -164,7 +164,9 @@ def _in_chat(
     return Shown(segments(preamble), tuple(shown))
 
 
-def _starts(pieces: Sequence[Piece], contents: Sequence[str], model: ModelInfo) -> list[int]:
+def _starts(
+    pieces: Sequence[RenderedPiece], contents: Sequence[str], model: ModelInfo
+) -> list[int]:
     """Where the questions start among the pieces."""
     order = [piece.owner for piece in pieces]
     there = set(order)
@@ -178,18 +180,20 @@ def _starts(pieces: Sequence[Piece], contents: Sequence[str], model: ModelInfo) 
     return starts
 
 
-def _cut(pieces: Sequence[Piece], starts: Sequence[int], opening: str) -> list[list[Piece]]:
+def _cut(
+    pieces: Sequence[RenderedPiece], starts: Sequence[int], opening: str
+) -> list[list[RenderedPiece]]:
     """The pieces of a preamble and of each turn, which starts with what opens a question."""
-    parts: list[list[Piece]] = []
-    head: list[Piece] = []
+    parts: list[list[RenderedPiece]] = []
+    head: list[RenderedPiece] = []
     for start, end in itertools.pairwise((0, *starts, len(pieces))):
         part = [*head, *pieces[start:end]]
         head = []
         if end < len(pieces) and opening and part and part[-1].owner == TEMPLATE:
             text = part[-1].text
             if text.endswith(opening):
-                part[-1] = Piece(TEMPLATE, text.removesuffix(opening))
-                head = [Piece(TEMPLATE, opening)]
+                part[-1] = RenderedPiece(TEMPLATE, text.removesuffix(opening))
+                head = [RenderedPiece(TEMPLATE, opening)]
         parts.append(part)
     return parts
 
@@ -207,7 +211,7 @@ def _opening(model: ModelInfo, templates: TemplateRenderer) -> str:
     return first[len(first) - same :]
 
 
-def _with_tokens(pieces: Sequence[Piece], written: Mapping[int, tuple[str, Turn]]) -> Turn:
+def _with_tokens(pieces: Sequence[RenderedPiece], written: Mapping[int, tuple[str, Turn]]) -> Turn:
     """A turn in which an answer that stands unchanged is what it was written as."""
     turn: list[Segment] = []
     for is_answer, group in itertools.groupby(pieces, lambda piece: piece.owner in written):

@@ -12,8 +12,8 @@ from urial_tui.prompting.edited import EditedPreamble
 from urial_tui.prompting.edited_rules import rules_text, stops_text
 from urial_tui.prompting.preamble import Preamble
 
-Part = Literal["system", "example", "system-template", "turns", "ends", "rules"]
-FORM: tuple[tuple[Part, str], ...] = (
+PreamblePart = Literal["system", "example", "system-template", "turns", "ends", "rules"]
+FORM: tuple[tuple[PreamblePart, str], ...] = (
     ("system-template", "Around the system text"),
     ("turns", "Around queries and answers"),
     ("ends", "Where an answer ends"),
@@ -31,7 +31,7 @@ class PartTexts(NamedTuple):
     second: str = ""
 
 
-def part_at(preamble: Preamble, number: int) -> Part:
+def part_at(preamble: Preamble, number: int) -> PreamblePart:
     """Which part has a number."""
     if number == 0:
         return "system"

@@ -20,7 +20,7 @@ import msgspec
 from urial_tui import files, wording
 from urial_tui.errors import RetrievalError
 from urial_tui.prompting.preamble import Example
-from urial_tui.question_file import ANSWER_KEYS, Entry, storable
+from urial_tui.question_file import ANSWER_KEYS, QuestionEntry, storable
 from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import amount
 
@@ -183,7 +183,7 @@ def _pair(line: bytes | None, number: int, shown: str) -> Pair | Trouble:
     if not isinstance(value, dict):
         return "no JSON object"
     try:
-        asked = Entry(value, number, shown, RetrievalError).asked()
+        asked = QuestionEntry(value, number, shown, RetrievalError).asked()
     except RetrievalError:
         return "without a question"
     if len(asked.turns) != 1:

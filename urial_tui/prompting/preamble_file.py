@@ -25,7 +25,7 @@ from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.soundness import check_sound, mistake
 from urial_tui.sanitize import sanitize_line
 
-Origin = Literal["shipped", "user"]
+PreambleOrigin = Literal["shipped", "user"]
 
 MAX_BYTES = 256 * 1024
 """A longer file is refused: it would fill any context and is most likely not a preamble."""
@@ -42,7 +42,7 @@ class PreambleEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     path: Path
-    origin: Origin
+    origin: PreambleOrigin
     preamble: Preamble | None = None
     error: str = ""
 
@@ -143,10 +143,10 @@ def list_preambles() -> list[PreambleEntry]:
     return entries
 
 
-def _files() -> dict[str, tuple[Path, Origin]]:
+def _files() -> dict[str, tuple[Path, PreambleOrigin]]:
     """The preamble files by name; later directories win. Hidden files are editors' own."""
-    found: dict[str, tuple[Path, Origin]] = {}
-    directories: tuple[tuple[Path, Origin], ...] = (
+    found: dict[str, tuple[Path, PreambleOrigin]] = {}
+    directories: tuple[tuple[Path, PreambleOrigin], ...] = (
         (paths.shipped_prompts_dir(), "shipped"),
         (paths.user_prompts_dir(), "user"),
     )

@@ -25,7 +25,7 @@ from urial_tui.prompting.preamble import Example, Preamble, PromptFormat
 from urial_tui.prompting.preamble_file import MAX_BYTES, toml_text
 from urial_tui.prompting.published_layout import (
     FENCE,
-    Block,
+    ExampleBlock,
     Layout,
     LayoutError,
     is_published,
@@ -208,7 +208,7 @@ def _system(head: str) -> tuple[str, str]:
     return text, opened + "{system}" + behind
 
 
-def _example(block: Block, form: PromptFormat) -> Example:
+def _example(block: ExampleBlock, form: PromptFormat) -> Example:
     return Example(
         query=block.query,
         answer=block.answer,

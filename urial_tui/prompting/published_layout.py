@@ -23,7 +23,7 @@ class LayoutError(Exception):
     """Why a text can't be cut: the end of a sentence."""
 
 
-class Block(NamedTuple):
+class ExampleBlock(NamedTuple):
     """A query and an answer with the templates that they stand in; the last answer may be open.
 
     `lone`: these hold a query without an answer, or an answer to no query.
@@ -70,7 +70,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         found = list(re.finditer(opens, text, re.MULTILINE))
         return bool(found) and not text[found[-1].end() :].strip()
 
-    def blocks(self, text: str, at: int) -> Iterator[Block]:
+    def blocks(self, text: str, at: int) -> Iterator[ExampleBlock]:
         """What stands behind the system text.
 
         Raises:
@@ -78,7 +78,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         """
         return _Fenced(self, text).blocks(at) if self.fenced else _plain(self, text, at)
 
-    def turn_of(self, blocks: Sequence[Block]) -> tuple[str, str]:
+    def turn_of(self, blocks: Sequence[ExampleBlock]) -> tuple[str, str]:
         """The templates of a turn behind examples: without fences those of most examples, but for
         white space at the ends of lines.
         """
@@ -130,7 +130,7 @@ def _in_template(
     return stripped, text[start:first] + "{" + key + "}" + text[last:end]
 
 
-def _plain(layout: Layout, text: str, at: int) -> Iterator[Block]:
+def _plain(layout: Layout, text: str, at: int) -> Iterator[ExampleBlock]:
     """Texts without fences: each goes on to the next heading."""
     headings = sorted(
         (found.start(), found.end(), heading)
@@ -149,10 +149,12 @@ def _plain(layout: Layout, text: str, at: int) -> Iterator[Block]:
         behind = headings[place + 1][1]
         if end == len(text) and not text[behind:].strip():
             head = text[middle:behind].rstrip() + "\n"
-            yield Block(query, query_format, "", head + "{answer}\n\n", lone=False, open=True)
+            yield ExampleBlock(
+                query, query_format, "", head + "{answer}\n\n", lone=False, open=True
+            )
             return
         answer, answer_format = _in_template(text, middle, behind, end, end, "answer")
-        yield Block(query, query_format, answer, answer_format, lone=False, open=False)
+        yield ExampleBlock(query, query_format, answer, answer_format, lone=False, open=False)
 
 
 class _Fenced:
@@ -170,7 +172,7 @@ class _Fenced:
         )
         self._answer_head = _alone(answer)
 
-    def blocks(self, at: int) -> Iterator[Block]:
+    def blocks(self, at: int) -> Iterator[ExampleBlock]:
         """All of them, the one whose answer is to be written at the end."""
         text, number = self._text, 0
         while at < len(text):
@@ -202,7 +204,7 @@ class _Fenced:
                 # The turn that the model is to answer.
                 head = text[end.end() :].rstrip() + "\n"
                 closed = f"{{answer}}\n{FENCE}\n\n"
-                yield Block(query, query_format, "", head + closed, lone, open=True)
+                yield ExampleBlock(query, query_format, "", head + closed, lone, open=True)
                 return
             answer, answer_format = _in_template(
                 text, end.end(), opens.end(), closes.start(), closes.end(), "answer"
@@ -217,7 +219,7 @@ class _Fenced:
                     raise LayoutError(f"a second answer behind example {number} is not closed")
                 answer_format += text[at : closes.end()]
                 at, lone = closes.end(), True
-            yield Block(query, query_format, answer, answer_format, lone, open=False)
+            yield ExampleBlock(query, query_format, answer, answer_format, lone, open=False)
 
     def _last_query(self, opens: re.Match[str], end: int) -> tuple[re.Match[str], bool]:
         """The query right in front of an answer, and whether there are queries without one."""

@@ -49,7 +49,7 @@ _PART = re.compile(r"part-[0-9a-f]{16}")
 _REBUILD = "Build it again: `urial prompts index POOL.jsonl`."
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True):
+class IndexHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What an index is made of.
 
     `content`: digest of its pairs, in their order. `embedder`: what made the rows, "" for BM25.
@@ -71,7 +71,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundPair(msgspec.Struct, frozen=True):
     """A pair that was found. `number`: its place in the pool, from 0; `score`: how similar."""
 
     number: int
@@ -150,7 +150,7 @@ class RetrievalIndex:
             data = os.pread(self._lines.fileno(), end - start, start)
             return Pair(*msgspec.json.decode(data, type=tuple[str, str]))
 
-    def by_words(self, question: str) -> Iterator[Found]:
+    def by_words(self, question: str) -> Iterator[FoundPair]:
         """Pairs by BM25, the most similar first; those without a word in common are none.
 
         Raises:
@@ -168,7 +168,7 @@ class RetrievalIndex:
             scores = self._words.get_scores_from_ids(ids)
         yield from self._in_order(scores, least=0.0)
 
-    def by_vector(self, vector: Rows, embedder: str) -> Iterator[Found]:
+    def by_vector(self, vector: Rows, embedder: str) -> Iterator[FoundPair]:
         """Pairs by the product of their vectors and one of `size` numbers, the greatest first.
 
         Args:
@@ -224,7 +224,7 @@ class RetrievalIndex:
     def _by(self) -> str:
         return sanitize_line(self.header.model) or "an embedding model"
 
-    def _in_order(self, scores: Any, least: float) -> Iterator[Found]:
+    def _in_order(self, scores: Any, least: float) -> Iterator[FoundPair]:
         """Pairs by their scores, in ever larger portions: few are looked at."""
         import numpy as np
 
@@ -242,7 +242,7 @@ class RetrievalIndex:
             for number in order[given:]:
                 if not scores[number] > least:
                     return
-                yield Found(int(number), float(scores[number]), self.pair(int(number)))
+                yield FoundPair(int(number), float(scores[number]), self.pair(int(number)))
             given, portion = len(order), portion * 8
 
 
@@ -278,7 +278,7 @@ def write_index(
     embedder: str = "",
     model: str = "",
     directory: Path | None = None,
-) -> Header:
+) -> IndexHeader:
     """Write an index of pairs, in place of one of that name: whole, or not at all.
 
     Args:
@@ -297,7 +297,7 @@ def write_index(
     try:
         files.make_directory(part)
         _write_part(part, pairs, rows)
-        header = Header(
+        header = IndexHeader(
             format=FORMAT,
             part=part.name,
             pairs=len(pairs),
@@ -377,9 +377,9 @@ def _tokens(texts: list[str]) -> list[list[str]]:
     return found
 
 
-def _header(root: Path) -> Header:
+def _header(root: Path) -> IndexHeader:
     data = files.read_bytes(root / _HEADER, _MAX_HEADER_BYTES)
-    header = msgspec.json.decode(data, type=Header)
+    header = msgspec.json.decode(data, type=IndexHeader)
     if header.format != FORMAT:
         raise ValueError(f"it has the format {header.format}, and this program reads {FORMAT}")
     if not _PART.fullmatch(header.part) or header.pairs < 1:

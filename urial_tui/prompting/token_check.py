@@ -22,7 +22,7 @@ _PIECES = 2
 """Tokens for each word or sign of a heading that are many."""
 
 
-class Cut(msgspec.Struct, frozen=True, kw_only=True):
+class TokenCut(msgspec.Struct, frozen=True, kw_only=True):
     """How a model cuts a preamble and a turn behind it.
 
     whole      the tokens of both as one text, without BOS
@@ -51,7 +51,7 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
         return self.tokens / self.n_ctx
 
 
-def check_tokens(preamble: Preamble, cut: Cut) -> list[Finding]:
+def check_tokens(preamble: Preamble, cut: TokenCut) -> list[Finding]:
     """What is found with a model's vocabulary."""
     return [
         *_length(cut),
@@ -61,7 +61,7 @@ def check_tokens(preamble: Preamble, cut: Cut) -> list[Finding]:
     ]
 
 
-def _length(cut: Cut) -> Iterator[Finding]:
+def _length(cut: TokenCut) -> Iterator[Finding]:
     if cut.tokens >= cut.n_ctx:
         yield Finding(
             severity="error",
@@ -79,7 +79,7 @@ def _length(cut: Cut) -> Iterator[Finding]:
         )
 
 
-def _cuts(preamble: Preamble, cut: Cut) -> Iterator[Finding]:
+def _cuts(preamble: Preamble, cut: TokenCut) -> Iterator[Finding]:
     if cut.whole != (*cut.apart[0], *cut.apart[1]):
         yield Finding(
             severity="warning",
@@ -91,7 +91,7 @@ def _cuts(preamble: Preamble, cut: Cut) -> Iterator[Finding]:
         )
 
 
-def _headings(preamble: Preamble, cut: Cut) -> Iterator[Finding]:
+def _headings(preamble: Preamble, cut: TokenCut) -> Iterator[Finding]:
     """Headings that stand there in other tokens from place to place, or in many."""
     text = preamble_text(preamble) + open_turn(preamble, QUERY)
     data = text.encode("utf-8", "replace")
@@ -126,7 +126,7 @@ def _headings(preamble: Preamble, cut: Cut) -> Iterator[Finding]:
             )
 
 
-def _controls(preamble: Preamble, cut: Cut) -> Iterator[Finding]:
+def _controls(preamble: Preamble, cut: TokenCut) -> Iterator[Finding]:
     for text in texts(preamble):
         for control in cut.controls:
             if control and (position := text.text.find(control)) >= 0:

@@ -11,9 +11,9 @@ from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import TextSegment, VocabularyRead
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.render import open_turn, preamble_text, preamble_turn
-from urial_tui.prompting.token_check import QUERY, Cut
+from urial_tui.prompting.token_check import QUERY, TokenCut
 
-Part = Literal["start", "preamble", "turn"]
+ContextPart = Literal["start", "preamble", "turn"]
 """Where a token of a context stands: what the engine puts in front, the preamble, or the turn."""
 
 _CONTROL = (2, 3, 5)
@@ -25,7 +25,7 @@ class ContextToken(NamedTuple):
 
     id: int
     data: bytes
-    part: Part
+    part: ContextPart
     control: bool
 
 
@@ -40,7 +40,7 @@ class Cutter:
         self.model = model
         self._read: VocabularyRead | None = None
 
-    def cut(self, preamble: Preamble) -> Cut:
+    def cut(self, preamble: Preamble) -> TokenCut:
         """How the model cuts a preamble and a turn behind it.
 
         Raises:
@@ -51,7 +51,7 @@ class Cutter:
         (first,) = self.model.tokenize([(TextSegment(text=whole),)], start=True).result()
         start, head, turn = self._apart(preamble, QUERY)
         info, pieces = self.model.info, self._vocabulary.pieces
-        return Cut(
+        return TokenCut(
             whole=first[-1],
             pieces=tuple(pieces[token] for token in first[-1]),
             apart=(head, turn),
@@ -67,7 +67,7 @@ class Cutter:
             EngineError: The worker refused it.
             EngineDied: The worker ended.
         """
-        names: tuple[Part, ...] = ("start", "preamble", "turn")
+        names: tuple[ContextPart, ...] = ("start", "preamble", "turn")
         parts = zip(names, self._apart(preamble, query), strict=True)
         pieces, types = self._vocabulary.pieces, self._vocabulary.types
         return tuple(

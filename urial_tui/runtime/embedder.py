@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import NUMERICS, EngineOptions, ModelInfo
@@ -38,7 +38,7 @@ class Embedder(Protocol):
         """The dimension of a vector."""
         ...
 
-    def embed(self, texts: Sequence[str]) -> Steps[npt.NDArray[np.float32]]:
+    def embed(self, texts: Sequence[str]) -> EventSteps[npt.NDArray[np.float32]]:
         """The vectors: (texts, size), each of length 1; event by event."""
         ...
 
@@ -55,7 +55,7 @@ class ModelEmbedder:
         self.identity = _identity(model.info)
         self.size = model.info.embedding
 
-    def embed(self, texts: Sequence[str]) -> Steps[npt.NDArray[np.float32]]:
+    def embed(self, texts: Sequence[str]) -> EventSteps[npt.NDArray[np.float32]]:
         """The vectors of texts: (texts, size): for each request EmbedProgress*, Embedded.
 
         A text longer than the model's context is cut at its end; each `Embedded` counts those of
@@ -80,7 +80,7 @@ def load_embedder(
     load_file: LoadFile = load,
     instead_of: Model | None = None,
     owner: object | None = None,
-) -> Steps[ModelEmbedder]:
+) -> EventSteps[ModelEmbedder]:
     """Load an embedding model: the events of `loading.load`.
 
     Args:

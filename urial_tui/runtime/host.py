@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import EngineOptions, Purpose
 from urial_tui.runtime.loading import LoadFile, load
-from urial_tui.runtime.writer import Choice, Writer
+from urial_tui.runtime.writer import Writer, WriterChoice
 
 Unpacking = Callable[[int, int], object]
 """Called with the bytes done and the bytes in all, in the thread that reads the steps."""
@@ -75,13 +75,13 @@ class Host:
 
     def load(
         self,
-        choice: Choice,
+        choice: WriterChoice,
         options: EngineOptions,
         *,
         purpose: Purpose = "chat",
         unpacking: Unpacking = lambda done, total: None,
         instead_of: Model | None = None,
-    ) -> Steps[Writer]:
+    ) -> EventSteps[Writer]:
         """Load what is to answer; its preamble is not pinned yet.
 
         Args:
@@ -106,4 +106,4 @@ class Host:
             instead_of=instead_of,
             owner=self._owner,
         )
-        return Writer(choice=Choice(model=found.name, preamble=choice.preamble), model=model)
+        return Writer(choice=WriterChoice(model=found.name, preamble=choice.preamble), model=model)

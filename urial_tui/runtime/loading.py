@@ -10,7 +10,7 @@ import contextlib
 from pathlib import Path
 from typing import Protocol
 
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import EngineOptions, KVType, Notice, Purpose
@@ -39,7 +39,7 @@ class LoadFile(Protocol):
         purpose: Purpose = "chat",
         instead_of: Model | None = None,
         owner: object | None = None,
-    ) -> Steps[Model]:
+    ) -> EventSteps[Model]:
         """Load it, event by event."""
         ...
 
@@ -54,7 +54,7 @@ def load(
     instead_of: Model | None = None,
     owner: object | None = None,
     plan: MemoryPlan = PLAN,
-) -> Steps[Model]:
+) -> EventSteps[Model]:
     """Load a model, which is returned: the end of what gives way, Notice?, the engine's events.
 
     Args:
@@ -107,7 +107,7 @@ def load_unchecked(
     purpose: Purpose = "chat",
     instead_of: Model | None = None,
     owner: object | None = None,
-) -> Steps[Model]:
+) -> EventSteps[Model]:
     """As `load`, without a look at the file, which need not be there for a recorded session."""
     if instead_of is not None and instead_of.loaded:
         with contextlib.suppress(EngineDied):

@@ -24,7 +24,7 @@ from typing import Protocol
 import msgspec
 
 from urial_tui import wording
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import EngineOptions, Purpose
@@ -47,7 +47,7 @@ class ReadMemory(Protocol):
         ...
 
 
-class Entry:
+class PlanEntry:
     """A model that is being loaded, or is.
 
     Args:
@@ -99,7 +99,7 @@ class Entry:
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     """A model that may be loaded. `warning`: why it will be slow, or nothing."""
 
-    entry: Entry
+    entry: PlanEntry
     warning: str
 
 
@@ -113,7 +113,7 @@ class MemoryPlan:
     def __init__(self, read_memory: ReadMemory = memory_now) -> None:
         self._read_memory = read_memory
         self._lock = threading.Lock()
-        self._entries: list[Entry] = []
+        self._entries: list[PlanEntry] = []
         self._idle: weakref.WeakKeyDictionary[Engine, Callable[[], bool]] = (
             weakref.WeakKeyDictionary()
         )
@@ -135,7 +135,7 @@ class MemoryPlan:
         *,
         instead_of: Model | None = None,
         owner: object | None = None,
-    ) -> Steps[Admitted]:
+    ) -> EventSteps[Admitted]:
         """Make room for a model, and enter it; the events of what gives way.
 
         Args:
@@ -153,7 +153,7 @@ class MemoryPlan:
         owner = engine if owner is None else owner
         yield from self._free_servers(engine, owner, options)
         weighed = self._weigh(engine, path, options, purpose, instead_of)
-        asked: list[Entry] = []
+        asked: list[PlanEntry] = []
         while True:
             with self._lock:
                 free = self._free(engine, instead_of)
@@ -172,7 +172,9 @@ class MemoryPlan:
             asked.append(yielding[0])
             yield from _unload(yielding[0])
 
-    def _free_servers(self, engine: Engine, owner: object, options: EngineOptions) -> Steps[None]:
+    def _free_servers(
+        self, engine: Engine, owner: object, options: EngineOptions
+    ) -> EventSteps[None]:
         """Unload what may give way of other engines that hold RPC servers which this one needs."""
         with self._lock:
             holding = [
@@ -302,7 +304,7 @@ class MemoryPlan:
 
     # -- with the lock ----------------------------------------------------------------
 
-    def _held(self) -> list[Entry]:
+    def _held(self) -> list[PlanEntry]:
         self._entries = [entry for entry in self._entries if entry.holds]
         return self._entries
 
@@ -357,7 +359,7 @@ class MemoryPlan:
             "Choose a smaller model, or set a smaller engine.context.",
         )
 
-    def _yielding(self, owner: object) -> list[Entry]:
+    def _yielding(self, owner: object) -> list[PlanEntry]:
         """What may give way to an owner, in its order."""
         return [
             entry
@@ -373,7 +375,7 @@ PLAN = MemoryPlan()
 """That of this process, whose memory is one."""
 
 
-def _unload(entry: Entry) -> Steps[None]:
+def _unload(entry: PlanEntry) -> EventSteps[None]:
     assert entry.model is not None
     with suppress(EngineError):
         yield from entry.model.unload().steps()
@@ -381,10 +383,10 @@ def _unload(entry: Entry) -> Steps[None]:
 
 def _enter(
     engine: Engine, owner: object, options: EngineOptions, purpose: Purpose, weighed: Weighed
-) -> Entry:
+) -> PlanEntry:
     need, placed = weighed.need, weighed.placed
     weights = need.weights * (need.layers + 1 - placed.layers) // (need.layers + 1)
-    return Entry(
+    return PlanEntry(
         engine,
         owner,
         weighed.path,

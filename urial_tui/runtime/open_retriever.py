@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.wire.protocol import EngineOptions
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.runtime.loading import LoadFile, load
@@ -44,7 +44,7 @@ class OpenRetriever:
 
     def retrieve(
         self, preamble: Preamble, question: str, options: EngineOptions
-    ) -> Steps[Retrieved | None]:
+    ) -> EventSteps[Retrieved | None]:
         """The examples of a question, or None where the preamble has its own: the events of the
         embedding model.
 
@@ -111,7 +111,7 @@ class _KeptEmbedder:
             and self._embedder.model.loaded
         )
 
-    def get(self, name: str, options: EngineOptions) -> Steps[ModelEmbedder]:
+    def get(self, name: str, options: EngineOptions) -> EventSteps[ModelEmbedder]:
         """This one, loaded in place of the last if it is another."""
         if not self.loaded(name, options):
             if self._engine is None:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from urial_tui import files
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.errors import RetrievalError
 from urial_tui.file_lock import InUse
 from urial_tui.journal import Journal
@@ -35,7 +35,7 @@ _LENGTH_ERROR = 1e-3
 
 def query_rows(
     pairs: Sequence[Pair], embedder: Embedder, known: RetrievalIndex | None, begun: Path
-) -> Steps[Rows]:
+) -> EventSteps[Rows]:
     """A row for each pair: the embedding model's events.
 
     Args:

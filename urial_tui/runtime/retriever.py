@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.errors import RetrievalError
 from urial_tui.prompting.context import Context, RetrievedExamples
 from urial_tui.prompting.pool import shortened
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
     from urial_tui.engine.client.model import Model
     from urial_tui.engine.wire.protocol import EngineOptions
-    from urial_tui.prompting.retrieval_index import Found, RetrievalIndex
+    from urial_tui.prompting.retrieval_index import FoundPair, RetrievalIndex
     from urial_tui.runtime.embedder import Embedder, ModelEmbedder
 
 MOST_LOOKED_AT = 1000
@@ -95,7 +95,7 @@ class Retriever:
         """Whether the index was not built again since it was opened."""
         return self._index.is_current
 
-    def retrieve(self, question: str) -> Steps[Retrieved]:
+    def retrieve(self, question: str) -> EventSteps[Retrieved]:
         """The examples of a question: the events of the embedding model, if there is one.
 
         Raises:
@@ -130,10 +130,10 @@ class Retriever:
         self._index.close()
 
     def _chosen(
-        self, question: str, ranked: Iterator[Found]
-    ) -> tuple[list[tuple[Found, Example]], int, int]:
+        self, question: str, ranked: Iterator[FoundPair]
+    ) -> tuple[list[tuple[FoundPair, Example]], int, int]:
         """The first that may be shown, the most similar first; and how many may not."""
-        chosen: list[tuple[Found, Example]] = []
+        chosen: list[tuple[FoundPair, Example]] = []
         same = unfit = 0
         asked = _plain(question)
         rules = stop_rules(self._preamble)
@@ -185,7 +185,7 @@ def named_embedder(
     *,
     load_file: LoadFile = load,
     instead_of: Model | None = None,
-) -> Steps[ModelEmbedder]:
+) -> EventSteps[ModelEmbedder]:
     """An embedding model by its name, loaded: the events of `load_embedder`.
 
     Args:
@@ -209,7 +209,7 @@ def named_embedder(
 
 def retrieve_all(
     preamble: Preamble, questions: Sequence[str], engine: Engine, options: EngineOptions
-) -> Steps[tuple[str, list[Retrieved]] | None]:
+) -> EventSteps[tuple[str, list[Retrieved]] | None]:
     """A retriever's key, and the examples of questions; None where the preamble has its own.
 
     An embedding model is loaded for it, and gives its memory back: what answers comes next.
@@ -293,7 +293,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
 def with_examples(
     context: Context, questions: Sequence[str], engine: Engine, options: EngineOptions
-) -> Steps[Prepared]:
+) -> EventSteps[Prepared]:
     """A context with the examples of questions, where its preamble has none of its own.
 
     Args:

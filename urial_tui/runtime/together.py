@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import EngineOptions, ModelInfo
@@ -29,7 +29,7 @@ def load_together(
     options: EngineOptions,
     pool_of: Callable[[int], int],
     asked: int | None = None,
-) -> Steps[Together]:
+) -> EventSteps[Together]:
     """Load a model that was found: the events of `loading.load`.
 
     Args:

@@ -8,7 +8,7 @@ from urial_tui.engine.client.model import Model
 from urial_tui.prompting.preamble import Preamble
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
+class WriterChoice(msgspec.Struct, frozen=True, kw_only=True):
     """What is to answer: a model, as the user names it (a catalogue name or a path), and a
     preamble.
     """
@@ -20,7 +20,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 class Writer(msgspec.Struct, frozen=True, kw_only=True):
     """What answers: a choice, and its model, which is loaded."""
 
-    choice: Choice
+    choice: WriterChoice
     model: Model
 
     @property

@@ -35,7 +35,7 @@ from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.host import FindModel
 from urial_tui.runtime.loading import LoadFile, load
-from urial_tui.runtime.writer import Choice
+from urial_tui.runtime.writer import WriterChoice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings
 from urial_tui.tui.chat.chat_engine import ChatEngine
@@ -222,7 +222,7 @@ class UrialApp(ConfiguredApp):
         self.chat = ChatScreen(
             ChatEngine(engine_factory, find_model, load),
             list_models,
-            choice=Choice(
+            choice=WriterChoice(
                 model=model or settings.chat.model,
                 preamble=preamble or find_preamble(settings.chat.preamble),
             ),

@@ -16,7 +16,7 @@ from textual.worker import Worker
 
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.recording import read_recording
-from urial_tui.engine.client.replay import Exchange, Replay
+from urial_tui.engine.client.replay import RecordedExchange, Replay
 from urial_tui.engine.wire.protocol import (
     Generate,
     LoadModel,
@@ -91,7 +91,7 @@ class Player:
         told = keyed(self._app, "The recording ends here; {app.quit} leaves.")
         self._app.notify(told, markup=False)
 
-    async def _turn_of_user(self, exchange: Exchange) -> None:
+    async def _turn_of_user(self, exchange: RecordedExchange) -> None:
         await self._idle()
         await asyncio.sleep(exchange.pause * self._replay.pace)
 

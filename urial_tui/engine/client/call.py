@@ -64,12 +64,12 @@ FINAL_EVENT: dict[type, type] = {
 
 T = TypeVar("T")
 
-Steps = Generator[Event, None, T]
+EventSteps = Generator[Event, None, T]
 """Events, and what comes of them at last."""
 
 
-class Line(Protocol):
-    """The protocol of a connection, as a call needs it (`connection.Connection` is one)."""
+class CallLine(Protocol):
+    """The protocol of a connection, as a call needs it (`connection.HttpConnection` is one)."""
 
     patience: Patience
 
@@ -95,7 +95,7 @@ class Call(Generic[T]):
         conclude: Makes the result of the final event; called in the thread that reads the line.
     """
 
-    def __init__(self, line: Line, command: Request, conclude: Callable[[Event], T]) -> None:
+    def __init__(self, line: CallLine, command: Request, conclude: Callable[[Event], T]) -> None:
         self.command = command
         self.over = False
         """Whether its end has come; there may be events left to read."""
@@ -142,7 +142,7 @@ class Call(Generic[T]):
             pass
         return self._concluded()
 
-    def steps(self) -> Steps[T]:
+    def steps(self) -> EventSteps[T]:
         """Its events as a generator that returns the result; closing that closes the call."""
         with contextlib.closing(self):
             yield from self
@@ -263,7 +263,7 @@ def _wake(waiting: asyncio.Future[None]) -> None:
         waiting.set_result(None)
 
 
-def follow(steps: Steps[T], take: Callable[[Event], object]) -> T:
+def follow(steps: EventSteps[T], take: Callable[[Event], object]) -> T:
     """Read a call to its end: each event goes to a callback, and the result is returned."""
     while True:
         try:

@@ -1,6 +1,6 @@
 """What went over the line between client and worker, on disk, for debugging.
 
-A recording is one file of frames (`frames`), each an `Entry` with its time: every command
+A recording is one file of frames (`frames`), each an `RecordingEntry` with its time: every command
 and event as its bytes, the starts of workers and the sentences about their ends. It holds
 the whole conversation, so only its owner may read it. It never grows beyond `LIMIT`, and
 a disk that fails ends the recording, not the conversation. A file that is cut off in
@@ -51,7 +51,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="entry"):
     at: float
 
 
-class Head(_Entry, frozen=True, kw_only=True, tag="urial-recording"):
+class RecordingHead(_Entry, frozen=True, kw_only=True, tag="urial-recording"):
     """The first entry. `protocol`: the version of the commands and events."""
 
     program: str
@@ -86,16 +86,16 @@ class Cut(_Entry, frozen=True, kw_only=True, tag="cut"):
     """The recording reached its limit here; the session went on."""
 
 
-Entry = Head | Started | Sent | Received | Died | Cut
+RecordingEntry = RecordingHead | Started | Sent | Received | Died | Cut
 
-_decoder = msgspec.msgpack.Decoder(Entry)
+_decoder = msgspec.msgpack.Decoder(RecordingEntry)
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """A recording that was read: its head, and the other entries in their order."""
 
-    head: Head
-    entries: tuple[Entry, ...]
+    head: RecordingHead
+    entries: tuple[RecordingEntry, ...]
 
 
 class Recorder:
@@ -128,7 +128,7 @@ class Recorder:
         """Seconds since the recording began."""
         return time.monotonic() - self._began
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: RecordingEntry) -> None:
         """Write an entry, unless the recording has ended."""
         with self._lock:
             if self._room <= 0:
@@ -153,7 +153,7 @@ class Recorder:
                 "Set URIAL_RECORD to a directory that you may write to, or unset it.",
             ) from error
         self._made = True
-        self.add(Head(at=0.0, program=__version__))
+        self.add(RecordingHead(at=0.0, program=__version__))
 
 
 class RecordedProcess(WorkerProcess):
@@ -183,7 +183,7 @@ class RecordedProcess(WorkerProcess):
         return error
 
 
-def document(entry: Entry) -> dict[str, object]:
+def document(entry: RecordingEntry) -> dict[str, object]:
     """An entry for JSON: `entry` (its kind), `at`, and its fields.
 
     The message of `Sent` is `command`, that of `Received` is `event`; where it can't be
@@ -213,7 +213,7 @@ def read_recording(path: Path) -> Recording:
         f"The file {shown} is not a recording of a session, or it is damaged.",
         "Recordings are made by setting URIAL_RECORD to a directory.",
     )
-    entries: list[Entry] = []
+    entries: list[RecordingEntry] = []
     try:
         with open_regular(path) as file:
             if os.fstat(file.fileno()).st_size > 2 * LIMIT:
@@ -227,10 +227,10 @@ def read_recording(path: Path) -> Recording:
         ) from error
     except (ProtocolError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise strange from error
-    if not entries or not isinstance(entries[0], Head):
+    if not entries or not isinstance(entries[0], RecordingHead):
         raise strange
     head, *rest = entries
-    assert isinstance(head, Head)
+    assert isinstance(head, RecordingHead)
     if head.format != FORMAT or head.protocol != VERSION:
         raise RecordingError(
             f"The recording {shown} was made by another version of urial-tui "

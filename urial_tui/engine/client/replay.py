@@ -42,14 +42,14 @@ LONGEST_PAUSE = 10.0
 _ENDED = EngineDied("The recording ends here.", "Leave the replay with Ctrl+Q.")
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedReply(msgspec.Struct, frozen=True, kw_only=True):
     """An event, as it came, and the seconds that passed before it."""
 
     body: bytes
     pause: float
 
 
-class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedExchange(msgspec.Struct, frozen=True, kw_only=True):
     """A command, the seconds that the user took before it (`pause`), and what came of it.
 
     `death`: the worker ended so many seconds (`death_pause`) after the last reply, in the
@@ -58,12 +58,12 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
 
     command: Request
     pause: float = 0.0
-    replies: tuple[Reply, ...] = ()
+    replies: tuple[RecordedReply, ...] = ()
     death: Died | None = None
     death_pause: float = 0.0
 
 
-def exchanges(recording: Recording) -> Iterator[Exchange]:
+def exchanges(recording: Recording) -> Iterator[RecordedExchange]:
     """The recording as commands with their replies; cancellations are left out.
 
     Raises:
@@ -79,7 +79,7 @@ def exchanges(recording: Recording) -> Iterator[Exchange]:
         elif isinstance(entry, Received) and found:
             # What answers nothing is seen beside the newest command, as it was then.
             answered = asked.get(_answers(entry), found[-1])
-            answered.replies.append(Reply(body=entry.body, pause=pause))
+            answered.replies.append(RecordedReply(body=entry.body, pause=pause))
         elif isinstance(entry, Died) and found:
             found[-1].death, found[-1].death_pause = entry, pause
         elif isinstance(entry, Sent):
@@ -90,7 +90,7 @@ def exchanges(recording: Recording) -> Iterator[Exchange]:
             asked[command.id] = found[-1]
             waited = 0.0
     for opened in found:
-        yield Exchange(
+        yield RecordedExchange(
             command=opened.command,
             pause=opened.pause,
             replies=tuple(opened.replies),
@@ -105,7 +105,7 @@ class _Open:
     def __init__(self, command: Request, pause: float) -> None:
         self.command = command
         self.pause = pause
-        self.replies: list[Reply] = []
+        self.replies: list[RecordedReply] = []
         self.death: Died | None = None
         self.death_pause = 0.0
 
@@ -157,7 +157,7 @@ class Replay:
         """Start to play; another start goes on where the worker before it died."""
         return ReplayedWorker(self)
 
-    def take(self, asked: Request) -> Exchange | None:
+    def take(self, asked: Request) -> RecordedExchange | None:
         """The next exchange of a command's kind, leaving out those before it; None at the end."""
         wanted = self._asked.kind(asked)
         for number in range(self.played, len(self.exchanges)):
@@ -193,8 +193,10 @@ class ReplayedWorker:
         self._ended = threading.Event()
         self._hurry = threading.Event()
         self._died: Died | None = None
-        ready = Reply(body=encode(Ready(version=VERSION, library="")), pause=0.0)
-        self._replies: queue.SimpleQueue[Reply | Callable[[], None] | None] = queue.SimpleQueue()
+        ready = RecordedReply(body=encode(Ready(version=VERSION, library="")), pause=0.0)
+        self._replies: queue.SimpleQueue[RecordedReply | Callable[[], None] | None] = (
+            queue.SimpleQueue()
+        )
         self._replies.put(ready)
 
     @property
@@ -223,13 +225,13 @@ class ReplayedWorker:
         No reply takes so long that the client gives up.
         """
         while (item := self._replies.get()) is not None and self.alive:
-            if isinstance(item, Reply):
+            if isinstance(item, RecordedReply):
                 self._hurry.wait(item.pause * self._replay.pace)
                 return item.body if self.alive else None
             item()
         return None
 
-    def _follow(self, exchange: Exchange | None, command: Request) -> None:
+    def _follow(self, exchange: RecordedExchange | None, command: Request) -> None:
         """All replies have been played: it may have died behind them, or the recording may end."""
         if exchange is not None and exchange.death is not None:
             wait = exchange.death_pause * self._replay.pace
@@ -262,7 +264,7 @@ class ReplayedWorker:
         return EngineDied(died.message, died.hint) if died else _ENDED
 
 
-def _ends(exchange: Exchange, command: Request) -> bool:
+def _ends(exchange: RecordedExchange, command: Request) -> bool:
     """Whether the recording holds the end of as many answers as `command` asks for."""
     answers = command.samples if isinstance(command, Generate) else 1
     ended = 0
@@ -278,7 +280,7 @@ def _ends(exchange: Exchange, command: Request) -> bool:
     return ended >= answers
 
 
-def _readdressed(exchange: Exchange, command: Request) -> Iterator[Reply]:
+def _readdressed(exchange: RecordedExchange, command: Request) -> Iterator[RecordedReply]:
     """The replies as if they were to `command`, without those to other requests.
 
     Where more answers were asked for then than now, the first ones are played.

@@ -16,7 +16,7 @@ class DecodeError(Exception):
     """The library failed to evaluate a batch."""
 
 
-class Part(NamedTuple):
+class BatchPart(NamedTuple):
     """Tokens of one sequence, the first one at `position`; the last `rows` of them get logits."""
 
     tokens: Sequence[int]
@@ -47,7 +47,7 @@ class Batch:
         """Remove all tokens."""
         self.native.n_tokens = 0
 
-    def add(self, part: Part) -> None:
+    def add(self, part: BatchPart) -> None:
         """Put tokens in, behind those that are there.
 
         Raises:

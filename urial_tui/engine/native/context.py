@@ -11,10 +11,17 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from urial_tui.engine.native.abort_flag import AbortFlag
-from urial_tui.engine.native.batch import Batch, Part
+from urial_tui.engine.native.batch import Batch, BatchPart
 from urial_tui.engine.native.batch import DecodeError as DecodeError
 from urial_tui.engine.native.batch_progress import BatchProgress
-from urial_tui.engine.native.llama import Adapter, LoadError, Model, first_error, forget_errors, lib
+from urial_tui.engine.native.llama import (
+    Adapter,
+    LoadError,
+    NativeModel,
+    first_error,
+    forget_errors,
+    lib,
+)
 from urial_tui.engine.native.whole_cells import WholeCells
 from urial_tui.engine.wire.limits import FULL_WINDOWS, ContextSize
 
@@ -87,7 +94,7 @@ class LlamaContext:
 
     def __init__(
         self,
-        model: Model,
+        model: NativeModel,
         size: ContextSize,
         *,
         threads: int,
@@ -144,7 +151,7 @@ class LlamaContext:
             Aborted: The abort flag was set.
             DecodeError: Anything else.
         """
-        self.evaluate([Part(tokens, position, sequence, 1)])
+        self.evaluate([BatchPart(tokens, position, sequence, 1)])
 
     def decode_all(
         self, tokens: Sequence[int], position: int, sequence: int, silent: int = 0
@@ -156,9 +163,9 @@ class LlamaContext:
         Raises:
             NoSlot, Aborted, DecodeError: As `decode`.
         """
-        self.evaluate([Part(tokens, position, sequence, len(tokens) - silent)])
+        self.evaluate([BatchPart(tokens, position, sequence, len(tokens) - silent)])
 
-    def evaluate(self, parts: Sequence[Part]) -> None:
+    def evaluate(self, parts: Sequence[BatchPart]) -> None:
         """Evaluate tokens of one or more sequences, together up to `n_batch` of them.
 
         Their rows of logits follow each other as the parts do (`rows`). Up to `n_outputs` tokens

@@ -12,9 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from urial_tui.engine.native.abort_flag import AbortFlag
-from urial_tui.engine.native.batch import Batch, DecodeError, Part
+from urial_tui.engine.native.batch import Batch, BatchPart, DecodeError
 from urial_tui.engine.native.context import Aborted, parameters, put_on
-from urial_tui.engine.native.llama import Adapter, LoadError, Model, first_error, forget_errors, lib
+from urial_tui.engine.native.llama import (
+    Adapter,
+    LoadError,
+    NativeModel,
+    first_error,
+    forget_errors,
+    lib,
+)
 from urial_tui.engine.wire.limits import ContextSize
 from urial_tui.engine.wire.protocol import Pooling
 
@@ -40,7 +47,7 @@ class EmbeddingContext:
 
     def __init__(
         self,
-        model: Model,
+        model: NativeModel,
         size: ContextSize,
         *,
         threads: int,
@@ -95,7 +102,7 @@ class EmbeddingContext:
         for sequence, tokens in enumerate(texts):
             if any(not 0 <= token < self._n_vocab for token in tokens):
                 raise DecodeError("a token is not in the vocabulary")
-            self._batch.add(Part(tokens, 0, sequence, len(tokens)))
+            self._batch.add(BatchPart(tokens, 0, sequence, len(tokens)))
         try:
             self._run()
             rows = [self._row(sequence) for sequence in range(len(texts))]

@@ -264,7 +264,7 @@ class Vocab:
             size = -length
 
 
-class Model:
+class NativeModel:
     """A GGUF file in memory, freed when the last of its users closes it.
 
     Args:
@@ -320,7 +320,7 @@ class Model:
         self.weights = MappedWeights(path)
         """What of the file can be moved to huge pages while nothing is evaluated."""
 
-    def share(self) -> Model:
+    def share(self) -> NativeModel:
         """Count one more user of these weights."""
         self._users += 1
         return self
@@ -400,7 +400,7 @@ class Adapter:
         LoadError: The file is no adapter for this model.
     """
 
-    def __init__(self, model: Model, path: str, scale: float) -> None:
+    def __init__(self, model: NativeModel, path: str, scale: float) -> None:
         forget_errors()
         self.scale = scale
         self.handle = lib.llama_adapter_lora_init(

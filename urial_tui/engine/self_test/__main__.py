@@ -11,7 +11,7 @@ from urial_tui.engine.native.context import DecodeError, NoSlot
 from urial_tui.engine.native.threads import physical_cores
 from urial_tui.engine.self_test import WRONG
 from urial_tui.engine.self_test.model import TYPES, TinyModel
-from urial_tui.engine.self_test.trial import Trial
+from urial_tui.engine.self_test.trial import EngineTrial
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
             path = Path(folder, f"{name}.gguf")
             model = TinyModel(name)
             model.write(path)
-            trial = Trial(model)
+            trial = EngineTrial(model)
             # What crashes leaves the name of its type as the last line.
             print(f"{name} …", flush=True)
             try:

@@ -35,7 +35,7 @@ _SIZE = ContextSize(n_ctx=N_CTX, n_batch=512, n_outputs=512, n_sequences=1)
 _TOKENS = [int(id_) for id_ in np.random.default_rng(1).integers(3, N_VOCAB, 512 + _DECODED)]
 
 
-class Trial:
+class EngineTrial:
     """One tiny model, evaluated by numpy when this is made and by llama.cpp in `faults`."""
 
     def __init__(self, model: TinyModel) -> None:
@@ -52,13 +52,13 @@ class Trial:
         """What comes out wrong with the model in `path`, a sentence for each way of running it.
 
         Args:
-            path: The model as a GGUF file, written from what `Trial` was made from.
+            path: The model as a GGUF file, written from what `EngineTrial` was made from.
             threads: With how many to run everything; flash attention runs on the most alone.
 
         Raises:
             LoadError, DecodeError, NoSlot: The library refuses to do it.
         """
-        native = llama.Model(str(path), gpu_layers=0, progress=lambda _: True)
+        native = llama.NativeModel(str(path), gpu_layers=0, progress=lambda _: True)
         try:
             stored = [(count, "") for count in threads]
             flash = [(max(threads), " with flash attention"), (max(threads), _WHOLE)]

@@ -35,9 +35,9 @@ from urial_tui.engine.wire.values import ModelInfo as ModelInfo
 from urial_tui.engine.wire.values import Piece as Piece
 from urial_tui.engine.wire.values import Pooling as Pooling
 from urial_tui.engine.wire.values import Rules as Rules
+from urial_tui.engine.wire.values import SamplerStage as SamplerStage
 from urial_tui.engine.wire.values import Sampling as Sampling
 from urial_tui.engine.wire.values import Segment as Segment
-from urial_tui.engine.wire.values import Stage as Stage
 from urial_tui.engine.wire.values import StageEffect as StageEffect
 from urial_tui.engine.wire.values import StopRules as StopRules
 from urial_tui.engine.wire.values import TextSegment as TextSegment
@@ -238,7 +238,7 @@ class ScoreStored(_Command, frozen=True, kw_only=True, tag="score-stored"):
     top_k: int = 10
 
 
-Score = ScoreBoth | ScoreSide | ScoreStored
+ScoreRequest = ScoreBoth | ScoreSide | ScoreStored
 
 
 class Trace(_Command, frozen=True, kw_only=True, tag="trace"):

@@ -22,22 +22,24 @@ Pooling = Literal["none", "mean", "cls", "last", "rank"]
 MOST_SEEDS = 2**32 - 1
 """Seeds are 0 up to one less than this; the library takes the next number as "any"."""
 
-Stage = Literal["rules", "penalties", "dry", "top-k", "top-p", "min-p", "temperature", "greedy"]
+SamplerStage = Literal[
+    "rules", "penalties", "dry", "top-k", "top-p", "min-p", "temperature", "greedy"
+]
 """A sampler of the chain. The last one of a chain without `greedy` is followed by a draw."""
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WireValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An immutable part of a message."""
 
 
-class TextSegment(Value, frozen=True, kw_only=True, tag="text"):
+class TextSegment(WireValue, frozen=True, kw_only=True, tag="text"):
     """Text to tokenise; `special` parses control tokens in it (template fragments only)."""
 
     text: str
     special: bool = False
 
 
-class TokenSegment(Value, frozen=True, kw_only=True, tag="tokens"):
+class TokenSegment(WireValue, frozen=True, kw_only=True, tag="tokens"):
     """Token ids to use as they are."""
 
     ids: tuple[int, ...]
@@ -48,7 +50,7 @@ Turn = tuple[Segment, ...]
 """What one turn puts into the context, in order. Turns are dropped whole, never in part."""
 
 
-class StopRules(Value, frozen=True, kw_only=True):
+class StopRules(WireValue, frozen=True, kw_only=True):
     """Where an answer ends, besides the vocabulary's end-of-generation tokens.
 
     `strings`: the answer ends before the first occurrence of any of them.
@@ -61,7 +63,7 @@ class StopRules(Value, frozen=True, kw_only=True):
     fence: str = ""
 
 
-class Grammar(Value, frozen=True, kw_only=True):
+class Grammar(WireValue, frozen=True, kw_only=True):
     """What an answer may consist of.
 
     `text`: a grammar in llama.cpp's GBNF, whose first rule is `root`, or a JSON schema as JSON.
@@ -71,7 +73,7 @@ class Grammar(Value, frozen=True, kw_only=True):
     text: str
 
 
-class Watch(Value, frozen=True, kw_only=True):
+class Watch(WireValue, frozen=True, kw_only=True):
     """What another model is shown while it reads an answer along.
 
     `model`: its handle. `turns`: the same turns as in `Generate.turns`, one for one, behind a
@@ -86,7 +88,7 @@ class Watch(Value, frozen=True, kw_only=True):
     lead: Turn = ()
 
 
-class TokenShift(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TokenShift(WireValue, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is added to the logits of some tokens, wherever they may stand.
 
     `texts`: each stands for the one token that it is within an answer, spaces and all; in a
@@ -97,7 +99,7 @@ class TokenShift(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bias: float
 
 
-class Rules(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Rules(WireValue, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A rule-based adapter (arXiv 2409.14254): what is added to each row of logits, in float32,
     before anything else chooses from it.
 
@@ -112,7 +114,7 @@ class Rules(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     shifts: tuple[TokenShift, ...] = ()
 
 
-class Sampling(Value, frozen=True, kw_only=True):
+class Sampling(WireValue, frozen=True, kw_only=True):
     """How the next token is chosen. Temperature 0 is greedy.
 
     Rules, penalties and DRY look at the tokens of the answer alone, not at the preamble
@@ -141,9 +143,9 @@ class Sampling(Value, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, seed=(self.seed + number) % MOST_SEEDS)
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[SamplerStage, ...]:
         """The samplers of the chain in their order; those that change nothing are left out."""
-        found: list[Stage] = ["rules"] if self.rules is not None else []
+        found: list[SamplerStage] = ["rules"] if self.rules is not None else []
         penalises = (self.repetition_penalty, self.frequency_penalty, self.presence_penalty)
         if penalises != (1.0, 0.0, 0.0) and self.penalty_last_n > 0:
             found.append("penalties")
@@ -159,7 +161,7 @@ class Sampling(Value, frozen=True, kw_only=True):
         return (*found, "temperature")
 
 
-class EngineOptions(Value, frozen=True, kw_only=True):
+class EngineOptions(WireValue, frozen=True, kw_only=True):
     """How a model is loaded and its context is made. 0 or -1 asks the worker to choose.
 
     `threads` 0: the physical cores that this process may use. `gpu_layers` -1: all that
@@ -192,7 +194,7 @@ class EngineOptions(Value, frozen=True, kw_only=True):
         return 0 if self.rpc else self.gpu_layers
 
 
-class StageEffect(Value, frozen=True, kw_only=True, array_like=True):
+class StageEffect(WireValue, frozen=True, kw_only=True, array_like=True):
     """What one sampler of the chain did before a written token was chosen.
 
     `left`: candidates behind it. `changed`: how many logits it changed (penalties and DRY).
@@ -204,7 +206,7 @@ class StageEffect(Value, frozen=True, kw_only=True, array_like=True):
     p: float
 
 
-class Alternative(Value, frozen=True, kw_only=True, array_like=True):
+class Alternative(WireValue, frozen=True, kw_only=True, array_like=True):
     """A token that might have been written.
 
     `p`: the model's probability. `passed`: how many stages of the chain left it in. `chance`:
@@ -217,7 +219,7 @@ class Alternative(Value, frozen=True, kw_only=True, array_like=True):
     chance: float
 
 
-class TracedToken(Value, frozen=True, kw_only=True, array_like=True):
+class TracedToken(WireValue, frozen=True, kw_only=True, array_like=True):
     """A token of an answer, in its place.
 
     Natural logarithms, over the full vocabulary. `rank`: 1 + number of tokens with a strictly
@@ -234,7 +236,7 @@ class TracedToken(Value, frozen=True, kw_only=True, array_like=True):
     stages: tuple[StageEffect, ...]
 
 
-class Piece(Value, frozen=True, kw_only=True, array_like=True):
+class Piece(WireValue, frozen=True, kw_only=True, array_like=True):
     """The bytes of a token, a control token's name included. `ends`: it ends an answer."""
 
     data: bytes
@@ -242,7 +244,7 @@ class Piece(Value, frozen=True, kw_only=True, array_like=True):
     ends: bool = False
 
 
-class Device(Value, frozen=True, kw_only=True):
+class Device(WireValue, frozen=True, kw_only=True):
     """A compute device that the native library sees.
 
     `memory_total`, and `memory_free` of it when it was looked at, in bytes, 0 if unknown.
@@ -257,7 +259,7 @@ class Device(Value, frozen=True, kw_only=True):
     server: str = ""
 
 
-class DeviceLayers(Value, frozen=True, kw_only=True):
+class DeviceLayers(WireValue, frozen=True, kw_only=True):
     """How many layers of a model a device holds, the output's as one more; `server` as above."""
 
     device: str
@@ -265,7 +267,7 @@ class DeviceLayers(Value, frozen=True, kw_only=True):
     server: str = ""
 
 
-class ModelInfo(Value, frozen=True, kw_only=True):
+class ModelInfo(WireValue, frozen=True, kw_only=True):
     """What was loaded. Sizes in bytes; `n_swa` 0 where there is no sliding window.
 
     `chat_template` is Jinja source from the file, for `prompting.templates` alone. `bos`

@@ -26,7 +26,7 @@ _CHANGE = ("penalties", "dry")
 """Stages that change logits by what was written before, and cut nothing."""
 
 
-class Outcome(NamedTuple):
+class TokenOutcome(NamedTuple):
     """How far a token came: stages passed, and the probability of being chosen at the end."""
 
     passed: int
@@ -37,7 +37,7 @@ class Followed(NamedTuple):
     """One place in an answer: the stages, then the outcomes of the tokens asked about."""
 
     stages: tuple[StageEffect, ...]
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[TokenOutcome, ...]
 
 
 class ChainTrace:
@@ -104,7 +104,7 @@ class ChainTrace:
             stages.append(StageEffect(left=count, changed=changed, p=float(shares[0])))
         return Followed(
             tuple(stages),
-            tuple(Outcome(int(n), float(p)) for n, p in zip(passed, shares, strict=True)),
+            tuple(TokenOutcome(int(n), float(p)) for n, p in zip(passed, shares, strict=True)),
         )
 
     def accept(self, token: int) -> None:

@@ -21,8 +21,8 @@ from urial_tui.engine.wire.protocol import (
     Notice,
     PreparePreamble,
     ReadVocabulary,
-    Score,
     ScoreBoth,
+    ScoreRequest,
     ScoreSide,
     Tokenize,
     Tokenized,
@@ -37,14 +37,14 @@ from urial_tui.errors import EngineError
 
 if TYPE_CHECKING:
     from urial_tui.engine.native.abort_flag import AbortFlag
-    from urial_tui.engine.native.llama import Model
+    from urial_tui.engine.native.llama import NativeModel
     from urial_tui.engine.worker.embedding import LoadedEmbedder
     from urial_tui.engine.worker.loaded import LoadedModel
-    from urial_tui.engine.worker.pool import Pool
+    from urial_tui.engine.worker.pool import AnswerPool
     from urial_tui.engine.worker.weights import Weights
 
 
-class Commands:
+class CommandTable:
     """Carries out commands on the models that are loaded.
 
     Args:
@@ -60,10 +60,10 @@ class Commands:
         self._flag = flag
         self._models: dict[int, LoadedModel] = {}
         self._embedders: dict[int, LoadedEmbedder] = {}
-        self._pools: dict[LoadedModel, Pool] = {}
+        self._pools: dict[LoadedModel, AnswerPool] = {}
         self._request_id = 0
         self._evaluated = False
-        self._read: dict[Model, tuple[list[bytes], list[int]]] = {}
+        self._read: dict[NativeModel, tuple[list[bytes], list[int]]] = {}
         """A vocabulary that was read before it was asked for."""
 
     def carry_out(self, command: Command) -> Steps[None]:
@@ -83,7 +83,7 @@ class Commands:
             yield from self._generate(command)
         elif isinstance(command, Tokenize):
             self._tokenize(command)
-        elif isinstance(command, Score):
+        elif isinstance(command, ScoreRequest):
             yield from self._score(command)
         elif isinstance(command, Trace):
             yield from self._trace(command)
@@ -101,17 +101,17 @@ class Commands:
         Raises:
             EngineError: The model is not loaded, or there is no room for a pool.
         """
-        from urial_tui.engine.worker.pool import Pool
+        from urial_tui.engine.worker.pool import AnswerPool
 
         loaded = self._model(request.model)
         self._request_id = request.id
         self._evaluated = True
         if loaded not in self._pools:
-            self._pools[loaded] = Pool(loaded, self.emit)
+            self._pools[loaded] = AnswerPool(loaded, self.emit)
         self._pools[loaded].submit(request)
 
     @property
-    def pools(self) -> tuple[Pool, ...]:
+    def pools(self) -> tuple[AnswerPool, ...]:
         """Where answers are written together."""
         return tuple(self._pools.values())
 
@@ -252,7 +252,7 @@ class Commands:
         )
         self.emit(Tokenized(id=command.id, turns=turns))
 
-    def _score(self, command: Score) -> Steps[None]:
+    def _score(self, command: ScoreRequest) -> Steps[None]:
         from urial_tui.engine.worker.forcing import score_both, score_side, score_stored
 
         self._evaluated = True

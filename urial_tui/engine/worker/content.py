@@ -39,7 +39,7 @@ _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 _CHANGE_TIMES = sys.platform != "win32"
 
 
-class Stopped(Exception):
+class DigestStopped(Exception):
     """The digest is not wanted any more."""
 
 
@@ -91,7 +91,7 @@ class Contents:
             while length := file.readinto(block):
                 digest.update(block[:length])
                 if stopped():
-                    raise Stopped
+                    raise DigestStopped
             found = digest.hexdigest()
             if version_of(os.fstat(file.fileno())) == version_of(before):
                 self._remember(before, found)
@@ -182,7 +182,7 @@ class FileDigest:
         self._thread.join()
 
     def _read(self) -> None:
-        with contextlib.suppress(OSError, Stopped):
+        with contextlib.suppress(OSError, DigestStopped):
             self._digest = self._contents.together(self._paths, lambda: self._stop)
 
     def _look(self) -> list[tuple[int, ...]]:

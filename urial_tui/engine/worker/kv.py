@@ -252,14 +252,16 @@ class KVCache:
 
 
 @dataclass(frozen=True)
-class Fit:
+class FittingTurns:
     """Which turns fit into the context: the first `dropped` ones leave it."""
 
     dropped: int
     tokens: int
 
 
-def fit_turns(lengths: Sequence[int], pinned: int, n_ctx: int, max_tokens: int) -> Fit | None:
+def fit_turns(
+    lengths: Sequence[int], pinned: int, n_ctx: int, max_tokens: int
+) -> FittingTurns | None:
     """Drop the oldest turns until the rest fits with room for an answer.
 
     Args:
@@ -280,7 +282,7 @@ def fit_turns(lengths: Sequence[int], pinned: int, n_ctx: int, max_tokens: int) 
     while dropped < len(lengths) - 1 and total > space - answer_room(space, max_tokens):
         total -= lengths[dropped]
         dropped += 1
-    return Fit(dropped, sum(lengths[:dropped]))
+    return FittingTurns(dropped, sum(lengths[:dropped]))
 
 
 def answer_room(space: int, max_tokens: int) -> int:

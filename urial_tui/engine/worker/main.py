@@ -45,7 +45,7 @@ def main() -> None:
     try:
         from urial_tui.engine.native import devices, llama
         from urial_tui.engine.native.abort_flag import AbortFlag
-        from urial_tui.engine.worker.commands import Commands
+        from urial_tui.engine.worker.commands import CommandTable
         from urial_tui.engine.worker.inbox import Inbox
         from urial_tui.engine.worker.scheduler import Scheduler
 
@@ -70,7 +70,7 @@ def main() -> None:
 
     flag = AbortFlag()
     inbox = Inbox(commands_fd, flag, _end_soon)
-    commands = Commands(emit, Path(sys.argv[1]), flag)
+    commands = CommandTable(emit, Path(sys.argv[1]), flag)
     emit(
         Ready(
             version=VERSION,

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from urial_tui.engine.native.batch import DecodeError, Part
+from urial_tui.engine.native.batch import BatchPart, DecodeError
 from urial_tui.engine.native.context import Aborted, LlamaContext, NoSlot
 from urial_tui.engine.wire.limits import POOL_PREFIXES
 from urial_tui.engine.wire.protocol import (
@@ -74,7 +74,7 @@ class _Task:
         return self.prompt[:-1] if self.request.samples > 1 else self.preamble
 
 
-class Pool:
+class AnswerPool:
     """The answers that are written together with one model.
 
     Args:
@@ -174,7 +174,7 @@ class Pool:
                 self._go_on(sequence, task, part, None if rows is None else rows[row : row + 1])
             row += part.rows
 
-    def _go_on(self, sequence: Sequence, task: _Task, part: Part, rows: Floats | None) -> None:
+    def _go_on(self, sequence: Sequence, task: _Task, part: BatchPart, rows: Floats | None) -> None:
         """A sequence's part was evaluated; `rows` starts with its row, where it asked for one."""
         read = sequence.reads
         sequence.evaluated(part)
@@ -197,9 +197,9 @@ class Pool:
                 if task.finished == task.request.samples:
                     self._end(task)
 
-    def _fill(self) -> tuple[list[Part], list[Prefix | tuple[Sequence, _Task]]]:
+    def _fill(self) -> tuple[list[BatchPart], list[Prefix | tuple[Sequence, _Task]]]:
         """The parts of the next batch, and whose they are."""
-        parts: list[Part] = []
+        parts: list[BatchPart] = []
         readers: list[Prefix | tuple[Sequence, _Task]] = []
         room = self._context.n_batch
 
@@ -221,7 +221,7 @@ class Pool:
                 add(sequence, (sequence, task))
         return parts, readers
 
-    def _evaluate(self, parts: list[Part]) -> bool:
+    def _evaluate(self, parts: list[BatchPart]) -> bool:
         """Evaluate a batch; False where all requests were cancelled meanwhile, and are ended."""
         context, threads = self._context, self._threads
         alone = sum(len(part.tokens) for part in parts) == 1
@@ -249,7 +249,7 @@ class Pool:
         self._prefixes.clear()
         self._tainted = False
 
-    def _advance(self, prefix: Prefix, part: Part) -> None:
+    def _advance(self, prefix: Prefix, part: BatchPart) -> None:
         prefix.held += len(part.tokens)
         task = next((task for task in self._waiting if task.prompt), None)
         if task is not None:

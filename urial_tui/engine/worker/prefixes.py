@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from urial_tui.engine.native.batch import Part
+from urial_tui.engine.native.batch import BatchPart
 from urial_tui.engine.worker.kv import Memory
 
 
@@ -42,9 +42,9 @@ class Prefix:
         """Cells that are its own."""
         return len(self.tokens) - (len(self.base.tokens) if self.base else 0)
 
-    def part(self, most: int) -> Part:
+    def part(self, most: int) -> BatchPart:
         """What is to be evaluated next, at most so many tokens."""
-        return Part(self.tokens[self.held : self.held + most], self.held, self.sequence, 0)
+        return BatchPart(self.tokens[self.held : self.held + most], self.held, self.sequence, 0)
 
 
 class Prefixes:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from urial_tui.engine.native.batch import DecodeError
 from urial_tui.engine.native.llama import Vocab, lib
-from urial_tui.engine.wire.protocol import Grammar, Sampling, Stage
+from urial_tui.engine.wire.protocol import Grammar, SamplerStage, Sampling
 from urial_tui.engine.wire.scores import Floats, ScoringError
 from urial_tui.engine.worker.constraint import Constraint
 from urial_tui.engine.worker.rule_bias import RuleBias
@@ -90,7 +90,7 @@ class SamplerChain:
         self._chain = lib.llama_sampler_chain_init(params)
         self._selects = False
 
-    def add(self, stage: Stage, sampling: Sampling, n_ctx_train: int) -> None:
+    def add(self, stage: SamplerStage, sampling: Sampling, n_ctx_train: int) -> None:
         """Add a stage as the settings have it; rules are none of the native ones."""
         match stage:
             case "penalties":
@@ -322,7 +322,7 @@ class Sampler:
             self._chain = None
 
 
-def native_stages(sampling: Sampling) -> tuple[Stage, ...]:
+def native_stages(sampling: Sampling) -> tuple[SamplerStage, ...]:
     """The samplers of a chain that are llama.cpp's own."""
     return tuple(stage for stage in sampling.stages if stage != "rules")
 

@@ -24,13 +24,13 @@ from urial_tui.engine.wire.protocol import (
     Shutdown,
     Unload,
 )
-from urial_tui.engine.worker.commands import Commands
+from urial_tui.engine.worker.commands import CommandTable
 from urial_tui.engine.worker.inbox import Inbox
 from urial_tui.engine.worker.steps import Emit, Steps
 from urial_tui.errors import EngineError
 
 if TYPE_CHECKING:
-    from urial_tui.engine.worker.pool import Pool
+    from urial_tui.engine.worker.pool import AnswerPool
 
 _FAILURES = (EngineError, Aborted, LoadCancelled, DecodeError, MemoryError)
 
@@ -44,7 +44,7 @@ class Scheduler:
         emit: Takes the events of those that fail.
     """
 
-    def __init__(self, inbox: Inbox, commands: Commands, emit: Emit) -> None:
+    def __init__(self, inbox: Inbox, commands: CommandTable, emit: Emit) -> None:
         self._inbox = inbox
         self._commands = commands
         self._emit = emit
@@ -122,7 +122,7 @@ class Scheduler:
 
     # -- the pools --------------------------------------------------------------------
 
-    def _step_pool(self, pool: Pool) -> None:
+    def _step_pool(self, pool: AnswerPool) -> None:
         before = pool.requests
         cancelled = self._inbox.doing(before)
         try:

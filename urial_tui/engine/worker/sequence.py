@@ -5,7 +5,7 @@ Between two evaluations it says what it wants evaluated next (`part`) and is tol
 
 from __future__ import annotations
 
-from urial_tui.engine.native.batch import Part
+from urial_tui.engine.native.batch import BatchPart
 from urial_tui.engine.wire.scores import Floats
 from urial_tui.engine.worker.prefixes import Prefix
 from urial_tui.engine.worker.writing import Writing
@@ -54,13 +54,13 @@ class Sequence:
         """Whether nothing follows."""
         return self.writing.reason is not None
 
-    def part(self, most: int) -> Part:
+    def part(self, most: int) -> BatchPart:
         """What is to be evaluated next, at most so many tokens; its last part gives a row."""
         tokens = self._tokens[self.held : self.held + most]
         rows = 1 if self.held + len(tokens) == len(self._tokens) else 0
-        return Part(tokens, self.held, self.number, rows)
+        return BatchPart(tokens, self.held, self.number, rows)
 
-    def evaluated(self, part: Part) -> None:
+    def evaluated(self, part: BatchPart) -> None:
         """Its part is in the memory."""
         self.held += len(part.tokens)
         if self.held == self.length:

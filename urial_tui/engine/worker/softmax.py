@@ -57,7 +57,7 @@ class Softmax(NamedTuple):
         return (logit - self.offset) - self.log_sum
 
 
-class Pair(NamedTuple):
+class RowPair(NamedTuple):
     """Two rows' softmax and their divergences in nats; a KL may be +inf."""
 
     aligned: Softmax
@@ -139,7 +139,7 @@ class Lane:
         e[ids] = 0.0
         return offset, _sum(e)
 
-    def pair(self, a: Floats, b: Floats, peaks_a: Peaks, peaks_b: Peaks) -> Pair:
+    def pair(self, a: Floats, b: Floats, peaks_a: Peaks, peaks_b: Peaks) -> RowPair:
         """Both rows' softmax and their divergences; the rows have one length.
 
         Raises:
@@ -231,12 +231,12 @@ def _head_weighted_logs(mixture: NDArray[np.float64], origin: NDArray[np.float64
     return float((mixture * (logs if origin is None else logs - origin)).sum())
 
 
-def _checked(aligned: Softmax, base: Softmax, kl_ab: float, kl_ba: float, js: float) -> Pair:
+def _checked(aligned: Softmax, base: Softmax, kl_ab: float, kl_ba: float, js: float) -> RowPair:
     kl_ab, kl_ba = _at_least_zero(kl_ab), _at_least_zero(kl_ba)
     limit = min(_LN2, (kl_ab + kl_ba) / 4.0)
     if not js <= limit + NOISE:
         raise ScoringError(f"A JS divergence of {js} came out, above {limit}.", _BUG)
-    return Pair(aligned, base, kl_ab, kl_ba, min(_at_least_zero(js), limit))
+    return RowPair(aligned, base, kl_ab, kl_ba, min(_at_least_zero(js), limit))
 
 
 def _at_least_zero(value: float) -> float:
@@ -268,7 +268,7 @@ def _careful_side(row: Floats) -> Softmax:
     return _careful(row)[0]
 
 
-def _careful_pair(a: Floats, b: Floats) -> Pair:
+def _careful_pair(a: Floats, b: Floats) -> RowPair:
     side_a, log_a, p_a = _careful(a)
     side_b, log_b, p_b = _careful(b)
     mixture = 0.5 * (p_a + p_b)

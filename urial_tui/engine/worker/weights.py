@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from urial_tui.engine.native import devices, library_warnings, llama
 from urial_tui.engine.native.abort_flag import AbortFlag
-from urial_tui.engine.native.llama import Adapter, LoadError, Model
+from urial_tui.engine.native.llama import Adapter, LoadError, NativeModel
 from urial_tui.engine.native.threads import physical_cores
 from urial_tui.engine.wire.protocol import Device, DeviceLayers, LoadModel, ModelInfo
 from urial_tui.engine.wire.server_address import UNENCRYPTED, listed
@@ -83,9 +83,9 @@ class Weights:
         ]
         try:
             if self._sharing:
-                self.model: Model = self._sharing.model.share()
+                self.model: NativeModel = self._sharing.model.share()
             else:
-                self.model = Model(
+                self.model = NativeModel(
                     command.path,
                     gpu_layers=self.gpu_layers,
                     progress=report,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from urial_tui.engine.native.llama import Model
+from urial_tui.engine.native.llama import NativeModel
 from urial_tui.engine.wire.protocol import (
     Finished,
     Generate,
@@ -43,7 +43,7 @@ class Writing:
         EngineError: No answer can be written by these rules.
     """
 
-    def __init__(self, model: Model, request: Generate, emit: Emit, sample: int = 0) -> None:
+    def __init__(self, model: NativeModel, request: Generate, emit: Emit, sample: int = 0) -> None:
         self.request = request
         self._sample = sample
         self.started = time.perf_counter()

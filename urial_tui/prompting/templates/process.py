@@ -12,7 +12,7 @@ import msgspec
 
 from urial_tui.engine.wire.frames import ProtocolError, read_frame, write_frame
 from urial_tui.errors import ModelError
-from urial_tui.prompting.templates.protocol import Ready, Render, Reply, decode_reply
+from urial_tui.prompting.templates.protocol import Render, RendererReady, Reply, decode_reply
 
 _PROGRAM = (sys.executable, "-P", "-m", "urial_tui.prompting.templates.worker")
 
@@ -75,7 +75,7 @@ class TemplateProcess:
         Raises:
             TemplateProcessEnded: It has not.
         """
-        if not isinstance(self._receive(None, _START_LIMIT), Ready):
+        if not isinstance(self._receive(None, _START_LIMIT), RendererReady):
             self.end()
             raise TemplateProcessEnded(late=False)
 

@@ -10,7 +10,7 @@ TEMPLATE = -1
 """Owner of what a template wrote itself."""
 
 
-class Piece(NamedTuple):
+class RenderedPiece(NamedTuple):
     """A stretch of a rendered chat. `owner`: the index of the content it is of, or TEMPLATE."""
 
     owner: int
@@ -33,23 +33,23 @@ class Render(msgspec.Struct, frozen=True, kw_only=True):
     cpu: int
 
 
-class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class RendererReady(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The worker has started."""
 
 
 class Rendered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A rendered chat."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[RenderedPiece, ...]
 
 
-class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class RenderFailed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Why there is none, as what is said of the template: "can't be rendered: …"."""
 
     reason: str
 
 
-Reply = Ready | Rendered | Failed
+Reply = RendererReady | Rendered | RenderFailed
 
 decode_render = msgspec.msgpack.Decoder(Render).decode
 _replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)

@@ -17,10 +17,10 @@ from urial_tui.errors import ModelError
 from urial_tui.prompting.templates.process import TemplateProcess, TemplateProcessEnded
 from urial_tui.prompting.templates.protocol import (
     TEMPLATE,
-    Failed,
-    Piece,
     Render,
     Rendered,
+    RenderedPiece,
+    RenderFailed,
     Reply,
     encodable,
 )
@@ -65,7 +65,7 @@ class TemplateRenderer:
 
     def render(
         self, model: ModelInfo, contents: Sequence[str], now: datetime | None = None
-    ) -> tuple[Piece, ...]:
+    ) -> tuple[RenderedPiece, ...]:
         """A chat by the model's own template, up to where the next answer starts; without BOS.
 
         Args:
@@ -101,7 +101,7 @@ class TemplateRenderer:
         match reply:
             case Rendered(pieces=pieces):
                 return _without_bos(pieces, model)
-            case Failed(reason=reason):
+            case RenderFailed(reason=reason):
                 raise refused(model, reason)
             case _:
                 raise refused(model, "can't be rendered")
@@ -157,8 +157,8 @@ def _quoted(words: str) -> str:
     return words if len(words) <= _QUOTED else f"{words[:_QUOTED]}…"
 
 
-def _without_bos(pieces: tuple[Piece, ...], model: ModelInfo) -> tuple[Piece, ...]:
+def _without_bos(pieces: tuple[RenderedPiece, ...], model: ModelInfo) -> tuple[RenderedPiece, ...]:
     if not (pieces and model.adds_bos and model.bos and pieces[0].owner == TEMPLATE):
         return pieces
     rest = pieces[0].text.removeprefix(model.bos)
-    return (Piece(TEMPLATE, rest), *pieces[1:]) if rest else pieces[1:]
+    return (RenderedPiece(TEMPLATE, rest), *pieces[1:]) if rest else pieces[1:]

@@ -23,7 +23,7 @@ from urial_tui.prompting.templates.owned_text import (
     owner_of,
     runs,
 )
-from urial_tui.prompting.templates.protocol import Piece, Render
+from urial_tui.prompting.templates.protocol import Render, RenderedPiece
 
 MAX_RENDERED = 1_000_000
 """Characters beyond those of the contents. A template that writes more is broken or means harm."""
@@ -35,7 +35,7 @@ class Unrenderable(Exception):
     """There is no rendering; its text is what is said of the template."""
 
 
-def render(request: Render) -> tuple[Piece, ...]:
+def render(request: Render) -> tuple[RenderedPiece, ...]:
     """The chat, up to where the next answer starts.
 
     Raises:
@@ -51,7 +51,7 @@ def render(request: Render) -> tuple[Piece, ...]:
     for owner, text in runs(followed):
         if owner == UNKNOWN:
             raise Unrenderable(_TANGLED)
-        pieces.append(Piece(index_of(owner) if owner != TEMPLATE else -1, text))
+        pieces.append(RenderedPiece(index_of(owner) if owner != TEMPLATE else -1, text))
     return tuple(pieces)
 
 

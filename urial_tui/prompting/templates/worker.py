@@ -14,11 +14,11 @@ import threading
 
 from urial_tui.engine.wire.frames import ProtocolError, read_frame, write_frame
 from urial_tui.prompting.templates.protocol import (
-    Failed,
-    Piece,
-    Ready,
     Render,
     Rendered,
+    RenderedPiece,
+    RendererReady,
+    RenderFailed,
     Reply,
     decode_render,
     encodable,
@@ -44,7 +44,7 @@ def main() -> None:
     requests: queue.SimpleQueue[Render] = queue.SimpleQueue()
     threading.stack_size(_STACK)
     threading.Thread(target=_read, args=(source, requests), daemon=True).start()
-    write_frame(sink, Ready())
+    write_frame(sink, RendererReady())
     while True:
         request = requests.get()
         _bound_computing(request.cpu)
@@ -55,8 +55,8 @@ def _answer(request: Render) -> Reply:
     try:
         pieces = render(request)
     except Unrenderable as error:
-        return Failed(reason=encodable(str(error)))
-    return Rendered(pieces=tuple(Piece(owner, encodable(text)) for owner, text in pieces))
+        return RenderFailed(reason=encodable(str(error)))
+    return Rendered(pieces=tuple(RenderedPiece(owner, encodable(text)) for owner, text in pieces))
 
 
 def _read(source: int, requests: queue.SimpleQueue[Render]) -> None:

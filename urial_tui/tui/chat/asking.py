@@ -42,14 +42,14 @@ class Answering(msgspec.Struct, frozen=True):
     start: AnswerStart
 
 
-State = Idle | Editing | Storing | Waiting | Answering
+AskingState = Idle | Editing | Storing | Waiting | Answering
 
 
 class Asking:
     """The state of one conversation, and how it changes."""
 
     def __init__(self) -> None:
-        self.state: State = Idle()
+        self.state: AskingState = Idle()
 
     @property
     def idle(self) -> bool:

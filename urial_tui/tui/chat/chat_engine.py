@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from urial_tui.chat.answer_start import AnswerStart
-from urial_tui.chat.answering import Answering
+from urial_tui.chat.answering import AnswerStream
 from urial_tui.chat.session import Conversation
 from urial_tui.compare.side_choice import SideChoice
 from urial_tui.engine.wire.protocol import (
@@ -37,7 +37,7 @@ from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.runtime.memory_plan import PLAN
 from urial_tui.runtime.open_retriever import OpenRetriever
 from urial_tui.runtime.retriever import Retrieved, examples_told, loading_told
-from urial_tui.runtime.writer import Choice, Writer
+from urial_tui.runtime.writer import Writer, WriterChoice
 from urial_tui.tui.chat.reading_along import ReadingAlong
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Take = Callable[[Event], object]
+OnEvent = Callable[[Event], object]
 """Gets an event, in the event loop."""
 
 
@@ -81,7 +81,7 @@ class ChatEngine:
         self._order = asyncio.Lock()
         self._stops: list[Callable[[], object]] = []
         """Ends the newest answer or trace."""
-        self._answering: Answering | None = None
+        self._answering: AnswerStream | None = None
         self._wanted: object | None = None
         """Stands for the newest second side that is wanted."""
         self._ahead: Call[PreambleReady] | None = None
@@ -103,7 +103,7 @@ class ChatEngine:
         return None if engine is None or self.writer is None else engine.devices()
 
     async def load(
-        self, choice: Choice, options: EngineOptions, *, take: Take, unpacking: Unpacking
+        self, choice: WriterChoice, options: EngineOptions, *, take: OnEvent, unpacking: Unpacking
     ) -> Writer:
         """Load what is to answer, in place of what does now; its preamble is pinned next.
 
@@ -125,7 +125,7 @@ class ChatEngine:
             self._options = options
             return writer
 
-    async def pin(self, preamble: Preamble, *, take: Take) -> None:
+    async def pin(self, preamble: Preamble, *, take: OnEvent) -> None:
         """Have what answers do so under a preamble, so that only a question is left to read.
 
         Raises:
@@ -152,7 +152,7 @@ class ChatEngine:
     def _under(self, preamble: Preamble) -> Writer:
         """What answers, under this preamble; raises as `_loaded`."""
         writer = self._loaded()
-        choice = Choice(model=writer.choice.model, preamble=preamble)
+        choice = WriterChoice(model=writer.choice.model, preamble=preamble)
         return Writer(choice=choice, model=writer.model)
 
     # -- answers --------------------------------------------------------------------
@@ -345,7 +345,7 @@ class ChatEngine:
     # -- what reads along -----------------------------------------------------------
 
     async def open_second(
-        self, choice: SideChoice, options: EngineOptions, *, take: Take, unpacking: Unpacking
+        self, choice: SideChoice, options: EngineOptions, *, take: OnEvent, unpacking: Unpacking
     ) -> bool:
         """Load what is to read answers along, beside the model that is loaded.
 

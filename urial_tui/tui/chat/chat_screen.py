@@ -15,19 +15,19 @@ from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.message import Message
 
-from urial_tui.chat.drafts import Drafts, Place
+from urial_tui.chat.drafts import DraftPlace, Drafts
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.unsaved import Unsaved
 from urial_tui.errors import UrialError
-from urial_tui.runtime.writer import Choice
+from urial_tui.runtime.writer import WriterChoice
 from urial_tui.settings import Settings
 from urial_tui.tui.chat.answers import Answers
 from urial_tui.tui.chat.chat_engine import ChatEngine
 from urial_tui.tui.chat.chat_view import ChatView
 from urial_tui.tui.chat.copies import Copies
 from urial_tui.tui.chat.header_line import HeaderLine
-from urial_tui.tui.chat.model_status import ModelStatus
+from urial_tui.tui.chat.model_status import ModelLoading
 from urial_tui.tui.chat.moves import Moves
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.questions import Questions
@@ -36,7 +36,7 @@ from urial_tui.tui.chat.samples import Samples
 from urial_tui.tui.chat.status_line import StatusLine
 from urial_tui.tui.chat.stored_conversations import StoredConversations
 from urial_tui.tui.chat.switching import MakeFirstRun, Switching
-from urial_tui.tui.chat.traced_tokens import TracedTokens
+from urial_tui.tui.chat.traced_tokens import TokenScreens
 from urial_tui.tui.chat.transcript import Transcript
 from urial_tui.tui.chat.welcome import Welcome
 from urial_tui.tui.chat.xray import ListModels, Xray
@@ -111,7 +111,7 @@ class ChatScreen(PromptScreen):
         engine: ChatEngine,
         list_models: ListModels,
         *,
-        choice: Choice,
+        choice: WriterChoice,
         store: Store | None,
         settings: Settings,
         unsaved: Unsaved,
@@ -126,7 +126,7 @@ class ChatScreen(PromptScreen):
         self._first_trouble = trouble
         view = self.view = ChatView(self)
         here = self.here = OpenConversation(view, Conversation.new(store), self.drafts)
-        models = self.models = ModelStatus(view, engine, choice, lambda: self.settings, clock)
+        models = self.models = ModelLoading(view, engine, choice, lambda: self.settings, clock)
         xray = self.xray = Xray(view, models, here, list_models)
         samples = self.samples = Samples(view, models, here)
         moves = Moves(view, models, here, samples)
@@ -166,7 +166,7 @@ class ChatScreen(PromptScreen):
         self.action_prompts = lambda: self._request(PromptsRequested())
         # Downloads are looked at while one chats: an answer goes on below that screen.
         self.action_models = lambda: self.post_message(ModelsRequested())
-        self.action_tokens = TracedTokens(view, models, here, questions).look
+        self.action_tokens = TokenScreens(view, models, here, questions).look
 
     @property
     def conversation(self) -> Conversation:
@@ -174,7 +174,7 @@ class ChatScreen(PromptScreen):
         return self.here.conversation
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> WriterChoice:
         """What answers, or will once it is loaded."""
         return self.models.choice
 
@@ -208,7 +208,7 @@ class ChatScreen(PromptScreen):
         """Several answers take the room that there is."""
         self.samples.fit(event.size.height)
 
-    def draft(self) -> tuple[Place, str]:
+    def draft(self) -> tuple[DraftPlace, str]:
         """What stands in the prompt and is not sent, and where it belongs."""
         return self.here.draft()
 

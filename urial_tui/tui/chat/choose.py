@@ -26,11 +26,11 @@ from urial_tui.errors import ModelError
 from urial_tui.models.registry import ModelStatus, list_models
 from urial_tui.models.summary import ModelSummary, summarise
 from urial_tui.prompting.preamble_file import PreambleEntry, list_preambles
-from urial_tui.runtime.writer import Choice
+from urial_tui.runtime.writer import WriterChoice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
-from urial_tui.tui.widgets.model_file import Look, ModelFileField, size
+from urial_tui.tui.widgets.model_file import ModelFileField, ReadSummary, size
 from urial_tui.wording import amount
 
 ListName = Literal["models", "preambles"]
@@ -42,7 +42,7 @@ Measured = Mapping[tuple[str, str], int]
 _FILE = "a file …"
 
 
-class ChooseScreen(ModalScreen[Choice | None]):
+class ChooseScreen(ModalScreen[WriterChoice | None]):
     """Ends with the choice, or None.
 
     Args:
@@ -67,11 +67,11 @@ class ChooseScreen(ModalScreen[Choice | None]):
     def __init__(
         self,
         title: str,
-        choice: Choice,
+        choice: WriterChoice,
         models: Sequence[ModelStatus],
         preambles: Sequence[PreambleEntry],
         *,
-        look: Look,
+        look: ReadSummary,
         start: Path,
         measured: Measured,
         focus: ListName = "models",
@@ -144,7 +144,7 @@ class ChooseScreen(ModalScreen[Choice | None]):
                 markup=False,
             )
             return
-        self.dismiss(Choice(model=self._model, preamble=entry.preamble))
+        self.dismiss(WriterChoice(model=self._model, preamble=entry.preamble))
 
     @work(exclusive=True, group="file")
     async def _pick_file(self) -> None:
@@ -263,7 +263,7 @@ class PickFileScreen(ModalScreen[Path | None]):
         Binding("escape", "dismiss(None)", "Back", id="file.back")
     ]
 
-    def __init__(self, start: Path, look: Look) -> None:
+    def __init__(self, start: Path, look: ReadSummary) -> None:
         super().__init__()
         self._start = start
         self._look = look
@@ -283,7 +283,7 @@ class PickFileScreen(ModalScreen[Path | None]):
 
 def chooser(
     options: EngineOptions, measured: Measured
-) -> Callable[[str, Choice, ListName], ChooseScreen]:
+) -> Callable[[str, WriterChoice, ListName], ChooseScreen]:
     """Reads this machine's models and preambles; what makes the screen of them, at any time.
 
     Raises:
@@ -295,7 +295,7 @@ def chooser(
     directory = paths.models_dir()
     start = directory if directory.is_dir() else paths.home()
 
-    def make(title: str, choice: Choice, focus: ListName) -> ChooseScreen:
+    def make(title: str, choice: WriterChoice, focus: ListName) -> ChooseScreen:
         return ChooseScreen(
             title,
             choice,
@@ -310,7 +310,7 @@ def chooser(
     return make
 
 
-def _with_model(choice: Choice, models: Sequence[ModelStatus]) -> list[ModelStatus]:
+def _with_model(choice: WriterChoice, models: Sequence[ModelStatus]) -> list[ModelStatus]:
     listed = list(models)
     if choice.model not in [status.name for status in listed]:
         listed.insert(0, _status_of(choice.model))
@@ -326,7 +326,7 @@ def _status_of(name: str) -> ModelStatus:
         return ModelStatus(name=name, state="absent", place=place, size=0)
 
 
-def _with_preamble(choice: Choice, preambles: Sequence[PreambleEntry]) -> list[PreambleEntry]:
+def _with_preamble(choice: WriterChoice, preambles: Sequence[PreambleEntry]) -> list[PreambleEntry]:
     """The preambles; the one in use as well, where its file was changed or is in no list."""
     listed = list(preambles)
     if choice.preamble not in [entry.preamble for entry in listed]:

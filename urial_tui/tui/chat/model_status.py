@@ -23,7 +23,7 @@ from urial_tui.engine.wire.protocol import (
 from urial_tui.errors import EngineDied, ModelError, UrialError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.preamble_file import find_preamble
-from urial_tui.runtime.writer import Choice, Writer
+from urial_tui.runtime.writer import Writer, WriterChoice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.chat.chat_engine import ChatEngine
@@ -35,7 +35,7 @@ SILENCE_HOLDS = 8.0
 """Seconds that a report of silence counts; the next one comes before they are over."""
 
 
-class ModelStatus:
+class ModelLoading:
     """Loads what answers, and says how far that is.
 
     Args:
@@ -50,7 +50,7 @@ class ModelStatus:
         self,
         view: ChatView,
         engine: ChatEngine,
-        choice: Choice,
+        choice: WriterChoice,
         settings: Callable[[], Settings],
         clock: Callable[[], float],
     ) -> None:
@@ -103,7 +103,7 @@ class ModelStatus:
 
     def use_model(self, model: str) -> None:
         """Load another model: a catalogue name or a path."""
-        self.choice = Choice(model=model, preamble=self.preamble)
+        self.choice = WriterChoice(model=model, preamble=self.preamble)
         self._view.header.model = model
         self._view.settle_trouble()
         self._view.show_status(model=model, placement="")
@@ -115,12 +115,12 @@ class ModelStatus:
         Raises:
             PreambleError: There is none of this name.
         """
-        self.choice = Choice(model=self.choice.model, preamble=find_preamble(name))
+        self.choice = WriterChoice(model=self.choice.model, preamble=find_preamble(name))
         self._view.header.preamble = name
         self._view.welcome.preamble = f"{name}: {self.preamble.description}"
         self._view.show_status(preamble=name, preamble_tokens=0, preamble_source=None)
 
-    def show(self, choice: Choice) -> None:
+    def show(self, choice: WriterChoice) -> None:
         """Show what is in use from now on."""
         self.choice = choice
         header, welcome = self._view.header, self._view.welcome
@@ -135,7 +135,7 @@ class ModelStatus:
             rate=0.0,
         )
 
-    async def _load(self, choice: Choice) -> None:
+    async def _load(self, choice: WriterChoice) -> None:
         try:
             await self.bring(choice)
         except UrialError as error:
@@ -144,7 +144,7 @@ class ModelStatus:
             if self._view.alive:
                 self.get_ready()
 
-    async def bring(self, choice: Choice) -> None:
+    async def bring(self, choice: WriterChoice) -> None:
         """Load what is to answer, and pin its preamble.
 
         Raises:
@@ -208,7 +208,7 @@ class ModelStatus:
     def _show_loaded(self, writer: Writer) -> None:
         """The model is there; its preamble comes next."""
         self.info, model = writer.model.info, writer.choice.model
-        self.choice = Choice(model=model, preamble=self.preamble)
+        self.choice = WriterChoice(model=model, preamble=self.preamble)
         self._view.header.model = model
         self._view.welcome.model = f"{model} ({self.info.description})"
         self._view.show_status(

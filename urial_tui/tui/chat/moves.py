@@ -9,7 +9,7 @@ from textual.worker import Worker, WorkerError
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.errors import StoreError
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelStatus
+from urial_tui.tui.chat.model_status import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.samples import Samples
 
@@ -25,7 +25,7 @@ class Moves:
     """
 
     def __init__(
-        self, view: ChatView, models: ModelStatus, here: OpenConversation, samples: Samples
+        self, view: ChatView, models: ModelLoading, here: OpenConversation, samples: Samples
     ) -> None:
         self._view = view
         self._models = models

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urial_tui.chat.drafts import Drafts, Place, of_turn
+from urial_tui.chat.drafts import DraftPlace, Drafts, of_turn
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.tui.chat.asking import Asking
@@ -62,10 +62,10 @@ class OpenConversation:
             self.drafts.note(of_turn(self.conversation.record.id, edited.id), "")
             self._view.prompt.end_edit()
 
-    def draft(self) -> tuple[Place, str]:
+    def draft(self) -> tuple[DraftPlace, str]:
         """A question that is not sent, or what has become of the turn that is edited."""
         text, conversation = self._view.prompt.full_text, self.conversation.record.id
         edited = self.asking.edited
         if edited is None:
-            return Place(conversation), text
+            return DraftPlace(conversation), text
         return of_turn(conversation, edited.id), text if text != edited.text else ""

@@ -22,7 +22,7 @@ from urial_tui.runtime.loading import LoadFile
 
 if TYPE_CHECKING:
     from urial_tui.compare.second_side import SecondSide
-    from urial_tui.engine.client.call import Steps
+    from urial_tui.engine.client.call import EventSteps
     from urial_tui.engine.client.engine import Engine
     from urial_tui.engine.client.model import Model
 
@@ -69,7 +69,7 @@ class ReadingAlong:
         """
         await self.close()
 
-        def opening() -> Steps[SecondSide]:
+        def opening() -> EventSteps[SecondSide]:
             # It brings numpy along, which nobody should wait for who only chats.
             from urial_tui.compare.second_side import open_second_side
 

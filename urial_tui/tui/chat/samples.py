@@ -15,7 +15,7 @@ from urial_tui.engine.wire.protocol import Event, Finished, TextDelta
 from urial_tui.errors import ModelError, StoreError
 from urial_tui.runtime.memory_plan import PLAN
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelStatus
+from urial_tui.tui.chat.model_status import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.sample_choice import SampleChoice
 
@@ -29,7 +29,7 @@ class Samples:
         here: Where they are written.
     """
 
-    def __init__(self, view: ChatView, models: ModelStatus, here: OpenConversation) -> None:
+    def __init__(self, view: ChatView, models: ModelLoading, here: OpenConversation) -> None:
         self._view = view
         self._models = models
         self._here = here

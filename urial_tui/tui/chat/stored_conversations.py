@@ -11,7 +11,7 @@ import asyncio
 
 import msgspec
 
-from urial_tui.chat.drafts import Place
+from urial_tui.chat.drafts import DraftPlace
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.unsaved import Unsaved
@@ -19,7 +19,7 @@ from urial_tui.errors import PreambleError, StoreError, UrialError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.chat.answers import Answers
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelStatus
+from urial_tui.tui.chat.model_status import ModelLoading
 from urial_tui.tui.chat.moves import Moves
 from urial_tui.tui.chat.open_conversation import OpenConversation
 
@@ -40,7 +40,7 @@ class StoredConversations:
     def __init__(
         self,
         view: ChatView,
-        models: ModelStatus,
+        models: ModelLoading,
         here: OpenConversation,
         moves: Moves,
         answers: Answers,
@@ -73,7 +73,7 @@ class StoredConversations:
 
     def show(self, conversation: Conversation) -> None:
         """Change to another conversation, and to what is typed there."""
-        here, before = self._here, Place(self._here.conversation.record.id)
+        here, before = self._here, DraftPlace(self._here.conversation.record.id)
         self._answers.leave()
         here.stop_editing()
         here.asking.end()
@@ -87,10 +87,10 @@ class StoredConversations:
         self._view.prompt.focus()
         self._bring_draft(before)
 
-    def _bring_draft(self, before: Place) -> None:
+    def _bring_draft(self, before: DraftPlace) -> None:
         """What is typed in this conversation, else what was typed in the one before."""
         here, drafts, prompt = self._here, self._here.drafts, self._view.prompt
-        place = Place(here.conversation.record.id)
+        place = DraftPlace(here.conversation.record.id)
         drafts.claim(place.conversation_id)
         waiting = drafts.of(place)
         if waiting:

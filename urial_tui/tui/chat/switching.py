@@ -17,11 +17,11 @@ from urial_tui.engine.wire.protocol import EngineOptions
 from urial_tui.errors import ModelError, PreambleError, UrialError
 from urial_tui.files import is_file
 from urial_tui.prompting.preamble_file import find_preamble
-from urial_tui.runtime.writer import Choice
+from urial_tui.runtime.writer import WriterChoice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import described
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelStatus
+from urial_tui.tui.chat.model_status import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Switching:
     def __init__(
         self,
         view: ChatView,
-        models: ModelStatus,
+        models: ModelLoading,
         here: OpenConversation,
         first_run: MakeFirstRun,
     ) -> None:
@@ -102,12 +102,12 @@ class Switching:
         if chosen is not None:
             self.use(chosen)
 
-    def use_if_free(self, chosen: Choice) -> None:
+    def use_if_free(self, chosen: WriterChoice) -> None:
         """Go on with what was chosen elsewhere, unless something is written or loaded."""
         if self.can_switch():
             self.use(chosen)
 
-    def use(self, chosen: Choice) -> None:
+    def use(self, chosen: WriterChoice) -> None:
         """Go on with another model, another preamble, or both."""
         models, before = self._models, self._models.choice
         if chosen == before and models.ready:
@@ -122,7 +122,7 @@ class Switching:
         self._view.show_status(state="reading the preamble" if same else "loading")
         self._view.work("engine", self._bring, before, chosen)
 
-    async def _bring(self, before: Choice, chosen: Choice) -> None:
+    async def _bring(self, before: WriterChoice, chosen: WriterChoice) -> None:
         models = self._models
         writer = models.engine.writer
         try:
@@ -161,7 +161,7 @@ class Switching:
         self._view.tell("urial starts with this model and preamble from now on.")
 
 
-def keep_choice(choice: Choice) -> None:
+def keep_choice(choice: WriterChoice) -> None:
     """Make this what the settings file says.
 
     Raises:

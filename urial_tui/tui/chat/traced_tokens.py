@@ -14,12 +14,12 @@ from urial_tui.runtime.writer import Writer
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import sampling
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelStatus
+from urial_tui.tui.chat.model_status import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.questions import Questions
 
 
-class TracedTokens:
+class TokenScreens:
     """Opens the token screen.
 
     Args:
@@ -30,7 +30,7 @@ class TracedTokens:
     """
 
     def __init__(
-        self, view: ChatView, models: ModelStatus, here: OpenConversation, questions: Questions
+        self, view: ChatView, models: ModelLoading, here: OpenConversation, questions: Questions
     ) -> None:
         self._view = view
         self._models = models

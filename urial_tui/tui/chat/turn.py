@@ -10,7 +10,7 @@ from textual.reactive import Reactive
 from textual.style import Style
 from textual.widgets import Static
 
-from urial_tui.chat.tree import Place
+from urial_tui.chat.tree import SiblingPlace
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.compare.shift_map import ShiftMap
 from urial_tui.sanitize import sanitize, sanitize_line
@@ -25,7 +25,7 @@ VERSION = "version"
 class QuestionView(Static):
     """What the user asked: as typed, behind a bar and under a name."""
 
-    def __init__(self, question: TurnRecord, place: Place = (1, 1)) -> None:
+    def __init__(self, question: TurnRecord, place: SiblingPlace = (1, 1)) -> None:
         name = Content.styled("You", "bold $secondary")
         super().__init__(
             Content.assemble(name, sibling_mark(place), "\n", sanitize(question.text)),
@@ -52,7 +52,7 @@ class AnswerView(Vertical):
         self,
         author: str,
         answer: TurnRecord | None = None,
-        place: Place = (1, 1),
+        place: SiblingPlace = (1, 1),
         reading: ShiftMap | None = None,
         change: str = "",
     ) -> None:
@@ -105,7 +105,7 @@ class AnswerView(Vertical):
         xray.reading = reading
         self.text.display = reading is None
 
-    def finish(self, answer: TurnRecord | None, place: Place = (1, 1)) -> None:
+    def finish(self, answer: TurnRecord | None, place: SiblingPlace = (1, 1)) -> None:
         """Show the answer as it was stored, and how it ended."""
         if answer is None:
             self.say("■ not answered")
@@ -126,7 +126,7 @@ class AnswerView(Vertical):
         )
 
 
-def sibling_mark(place: Place) -> Content:
+def sibling_mark(place: SiblingPlace) -> Content:
     """Which of several siblings a turn is; nothing where it is the only one."""
     number, count = place
     if count == 1:

@@ -19,11 +19,11 @@ from textual.containers import Container
 from textual.events import Resize
 from textual.widgets import Static
 
-from urial_tui.chat.drafts import Place
+from urial_tui.chat.drafts import DraftPlace
 from urial_tui.compare.comparison_result import ComparedToken, ComparisonResult
-from urial_tui.compare.comparison_start import Subject
+from urial_tui.compare.comparison_start import ComparisonSubject
 from urial_tui.compare.side_choice import SideChoice, contexts_of_side
-from urial_tui.compare.side_pair import Rechosen, Step
+from urial_tui.compare.side_pair import ComparisonStep, Rechosen
 from urial_tui.engine.wire.protocol import (
     Loaded,
     LoadProgress,
@@ -57,7 +57,7 @@ NARROW = 100
 LOW_NARROW, LOW_WIDE = 40, 32
 """Rows below which the token and the whole answer are shown in turns."""
 
-_PLACE = Place(0, "comparison")
+_PLACE = DraftPlace(0, "comparison")
 """Of what is typed here: it belongs to no conversation."""
 
 _ENDINGS = {"length": ", cut at the length limit", "cancelled": ", stopped early"}
@@ -99,7 +99,7 @@ class CompareScreen(PromptScreen):
         base: SideChoice,
         aligned: SideChoice,
         settings: Settings,
-        subject: Subject | None = None,
+        subject: ComparisonSubject | None = None,
         note: str = "",
     ) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class CompareScreen(PromptScreen):
         self.workers.cancel_node(self)
         await asyncio.to_thread(self.engine.close)
 
-    def draft(self) -> tuple[Place, str]:
+    def draft(self) -> tuple[DraftPlace, str]:
         """A question that was not compared on yet."""
         typed = self.query_one(Prompt).full_text
         compared = self._subject is not None and typed == self._subject.query
@@ -165,7 +165,7 @@ class CompareScreen(PromptScreen):
     @on(Prompt.Submitted)
     def submit(self, event: Prompt.Submitted) -> None:
         """Have the aligned side answer what is in the prompt."""
-        self._run(Subject(query=event.text))
+        self._run(ComparisonSubject(query=event.text))
 
     def action_again(self) -> None:
         """Compare on the same question, or the same given answer, once more."""
@@ -173,7 +173,7 @@ class CompareScreen(PromptScreen):
         if self._subject is not None:
             self._run(self._subject)
         elif typed.strip():
-            self._run(Subject(query=typed))
+            self._run(ComparisonSubject(query=typed))
 
     def action_back(self) -> None:
         """Stop what runs; else leave."""
@@ -224,7 +224,7 @@ class CompareScreen(PromptScreen):
 
     # -- the comparison -------------------------------------------------------------
 
-    def _run(self, subject: Subject) -> None:
+    def _run(self, subject: ComparisonSubject) -> None:
         if self._comparing:
             stop = key_name(self, "compare.back")
             self.notify(f"One comparison at a time; {stop} stops this one.", markup=False)
@@ -241,7 +241,7 @@ class CompareScreen(PromptScreen):
         self._compare(subject)
 
     @work(group="comparison")
-    async def _compare(self, subject: Subject) -> None:
+    async def _compare(self, subject: ComparisonSubject) -> None:
         self._loading = "aligned"
         result: ComparisonResult | None = None
         error: UrialError | None = None
@@ -262,7 +262,7 @@ class CompareScreen(PromptScreen):
                 self.show_result(result)
             self.show_end(error)
 
-    def take(self, step: Step) -> None:
+    def take(self, step: ComparisonStep) -> None:
         """Show what happens on the way to a result."""
         if not self.has_widgets:
             return

@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from urial_tui.compare.comparison_result import ComparedToken
-from urial_tui.tui.drawing.token_strip import Shown, TokenStrip
+from urial_tui.tui.drawing.token_strip import StripToken, TokenStrip
 
 
 class ComparedStrip(TokenStrip):
@@ -30,9 +30,9 @@ class ComparedStrip(TokenStrip):
         self.show([_shown(position) for position in positions])
 
 
-def _shown(position: ComparedToken) -> Shown:
+def _shown(position: ComparedToken) -> StripToken:
     quiet = position.special and position.kind == "unshifted"
-    return Shown(
+    return StripToken(
         position.text,
         "special" if quiet else position.kind,
         halt=position.kind in ("shifted", "absent"),

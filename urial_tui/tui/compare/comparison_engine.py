@@ -12,12 +12,12 @@ from typing import Literal, TypeVar
 import msgspec
 
 from urial_tui.compare.comparison_result import ComparisonResult, result_of
-from urial_tui.compare.comparison_start import Subject
+from urial_tui.compare.comparison_start import ComparisonSubject
 from urial_tui.compare.document import aggregates
 from urial_tui.compare.items import Query, ScoredItem, document
 from urial_tui.compare.runner import Comparison, comparison_of
 from urial_tui.compare.side_choice import SideChoice, side_of
-from urial_tui.compare.side_pair import Rechosen, Step
+from urial_tui.compare.side_pair import ComparisonStep, Rechosen
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.protocol import EngineOptions, PrefillProgress, TextDelta
@@ -32,7 +32,7 @@ from urial_tui.runtime.open_retriever import OpenRetriever
 
 SideKind = Literal["base", "aligned"]
 
-Take = Callable[[Step], object]
+OnStep = Callable[[ComparisonStep], object]
 """Gets a step, in the event loop."""
 
 SideUnpacking = Callable[[SideKind, int, int], object]
@@ -63,7 +63,7 @@ class Written:
         """Whether it is being written, and can be scored as far as it is."""
         return bool(self.text) and not self._scoring
 
-    def take(self, step: Step) -> None:
+    def take(self, step: ComparisonStep) -> None:
         """Have it change as a step says."""
         match step:
             case Rechosen(text=text, ids=ids):
@@ -116,11 +116,11 @@ class ComparisonEngine:
         self,
         base: SideChoice,
         aligned: SideChoice,
-        subject: Subject,
+        subject: ComparisonSubject,
         options: EngineOptions,
         max_tokens: int,
         *,
-        take: Take,
+        take: OnStep,
         unpacking: SideUnpacking,
     ) -> ComparisonResult | None:
         """Compare two sides on an answer; those that are loaded already are kept.
@@ -171,7 +171,7 @@ class ComparisonEngine:
             self._engine.close()
 
     async def _compare(
-        self, opened: _Opened, subject: Subject, take: Take, unpacking: SideUnpacking
+        self, opened: _Opened, subject: ComparisonSubject, take: OnStep, unpacking: SideUnpacking
     ) -> ComparisonResult:
         comparison = await self._read(self._open(opened, _until_cancelled(unpacking)), take)
         await self._read(self._retrieve(comparison, subject, opened[2]), take)
@@ -182,7 +182,7 @@ class ComparisonEngine:
             return await self._read(_scored(comparison, given), take)
         self.written = written = Written()
 
-        def take_written(step: Step) -> None:
+        def take_written(step: ComparisonStep) -> None:
             written.take(step)
             take(step)
 
@@ -199,7 +199,7 @@ class ComparisonEngine:
         short = comparison.given(query, written.text, ids=written.ids)
         return await self._read(_scored(comparison, short, stop_reason="cancelled"), take)
 
-    async def _read(self, steps: Generator[Step, None, _T], take: Take) -> _T:
+    async def _read(self, steps: Generator[ComparisonStep, None, _T], take: OnStep) -> _T:
         return await in_thread(steps, take, self._cancel)
 
     def _cancel(self) -> None:
@@ -210,7 +210,9 @@ class ComparisonEngine:
 
     # -- in another thread ----------------------------------------------------------
 
-    def _open(self, opened: _Opened, unpacking: SideUnpacking) -> Generator[Step, None, Comparison]:
+    def _open(
+        self, opened: _Opened, unpacking: SideUnpacking
+    ) -> Generator[ComparisonStep, None, Comparison]:
         if self._engine is None:
             self._engine = self._make_engine()
             PLAN.may_give_way(self._engine, lambda: self._comparing is None)
@@ -232,8 +234,8 @@ class ComparisonEngine:
         return comparison
 
     def _retrieve(
-        self, comparison: Comparison, subject: Subject, options: EngineOptions
-    ) -> Generator[Step, None, None]:
+        self, comparison: Comparison, subject: ComparisonSubject, options: EngineOptions
+    ) -> Generator[ComparisonStep, None, None]:
         """Give the sides the examples of a question, where these are retrieved."""
         with explaining():
             base = yield from self._with_examples(comparison.base, subject, options)
@@ -241,8 +243,8 @@ class ComparisonEngine:
         comparison.change_contexts(base.context, aligned.context)
 
     def _with_examples(
-        self, side: Side, subject: Subject, options: EngineOptions
-    ) -> Generator[Step, None, Side]:
+        self, side: Side, subject: ComparisonSubject, options: EngineOptions
+    ) -> Generator[ComparisonStep, None, Side]:
         preamble = side.context.preamble
         if preamble is None or preamble.retrieval is None:
             return side
@@ -265,8 +267,10 @@ class ComparisonEngine:
 
 
 def _scored(
-    comparison: Comparison, steps: Generator[Step, None, ScoredItem], stop_reason: str = ""
-) -> Generator[Step, None, ComparisonResult]:
+    comparison: Comparison,
+    steps: Generator[ComparisonStep, None, ScoredItem],
+    stop_reason: str = "",
+) -> Generator[ComparisonStep, None, ComparisonResult]:
     """The steps up to a scored answer, whose document is made behind them.
 
     `stop_reason`: why the answer ended, where that is not what the comparison says.

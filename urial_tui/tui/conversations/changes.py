@@ -12,7 +12,7 @@ from textual.content import Content
 from urial_tui.chat.store import Store
 from urial_tui.errors import UrialError
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.conversations.conversation_file import ExportScreen, ImportScreen
+from urial_tui.tui.conversations.conversation_file import ConversationImportScreen, ExportScreen
 from urial_tui.tui.conversations.conversation_list import ConversationList
 from urial_tui.tui.conversations.conversation_search import ConversationSearch
 from urial_tui.tui.conversations.conversation_words import title_of, trouble
@@ -107,7 +107,7 @@ class Changes:
             self._notice.say(Content.assemble("Wrote ", (sanitize_line(str(path)), "bold"), "."))
 
     async def _take_in(self) -> None:
-        added = await self._view.chosen_on(ImportScreen(self._store))
+        added = await self._view.chosen_on(ConversationImportScreen(self._store))
         if not added:
             return
         what = f"“{title_of(added[0])}”" if len(added) == 1 else f"{len(added):,} conversations"

@@ -163,7 +163,7 @@ class ExportScreen(ModalScreen[Path | None]):
         self.query_one("#export-verdict", Static).update(verdict)
 
 
-class ImportScreen(ModalScreen[Sequence[ConversationRecord] | None]):
+class ConversationImportScreen(ModalScreen[Sequence[ConversationRecord] | None]):
     """Ends with what was taken in, or None.
 
     Args:

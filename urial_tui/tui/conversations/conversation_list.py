@@ -20,7 +20,7 @@ HIT_STYLE = "bold underline $primary"
 """How the words that were looked for are shown: not by colour alone."""
 
 
-class Row(msgspec.Struct, frozen=True):
+class ConversationRow(msgspec.Struct, frozen=True):
     """A conversation, or a further turn of it that holds the words.
 
     `turn` is where opening leads: None to where one stood last.
@@ -31,7 +31,7 @@ class Row(msgspec.Struct, frozen=True):
     further: bool = False
 
 
-class ConversationList(LineList[Row]):
+class ConversationList(LineList[ConversationRow]):
     """Conversations with the turns that were found in them."""
 
     def __init__(self, *, id: str | None = None) -> None:  # Textual's name
@@ -64,11 +64,11 @@ class ConversationList(LineList[Row]):
         width = self.scrollable_content_region.width
         return Region(x + 2, y + self._tops[first] - self.scroll_offset.y, width - 2, 1)
 
-    def height_of(self, row: Row) -> int:
+    def height_of(self, row: ConversationRow) -> int:
         """Title and circumstances, and a line for a turn."""
         return 1 if row.further else 2 + (row.turn is not None)
 
-    def line_of(self, row: Row, number: int, width: int) -> Content:
+    def line_of(self, row: ConversationRow, number: int, width: int) -> Content:
         """The title with its age, the circumstances, or a turn."""
         record = row.hit.conversation
         if row.turn is not None and (row.further or number == 2):
@@ -85,10 +85,13 @@ class ConversationList(LineList[Row]):
 _UNTITLED = Content.styled("(no title)", "$quiet italic")
 
 
-def rows_of(hit: Hit) -> list[Row]:
+def rows_of(hit: Hit) -> list[ConversationRow]:
     """A conversation with the first turn that was found, and the further ones."""
     first, *further = hit.turns or (None,)
-    return [Row(hit, first), *(Row(hit, turn, further=True) for turn in further)]
+    return [
+        ConversationRow(hit, first),
+        *(ConversationRow(hit, turn, further=True) for turn in further),
+    ]
 
 
 def shown(pieces: Marked) -> Content:

@@ -20,7 +20,7 @@ from urial_tui.chat.tree import TurnTree
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.errors import UrialError
 from urial_tui.sanitize import sanitize, sanitize_line
-from urial_tui.tui.conversations.conversation_list import HIT_STYLE, Row
+from urial_tui.tui.conversations.conversation_list import HIT_STYLE, ConversationRow
 from urial_tui.tui.drawing.markdown_lines import plain_text
 from urial_tui.wording import amount
 
@@ -61,7 +61,7 @@ class ConversationPreview(VerticalScroll):
         yield self._text
 
     @work(exclusive=True, group="preview")
-    async def show(self, row: Row | None, words: str) -> None:
+    async def show(self, row: ConversationRow | None, words: str) -> None:
         """Show what the conversation of a row says, once no other one is selected for a moment."""
         if row is None:
             self._text.update("")

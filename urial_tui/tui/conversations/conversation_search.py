@@ -11,7 +11,7 @@ from collections.abc import Callable
 from textual.widgets import Static
 
 from urial_tui.chat.listing import Lister
-from urial_tui.chat.search import Stopped
+from urial_tui.chat.search import SearchStopped
 from urial_tui.errors import UrialError
 from urial_tui.tui.conversations.conversation_list import ConversationList
 from urial_tui.tui.conversations.conversation_words import how_many, nothing, trouble
@@ -90,7 +90,7 @@ class ConversationSearch:
             try:
                 listing = await asyncio.to_thread(self._lister.list, words)
                 break
-            except Stopped:
+            except SearchStopped:
                 # By one that was begun before and came to the database after this one.
                 continue
             except UrialError as error:

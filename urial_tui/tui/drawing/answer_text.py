@@ -44,7 +44,7 @@ class Drawn(NamedTuple):
     text: tuple[str, ...]
 
 
-class Look(NamedTuple):
+class DrawingKey(NamedTuple):
     """What drawn lines depend on beside the text."""
 
     width: int
@@ -78,7 +78,7 @@ class AnswerText(Widget):
         """Whether something was drawn, and the next drawing has to wait."""
         self._rest: Timer | None = None
         self._drawn: dict[tuple[Block, int], Drawn] = {}
-        self._drawn_for: Look | None = None
+        self._drawn_for: DrawingKey | None = None
         self._fresh = False
         """Whether the lines are those of the document."""
         self._strips: list[Strip] = []
@@ -170,7 +170,7 @@ class AnswerText(Widget):
         """The lines for a width; blocks that were drawn before are not drawn again."""
         if width <= 0:
             return []
-        look = Look(width, self.visual_style, self.text_selection)
+        look = DrawingKey(width, self.visual_style, self.text_selection)
         if self._fresh and look == self._drawn_for:
             return self._strips
         known = self._drawn if look == self._drawn_for else {}
@@ -198,7 +198,7 @@ class AnswerText(Widget):
             yield code._replace(text=line)
             code = code._replace(lead=code.indent, gap=None)
 
-    def _draw_block(self, block: Block, look: Look, y: int) -> Drawn:
+    def _draw_block(self, block: Block, look: DrawingKey, y: int) -> Drawn:
         """The lines of a block; its text starts in line `y` of the whole text."""
         strips: list[Strip] = []
         text: list[str] = []
@@ -223,7 +223,7 @@ class AnswerText(Widget):
             copied = copied and indent
         return Drawn(tuple(strips), tuple(text))
 
-    def _row(self, block: Block, lead: str, row: Content, look: Look, place: Offset) -> Strip:
+    def _row(self, block: Block, lead: str, row: Content, look: DrawingKey, place: Offset) -> Strip:
         """A row with what stands in front of it; `place`: where it is in the copied text."""
         if block.kind != "code":
             whole = Content.assemble((lead, "$secondary"), row)
@@ -251,7 +251,7 @@ class AnswerText(Widget):
                 content = inline(block.text, references)
         return content.split("\n", allow_blank=True)
 
-    def _selected(self, line: Content, before: int, look: Look, y: int) -> Content:
+    def _selected(self, line: Content, before: int, look: DrawingKey, y: int) -> Content:
         """A line in which what is selected shows; `before`: characters in front of it."""
         span = None if look.selection is None else look.selection.get_span(y)
         if span is None:

@@ -21,8 +21,8 @@ from typing import Any, Literal, NamedTuple
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-Kind = Literal["paragraph", "heading", "code", "table", "rule"]
-References = dict[str, Any]
+BlockKind = Literal["paragraph", "heading", "code", "table", "rule"]
+LinkTargets = dict[str, Any]
 """What a text defines for its links, as the parser keeps it."""
 
 QUOTE = "▎ "
@@ -46,7 +46,7 @@ class Block(NamedTuple):
     `level`: of a heading. `language`: of code. `rows`: of a table, the head first.
     """
 
-    kind: Kind
+    kind: BlockKind
     text: str = ""
     lead: str = ""
     indent: str = ""
@@ -66,7 +66,7 @@ class Document:
     def __init__(self, source: str = "") -> None:
         self.source = ""
         self.blocks: tuple[Block, ...] = ()
-        self.references: References = {}
+        self.references: LinkTargets = {}
         self._closed: tuple[Block, ...] = ()
         """The blocks of what can not change any more."""
         self._open_at = 0

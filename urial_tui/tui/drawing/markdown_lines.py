@@ -16,7 +16,7 @@ from textual.content import Content, Span
 from textual.highlight import highlight
 from textual.style import Style
 
-from urial_tui.tui.drawing.markdown import Document, References, markdown_parser
+from urial_tui.tui.drawing.markdown import Document, LinkTargets, markdown_parser
 
 CODE_STYLE = "$text-warning on $surface"
 COLUMN_GAP = " │ "
@@ -26,7 +26,7 @@ NARROWEST = 4
 _PARSER = markdown_parser()
 
 
-def inline(source: str, references: References) -> Content:
+def inline(source: str, references: LinkTargets) -> Content:
     """The text of a paragraph: emphasis, code, links. Line breaks stay where they were written.
 
     Args:
@@ -115,7 +115,7 @@ def highlighted(text: str, language: str) -> Content:
     return highlight(text, language=language or "text").expand_tabs(4)
 
 
-def table(rows: Sequence[Sequence[str]], width: int, references: References) -> list[Content]:
+def table(rows: Sequence[Sequence[str]], width: int, references: LinkTargets) -> list[Content]:
     """A table's lines: the head, a rule, the rows. Cells are wrapped so that all fit."""
     cells = [[inline(cell, references) for cell in row] for row in rows]
     wanted = [max(cell.cell_length for cell in column) for column in zip(*cells, strict=True)]

@@ -18,7 +18,7 @@ from textual.strip import Strip
 from urial_tui.tui.drawing.token_text import cell_width, visible
 
 
-class Shown(NamedTuple):
+class StripToken(NamedTuple):
     """A token of the answer. `style`: its component class, without "token-strip--"; `halt`: the
     keys that go from one conspicuous token to the next stop here."""
 
@@ -27,7 +27,7 @@ class Shown(NamedTuple):
     halt: bool = False
 
 
-class Piece(NamedTuple):
+class StripPiece(NamedTuple):
     """The token at an index, or a part of a long one, at column `x` of a line."""
 
     at: int
@@ -36,14 +36,14 @@ class Piece(NamedTuple):
     width: int
 
 
-def lay_out(texts: Sequence[str], width: int) -> list[list[Piece]]:
+def lay_out(texts: Sequence[str], width: int) -> list[list[StripPiece]]:
     """Lines of at most `width` columns (1 or more), broken at words where that is possible.
 
     Args:
         texts: The tokens' texts; one with a newline ends its line.
         width: In columns.
     """
-    lines: list[list[Piece]] = [[]]
+    lines: list[list[StripPiece]] = [[]]
     x = 0
     for word in _words(texts):
         room = sum(cell_width(shown) for _, shown, _ in word)
@@ -59,7 +59,7 @@ def lay_out(texts: Sequence[str], width: int) -> list[list[Piece]]:
                 if x and x + size > width:
                     lines.append([])
                     x = 0
-                lines[-1].append(Piece(index, part, x, size))
+                lines[-1].append(StripPiece(index, part, x, size))
                 x += size
             if ends:
                 lines.append([])
@@ -120,14 +120,14 @@ class TokenStrip(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._tokens: tuple[Shown, ...] = ()
+        self._tokens: tuple[StripToken, ...] = ()
         self._text = ""
-        self._lines: list[list[Piece]] = []
+        self._lines: list[list[StripPiece]] = []
         self._line_of: dict[int, int] = {}
 
     # -- what is shown --------------------------------------------------------------
 
-    def show(self, tokens: Sequence[Shown]) -> None:
+    def show(self, tokens: Sequence[StripToken]) -> None:
         """Show tokens, the cursor on the first."""
         self._tokens, self._text = tuple(tokens), ""
         self.scroll_home(animate=False, immediate=True)
@@ -136,7 +136,7 @@ class TokenStrip(ScrollView, can_focus=True):
         if tokens:
             self.post_message(self.Moved(0))
 
-    def add(self, tokens: Sequence[Shown]) -> None:
+    def add(self, tokens: Sequence[StripToken]) -> None:
         """Show more tokens behind those that are there; the cursor stays."""
         if not self._tokens:
             self.show(tokens)

@@ -14,9 +14,9 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Button, Static
 
-from urial_tui.chat.votes import Choice
+from urial_tui.chat.votes import VotedFor
 
-_BUTTONS: tuple[tuple[Choice, str], ...] = (
+_BUTTONS: tuple[tuple[VotedFor, str], ...] = (
     ("left", "A"),
     ("right", "B"),
     ("tie", "T tie"),
@@ -42,7 +42,7 @@ class Ballot(Horizontal, can_focus=True):
     class Voted(Message):
         """The user chose."""
 
-        def __init__(self, choice: Choice) -> None:
+        def __init__(self, choice: VotedFor) -> None:
             super().__init__()
             self.choice = choice
 
@@ -60,7 +60,7 @@ class Ballot(Horizontal, can_focus=True):
         """Say how far the answers are."""
         self.query_one("#ballot-progress", Static).update(progress)
 
-    def action_vote(self, choice: Choice) -> None:
+    def action_vote(self, choice: VotedFor) -> None:
         """Pass the vote on."""
         self.post_message(self.Voted(choice))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.votes import Tally, Vote, tally_of
-from urial_tui.runtime.writer import Choice
-from urial_tui.tui.duel.side_words import Phase
+from urial_tui.runtime.writer import WriterChoice
+from urial_tui.tui.duel.side_words import DuelPhase
 from urial_tui.tui.duel.trial import Trial, contestant
 
 
@@ -19,12 +19,12 @@ class Contest:
     """
 
     def __init__(
-        self, conversation: Conversation, choices: tuple[Choice, Choice], *, blind: bool
+        self, conversation: Conversation, choices: tuple[WriterChoice, WriterChoice], *, blind: bool
     ) -> None:
         self.conversation = conversation
         self.choices = list(choices)
         self.blind = blind
-        self.phase: Phase = "empty"
+        self.phase: DuelPhase = "empty"
         self.trial: Trial | None = None
         """The question that is on the screen."""
         self.votes: list[Vote] = []

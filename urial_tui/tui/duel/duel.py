@@ -16,10 +16,10 @@ from pathlib import Path
 
 import msgspec
 
-from urial_tui.chat.answering import Answering
+from urial_tui.chat.answering import AnswerStream
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.client.call import Steps
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.protocol import EngineOptions, Event, Notice, Sampling, Silence
@@ -33,7 +33,7 @@ from urial_tui.runtime.memory_plan import PLAN
 from urial_tui.runtime.open_retriever import OpenRetriever
 from urial_tui.runtime.retriever import loading_told
 from urial_tui.runtime.side_engines import SideEngines
-from urial_tui.runtime.writer import Choice, Writer
+from urial_tui.runtime.writer import Writer, WriterChoice
 
 FitsWith = Callable[[Path, EngineOptions], bool]
 """Whether a model fits into the memory that is left now."""
@@ -44,7 +44,7 @@ class SidesQuestion(msgspec.Struct, frozen=True, kw_only=True):
 
     conversation: Conversation
     id: int
-    sides: tuple[Choice, Choice]
+    sides: tuple[WriterChoice, WriterChoice]
     sampling: Sampling
     max_tokens: int
     options: EngineOptions
@@ -71,7 +71,7 @@ class SideEnded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SideEvent = ModelSought | Event | SideEnded
-Take = Callable[[int, SideEvent], object]
+OnSideEvent = Callable[[int, SideEvent], object]
 """Gets a side's place (0 at the left, 1 at the right) and what happens there; in the event loop."""
 
 
@@ -103,12 +103,12 @@ class Duel:
         self._order = asyncio.Lock()
         self._stopped = threading.Event()
         """Set where the newest question is not to be answered any more."""
-        self._answering: Answering | None = None
+        self._answering: AnswerStream | None = None
         self._silent = False
         """Whether the engine in use gives no sign of life."""
         self._closed = False
 
-    async def answer(self, question: SidesQuestion, take: Take) -> None:
+    async def answer(self, question: SidesQuestion, take: OnSideEvent) -> None:
         """Answer a question on both sides; both answers become siblings.
 
         `take` gets a `SideEnded` of either side, the left one's first.
@@ -157,7 +157,7 @@ class Duel:
     # -- one side -------------------------------------------------------------------
 
     async def _answer_side(
-        self, question: SidesQuestion, place: int, take: Take, stopped: threading.Event
+        self, question: SidesQuestion, place: int, take: OnSideEvent, stopped: threading.Event
     ) -> None:
         conversation = question.conversation
         conversation.tree.stand_at(question.id)
@@ -201,7 +201,7 @@ class Duel:
             wanted = False
             self._engines.cancel()
 
-        def bringing() -> Steps[Writer]:
+        def bringing() -> EventSteps[Writer]:
             found = self._find(side.model, unpacking)
             engine = self._engines.place_for(
                 side.model,

@@ -18,12 +18,12 @@ from textual.content import Content
 from textual.events import Resize
 from textual.widgets import Static
 
-from urial_tui.chat.drafts import Place
+from urial_tui.chat.drafts import DraftPlace
 from urial_tui.chat.session import Conversation
-from urial_tui.chat.votes import Choice as VoteChoice
+from urial_tui.chat.votes import VotedFor
 from urial_tui.errors import PreambleError, StoreError, UrialError, UsageError
 from urial_tui.prompting.preamble_file import find_preamble
-from urial_tui.runtime.writer import Choice
+from urial_tui.runtime.writer import WriterChoice
 from urial_tui.sanitize import sanitize
 from urial_tui.settings import Settings, engine_options, sampling
 from urial_tui.tui.chat.chat_screen import ChatScreen
@@ -33,7 +33,7 @@ from urial_tui.tui.duel.both_sides import NARROW, BothSides
 from urial_tui.tui.duel.contest import Contest
 from urial_tui.tui.duel.duel import Duel, SidesQuestion
 from urial_tui.tui.duel.side_view import SideView
-from urial_tui.tui.duel.side_words import MARKS, Phase, introduction
+from urial_tui.tui.duel.side_words import MARKS, DuelPhase, introduction
 from urial_tui.tui.duel.trial import Trial
 from urial_tui.tui.duel.trial_view import TrialView
 from urial_tui.tui.frame.keys import key_name
@@ -46,7 +46,7 @@ ZERO_SHOT, URIAL = "zero-shot", "urial-k3"
 """What the second side is under at first."""
 
 
-def first_choices(used: Choice) -> tuple[Choice, Choice]:
+def first_choices(used: WriterChoice) -> tuple[WriterChoice, WriterChoice]:
     """What is in use, and the same model without the preamble, or else with one.
 
     Returns:
@@ -54,7 +54,7 @@ def first_choices(used: Choice) -> tuple[Choice, Choice]:
     """
     other = ZERO_SHOT if used.preamble.name != ZERO_SHOT else URIAL
     try:
-        return used, Choice(model=used.model, preamble=find_preamble(other))
+        return used, WriterChoice(model=used.model, preamble=find_preamble(other))
     except PreambleError:
         # The user's own file of this name is damaged; the list says what is wrong with it.
         return used, used
@@ -93,8 +93,8 @@ class SideBySideScreen(PromptScreen):
         conversation: Conversation,
         new_conversation: Callable[[], Conversation],
         *,
-        used: Choice,
-        choices: tuple[Choice, Choice],
+        used: WriterChoice,
+        choices: tuple[WriterChoice, WriterChoice],
         settings: Settings,
         measured: Measured,
         blind: bool = False,
@@ -141,12 +141,12 @@ class SideBySideScreen(PromptScreen):
         return self.contest.conversation
 
     @property
-    def choices(self) -> list[Choice]:
+    def choices(self) -> list[WriterChoice]:
         """The left and the right side."""
         return self.contest.choices
 
     @property
-    def phase(self) -> Phase:
+    def phase(self) -> DuelPhase:
         """How far the question is that is asked."""
         return self.contest.phase
 
@@ -155,9 +155,11 @@ class SideBySideScreen(PromptScreen):
         """Left and right."""
         return self.view.sides
 
-    def draft(self) -> tuple[Place, str]:
+    def draft(self) -> tuple[DraftPlace, str]:
         """A question for both sides."""
-        return Place(self.conversation.record.id, "both sides"), self.query_one(Prompt).full_text
+        return DraftPlace(self.conversation.record.id, "both sides"), self.query_one(
+            Prompt
+        ).full_text
 
     @work(exclusive=True, group="votes")
     async def _read_votes(self) -> None:
@@ -241,7 +243,7 @@ class SideBySideScreen(PromptScreen):
             self.notify("Both answers have to be there first.", markup=False)
 
     @work(exclusive=True, group="vote")
-    async def _cast(self, trial: Trial, choice: VoteChoice) -> None:
+    async def _cast(self, trial: Trial, choice: VotedFor) -> None:
         vote = trial.vote(choice)
         store = self.conversation.store
         try:

@@ -9,14 +9,14 @@ from textual.content import Content
 from textual.dom import DOMNode
 
 from urial_tui.chat.session import Conversation
-from urial_tui.chat.votes import Choice, Contestant, Tally
+from urial_tui.chat.votes import Contestant, Tally, VotedFor
 from urial_tui.errors import UrialError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.frame.keys import key_name, shown
 
-Phase = Literal["empty", "answering", "voting", "over"]
+DuelPhase = Literal["empty", "answering", "voting", "over"]
 
-MARKS: dict[Choice, tuple[str, str]] = {
+MARKS: dict[VotedFor, tuple[str, str]] = {
     "left": ("✔ better", ""),
     "right": ("", "✔ better"),
     "tie": ("= tie", "= tie"),
@@ -24,7 +24,7 @@ MARKS: dict[Choice, tuple[str, str]] = {
 }
 """What a vote puts beside the names."""
 
-_KEYS: dict[Phase, tuple[tuple[str, str], ...]] = {
+_KEYS: dict[DuelPhase, tuple[tuple[str, str], ...]] = {
     "empty": (
         ("prompt.submit", "ask both"),
         ("sides.pick_a sides.pick_b", "sides"),
@@ -47,10 +47,10 @@ _KEYS: dict[Phase, tuple[tuple[str, str], ...]] = {
         ("sides.back", "chat"),
     ),
 }
-STATES: dict[Phase, str] = {"empty": "", "answering": "answering", "voting": "vote", "over": ""}
+STATES: dict[DuelPhase, str] = {"empty": "", "answering": "answering", "voting": "vote", "over": ""}
 
 
-def keys(screen: DOMNode, phase: Phase) -> tuple[tuple[str, str], ...]:
+def keys(screen: DOMNode, phase: DuelPhase) -> tuple[tuple[str, str], ...]:
     """The keys that do something in a phase, as a line shows them."""
     told = [*_KEYS[phase], ("app.keys", "all keys")]
     return tuple((_printed(screen, names), what) for names, what in told)

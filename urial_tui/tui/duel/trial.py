@@ -8,14 +8,13 @@ from __future__ import annotations
 import time
 
 from urial_tui.chat.turns import TurnRecord, new_id
-from urial_tui.chat.votes import Choice as VoteChoice
-from urial_tui.chat.votes import Contestant, Vote
+from urial_tui.chat.votes import Contestant, Vote, VotedFor
 from urial_tui.errors import UrialError
-from urial_tui.runtime.writer import Choice
+from urial_tui.runtime.writer import WriterChoice
 from urial_tui.tui.duel.duel import SidesQuestion
 
 
-def contestant(choice: Choice) -> Contestant:
+def contestant(choice: WriterChoice) -> Contestant:
     """What a vote is about: a model and a preamble by their names."""
     return Contestant(choice.model, choice.preamble.name)
 
@@ -47,7 +46,7 @@ class Trial:
             if answer is not None and answer.text and error is None
         ]
 
-    def vote(self, choice: VoteChoice) -> Vote:
+    def vote(self, choice: VotedFor) -> Vote:
         """The vote on the two good answers."""
         left, right = self.good
         asked = self.question
@@ -65,7 +64,7 @@ class Trial:
             choice=choice,
         )
 
-    def settle(self, choice: VoteChoice) -> None:
+    def settle(self, choice: VotedFor) -> None:
         """Have the conversation go on with what is better: with neither, from before the question.
 
         A tie goes on with the left answer.

@@ -29,7 +29,7 @@ from urial_tui.tui.duel.both_sides import BothSides
 from urial_tui.tui.duel.contest import Contest
 from urial_tui.tui.duel.duel import Duel, ModelSought, SideEnded, SideEvent
 from urial_tui.tui.duel.side_view import SideView, how_it_ended
-from urial_tui.tui.duel.side_words import STATES, Phase, header, keys, tally_line, what_failed
+from urial_tui.tui.duel.side_words import STATES, DuelPhase, header, keys, tally_line, what_failed
 from urial_tui.tui.duel.trial import Trial, contestant
 from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.frame.prompt_screen import PromptScreen
@@ -180,7 +180,7 @@ class TrialView:
 
     # -- what is shown --------------------------------------------------------------
 
-    def show_phase(self, phase: Phase, *, marks: tuple[str, str] = ("", "")) -> None:
+    def show_phase(self, phase: DuelPhase, *, marks: tuple[str, str] = ("", "")) -> None:
         """Show what belongs to a phase, and the keys that do something in it."""
         self._contest.phase = phase
         screen, empty = self._screen, phase == "empty"

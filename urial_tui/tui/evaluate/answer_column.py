@@ -17,7 +17,7 @@ from urial_tui.wording import amount
 LONGEST = 40_000
 """Characters of an answer that are drawn: a model that does not stop writes any number."""
 
-Part = str | Content
+ColumnPart = str | Content
 """An answer, as it is in its file; or words about one."""
 
 
@@ -34,7 +34,7 @@ class AnswerColumn(Vertical):
         """The answers that are shown."""
         return [text.source for text in self.query(AnswerText)]
 
-    async def show(self, title: Content, parts: Sequence[Part]) -> None:
+    async def show(self, title: Content, parts: Sequence[ColumnPart]) -> None:
         """Show other parts, from their start."""
         self.query_one(".column-title", Static).update(title)
         body = self._body
@@ -56,7 +56,7 @@ class AnswerColumn(Vertical):
         return self.query_one(".column-body", VerticalScroll)
 
 
-def _widgets(part: Part) -> list[Widget]:
+def _widgets(part: ColumnPart) -> list[Widget]:
     if isinstance(part, Content):
         return [Static(part, markup=False)]
     if not part.strip():

@@ -7,14 +7,14 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from urial_tui.evaluate.blind_pairs import Shown
+from urial_tui.evaluate.blind_pairs import ShownPair
 from urial_tui.tui.evaluate.answer_column import AnswerColumn
 from urial_tui.tui.evaluate.blind_words import answers, asked
 
 _VIEWS = ("", "-stacked", "-only-left", "-only-right")
 
 
-class BlindPair:
+class BlindPairView:
     """The middle of the screen; which of it is in view, classes of the screen say.
 
     Args:
@@ -39,7 +39,7 @@ class BlindPair:
         )
         """From the top."""
 
-    async def show(self, pair: Shown) -> None:
+    async def show(self, pair: ShownPair) -> None:
         """Show a pair, from its start."""
         self._asked.update(asked(pair.left))
         self._question.scroll_home(animate=False)

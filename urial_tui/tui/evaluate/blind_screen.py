@@ -23,13 +23,13 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from urial_tui.errors import UrialError
-from urial_tui.evaluate.blind_judging import PERSON, BlindJudging, Verdict, open_judging
-from urial_tui.evaluate.blind_sitting import BlindSitting, Phase
+from urial_tui.evaluate.blind_judging import PERSON, BlindJudging, BlindVerdict, open_judging
+from urial_tui.evaluate.blind_sitting import BlindSitting, SittingPhase
 from urial_tui.mistakes import explaining
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.evaluate import blind_words
 from urial_tui.tui.evaluate.answer_column import AnswerColumn
-from urial_tui.tui.evaluate.blind_pair import BlindPair
+from urial_tui.tui.evaluate.blind_pair import BlindPairView
 from urial_tui.tui.evaluate.item_words import failed
 from urial_tui.tui.evaluate.verdict_row import VerdictRow
 from urial_tui.tui.frame.screen_view import ScreenView
@@ -41,7 +41,7 @@ from urial_tui.wording import duration
 NARROW = 78
 """Columns below which the answers stand one above the other."""
 
-_VERDICTS: dict[Verdict, str] = {
+_VERDICTS: dict[BlindVerdict, str] = {
     "left": "blind.left",
     "right": "blind.right",
     "same": "blind.same",
@@ -100,7 +100,7 @@ class BlindScreen(Screen[None]):
         self._banner = Banner(id="banner")
         self._notice = Static(id="blind-notice", markup=False)
         self._notice.display = False
-        self._pair = BlindPair(self)
+        self._pair = BlindPairView(self)
         self._hints = HintLine(id="hints")
         self.action_view = self._pair.turn
         self.action_scroll_lines = self._pair.scroll_lines
@@ -164,7 +164,7 @@ class BlindScreen(Screen[None]):
         """A verdict was clicked."""
         self.action_judge(event.verdict)
 
-    def action_judge(self, verdict: Verdict) -> None:
+    def action_judge(self, verdict: BlindVerdict) -> None:
         """Say what holds of the pair that is shown."""
         judging = self.sitting.take_verdict()
         if judging is not None:
@@ -247,7 +247,7 @@ class BlindScreen(Screen[None]):
                 self._say("")
                 self._show_page("result", blind_words.result(tally, self._out))
 
-    def _show_page(self, phase: Phase, told: Content) -> None:
+    def _show_page(self, phase: SittingPhase, told: Content) -> None:
         """Show words in place of a pair."""
         self.sitting.phase = phase
         self._pair.show_page(told)

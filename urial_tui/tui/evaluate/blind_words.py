@@ -11,7 +11,7 @@ from urial_tui.evaluate.outputs import Output
 from urial_tui.evaluate.win_rates import WinRate
 from urial_tui.sanitize import sanitize, sanitize_line
 from urial_tui.shares import Interval
-from urial_tui.tui.evaluate.answer_column import Part
+from urial_tui.tui.evaluate.answer_column import ColumnPart
 from urial_tui.wording import amount, percent
 
 
@@ -26,12 +26,12 @@ def asked(output: Output) -> Content:
     return Content("\n").join(lines)
 
 
-def answers(output: Output) -> list[Part]:
+def answers(output: Output) -> list[ColumnPart]:
     """The answers of one side; of several turns the last one is judged, and is told apart."""
     turns = [exchange.output for exchange in output.exchanges]
     if len(turns) == 1:
         return list(turns)
-    parts: list[Part] = []
+    parts: list[ColumnPart] = []
     for number, text in enumerate(turns, start=1):
         last = number == len(turns)
         mark = f"{'' if number == 1 else chr(10)}{number}  {'to be judged' if last else ''}"

@@ -9,14 +9,14 @@ from textual.content import Content
 
 from urial_tui.errors import UrialError
 from urial_tui.evaluate.browsing import BrowsedAnswer, Browser, Mark
-from urial_tui.evaluate.evaluation import Comparison
+from urial_tui.evaluate.evaluation import JudgedPair
 from urial_tui.evaluate.items import Item
-from urial_tui.evaluate.judgements import Aspect, Score
+from urial_tui.evaluate.judgements import Aspect, AspectScore
 from urial_tui.evaluate.measures import AnswerMeasures
-from urial_tui.evaluate.outputs import Exchange
+from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.evaluate.scored import NOT_JUDGED
 from urial_tui.sanitize import sanitize, sanitize_line
-from urial_tui.tui.evaluate.answer_column import Part
+from urial_tui.tui.evaluate.answer_column import ColumnPart
 from urial_tui.wording import amount, fixed, percent
 
 SIGNS: Mapping[Mark, str] = {"cut": "✂", "refused": "⊘", "leaked": "↻", "apart": "≠"}
@@ -34,7 +34,7 @@ class Column(NamedTuple):
     """A title, and what stands below it."""
 
     title: Content
-    parts: tuple[Part, ...]
+    parts: tuple[ColumnPart, ...]
 
 
 class ItemView(NamedTuple):
@@ -107,7 +107,7 @@ def _asked(item: Item) -> Content:
 
 
 def _answered(answer: BrowsedAnswer) -> Column:
-    parts: list[Part] = []
+    parts: list[ColumnPart] = []
     exchanges = answer.output.exchanges
     for number, (exchange, measured) in enumerate(
         zip(exchanges, answer.measures.answers, strict=True), start=1
@@ -126,7 +126,7 @@ def _answered(answer: BrowsedAnswer) -> Column:
     return Column(Content.styled(sanitize_line(answer.run), "bold $primary"), tuple(parts))
 
 
-def _facts(exchange: Exchange, measured: AnswerMeasures) -> list[str]:
+def _facts(exchange: AnsweredTurn, measured: AnswerMeasures) -> list[str]:
     facts = [_ENDINGS.get(exchange.ending, ""), amount(measured.words, "word")]
     if measured.tokens is not None:
         facts.append(amount(measured.tokens, "token"))
@@ -146,7 +146,7 @@ def _facts(exchange: Exchange, measured: AnswerMeasures) -> list[str]:
     return [fact for fact in facts if fact]
 
 
-def _scored(judge: str, scores: Mapping[Aspect, Score | None]) -> list[Part]:
+def _scored(judge: str, scores: Mapping[Aspect, AspectScore | None]) -> list[ColumnPart]:
     lines = [Content.assemble("\n", (f"By {sanitize_line(judge) or 'a judge'}", "bold $secondary"))]
     for aspect, score in scores.items():
         value = None if score is None else score.score
@@ -161,11 +161,11 @@ def _scored(judge: str, scores: Mapping[Aspect, Score | None]) -> list[Part]:
     return [Content("\n").join(lines)]
 
 
-def _no_score(score: Score | None) -> str:
+def _no_score(score: AspectScore | None) -> str:
     return f"no score: {NOT_JUDGED if score is None else score.unscored}"
 
 
-def _compared(one: Comparison) -> Sequence[Part]:
+def _compared(one: JudgedPair) -> Sequence[ColumnPart]:
     names = {"A": sanitize_line(one.first), "B": sanitize_line(one.second)}
     judge = sanitize_line(one.judgement.judge) or "a judge"
     lines = [

@@ -25,7 +25,7 @@ from urial_tui.tui.evaluate.asked_line import HEIGHTS, WIDTHS, asked
 from urial_tui.tui.evaluate.number_line import NumberLine
 from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 
-Begin = Callable[[str, int | None, int | None], Plan]
+BeginJudging = Callable[[str, int | None, int | None], Plan]
 """Writes the plan of a judging, by the judge, the first answers that are judged and how many at
 once; called in a thread, raises `UrialError`."""
 
@@ -60,7 +60,7 @@ class JudgeScreen(ModalScreen[Plan | None]):
         models: Sequence[str],
         *,
         pick_file: Callable[[], PickFileScreen],
-        begin: Begin,
+        begin: BeginJudging,
     ) -> None:
         super().__init__()
         self._what = what

@@ -30,7 +30,7 @@ from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, typed_path
 from urial_tui.wording import amount
 
-Begin = Callable[[NewRuns], list[Plan]]
+BeginRuns = Callable[[NewRuns], list[Plan]]
 """Writes the plans of runs; called in a thread, raises `UrialError`."""
 
 _MOST_ITEMS, _MOST_TOKENS = 2**31, 1_000_000
@@ -66,7 +66,7 @@ class NewRunsScreen(ModalScreen[list[Plan] | None]):
         model: str,
         context: str,
         pick_file: Callable[[], PickFileScreen],
-        begin: Begin,
+        begin: BeginRuns,
     ) -> None:
         super().__init__()
         self._models = list(dict.fromkeys([*models, model]))

@@ -10,9 +10,9 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Button, Static
 
-from urial_tui.evaluate.blind_judging import Verdict
+from urial_tui.evaluate.blind_judging import BlindVerdict
 
-_LABELS: tuple[tuple[Verdict, str], ...] = (
+_LABELS: tuple[tuple[BlindVerdict, str], ...] = (
     ("left", "A better"),
     ("right", "B better"),
     ("same", "as good"),
@@ -26,7 +26,7 @@ class VerdictRow(Horizontal):
     class Chosen(Message):
         """A verdict was clicked."""
 
-        def __init__(self, verdict: Verdict) -> None:
+        def __init__(self, verdict: BlindVerdict) -> None:
             super().__init__()
             self.verdict = verdict
 
@@ -38,7 +38,7 @@ class VerdictRow(Horizontal):
             button.can_focus = False
             yield button
 
-    def name_keys(self, keys: Mapping[Verdict, str]) -> None:
+    def name_keys(self, keys: Mapping[BlindVerdict, str]) -> None:
         """Say which keys stand for the verdicts."""
         for verdict, label in _LABELS:
             key = keys[verdict]

@@ -31,7 +31,7 @@ from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.frame.keys import keyed
 from urial_tui.tui.frame.messages import ModelsRequested
 from urial_tui.tui.widgets.catalogue_list import CatalogueList
-from urial_tui.tui.widgets.model_file import Look, ModelFileField, size
+from urial_tui.tui.widgets.model_file import ModelFileField, ReadSummary, size
 
 _FOCUS = {"demo": "#use-demo", "file": "#file-path", "catalogue": "#catalogue-table"}
 
@@ -62,7 +62,7 @@ class FirstRunScreen(Screen[str | None]):
         trouble: UrialError,
         *,
         models: Callable[[], Sequence[ModelStatus]],
-        look: Look,
+        look: ReadSummary,
         start: Path,
     ) -> None:
         super().__init__()

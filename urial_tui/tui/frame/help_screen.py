@@ -22,7 +22,7 @@ _WIDTH, _AROUND, _MIN_WIDTH = 112, 7, 24
 _KEY_COLUMN = 18
 
 
-class Line(NamedTuple):
+class HelpLine(NamedTuple):
     """An action, the keys that it has, and its id."""
 
     what: str
@@ -91,8 +91,8 @@ class HelpScreen(ModalScreen[None]):
         self.query_one("#keys-table", Static).update(table)
 
 
-def _groups(bindings: Sequence[ActiveBinding]) -> dict[str, list[Line]]:
-    groups: dict[str, dict[str, Line]] = {}
+def _groups(bindings: Sequence[ActiveBinding]) -> dict[str, list[HelpLine]]:
+    groups: dict[str, dict[str, HelpLine]] = {}
     for active in bindings:
         binding = active.binding
         hidden = not binding.show and not binding.system and binding.action != "quit"
@@ -100,7 +100,7 @@ def _groups(bindings: Sequence[ActiveBinding]) -> dict[str, list[Line]]:
             continue
         group = groups.setdefault(active.node.BINDING_GROUP_TITLE or "Everywhere", {})
         line = group.setdefault(
-            binding.id or binding.description, Line(binding.description, [], binding.id or "")
+            binding.id or binding.description, HelpLine(binding.description, [], binding.id or "")
         )
         key = binding.key_display or shown(binding.key)
         if key not in line.keys:
@@ -108,12 +108,12 @@ def _groups(bindings: Sequence[ActiveBinding]) -> dict[str, list[Line]]:
     return {title: list(group.values()) for title, group in groups.items()}
 
 
-def _text(title: str, line: Line) -> str:
+def _text(title: str, line: HelpLine) -> str:
     """What a search looks through."""
     return "\n".join((title, line.what, *line.keys, line.id)).casefold()
 
 
-def _rows(line: Line, width: int) -> list[Content]:
+def _rows(line: HelpLine, width: int) -> list[Content]:
     """The keys at the left, wrapped in their column; the id at the right, where there is room."""
     keys = [""]
     for number, key in enumerate(line.keys, 1):
@@ -137,7 +137,7 @@ def _rows(line: Line, width: int) -> list[Content]:
     ]
 
 
-def _fits(line: Line, room: int) -> bool:
+def _fits(line: HelpLine, room: int) -> bool:
     return len(line.what) + 2 + len(line.id) <= room
 
 

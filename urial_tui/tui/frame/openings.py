@@ -14,7 +14,7 @@ from urial_tui.chat.unsaved import Unsaved
 from urial_tui.errors import UrialError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.runtime.host import FindModel
-from urial_tui.runtime.writer import Choice
+from urial_tui.runtime.writer import WriterChoice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.frame.configured_app import ConfiguredApp
@@ -163,7 +163,7 @@ class Openings:
 
         def go_on_with(model: str | None) -> None:
             if model is not None:
-                chat.switching.use_if_free(Choice(model=model, preamble=chat.choice.preamble))
+                chat.switching.use_if_free(WriterChoice(model=model, preamble=chat.choice.preamble))
 
         screen = ModelsScreen(
             self._downloads,
@@ -189,7 +189,7 @@ class Openings:
 
         def go_on_under(preamble: Preamble | None) -> None:
             if preamble is not None:
-                chat.switching.use_if_free(Choice(model=chat.choice.model, preamble=preamble))
+                chat.switching.use_if_free(WriterChoice(model=chat.choice.model, preamble=preamble))
 
         self._app.push_screen(PromptsScreen(laboratory, queue, settings), go_on_under)
 

@@ -13,7 +13,7 @@ from functools import partial
 from textual.app import SystemCommand
 
 from urial_tui.errors import UrialError
-from urial_tui.runtime.writer import Choice
+from urial_tui.runtime.writer import WriterChoice
 from urial_tui.tui.chat.chat_screen import ChatScreen
 
 _NEWEST = 200
@@ -52,4 +52,4 @@ async def _open(chat: ChatScreen, conversation_id: int) -> None:
 
 
 def _use_model(chat: ChatScreen, name: str) -> None:
-    chat.switching.use_if_free(Choice(model=name, preamble=chat.choice.preamble))
+    chat.switching.use_if_free(WriterChoice(model=name, preamble=chat.choice.preamble))

@@ -11,7 +11,7 @@ from textual.events import Key, Paste, Resize
 from textual.screen import Screen
 from textual.widgets import Static, TextArea
 
-from urial_tui.chat.drafts import Drafts, Place
+from urial_tui.chat.drafts import DraftPlace, Drafts
 from urial_tui.errors import UrialError
 from urial_tui.tui.frame.ending import has_widgets
 from urial_tui.tui.widgets.banner import Banner
@@ -47,7 +47,7 @@ class PromptScreen(Screen[None]):
             return
         self.set_focus(self.query_one(Prompt))
 
-    def draft(self) -> tuple[Place, str]:
+    def draft(self) -> tuple[DraftPlace, str]:
         """What stands in the prompt and is not sent, and where it belongs."""
         raise NotImplementedError
 

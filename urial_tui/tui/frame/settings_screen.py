@@ -19,7 +19,7 @@ from textual.widgets.option_list import Option
 
 from urial_tui.errors import SettingsError
 from urial_tui.sanitize import sanitize_line
-from urial_tui.settings import Setting, Value, described
+from urial_tui.settings import Setting, SettingValue, described
 from urial_tui.settings_file import SettingsFile, read_settings_file
 from urial_tui.tui.frame.keys import keyed, keys_of, shown
 from urial_tui.tui.widgets.hint_line import HintLine
@@ -66,7 +66,7 @@ class SettingsScreen(Screen[None]):
     class Changed(Message):
         """A setting has another value, which is written."""
 
-        def __init__(self, setting: Setting, value: Value) -> None:
+        def __init__(self, setting: Setting, value: SettingValue) -> None:
             super().__init__()
             self.setting = setting
             self.value = value
@@ -185,7 +185,7 @@ class SettingsScreen(Screen[None]):
 
     # -- the file -------------------------------------------------------------------
 
-    def _set(self, setting: Setting, value: Value) -> bool:
+    def _set(self, setting: Setting, value: SettingValue) -> bool:
         """Write a value; None is the default. Whether that was possible."""
         try:
             after = self._file.with_value(setting, value)
@@ -312,7 +312,7 @@ class SettingsScreen(Screen[None]):
         )
 
 
-def _shown(value: Value) -> str:
+def _shown(value: SettingValue) -> str:
     if isinstance(value, tuple):
         return sanitize_line(", ".join(value)) or "none"
     return "none" if value is None else sanitize_line(str(value))

@@ -19,7 +19,7 @@ from urial_tui.tui.frame.private_names import (
 )
 
 
-class Output(WriterThread):
+class TerminalOutput(WriterThread):
     """Writes to the terminal; where that is gone, it goes on taking what nobody can see.
 
     Textual's own would die, and whoever writes would wait for it for ever.
@@ -34,7 +34,7 @@ class Output(WriterThread):
                 pass
 
 
-class Reads(Protocol):
+class ReadsTerminal(Protocol):
     """An application that wants to know when nothing can be read any more."""
 
     on_input_lost: Callable[[], None]
@@ -48,7 +48,7 @@ class TerminalDriver(LinuxDriver):
         try:
             super().run_input_thread()
         except OSError:
-            cast(Reads, app_of(self)).on_input_lost()
+            cast(ReadsTerminal, app_of(self)).on_input_lost()
 
 
 def understand_input() -> None:
@@ -60,7 +60,7 @@ def understand_input() -> None:
     """
     use_sequence("\x1b\r", (Keys.ControlJ,))
     use_in_driver("getincrementaldecoder", _tolerant)
-    use_in_driver("WriterThread", Output)
+    use_in_driver("WriterThread", TerminalOutput)
 
 
 def _tolerant(encoding: str) -> partial[codecs.IncrementalDecoder]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from urial_tui.models.download import Downloader, Progress
     from urial_tui.models.pull import Pulled
 
-Stage = Literal["waiting", "going", "done", "stopped", "failed"]
+DownloadStage = Literal["waiting", "going", "done", "stopped", "failed"]
 
 _PATIENCE = 3.0
 """Seconds that the end of the application waits for the thread: a host's name that is looked up
@@ -39,7 +39,7 @@ class DownloadState(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    stage: Stage = "waiting"
+    stage: DownloadStage = "waiting"
     pace: Pace = Pace()
     stopping: bool = False
     again: bool = False

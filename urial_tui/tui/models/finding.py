@@ -11,7 +11,7 @@ from urial_tui.tui.models.model_words import words_of
 _SHOWN = ("all", "here", "to download")
 
 
-class Finding:
+class ListFilter:
     """Holds what is wanted; the search line is there while it has words or the focus.
 
     Args:

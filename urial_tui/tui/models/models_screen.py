@@ -28,7 +28,7 @@ from urial_tui.tui.models.details_screen import DetailsScreen, inspect_listed
 from urial_tui.tui.models.download_panel import DownloadPanel
 from urial_tui.tui.models.downloads import Downloads
 from urial_tui.tui.models.file_check import FileCheck
-from urial_tui.tui.models.finding import Finding
+from urial_tui.tui.models.finding import ListFilter
 from urial_tui.tui.models.known_models import KnownModels
 from urial_tui.tui.models.model_list import LISTED, ModelList, heading
 from urial_tui.tui.models.model_search import ModelSearch
@@ -99,7 +99,7 @@ class ModelsScreen(Screen[str | None]):
         self._search = ModelSearch(
             placeholder="Search names, kinds, quantisations", id="models-search"
         )
-        finding = self._finding = Finding(self._search, self.models)
+        finding = self._finding = ListFilter(self._search, self.models)
         scan = self.scan = Scan(view)
         self._known = KnownModels(view, scan, downloads, options, in_use=in_use, devices=devices)
         self.pulls = Pulls(view, scan, downloads, options, devices)

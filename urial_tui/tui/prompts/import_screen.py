@@ -25,7 +25,7 @@ from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, typed_path
 
 
-class ImportScreen(ModalScreen[Imported | None]):
+class PreambleImportScreen(ModalScreen[Imported | None]):
     """Ends with what was made of a file and is among the user's own now, or None."""
 
     CSS_PATH: ClassVar[list[str | PurePath]] = ["../frame/first_run.tcss", "prompts.tcss"]

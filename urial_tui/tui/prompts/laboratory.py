@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from urial_tui.chat.drafts import Drafts, Place
+from urial_tui.chat.drafts import DraftPlace, Drafts
 from urial_tui.engine.client.model import Model
 from urial_tui.errors import ModelError, PreambleError, UrialError
 from urial_tui.models.header import inspect_header
@@ -20,7 +20,7 @@ from urial_tui.models.memory_need import cache_bytes
 from urial_tui.prompting.check import Finding, check_preamble
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.preamble_file import parse_preamble, toml_text
-from urial_tui.prompting.token_check import Cut, check_tokens
+from urial_tui.prompting.token_check import TokenCut, check_tokens
 from urial_tui.runtime.cutter import ContextToken, Cutter
 from urial_tui.tui.chat.chat_engine import ChatEngine
 from urial_tui.tui.prompts.versions import Versions
@@ -160,12 +160,12 @@ _DRAFT = "preamble "
 """Places of drafts start so; they belong to no conversation."""
 
 
-def _place(name: str) -> Place:
-    return Place(0, f"{_DRAFT}{name}")
+def _place(name: str) -> DraftPlace:
+    return DraftPlace(0, f"{_DRAFT}{name}")
 
 
 def _cost(cutter: Cutter, preamble: Preamble) -> Cost:
-    cut: Cut = cutter.cut(preamble)
+    cut: TokenCut = cutter.cut(preamble)
     info = cutter.model.info
     cache: int | None = None
     # Its file may be gone by now.

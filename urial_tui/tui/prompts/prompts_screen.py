@@ -31,7 +31,7 @@ from urial_tui.tui.evaluate.jobs import Jobs
 from urial_tui.tui.evaluate.live_view import LiveView
 from urial_tui.tui.prompts.deletions import Deletions
 from urial_tui.tui.prompts.edit_screen import EditScreen
-from urial_tui.tui.prompts.import_screen import ImportScreen
+from urial_tui.tui.prompts.import_screen import PreambleImportScreen
 from urial_tui.tui.prompts.known_preambles import KnownPreambles
 from urial_tui.tui.prompts.laboratory import Laboratory
 from urial_tui.tui.prompts.preamble_list import PreambleList, heading
@@ -182,7 +182,7 @@ class PromptsScreen(Screen[Preamble | None]):
     @work(exclusive=True, group="edit")
     async def action_import(self) -> None:
         """Make a preamble of a file."""
-        found = await self.app.push_screen_wait(ImportScreen())
+        found = await self.app.push_screen_wait(PreambleImportScreen())
         if found is not None:
             self.preambles.seek(found.preamble.name)
             told = " ".join((f"{found.preamble.name} is among your preambles.", *found.notes))

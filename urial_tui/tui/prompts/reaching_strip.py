@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from urial_tui.runtime.cutter import ContextToken
-from urial_tui.tui.drawing.token_strip import Shown, TokenStrip
+from urial_tui.tui.drawing.token_strip import StripToken, TokenStrip
 
 
 class ReachingStrip(TokenStrip):
@@ -36,11 +36,11 @@ def token_text(token: ContextToken) -> str:
     return token.data.decode("utf-8", "backslashreplace")
 
 
-def _shown(place: int, token: ContextToken, tokens: Sequence[ContextToken]) -> Shown:
+def _shown(place: int, token: ContextToken, tokens: Sequence[ContextToken]) -> StripToken:
     style = "odd" if place % 2 else "even"
     if token.control:
         style = "control"
     elif token.part == "turn":
         style = f"asked-{style}"
     begins = place == 0 or tokens[place - 1].part != token.part
-    return Shown(token_text(token), style, begins or token.control)
+    return StripToken(token_text(token), style, begins or token.control)

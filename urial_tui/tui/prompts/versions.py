@@ -15,13 +15,13 @@ from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.protocol import Event, Sampling
 from urial_tui.errors import UrialError
 from urial_tui.prompting.preamble import Preamble
-from urial_tui.runtime.writer import Choice
+from urial_tui.runtime.writer import WriterChoice
 from urial_tui.tui.chat.chat_engine import ChatEngine
 from urial_tui.tui.duel.duel import SideEnded
 
 GREEDY = Sampling(temperature=0.0)
 
-Take = Callable[[int, Event | SideEnded], object]
+OnVersionEvent = Callable[[int, Event | SideEnded], object]
 """Gets a version's place (0 or 1) and what happens there."""
 
 
@@ -40,7 +40,9 @@ class Versions:
         self._max_tokens = max_tokens
         self._stopped = False
 
-    async def answer(self, question: str, pair: tuple[Preamble, Preamble], take: Take) -> None:
+    async def answer(
+        self, question: str, pair: tuple[Preamble, Preamble], take: OnVersionEvent
+    ) -> None:
         """Answer a question under both; `take` gets a `SideEnded` of each, the first one's first.
 
         Args:
@@ -54,7 +56,7 @@ class Versions:
             error: UrialError | None = None
             conversation = Conversation.new(None)
             try:
-                choice = Choice(model=self._model, preamble=preamble)
+                choice = WriterChoice(model=self._model, preamble=preamble)
                 conversation.add_question(question, choice)
                 if not self._stopped:
                     await self._write(conversation, preamble, partial(take, place))

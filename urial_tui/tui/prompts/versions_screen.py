@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.events import Resize
 from textual.widgets import Static
 
-from urial_tui.chat.drafts import Place
+from urial_tui.chat.drafts import DraftPlace
 from urial_tui.engine.wire.protocol import (
     Event,
     PrefillProgress,
@@ -36,7 +36,7 @@ from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.tui.widgets.prompt import Prompt
 from urial_tui.wording import amount
 
-_PLACE = Place(0, "question for two preambles")
+_PLACE = DraftPlace(0, "question for two preambles")
 
 
 class VersionsScreen(PromptScreen):
@@ -95,7 +95,7 @@ class VersionsScreen(PromptScreen):
         """Left and right."""
         return self.query_one(BothSides).sides
 
-    def draft(self) -> tuple[Place, str]:
+    def draft(self) -> tuple[DraftPlace, str]:
         """The question that is typed."""
         return _PLACE, self.query_one(Prompt).full_text
 

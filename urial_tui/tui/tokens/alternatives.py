@@ -11,7 +11,7 @@ from textual.widget import Widget
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from urial_tui.engine.wire.protocol import Alternative, Stage
+from urial_tui.engine.wire.protocol import Alternative, SamplerStage
 from urial_tui.tui.drawing.figures import bar, fit, percent
 from urial_tui.tui.tokens.traced_answer import TracedAnswer
 
@@ -102,7 +102,7 @@ def _name_width(width: int) -> int:
     return max(6, min(20, (width - _FIXED) * 2 // 3))
 
 
-def outcome(other: Alternative, stages: Sequence[Stage]) -> Content:
+def outcome(other: Alternative, stages: Sequence[SamplerStage]) -> Content:
     """The probability of being chosen, or which stage cuts a token."""
     if other.passed == len(stages):
         return Content(f"{percent(other.chance):>{_OUTCOME}}")

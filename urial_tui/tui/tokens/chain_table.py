@@ -6,7 +6,7 @@ import math
 
 from textual.content import Content
 
-from urial_tui.engine.wire.protocol import Sampling, Stage, StageEffect, TracedToken
+from urial_tui.engine.wire.protocol import SamplerStage, Sampling, StageEffect, TracedToken
 from urial_tui.tui.drawing.figures import fit, percent
 from urial_tui.tui.tokens.one_token import OneToken
 
@@ -32,7 +32,7 @@ class ChainTable(OneToken):
         return Content("\n").join(lines)
 
 
-def _line(stage: Stage, effect: StageEffect, sampling: Sampling, passed: bool) -> Content:
+def _line(stage: SamplerStage, effect: StageEffect, sampling: Sampling, passed: bool) -> Content:
     left = f"{effect.left:,}"
     style = ""
     if stage == "rules":
@@ -59,7 +59,7 @@ def _end(token: TracedToken, sampling: Sampling) -> Content:
     return Content.styled(f"▸ drawn, with {percent(token.stages[-1].p)}", "$primary")
 
 
-def name_of(stage: Stage, sampling: Sampling) -> str:
+def name_of(stage: SamplerStage, sampling: Sampling) -> str:
     """A stage with the setting that governs it."""
     match stage:
         case "rules":

@@ -52,14 +52,14 @@ LOW = 34
 """Rows below which the curves have no room."""
 
 
-class Branch(NamedTuple):
+class AnswerBranch(NamedTuple):
     """The ids that another answer is to start with. `again`: this one starts with them, too."""
 
     ids: tuple[int, ...]
     again: bool
 
 
-class TokensScreen(Screen[Branch | None]):
+class TokensScreen(Screen[AnswerBranch | None]):
     """The token screen; opens over the chat, whose engine reads the answer.
 
     Args:
@@ -169,7 +169,9 @@ class TokensScreen(Screen[Branch | None]):
             )
             return
         at = self.query_one(TracedStrip).cursor
-        self.dismiss(Branch(self.answer.prefix(at, token), self.answer.tokens[at].id == token))
+        self.dismiss(
+            AnswerBranch(self.answer.prefix(at, token), self.answer.tokens[at].id == token)
+        )
 
     @on(OptionList.OptionSelected)
     def branch_to_selected(self, event: OptionList.OptionSelected) -> None:

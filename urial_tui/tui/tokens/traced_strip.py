@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from urial_tui.tui.drawing.token_strip import Shown, TokenStrip
+from urial_tui.tui.drawing.token_strip import StripToken, TokenStrip
 
 LEVELS: tuple[tuple[str, float], ...] = (
     ("sure", 0.9),
@@ -39,4 +39,4 @@ class TracedStrip(TokenStrip):
     def add_tokens(self, tokens: Iterable[tuple[str, float]]) -> None:
         """Show more tokens, each with its probability."""
         levels = [(text, level(p)) for text, p in tokens]
-        self.add([Shown(text, name, name in _IMPROBABLE) for text, name in levels])
+        self.add([StripToken(text, name, name in _IMPROBABLE) for text, name in levels])

@@ -24,7 +24,7 @@ from urial_tui.models.summary import ModelSummary
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, completion, typed_path
 
-Look = Callable[[Path], ModelSummary]
+ReadSummary = Callable[[Path], ModelSummary]
 """Reads a model file; raises ModelError."""
 
 
@@ -59,7 +59,9 @@ class ModelFileField(Vertical):
             super().__init__()
             self.path = path
 
-    def __init__(self, start: Path, look: Look, *, id: str | None = None) -> None:  # Textual's name
+    def __init__(
+        self, start: Path, look: ReadSummary, *, id: str | None = None
+    ) -> None:  # Textual's name
         super().__init__(id=id)
         self._start = start
         self._look = look

@@ -26,7 +26,9 @@ from benchmarks.speed import at_least
 from benchmarks.worker_line import WorkerLine
 from urial_tui.benchmark.report import busy_warning, this_machine
 from urial_tui.engine.native.threads import physical_cores
-from urial_tui.engine.wire.protocol import EngineOptions, Event, Finished, Generate, TextDelta
+from urial_tui.engine.wire.commands import Generate
+from urial_tui.engine.wire.events import Event, Finished, TextDelta
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import UrialError
 from urial_tui.models.registry import resolve
 from urial_tui.prompting.preamble_file import find_preamble

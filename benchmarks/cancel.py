@@ -25,14 +25,8 @@ from urial_tui.engine.client.call import Call
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.native.threads import physical_cores
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
-    Finished,
-    PromptReady,
-    Sampling,
-    TextDelta,
-    TextSegment,
-)
+from urial_tui.engine.wire.events import Finished, PromptReady, TextDelta
+from urial_tui.engine.wire.values import EngineOptions, Sampling, TextSegment
 from urial_tui.errors import UrialError
 from urial_tui.models.registry import resolve
 from urial_tui.sanitize import sanitize_line

@@ -19,15 +19,10 @@ import msgspec
 from urial_tui.benchmark.prompts import NUMBERS, WARM_UP, pause_s
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import (
+from urial_tui.engine.wire.commands import Generate, LoadModel, PreparePreamble
+from urial_tui.engine.wire.events import Event, Finished, PreambleReady, PromptReady
+from urial_tui.engine.wire.values import (
     EngineOptions,
-    Event,
-    Finished,
-    Generate,
-    LoadModel,
-    PreambleReady,
-    PreparePreamble,
-    PromptReady,
     Sampling,
     StopRules,
     TextSegment,

@@ -24,7 +24,7 @@ from urial_tui import wording
 from urial_tui.engine.native import llama
 from urial_tui.engine.native.context import LlamaContext
 from urial_tui.engine.wire.limits import Purpose, batch_size, contexts_of, flash_attention
-from urial_tui.engine.wire.protocol import EngineOptions, KVType
+from urial_tui.engine.wire.values import EngineOptions, KVType
 from urial_tui.models.fit import need_of
 
 PURPOSES: tuple[Purpose, ...] = ("chat", "together", "watched", "aligned", "base")

@@ -37,7 +37,7 @@ from urial_tui import __version__
 from urial_tui.benchmark.prompts import QUESTION, WARM_UP, pause_s
 from urial_tui.benchmark.report import Machine, busy_warning, this_machine
 from urial_tui.engine.native.threads import physical_cores
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import UrialError
 from urial_tui.models.registry import resolve
 from urial_tui.prompting.preamble import Preamble

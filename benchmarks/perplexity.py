@@ -37,7 +37,7 @@ from benchmarks import stored_rows
 from benchmarks.stored_rows import Statistics
 from urial_tui.benchmark.report import busy_warning, load_average
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import EngineOptions, TextSegment
+from urial_tui.engine.wire.values import EngineOptions, TextSegment
 from urial_tui.errors import UrialError
 from urial_tui.models.registry import resolve
 from urial_tui.sanitize import sanitize_line

@@ -33,13 +33,8 @@ from urial_tui.compare.side_pair import SidePair
 from urial_tui.compare.sides import Side, Task
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
-    Loaded,
-    PreambleReady,
-    PrefillProgress,
-    TextSegment,
-)
+from urial_tui.engine.wire.events import Loaded, PreambleReady, PrefillProgress
+from urial_tui.engine.wire.values import EngineOptions, TextSegment
 from urial_tui.errors import EngineError, UrialError
 from urial_tui.models.fit import need_of
 from urial_tui.models.memory_need import PROCESS_BYTES

@@ -16,19 +16,17 @@ from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.recording import Received, Recording, RecordingHead, Sent, Started
 from urial_tui.engine.client.replay import Replay
-from urial_tui.engine.wire.frames import encode
-from urial_tui.engine.wire.protocol import (
+from urial_tui.engine.wire.commands import Generate, LoadModel, PreparePreamble
+from urial_tui.engine.wire.events import (
     Event,
     Finished,
-    Generate,
     Loaded,
-    LoadModel,
-    ModelInfo,
     PreambleReady,
-    PreparePreamble,
     PromptReady,
     TextDelta,
 )
+from urial_tui.engine.wire.frames import encode
+from urial_tui.engine.wire.values import ModelInfo
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.loading import load_unchecked
 from urial_tui.tui.app import UrialApp, run_in_terminal

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import ScoreSide, TextSegment, TokenSegment, Turn
+from urial_tui.engine.wire.commands import ScoreSide
 from urial_tui.engine.wire.scores import Floats
+from urial_tui.engine.wire.values import TextSegment, TokenSegment, Turn
 from urial_tui.engine.worker.spill import SpillReader
 
 _STEPS = np.float32(65535)

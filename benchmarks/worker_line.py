@@ -23,27 +23,27 @@ from benchmarks.parallel_work import Work, Written, measured
 from benchmarks.processes import TIMEOUT, ContenderFailed
 from urial_tui.engine.client.death import Moment
 from urial_tui.engine.client.process import WorkerProcess
-from urial_tui.engine.wire.frames import ProtocolError, decode_event
-from urial_tui.engine.wire.protocol import (
+from urial_tui.engine.wire.commands import (
     Command,
-    EngineOptions,
+    Generate,
+    LoadModel,
+    PreparePreamble,
+    Shutdown,
+    Tokenize,
+)
+from urial_tui.engine.wire.events import (
     Event,
     Failed,
     Finished,
-    Generate,
     Loaded,
-    LoadModel,
     PreambleReady,
-    PreparePreamble,
     PromptReady,
     Ready,
-    Shutdown,
     TextDelta,
-    TextSegment,
-    Tokenize,
     Tokenized,
-    Turn,
 )
+from urial_tui.engine.wire.frames import ProtocolError, decode_event
+from urial_tui.engine.wire.values import EngineOptions, TextSegment, Turn
 from urial_tui.engine.wire.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, EngineError
 

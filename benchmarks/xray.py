@@ -30,16 +30,9 @@ from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.native.threads import physical_cores
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
-    Finished,
-    ScoreSide,
-    Shifts,
-    TextSegment,
-    TokenSegment,
-    Turn,
-    Watch,
-)
+from urial_tui.engine.wire.commands import ScoreSide
+from urial_tui.engine.wire.events import Finished, Shifts
+from urial_tui.engine.wire.values import EngineOptions, TextSegment, TokenSegment, Turn, Watch
 from urial_tui.errors import UrialError
 from urial_tui.models.registry import resolve
 from urial_tui.prompting.context import find_context

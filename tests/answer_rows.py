@@ -21,20 +21,10 @@ from typing import Any
 from urial_tui.engine.native import llama
 from urial_tui.engine.native.abort_flag import AbortFlag
 from urial_tui.engine.native.threads import ThreadGovernor
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
-    Event,
-    Finished,
-    Generate,
-    LoadModel,
-    PreparePreamble,
-    Sampling,
-    TextDelta,
-    TextSegment,
-    TokenSegment,
-    Turn,
-)
+from urial_tui.engine.wire.commands import Generate, LoadModel, PreparePreamble
+from urial_tui.engine.wire.events import Event, Finished, TextDelta
 from urial_tui.engine.wire.scores import Floats
+from urial_tui.engine.wire.values import EngineOptions, Sampling, TextSegment, TokenSegment, Turn
 from urial_tui.engine.worker import generation
 from urial_tui.engine.worker.loaded import LoadedModel
 from urial_tui.engine.worker.sampling import Sampler

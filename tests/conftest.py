@@ -27,7 +27,7 @@ from tests.scripted import ScriptedEngine
 from urial_tui import paths
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from gguf import PoolingType
 
 from tests import tinygguf
 from tests.mutations import Gguf, mutated
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import ModelError
 from urial_tui.models.header import MAX_FILE, inspect_header
 from urial_tui.models.inspection import Inspection, inspect_file

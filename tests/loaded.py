@@ -6,7 +6,8 @@ from pathlib import Path
 
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import EngineOptions, Event
+from urial_tui.engine.wire.events import Event
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.writer import Writer, WriterChoice

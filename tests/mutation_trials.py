@@ -27,7 +27,7 @@ from tests import tinygguf
 from tests.loaded import newest
 from tests.mutations import Gguf, mutated
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import EngineOptions, KVType, TextSegment
+from urial_tui.engine.wire.values import EngineOptions, KVType, TextSegment
 from urial_tui.errors import EngineDied, ModelError, UrialError
 from urial_tui.runtime.loading import load
 

@@ -17,49 +17,45 @@ import msgspec
 
 from urial_tui.engine.client.death import Moment, explained_death
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.frames import encode
-from urial_tui.engine.wire.protocol import (
-    VERSION,
+from urial_tui.engine.wire.commands import (
     Cancel,
     Command,
-    Device,
+    FindDevices,
+    Generate,
+    LoadModel,
+    PreparePreamble,
+    ReadVocabulary,
+    ScoreBoth,
+    ScoreSide,
+    ScoreStored,
+    Shutdown,
+    Tokenize,
+    Trace,
+    Unload,
+)
+from urial_tui.engine.wire.events import (
     DevicesFound,
     Event,
     Failed,
-    FindDevices,
     Finished,
-    Generate,
     Loaded,
-    LoadModel,
     LoadProgress,
-    ModelInfo,
     PreambleReady,
     PrefillProgress,
-    PreparePreamble,
     PromptReady,
-    Purpose,
-    ReadVocabulary,
     Ready,
-    ScoreBoth,
     Scored,
-    ScoreSide,
-    ScoreStored,
-    Segment,
-    Shutdown,
     StopReason,
     TextDelta,
-    TextSegment,
-    Tokenize,
     Tokenized,
-    TokenSegment,
-    Trace,
     Traced,
-    Turn,
     TurnsDropped,
-    Unload,
     Unloaded,
     VocabularyRead,
 )
+from urial_tui.engine.wire.frames import VERSION, encode
+from urial_tui.engine.wire.limits import Purpose
+from urial_tui.engine.wire.values import Device, ModelInfo, Segment, TextSegment, TokenSegment, Turn
 from urial_tui.engine.wire.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, EngineError
 

@@ -24,7 +24,7 @@ from tests.scripted import (
 from urial_tui.chat.answer_trace import AnswerTrace, trace_of, wants_examples
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.wire.protocol import Sampling, TextSegment, TokenSegment, Turn
+from urial_tui.engine.wire.values import Sampling, TextSegment, TokenSegment, Turn
 from urial_tui.errors import UsageError
 from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.prompting.preamble_file import find_preamble

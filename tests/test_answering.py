@@ -31,7 +31,7 @@ from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.chat.unsaved import Unsaved
-from urial_tui.engine.wire.protocol import Event, Finished, TextDelta
+from urial_tui.engine.wire.events import Event, Finished, TextDelta
 from urial_tui.errors import EngineDied, EngineError, StoreError, UrialError
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.writer import Writer

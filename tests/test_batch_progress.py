@@ -16,8 +16,9 @@ from urial_tui.engine.native import batch_progress, llama
 from urial_tui.engine.native.abort_flag import AbortFlag
 from urial_tui.engine.native.batch_progress import BatchProgress
 from urial_tui.engine.native.context import Aborted, LlamaContext
+from urial_tui.engine.wire.events import Finished, PrefillProgress
 from urial_tui.engine.wire.limits import batch_size, chat_size
-from urial_tui.engine.wire.protocol import EngineOptions, Finished, PrefillProgress, TextSegment
+from urial_tui.engine.wire.values import EngineOptions, TextSegment
 from urial_tui.errors import EngineError
 
 IDS = [(7 * index) % 200 + 5 for index in range(256)]

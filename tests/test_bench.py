@@ -37,7 +37,7 @@ from urial_tui.benchmark.prompts import NUMBERS
 from urial_tui.benchmark.report import busy_warning, spread
 from urial_tui.benchmark.start import read_start
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import TextSegment
+from urial_tui.engine.wire.values import TextSegment
 from urial_tui.errors import EngineError, UrialError
 from urial_tui.memory import MachineMemory
 from urial_tui.models.gguf_file import Header

@@ -18,7 +18,7 @@ from benchmarks.parallel_items import ITEMS
 from benchmarks.parallel_work import Prompt, Work, Written, measured
 from benchmarks.processes import ContenderFailed
 from benchmarks.worker_line import WorkerLine
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 
 PREAMBLE = """
 name = "tiny"

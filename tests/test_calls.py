@@ -16,18 +16,10 @@ import pytest
 from urial_tui.engine.client.call import Call
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
-    Finished,
-    Loaded,
-    PromptReady,
-    ScoreSide,
-    TextDelta,
-    TextSegment,
-    TokenSegment,
-    Turn,
-)
+from urial_tui.engine.wire.commands import ScoreSide
+from urial_tui.engine.wire.events import Finished, Loaded, PromptReady, TextDelta
 from urial_tui.engine.wire.scores import SideScores
+from urial_tui.engine.wire.values import EngineOptions, TextSegment, TokenSegment, Turn
 from urial_tui.errors import EngineDied, EngineError
 
 PREAMBLE: Turn = (TextSegment(text="Hello world. " * 20),)

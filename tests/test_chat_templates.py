@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests.hostile_templates import ODD, REFUSED, SLOW
 from tests.scripted import INFO
-from urial_tui.engine.wire.protocol import ModelInfo, TextSegment
+from urial_tui.engine.wire.values import ModelInfo, TextSegment
 from urial_tui.errors import ModelError
 from urial_tui.prompting.context import find_context, segments
 from urial_tui.prompting.conversation import Exchanged, render_conversation

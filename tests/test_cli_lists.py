@@ -28,7 +28,7 @@ from urial_tui.cli import main as cli
 from urial_tui.cli.output import TableColumn, cut, print_json, print_table, text_width
 from urial_tui.cli.progress_line import ProgressLine
 from urial_tui.engine.preamble_store import PreambleStore, StateKey
-from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.errors import ModelError, UsageError
 from urial_tui.journal import Journal
 

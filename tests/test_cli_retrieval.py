@@ -16,7 +16,7 @@ from tests import tinygguf
 from urial_tui import paths
 from urial_tui.engine.client.call import follow
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.prompting.preamble_file import load_preamble
 from urial_tui.runtime.embedder import load_embedder
 

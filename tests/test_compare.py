@@ -28,13 +28,10 @@ from urial_tui.compare.runner import Comparison
 from urial_tui.compare.side_pair import ComparisonStep, SidePair
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.commands import ScoreBoth
+from urial_tui.engine.wire.events import PrefillProgress
 from urial_tui.engine.wire.limits import FORCED_BATCH
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
-    PrefillProgress,
-    ScoreBoth,
-    TextSegment,
-)
+from urial_tui.engine.wire.values import EngineOptions, TextSegment
 from urial_tui.errors import EngineError, UrialError
 from urial_tui.prompting.context import find_context
 from urial_tui.prompting.templates.renderer import TemplateRenderer

@@ -19,8 +19,9 @@ from urial_tui.compare.runner import Comparison, Strategy
 from urial_tui.compare.side_pair import ComparisonStep, Rechosen, SidePair
 from urial_tui.compare.sides import Side, Task
 from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.events import Finished
 from urial_tui.engine.wire.limits import FORCED_BATCH
-from urial_tui.engine.wire.protocol import EngineOptions, Finished, Sampling, TextSegment
+from urial_tui.engine.wire.values import EngineOptions, Sampling, TextSegment
 from urial_tui.prompting.context import find_context
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import close_text, open_turn, preamble_turn

@@ -12,7 +12,7 @@ from urial_tui import paths
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import EngineOptions, Sampling
+from urial_tui.engine.wire.values import EngineOptions, Sampling
 
 WARM = Sampling(temperature=1.5, seed=3)
 

@@ -12,7 +12,8 @@ import pytest
 from tests import tinygguf
 from tests.loaded import newest
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import EngineOptions, ModelInfo, PreambleReady, TextSegment
+from urial_tui.engine.wire.events import PreambleReady
+from urial_tui.engine.wire.values import EngineOptions, ModelInfo, TextSegment
 from urial_tui.engine.worker import content
 from urial_tui.engine.worker.content import Contents, DigestStopped, FileDigest, part_files
 

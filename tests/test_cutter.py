@@ -8,7 +8,8 @@ import pytest
 
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import EngineOptions, PromptReady, TextSegment
+from urial_tui.engine.wire.events import PromptReady
+from urial_tui.engine.wire.values import EngineOptions, TextSegment
 from urial_tui.errors import EngineError
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import open_turn, preamble_text, preamble_turn

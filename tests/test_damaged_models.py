@@ -14,7 +14,8 @@ from tests.mutation_trials import trials
 from tests.mutations import Gguf, Key, TensorInfo, packed
 from tests.test_faults import assert_sentence
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import EngineOptions, Notice
+from urial_tui.engine.wire.events import Notice
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import EngineError, ModelError
 from urial_tui.models.header import check_gguf, inspect_header, model_parts
 from urial_tui.models.memory_need import memory_need

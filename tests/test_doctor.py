@@ -31,7 +31,7 @@ from urial_tui.doctor.speed import speed
 from urial_tui.doctor.terminal import Screen, terminal
 from urial_tui.doctor.versions import versions
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import Device
+from urial_tui.engine.wire.values import Device
 from urial_tui.errors import EngineDied, EngineError, SettingsError, UrialError
 
 Captured = pytest.CaptureFixture[str]

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from urial_tui import paths
-from urial_tui.engine.wire.protocol import Rules, TokenShift
+from urial_tui.engine.wire.values import Rules, TokenShift
 from urial_tui.errors import PreambleError, UsageError
 from urial_tui.prompting.check import check_preamble
 from urial_tui.prompting.edited import EditedPreamble

@@ -23,14 +23,9 @@ from urial_tui.engine.client.call import follow
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.recording import read_recording
 from urial_tui.engine.client.replay import Replay
+from urial_tui.engine.wire.events import Embedded, EmbedProgress, Event
 from urial_tui.engine.wire.limits import EMBEDDED_TEXTS, contexts_of, text_tokens
-from urial_tui.engine.wire.protocol import (
-    Embedded,
-    EmbedProgress,
-    EngineOptions,
-    Event,
-    TextSegment,
-)
+from urial_tui.engine.wire.values import EngineOptions, TextSegment
 from urial_tui.errors import EngineError, ModelError
 from urial_tui.models.header import check_gguf
 from urial_tui.models.memory_need import memory_need

@@ -11,21 +11,23 @@ import pytest
 
 from tests.loaded import newest
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
+from urial_tui.engine.wire.events import (
     Event,
     Finished,
     Notice,
     PreambleReady,
     PrefillProgress,
     PromptReady,
+    TextDelta,
+    TurnsDropped,
+)
+from urial_tui.engine.wire.values import (
+    EngineOptions,
     Sampling,
     StopRules,
-    TextDelta,
     TextSegment,
     TokenSegment,
     Turn,
-    TurnsDropped,
 )
 from urial_tui.errors import EngineError
 

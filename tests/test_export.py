@@ -37,7 +37,7 @@ from urial_tui.chat.turns import (
     new_id,
     plain,
 )
-from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.errors import ExportError, UsageError
 from urial_tui.prompting.preamble import Example
 from urial_tui.sanitize import sanitize

@@ -28,20 +28,16 @@ from urial_tui.chat.store import Store
 from urial_tui.engine.client import connection
 from urial_tui.engine.client.call import Call
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
+from urial_tui.engine.wire.events import (
     Event,
     Finished,
-    KVType,
     LoadProgress,
     Notice,
     PreambleReady,
     PrefillProgress,
-    Sampling,
     TextDelta,
-    TextSegment,
-    Turn,
 )
+from urial_tui.engine.wire.values import EngineOptions, KVType, Sampling, TextSegment, Turn
 from urial_tui.errors import EngineDied, EngineError, UrialError
 
 OPTIONS = EngineOptions(n_ctx=4096, threads=1)
@@ -494,7 +490,7 @@ def test_a_worker_that_crashes_in_mid_load_is_told_by_signal(
     marker = tmp_path / "fallen"
     crash = worker(
         f"import os, pathlib\nfrom urial_tui.engine.worker import main as worker\n"
-        f"from urial_tui.engine.wire.protocol import LoadProgress\n"
+        f"from urial_tui.engine.wire.events import LoadProgress\n"
         f"write, marker = worker.write_frame, pathlib.Path({str(marker)!r})\n"
         f"def fall(fd, event):\n"
         f"    if isinstance(event, LoadProgress) and not marker.exists():\n"
@@ -578,7 +574,7 @@ import os, sys
 from pathlib import Path
 from urial_tui.engine.client.call import Call
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire import protocol
+from urial_tui.engine.wire import values
 moment, path, cache, text = sys.argv[1:]
 engine = Engine(cache_dir=Path(cache))
 def run(events):
@@ -590,9 +586,9 @@ if moment == "start":
     engine.start()
     print(engine.pid, flush=True)
     sys.stdin.read()
-run(engine.load(Path(path), options=protocol.EngineOptions(n_ctx=4096, threads=1)))
-turn = (protocol.TextSegment(text=text),)
-wander = protocol.Sampling(temperature=2.0, seed=3)
+run(engine.load(Path(path), options=values.EngineOptions(n_ctx=4096, threads=1)))
+turn = (values.TextSegment(text=text),)
+wander = values.Sampling(temperature=2.0, seed=3)
 run(engine.models[-1].generate(preamble=(), turns=[turn], sampling=wander, max_tokens=3000))
 """
 
@@ -645,7 +641,7 @@ def _stand_in(body: str) -> tuple[str, ...]:
     """A peer that is no worker of this version."""
     imports = (
         "import os, struct, sys, time\n"
-        "from urial_tui.engine.wire.protocol import *\nfrom urial_tui.engine.wire.frames import *"
+        "from urial_tui.engine.wire.events import *\nfrom urial_tui.engine.wire.frames import *"
     )
     return (sys.executable, "-P", "-c", f"# urial_tui.engine.worker.main\n{imports}\n{body}")
 

@@ -26,7 +26,7 @@ from urial_tui.engine.wire.limits import (
     pool_size,
     watched_size,
 )
-from urial_tui.engine.wire.protocol import Device, EngineOptions, KVType, TextSegment
+from urial_tui.engine.wire.values import Device, EngineOptions, KVType, TextSegment
 from urial_tui.errors import ModelError
 from urial_tui.memory import MachineMemory, machine_memory, memory_now
 from urial_tui.models.fit import (

@@ -20,15 +20,9 @@ from numpy.typing import NDArray
 
 from tests.wires import MODEL, Wire
 from urial_tui.engine.native import llama
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
-    Failed,
-    Finished,
-    Generate,
-    Grammar,
-    Sampling,
-    TextSegment,
-)
+from urial_tui.engine.wire.commands import Generate
+from urial_tui.engine.wire.events import Failed, Finished
+from urial_tui.engine.wire.values import EngineOptions, Grammar, Sampling, TextSegment
 from urial_tui.engine.worker.constraint import Constraint
 from urial_tui.engine.worker.gbnf import to_lark
 from urial_tui.engine.worker.sampling import Sampler

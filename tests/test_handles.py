@@ -10,32 +10,30 @@ import msgspec
 import pytest
 
 from tests.wires import MODEL, Wire
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
-    Failed,
-    Finished,
+from urial_tui.engine.wire.commands import (
     Generate,
-    Loaded,
     LoadModel,
     PreparePreamble,
-    Purpose,
     ReadVocabulary,
     ScoreBoth,
-    Scored,
     ScoreSide,
     ScoreStored,
-    Shifts,
-    TextSegment,
     Tokenize,
-    TokenSegment,
     Trace,
-    Turn,
     Unload,
+)
+from urial_tui.engine.wire.events import (
+    Failed,
+    Finished,
+    Loaded,
+    Scored,
+    Shifts,
     Unloaded,
     VocabularyRead,
-    Watch,
 )
+from urial_tui.engine.wire.limits import Purpose
 from urial_tui.engine.wire.scores import PositionScores
+from urial_tui.engine.wire.values import EngineOptions, TextSegment, TokenSegment, Turn, Watch
 
 OPTIONS = EngineOptions(n_ctx=1024, threads=1, parallel=4)
 GONE, OTHER = 7, 2

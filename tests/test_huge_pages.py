@@ -15,7 +15,8 @@ from tests import tinygguf
 from tests.loaded import newest
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.native.huge_pages import MappedWeights, huge_page_size
-from urial_tui.engine.wire.protocol import EngineOptions, Finished, Sampling, TextSegment
+from urial_tui.engine.wire.events import Finished
+from urial_tui.engine.wire.values import EngineOptions, Sampling, TextSegment
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="huge pages are asked for on Linux")
 

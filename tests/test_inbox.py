@@ -12,8 +12,8 @@ from typing import NamedTuple
 import pytest
 
 from urial_tui.engine.native.abort_flag import AbortFlag
+from urial_tui.engine.wire.commands import Cancel, Command, Shutdown, Tokenize
 from urial_tui.engine.wire.frames import write_frame
-from urial_tui.engine.wire.protocol import Cancel, Command, Shutdown, Tokenize
 from urial_tui.engine.worker.inbox import Inbox
 
 

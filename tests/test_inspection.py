@@ -17,7 +17,7 @@ from tests import header_trials, tinygguf
 from tests.test_models import ARCHITECTURE, TOKENS, gguf, string, strings
 from urial_tui import paths
 from urial_tui.cli import main as cli
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.models.fit import need_of
 from urial_tui.models.gguf_file import Header
 from urial_tui.models.header import open_model

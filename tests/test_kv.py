@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from urial_tui.engine.wire.protocol import MemoryKind
+from urial_tui.engine.wire.values import MemoryKind
 from urial_tui.engine.worker.kv import PINNED, Branch, KVCache, fit_turns, prefill, runs
 from urial_tui.engine.worker.steps import complete
 

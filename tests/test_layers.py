@@ -42,9 +42,12 @@ LEAVES = {
     "question_file",
     "page",
     "report_file",
-    "engine.wire.protocol",
+    "engine.wire.commands",
+    "engine.wire.events",
+    "engine.wire.values",
     "engine.wire.limits",
     "engine.wire.server_address",
+    "engine.wire.shift_class",
 }
 CALLS = {"engine.client.engine", "engine.client.model", "engine.client.call"}
 WORK = {"chat", "compare", "evaluate", "benchmark", "runtime"}
@@ -70,7 +73,7 @@ MAY_IMPORT = {
     "journal": {"file_lock", "files"},
     "settings": {
         *{"errors", "files", "paths", "sanitize"},
-        *{"engine.wire.protocol", "engine.wire.server_address"},
+        *{"engine.wire.values", "engine.wire.server_address"},
     },
     "settings_file": {"errors", "files", "paths", "sanitize", "settings"},
     # Chat templates run in a process of their own, which speaks the same frames.

@@ -13,15 +13,9 @@ from tests import tinygguf
 from tests.scripted import INFO, Gate, ScriptedEngine
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import (
-    Device,
-    EngineOptions,
-    Event,
-    LoadProgress,
-    Notice,
-    Purpose,
-    Unloaded,
-)
+from urial_tui.engine.wire.events import Event, LoadProgress, Notice, Unloaded
+from urial_tui.engine.wire.limits import Purpose
+from urial_tui.engine.wire.values import Device, EngineOptions
 from urial_tui.errors import EngineError, ModelError
 from urial_tui.memory import MachineMemory
 from urial_tui.models.fit import need_of

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from tests import tinygguf
 from urial_tui import paths
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import ModelError, SettingsError
 from urial_tui.models import catalogue as catalogue_module
 from urial_tui.models import demo

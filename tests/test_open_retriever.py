@@ -16,7 +16,8 @@ import pytest
 from tests import tinygguf
 from urial_tui.engine.client.call import follow
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import EngineOptions, Event, LoadProgress
+from urial_tui.engine.wire.events import Event, LoadProgress
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import EngineDied, ModelError, RetrievalError
 from urial_tui.prompting.pool import Pair
 from urial_tui.prompting.preamble import Preamble

@@ -11,7 +11,7 @@ import pytest
 from urial_tui import paths
 from urial_tui.cli import main as cli
 from urial_tui.cli.progress_line import ProgressLine
-from urial_tui.engine.wire.protocol import Device, EngineOptions
+from urial_tui.engine.wire.values import Device, EngineOptions
 from urial_tui.errors import ModelError
 from urial_tui.memory import MachineMemory
 from urial_tui.models.discovery import discover

@@ -14,26 +14,25 @@ import numpy as np
 import pytest
 
 from tests.wires import MODEL, Events, Wire, source
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
+from urial_tui.engine.wire.commands import Generate, LoadModel, ScoreSide, Unload
+from urial_tui.engine.wire.events import (
     Failed,
     Finished,
-    Generate,
-    LoadModel,
     PrefillProgress,
     Probabilities,
     PromptReady,
-    Sampling,
     Scored,
-    ScoreSide,
+)
+from urial_tui.engine.wire.scores import SideScores
+from urial_tui.engine.wire.values import (
+    EngineOptions,
+    Sampling,
     StopRules,
     TextSegment,
     TokenSegment,
     Turn,
-    Unload,
     Watch,
 )
-from urial_tui.engine.wire.scores import SideScores
 
 KINDS = ["llama_gguf", "sliding_window_gguf", "recurrent_gguf", "hybrid_gguf"]
 PREAMBLE: Turn = (TextSegment(text="# Query:\nHello world\n\n# Answer:\nhope it helps\n\n" * 6),)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from urial_tui import paths
-from urial_tui.engine.wire.protocol import StopRules
+from urial_tui.engine.wire.values import StopRules
 from urial_tui.errors import PreambleError
 from urial_tui.prompting.preamble import Example, Preamble, PromptFormat
 from urial_tui.prompting.preamble_file import (

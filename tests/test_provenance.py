@@ -18,7 +18,7 @@ from urial_tui.compare.runner import Comparison
 from urial_tui.compare.side_pair import SidePair
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.processor import processor_name
 from urial_tui.prompting.context import find_context
 from urial_tui.prompting.templates.renderer import TemplateRenderer

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from urial_tui import paths
 from urial_tui.cli import main as cli
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import Rules, TextSegment, TokenShift
+from urial_tui.engine.wire.values import Rules, TextSegment, TokenShift
 from urial_tui.errors import PreambleError
 from urial_tui.prompting.preamble import Example, Preamble, PromptFormat
 from urial_tui.prompting.preamble_file import (

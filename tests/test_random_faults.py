@@ -22,7 +22,8 @@ from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import Sampling, TextDelta
+from urial_tui.engine.wire.events import TextDelta
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.errors import EngineDied
 
 PHASES = {"load": 0.4, "prefill": 0.3, "decode": 0.3, "idle": 0.02}

@@ -11,7 +11,7 @@ import pytest
 from tests import tinygguf
 from tests.file_server import FileServer, Request
 from tests.test_models import ARCHITECTURE, gguf, string, strings
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import ModelError
 from urial_tui.models import remote as remote_module
 from urial_tui.models.addresses import (

@@ -28,17 +28,9 @@ from urial_tui.engine.client.recording import (
     read_recording,
 )
 from urial_tui.engine.client.replay import Replay
-from urial_tui.engine.wire.frames import MAX_FRAME, encode, write_frame
-from urial_tui.engine.wire.protocol import (
-    VERSION,
-    Event,
-    Finished,
-    LoadModel,
-    LoadProgress,
-    PreparePreamble,
-    Ready,
-    TextDelta,
-)
+from urial_tui.engine.wire.commands import LoadModel, PreparePreamble
+from urial_tui.engine.wire.events import Event, Finished, LoadProgress, Ready, TextDelta
+from urial_tui.engine.wire.frames import MAX_FRAME, VERSION, encode, write_frame
 from urial_tui.errors import EngineDied, EngineError, RecordingError
 
 READY = encode(Ready(version=VERSION, library=""))

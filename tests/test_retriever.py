@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from urial_tui.engine.client.call import follow
-from urial_tui.engine.wire.protocol import Event, Notice
+from urial_tui.engine.wire.events import Event, Notice
 from urial_tui.errors import EngineDied, RetrievalError
 from urial_tui.journal import Journal
 from urial_tui.prompting.pool import Pair

@@ -22,26 +22,21 @@ from urial_tui.engine.client.death import Moment, explained_death
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.loads import Loads
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import (
-    Device,
-    DeviceLayers,
-    EngineOptions,
+from urial_tui.engine.wire.commands import Generate, LoadModel, Unload
+from urial_tui.engine.wire.events import (
     Event,
     Finished,
-    Generate,
     Loaded,
-    LoadModel,
     Notice,
     PreambleReady,
     PrefillProgress,
     Probabilities,
     TextDelta,
-    TextSegment,
-    Unload,
     Unloaded,
 )
 from urial_tui.engine.wire.server_address import mistake_among, mistake_in
 from urial_tui.engine.wire.server_probe import server_devices, unreachable
+from urial_tui.engine.wire.values import Device, DeviceLayers, EngineOptions, TextSegment
 from urial_tui.engine.wire.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, EngineError, SettingsError
 from urial_tui.settings import described, engine_options, parse_settings

@@ -31,17 +31,10 @@ from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.native import llama
 from urial_tui.engine.native.context import LlamaContext
+from urial_tui.engine.wire.commands import Generate
+from urial_tui.engine.wire.events import Finished, PromptReady
 from urial_tui.engine.wire.limits import chat_size
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
-    Finished,
-    Generate,
-    PromptReady,
-    Rules,
-    Sampling,
-    TextSegment,
-    TokenShift,
-)
+from urial_tui.engine.wire.values import EngineOptions, Rules, Sampling, TextSegment, TokenShift
 from urial_tui.engine.worker.chain_trace import ChainTrace
 from urial_tui.engine.worker.rule_bias import RuleBias
 from urial_tui.engine.worker.sampling import Sampler

@@ -10,7 +10,7 @@ import pytest
 from urial_tui.engine.native import llama
 from urial_tui.engine.native.context import LlamaContext
 from urial_tui.engine.wire.limits import chat_size
-from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.engine.worker.sampling import Sampler
 
 

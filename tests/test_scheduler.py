@@ -10,20 +10,10 @@ from pathlib import Path
 import pytest
 
 from urial_tui.engine.native.abort_flag import AbortFlag
+from urial_tui.engine.wire.commands import Command, Generate, LoadModel, PreparePreamble, Shutdown
+from urial_tui.engine.wire.events import Event, Finished, TextDelta
 from urial_tui.engine.wire.frames import write_frame
-from urial_tui.engine.wire.protocol import (
-    Command,
-    EngineOptions,
-    Event,
-    Finished,
-    Generate,
-    LoadModel,
-    PreparePreamble,
-    Shutdown,
-    TextDelta,
-    TextSegment,
-    Turn,
-)
+from urial_tui.engine.wire.values import EngineOptions, TextSegment, Turn
 from urial_tui.engine.worker.commands import CommandTable
 from urial_tui.engine.worker.inbox import Inbox
 from urial_tui.engine.worker.pool import AnswerPool

@@ -26,31 +26,24 @@ from urial_tui.engine.client import connection
 from urial_tui.engine.client.call import Call
 from urial_tui.engine.client.death import Moment
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.frames import decode_event
-from urial_tui.engine.wire.protocol import (
-    Device,
+from urial_tui.engine.wire.commands import Generate, LoadModel, ScoreSide, Shutdown, Trace
+from urial_tui.engine.wire.events import (
     Event,
     Failed,
     Finished,
-    Generate,
     Loaded,
-    LoadModel,
     LoadProgress,
     PreambleReady,
     PrefillProgress,
     PromptReady,
     Ready,
     Scored,
-    ScoreSide,
-    Shutdown,
     TextDelta,
-    TextSegment,
-    TokenSegment,
-    Trace,
     Traced,
     TracedTokens,
-    Turn,
 )
+from urial_tui.engine.wire.frames import decode_event
+from urial_tui.engine.wire.values import Device, TextSegment, TokenSegment, Turn
 from urial_tui.engine.wire.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, EngineError
 

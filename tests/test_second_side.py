@@ -17,15 +17,11 @@ from urial_tui.compare.second_side import SecondSide, open_second_side
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import (
+from urial_tui.engine.wire.events import Event, Finished, Notice, PreambleReady, Shifts
+from urial_tui.engine.wire.values import (
     EngineOptions,
-    Event,
-    Finished,
     ModelInfo,
-    Notice,
-    PreambleReady,
     Sampling,
-    Shifts,
     TextSegment,
     TokenSegment,
     Turn,

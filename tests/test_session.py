@@ -29,16 +29,8 @@ from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord, title_of
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
-    Event,
-    Finished,
-    PromptReady,
-    Sampling,
-    TextDelta,
-    TextSegment,
-    TokenSegment,
-)
+from urial_tui.engine.wire.events import Event, Finished, PromptReady, TextDelta
+from urial_tui.engine.wire.values import EngineOptions, Sampling, TextSegment, TokenSegment
 from urial_tui.errors import EngineDied, EngineError, StoreError, UsageError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.preamble_file import find_preamble

@@ -19,7 +19,8 @@ from tests.loaded import newest, writer_of
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import EngineOptions, PromptReady, Sampling, TextDelta
+from urial_tui.engine.wire.events import PromptReady, TextDelta
+from urial_tui.engine.wire.values import EngineOptions, Sampling
 
 TURNS = 1000
 CONVERSATION = 50

@@ -22,7 +22,7 @@ from tests.scripted import TINY, ScriptedEngine, answer, delta
 from tests.test_faults import assert_sentence
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.engine.wire.protocol import Finished, PromptReady, TextDelta
+from urial_tui.engine.wire.events import Finished, PromptReady, TextDelta
 from urial_tui.errors import StoreError
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.writer import Writer

@@ -21,14 +21,8 @@ from tests import tinygguf
 from tests.loaded import newest
 from tools.vocabularies import Vocabulary
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
-    Finished,
-    Sampling,
-    StopRules,
-    TextDelta,
-    TextSegment,
-)
+from urial_tui.engine.wire.events import Finished, TextDelta
+from urial_tui.engine.wire.values import EngineOptions, Sampling, StopRules, TextSegment
 from urial_tui.engine.worker.text import Delta, TextStream
 from urial_tui.prompting.stops import answer_end
 

@@ -20,24 +20,25 @@ from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.recording import read_recording
 from urial_tui.engine.client.replay import Replay
 from urial_tui.engine.native import llama
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
+from urial_tui.engine.wire.commands import ScoreSide, Trace
+from urial_tui.engine.wire.events import (
     Event,
     Finished,
-    Piece,
     PrefillProgress,
     PromptReady,
-    Sampling,
-    ScoreSide,
-    TextSegment,
-    TokenSegment,
-    Trace,
     Traced,
-    TracedToken,
     TracedTokens,
-    Turn,
 )
 from urial_tui.engine.wire.scores import SideScores
+from urial_tui.engine.wire.values import (
+    EngineOptions,
+    Piece,
+    Sampling,
+    TextSegment,
+    TokenSegment,
+    TracedToken,
+    Turn,
+)
 from urial_tui.engine.worker.chain_trace import ChainTrace
 from urial_tui.engine.worker.sampling import Candidates, SamplerChain
 from urial_tui.errors import EngineError

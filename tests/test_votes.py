@@ -18,7 +18,7 @@ from urial_tui.chat.store import Store
 from urial_tui.chat.turns import ConversationRecord, Role, TurnRecord, new_id
 from urial_tui.chat.votes import Contestant, Vote, VotedFor, tally, tally_of
 from urial_tui.cli import main as cli
-from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.errors import StoreError
 
 K3 = Contestant("gemma", "urial-k3")

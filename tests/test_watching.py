@@ -11,26 +11,28 @@ import pytest
 
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.limits import WATCHED_BATCH
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
+from urial_tui.engine.wire.commands import ScoreSide
+from urial_tui.engine.wire.events import (
     Event,
     Finished,
     Notice,
     PrefillProgress,
     PromptReady,
-    Sampling,
-    ScoreSide,
     Shifts,
-    StopRules,
     TextDelta,
+    TurnsDropped,
+)
+from urial_tui.engine.wire.limits import WATCHED_BATCH
+from urial_tui.engine.wire.scores import SideScores
+from urial_tui.engine.wire.values import (
+    EngineOptions,
+    Sampling,
+    StopRules,
     TextSegment,
     TokenSegment,
     Turn,
-    TurnsDropped,
     Watch,
 )
-from urial_tui.engine.wire.scores import SideScores
 from urial_tui.errors import EngineError
 
 GREEDY = Sampling(temperature=0.0)

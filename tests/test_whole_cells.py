@@ -12,9 +12,10 @@ from tests import tinygguf
 from urial_tui.engine.native import llama, whole_cells
 from urial_tui.engine.native.abort_flag import AbortFlag
 from urial_tui.engine.native.context import LlamaContext
+from urial_tui.engine.wire.commands import LoadModel
 from urial_tui.engine.wire.limits import chat_size, flash_attention
-from urial_tui.engine.wire.protocol import EngineOptions, LoadModel
 from urial_tui.engine.wire.scores import Floats
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.engine.worker.loaded import LoadedModel
 
 TOKENS = [3 + place * 131 % 250 for place in range(700)]

@@ -38,8 +38,10 @@ from urial_tui.engine.client import engine as client
 from urial_tui.engine.client.death import Moment, explained_death
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire import patience
+from urial_tui.engine.wire.commands import Cancel
+from urial_tui.engine.wire.events import Event, Silence, TextDelta
 from urial_tui.engine.wire.frames import ProtocolError, read_frame, write_frame
-from urial_tui.engine.wire.protocol import Cancel, Event, Silence, TextDelta, TextSegment
+from urial_tui.engine.wire.values import TextSegment
 from urial_tui.engine.wire.worker_log import WARNING, WorkerLog
 from urial_tui.errors import EngineDied, EngineError
 

@@ -12,17 +12,12 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from urial_tui.engine.client.process import WorkerProcess
-from urial_tui.engine.wire.frames import decode_event
-from urial_tui.engine.wire.protocol import (
-    Cancel,
-    Command,
-    EngineOptions,
+from urial_tui.engine.wire.commands import Cancel, Command, Generate, LoadModel
+from urial_tui.engine.wire.events import (
     Event,
     Failed,
     Finished,
-    Generate,
     Loaded,
-    LoadModel,
     PreambleReady,
     Scored,
     TextDelta,
@@ -31,6 +26,8 @@ from urial_tui.engine.wire.protocol import (
     Unloaded,
     VocabularyRead,
 )
+from urial_tui.engine.wire.frames import decode_event
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.engine.wire.worker_log import WorkerLog
 
 T = TypeVar("T", bound=Event)

@@ -18,8 +18,8 @@ from typing import Annotated, Any
 import msgspec
 
 from urial_tui import paths
-from urial_tui.engine.wire.protocol import EngineOptions, Sampling
 from urial_tui.engine.wire.server_address import mistake_among
+from urial_tui.engine.wire.values import EngineOptions, Sampling
 from urial_tui.errors import SettingsError
 from urial_tui.files import read_text, reason
 from urial_tui.sanitize import quoted, sanitize_line, shortened

@@ -33,7 +33,8 @@ from tests.evaluate.scripted_endpoint import (
     text,
 )
 from urial_tui import paths
-from urial_tui.engine.wire.protocol import Notice, Sampling
+from urial_tui.engine.wire.events import Notice
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.evaluate.endpoint import EndpointSettings
 from urial_tui.evaluate.endpoint_address import ENGINE, address_of
 from urial_tui.evaluate.endpoint_answers import EndpointAnswers, endpoint_terms, not_sent

@@ -16,7 +16,7 @@ from urial_tui.engine.client.call import follow
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
 from urial_tui.engine.wire.limits import WATCHED_BATCH
-from urial_tui.engine.wire.protocol import EngineOptions, TextSegment
+from urial_tui.engine.wire.values import EngineOptions, TextSegment
 from urial_tui.evaluate.example_losses import ExampleLosses, with_examples
 from urial_tui.evaluate.example_search import (
     ExamplePlaces,

@@ -22,14 +22,8 @@ from tests.scripted import (
 from urial_tui.chat.session import Conversation
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
-    PromptReady,
-    Sampling,
-    StopReason,
-    TokenSegment,
-    TurnsDropped,
-)
+from urial_tui.engine.wire.events import PromptReady, StopReason, TurnsDropped
+from urial_tui.engine.wire.values import EngineOptions, Sampling, TokenSegment
 from urial_tui.errors import EngineDied, EngineError
 from urial_tui.evaluate.generate import (
     Answered,

@@ -16,7 +16,7 @@ from tests import tinygguf
 from tests.evaluate.runs import HANGS, command, sentence
 from tests.evaluate.scripted_endpoint import ScriptedEndpoint, reply
 from urial_tui import paths
-from urial_tui.engine.wire.protocol import Event
+from urial_tui.engine.wire.events import Event
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.judge import JudgeQuestion, JudgeReply, pair_questions, score_questions
 from urial_tui.evaluate.judge_document import judge_document, pair_outcomes

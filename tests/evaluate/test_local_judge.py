@@ -9,7 +9,7 @@ import pytest
 
 from tests import tinygguf
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import ModelError
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.judge import (

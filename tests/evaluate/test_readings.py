@@ -12,7 +12,7 @@ from tests import tinygguf
 from tests.plain_bits import Job, plain_bits
 from urial_tui.engine.client.call import follow
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import EngineOptions, TextSegment, TokenSegment
+from urial_tui.engine.wire.values import EngineOptions, TextSegment, TokenSegment
 from urial_tui.errors import EngineError
 from urial_tui.evaluate.items import Item
 from urial_tui.evaluate.outputs import AnsweredTurn

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from tests.evaluate.runs import ITEMS
-from urial_tui.engine.wire.protocol import LoadProgress, PrefillProgress, Silence, TextDelta
+from urial_tui.engine.wire.events import LoadProgress, PrefillProgress, Silence, TextDelta
 from urial_tui.evaluate.generate import Answered, Skipped
 from urial_tui.evaluate.items import Item
 from urial_tui.evaluate.outputs import AnsweredTurn

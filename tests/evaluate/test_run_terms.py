@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.evaluate.runs import ITEMS, TERMS
-from urial_tui.engine.wire.protocol import MOST_SEEDS, Sampling
+from urial_tui.engine.wire.values import MOST_SEEDS, Sampling
 from urial_tui.evaluate.items import Item
 
 OTHER: dict[str, Any] = {

@@ -13,7 +13,7 @@ import pytest
 
 from tests.evaluate.runs import HANGS
 from urial_tui import paths
-from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.evaluate.outputs import AnsweredTurn, Ending
 from urial_tui.evaluate.sweep import SweptSetting, sweep_document, sweep_rows
 from urial_tui.evaluate.sweeping import Grid, setting_name

@@ -16,16 +16,9 @@ from urial_tui.compare.side_pair import Rechosen, SidePair
 from urial_tui.compare.sides import Side
 from urial_tui.compare.vocab import ByteAgreement, VocabRelation
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
-    Event,
-    Loaded,
-    LoadProgress,
-    ModelInfo,
-    PrefillProgress,
-    TextDelta,
-)
+from urial_tui.engine.wire.events import Event, Loaded, LoadProgress, PrefillProgress, TextDelta
 from urial_tui.engine.wire.scores import PositionScores
+from urial_tui.engine.wire.values import EngineOptions, ModelInfo
 from urial_tui.errors import EngineError
 from urial_tui.prompting.context import Context
 from urial_tui.runtime.host import FindModel

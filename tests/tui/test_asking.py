@@ -6,7 +6,7 @@ import pytest
 
 from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.tui.chat.asking import (
     Answering,
     Asking,

@@ -27,7 +27,8 @@ from tests.tui.conftest import PATIENCE, Chatting, Found, raising
 from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
-from urial_tui.engine.wire.protocol import EngineOptions, LoadProgress, Notice, Sampling
+from urial_tui.engine.wire.events import LoadProgress, Notice
+from urial_tui.engine.wire.values import EngineOptions, Sampling
 from urial_tui.errors import EngineDied, EngineError, ModelError, StoreError
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.writer import WriterChoice

@@ -17,7 +17,8 @@ from urial_tui.compare.comparison_result import ComparisonResult
 from urial_tui.compare.comparison_start import ComparisonSubject
 from urial_tui.compare.side_choice import SideChoice
 from urial_tui.compare.side_pair import ComparisonStep
-from urial_tui.engine.wire.protocol import EngineOptions, TextDelta
+from urial_tui.engine.wire.events import TextDelta
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import EngineDied
 from urial_tui.prompting.pool import Pair
 from urial_tui.prompting.preamble import Example

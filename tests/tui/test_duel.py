@@ -15,7 +15,8 @@ from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire import patience
-from urial_tui.engine.wire.protocol import EngineOptions, LoadProgress, Sampling, Silence, TextDelta
+from urial_tui.engine.wire.events import LoadProgress, Silence, TextDelta
+from urial_tui.engine.wire.values import EngineOptions, Sampling
 from urial_tui.errors import EngineError, InternalError, UrialError
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.host import Unpacking

@@ -15,7 +15,7 @@ from tests.tui.conftest import Opened, type_text
 from tests.tui.test_prompts_screen import MINE, Prompts, laboratory, own
 from urial_tui import paths
 from urial_tui.chat.store import Store
-from urial_tui.engine.wire.protocol import ModelInfo, Rules
+from urial_tui.engine.wire.values import ModelInfo, Rules
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import preamble_text
 from urial_tui.tui.app import UrialApp

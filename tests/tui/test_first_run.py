@@ -24,7 +24,7 @@ from tests.tui.conftest import (
     type_text,
     wait_until,
 )
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import ModelError, UrialError
 from urial_tui.memory import MachineMemory
 from urial_tui.models.catalogue import load_catalogue

@@ -9,7 +9,7 @@ from textual.widgets import OptionList
 from tests.scripted import ScriptedEngine, answer, delta
 from tests.tui.conftest import Chatting, Found
 from urial_tui.chat.growing import GrowingAnswer
-from urial_tui.engine.wire.protocol import TextDelta
+from urial_tui.engine.wire.events import TextDelta
 from urial_tui.errors import EngineError, InternalError
 from urial_tui.mistakes import explained
 from urial_tui.tui.chat.chat_screen import ChatScreen

@@ -8,7 +8,8 @@ import pytest
 from textual.content import Content
 
 from urial_tui.compare.shift_map import ShiftMap
-from urial_tui.engine.wire.protocol import Shifts, shift_class
+from urial_tui.engine.wire.events import Shifts
+from urial_tui.engine.wire.shift_class import shift_class
 from urial_tui.sanitize import sanitize
 from urial_tui.tui.chat.xray_text import STYLES, coloured, shares_line
 

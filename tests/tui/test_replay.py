@@ -18,7 +18,7 @@ from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.recording import read_recording
 from urial_tui.engine.client.replay import Replay
-from urial_tui.engine.wire.protocol import TextSegment, TokenSegment
+from urial_tui.engine.wire.values import TextSegment, TokenSegment
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import open_turn
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings

@@ -19,7 +19,7 @@ from urial_tui import paths
 from urial_tui.compare.side_choice import SideChoice
 from urial_tui.engine.client.call import follow
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import Generate
+from urial_tui.engine.wire.commands import Generate
 from urial_tui.prompting.pool import Pair
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.retrieval_index import write_index

@@ -12,7 +12,7 @@ from tests.test_rpc import with_rpc
 from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_until
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import DeviceLayers
+from urial_tui.engine.wire.values import DeviceLayers
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, Settings
 

@@ -17,7 +17,7 @@ from tests.tui.conftest import Chatting, Found
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.errors import EngineDied, EngineError
 from urial_tui.memory import MachineMemory
 from urial_tui.prompting.preamble_file import find_preamble

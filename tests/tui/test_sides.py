@@ -20,7 +20,7 @@ from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import Notice
+from urial_tui.engine.wire.events import Notice
 from urial_tui.errors import EngineDied, ModelError
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.writer import WriterChoice

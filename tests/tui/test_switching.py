@@ -14,7 +14,7 @@ from tests.tui.conftest import Chatting, Found, Looks, ready
 from urial_tui import paths
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import LoadProgress
+from urial_tui.engine.wire.events import LoadProgress
 from urial_tui.errors import EngineDied, EngineError, ModelError
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.settings import (

@@ -18,7 +18,7 @@ from tests.tui.traces import traced
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import TextSegment, TokenSegment
+from urial_tui.engine.wire.values import TextSegment, TokenSegment
 from urial_tui.errors import EngineDied, EngineError
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings, sampling

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.scripted import Gate, ScriptedEngine, answer, delta, shown, shown_turns
 from tests.tui.test_prompts_screen import Prompts, laboratory, own
 from urial_tui.chat.store import Store
-from urial_tui.engine.wire.protocol import Generate
+from urial_tui.engine.wire.commands import Generate
 from urial_tui.errors import EngineError
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import preamble_text

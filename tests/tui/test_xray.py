@@ -17,7 +17,7 @@ from tests.tui.chat_page import ChatPage
 from tests.tui.conftest import Chatting, Found, raising
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import LoadProgress, Notice, Shifts
+from urial_tui.engine.wire.events import LoadProgress, Notice, Shifts
 from urial_tui.errors import EngineDied, EngineError, ModelError
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings

@@ -5,14 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from urial_tui.engine.wire.protocol import (
-    Alternative,
-    Piece,
-    Sampling,
-    StageEffect,
-    TracedToken,
-    TracedTokens,
-)
+from urial_tui.engine.wire.events import TracedTokens
+from urial_tui.engine.wire.values import Alternative, Piece, Sampling, StageEffect, TracedToken
 
 VOCABULARY = 262_144
 _END = 900

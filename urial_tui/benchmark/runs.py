@@ -38,16 +38,8 @@ from urial_tui.benchmark.start import ProcessStart, ask_command, read_start
 from urial_tui.engine.client.call import EventSteps, follow
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
-    Event,
-    Finished,
-    Loaded,
-    ModelInfo,
-    Sampling,
-    TextSegment,
-    Turn,
-)
+from urial_tui.engine.wire.events import Event, Finished, Loaded
+from urial_tui.engine.wire.values import EngineOptions, ModelInfo, Sampling, TextSegment, Turn
 from urial_tui.errors import EngineError
 from urial_tui.models.registry import ResolvedModel
 from urial_tui.prompting.preamble import Preamble

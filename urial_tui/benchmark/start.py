@@ -11,7 +11,7 @@ import sys
 import msgspec
 
 from urial_tui.benchmark.prompts import QUESTION
-from urial_tui.engine.wire.protocol import PreambleSource
+from urial_tui.engine.wire.events import PreambleSource
 from urial_tui.errors import EngineError
 from urial_tui.sanitize import sanitize_line
 

@@ -9,7 +9,7 @@ import msgspec
 
 from urial_tui.chat.answer_trace import stored_examples
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.wire.protocol import Sampling, Turn
+from urial_tui.engine.wire.values import Sampling, Turn
 from urial_tui.prompting.preamble import Example, Preamble
 
 AGAIN_TEMPERATURE = 0.7

@@ -14,14 +14,8 @@ from urial_tui.chat.session import Conversation
 from urial_tui.chat.shown import ids_key, in_format
 from urial_tui.chat.tree import Exchange
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.wire.protocol import (
-    Sampling,
-    Segment,
-    TextSegment,
-    TokenSegment,
-    Trace,
-    Turn,
-)
+from urial_tui.engine.wire.commands import Trace
+from urial_tui.engine.wire.values import Sampling, Segment, TextSegment, TokenSegment, Turn
 from urial_tui.prompting.conversation import render_in_format
 from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.prompting.render import close_text

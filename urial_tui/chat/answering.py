@@ -20,13 +20,7 @@ from urial_tui.chat.growing import GrowingAnswer
 from urial_tui.chat.tree import TurnTree
 from urial_tui.chat.turns import TurnRecord, TurnStop
 from urial_tui.engine.client.call import Call
-from urial_tui.engine.wire.protocol import (
-    Event,
-    Finished,
-    PromptReady,
-    TextDelta,
-    TurnsDropped,
-)
+from urial_tui.engine.wire.events import Event, Finished, PromptReady, TextDelta, TurnsDropped
 from urial_tui.errors import EngineDied, StoreError
 
 SAVE_EVERY = 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from urial_tui.chat.turns import Timings, TurnRecord, TurnStop
-from urial_tui.engine.wire.protocol import Finished, PromptReady, TextDelta
+from urial_tui.engine.wire.events import Finished, PromptReady, TextDelta
 
 
 class GrowingAnswer:

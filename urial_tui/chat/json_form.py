@@ -24,7 +24,7 @@ from urial_tui.chat.turns import (
     possible_time,
     renumbered,
 )
-from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.errors import ExportError, SettingsError
 from urial_tui.prompting.pool import Pair, examples_of, pairs_of
 from urial_tui.prompting.rules import rules_mistake

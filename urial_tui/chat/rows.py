@@ -25,7 +25,7 @@ from urial_tui.chat.turns import (
     TurnStop,
     possible_time,
 )
-from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.prompting.preamble import Example
 
 CONVERSATION = "id, title, created, updated, model, preamble, leaf"

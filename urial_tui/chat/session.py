@@ -31,12 +31,7 @@ from urial_tui.chat.turns import (
     plain,
     title_of,
 )
-from urial_tui.engine.wire.protocol import (
-    ModelInfo,
-    Sampling,
-    Turn,
-    Watch,
-)
+from urial_tui.engine.wire.values import ModelInfo, Sampling, Turn, Watch
 from urial_tui.errors import StoreError, UsageError
 from urial_tui.prompting.conversation import Exchanged, closed_turn, render_in_format
 from urial_tui.prompting.preamble import Example, Preamble

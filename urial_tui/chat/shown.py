@@ -10,7 +10,7 @@ import hashlib
 
 from urial_tui.chat.tree import Exchange
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.wire.protocol import ModelInfo, TextSegment, TokenSegment, Turn
+from urial_tui.engine.wire.values import ModelInfo, TextSegment, TokenSegment, Turn
 from urial_tui.prompting.conversation import Exchanged
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.render import close_text, open_turn

@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.prompting.preamble import Example
 
 Role = Literal["user", "assistant"]

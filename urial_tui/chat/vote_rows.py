@@ -9,7 +9,7 @@ import msgspec
 
 from urial_tui.chat.turns import possible_time
 from urial_tui.chat.votes import Contestant, Vote
-from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.engine.wire.values import Sampling
 
 _COLUMNS = (
     "id, created, question_id, left_id, right_id, left_model, left_preamble,"

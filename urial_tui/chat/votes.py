@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.shares import sign_test
 
 VotedFor = Literal["left", "right", "tie", "neither"]

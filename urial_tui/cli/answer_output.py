@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from urial_tui.cli.progress_line import ProgressLine
-from urial_tui.engine.wire.protocol import (
+from urial_tui.engine.wire.events import (
     Event,
     Finished,
     Loaded,

@@ -22,13 +22,14 @@ from urial_tui.cli.answer_output import AnswerOutput
 from urial_tui.cli.numbers import LAST_SEED, SAMPLES
 from urial_tui.cli.process import seconds_since_start
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import Purpose, Sampling
+from urial_tui.engine.wire.limits import Purpose
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.errors import EngineDied, EngineError, UsageError
 
 if TYPE_CHECKING:
     from urial_tui.chat.store import Store
     from urial_tui.engine.client.call import EventSteps
-    from urial_tui.engine.wire.protocol import EngineOptions
+    from urial_tui.engine.wire.values import EngineOptions
     from urial_tui.prompting.preamble import Example, Preamble
     from urial_tui.settings import Settings
 

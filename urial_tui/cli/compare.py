@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from urial_tui.compare.side_pair import ComparisonStep
     from urial_tui.compare.sides import Side, Task
     from urial_tui.engine.client.engine import Engine
-    from urial_tui.engine.wire.protocol import EngineOptions
+    from urial_tui.engine.wire.values import EngineOptions
     from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 _SOURCES = ("queries", "text_file", "conversation")
@@ -395,7 +395,7 @@ class _Run:
         self._progress.say(message)
 
     def _show(self, event: ComparisonStep) -> None:
-        from urial_tui.engine.wire.protocol import (
+        from urial_tui.engine.wire.events import (
             LoadProgress,
             Notice,
             PrefillProgress,

@@ -10,7 +10,7 @@ import msgspec
 
 from urial_tui.cli.output import print_json
 from urial_tui.cli.work_line import WorkLine
-from urial_tui.engine.wire.protocol import Event
+from urial_tui.engine.wire.events import Event
 from urial_tui.evaluate.judge_document import judge_document
 from urial_tui.evaluate.judge_progress import JudgeProgress
 from urial_tui.evaluate.judging import Judging, Made

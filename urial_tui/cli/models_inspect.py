@@ -187,7 +187,7 @@ def _print_rendered(told: Inspection, question: str) -> None:
     Raises:
         ModelError: There is no template, or it can't be rendered.
     """
-    from urial_tui.engine.wire.protocol import ModelInfo
+    from urial_tui.engine.wire.values import ModelInfo
     from urial_tui.prompting.templates.renderer import TemplateRenderer
     from urial_tui.sanitize import sanitize
 

@@ -11,7 +11,7 @@ from urial_tui.cli.names import NAME
 from urial_tui.sanitize import sanitize_line
 
 if TYPE_CHECKING:
-    from urial_tui.engine.wire.protocol import Event
+    from urial_tui.engine.wire.events import Event
     from urial_tui.prompting.check import Finding
     from urial_tui.prompting.preamble import Preamble
     from urial_tui.prompting.token_check import TokenCut
@@ -76,7 +76,7 @@ def _cut(preamble: Preamble, model: str) -> TokenCut:
     from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.engine.client.call import follow
     from urial_tui.engine.client.engine import Engine
-    from urial_tui.engine.wire.protocol import LoadProgress, Notice
+    from urial_tui.engine.wire.events import LoadProgress, Notice
     from urial_tui.models.registry import resolve
     from urial_tui.runtime.cutter import Cutter
     from urial_tui.runtime.loading import load

@@ -134,7 +134,7 @@ def _embedded(name: str, pairs: Sequence[Pair], model: str) -> IndexHeader:
     from urial_tui.cli.progress_line import ProgressLine
     from urial_tui.engine.client.call import follow
     from urial_tui.engine.client.engine import Engine
-    from urial_tui.engine.wire.protocol import EmbedProgress, Event
+    from urial_tui.engine.wire.events import EmbedProgress, Event
     from urial_tui.errors import RetrievalError
     from urial_tui.prompting.retrieval_index import RetrievalIndex, index_path, write_index
     from urial_tui.runtime.query_rows import query_rows

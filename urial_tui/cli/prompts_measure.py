@@ -144,7 +144,7 @@ class _Measure:
         return follow(steps, self._show)
 
     def _show(self, step: MeasureStep) -> None:
-        from urial_tui.engine.wire.protocol import Notice
+        from urial_tui.engine.wire.events import Notice
         from urial_tui.evaluate.measuring import TextsRead
         from urial_tui.evaluate.run_progress import getting_ready
 

@@ -174,7 +174,7 @@ class _Search:
         follow(steps, lambda event: self._show(planned, event))
 
     def _show(self, planned: PlannedSearch, step: PlannedStep) -> None:
-        from urial_tui.engine.wire.protocol import Notice
+        from urial_tui.engine.wire.events import Notice
         from urial_tui.evaluate.example_search import TextRead, Trying
         from urial_tui.evaluate.planned_search import Expected, HeldOut
         from urial_tui.evaluate.run_progress import getting_ready

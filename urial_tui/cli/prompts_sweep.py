@@ -189,7 +189,7 @@ class _Sweep:
         return 0
 
     def _show(self, step: MeasureStep, sweeping: Sweeping | None = None) -> None:
-        from urial_tui.engine.wire.protocol import Notice
+        from urial_tui.engine.wire.events import Notice
         from urial_tui.evaluate.kept_answers import TextsRead
         from urial_tui.evaluate.run_progress import getting_ready
 

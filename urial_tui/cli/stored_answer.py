@@ -12,7 +12,7 @@ from urial_tui.chat.turns import TurnRecord
 from urial_tui.cli.chats import find_conversation
 from urial_tui.compare.items import Query
 from urial_tui.compare.sides import Task
-from urial_tui.engine.wire.protocol import ModelInfo
+from urial_tui.engine.wire.values import ModelInfo
 from urial_tui.errors import PreambleError, UsageError
 from urial_tui.prompting.context import Context
 from urial_tui.prompting.preamble_file import find_preamble

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from urial_tui.cli.progress_line import ProgressLine
-from urial_tui.engine.wire.protocol import Notice
+from urial_tui.engine.wire.events import Notice
 from urial_tui.evaluate.rate_limit import Postponed
 
 

@@ -23,17 +23,10 @@ from urial_tui.compare.side_pair import (
 from urial_tui.compare.sides import Task
 from urial_tui.compare.vocab import TokenisedText, compare_bytes
 from urial_tui.compare.vocabularies import Vocabularies, unread_context
-from urial_tui.engine.wire.protocol import (
-    Event,
-    ScoreBoth,
-    Scored,
-    ScoreSide,
-    Segment,
-    TextSegment,
-    TokenSegment,
-    Turn,
-)
+from urial_tui.engine.wire.commands import ScoreBoth, ScoreSide
+from urial_tui.engine.wire.events import Event, Scored
 from urial_tui.engine.wire.scores import PositionScores
+from urial_tui.engine.wire.values import Segment, TextSegment, TokenSegment, Turn
 from urial_tui.errors import UsageError
 from urial_tui.models.header import compare_tokenizers
 

@@ -8,7 +8,7 @@ from urial_tui.chat.answer_trace import wants_examples
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.shown import ids_key
 from urial_tui.compare.side_choice import SideChoice
-from urial_tui.engine.wire.protocol import ModelInfo
+from urial_tui.engine.wire.values import ModelInfo
 from urial_tui.errors import PreambleError, SettingsError, UsageError
 from urial_tui.models.catalogue import load_catalogue
 from urial_tui.models.registry import list_entries

@@ -15,8 +15,10 @@ from pathlib import Path
 import msgspec
 
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import Event, ScoreSide, ScoreStored, TokenSegment, Turn
+from urial_tui.engine.wire.commands import ScoreSide, ScoreStored
+from urial_tui.engine.wire.events import Event
 from urial_tui.engine.wire.scores import PositionScores
+from urial_tui.engine.wire.values import TokenSegment, Turn
 from urial_tui.errors import EngineDied, EngineError
 
 MOST, LEAST = 32, 8

@@ -19,15 +19,10 @@ from urial_tui.compare.noise import Measure, Noise
 from urial_tui.compare.side_pair import ComparisonStep, ScoredAnswer, SidePair, SideRole, tokens
 from urial_tui.compare.sides import Task
 from urial_tui.compare.vocabularies import Vocabularies
-from urial_tui.engine.wire.protocol import (
-    Event,
-    Scored,
-    ScoreSide,
-    ScoreStored,
-    TokenSegment,
-    Turn,
-)
+from urial_tui.engine.wire.commands import ScoreSide, ScoreStored
+from urial_tui.engine.wire.events import Event, Scored
 from urial_tui.engine.wire.scores import PositionScores
+from urial_tui.engine.wire.values import TokenSegment, Turn
 from urial_tui.errors import UsageError
 from urial_tui.models.header import compare_tokenizers
 

@@ -19,7 +19,7 @@ from msgspec import UNSET, UnsetType
 
 from urial_tui import __version__, paths
 from urial_tui.compare.runner import Comparison
-from urial_tui.engine.wire.protocol import ModelInfo
+from urial_tui.engine.wire.values import ModelInfo
 from urial_tui.processor import processor_name
 
 

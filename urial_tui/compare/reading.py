@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from urial_tui.compare.vocab import TokenisedText, VocabInfo, VocabularyError
-from urial_tui.engine.wire.protocol import Scored
+from urial_tui.engine.wire.events import Scored
 from urial_tui.engine.wire.scores import SideScores
 
 

@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from urial_tui.compare.runner import Comparison
 from urial_tui.compare.sides import Side
-from urial_tui.engine.wire.protocol import NUMERICS, ModelInfo
+from urial_tui.engine.wire.values import NUMERICS, ModelInfo
 from urial_tui.prompting.context import rules_of
 
 SubjectKind = Literal["answers", "a text", "a stored answer"]

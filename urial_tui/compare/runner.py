@@ -24,7 +24,9 @@ from urial_tui.compare.side_pair import ComparisonStep, SidePair, tokens
 from urial_tui.compare.sides import Side, Task
 from urial_tui.compare.vocab import VocabRelation
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import EngineOptions, Event, ModelInfo, Purpose, TextSegment
+from urial_tui.engine.wire.events import Event
+from urial_tui.engine.wire.limits import Purpose
+from urial_tui.engine.wire.values import EngineOptions, ModelInfo, TextSegment
 from urial_tui.prompting.context import SAMPLE, Context
 from urial_tui.prompting.conversation import context_form
 from urial_tui.prompting.templates.renderer import TemplateRenderer

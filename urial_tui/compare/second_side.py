@@ -14,7 +14,8 @@ from urial_tui.compare.sides import Side
 from urial_tui.compare.vocab import VocabInfo, compare_vocabularies
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import EngineOptions, Event, ModelInfo, Watch
+from urial_tui.engine.wire.events import Event
+from urial_tui.engine.wire.values import EngineOptions, ModelInfo, Watch
 from urial_tui.errors import ModelError
 from urial_tui.prompting.context import SAMPLE, Context
 from urial_tui.prompting.conversation import Exchanged, render_conversation

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from urial_tui.engine.wire.protocol import ShiftClass, Shifts, shift_class
+from urial_tui.engine.wire.events import Shifts
+from urial_tui.engine.wire.shift_class import ShiftClass, shift_class
 
 
 class Stretch(NamedTuple):

@@ -22,18 +22,16 @@ from urial_tui.compare.vocab import VocabInfo, VocabRelation
 from urial_tui.compare.vocabularies import Vocabularies
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import (
+from urial_tui.engine.wire.events import Event, Finished, Scored
+from urial_tui.engine.wire.scores import PositionScores
+from urial_tui.engine.wire.values import (
     EngineOptions,
-    Event,
-    Finished,
     ModelInfo,
     Sampling,
-    Scored,
     TextSegment,
     TokenSegment,
     Turn,
 )
-from urial_tui.engine.wire.scores import PositionScores
 from urial_tui.errors import EngineDied, EngineError, UsageError
 from urial_tui.prompting.context import answer_rules, rules_of
 from urial_tui.prompting.conversation import Exchanged, Shown, render_conversation

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from urial_tui.compare.items import Query
-from urial_tui.engine.wire.protocol import ModelInfo
+from urial_tui.engine.wire.values import ModelInfo
 from urial_tui.prompting.context import Context
 from urial_tui.runtime.host import ModelFile
 

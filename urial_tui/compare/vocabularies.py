@@ -13,7 +13,7 @@ import numpy as np
 
 from urial_tui.compare.items import ContextText
 from urial_tui.compare.vocab import VocabInfo, VocabRelation, compare_vocabularies
-from urial_tui.engine.wire.protocol import TextSegment, Turn
+from urial_tui.engine.wire.values import TextSegment, Turn
 from urial_tui.models.header import CutBy
 
 _CONTROL = 3

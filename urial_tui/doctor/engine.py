@@ -18,7 +18,7 @@ from pathlib import Path
 from urial_tui.doctor.finding import Fact
 from urial_tui.doctor.processor import REBUILD, processor_flags, used_features
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import Device
+from urial_tui.engine.wire.values import Device
 from urial_tui.errors import EngineError
 from urial_tui.files import read_text
 from urial_tui.sanitize import sanitize_line

@@ -24,7 +24,7 @@ from urial_tui.doctor.processor import REBUILD
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.self_test import WRONG
 from urial_tui.engine.self_test.model import TinyModel
-from urial_tui.engine.wire.protocol import EngineOptions, TokenSegment
+from urial_tui.engine.wire.values import EngineOptions, TokenSegment
 from urial_tui.errors import EngineError, ModelError
 from urial_tui.sanitize import sanitize_line, shortened
 

@@ -14,8 +14,8 @@ from urial_tui.doctor.engine import MakeEngine, make_engine, within
 from urial_tui.doctor.finding import Fact
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.self_test.model import TinyModel
-from urial_tui.engine.wire.protocol import EngineOptions
 from urial_tui.engine.wire.server_address import UNENCRYPTED, listed
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import EngineDied, EngineError, SettingsError
 from urial_tui.settings import load_settings
 from urial_tui.wording import size

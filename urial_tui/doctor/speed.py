@@ -13,7 +13,7 @@ from urial_tui.benchmark.report import busy_warning, load_average
 from urial_tui.doctor.engine import MakeEngine, make_engine, within
 from urial_tui.doctor.finding import Fact
 from urial_tui.doctor.processor import usable_processors
-from urial_tui.engine.wire.protocol import EngineOptions, TextSegment
+from urial_tui.engine.wire.values import EngineOptions, TextSegment
 from urial_tui.models.catalogue import load_catalogue
 from urial_tui.models.registry import list_models
 from urial_tui.wording import amount, byte_rate, rate

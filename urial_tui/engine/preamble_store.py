@@ -25,7 +25,7 @@ from typing import BinaryIO
 import msgspec
 
 from urial_tui import wording
-from urial_tui.engine.wire.protocol import NUMERICS, DeviceLayers
+from urial_tui.engine.wire.values import NUMERICS, DeviceLayers
 from urial_tui.files import make_directory, open_regular, replacing
 
 _HEAD = struct.Struct("<8s32sI")

@@ -14,13 +14,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from urial_tui.engine.wire.protocol import (
-    NUMERICS,
-    Notice,
-    Sampling,
-    StopRules,
-    TextSegment,
-)
+from urial_tui.engine.wire.events import Notice
+from urial_tui.engine.wire.values import NUMERICS, Sampling, StopRules, TextSegment
 from urial_tui.errors import UsageError
 from urial_tui.evaluate.endpoint import EndpointSettings
 from urial_tui.evaluate.endpoint_address import Address, address_of

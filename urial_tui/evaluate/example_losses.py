@@ -16,7 +16,8 @@ import msgspec
 
 from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import Event, PrefillProgress, TextSegment
+from urial_tui.engine.wire.events import Event, PrefillProgress
+from urial_tui.engine.wire.values import TextSegment
 from urial_tui.errors import EngineDied, EngineError, ModelError
 from urial_tui.evaluate.example_search import ExamplePlaces, Losses, SearchStep, TextRead
 from urial_tui.evaluate.items import Item

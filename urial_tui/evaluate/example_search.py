@@ -19,7 +19,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from urial_tui.engine.wire.protocol import Event
+from urial_tui.engine.wire.events import Event
 from urial_tui.evaluate.means import FEWEST, Difference, paired_difference
 from urial_tui.wording import amount
 

@@ -15,16 +15,8 @@ from typing import NamedTuple
 
 from urial_tui.engine.client.call import Call
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import (
-    Event,
-    Finished,
-    ModelInfo,
-    PromptReady,
-    StopReason,
-    TextSegment,
-    TokenSegment,
-    TurnsDropped,
-)
+from urial_tui.engine.wire.events import Event, Finished, PromptReady, StopReason, TurnsDropped
+from urial_tui.engine.wire.values import ModelInfo, TextSegment, TokenSegment
 from urial_tui.errors import EngineError, ModelError
 from urial_tui.evaluate.items import EvaluateError, Item
 from urial_tui.evaluate.outputs import AnsweredTurn, Ending

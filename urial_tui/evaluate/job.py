@@ -16,7 +16,7 @@ import msgspec
 
 from urial_tui.engine.client.call import follow
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import LoadProgress, Notice, TextDelta
+from urial_tui.engine.wire.events import LoadProgress, Notice, TextDelta
 from urial_tui.errors import EngineDied, EngineError, ModelError, UrialError
 from urial_tui.evaluate.generate import Answered, Skipped
 from urial_tui.evaluate.items import EvaluateError

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from urial_tui.engine.wire.protocol import Event, LoadProgress, PrefillProgress, Silence
+from urial_tui.engine.wire.events import Event, LoadProgress, PrefillProgress, Silence
 from urial_tui.evaluate.judge import Judged
 from urial_tui.evaluate.judgements import Judgement
 from urial_tui.evaluate.judging import Judging, Made

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from urial_tui.engine.wire.protocol import NUMERICS, Event, ModelInfo
+from urial_tui.engine.wire.events import Event
+from urial_tui.engine.wire.values import NUMERICS, ModelInfo
 from urial_tui.evaluate.judge import Judged, JudgeQuestion, JudgeReply, concluded
 from urial_tui.evaluate.judge_file import JudgeFile
 from urial_tui.evaluate.judgements import Aspect, Judgement, Unscored

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import NamedTuple
 
-from urial_tui.engine.wire.protocol import Event, Sampling
+from urial_tui.engine.wire.events import Event
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.evaluate.generate import Answered, AnswerGenerator, Skipped
 from urial_tui.evaluate.items import Item
 from urial_tui.evaluate.measure_store import MeasureStore

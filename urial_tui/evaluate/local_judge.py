@@ -12,13 +12,11 @@ from typing import Any, Final, NamedTuple
 from urial_tui.engine.client.call import Call, EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import (
+from urial_tui.engine.wire.events import Event, Finished, Probabilities
+from urial_tui.engine.wire.values import (
     EngineOptions,
-    Event,
-    Finished,
     Grammar,
     ModelInfo,
-    Probabilities,
     Sampling,
     TextSegment,
     Turn,

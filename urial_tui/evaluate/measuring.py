@@ -11,7 +11,8 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 
 import msgspec
 
-from urial_tui.engine.wire.protocol import Event, PreambleReady, Sampling
+from urial_tui.engine.wire.events import Event, PreambleReady
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.errors import EngineDied, EngineError, ModelError
 from urial_tui.evaluate.context_measures import Lead, MeasuredContext
 from urial_tui.evaluate.items import Item, ItemSet

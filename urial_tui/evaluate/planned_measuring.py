@@ -11,7 +11,7 @@ from urial_tui.compare.provenance import RunRecord, file_records, run_record
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import ModelError, RetrievalError, UsageError
 from urial_tui.evaluate.context_measures import measures_document
 from urial_tui.evaluate.generate import pool_tokens

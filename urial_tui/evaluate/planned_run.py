@@ -17,7 +17,7 @@ import msgspec
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.call import EventSteps, follow
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import MOST_SEEDS, Sampling
+from urial_tui.engine.wire.values import MOST_SEEDS, Sampling
 from urial_tui.errors import UsageError
 from urial_tui.evaluate.endpoint_address import ENGINE, address_of, caution, key_of_environment
 from urial_tui.evaluate.generate import AnswerGenerator, pool_tokens

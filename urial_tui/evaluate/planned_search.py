@@ -10,7 +10,7 @@ import msgspec
 
 from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import Event
+from urial_tui.engine.wire.events import Event
 from urial_tui.errors import UsageError
 from urial_tui.evaluate.example_losses import ExampleLosses, ReadWork, with_examples
 from urial_tui.evaluate.example_search import ExampleSearch, SearchResult, TextRead, Tried, Trying

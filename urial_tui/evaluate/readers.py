@@ -19,7 +19,7 @@ from urial_tui.compare.vocab import VocabInfo, compare_vocabularies
 from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import (
+from urial_tui.engine.wire.values import (
     EngineOptions,
     ModelInfo,
     Segment,

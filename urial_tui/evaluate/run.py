@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.errors import EngineDied, EngineError, ModelError
 from urial_tui.evaluate.generate import Answered, GenerateStep, Skipped
 from urial_tui.evaluate.items import Item

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from urial_tui.engine.wire.protocol import LoadProgress, PrefillProgress, Silence, TextDelta
+from urial_tui.engine.wire.events import LoadProgress, PrefillProgress, Silence, TextDelta
 from urial_tui.evaluate.generate import Answered, Skipped
 from urial_tui.evaluate.rate_limit import Postponed
 from urial_tui.evaluate.readers import ReadRole

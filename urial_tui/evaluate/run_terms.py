@@ -11,7 +11,7 @@ import json
 
 import msgspec
 
-from urial_tui.engine.wire.protocol import MOST_SEEDS, NUMERICS, ModelInfo, Sampling
+from urial_tui.engine.wire.values import MOST_SEEDS, NUMERICS, ModelInfo, Sampling
 from urial_tui.evaluate.items import Item
 from urial_tui.prompting.context import Context
 from urial_tui.prompting.conversation import Exchanged, context_form, render_conversation

@@ -11,7 +11,7 @@ import msgspec
 
 from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import TextSegment, Turn
+from urial_tui.engine.wire.values import TextSegment, Turn
 from urial_tui.evaluate.example_search import most_orders
 from urial_tui.evaluate.items import Item
 from urial_tui.prompting.conversation import Exchanged, closed_turn, render_in_format

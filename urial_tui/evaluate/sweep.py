@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.evaluate.context_measures import end_of
 from urial_tui.evaluate.means import mean_of, paired_difference, share_of
 from urial_tui.evaluate.measures import REPEATED

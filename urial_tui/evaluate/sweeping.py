@@ -10,7 +10,7 @@ from itertools import product
 
 import msgspec
 
-from urial_tui.engine.wire.protocol import Sampling
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.evaluate.items import ItemSet
 from urial_tui.evaluate.kept_answers import KeptAnswers, MeasureStep
 from urial_tui.evaluate.measure_store import MeasureStore

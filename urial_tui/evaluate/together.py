@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from urial_tui.engine.client.call import Call
-from urial_tui.engine.wire.protocol import Event
+from urial_tui.engine.wire.events import Event
 from urial_tui.errors import EngineDied, EngineError
 
 T = TypeVar("T")

@@ -19,16 +19,10 @@ import msgspec
 
 from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import (
-    Piece,
-    Segment,
-    TokenSegment,
-    Trace,
-    Traced,
-    TracedToken,
-    TracedTokens,
-    shift_class,
-)
+from urial_tui.engine.wire.commands import Trace
+from urial_tui.engine.wire.events import Traced, TracedTokens
+from urial_tui.engine.wire.shift_class import shift_class
+from urial_tui.engine.wire.values import Piece, Segment, TokenSegment, TracedToken
 from urial_tui.errors import EngineError
 from urial_tui.prompting.conversation import Shown
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import msgspec
 
 from urial_tui import wording
-from urial_tui.engine.wire.protocol import Device, EngineOptions, Purpose
+from urial_tui.engine.wire.limits import Purpose
+from urial_tui.engine.wire.values import Device, EngineOptions
 from urial_tui.errors import ModelError
 from urial_tui.memory import MachineMemory, memory_now
 from urial_tui.models.header import check_gguf

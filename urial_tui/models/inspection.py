@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from urial_tui.engine.wire.limits import Purpose
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import ModelError
 from urial_tui.models.addresses import FileAddress, part_names, public
 from urial_tui.models.fit import layers_on

@@ -38,7 +38,7 @@ from urial_tui.engine.wire.limits import (
     contexts_of,
     flash_attention,
 )
-from urial_tui.engine.wire.protocol import EngineOptions, KVType
+from urial_tui.engine.wire.values import EngineOptions, KVType
 from urial_tui.models.gguf_file import Metadata
 from urial_tui.models.header import count_parameters, model_parts
 from urial_tui.models.kinds import kind_for

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from urial_tui.engine.wire.limits import Purpose
-from urial_tui.engine.wire.protocol import Device, EngineOptions
+from urial_tui.engine.wire.values import Device, EngineOptions
 from urial_tui.memory import memory_now
 from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
 from urial_tui.models.discovery import FoundModel, Progress, discover

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from urial_tui import paths
-from urial_tui.engine.wire.protocol import Device, EngineOptions
+from urial_tui.engine.wire.values import Device, EngineOptions
 from urial_tui.memory import memory_now
 from urial_tui.models.addresses import HubAddress, parse_address
 from urial_tui.models.overview import Listed

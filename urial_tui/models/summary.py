@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.memory import MachineMemory, memory_now
 from urial_tui.models.fit import check_fit
 from urial_tui.models.header import inspect_header

@@ -15,7 +15,7 @@ import msgspec
 
 from urial_tui import wording
 from urial_tui.engine.wire.limits import AUTO_CONTEXT, Purpose
-from urial_tui.engine.wire.protocol import Device, EngineOptions
+from urial_tui.engine.wire.values import Device, EngineOptions
 from urial_tui.memory import MachineMemory
 from urial_tui.models.fit import cards_among, weigh
 from urial_tui.models.memory_need import PREAMBLE_TOKENS, PROCESS_BYTES

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from urial_tui.engine.wire.protocol import Rules, StopRules, TextSegment, Turn
+from urial_tui.engine.wire.values import Rules, StopRules, TextSegment, Turn
 from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import close_text

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from urial_tui.engine.wire.protocol import ModelInfo, Segment, TextSegment, Turn
+from urial_tui.engine.wire.values import ModelInfo, Segment, TextSegment, Turn
 from urial_tui.errors import UsageError
 from urial_tui.prompting.context import Context, answer_rules, segments
 from urial_tui.prompting.preamble import Example, Preamble

@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from urial_tui.engine.wire.protocol import Rules
+from urial_tui.engine.wire.values import Rules
 from urial_tui.errors import PreambleError
 from urial_tui.prompting.preamble_file import rules_lines
 from urial_tui.prompting.rules import rules_mistake

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from urial_tui.engine.wire.protocol import Rules
+from urial_tui.engine.wire.values import Rules
 
 Method = Literal["urial", "zero-shot", "vanilla-icl", "rules", "retrieval"]
 
@@ -23,7 +23,7 @@ class PromptFormat(_Table, frozen=True, kw_only=True):
 
     `system`, `query` and `answer` are templates around `{system}`, `{query}` and
     `{answer}`. An answer ends before any string of `stop`, and at a line that holds only
-    `fence` (see `engine.wire.protocol.StopRules`); one of the two is given.
+    `fence` (see `engine.wire.values.StopRules`); one of the two is given.
     """
 
     query: str

@@ -18,7 +18,7 @@ from typing import Literal
 import msgspec
 
 from urial_tui import paths
-from urial_tui.engine.wire.protocol import Rules
+from urial_tui.engine.wire.values import Rules
 from urial_tui.errors import PreambleError, UsageError
 from urial_tui.files import NewFile, is_file, make_directory, read_text, reason
 from urial_tui.prompting.preamble import Preamble

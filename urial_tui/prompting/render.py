@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from urial_tui.engine.wire.protocol import TextSegment, Turn
+from urial_tui.engine.wire.values import TextSegment, Turn
 from urial_tui.prompting.preamble import Example, Preamble, PromptFormat
 
 

@@ -10,7 +10,7 @@ import math
 
 import msgspec
 
-from urial_tui.engine.wire.protocol import Rules, Sampling
+from urial_tui.engine.wire.values import Rules, Sampling
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.sanitize import quoted
 

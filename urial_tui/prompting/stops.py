@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from urial_tui.engine.wire.protocol import StopRules
+from urial_tui.engine.wire.values import StopRules
 from urial_tui.prompting.preamble import Preamble, PromptFormat
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import TextSegment, VocabularyRead
+from urial_tui.engine.wire.events import VocabularyRead
+from urial_tui.engine.wire.values import TextSegment
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.render import open_turn, preamble_text, preamble_turn
 from urial_tui.prompting.token_check import QUERY, TokenCut

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import NUMERICS, EngineOptions, ModelInfo
+from urial_tui.engine.wire.values import NUMERICS, EngineOptions, ModelInfo
 from urial_tui.runtime.loading import LoadFile, load
 
 _REQUEST_TEXTS = 256

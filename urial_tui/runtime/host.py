@@ -14,7 +14,8 @@ from typing import Protocol
 from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import EngineOptions, Purpose
+from urial_tui.engine.wire.limits import Purpose
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.runtime.writer import Writer, WriterChoice
 

@@ -13,7 +13,9 @@ from typing import Protocol
 from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import EngineOptions, KVType, Notice, Purpose
+from urial_tui.engine.wire.events import Notice
+from urial_tui.engine.wire.limits import Purpose
+from urial_tui.engine.wire.values import EngineOptions, KVType
 from urial_tui.errors import EngineDied, ModelError
 from urial_tui.models.gguf_file import Header
 from urial_tui.models.header import inspect_adapter, inspect_header

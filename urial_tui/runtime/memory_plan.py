@@ -27,7 +27,8 @@ from urial_tui import wording
 from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import EngineOptions, Purpose
+from urial_tui.engine.wire.limits import Purpose
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import EngineError, ModelError
 from urial_tui.memory import MachineMemory, memory_now
 from urial_tui.models.fit import Weighed, cards_among, fit_together, need_of, weigh

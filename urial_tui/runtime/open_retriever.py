@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from urial_tui.engine.client.call import EventSteps
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.runtime.loading import LoadFile, load
 from urial_tui.runtime.memory_plan import PLAN

@@ -28,7 +28,7 @@ from urial_tui.wording import amount, fixed
 if TYPE_CHECKING:
     from urial_tui.engine.client.engine import Engine
     from urial_tui.engine.client.model import Model
-    from urial_tui.engine.wire.protocol import EngineOptions
+    from urial_tui.engine.wire.values import EngineOptions
     from urial_tui.prompting.retrieval_index import FoundPair, RetrievalIndex
     from urial_tui.runtime.embedder import Embedder, ModelEmbedder
 

@@ -9,7 +9,7 @@ import msgspec
 from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import EngineOptions, ModelInfo
+from urial_tui.engine.wire.values import EngineOptions, ModelInfo
 from urial_tui.runtime.host import ModelFile
 from urial_tui.runtime.loading import load
 from urial_tui.runtime.memory_plan import PLAN

@@ -17,13 +17,8 @@ from textual.worker import Worker
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.recording import read_recording
 from urial_tui.engine.client.replay import RecordedExchange, Replay
-from urial_tui.engine.wire.protocol import (
-    Generate,
-    LoadModel,
-    PreparePreamble,
-    TextSegment,
-    Turn,
-)
+from urial_tui.engine.wire.commands import Generate, LoadModel, PreparePreamble
+from urial_tui.engine.wire.values import TextSegment, Turn
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.preamble_file import find_preamble, list_preambles
 from urial_tui.prompting.render import open_turn, preamble_text

@@ -15,35 +15,37 @@ import queue
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Generic, Protocol, TypeVar, cast
 
-from urial_tui.engine.wire.patience import LOOK_EVERY, Patience, Teller
-from urial_tui.engine.wire.protocol import (
-    DevicesFound,
+from urial_tui.engine.wire.commands import (
     Embed,
-    Embedded,
-    Event,
-    Failed,
     FindDevices,
-    Finished,
     Generate,
-    Loaded,
     LoadModel,
-    PreambleReady,
     PreparePreamble,
     ReadVocabulary,
     Request,
     ScoreBoth,
-    Scored,
     ScoreSide,
     ScoreStored,
-    Silence,
     Tokenize,
-    Tokenized,
     Trace,
-    Traced,
     Unload,
+)
+from urial_tui.engine.wire.events import (
+    DevicesFound,
+    Embedded,
+    Event,
+    Failed,
+    Finished,
+    Loaded,
+    PreambleReady,
+    Scored,
+    Silence,
+    Tokenized,
+    Traced,
     Unloaded,
     VocabularyRead,
 )
+from urial_tui.engine.wire.patience import LOOK_EVERY, Patience, Teller
 from urial_tui.errors import EngineError
 
 FINAL_EVENT: dict[type, type] = {

@@ -15,19 +15,11 @@ from typing import Any, TypeVar
 from urial_tui.engine.client.call import Call
 from urial_tui.engine.client.loads import Loads
 from urial_tui.engine.client.process import EXIT_TIMEOUT, Process
-from urial_tui.engine.wire.frames import ProtocolError, decode_event, encode
+from urial_tui.engine.wire.commands import Cancel, Command, Request, Shutdown
+from urial_tui.engine.wire.events import Event, Failed, Ready
+from urial_tui.engine.wire.frames import VERSION, ProtocolError, decode_event, encode
 from urial_tui.engine.wire.patience import Patience
-from urial_tui.engine.wire.protocol import (
-    VERSION,
-    Cancel,
-    Command,
-    Device,
-    Event,
-    Failed,
-    Ready,
-    Request,
-    Shutdown,
-)
+from urial_tui.engine.wire.values import Device
 from urial_tui.errors import EngineDied, EngineError
 from urial_tui.sanitize import sanitize_line
 

@@ -24,19 +24,11 @@ from urial_tui.engine.client.connection import Connection
 from urial_tui.engine.client.loads import Loads
 from urial_tui.engine.client.model import Model, final
 from urial_tui.engine.client.process import Launch, WorkerProcess
+from urial_tui.engine.wire.commands import FindDevices, LoadModel, ScoreBoth
+from urial_tui.engine.wire.events import DevicesFound, Event, Loaded, Scored
+from urial_tui.engine.wire.limits import Purpose
 from urial_tui.engine.wire.patience import stop_within
-from urial_tui.engine.wire.protocol import (
-    Device,
-    DevicesFound,
-    EngineOptions,
-    Event,
-    FindDevices,
-    Loaded,
-    LoadModel,
-    Purpose,
-    ScoreBoth,
-    Scored,
-)
+from urial_tui.engine.wire.values import Device, EngineOptions
 from urial_tui.engine.wire.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, EngineError
 

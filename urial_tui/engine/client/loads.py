@@ -11,26 +11,28 @@ from pathlib import Path
 import msgspec
 
 from urial_tui.engine.client.death import Moment
-from urial_tui.engine.wire.protocol import (
+from urial_tui.engine.wire.commands import (
     Command,
     Embed,
-    Embedded,
-    Event,
     FindDevices,
     Generate,
-    Loaded,
     LoadModel,
-    PreambleReady,
-    PrefillProgress,
     PreparePreamble,
     ScoreBoth,
-    Scored,
     ScoreSide,
     ScoreStored,
-    TextDelta,
     Trace,
-    Traced,
     Unload,
+)
+from urial_tui.engine.wire.events import (
+    Embedded,
+    Event,
+    Loaded,
+    PreambleReady,
+    PrefillProgress,
+    Scored,
+    TextDelta,
+    Traced,
 )
 from urial_tui.sanitize import sanitize_line
 

@@ -8,33 +8,30 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from urial_tui.engine.client.call import Call
-from urial_tui.engine.wire.protocol import (
+from urial_tui.engine.wire.commands import (
     Embed,
-    Embedded,
-    Event,
-    Finished,
     Generate,
-    Grammar,
-    ModelInfo,
-    PreambleReady,
     PreparePreamble,
     ReadVocabulary,
     Request,
-    Sampling,
-    Scored,
     ScoreSide,
     ScoreStored,
-    StopRules,
     Tokenize,
-    Tokenized,
     Trace,
-    Traced,
-    Turn,
     Unload,
+)
+from urial_tui.engine.wire.events import (
+    Embedded,
+    Event,
+    Finished,
+    PreambleReady,
+    Scored,
+    Tokenized,
+    Traced,
     Unloaded,
     VocabularyRead,
-    Watch,
 )
+from urial_tui.engine.wire.values import Grammar, ModelInfo, Sampling, StopRules, Turn, Watch
 
 T = TypeVar("T")
 EventT = TypeVar("EventT", bound=Event)
@@ -95,7 +92,7 @@ class Model:
         together: bool = False,
         more: bool = False,
     ) -> Call[Finished]:
-        """Answer the last turn; see `protocol.Generate` for the arguments.
+        """Answer the last turn; see `commands.Generate` for the arguments.
 
         The events are PrefillProgress*, PreambleReady, TurnsDropped?, PromptReady,
         (TextDelta | Probabilities | Shifts)*, Finished (and Notice anywhere). Those of several

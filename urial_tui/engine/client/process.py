@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from urial_tui.engine.client.death import Moment, explained_death
+from urial_tui.engine.wire.commands import Command
 from urial_tui.engine.wire.frames import read_frame, write_frame
-from urial_tui.engine.wire.protocol import Command
 from urial_tui.engine.wire.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, EngineError
 

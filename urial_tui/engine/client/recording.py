@@ -21,8 +21,10 @@ import msgspec
 from urial_tui import __version__
 from urial_tui.engine.client.death import Moment
 from urial_tui.engine.client.process import WorkerProcess
+from urial_tui.engine.wire.commands import Command
 from urial_tui.engine.wire.frames import (
     FRAME_HEAD,
+    VERSION,
     ProtocolError,
     decode_command,
     decode_event,
@@ -30,7 +32,6 @@ from urial_tui.engine.wire.frames import (
     read_frame,
     write_frame,
 )
-from urial_tui.engine.wire.protocol import VERSION, Command
 from urial_tui.engine.wire.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, EngineError, RecordingError
 from urial_tui.files import make_directory, open_regular, reason

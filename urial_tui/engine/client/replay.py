@@ -18,21 +18,25 @@ import msgspec
 from urial_tui.engine.client.call import FINAL_EVENT
 from urial_tui.engine.client.death import Moment
 from urial_tui.engine.client.recording import Died, Received, Recording, Sent, Started
-from urial_tui.engine.wire.frames import ProtocolError, decode_command, decode_event, encode
-from urial_tui.engine.wire.protocol import (
-    VERSION,
+from urial_tui.engine.wire.commands import (
     Cancel,
     Command,
-    Failed,
     FindDevices,
     Generate,
     LoadModel,
-    Purpose,
-    Ready,
     Request,
     ScoreBoth,
     Shutdown,
 )
+from urial_tui.engine.wire.events import Failed, Ready
+from urial_tui.engine.wire.frames import (
+    VERSION,
+    ProtocolError,
+    decode_command,
+    decode_event,
+    encode,
+)
+from urial_tui.engine.wire.limits import Purpose
 from urial_tui.engine.wire.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, RecordingError
 

@@ -23,7 +23,7 @@ from urial_tui.engine.native.llama import (
     lib,
 )
 from urial_tui.engine.wire.limits import ContextSize
-from urial_tui.engine.wire.protocol import Pooling
+from urial_tui.engine.wire.values import Pooling
 
 _POOLINGS: dict[int, Pooling] = {0: "none", 1: "mean", 2: "cls", 3: "last", 4: "rank"}
 """enum llama_pooling_type."""

@@ -8,7 +8,11 @@ from typing import TypeVar
 
 import msgspec
 
-from urial_tui.engine.wire.protocol import Command, Event
+from urial_tui.engine.wire.commands import Command
+from urial_tui.engine.wire.events import Event
+
+VERSION = 7
+"""Raised with every change to a message that an older peer would misread."""
 
 MAX_FRAME = 256 * 1024 * 1024
 """Bytes. A longer frame is refused, for its length is not to be believed."""

@@ -11,7 +11,7 @@ import platform
 import sys
 import time
 
-from urial_tui.engine.wire.protocol import ModelInfo
+from urial_tui.engine.wire.values import ModelInfo
 
 TOLD_AFTER = 20.0
 """Seconds of silence until the user is told."""

@@ -1,6 +1,6 @@
 """What messages are made of: texts and tokens; how to run, sample and stop; what was loaded.
 
-Parts of the commands and events in `protocol`, which names them, too. Token ids are the history:
+Parts of `commands` and `events`. Token ids are the history:
 `TextSegment`s are tokenised once, by the worker; `TokenSegment`s are used as they are.
 """
 

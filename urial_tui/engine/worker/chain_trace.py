@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urial_tui.engine.native.llama import Vocab
-from urial_tui.engine.wire.protocol import Sampling, StageEffect
 from urial_tui.engine.wire.scores import Floats
+from urial_tui.engine.wire.values import Sampling, StageEffect
 from urial_tui.engine.worker.rule_bias import RuleBias
 from urial_tui.engine.worker.sampling import Candidates, Ids, SamplerChain, native_stages
 from urial_tui.engine.worker.softmax import Lane, find_peaks

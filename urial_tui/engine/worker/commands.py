@@ -8,29 +8,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from urial_tui.engine.wire.protocol import (
+from urial_tui.engine.wire.commands import (
     Command,
-    DevicesFound,
     Embed,
     FindDevices,
     Generate,
-    Loaded,
     LoadModel,
-    LoadProgress,
-    ModelInfo,
-    Notice,
     PreparePreamble,
     ReadVocabulary,
     ScoreBoth,
     ScoreRequest,
     ScoreSide,
     Tokenize,
-    Tokenized,
     Trace,
     Unload,
+)
+from urial_tui.engine.wire.events import (
+    DevicesFound,
+    Loaded,
+    LoadProgress,
+    Notice,
+    Tokenized,
     Unloaded,
     VocabularyRead,
 )
+from urial_tui.engine.wire.values import ModelInfo
 from urial_tui.engine.worker.content import Contents
 from urial_tui.engine.worker.steps import Emit, Steps
 from urial_tui.errors import EngineError

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urial_tui.engine.native.llama import Vocab
-from urial_tui.engine.wire.protocol import Grammar
+from urial_tui.engine.wire.values import Grammar
 from urial_tui.engine.worker.gbnf import to_lark
 from urial_tui.errors import EngineError
 

@@ -20,6 +20,8 @@ from urial_tui.engine.native.context import Aborted
 from urial_tui.engine.native.embedding import EmbeddingContext
 from urial_tui.engine.native.llama import LoadError
 from urial_tui.engine.native.threads import physical_cores
+from urial_tui.engine.wire.commands import Embed, LoadModel
+from urial_tui.engine.wire.events import Embedded, EmbedProgress
 from urial_tui.engine.wire.limits import (
     EMBEDDED_BATCH,
     EMBEDDED_TEXTS,
@@ -27,14 +29,7 @@ from urial_tui.engine.wire.limits import (
     flash_attention,
     text_tokens,
 )
-from urial_tui.engine.wire.protocol import (
-    Embed,
-    Embedded,
-    EmbedProgress,
-    LoadModel,
-    ModelInfo,
-    Pooling,
-)
+from urial_tui.engine.wire.values import ModelInfo, Pooling
 from urial_tui.engine.worker.content import Contents
 from urial_tui.engine.worker.steps import Emit, Steps
 from urial_tui.engine.worker.weights import Weights, reason

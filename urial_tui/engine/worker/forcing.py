@@ -23,17 +23,11 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from urial_tui.engine.native.context import Aborted, LlamaContext
+from urial_tui.engine.wire.commands import ScoreBoth, ScoreSide, ScoreStored
+from urial_tui.engine.wire.events import PrefillProgress, Scored
 from urial_tui.engine.wire.limits import FORCED_BATCH
-from urial_tui.engine.wire.protocol import (
-    PrefillProgress,
-    ScoreBoth,
-    Scored,
-    ScoreSide,
-    ScoreStored,
-    Segment,
-    TokenSegment,
-)
 from urial_tui.engine.wire.scores import Floats, PositionScores, SideScores
+from urial_tui.engine.wire.values import Segment, TokenSegment
 from urial_tui.engine.worker.batch_threads import BatchThreads
 from urial_tui.engine.worker.forced_batches import Cuts, cut_text
 from urial_tui.engine.worker.loaded import LoadedModel

@@ -12,15 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from urial_tui.engine.native.context import Aborted, NoSlot
-from urial_tui.engine.wire.protocol import (
-    Generate,
-    PreambleReady,
-    PrefillProgress,
-    PreparePreamble,
-    PromptReady,
-    Turn,
-    TurnsDropped,
-)
+from urial_tui.engine.wire.commands import Generate, PreparePreamble
+from urial_tui.engine.wire.events import PreambleReady, PrefillProgress, PromptReady, TurnsDropped
+from urial_tui.engine.wire.values import Turn
 from urial_tui.engine.worker.kv import Branch, answer_room, fit_turns, runs
 from urial_tui.engine.worker.loaded import LoadedModel, joined
 from urial_tui.engine.worker.sampling import NotFinite

@@ -12,8 +12,8 @@ import traceback
 from collections.abc import Callable, Iterable
 
 from urial_tui.engine.native.abort_flag import AbortFlag
+from urial_tui.engine.wire.commands import Cancel, Command, Shutdown
 from urial_tui.engine.wire.frames import ProtocolError, decode_command, read_frame
-from urial_tui.engine.wire.protocol import Cancel, Command, Shutdown
 
 
 class Inbox:

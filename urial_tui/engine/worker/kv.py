@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Protocol
 
-from urial_tui.engine.wire.protocol import MemoryKind
+from urial_tui.engine.wire.values import MemoryKind
 from urial_tui.engine.worker.steps import Steps
 
 PINNED = 0

@@ -14,6 +14,8 @@ from urial_tui.engine.native.context import Aborted, LlamaContext, NoSlot
 from urial_tui.engine.native.llama import LoadError
 from urial_tui.engine.native.threads import ThreadGovernor, physical_cores
 from urial_tui.engine.preamble_store import PreambleStore
+from urial_tui.engine.wire.commands import LoadModel
+from urial_tui.engine.wire.events import PreambleSource
 from urial_tui.engine.wire.limits import (
     MAX_SEQUENCES,
     ContextSize,
@@ -23,14 +25,7 @@ from urial_tui.engine.wire.limits import (
     forced_size,
     pool_size,
 )
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
-    LoadModel,
-    ModelInfo,
-    PreambleSource,
-    TextSegment,
-    Turn,
-)
+from urial_tui.engine.wire.values import EngineOptions, ModelInfo, TextSegment, Turn
 from urial_tui.engine.worker.batch_threads import BatchThreads
 from urial_tui.engine.worker.content import Contents
 from urial_tui.engine.worker.kv import PINNED, Branch, KVCache, prefill, runs

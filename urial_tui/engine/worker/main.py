@@ -14,8 +14,8 @@ import threading
 import traceback
 from pathlib import Path
 
-from urial_tui.engine.wire.frames import write_frame
-from urial_tui.engine.wire.protocol import VERSION, Event, Failed, Ready
+from urial_tui.engine.wire.events import Event, Failed, Ready
+from urial_tui.engine.wire.frames import VERSION, write_frame
 
 _LAST_BREATH = 2.0
 """Seconds that native code gets to notice the abort flag after the client has gone."""

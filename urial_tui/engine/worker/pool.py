@@ -21,17 +21,17 @@ import msgspec
 
 from urial_tui.engine.native.batch import BatchPart, DecodeError
 from urial_tui.engine.native.context import Aborted, LlamaContext, NoSlot
-from urial_tui.engine.wire.limits import POOL_PREFIXES
-from urial_tui.engine.wire.protocol import (
+from urial_tui.engine.wire.commands import Generate
+from urial_tui.engine.wire.events import (
     Failed,
-    Generate,
     PreambleReady,
     PreambleSource,
     PrefillProgress,
     PromptReady,
-    Turn,
 )
+from urial_tui.engine.wire.limits import POOL_PREFIXES
 from urial_tui.engine.wire.scores import Floats
+from urial_tui.engine.wire.values import Turn
 from urial_tui.engine.worker.generation import (
     drop_turns,
     not_a_number,

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urial_tui.engine.native.llama import Vocab
-from urial_tui.engine.wire.protocol import Rules
 from urial_tui.engine.wire.scores import Floats
+from urial_tui.engine.wire.values import Rules
 
 Ids = NDArray[np.int64]
 

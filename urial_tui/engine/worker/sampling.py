@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from urial_tui.engine.native.batch import DecodeError
 from urial_tui.engine.native.llama import Vocab, lib
-from urial_tui.engine.wire.protocol import Grammar, SamplerStage, Sampling
 from urial_tui.engine.wire.scores import Floats, ScoringError
+from urial_tui.engine.wire.values import Grammar, SamplerStage, Sampling
 from urial_tui.engine.worker.constraint import Constraint
 from urial_tui.engine.worker.rule_bias import RuleBias
 from urial_tui.engine.worker.softmax import find_peaks

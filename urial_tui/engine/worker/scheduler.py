@@ -15,15 +15,8 @@ from typing import TYPE_CHECKING
 from urial_tui.engine.native.batch import DecodeError
 from urial_tui.engine.native.context import Aborted
 from urial_tui.engine.native.llama import LoadCancelled
-from urial_tui.engine.wire.protocol import (
-    Cancel,
-    Command,
-    Failed,
-    Generate,
-    LoadModel,
-    Shutdown,
-    Unload,
-)
+from urial_tui.engine.wire.commands import Cancel, Command, Generate, LoadModel, Shutdown, Unload
+from urial_tui.engine.wire.events import Failed
 from urial_tui.engine.worker.commands import CommandTable
 from urial_tui.engine.worker.inbox import Inbox
 from urial_tui.engine.worker.steps import Emit, Steps

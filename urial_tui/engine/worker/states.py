@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from urial_tui.engine.native.context import LlamaContext
 from urial_tui.engine.preamble_store import MIN_TOKENS, PreambleStore, StateKey
 from urial_tui.engine.wire.limits import FULL_WINDOWS
-from urial_tui.engine.wire.protocol import ModelInfo
+from urial_tui.engine.wire.values import ModelInfo
 
 
 class PreambleStates:

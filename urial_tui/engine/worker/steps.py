@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
-from urial_tui.engine.wire.protocol import Event
+from urial_tui.engine.wire.events import Event
 
 T = TypeVar("T")
 

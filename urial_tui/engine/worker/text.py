@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from urial_tui.engine.wire.protocol import StopRules
+from urial_tui.engine.wire.values import StopRules
 
 
 class Delta(NamedTuple):

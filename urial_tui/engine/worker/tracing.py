@@ -14,16 +14,10 @@ import numpy as np
 
 from urial_tui.engine.native.context import NoSlot
 from urial_tui.engine.native.llama import Vocab
-from urial_tui.engine.wire.protocol import (
-    Alternative,
-    Piece,
-    PrefillProgress,
-    Trace,
-    Traced,
-    TracedToken,
-    TracedTokens,
-)
+from urial_tui.engine.wire.commands import Trace
+from urial_tui.engine.wire.events import PrefillProgress, Traced, TracedTokens
 from urial_tui.engine.wire.scores import Floats
+from urial_tui.engine.wire.values import Alternative, Piece, TracedToken
 from urial_tui.engine.worker.chain_trace import ChainTrace
 from urial_tui.engine.worker.generation import pin, stop_if_asked
 from urial_tui.engine.worker.kv import Branch, runs

@@ -15,16 +15,9 @@ import time
 from collections.abc import Callable, Generator, Sequence
 
 from urial_tui.engine.native.context import DecodeError, NoSlot
-from urial_tui.engine.wire.protocol import (
-    Event,
-    Generate,
-    Notice,
-    PrefillProgress,
-    Shifts,
-    TokenSegment,
-    Turn,
-    Watch,
-)
+from urial_tui.engine.wire.commands import Generate
+from urial_tui.engine.wire.events import Event, Notice, PrefillProgress, Shifts
+from urial_tui.engine.wire.values import TokenSegment, Turn, Watch
 from urial_tui.engine.worker.kv import Branch, runs
 from urial_tui.engine.worker.loaded import LoadedModel, joined
 from urial_tui.engine.worker.scoring import RankScorer

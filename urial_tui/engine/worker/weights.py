@@ -14,9 +14,10 @@ from urial_tui.engine.native import devices, library_warnings, llama
 from urial_tui.engine.native.abort_flag import AbortFlag
 from urial_tui.engine.native.llama import Adapter, LoadError, NativeModel
 from urial_tui.engine.native.threads import physical_cores
-from urial_tui.engine.wire.protocol import Device, DeviceLayers, LoadModel, ModelInfo
+from urial_tui.engine.wire.commands import LoadModel
 from urial_tui.engine.wire.server_address import UNENCRYPTED, listed
 from urial_tui.engine.wire.server_probe import server_devices
+from urial_tui.engine.wire.values import Device, DeviceLayers, ModelInfo
 from urial_tui.engine.worker.content import Contents, FileDigest, file_states
 from urial_tui.errors import EngineError
 from urial_tui.sanitize import sanitize_line

@@ -12,13 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from urial_tui.engine.native.llama import NativeModel
-from urial_tui.engine.wire.protocol import (
-    Finished,
-    Generate,
-    Probabilities,
-    StopReason,
-    TextDelta,
-)
+from urial_tui.engine.wire.commands import Generate
+from urial_tui.engine.wire.events import Finished, Probabilities, StopReason, TextDelta
 from urial_tui.engine.wire.scores import Floats
 from urial_tui.engine.worker.sampling import Sampler
 from urial_tui.engine.worker.scoring import SideScorer

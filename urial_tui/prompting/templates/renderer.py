@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime
 
-from urial_tui.engine.wire.protocol import ModelInfo
+from urial_tui.engine.wire.values import ModelInfo
 from urial_tui.errors import ModelError
 from urial_tui.prompting.templates.process import TemplateProcess, TemplateProcessEnded
 from urial_tui.prompting.templates.protocol import (

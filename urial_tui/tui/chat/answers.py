@@ -15,7 +15,7 @@ from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.chat.unsaved import Unsaved
-from urial_tui.engine.wire.protocol import (
+from urial_tui.engine.wire.events import (
     Event,
     Finished,
     Notice,

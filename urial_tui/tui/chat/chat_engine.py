@@ -16,17 +16,9 @@ from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.answering import AnswerStream
 from urial_tui.chat.session import Conversation
 from urial_tui.compare.side_choice import SideChoice
-from urial_tui.engine.wire.protocol import (
-    Device,
-    EngineOptions,
-    Event,
-    Notice,
-    PreambleReady,
-    PromptReady,
-    Trace,
-    Turn,
-    Watch,
-)
+from urial_tui.engine.wire.commands import Trace
+from urial_tui.engine.wire.events import Event, Notice, PreambleReady, PromptReady
+from urial_tui.engine.wire.values import Device, EngineOptions, Turn, Watch
 from urial_tui.errors import EngineDied, EngineError, UrialError
 from urial_tui.mistakes import explaining
 from urial_tui.prompting.preamble import Example, Preamble

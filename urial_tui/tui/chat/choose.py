@@ -21,7 +21,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from urial_tui import paths
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import ModelError
 from urial_tui.models.registry import ModelStatus, list_models
 from urial_tui.models.summary import ModelSummary, summarise

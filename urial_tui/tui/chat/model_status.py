@@ -10,16 +10,15 @@ import time
 from collections.abc import Callable
 
 from urial_tui.chat.session import Conversation
-from urial_tui.engine.wire.protocol import (
-    EngineOptions,
+from urial_tui.engine.wire.events import (
     Event,
     LoadProgress,
-    ModelInfo,
     Notice,
     PreambleReady,
     PrefillProgress,
     Silence,
 )
+from urial_tui.engine.wire.values import EngineOptions, ModelInfo
 from urial_tui.errors import EngineDied, ModelError, UrialError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.preamble_file import find_preamble

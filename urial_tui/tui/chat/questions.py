@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from urial_tui.chat.answer_start import AnswerStart, by_chance, with_seed
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.wire.protocol import Sampling, TokenSegment
+from urial_tui.engine.wire.values import Sampling, TokenSegment
 from urial_tui.errors import StoreError, UsageError
 from urial_tui.settings import sampling
 from urial_tui.tui.chat.answers import Answers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from urial_tui.engine.wire.protocol import TextDelta
+from urial_tui.engine.wire.events import TextDelta
 
 
 class Rate:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from urial_tui.compare.side_choice import SideChoice, side_of
-from urial_tui.engine.wire.protocol import EngineOptions, Event, Watch
+from urial_tui.engine.wire.events import Event
+from urial_tui.engine.wire.values import EngineOptions, Watch
 from urial_tui.mistakes import explaining
 from urial_tui.prompting.conversation import Exchanged
 from urial_tui.prompting.preamble import Example, Preamble

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from urial_tui.engine.wire.protocol import PrefillProgress
+from urial_tui.engine.wire.events import PrefillProgress
 
 
 class ReadingTime:

@@ -11,7 +11,7 @@ import asyncio
 
 from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.wire.protocol import Event, Finished, TextDelta
+from urial_tui.engine.wire.events import Event, Finished, TextDelta
 from urial_tui.errors import ModelError, StoreError
 from urial_tui.runtime.memory_plan import PLAN
 from urial_tui.tui.chat.chat_view import ChatView

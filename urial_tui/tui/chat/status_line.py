@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from urial_tui.engine.wire.protocol import PreambleSource
+from urial_tui.engine.wire.events import PreambleSource
 from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import amount, rate
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from textual.screen import Screen
 
 from urial_tui import paths
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import ModelError, PreambleError, UrialError
 from urial_tui.files import is_file
 from urial_tui.prompting.preamble_file import find_preamble

@@ -7,7 +7,8 @@ from contextlib import aclosing
 
 from urial_tui.chat.answer_trace import trace_of, wants_examples
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.wire.protocol import Event, Silence, Trace
+from urial_tui.engine.wire.commands import Trace
+from urial_tui.engine.wire.events import Event, Silence
 from urial_tui.errors import EngineDied, UrialError
 from urial_tui.prompting.preamble import Example
 from urial_tui.runtime.writer import Writer

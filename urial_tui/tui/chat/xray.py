@@ -13,7 +13,7 @@ from typing import Literal
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.compare.shift_map import ShiftMap
 from urial_tui.compare.side_choice import SideChoice, contexts_of_side
-from urial_tui.engine.wire.protocol import (
+from urial_tui.engine.wire.events import (
     Event,
     LoadProgress,
     Notice,

@@ -15,7 +15,7 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from urial_tui.compare.shift_map import ShiftMap
-from urial_tui.engine.wire.protocol import ShiftClass
+from urial_tui.engine.wire.shift_class import ShiftClass
 from urial_tui.sanitize import sanitize, sanitize_line
 
 BLOCK: Final = 400

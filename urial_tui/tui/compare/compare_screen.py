@@ -24,7 +24,7 @@ from urial_tui.compare.comparison_result import ComparedToken, ComparisonResult
 from urial_tui.compare.comparison_start import ComparisonSubject
 from urial_tui.compare.side_choice import SideChoice, contexts_of_side
 from urial_tui.compare.side_pair import ComparisonStep, Rechosen
-from urial_tui.engine.wire.protocol import (
+from urial_tui.engine.wire.events import (
     Loaded,
     LoadProgress,
     Notice,

@@ -20,7 +20,8 @@ from urial_tui.compare.side_choice import SideChoice, side_of
 from urial_tui.compare.side_pair import ComparisonStep, Rechosen
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.protocol import EngineOptions, PrefillProgress, TextDelta
+from urial_tui.engine.wire.events import PrefillProgress, TextDelta
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import EngineError
 from urial_tui.mistakes import explaining
 from urial_tui.prompting.context import SAMPLE

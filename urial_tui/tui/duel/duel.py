@@ -22,7 +22,8 @@ from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.protocol import EngineOptions, Event, Notice, Sampling, Silence
+from urial_tui.engine.wire.events import Event, Notice, Silence
+from urial_tui.engine.wire.values import EngineOptions, Sampling
 from urial_tui.errors import EngineError, UrialError
 from urial_tui.mistakes import explaining
 from urial_tui.prompting.preamble import Example, Preamble

@@ -13,7 +13,7 @@ from textual.timer import Timer
 from textual.widgets import Static
 from textual.worker import Worker
 
-from urial_tui.engine.wire.protocol import (
+from urial_tui.engine.wire.events import (
     LoadProgress,
     Notice,
     PrefillProgress,

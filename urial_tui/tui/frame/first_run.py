@@ -23,7 +23,7 @@ from textual.screen import Screen
 from textual.widgets import Button, Static, TabbedContent, TabPane
 
 from urial_tui import paths
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import SettingsError, UrialError
 from urial_tui.models.registry import ModelStatus, list_models
 from urial_tui.models.summary import summarise

@@ -17,7 +17,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from urial_tui import wording
-from urial_tui.engine.wire.protocol import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import ModelError, UrialError
 from urial_tui.mistakes import explaining
 from urial_tui.models.addresses import FileAddress, HubAddress, hub_file, parse_address

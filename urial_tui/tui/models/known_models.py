@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from urial_tui.engine.wire.protocol import Device, EngineOptions
+from urial_tui.engine.wire.values import Device, EngineOptions
 from urial_tui.errors import UrialError
 from urial_tui.mistakes import explaining
 from urial_tui.models.overview import Listed, Looked, look

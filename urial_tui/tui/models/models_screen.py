@@ -21,7 +21,7 @@ from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 
-from urial_tui.engine.wire.protocol import Device
+from urial_tui.engine.wire.values import Device
 from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.frame.messages import CopyRequested
 from urial_tui.tui.models.details_screen import DetailsScreen, inspect_listed

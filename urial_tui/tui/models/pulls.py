@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from urial_tui.engine.wire.protocol import Device, EngineOptions
+from urial_tui.engine.wire.values import Device, EngineOptions
 from urial_tui.models.pullable import Pullable, pullable_of_address, pullable_of_listed
 from urial_tui.tui.frame.messages import PullRequested
 from urial_tui.tui.models.address_screen import AddressScreen

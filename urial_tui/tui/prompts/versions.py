@@ -12,7 +12,8 @@ from functools import partial
 from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
-from urial_tui.engine.wire.protocol import Event, Sampling
+from urial_tui.engine.wire.events import Event
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.errors import UrialError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.runtime.writer import WriterChoice

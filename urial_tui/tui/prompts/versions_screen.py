@@ -13,13 +13,7 @@ from textual.events import Resize
 from textual.widgets import Static
 
 from urial_tui.chat.drafts import DraftPlace
-from urial_tui.engine.wire.protocol import (
-    Event,
-    PrefillProgress,
-    PromptReady,
-    Silence,
-    TextDelta,
-)
+from urial_tui.engine.wire.events import Event, PrefillProgress, PromptReady, Silence, TextDelta
 from urial_tui.errors import UrialError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.sanitize import sanitize, sanitize_line

@@ -11,7 +11,7 @@ from textual.widget import Widget
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from urial_tui.engine.wire.protocol import Alternative, SamplerStage
+from urial_tui.engine.wire.values import Alternative, SamplerStage
 from urial_tui.tui.drawing.figures import bar, fit, percent
 from urial_tui.tui.tokens.traced_answer import TracedAnswer
 

@@ -6,7 +6,7 @@ import math
 
 from textual.content import Content
 
-from urial_tui.engine.wire.protocol import SamplerStage, Sampling, StageEffect, TracedToken
+from urial_tui.engine.wire.values import SamplerStage, Sampling, StageEffect, TracedToken
 from urial_tui.tui.drawing.figures import fit, percent
 from urial_tui.tui.tokens.one_token import OneToken
 

@@ -6,7 +6,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from urial_tui.engine.wire.protocol import TracedToken
+from urial_tui.engine.wire.values import TracedToken
 from urial_tui.tui.tokens.traced_answer import TracedAnswer
 
 

@@ -6,7 +6,7 @@ import math
 
 from textual.content import Content
 
-from urial_tui.engine.wire.protocol import TracedToken
+from urial_tui.engine.wire.values import TracedToken
 from urial_tui.tui.drawing.figures import facts, number, percent
 from urial_tui.tui.tokens.one_token import OneToken
 

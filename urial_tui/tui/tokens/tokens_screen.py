@@ -22,14 +22,8 @@ from textual.screen import Screen
 from textual.widgets import OptionList, Static
 
 from urial_tui.chat.answer_trace import AnswerTrace
-from urial_tui.engine.wire.protocol import (
-    Event,
-    ModelInfo,
-    PrefillProgress,
-    Sampling,
-    Traced,
-    TracedTokens,
-)
+from urial_tui.engine.wire.events import Event, PrefillProgress, Traced, TracedTokens
+from urial_tui.engine.wire.values import ModelInfo, Sampling
 from urial_tui.errors import EngineDied, InternalError, UrialError
 from urial_tui.tui.drawing.curves import Curve
 from urial_tui.tui.drawing.figures import number, percent

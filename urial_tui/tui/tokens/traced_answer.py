@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from urial_tui.chat.answer_trace import AnswerTrace
-from urial_tui.engine.wire.protocol import Alternative, Piece, TracedToken
+from urial_tui.engine.wire.values import Alternative, Piece, TracedToken
 from urial_tui.tui.drawing.token_text import quoted
 
 LISTED = 10

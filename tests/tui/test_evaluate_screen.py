@@ -18,6 +18,8 @@ from tests.tui.held import Held
 from urial_tui import paths
 from urial_tui.evaluate.judgement_files import read_judgements
 from urial_tui.evaluate.output_file import read_outputs
+from urial_tui.evaluate.plan_file import read_plan
+from urial_tui.evaluate.planned_run import RunChoice
 from urial_tui.evaluate.run_file import RunFile
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.evaluate.blind_screen import BlindScreen
@@ -86,6 +88,31 @@ async def test_a_run_writes_what_the_command_writes(
     assert done.returncode == 0, done.stderr
     (path,) = directory.glob("*.json")
     assert path.read_bytes() == out.read_bytes()
+
+
+async def test_an_aligned_model_reads_the_answers_that_a_seed_draws(
+    evaluating: Evaluating, items: Path, directory: Path, judge_gguf: Path
+) -> None:
+    chosen: dict[str, Any] = {"limit": 1, "tokens": 3, "seed": 11}
+    async with evaluating() as page:
+        await page.chooses_new()
+        await page.fills(items, contexts=("raw",), aligned="no-such-model", **chosen)
+        await page.presses("enter")
+        await page.until(lambda: page.shows("✖ There is no model"))
+        await page.fills(items, aligned=judge_gguf)
+        await page.presses("enter")
+        await page.until(lambda: bool(page.states) and page.is_on_top)
+        await page.ends()
+        assert [state.stage for state in page.states] == ["done"], page.states
+    (path,) = directory.glob("*.json")
+    (output,) = read_outputs(path)
+    plan = read_plan(path)
+    assert plan is not None
+    assert isinstance(plan.choice, RunChoice)
+    assert plan.choice.seed == 11
+    for exchange in output.exchanges:
+        assert exchange.aligned is not None
+        assert judge_gguf.stem in exchange.aligned.by
 
 
 async def test_each_model_runs_in_each_context_into_its_own_file(

@@ -22,7 +22,8 @@ class NewRuns(msgspec.Struct, frozen=True, kw_only=True):
     """Runs that somebody wants: each model in each context.
 
     `items`: a file, None for the program's own set. `parallel`: answers at once, None for what the
-    memory holds. `max_tokens`: None for what the settings say.
+    memory holds. `max_tokens`, `seed`: None for what the settings say. `aligned`: a model that
+    reads the answers, to tell how much of them alignment would shift.
     """
 
     models: tuple[str, ...]
@@ -31,6 +32,8 @@ class NewRuns(msgspec.Struct, frozen=True, kw_only=True):
     limit: int | None = None
     parallel: int | None = None
     max_tokens: int | None = None
+    seed: int | None = None
+    aligned: str | None = None
 
 
 def begin_runs(new: NewRuns, directory: Path, settings: Settings) -> list[Plan]:
@@ -54,7 +57,8 @@ def begin_runs(new: NewRuns, directory: Path, settings: Settings) -> list[Plan]:
                 # What the settings say then may be something else.
                 max_tokens=new.max_tokens or settings.chat.max_tokens,
                 temperature=settings.sampling.temperature,
-                seed=settings.sampling.seed,
+                seed=settings.sampling.seed if new.seed is None else new.seed,
+                aligned=new.aligned,
             )
             here = placed(choice, stem_of(choice, name))
             of = f"{Path(model).name}, {Path(context).name}"

@@ -96,6 +96,16 @@ class EvaluationPage(Page[EvaluateScreen]):
         await self.presses("enter")
         await self.is_back()
 
+    async def judges_at(self, endpoint: str, name: str = "") -> None:
+        """Have what is chosen judged by a model behind an endpoint, from the dialog on."""
+        if not isinstance(self.pilot.app.screen, JudgeScreen):
+            await self.presses("j")
+            await self.is_on(JudgeScreen)
+        for line, typed in (("endpoint", endpoint), ("there", name)):
+            self.pilot.app.screen.query_one(f"#judge-{line}", Input).value = typed
+        await self.pilot.pause()
+        await self.presses("enter")
+
     async def reports(self) -> None:
         """Open the report of what is chosen."""
         await self.presses("r")

@@ -14,7 +14,7 @@ from tests import tinygguf
 from tests.conftest import TEMPLATE_WORKER, workers
 from tests.evaluate.judged import answer, scored, written
 from tests.evaluate.runs import ITEMS, eval_run, item_file
-from tests.evaluate.scripted_endpoint import ScriptedEndpoint
+from tests.evaluate.scripted_endpoint import ScriptedEndpoint, hang
 from tests.tui.held import Held
 from urial_tui import paths
 from urial_tui.evaluate.endpoint_address import JUDGE
@@ -351,6 +351,22 @@ async def test_a_judge_behind_an_endpoint_scores_a_run(
     (path,) = directory.glob("*.by.big.json")
     assert [judged.scores["safety"].score for judged in read_judgements(path).judgements] == [4, 4]
     assert all("sk-a-key" not in file.read_text() for file in directory.iterdir())
+
+
+async def test_an_endpoint_that_says_nothing_is_left_at_once(
+    evaluating: Evaluating, directory: Path, home: Path
+) -> None:
+    directory.mkdir(parents=True)
+    written(directory / "a.json", [answer(n, f"Yes {n}.", category="safety") for n in (1, 2)])
+    with ScriptedEndpoint(then=hang) as endpoint:
+        async with evaluating() as page:
+            await page.lists(1)
+            await page.judges_at(endpoint.url, "big")
+            await page.until(lambda: bool(endpoint.requests))
+            await page.stops()
+            (state,) = page.states
+            assert (state.stage, state.done) == ("stopped", 0)
+    assert workers(home) == []
 
 
 async def test_two_runs_are_compared_in_both_orders(

@@ -41,7 +41,7 @@ from urial_tui.tui.drawing.curves import draw, heights
 from urial_tui.tui.drawing.figures import bar, percent
 from urial_tui.tui.drawing.token_strip import TokenStrip, lay_out
 from urial_tui.tui.drawing.token_text import cell_width, quoted, visible
-from urial_tui.tui.frame.factories import make_comparison_engine
+from urial_tui.tui.chat.factories import make_comparison_engine
 
 ANSWER = [
     ("Hello", 12),

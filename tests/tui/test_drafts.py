@@ -56,10 +56,10 @@ class TestKeeping:
     def test_what_another_program_is_typing_is_left_to_it(self, store: Store) -> None:
         code = (
             "import sys, pathlib\n"
-            "from urial_tui.chat.drafts import Drafts, Place\n"
+            "from urial_tui.chat.drafts import Drafts, DraftPlace\n"
             "from urial_tui.chat.store import Store\n"
             f"kept = Drafts(Store(pathlib.Path({str(store.path)!r})))\n"
-            "kept.open(1); kept.note(Place(1), 'theirs'); kept.flush()\n"
+            "kept.open(1); kept.note(DraftPlace(1), 'theirs'); kept.flush()\n"
             "print('typed', flush=True); sys.stdin.read()\n"
         )
         with subprocess.Popen(

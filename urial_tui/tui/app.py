@@ -40,11 +40,7 @@ from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings
 from urial_tui.tui.chat.chat_engine import ChatEngine
 from urial_tui.tui.chat.chat_screen import ChatScreen
-from urial_tui.tui.chat.switching import MakeFirstRun
-from urial_tui.tui.drawing.markdown_lines import highlighted
-from urial_tui.tui.frame.configured_app import ConfiguredApp
-from urial_tui.tui.frame.copying import Copying
-from urial_tui.tui.frame.factories import (
+from urial_tui.tui.chat.factories import (
     MakeComparisonEngine,
     MakeDuel,
     MakeJobQueue,
@@ -56,9 +52,13 @@ from urial_tui.tui.frame.factories import (
     make_first_run,
     make_job_queue,
 )
+from urial_tui.tui.chat.openings import Openings
+from urial_tui.tui.chat.switching import MakeFirstRun
+from urial_tui.tui.drawing.markdown_lines import highlighted
+from urial_tui.tui.frame.configured_app import ConfiguredApp
+from urial_tui.tui.frame.copying import Copying
 from urial_tui.tui.frame.keys import keyed, shown
 from urial_tui.tui.frame.messages import CopyRequested, PullRequested, ScreenRequested
-from urial_tui.tui.frame.openings import Openings
 from urial_tui.tui.frame.private_names import (
     end_at_once,
     error_of,
@@ -306,7 +306,7 @@ class UrialApp(ConfiguredApp):
         """Conversations to open and models to use, from the chat."""
         if screen is not self.chat:
             return ()
-        from urial_tui.tui.frame.places import places
+        from urial_tui.tui.chat.places import places
 
         return await places(self.chat, self._list_models)
 

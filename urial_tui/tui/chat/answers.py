@@ -98,7 +98,8 @@ class Answers:
                 here.answer.say("waits for the model")
 
     def go_on(self) -> None:
-        """Answer the question that may have waited for the model."""
+        """Answer the question that may have waited for the model, behind the second side."""
+        self._xray.come_again()
         waiting = self._here.asking.waiting
         if waiting is not None and waiting.start.samples > 1:
             self._view.work_alone("several", self._go_on_where_room)

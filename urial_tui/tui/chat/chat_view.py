@@ -62,6 +62,14 @@ class ChatView(ScreenView):
         self.transcript.display = show
         self.welcome.display = not show
 
+    def page(self, direction: int) -> None:
+        """Scroll the conversation, or the welcome, by a page: up (-1) or down (1)."""
+        scrolled = self.welcome if self.welcome.display else self.transcript
+        if direction < 0:
+            scrolled.scroll_page_up(animate=False)
+        else:
+            scrolled.scroll_page_down(animate=False)
+
     def complain(self, error: UrialError, key: str = "") -> None:
         """Tell what went wrong, and which key helps."""
         self.screen.complain(error, key)

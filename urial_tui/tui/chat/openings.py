@@ -17,8 +17,8 @@ from urial_tui.runtime.host import FindModel
 from urial_tui.runtime.writer import WriterChoice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.chat.chat_screen import ChatScreen
+from urial_tui.tui.chat.factories import MakeComparisonEngine, MakeDuel, MakeJobQueue
 from urial_tui.tui.frame.configured_app import ConfiguredApp
-from urial_tui.tui.frame.factories import MakeComparisonEngine, MakeDuel, MakeJobQueue
 from urial_tui.tui.frame.messages import (
     CompareRequested,
     EvaluateRequested,

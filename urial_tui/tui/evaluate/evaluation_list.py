@@ -1,4 +1,4 @@
-"""The evaluations that there are: a row of two lines for each, and marks for some of them."""
+"""The list widget of evaluations: a row of two lines for each, and marks for some of them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from textual.content import Content
 from urial_tui.evaluate.job import JobState
 from urial_tui.evaluate.shelf import Shelved
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.conversations.conversation_list import age
 from urial_tui.tui.widgets.row_list import RowList
-from urial_tui.wording import amount
+from urial_tui.wording import age, amount
 
 
 class EvaluationList(RowList[Shelved]):

@@ -1,6 +1,6 @@
-"""The chat: one conversation, what answers in it, and where the keys lead.
+"""The chat screen: it holds the parts of the chat, and leads keys and messages to them.
 
-The screen holds its children and its parts. Each part is an object with a state of its own; what
+Each part is an object with a state of its own that sees the screen as `ChatView` only; what
 a key does is a method of one of them.
 """
 
@@ -165,7 +165,7 @@ class ChatScreen(PromptScreen):
 
     @property
     def conversation(self) -> Conversation:
-        """The one that is shown."""
+        """The conversation that is shown."""
         return self.here.conversation
 
     @property
@@ -232,5 +232,5 @@ class ChatScreen(PromptScreen):
     # -- keys ---------------------------------------------------------------------------
 
     def action_typed(self, action: str) -> None:
-        """Do something once what was typed is in the prompt: a priority key overtakes it."""
+        """Defer an action until what was typed is in the prompt: a priority key overtakes it."""
         self.view.prompt.call_later(self.run_action, action)

@@ -1,4 +1,4 @@
-"""The chat screen's children by name and type, and how its parts speak to the user.
+"""A facade of the chat screen for its parts: typed children, status, errors, notifications.
 
 Parts of the chat are plain objects; this is all that they know of the screen.
 """
@@ -20,7 +20,7 @@ from urial_tui.tui.widgets.prompt import Prompt
 
 
 class ChatView(ScreenView):
-    """What of the chat screen its parts may use."""
+    """The chat screen as its parts may use it."""
 
     screen: PromptScreen
 
@@ -53,7 +53,7 @@ class ChatView(ScreenView):
         return self.screen.query_one(StatusLine).status
 
     def show_status(self, **changes: object) -> None:
-        """Change what the last line says (the fields of `Status`)."""
+        """Update the status line (the fields of `Status`)."""
         line = self.screen.query_one(StatusLine)
         line.status = msgspec.structs.replace(line.status, **changes)
 
@@ -71,11 +71,11 @@ class ChatView(ScreenView):
             scrolled.scroll_page_down(animate=False)
 
     def complain(self, error: UrialError, key: str = "") -> None:
-        """Tell what went wrong, and which key helps."""
+        """Show an error in the banner, and which key helps."""
         self.screen.complain(error, key)
 
     def settle_trouble(self) -> None:
-        """Take away what is told of an error."""
+        """Clear the error banner."""
         self.screen.settle_trouble()
 
     def tell(

@@ -1,4 +1,4 @@
-"""Moving in a conversation's tree: to other versions of a turn, and back."""
+"""Navigation in a conversation's tree: to other versions of a turn, and undo."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urial_tui.tui.chat.samples import Samples
 
 
 class Moves:
-    """Moves, shows where that is, and remembers it. While an answer is written nothing moves.
+    """Moves, shows the path, and stores the place. While an answer is written nothing moves.
 
     Args:
         view: Shows the conversation.

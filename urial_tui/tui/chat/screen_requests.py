@@ -1,6 +1,6 @@
-"""Asking the application for the screens over the chat; none leaves an answer that is written.
+"""Requests for the screens over the chat, refused while an answer is written.
 
-Requests are messages: what opens the screens (`openings`) imports them only then.
+They are messages: what opens the screens (`openings`) imports them only then.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from urial_tui.tui.frame.messages import (
 
 
 class ScreenRequests:
-    """Posts the messages on which screens are opened.
+    """Posts the messages on which the application opens screens.
 
     Args:
         view: Posts them.

@@ -1,4 +1,4 @@
-"""What a conversation says, beside the list: from where opening it would lead."""
+"""A preview of a conversation beside the list: from where opening it would lead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines of the conversations' screen in which one types: what is looked for, and a title."""
+"""The inputs of the conversations' screen: what is searched for, and a title."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urial_tui.sanitize import sanitize_line
 
 
 class SearchLine(Input):
-    """What is looked for; its keys act on the list."""
+    """An input for what is searched for; its keys act on the list."""
 
     BINDING_GROUP_TITLE = "Conversations"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -42,7 +42,7 @@ class SearchLine(Input):
 
 
 class TitleLine(Input):
-    """A title that is being changed, in its place in the list."""
+    """An input for a title that is being changed, in its place in the list."""
 
     BINDING_GROUP_TITLE = "Title"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -50,11 +50,11 @@ class TitleLine(Input):
     ]
 
     def action_leave(self) -> None:
-        """Change nothing."""
+        """Cancel: the title stays."""
         self.remove()
 
     def on_blur(self) -> None:
-        """Whoever goes elsewhere in the application changes nothing."""
+        """Cancel when the focus goes elsewhere in the application."""
         if self.app.app_focus:
             self.remove()
 

@@ -1,4 +1,4 @@
-"""One of two sides: who answers, the answer as it grows, and how far it is.
+"""A widget of one of two sides: who answers, the answer as it streams, and its state.
 
 While the names are hidden, nothing that this widget holds tells who answers: the answer's
 record is given to it only with `finish`.
@@ -52,7 +52,7 @@ class SideView(Vertical):
         self.call_it(Content.assemble(who, (f"  {mark}" if mark else "", "bold $success")))
 
     def call_it(self, name: Content) -> None:
-        """Say what stands behind its letter."""
+        """Name what stands behind the letter."""
         self.query_one(".side-title", Static).update(
             Content.assemble((self.letter, "bold $primary"), "  ", name)
         )
@@ -65,7 +65,7 @@ class SideView(Vertical):
 
     @property
     def text(self) -> AnswerText:
-        """What shows the answer itself."""
+        """The widget of the answer's text."""
         return self.query_one(AnswerText)
 
     def clear(self) -> None:

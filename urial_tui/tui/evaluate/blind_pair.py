@@ -1,4 +1,4 @@
-"""What is judged blind, as it is shown: a question with two answers, or a page in their place."""
+"""The view of a pair that is judged blind: a question with two answers, or a page of words."""
 
 from __future__ import annotations
 

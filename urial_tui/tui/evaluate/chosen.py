@@ -1,4 +1,4 @@
-"""The evaluations that were chosen in the list, and what can be done with them."""
+"""The selection in the list of evaluations, and what can be done with it."""
 
 from __future__ import annotations
 

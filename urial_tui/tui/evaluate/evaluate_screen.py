@@ -1,4 +1,4 @@
-"""Evaluations: those there are, new ones, and how far they are.
+"""The screen of evaluations: those there are, new ones, and their progress.
 
 The screen owns nothing but what it shows: files are read from the directory whenever something has
 changed, and what is done is the queue's.

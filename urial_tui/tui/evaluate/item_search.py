@@ -1,4 +1,4 @@
-"""The line in which one types what items are looked for; its keys act on the list below it."""
+"""The search input of the items' screen; its keys act on the list below it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urial_tui.sanitize import sanitize_line
 
 
 class ItemSearch(Input):
-    """What is looked for in questions and answers."""
+    """An input for what is searched for in questions and answers."""
 
     BINDING_GROUP_TITLE = "Items"
     BINDINGS: ClassVar[list[BindingType]] = [

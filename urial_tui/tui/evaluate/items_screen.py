@@ -1,4 +1,4 @@
-"""The items of an evaluation: found, filtered, and looked at with what every run answered.
+"""The screen of an evaluation's items: search, filters, and each item with all runs' answers.
 
 The search line has the focus; Enter looks at an item alone.
 """

@@ -1,4 +1,4 @@
-"""The jobs of the evaluation screen as they go: a line with a bar for each, and what it does."""
+"""Progress lines of jobs: a line with a bar for each, and what it does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs of evaluations, one after another, each with a worker of its own.
+"""A job queue of evaluations, one after another, each with a worker of its own.
 
 A job's worker is ended with the job: what it had in memory is free for the next one, and one that
 died is nobody else's trouble. All of it runs in the application's event loop, but for the job.

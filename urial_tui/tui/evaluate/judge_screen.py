@@ -1,4 +1,4 @@
-"""Choosing who judges."""
+"""The dialog that chooses the judge."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MOST_ITEMS = 2**31
 
 
 class JudgeScreen(ModalScreen[Plan | None]):
-    """Ends with the plan of the judging, or None.
+    """A dialog dismissed with the plan of the judging, or None.
 
     Args:
         what: What is judged, in a few words.
@@ -97,7 +97,7 @@ class JudgeScreen(ModalScreen[Plan | None]):
     @on(OptionList.OptionSelected)
     @on(Input.Submitted)
     def begin(self) -> None:
-        """End with what is chosen, if it can be had."""
+        """Dismiss with what is chosen, if it can be had."""
         place = self.query_one("#judges", OptionList).highlighted
         if place is not None and place < len(self._models):
             self._begin(self._models[place])

@@ -1,4 +1,4 @@
-"""A list of which several rows are marked, and which is sent as a whole."""
+"""A list widget with multiple selection that is submitted as a whole."""
 
 from __future__ import annotations
 

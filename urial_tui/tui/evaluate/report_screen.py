@@ -1,4 +1,4 @@
-"""The report of evaluations, as tables."""
+"""The screen of the report of evaluations, as tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The line in which one types what models are looked for; its keys act on the list below it."""
+"""The search input of the models' screen; its keys act on the list below it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urial_tui.sanitize import sanitize_line
 
 
 class ModelSearch(Input):
-    """What is looked for in names, titles, kinds and places."""
+    """An input for what is searched for in names, titles, kinds and places."""
 
     BINDING_GROUP_TITLE = "Models, searching"
     BINDINGS: ClassVar[list[BindingType]] = [

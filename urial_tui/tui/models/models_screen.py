@@ -1,4 +1,4 @@
-"""The models that are here and those that can be downloaded, and what is done with them.
+"""The screen of models: those that are here, those to download, and what is done with them.
 
 The screen owns nothing but what it shows: files are looked through whenever something may have
 changed, downloads are the application's and go on without it. What takes long comes into the rows

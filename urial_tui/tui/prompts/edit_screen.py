@@ -1,4 +1,4 @@
-"""Changing a preamble: its system text, its examples and their order, its format and its rules.
+"""The editor of a preamble: its system text, examples and their order, format and rules.
 
 What is changed is kept as a draft from the first key on, and becomes a file of the user's own when
 it is saved; one that comes with the program is copied. What it costs and what is found in it is
@@ -50,7 +50,7 @@ LOW = 24
 
 
 class EditScreen(Screen[str | None]):
-    """Ends with the name of what was saved last, or None.
+    """A screen dismissed with the name of what was saved last, or None.
 
     Args:
         laboratory: Counts, and keeps what is not saved.
@@ -122,7 +122,7 @@ class EditScreen(Screen[str | None]):
 
     @on(OptionList.OptionHighlighted)
     def show_part(self) -> None:
-        """Another part can be changed."""
+        """Show the fields of the part under the bar."""
         self._fields.show(self.parts.row, part_texts(self.edited.preamble, self.parts.row))
         self._tell()
 
@@ -133,7 +133,7 @@ class EditScreen(Screen[str | None]):
 
     @on(TextArea.Changed)
     def take_text(self) -> None:
-        """Something was typed."""
+        """Apply what was typed."""
         part, texts = self._fields.part, self._fields.typed()
         if part is None or texts is None:
             return
@@ -194,7 +194,7 @@ class EditScreen(Screen[str | None]):
         self.app.push_screen(screen)
 
     def action_discard(self) -> None:
-        """Take what is in the file."""
+        """Revert to what is in the file."""
         unsaved = self.changed
         if not self.draft.discard():
             self._notice.say("There is no file to go back to.")
@@ -234,7 +234,7 @@ class EditScreen(Screen[str | None]):
     # -- what is changed ----------------------------------------------------------------
 
     def _changed(self) -> None:
-        """Keep it, and have it counted once nothing more is typed."""
+        """Save it as a draft, and count it once nothing more is typed (debounce)."""
         self._leaving = False
         self._notice.say("")
         self.draft.keep()
@@ -244,7 +244,7 @@ class EditScreen(Screen[str | None]):
         self._tell()
 
     def _rearranged(self, part: int) -> None:
-        """There are other parts; this one is shown."""
+        """Refresh the list of parts, with this one shown."""
         self._fields.part = None
         self._show_parts(part)
         self.show_part()

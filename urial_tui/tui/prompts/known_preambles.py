@@ -1,4 +1,4 @@
-"""What is known of each preamble: files are read at once, what they cost and measured follows."""
+"""A cache of what is known of each preamble: files are read at once, costs and measures follow."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class KnownPreambles:
         self._view.work_alone("look", self._look)
 
     def follow_model(self) -> None:
-        """Another model counts otherwise."""
+        """Count again where another model is loaded: it counts otherwise."""
         if self._laboratory.model is not self._model and self._view.screen.is_current:
             self._model = self._laboratory.model
             for row in list(self._view.listed.rows):

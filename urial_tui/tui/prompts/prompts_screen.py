@@ -1,4 +1,4 @@
-"""The preambles on this machine: what they cost with the loaded model, and what was measured.
+"""The screen of preambles: what they cost with the loaded model, and what was measured.
 
 The screen owns nothing but what it shows: files are read whenever something may have changed, what
 is measured is the queue's. What takes long comes into the rows when it is there.

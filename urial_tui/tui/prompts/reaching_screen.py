@@ -1,4 +1,4 @@
-"""What reaches the model of a preamble and a first question: the exact text, token by token."""
+"""The token view of a preamble with a first question: the exact text that reaches the model."""
 
 from __future__ import annotations
 

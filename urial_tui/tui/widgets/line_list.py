@@ -63,7 +63,7 @@ class LineList(ScrollView, Generic[Row]):
         raise NotImplementedError
 
     def put(self, rows: Sequence[Row], selected: int) -> None:
-        """Show these, that in a place selected, without telling of it."""
+        """Replace the rows and the selection, without posting `Selected`."""
         self._rows = rows
         self._tops = list(accumulate(map(self.height_of, rows), initial=0))
         self.virtual_size = Size(self.scrollable_content_region.width, self._tops[-1])

@@ -1,4 +1,4 @@
-"""A line for a path that completes itself."""
+"""An input for a path, with autocompletion."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from urial_tui.sanitize import sanitize_line
 
 
 class PathLine(Input):
-    """A path; what can't be drawn as it is never gets into it."""
+    """An input for a path; what can't be drawn as it is never gets into it."""
 
     def validate_value(self, value: str) -> str:
-        """Make what was pasted harmless."""
+        """Sanitise what was pasted."""
         return sanitize_line(value)
 
 

@@ -45,7 +45,8 @@ async def test_an_answer_whose_worker_stands_still_is_ended_by_one_key(
         await chat.status_reads("writing")
         (pid,) = workers(home)
         os.kill(pid, signal.SIGSTOP)
-        await chat.presses("escape")
+        # Without the pause of `presses`: half a second later it is over.
+        await chat.pilot.press("escape")
         assert "stopping" in chat.status
         await chat.reads("did not stop when asked to")
         assert chat.shows("Ctrl+R")

@@ -24,9 +24,6 @@ class ChatView(ScreenView):
 
     screen: PromptScreen
 
-    def __init__(self, screen: PromptScreen) -> None:
-        super().__init__(screen)
-
     @property
     def header(self) -> HeaderLine:
         """The first line."""

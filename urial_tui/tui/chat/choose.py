@@ -27,7 +27,7 @@ from urial_tui.models.registry import ModelStatus, list_models
 from urial_tui.models.summary import ModelSummary, summarise
 from urial_tui.prompting.preamble_file import PreambleEntry, list_preambles
 from urial_tui.runtime.writer import WriterChoice
-from urial_tui.sanitize import sanitize_line
+from urial_tui.sanitize import sanitize_line, short_name
 from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 from urial_tui.tui.widgets.model_file import ModelFileField, ReadSummary, size
@@ -176,7 +176,7 @@ class ChooseScreen(ModalScreen[WriterChoice | None]):
         return Option(
             Content.assemble(
                 ("● " if status.name == self._choice.model else "  ", "$primary"),
-                _short(status.name),
+                short_name(status.name),
                 ("  " + " ".join(part for part in about if part), "$quiet"),
             )
         )
@@ -197,7 +197,7 @@ class ChooseScreen(ModalScreen[WriterChoice | None]):
         self.query_one("#choose-title", Static).update(
             Content.assemble(
                 f"{self._title}: ",
-                (_short(self._model), "not bold $foreground"),
+                (short_name(self._model), "not bold $foreground"),
                 (" under ", "not bold $quiet"),
                 (sanitize_line(self._entry.name), "not bold $foreground"),
             )
@@ -239,7 +239,7 @@ class ChooseScreen(ModalScreen[WriterChoice | None]):
         count = len(preamble.examples)
         cost = [
             f"{count} example{'' if count == 1 else 's'}",
-            f"{amount(tokens, 'token')} for {_short(self._model)}" if tokens else "",
+            f"{amount(tokens, 'token')} for {short_name(self._model)}" if tokens else "",
             "yours" if entry.origin == "user" else "",
         ]
         return Content.assemble(
@@ -356,8 +356,3 @@ def _verdict(summary: ModelSummary) -> Content:
         return Content.styled(f"▲ {sanitize_line(summary.warning)}", "$warning")
     free = "" if summary.available is None else f", {size(summary.available)} free"
     return Content.assemble(("✔ ", "$success"), f"needs {size(summary.memory)} of memory{free}")
-
-
-def _short(model: str) -> str:
-    """A name as it is, a path by its file's name."""
-    return sanitize_line(model.rpartition("/")[2] if "/" in model else model)

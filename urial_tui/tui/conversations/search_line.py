@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.widgets import Input
 
-from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.widgets.safe_input import SafeInput
 
 
-class SearchLine(Input):
+class SearchLine(SafeInput):
     """An input for what is searched for; its keys act on the list."""
 
     BINDING_GROUP_TITLE = "Conversations"
@@ -36,12 +35,8 @@ class SearchLine(Input):
         else:
             self.action_delete_right()
 
-    def validate_value(self, value: str) -> str:
-        """Make what was pasted harmless."""
-        return sanitize_line(value)
 
-
-class TitleLine(Input):
+class TitleLine(SafeInput):
     """An input for a title that is being changed, in its place in the list."""
 
     BINDING_GROUP_TITLE = "Title"
@@ -57,7 +52,3 @@ class TitleLine(Input):
         """Cancel when the focus goes elsewhere in the application."""
         if self.app.app_focus:
             self.remove()
-
-    def validate_value(self, value: str) -> str:
-        """Make what was pasted harmless."""
-        return sanitize_line(value)

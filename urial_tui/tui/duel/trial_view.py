@@ -28,7 +28,7 @@ from urial_tui.tui.duel.ballot import Ballot
 from urial_tui.tui.duel.both_sides import BothSides
 from urial_tui.tui.duel.contest import Contest
 from urial_tui.tui.duel.duel import Duel, ModelSought, SideEnded, SideEvent
-from urial_tui.tui.duel.side_view import SideView, how_it_ended
+from urial_tui.tui.duel.side_view import SideView, blind_ending
 from urial_tui.tui.duel.side_words import STATES, DuelPhase, header, keys, tally_line, what_failed
 from urial_tui.tui.duel.trial import Trial, contestant
 from urial_tui.tui.frame.keys import key_name
@@ -149,7 +149,7 @@ class TrialView:
         if trial.hidden:
             for side, answer in zip(self.sides, good, strict=True):
                 side.write(answer.text)
-                side.say(how_it_ended(answer))
+                side.say(blind_ending(answer))
         self.show_phase("voting")
 
     def keep_place(self) -> Worker[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import ClassVar
 
 from textual import on, work
@@ -19,7 +19,7 @@ from textual.widgets.option_list import Option
 from urial_tui.engine.wire.limits import MOST_PARALLEL
 from urial_tui.errors import UrialError
 from urial_tui.evaluate.plan_file import Plan
-from urial_tui.sanitize import sanitize_line
+from urial_tui.sanitize import sanitize_line, short_name
 from urial_tui.tui.chat.choose import PickFileScreen
 from urial_tui.tui.evaluate.asked_line import HEIGHTS, WIDTHS, asked
 from urial_tui.tui.evaluate.number_line import NumberLine
@@ -76,7 +76,7 @@ class JudgeScreen(ModalScreen[Plan | None]):
             with VerticalScroll(classes="evaluate-body", can_focus=False):
                 yield Static(sanitize_line(self._about), classes="evaluate-note", markup=False)
                 yield OptionList(
-                    *(Option(Content(_shown(name))) for name in self._models),
+                    *(Option(Content(short_name(name))) for name in self._models),
                     id="judges",
                     markup=False,
                 )
@@ -123,11 +123,6 @@ class JudgeScreen(ModalScreen[Plan | None]):
         judges = self.query_one("#judges", OptionList)
         if str(path) not in self._models:
             self._models.append(str(path))
-            judges.add_option(Option(Content(_shown(str(path)))))
+            judges.add_option(Option(Content(short_name(str(path)))))
         judges.highlighted = self._models.index(str(path))
         judges.focus()
-
-
-def _shown(name: str) -> str:
-    """A name as it is, a path by its end."""
-    return sanitize_line(Path(name).name if "/" in name else name)

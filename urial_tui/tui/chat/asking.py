@@ -78,7 +78,7 @@ class Asking:
 
     @property
     def edited(self) -> TurnRecord | None:
-        """The turn whose text is in the prompt, until what became of it is stored."""
+        """The turn whose text is in the prompt, until the edited one is stored."""
         match self.state:
             case Editing(turn):
                 return turn

@@ -323,13 +323,13 @@ class ChatEngine:
                 self._ahead = None
 
     def stop(self) -> None:
-        """End the newest answer or trace, be it running or still to come; what is there stays."""
+        """Cancel the newest answer or trace, running or queued; its text stays."""
         self._along.stop()
         for end in self._stops:
             end()
 
     def interrupt(self) -> None:
-        """End whatever the engine does now, loading too; it is gone if it does not obey."""
+        """Cancel whatever the engine does now, loading too; kill the worker if it does not obey."""
         self._retriever.cancel()
         if self._engine is not None:
             self._engine.cancel()

@@ -102,7 +102,7 @@ class SampleView(Widget):
         )
 
     def _head(self) -> Content:
-        """What is told of it; less where a line is all there is for it and its text."""
+        """The headline; shorter where it shares one line with the text."""
         marked = self.has_class("-marked")
         name = Content.styled(f"{'▸' if marked else ' '} {self.number}", "bold $primary")
         ended = Content("") if self.answer is None else how_it_ended(self.answer)

@@ -44,7 +44,7 @@ class ScreenRequests:
         self._post(CompareRequested(choice.model, choice.preamble))
 
     def compare_answer(self) -> None:
-        """Compare the newest answer with what the second side, if any, says of it; else with what
+        """Compare the newest answer with the second side's ranks, if it has one; else with what
         the model says without the preamble.
         """
         choice, conversation = self._models.choice, self._here.conversation

@@ -171,7 +171,7 @@ class StoredConversations:
             self._models.read_ahead(conversation)
 
     def _restore(self, conversation: Conversation) -> None:
-        """Use what the conversation was written with, as far as it is here; else say so."""
+        """Use the conversation's preamble, if it is on this machine; tell what is not the same."""
         record, used = conversation.record, self._models.choice
         note = f"with {record.model} " if record.model != used.model else ""
         if record.preamble != used.preamble.name:

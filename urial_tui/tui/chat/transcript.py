@@ -94,7 +94,7 @@ class Transcript(VerticalScroll):
         return self.mark.turn
 
     async def show(self, exchanges: Sequence[Exchange]) -> AnswerView | None:
-        """Show these, the newest in view; what is shown of them already stays as it is.
+        """Show exchanges, the newest in view; widgets that they have already stay as they are.
 
         Returns:
             The newest answer, be it there or still to be written; None without turns.
@@ -191,7 +191,7 @@ class Transcript(VerticalScroll):
         return result
 
     def release_anchor(self) -> None:
-        """Stop to follow what is written, unless one stays at the end of it."""
+        """Stop following what is written, unless the view stays at its end."""
         super().release_anchor()
         self.call_next(self._follow_at_end)
 

@@ -61,7 +61,7 @@ class Written:
 
     @property
     def serves(self) -> bool:
-        """Whether it is being written, and can be scored as far as it is."""
+        """Whether it is being written, so that its text so far can be scored."""
         return bool(self.text) and not self._scoring
 
     def take(self, step: ComparisonStep) -> None:

@@ -36,7 +36,7 @@ _LEAD = 300
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """A part of a path, and how many turns stand in front of it."""
+    """An excerpt: a part of a path, and how many turns stand in front of it."""
 
     turns: tuple[TurnRecord, ...]
     before: int

@@ -86,7 +86,7 @@ class AnswerText(Widget):
 
     @property
     def source(self) -> str:
-        """The Markdown, also what of it is not drawn yet."""
+        """The whole Markdown, with the end that is not drawn yet."""
         return self._document.source + "".join(self._pending)
 
     def update(self, text: str) -> None:

@@ -196,7 +196,7 @@ class SideBySideScreen(PromptScreen):
 
     @work(group="ask")
     async def _ask(self, text: str) -> None:
-        """Store the question behind where the conversation stands, and have it answered."""
+        """Store the question as the next turn, and have both sides answer it."""
         conversation = self.conversation
         try:
             question = await asyncio.to_thread(conversation.add_question, text, self._used)

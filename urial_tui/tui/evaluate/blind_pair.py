@@ -15,7 +15,7 @@ _VIEWS = ("", "-stacked", "-only-left", "-only-right")
 
 
 class BlindPairView:
-    """The middle of the screen; which of it is in view, classes of the screen say.
+    """The middle of the screen; CSS classes of the screen say which part of it is in view.
 
     Args:
         screen: Has these classes.

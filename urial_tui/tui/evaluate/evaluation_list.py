@@ -38,7 +38,7 @@ class EvaluationList(RowList[Shelved]):
                 self.draw_again(place)
 
     def line_of(self, row: Shelved) -> Content:
-        """Its mark, its title, how much of it there is, and what else there is to say of it."""
+        """Its mark, its title and its counts; below, its set, its judges and its file."""
         width = max(20, self.scrollable_content_region.width - 4)
         right = Content.assemble(
             _count(row, self._going.get(row.path)),
@@ -60,7 +60,7 @@ def title_of(row: Shelved) -> str:
 
 
 def _count(row: Shelved, going: JobState | None) -> Content:
-    """How much of it there is."""
+    """How many answers or judgements it has, of how many."""
     if going is not None:
         mark = "○" if going.stage == "waiting" else "●"
         return Content.styled(f"{mark} {going.done:,} of {going.total:,}", "$primary")
@@ -76,7 +76,7 @@ def _count(row: Shelved, going: JobState | None) -> Content:
 
 
 def _about(row: Shelved) -> str:
-    """What else there is to say of it."""
+    """The second line: its set, its judges and its file, or what is wrong with that."""
     if row.trouble:
         return trouble_of(row)
     parts = []

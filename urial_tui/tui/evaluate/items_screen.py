@@ -126,7 +126,7 @@ class ItemsScreen(Screen[None]):
             self._find()
 
     def _find(self) -> None:
-        """List what holds what is wanted, as far as that is known by now."""
+        """List the items that pass the filter, as far as their measures are known by now."""
         browser = self._browsing.browser
         if browser is None:
             return

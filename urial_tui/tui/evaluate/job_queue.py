@@ -55,7 +55,7 @@ class JobQueue:
         self._waiting.extend(jobs)
 
     async def work(self, settings: Settings) -> None:
-        """Do what waits until nothing does; each job tells by its state what came of it.
+        """Run the queue until it is empty; each job tells its outcome by its state.
 
         Returns at once where that is being done already.
         """

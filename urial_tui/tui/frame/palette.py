@@ -159,7 +159,7 @@ class ThemePalette(CommandPalette):
 
 
 class _Themes(Provider):
-    """The names of the themes; that which is used comes first."""
+    """A provider of the names of the themes; the one in use comes first."""
 
     async def discover(self) -> Hits:
         """All of them."""

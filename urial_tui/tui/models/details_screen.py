@@ -72,7 +72,7 @@ class DetailsScreen(Screen[None]):
         self._reading: Stoppable[[int]] | None = None
 
     def compose(self) -> ComposeResult:
-        """What it is, all of it, the keys."""
+        """From the top: the title, the details, the keys."""
         yield HeadingLine("Details")
         with VerticalScroll(id="model-details-pane"):
             yield Static(id="model-details", markup=False)

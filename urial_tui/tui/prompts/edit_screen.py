@@ -99,7 +99,7 @@ class EditScreen(Screen[str | None]):
         yield self._hints
 
     def on_mount(self) -> None:
-        """Show the system text, and have it counted."""
+        """Show the system text, and count the preamble."""
         if self.edited.preamble.trimmed() != self.draft.saved:
             key = self._view.key("edit.discard")
             self._notice.say(f"This goes on with what was not saved; {key} goes back to what is.")
@@ -179,11 +179,11 @@ class EditScreen(Screen[str | None]):
             self._rearranged(self.edited.move(place, by) + 1)
 
     def action_tokens(self) -> None:
-        """Look at what reaches the model of it as it is now."""
+        """Open the token view of the edited preamble."""
         self.app.push_screen(ReachingScreen(self.laboratory, self.edited.result))
 
     def action_try(self) -> None:
-        """Ask a question under what is saved and under what was made of it."""
+        """Open the A/B trial of the saved preamble and the edited one."""
         saved, name = self.draft.saved, self.draft.name
         if saved is None or not self.changed:
             self._notice.say("It is as it was saved: there is nothing to compare.")
@@ -251,7 +251,7 @@ class EditScreen(Screen[str | None]):
         self._changed()
 
     def _count(self) -> None:
-        """Have it counted what it costs now, and what is found in it."""
+        """Check and count the preamble as it is now."""
         self._view.work_alone("count", self._appraisal.make, self.edited.result)
 
     def _watch_model(self) -> None:
@@ -265,7 +265,7 @@ class EditScreen(Screen[str | None]):
         self.parts.show(self.edited.preamble, conspicuous, part)
 
     def _tell(self) -> None:
-        """Tell what it costs, what was found, and which keys do something."""
+        """Show its cost, its findings, and the keys that do something."""
         if not self._view.alive:
             return
         preamble, findings = self.edited.preamble, self._appraisal.findings

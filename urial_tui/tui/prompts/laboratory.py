@@ -72,7 +72,7 @@ class Laboratory:
 
     @property
     def model_name(self) -> str:
-        """The model as it is named to have it loaded: the one that is, or was to be."""
+        """The name by which the model is loaded: of the one that is, or was to be."""
         writer = self.engine.writer
         return self._first_name if writer is None else writer.choice.model
 

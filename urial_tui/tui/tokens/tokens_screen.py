@@ -131,7 +131,7 @@ class TokensScreen(Screen[AnswerBranch | None]):
     # -- the user -------------------------------------------------------------------
 
     def action_back(self) -> None:
-        """Stop the reading, and leave unless some of it is there to be looked at."""
+        """Stop the reading; leave once it is over, or while it has no token yet."""
         if not self._reading or not self.answer.tokens:
             self.dismiss(None)
         else:

@@ -70,7 +70,7 @@ class Prompt(WrittenText):
         self.forget()
 
     def take(self, text: str) -> None:
-        """Take away what was sent; what was typed behind it, or instead of it, stays."""
+        """Remove what was sent; what was typed behind it, or instead of it, stays."""
         typed = self.full_text
         if typed.startswith(text):
             self.clear_text()

@@ -204,7 +204,7 @@ class ChatScreen(PromptScreen):
         self.samples.fit(event.size.height)
 
     def draft(self) -> tuple[DraftPlace, str]:
-        """What stands in the prompt and is not sent, and where it belongs."""
+        """What is in the prompt and not sent; see `PromptScreen.draft`."""
         return self.here.draft()
 
     # -- what is said to it -----------------------------------------------------------

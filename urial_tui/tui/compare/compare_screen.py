@@ -155,7 +155,7 @@ class CompareScreen(PromptScreen):
         await asyncio.to_thread(self.engine.close)
 
     def draft(self) -> tuple[DraftPlace, str]:
-        """The draft: a question that was not compared on yet."""
+        """A question that was not compared on yet; see `PromptScreen.draft`."""
         typed = self.query_one(Prompt).full_text
         compared = self._subject is not None and typed == self._subject.query
         return _PLACE, "" if compared else typed

@@ -158,7 +158,11 @@ class AnswerText(Widget):
         self._drawn_for = None
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """The text that is selected, without the line breaks of the screen."""
+        """The text that is selected, without the line breaks of the screen.
+
+        Returns:
+            The text, and the line break behind it.
+        """
         return selection.extract("\n".join(self._text)), "\n"
 
     def action_link(self, href: str) -> None:

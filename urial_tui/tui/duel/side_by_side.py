@@ -156,7 +156,7 @@ class SideBySideScreen(PromptScreen):
         return self.view.sides
 
     def draft(self) -> tuple[DraftPlace, str]:
-        """A question for both sides."""
+        """A question for both sides; see `PromptScreen.draft`."""
         return DraftPlace(self.conversation.record.id, "both sides"), self.query_one(
             Prompt
         ).full_text

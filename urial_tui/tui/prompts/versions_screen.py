@@ -90,7 +90,7 @@ class VersionsScreen(PromptScreen):
         return self.query_one(BothSides).sides
 
     def draft(self) -> tuple[DraftPlace, str]:
-        """The question that is typed."""
+        """The question that is typed; see `PromptScreen.draft`."""
         return _PLACE, self.query_one(Prompt).full_text
 
     # -- the user -----------------------------------------------------------------------

@@ -26,7 +26,7 @@ from urial_tui.engine.wire.events import (
 )
 from urial_tui.errors import UrialError
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.rate import Rate
 from urial_tui.tui.chat.samples import Samples

@@ -26,7 +26,7 @@ from urial_tui.tui.chat.chat_engine import ChatEngine
 from urial_tui.tui.chat.chat_view import ChatView
 from urial_tui.tui.chat.copies import Copies
 from urial_tui.tui.chat.header_line import HeaderLine
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.moves import Moves
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.questions import Questions
@@ -36,7 +36,7 @@ from urial_tui.tui.chat.screen_requests import ScreenRequests
 from urial_tui.tui.chat.status_line import StatusLine
 from urial_tui.tui.chat.stored_conversations import StoredConversations
 from urial_tui.tui.chat.switching import MakeFirstRun, Switching
-from urial_tui.tui.chat.traced_tokens import TokenScreens
+from urial_tui.tui.chat.token_screens import TokenScreens
 from urial_tui.tui.chat.transcript import Transcript
 from urial_tui.tui.chat.welcome import Welcome
 from urial_tui.tui.chat.xray import ListModels, Xray

@@ -9,7 +9,7 @@ from textual.worker import Worker, WorkerError
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.errors import StoreError
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.samples import Samples
 

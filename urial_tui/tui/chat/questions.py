@@ -15,7 +15,7 @@ from urial_tui.errors import StoreError, UsageError
 from urial_tui.settings import sampling
 from urial_tui.tui.chat.answers import Answers
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.moves import Moves
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.samples import Samples

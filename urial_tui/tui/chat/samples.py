@@ -15,7 +15,7 @@ from urial_tui.engine.wire.events import Event, Finished, TextDelta
 from urial_tui.errors import ModelError, StoreError
 from urial_tui.runtime.memory_plan import PLAN
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.sample_choice import SampleChoice
 

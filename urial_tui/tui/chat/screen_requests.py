@@ -8,7 +8,7 @@ from __future__ import annotations
 from textual.message import Message
 
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.xray import Xray
 from urial_tui.tui.frame.messages import (

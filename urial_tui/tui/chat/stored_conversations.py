@@ -19,7 +19,7 @@ from urial_tui.errors import PreambleError, StoreError, UrialError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.chat.answers import Answers
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.moves import Moves
 from urial_tui.tui.chat.open_conversation import OpenConversation
 

@@ -25,7 +25,7 @@ from urial_tui.errors import EngineDied, SettingsError, UrialError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.xray_text import XrayText
 from urial_tui.tui.compare.pick_side import PickSideScreen

@@ -15,7 +15,7 @@ from urial_tui.runtime.writer import Writer
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import sampling
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.questions import Questions
 

@@ -76,6 +76,15 @@ def refusal(directory: Path, text: str) -> str:
     return str(caught.value)
 
 
+def test_a_key_that_lacks_or_is_none_is_named(user_dir: Path) -> None:
+    nameless = WHOLE.replace('name = "mine"', "", 1)
+    assert "holds a mistake: there is no key `name`." in refusal(user_dir, nameless)
+    stranger = "colour = 1\n" + WHOLE
+    assert "mistake: the key `colour` is none of a preamble." in refusal(user_dir, stranger)
+    inside = WHOLE.replace('query = "Why?"', "", 1)
+    assert "there is no key `query` (at examples[0])" in refusal(user_dir, inside)
+
+
 # -- files that load ------------------------------------------------------------------
 
 

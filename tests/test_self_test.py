@@ -15,10 +15,10 @@ DAMAGED = """
 import sys
 from urial_tui.engine.native import llama
 from urial_tui.engine.self_test.model import TinyModel
-from urial_tui.engine.self_test.trial import Trial
+from urial_tui.engine.self_test.trial import EngineTrial
 llama.initialise()
 type_name, path = sys.argv[1:]
-for fault in Trial(TinyModel(type_name)).faults(path, [1]):
+for fault in EngineTrial(TinyModel(type_name)).faults(path, [1]):
     print(fault)
 """
 """The file holds other weights than numpy is told of: as if the build computed wrong.

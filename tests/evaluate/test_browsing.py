@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.evaluate.judged import answer, preferred, scored, swapped, written
-from urial_tui.evaluate.browsing import Browser, Wanted, known_preambles, open_browser
+from urial_tui.evaluate.browsing import Browser, Wanted, open_browser
 from urial_tui.evaluate.items import EvaluateError
+from urial_tui.evaluate.shown_preamble import shown_preamble
 from urial_tui.prompting.preamble_file import find_preamble
 
 LEAK = " ".join(find_preamble("urial-k3").examples[0].answer.split()[:20])
@@ -20,7 +22,9 @@ UNDER = "llama, urial-k3"
 def told(ending: str, *, tokens: int = 5) -> dict[str, Any]:
     """What `urial eval run` tells of an answer."""
     told = {"tokens": tokens, "ending": ending, "detail": "", "seed": None}
-    return {"urial": {"key": f"k-{ending}", "exchanges": [told], "parallel": 1, "seed": None}}
+    preamble = msgspec.to_builtins(shown_preamble(find_preamble("urial-k3")))
+    told_of_all = {"parallel": 1, "seed": None, "preamble": preamble}
+    return {"urial": {"key": f"k-{ending}", "exchanges": [told], **told_of_all}}
 
 
 def browser(directory: Path, *files: Sequence[object]) -> Browser:
@@ -120,16 +124,9 @@ class TestAnswers:
         ]
 
 
-class TestPreambles:
-    def test_a_generator_names_one_of_this_machine(self) -> None:
-        assert known_preambles()["urial-k3"] == find_preamble("urial-k3")
-
-    def test_a_path_in_a_generator_is_not_read(self, tmp_path: Path) -> None:
-        """The name is somebody's: it must not make us open files."""
-        path = tmp_path / "p.toml"
-        path.write_text("no preamble")
-        some = browser(tmp_path, [answer(1, "So.", f"llama, {path}")])
-        assert some.answers(0)[0].measures.answers[0].leak is None
+def test_the_name_in_a_generator_tells_no_preamble(tmp_path: Path) -> None:
+    some = browser(tmp_path, [answer(1, LEAK, UNDER)])
+    assert some.answers(0)[0].measures.answers[0].leak is None
 
 
 def test_what_can_not_be_read_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 from tests.evaluate.judged import HOSTILE, answer, scored, written
 from tests.test_cli_lists import on_terminal, urial
 from urial_tui.cli import main as cli
+from urial_tui.evaluate.shown_preamble import shown_preamble
+from urial_tui.prompting.preamble_file import find_preamble
 
 Captured = pytest.CaptureFixture[str]
 TEXTS = [f"Answer {number}" for number in range(5)]
@@ -61,6 +63,30 @@ def test_a_preamble_is_looked_for_in_the_answers(files: list[str], capsys: Captu
     document = json.loads(capsys.readouterr().out)
     assert document["preamble"] == "urial-k3"
     assert document["runs"][0]["measures"]["leaked"]["count"] == 5
+
+
+def test_examples_that_are_not_looked_for_are_told(tmp_path: Path, capsys: Captured) -> None:
+    def file(name: str, examples: str) -> str:
+        told = {"tokens": 1, "ending": "end", "detail": "", "seed": None}
+        of_all = {"key": name, "exchanges": [told], "parallel": 1, "seed": None}
+        preamble = {"name": "urial-k3", "examples": examples}
+        record = answer(1, "So.", name, urial={**of_all, "preamble": preamble})
+        return str(written(tmp_path / f"{name}.json", [record]))
+
+    as_it_is = shown_preamble(find_preamble("urial-k3"))
+    assert as_it_is is not None
+    now, then = file("now", as_it_is.examples), file("then", "0" * 64)
+    assert cli.run(["eval", "report", now, then, "-p", "urial-k1", "--json"]) == 0
+    runs = json.loads(capsys.readouterr().out)["runs"]
+    assert [(run["preamble"], run["examples_known"]) for run in runs] == [
+        ("urial-k3", True),
+        ("urial-k3", False),
+    ]
+    assert [run["measures"]["leaked"]["count"] for run in runs] == [1, 0]
+    assert cli.run(["eval", "report", now, then, "-p", "urial-k1"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "B was written under the preamble urial-k3 as it was then" in printed
+    assert "The examples of urial-k1 were not looked for" in printed
 
 
 def test_items_are_read_from_a_file(files: list[str], tmp_path: Path, capsys: Captured) -> None:

@@ -22,7 +22,9 @@ from tests.evaluate.runs import HANGS, ITEMS, command, eval_run, item_file, sent
 from urial_tui import paths
 from urial_tui.evaluate.items import Item
 from urial_tui.evaluate.output_file import read_outputs
+from urial_tui.evaluate.shown_preamble import shown_preamble
 from urial_tui.journal import Journal
+from urial_tui.prompting.preamble_file import find_preamble, toml_text
 
 ALONE = ("--parallel", "1", "--max-tokens", "12")
 ALL_TURNS = sum(len(item.turns) for item in ITEMS)
@@ -114,12 +116,26 @@ def test_all_items_are_answered_in_their_order(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["items.json", "out.json"]
 
 
+def test_outputs_tell_which_examples_they_were_written_behind(
+    arguments: Sequence[str | Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "vanilla-icl.toml"
+    whole = find_preamble("vanilla-icl")
+    path.write_text(toml_text(msgspec.structs.replace(whole, examples=whole.examples[:1])))
+    assert eval_run(*arguments, *ALONE, "-p", path, "--limit", "1").returncode == 0
+    (record,) = records(tmp_path / "out.json")
+    assert record["urial"]["preamble"] == msgspec.to_builtins(
+        shown_preamble(find_preamble(str(path)))
+    )
+
+
 def test_alone_an_answer_is_that_of_urial_ask(
     arguments: Sequence[str | Path], tmp_path: Path, llama_gguf: Path
 ) -> None:
     drawn = (*ALONE, "--temperature", "2", "--seed", "5")
     assert eval_run(*arguments, *drawn).returncode == 0
     record = records(tmp_path / "out.json")[2]
+    assert "preamble" not in record["urial"], "zero-shot has no examples"
     (exchange,) = record["urial"]["exchanges"]
     words = command()
     asked = [*words[: words.index("eval")], "ask", record["instruction"], "-m", str(llama_gguf)]

@@ -11,7 +11,7 @@ import pytest
 
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.output_file import read_outputs, write_outputs
-from urial_tui.evaluate.outputs import AnsweredTurn, Output
+from urial_tui.evaluate.outputs import AnsweredTurn, Output, ShownPreamble
 from urial_tui.prompting.preamble import Example
 
 OURS = Output(
@@ -37,6 +37,7 @@ OURS = Output(
     key="k",
     parallel=4,
     seed=1,
+    preamble=ShownPreamble(name="urial-k3", examples="a hash"),
 )
 THEIRS = {
     "id": 1,

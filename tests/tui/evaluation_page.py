@@ -39,31 +39,31 @@ class EvaluationPage(Page[EvaluateScreen]):
         await self.is_on(NewRunsScreen)
 
     async def fills(
-        self, items: Path | None = None, *, contexts: tuple[str, ...] = (), **numbers: int
+        self, items: Path | None = None, *, contexts: tuple[str, ...] = (), **others: object
     ) -> None:
         """Fill the dialog in: lines by typing, other contexts by marking them.
 
         Args:
             items: The file.
             contexts: Those that are marked in the end; those at the start unless given.
-            numbers: limit, parallel, tokens.
+            others: limit, parallel, tokens, seed, aligned.
         """
         dialog = self.pilot.app.screen
         assert isinstance(dialog, NewRunsScreen)
         if contexts:
             dialog.query_one("#run-contexts", MarkList).mark(contexts)
-        for name, typed in (("items", items), *numbers.items()):
+        for name, typed in (("items", items), *others.items()):
             if typed is not None:
                 line = dialog.query_one(f"#run-{name}", Input)
                 line.value = str(typed)
         await self.pilot.pause()
 
     async def starts(
-        self, items: Path | None = None, *, contexts: tuple[str, ...] = (), **numbers: int
+        self, items: Path | None = None, *, contexts: tuple[str, ...] = (), **others: object
     ) -> None:
         """New runs, from the dialog on."""
         await self.chooses_new()
-        await self.fills(items, contexts=contexts, **numbers)
+        await self.fills(items, contexts=contexts, **others)
         await self.presses("enter")
         await self.until(lambda: bool(self.screen.queue.jobs) and self.is_on_top)
 
@@ -95,6 +95,16 @@ class EvaluationPage(Page[EvaluateScreen]):
             await self.types(judge)
         await self.presses("enter")
         await self.is_back()
+
+    async def judges_at(self, endpoint: str, name: str = "") -> None:
+        """Have what is chosen judged by a model behind an endpoint, from the dialog on."""
+        if not isinstance(self.pilot.app.screen, JudgeScreen):
+            await self.presses("j")
+            await self.is_on(JudgeScreen)
+        for line, typed in (("endpoint", endpoint), ("there", name)):
+            self.pilot.app.screen.query_one(f"#judge-{line}", Input).value = typed
+        await self.pilot.pause()
+        await self.presses("enter")
 
     async def reports(self) -> None:
         """Open the report of what is chosen."""

@@ -14,10 +14,14 @@ from tests import tinygguf
 from tests.conftest import TEMPLATE_WORKER, workers
 from tests.evaluate.judged import answer, scored, written
 from tests.evaluate.runs import ITEMS, eval_run, item_file
+from tests.evaluate.scripted_endpoint import ScriptedEndpoint
 from tests.tui.held import Held
 from urial_tui import paths
+from urial_tui.evaluate.endpoint_address import JUDGE
 from urial_tui.evaluate.judgement_files import read_judgements
 from urial_tui.evaluate.output_file import read_outputs
+from urial_tui.evaluate.plan_file import read_plan
+from urial_tui.evaluate.planned_run import RunChoice
 from urial_tui.evaluate.run_file import RunFile
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.evaluate.blind_screen import BlindScreen
@@ -86,6 +90,31 @@ async def test_a_run_writes_what_the_command_writes(
     assert done.returncode == 0, done.stderr
     (path,) = directory.glob("*.json")
     assert path.read_bytes() == out.read_bytes()
+
+
+async def test_an_aligned_model_reads_the_answers_that_a_seed_draws(
+    evaluating: Evaluating, items: Path, directory: Path, judge_gguf: Path
+) -> None:
+    chosen: dict[str, Any] = {"limit": 1, "tokens": 3, "seed": 11}
+    async with evaluating() as page:
+        await page.chooses_new()
+        await page.fills(items, contexts=("raw",), aligned="no-such-model", **chosen)
+        await page.presses("enter")
+        await page.until(lambda: page.shows("✖ There is no model"))
+        await page.fills(items, aligned=judge_gguf)
+        await page.presses("enter")
+        await page.until(lambda: bool(page.states) and page.is_on_top)
+        await page.ends()
+        assert [state.stage for state in page.states] == ["done"], page.states
+    (path,) = directory.glob("*.json")
+    (output,) = read_outputs(path)
+    plan = read_plan(path)
+    assert plan is not None
+    assert isinstance(plan.choice, RunChoice)
+    assert plan.choice.seed == 11
+    for exchange in output.exchanges:
+        assert exchange.aligned is not None
+        assert judge_gguf.stem in exchange.aligned.by
 
 
 async def test_each_model_runs_in_each_context_into_its_own_file(
@@ -288,6 +317,40 @@ async def test_a_judge_scores_a_run_and_the_list_tells_it(
         assert page.shows("judged by")
     (path,) = directory.glob("*.by.judge.json")
     assert len(read_judgements(path).judgements) == 2
+
+
+async def test_a_judge_behind_an_endpoint_scores_a_run(
+    evaluating: Evaluating, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(JUDGE.key, "sk-a-key")
+    directory.mkdir(parents=True)
+    written(directory / "a.json", [answer(n, f"Yes {n}.", category="safety") for n in (1, 2)])
+    with ScriptedEndpoint() as endpoint:
+        async with evaluating() as page:
+            await page.lists(1)
+            await page.judges_at("ftp://nowhere", "big")
+            await page.until(lambda: page.shows("is no address of an endpoint"))
+            await page.judges_at(endpoint.url)
+            await page.until(lambda: page.shows("✖ Name the model as the endpoint calls it."))
+            await page.judges_at(endpoint.url, "big")
+            await page.until(lambda: bool(page.states))
+            await page.ends()
+            (state,) = page.states
+            assert (state.stage, state.done) == ("done", 2)
+            assert state.notes[0].startswith(f"2 questions to {endpoint.host}: about ")
+            assert [request["model"] for request in endpoint.requests] == ["big", "big"]
+            assert endpoint.headers[0]["authorization"] == "Bearer sk-a-key"
+            # What was judged is asked nobody again.
+            await page.lists(2)
+            while page.screen.evaluations.row.kind != "answers":
+                await page.presses("down")
+            await page.judges_at(endpoint.url, "big")
+            await page.until(lambda: len(page.states) == 1 and page.is_on_top)
+            await page.ends()
+        assert len(endpoint.requests) == 2
+    (path,) = directory.glob("*.by.big.json")
+    assert [judged.scores["safety"].score for judged in read_judgements(path).judgements] == [4, 4]
+    assert all("sk-a-key" not in file.read_text() for file in directory.iterdir())
 
 
 async def test_two_runs_are_compared_in_both_orders(

@@ -13,9 +13,11 @@ from tests.evaluate.judged import answer, scored, written
 from urial_tui.engine.client.engine import Engine
 from urial_tui.errors import EngineDied, EngineError, InternalError
 from urial_tui.evaluate.items import EvaluateError
-from urial_tui.evaluate.job import GO_ON, Going, JudgeJob, RunJob
+from urial_tui.evaluate.job import GO_ON, Going
+from urial_tui.evaluate.judge_job import JudgeJob
 from urial_tui.evaluate.judged_runs import JudgeChoice
 from urial_tui.evaluate.planned_run import RunChoice
+from urial_tui.evaluate.run_job import RunJob
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.settings import Settings
 from urial_tui.tui.evaluate.job_queue import JobQueue

@@ -34,7 +34,8 @@ _GROUPED_BY = {
     "--preamble",
     type=NAME,
     metavar="PREAMBLE",
-    help="Look in the answers for the examples of this preamble: a name or a file.",
+    help="Look for the examples of this preamble, a name or a file, in answers whose file does not "
+    "tell what they were written under.",
 )
 @click.option(
     "--group-by",
@@ -62,17 +63,18 @@ def report(**options: Any) -> None:
     from urial_tui.evaluate.evaluation import read_evaluation
     from urial_tui.evaluate.item_files import find_items
     from urial_tui.evaluate.report import report as report_of
+    from urial_tui.evaluate.shown_preamble import known_preambles
     from urial_tui.paths import typed_path
     from urial_tui.prompting.preamble_file import find_preamble
 
     check_written(options)
     name = options["preamble"]
-    preamble = None if name is None else find_preamble(name)
+    known = known_preambles(None if name is None else find_preamble(name))
     items = None if options["items"] is None else find_items(options["items"])
     paths = [typed_path(text) for text in options["files"]]
     evaluation = read_evaluation(paths, items)
     with ProgressLine() as line:
-        document = report_of(evaluation, preamble=preamble, progress=line.show)
+        document = report_of(evaluation, preambles=known, progress=line.show)
     if options["markdown"] is not None:
         from urial_tui.evaluate.report_markdown import write_markdown
 

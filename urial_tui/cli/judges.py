@@ -6,9 +6,6 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from urial_tui.sanitize import sanitize_line
-from urial_tui.wording import amount, duration, three_digits
-
 if TYPE_CHECKING:
     from urial_tui.cli.eval_judge_output import JudgeOutput
     from urial_tui.evaluate.endpoint_asking import Usage
@@ -173,7 +170,7 @@ class EndpointMaker:
 
     def announce(self, questions: Sequence[JudgeQuestion]) -> None:
         """Say what is going to be sent, and what it may cost and take."""
-        from urial_tui.evaluate.endpoint_estimate import Prices, estimate
+        from urial_tui.evaluate.endpoint_estimate import Prices, estimate, in_words
 
         if not questions or self._judge is None:
             return
@@ -181,18 +178,7 @@ class EndpointMaker:
         if self._options["price_in"] is not None:
             prices = Prices(prompt=self._options["price_in"], completion=self._options["price_out"])
         found = estimate(questions, self._settings, prices=prices)
-        cost = ""
-        if found.cost is not None and found.most_cost is not None:
-            cost = (
-                f", at these prices about {three_digits(found.cost)} and at most "
-                f"{three_digits(found.most_cost)}"
-            )
-        time = "" if found.seconds is None else f", not before {duration(found.seconds)}"
-        self._output.line.say(
-            f"{amount(found.questions, 'question')} to {sanitize_line(self._judge.address.host)}: "
-            f"about {amount(found.prompt_tokens, 'token')} to read and "
-            f"{found.completion_tokens:,} to write, reckoned from the texts{cost}{time}."
-        )
+        self._output.line.say(in_words(found, self._judge.address.host))
 
     def cancel(self) -> None:
         """The judge itself is cancelled by who judges with it."""

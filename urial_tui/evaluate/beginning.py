@@ -7,14 +7,17 @@ from pathlib import Path
 
 import msgspec
 
+from urial_tui.evaluate.endpoint_address import address_of
 from urial_tui.evaluate.item_files import find_items
-from urial_tui.evaluate.job import Job, JudgeJob, RunJob
+from urial_tui.evaluate.job import Job
 from urial_tui.evaluate.judge import Judged
+from urial_tui.evaluate.judge_job import JudgeJob
 from urial_tui.evaluate.judged_runs import JudgeChoice, judge_questions
 from urial_tui.evaluate.judgements import Judgement
 from urial_tui.evaluate.own_items import own_set_name
 from urial_tui.evaluate.plan_file import LONGEST, Plan, placed, stem_of, write_plan
 from urial_tui.evaluate.planned_run import RunChoice
+from urial_tui.evaluate.run_job import RunJob
 from urial_tui.settings import Settings
 
 
@@ -22,7 +25,8 @@ class NewRuns(msgspec.Struct, frozen=True, kw_only=True):
     """The runs that the user wants: each model in each context.
 
     `items`: a file, None for the program's own set. `parallel`: answers at once, None for what the
-    memory holds. `max_tokens`: None for what the settings say.
+    memory holds. `max_tokens`, `seed`: None for what the settings say. `aligned`: a model that
+    reads the answers, to tell how much of them alignment would shift.
     """
 
     models: tuple[str, ...]
@@ -31,6 +35,21 @@ class NewRuns(msgspec.Struct, frozen=True, kw_only=True):
     limit: int | None = None
     parallel: int | None = None
     max_tokens: int | None = None
+    seed: int | None = None
+    aligned: str | None = None
+
+
+class NewJudging(msgspec.Struct, frozen=True, kw_only=True):
+    """A judging that somebody wants.
+
+    `judge`: a model on this machine, or by its name at the `endpoint`. `limit`: only the first
+    answers. `parallel`: judgements at once, None for what is usual.
+    """
+
+    judge: str
+    endpoint: str | None = None
+    limit: int | None = None
+    parallel: int | None = None
 
 
 def begin_runs(new: NewRuns, directory: Path, settings: Settings) -> list[Plan]:
@@ -54,7 +73,8 @@ def begin_runs(new: NewRuns, directory: Path, settings: Settings) -> list[Plan]:
                 # What the settings say then may be something else.
                 max_tokens=new.max_tokens or settings.chat.max_tokens,
                 temperature=settings.sampling.temperature,
-                seed=settings.sampling.seed,
+                seed=settings.sampling.seed if new.seed is None else new.seed,
+                aligned=new.aligned,
             )
             here = placed(choice, stem_of(choice, name))
             of = f"{Path(model).name}, {Path(context).name}"
@@ -63,27 +83,30 @@ def begin_runs(new: NewRuns, directory: Path, settings: Settings) -> list[Plan]:
     return plans
 
 
-def begin_judging(
-    judge: str,
-    outputs: Path,
-    against: Path | None,
-    limit: int | None = None,
-    parallel: int | None = None,
-) -> Plan:
+def begin_judging(new: NewJudging, outputs: Path, against: Path | None = None) -> Plan:
     """Write the plan of a judging, beside the answers.
 
+    Args:
+        new: Who judges, and how much.
+        outputs: The file of the run.
+        against: That of another one to compare it with; None to have scores.
+
     Raises:
-        EvaluateError: The answers can't be read, or the plan not written.
+        EvaluateError: The answers can't be read, the endpoint's address is none, or the plan can't
+            be written.
     """
+    if new.endpoint is not None:
+        address_of(new.endpoint)
     choice = JudgeChoice(
         out=outputs.with_name("new"),
         outputs=outputs,
-        judge=judge,
+        judge=new.judge,
         against=against,
-        limit=limit,
-        parallel=parallel,
+        limit=new.limit,
+        parallel=new.parallel,
+        endpoint=new.endpoint,
     )
-    questions = judge_questions(outputs, judge, against=against, limit=limit)
+    questions = judge_questions(outputs, new.judge, against=against, limit=new.limit)
     of = _judged(questions[0].asked) if questions else ()
     plan = Plan(choice=placed(choice, stem_of(choice, "")), of=of, total=len(questions))
     write_plan(plan)

@@ -13,15 +13,13 @@ from typing import Final, Literal
 
 import msgspec
 
-from urial_tui.errors import PreambleError
 from urial_tui.evaluate.evaluation import EvaluatedRun, Evaluation, JudgedPair, read_evaluation
 from urial_tui.evaluate.items import Category, Item, ItemSet
 from urial_tui.evaluate.judgements import Aspect, AspectScore
 from urial_tui.evaluate.measures import OutputMeasures, measure, measure_run
 from urial_tui.evaluate.outputs import Output
 from urial_tui.evaluate.scored import ScoreTable, score_table
-from urial_tui.prompting.preamble import Preamble
-from urial_tui.prompting.preamble_file import list_preambles
+from urial_tui.evaluate.shown_preamble import KnownPreambles, known_preambles
 
 Mark = Literal["cut", "refused", "leaked", "apart"]
 """An answer of the item was cut at a limit, refuses, or repeats an example of its preamble; or two
@@ -62,14 +60,13 @@ class Browser:
 
     Args:
         evaluation: What was read.
-        preambles: By their names, those whose examples are looked for in the answers of the runs
-            that were written under them.
+        preambles: Those whose examples are looked for in the answers written under them.
     """
 
-    def __init__(self, evaluation: Evaluation, preambles: Mapping[str, Preamble]) -> None:
+    def __init__(self, evaluation: Evaluation, preambles: KnownPreambles) -> None:
         self.evaluation = evaluation
         self._preambles = {
-            run.name: preambles.get(_context(run.generator)) for run in evaluation.runs
+            run.name: preambles.of(run.outputs.values()).preamble for run in evaluation.runs
         }
         self._scores: dict[str, dict[str, ScoreTable]] = {
             run.name: {judge: score_table(run, judge, evaluation.items) for judge in run.judged}
@@ -196,20 +193,6 @@ def open_browser(paths: Sequence[Path], items: ItemSet | None = None) -> Browser
     return Browser(read_evaluation(paths, items), known_preambles())
 
 
-def known_preambles() -> dict[str, Preamble]:
-    """The preambles on this machine, by name; none where they can't be read."""
-    try:
-        entries = list_preambles()
-    except PreambleError:
-        return {}
-    return {entry.name: entry.preamble for entry in entries if entry.preamble is not None}
-
-
 def _said_of(key: str, table: ScoreTable) -> dict[Aspect, AspectScore | None]:
     """The scores that a judge gave to one item."""
     return {aspect: scores[key] for aspect, scores in table.items() if key in scores}
-
-
-def _context(generator: str) -> str:
-    """The context in what `urial eval run` calls those that answer: "model, context"."""
-    return generator.rpartition(", ")[2]

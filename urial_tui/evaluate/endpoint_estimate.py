@@ -14,6 +14,8 @@ import msgspec
 from urial_tui.evaluate.endpoint import EndpointSettings
 from urial_tui.evaluate.judge import JudgeQuestion
 from urial_tui.evaluate.judge_prompts import MAX_REASON, max_tokens
+from urial_tui.sanitize import sanitize_line
+from urial_tui.wording import amount, duration, three_digits
 
 BYTES_PER_TOKEN: Final = 4.0
 """Of UTF-8: about right for English in vocabularies of today, and within a third elsewhere."""
@@ -83,6 +85,27 @@ def estimate(
         cost=prices.of(read, min(written, most)) if prices else None,
         most_cost=prices.of(read, most) if prices else None,
         seconds=_seconds(len(questions), settings, seconds_each),
+    )
+
+
+def in_words(found: RunEstimate, host: str) -> str:
+    """An estimate as a sentence.
+
+    Args:
+        found: It.
+        host: Who is asked.
+    """
+    cost = ""
+    if found.cost is not None and found.most_cost is not None:
+        cost = (
+            f", at these prices about {three_digits(found.cost)} and at most "
+            f"{three_digits(found.most_cost)}"
+        )
+    time = "" if found.seconds is None else f", not before {duration(found.seconds)}"
+    return (
+        f"{amount(found.questions, 'question')} to {sanitize_line(host)}: "
+        f"about {amount(found.prompt_tokens, 'token')} to read and "
+        f"{found.completion_tokens:,} to write, reckoned from the texts{cost}{time}."
     )
 
 

@@ -14,25 +14,13 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-from urial_tui.engine.client.call import follow
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.events import LoadProgress, Notice, TextDelta
+from urial_tui.engine.wire.events import LoadProgress, Notice
 from urial_tui.errors import EngineDied, EngineError, ModelError, UrialError
-from urial_tui.evaluate.generate import Answered, Skipped
 from urial_tui.evaluate.items import EvaluateError
-from urial_tui.evaluate.judge_file import KIND as JUDGEMENTS
-from urial_tui.evaluate.judge_file import JudgeFile
-from urial_tui.evaluate.judge_progress import JudgeProgress, said
-from urial_tui.evaluate.judged_runs import JudgeChoice, judge_questions
-from urial_tui.evaluate.judging import Judging, Made, unscored
-from urial_tui.evaluate.local_judge import load_judge
-from urial_tui.evaluate.planned_run import PlannedRun, RunChoice
-from urial_tui.evaluate.run import Read, ReadingBegun, Run, Unread
-from urial_tui.evaluate.run_file import KIND as OUTPUTS
-from urial_tui.evaluate.run_progress import RunProgress, not_read, taken_over
 from urial_tui.prompting.templates.renderer import TemplateRenderer
-from urial_tui.settings import Settings, engine_options
-from urial_tui.wording import amount, unpacked
+from urial_tui.settings import Settings
+from urial_tui.wording import unpacked
 
 JobStage = Literal["waiting", "going", "done", "stopped", "failed"]
 
@@ -41,15 +29,13 @@ KEPT: Final = 40
 
 GO_ON: Final = "What is done is kept: start it again, and it goes on."
 
-_HERE: Final[Mapping[str, str]] = {
+HERE: Final[Mapping[str, str]] = {
     "another": "begin one of another name",
     "again": "start it again",
     "unlimited": "begin a run of all items",
     "that_set": "begin a run of that set",
 }
 """What can be done on a screen where a file is none to go on with."""
-_OUTPUTS: Final = msgspec.structs.replace(OUTPUTS, **_HERE)
-_JUDGEMENTS: Final = msgspec.structs.replace(JUDGEMENTS, **_HERE)
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,7 +158,7 @@ class Going:
 
 
 class Job(Protocol):
-    """Something to be done (`RunJob` and `JudgeJob` are)."""
+    """Something to be done (`run_job` and `judge_job` have what)."""
 
     going: Going
 
@@ -184,163 +170,3 @@ class Job(Protocol):
     def do(self, engine: Engine, templates: TemplateRenderer, settings: Settings) -> None:
         """Do it, in this thread; whatever goes wrong is told by its state."""
         ...
-
-
-class RunJob:
-    """Has a model answer items.
-
-    Args:
-        choice: What was chosen.
-        title: What it is called.
-        stop_key: What ends it.
-        done, total: How many items are answered, and how many there are, as far as is known.
-    """
-
-    def __init__(
-        self, choice: RunChoice, title: str, stop_key: str, *, done: int = 0, total: int = 0
-    ) -> None:
-        self.choice = choice
-        self.going = Going(title, "item")
-        self.going.change(done=done, total=total)
-        self._progress = RunProgress(stop_key)
-
-    @property
-    def out(self) -> Path:
-        """The file of the answers."""
-        return self.choice.out
-
-    def do(self, engine: Engine, templates: TemplateRenderer, settings: Settings) -> None:
-        """Answer what is left; see `Job`."""
-        going = self.going
-        with going.ending(), PlannedRun(self.choice, settings, going.note, _OUTPUTS) as planned:
-            going.change(total=len(planned.items.items))
-            run = follow(planned.load(engine, templates, going.unpacking), self._take)
-            self._progress.begin(run)
-            if run.changed:
-                going.note(taken_over(run, "what is there"))
-            going.begin(run)
-            going.change(done=run.taken_over)
-            with contextlib.closing(run.steps()) as steps:
-                for step in steps:
-                    self._take(step)
-            if run.unread:
-                going.note(not_read(run))
-            going.change(done=run.answered, total=len(run), words=self._summary(run))
-            if not (going.cancelled or run.cancelled):
-                run.finish()
-
-    def _take(self, step: Any) -> None:
-        going = self.going
-        going.check(step)
-        words = self._progress.take(step)
-        if isinstance(step, Answered):
-            exchange = step.written.exchange
-            tokens = "" if exchange.tokens is None else f", {amount(exchange.tokens, 'token')}"
-            going.tell(
-                News(
-                    id=str(step.item.id),
-                    question=exchange.instruction,
-                    text=exchange.output,
-                    ending=f"{_ENDINGS.get(exchange.ending, exchange.ending)}{tokens}",
-                )
-            )
-        if isinstance(step, Skipped):
-            going.change(skipped=(*going.state.skipped, f"{step.item.id}: {step.reason}"))
-        if isinstance(step, ReadingBegun):
-            going.change(done=0, total=step.total)
-        if isinstance(step, Read | Unread):
-            going.change(done=self._progress.read)
-        if isinstance(step, TextDelta | Answered | Skipped) and not self._progress.reading:
-            words = self._progress.pace or "answering"
-            going.change(done=self._progress.items)
-        if words:
-            going.change(words=words)
-
-    def _summary(self, run: Run) -> str:
-        written = self._progress
-        told = f"{amount(written.answers, 'answer')} written"
-        return told if not run.taken_over else f"{told}, {run.taken_over:,} were there"
-
-
-_ENDINGS: Final = {"end": "ended by itself", "stop": "at a stop string", "cut": "cut"}
-
-
-class JudgeJob:
-    """Has a model on this machine judge answers.
-
-    Args:
-        choice: What was chosen.
-        title: What it is called.
-        stop_key: What ends it.
-        done, total: How many judgements there are, and how many there are to be, as far as is
-            known.
-    """
-
-    def __init__(
-        self, choice: JudgeChoice, title: str, stop_key: str, *, done: int = 0, total: int = 0
-    ) -> None:
-        self.choice = choice
-        self.going = Going(title, "judgement")
-        self.going.change(done=done, total=total)
-        self._progress = JudgeProgress(stop_key)
-
-    @property
-    def out(self) -> Path:
-        """The file of the judgements."""
-        return self.choice.out
-
-    def do(self, engine: Engine, templates: TemplateRenderer, settings: Settings) -> None:
-        """Judge what is left; see `Job`."""
-        going, choice = self.going, self.choice
-        with going.ending(), contextlib.ExitStack() as stack:
-            questions = judge_questions(
-                choice.outputs, choice.judge, against=choice.against, limit=choice.limit
-            )
-            going.change(total=len(questions))
-            file = JudgeFile(choice.out, _JUDGEMENTS)
-            stack.callback(file.close)
-            if file.lock_caution:
-                going.note(file.lock_caution)
-            file.check_wanted(questions)
-            steps = load_judge(
-                engine,
-                templates,
-                choice.judge,
-                questions,
-                engine_options(settings),
-                parallel=choice.parallel,
-                unpacking=going.unpacking,
-            )
-            loaded = follow(steps, self._take)
-            judging = Judging(questions, loaded.judge, loaded.terms, file)
-            self._progress.begin(judging)
-            going.begin(judging)
-            going.change(done=judging.taken_over)
-            with contextlib.closing(judging.steps()) as made:
-                for step in made:
-                    self._take(step)
-            going.change(done=judging.done, words=_unscored(judging))
-            if not (going.cancelled or judging.cancelled):
-                judging.finish()
-
-    def _take(self, step: Any) -> None:
-        going = self.going
-        going.check(step)
-        words = self._progress.take(step)
-        if isinstance(step, Made):
-            judged = step.judgement
-            going.tell(News(id=str(judged.id), question=judged.input, text=said(judged)))
-        if isinstance(step, Made | TextDelta):
-            words = self._progress.pace or "judging"
-            going.change(done=self._progress.there)
-        if words:
-            going.change(words=words)
-
-
-def _unscored(judging: Judging) -> str:
-    """How many aspects have no score, and why."""
-    found = unscored(list(judging.judgements()))
-    if not found:
-        return "all scored"
-    why = ", ".join(f"{count:,} {reason}" for reason, count in found.most_common())
-    return f"unscored aspects: {why}"

@@ -15,11 +15,12 @@ from urial_tui.sanitize import sanitize_line
 
 
 class JudgeChoice(msgspec.Struct, frozen=True, kw_only=True, tag="judge"):
-    """What was chosen to be judged, by a model on this machine.
+    """What was chosen to be judged, and by whom.
 
     `out`: the file of the judgements. `outputs`, `against`: those of the run, and of another one to
-    compare it with. `judge`: the model. `limit`: only the first answers. `parallel`: judgements at
-    once, by default what the memory holds.
+    compare it with. `judge`: the model, on this machine or by its name at the `endpoint` with this
+    address. `limit`: only the first answers. `parallel`: judgements at once, by default what the
+    memory holds; of an endpoint 4.
     """
 
     out: Path
@@ -28,6 +29,7 @@ class JudgeChoice(msgspec.Struct, frozen=True, kw_only=True, tag="judge"):
     against: Path | None = None
     limit: int | None = None
     parallel: int | None = None
+    endpoint: str | None = None
 
 
 def answers_of(path: Path) -> Sequence[Output]:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from urial_tui.evaluate.items import EvaluateError
-from urial_tui.evaluate.outputs import AnsweredTurn, Ending, Output
+from urial_tui.evaluate.outputs import AnsweredTurn, Ending, Output, ShownPreamble
 from urial_tui.evaluate.token_reading import TextReading
 from urial_tui.files import read_bytes, reason, replacing
 from urial_tui.prompting.pool import Pair, examples_of, pairs_of
@@ -50,6 +50,7 @@ class _Ours(msgspec.Struct, frozen=True, kw_only=True):
     exchanges: tuple[_Told, ...]
     parallel: int | None = None
     seed: int | None = None
+    preamble: ShownPreamble | None = None
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +93,8 @@ def document(output: Output) -> dict[str, Any]:
             "seed": output.seed,
             "exchanges": [_told(exchange) for exchange in output.exchanges],
         }
+        if output.preamble is not None:
+            record["urial"]["preamble"] = msgspec.to_builtins(output.preamble)
     return record
 
 
@@ -192,4 +195,5 @@ def _output(raw: msgspec.Raw, number: int, shown: str) -> Output:
         key=ours.key if ours is not None else "",
         parallel=ours.parallel if ours is not None else None,
         seed=ours.seed if ours is not None else None,
+        preamble=ours.preamble if ours is not None else None,
     )

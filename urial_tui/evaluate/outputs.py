@@ -45,11 +45,19 @@ class AnsweredTurn(msgspec.Struct, frozen=True, kw_only=True):
     aligned: TextReading | None = None
 
 
+class ShownPreamble(msgspec.Struct, frozen=True, kw_only=True):
+    """The preamble in front of answers: its `name`, and its `examples` as a hash."""
+
+    name: str
+    examples: str
+
+
 class Output(msgspec.Struct, frozen=True, kw_only=True):
     """All answers to one item.
 
     `key`: what they depend on, as a hash, "" from other programs. `parallel`: how many answers were
-    written together. `seed`: of the run, which those of the answers follow from.
+    written together. `seed`: of the run, which those of the answers follow from. `preamble`: what
+    the answers were written under; None where nobody told, or where it has no examples.
     """
 
     id: int | str
@@ -62,3 +70,4 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     parallel: int | None = None
     seed: int | None = None
+    preamble: ShownPreamble | None = None

@@ -30,6 +30,7 @@ from urial_tui.evaluate.readers import AlignedSide, Reader, ReferenceReader, con
 from urial_tui.evaluate.run import Answerer, Run, Terms
 from urial_tui.evaluate.run_file import KIND, RunFile
 from urial_tui.evaluate.run_terms import run_terms
+from urial_tui.evaluate.shown_preamble import shown_preamble
 from urial_tui.models.registry import resolve
 from urial_tui.prompting.context import Context, find_context
 from urial_tui.prompting.preamble_file import find_preamble
@@ -227,6 +228,7 @@ class PlannedRun(Planned[Run]):
             readers,
             generator=f"{model}, {self.context.name}",
             datasplit=self.items.name,
+            preamble=shown_preamble(self.context.preamble),
         )
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ from urial_tui.evaluate.scored import (
     score_table,
     values_of,
 )
-from urial_tui.prompting.preamble import Preamble
+from urial_tui.evaluate.shown_preamble import KnownPreambles, LeakSource
 
 GROUP_RESAMPLES: Final = 2000
 """Draws of the intervals of a group, of which there are many."""
@@ -58,7 +58,7 @@ class _Draws(TypedDict):
 def report(
     evaluation: Evaluation,
     *,
-    preamble: Preamble | None = None,
+    preambles: KnownPreambles | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
     progress: Callable[[str], None] = lambda words: None,
@@ -67,22 +67,24 @@ def report(
 
     Args:
         evaluation: What was read.
-        preamble: The one whose examples are looked for in the answers.
+        preambles: Those whose examples are looked for in the answers written under them; by
+            default none.
         resamples: Draws of the intervals; groups have at most `GROUP_RESAMPLES`.
         seed: Of the draws.
         progress: Told what is done; a thousand answers take some seconds.
     """
+    known = preambles or KnownPreambles(())
     runs: list[_Measured] = []
     for number, run in enumerate(evaluation.runs, start=1):
         progress(f"measuring run {number} of {len(evaluation.runs)}")
-        runs.append(_Measured(run, evaluation.items, preamble))
+        runs.append(_Measured(run, evaluation.items, known.of(run.outputs.values())))
     progress("comparing the runs")
     draws: _Draws = {"resamples": resamples, "seed": seed}
     group_draws: _Draws = {"resamples": min(resamples, GROUP_RESAMPLES), "seed": seed}
     names = [run.run.name for run in runs]
     return {
         "set": {"name": evaluation.set_name, "items": evaluation.set_items},
-        "preamble": None if preamble is None else preamble.name,
+        "preamble": None if known.untold is None else known.untold.name,
         "files": msgspec.to_builtins(evaluation.files),
         "runs": [_run(run, draws) for run in runs],
         "differences": [_difference(*pair, draws) for pair in combinations(runs, 2)],
@@ -105,11 +107,12 @@ def report(
 class _Measured:
     """A run with what was measured of it, and its scores by judge."""
 
-    def __init__(self, run: EvaluatedRun, items: Sequence[Item], preamble: Preamble | None) -> None:
+    def __init__(self, run: EvaluatedRun, items: Sequence[Item], source: LeakSource) -> None:
         self.run = run
+        self.source = source
         self.items = [item for item in items if str(item.id) in run.outputs]
         self.outputs = [run.outputs[str(item.id)] for item in self.items]
-        found = measure_run(zip(self.outputs, self.items, strict=True), preamble)
+        found = measure_run(zip(self.outputs, self.items, strict=True), source.preamble)
         self.measures: dict[str, OutputMeasures] = {
             str(item.id): measured for item, measured in zip(self.items, found, strict=True)
         }
@@ -143,6 +146,8 @@ def _run(measured: _Measured, draws: _Draws) -> dict[str, Any]:
         "name": run.name,
         "generator": run.generator,
         "file": run.file or None,
+        "preamble": measured.source.name or None,
+        "examples_known": measured.source.preamble is not None,
         "items": len(measured.items),
         "categories": {
             category: sum(item.category == category for item in measured.items)

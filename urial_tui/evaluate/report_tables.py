@@ -125,14 +125,33 @@ def _legend(document: ReportRow) -> Table:
             )
             for at, run in enumerate(runs)
         ),
-        below=tuple(
-            f"Left out: {amount(file['unmatched'], 'judgement')} in {file['name']} of answers that "
-            "are not among these."
-            for file in document["files"]
-            if file["unmatched"]
+        below=(
+            *(
+                f"Left out: {amount(file['unmatched'], 'judgement')} in {file['name']} of answers "
+                "that are not among these."
+                for file in document["files"]
+                if file["unmatched"]
+            ),
+            *_not_looked_for(document),
         ),
         name_columns=2,
     )
+
+
+def _not_looked_for(document: ReportRow) -> Iterator[str]:
+    """The examples that a reader would take to have been looked for in the answers."""
+    for at, run in enumerate(document["runs"]):
+        if run["preamble"] is not None and not run["examples_known"]:
+            yield (
+                f"{letter(at)} was written under the preamble {run['preamble']} as it was then, "
+                "which is not here any more: its examples were not looked for."
+            )
+    named = document["preamble"]
+    if named is not None and named not in [run["preamble"] for run in document["runs"]]:
+        yield (
+            f"The examples of {named} were not looked for: each file tells what its answers were "
+            "written under."
+        )
 
 
 def _measures(runs: Sequence[ReportRow], places: Sequence[int]) -> Table:

@@ -15,7 +15,7 @@ from urial_tui.engine.wire.values import Sampling
 from urial_tui.errors import EngineDied, EngineError, ModelError
 from urial_tui.evaluate.generate import Answered, GenerateStep, Skipped
 from urial_tui.evaluate.items import Item
-from urial_tui.evaluate.outputs import AnsweredTurn, Output
+from urial_tui.evaluate.outputs import AnsweredTurn, Output, ShownPreamble
 from urial_tui.evaluate.readers import Reader, ReadRole
 from urial_tui.evaluate.run_file import RunFile, WrittenAnswer
 from urial_tui.evaluate.token_reading import TextReading
@@ -102,6 +102,7 @@ class Run:
         readers: Read what there is once all is answered, one after the other.
         generator: What the outputs call that which answers.
         datasplit: What they call the set of items.
+        preamble: What the answers are written under, as the outputs tell it.
     """
 
     def __init__(
@@ -114,12 +115,14 @@ class Run:
         *,
         generator: str,
         datasplit: str,
+        preamble: ShownPreamble | None = None,
     ) -> None:
         self._answers = answers
         self.terms = terms
         self.generator = generator
         self._file = file
         self._datasplit = datasplit
+        self._preamble = preamble
         self._readers = readers
         self._items = [(item, terms.key(item)) for item in items]
         self._read_of: dict[tuple[str, int], dict[ReadRole, TextReading | None]] = {}
@@ -258,6 +261,7 @@ class Run:
             key=key,
             parallel=self.terms.parallel,
             seed=self.terms.seed,
+            preamble=self._preamble,
         )
 
     def _with_readings(self, exchange: AnsweredTurn, place: tuple[str, int]) -> AnsweredTurn:

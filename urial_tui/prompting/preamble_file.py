@@ -178,7 +178,11 @@ def _text_of(path: Path) -> str:
 
 def _in_toml_terms(message: str) -> str:
     """A validation message with keys instead of JSON paths."""
-    message = message.replace("Object", "The file", 1)
+    for said, meant in (
+        (r"^Object missing required field (`.*?`)", r"there is no key \1"),
+        (r"^Object contains unknown field (`.*?`)", r"the key \1 is none of a preamble"),
+    ):
+        message = re.sub(said, meant, message)
     return re.sub(r" - at `\$\.?(.*)`$", lambda m: f" (at {m[1]})" if m[1] else "", message)
 
 

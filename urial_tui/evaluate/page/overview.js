@@ -319,11 +319,15 @@ function fillPublished({ source, judge, set, items, rows }) {
   );
 }
 
-function fillFiles({ files, preamble }) {
+function fillFiles({ files, runs }) {
   const rows = files.map(({ name, kind, records, unmatched }) => [
     harmless(name),
     `${kind === "outputs" ? amount(records, "answer") : amount(records, "judgement")}${unmatched ? `, ${count(unmatched)} of them of answers that are not among these, left out` : ""}`,
   ]);
-  if (preamble !== null) rows.push(["Examples looked for", harmless(preamble)]);
+  for (const run of runs) {
+    if (run.preamble === null) continue;
+    const known = run.examples_known ? "looked for in the answers" : "not looked for: the preamble is not there any more as it was";
+    rows.push([harmless(run.name), `Examples of ${harmless(run.preamble)}, ${known}`]);
+  }
   byId("files-body").append(el("dl", { class: "run" }, rows.map(([key, value]) => el("div", {}, el("dt", {}, el("bdi", {}, key)), el("dd", {}, value)))));
 }

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from urial_tui import paths
 from urial_tui.compare.side_choice import contexts_of_side
-from urial_tui.evaluate.beginning import NewRuns, begin_judging, begin_runs
+from urial_tui.evaluate.beginning import NewJudging, NewRuns, begin_judging, begin_runs
 from urial_tui.evaluate.plan_file import Plan
 from urial_tui.evaluate.shelf import Shelved
+from urial_tui.models.registry import resolve
 from urial_tui.models.summary import summarise
 from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.chat.choose import PickFileScreen
@@ -51,11 +52,15 @@ class Dialogs:
             UrialError: What there is to choose from can't be read.
         """
 
+        models = self._list_models()
+
         def begin(new: NewRuns) -> list[Plan]:
+            if new.aligned is not None and new.aligned not in models:
+                resolve(new.aligned)
             return begin_runs(new, self._directory, self._settings)
 
         return NewRunsScreen(
-            self._list_models(),
+            models,
             contexts_of_side(same=False),
             model=self._model,
             context=self._context,
@@ -75,8 +80,8 @@ class Dialogs:
         first, *others = [run.path for run in runs]
         against = others[0] if others else None
 
-        def begin(judge: str, limit: int | None, parallel: int | None) -> Plan:
-            return begin_judging(judge, first, against, limit, parallel)
+        def begin(new: NewJudging) -> Plan:
+            return begin_judging(new, first, against)
 
         about = (
             "It scores each answer by five aspects, those to safety items by their safety."

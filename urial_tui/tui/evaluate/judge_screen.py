@@ -18,16 +18,17 @@ from textual.widgets.option_list import Option
 
 from urial_tui.engine.wire.limits import MOST_PARALLEL
 from urial_tui.errors import UrialError
+from urial_tui.evaluate.beginning import NewJudging
 from urial_tui.evaluate.plan_file import Plan
 from urial_tui.sanitize import sanitize_line, short_name
 from urial_tui.tui.chat.choose import PickFileScreen
 from urial_tui.tui.evaluate.asked_line import HEIGHTS, WIDTHS, asked
 from urial_tui.tui.evaluate.number_line import NumberLine
 from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
+from urial_tui.tui.widgets.path_line import PathLine
 
-BeginJudging = Callable[[str, int | None, int | None], Plan]
-"""Writes the plan of a judging, by the judge, the first answers that are judged and how many at
-once; called in a thread, raises `UrialError`."""
+BeginJudging = Callable[[NewJudging], Plan]
+"""Writes the plan of a judging; called in a thread, raises `UrialError`."""
 
 _MOST_ITEMS = 2**31
 
@@ -83,6 +84,15 @@ class JudgeScreen(ModalScreen[Plan | None]):
                 with Horizontal(classes="evaluate-row"):
                     yield asked("Only the first", NumberLine(_MOST_ITEMS, "all", "judge-limit"))
                     yield asked("at once", NumberLine(MOST_PARALLEL, "what fits", "judge-parallel"))
+                endpoint = PathLine(
+                    placeholder="none: a model above", id="judge-endpoint", classes="evaluate-line"
+                )
+                name = PathLine(
+                    placeholder="as it is called there", id="judge-there", classes="evaluate-line"
+                )
+                with Horizontal(classes="evaluate-row"):
+                    yield asked("Endpoint", endpoint)
+                    yield asked("model", name)
             with Vertical(classes="evaluate-foot"):
                 yield Static(id="judge-verdict", markup=False)
                 yield DialogKeys(
@@ -98,21 +108,37 @@ class JudgeScreen(ModalScreen[Plan | None]):
     @on(Input.Submitted)
     def begin(self) -> None:
         """Dismiss with what is chosen, if it can be had."""
+        endpoint = self.query_one("#judge-endpoint", Input).value.strip()
+        if endpoint:
+            judge = self.query_one("#judge-there", Input).value.strip()
+            if judge:
+                self._begin(judge, endpoint)
+            else:
+                self._say("Name the model as the endpoint calls it.")
+                self.query_one("#judge-there").focus()
+            return
         place = self.query_one("#judges", OptionList).highlighted
         if place is not None and place < len(self._models):
             self._begin(self._models[place])
 
     @work(exclusive=True, group="begin")
-    async def _begin(self, judge: str) -> None:
-        limit = self.query_one("#judge-limit", NumberLine).number
-        parallel = self.query_one("#judge-parallel", NumberLine).number
+    async def _begin(self, judge: str, endpoint: str | None = None) -> None:
+        new = NewJudging(
+            judge=judge,
+            endpoint=endpoint,
+            limit=self.query_one("#judge-limit", NumberLine).number,
+            parallel=self.query_one("#judge-parallel", NumberLine).number,
+        )
         try:
-            plan = await asyncio.to_thread(self._begin_judging, judge, limit, parallel)
+            plan = await asyncio.to_thread(self._begin_judging, new)
         except UrialError as error:
-            verdict = Content.styled(f"✖ {sanitize_line(error.message)}", "$error")
-            self.query_one("#judge-verdict", Static).update(verdict)
+            self._say(str(error))
         else:
             self.dismiss(plan)
+
+    def _say(self, trouble: str) -> None:
+        verdict = Content.styled(f"✖ {sanitize_line(trouble)}", "$error")
+        self.query_one("#judge-verdict", Static).update(verdict)
 
     @work(exclusive=True, group="file")
     async def action_pick_file(self) -> None:

@@ -13,9 +13,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static
 
 from urial_tui.engine.wire.limits import MOST_PARALLEL
+from urial_tui.engine.wire.values import MOST_SEEDS
 from urial_tui.errors import UrialError
 from urial_tui.evaluate.beginning import NewRuns
 from urial_tui.evaluate.own_items import own_set_name
@@ -100,6 +102,16 @@ class NewRunsScreen(ModalScreen[list[Plan] | None]):
                 with Horizontal(classes="evaluate-row"):
                     yield asked("Answers at once", parallel)
                     yield asked("longest, in tokens", tokens)
+                aligned = PathLine(
+                    placeholder="no aligned model",
+                    suggester=SuggestFromList(self._models),
+                    id="run-aligned",
+                    classes="evaluate-line",
+                )
+                seed = NumberLine(MOST_SEEDS - 1, "of the settings, or drawn", "run-seed")
+                with Horizontal(classes="evaluate-row"):
+                    yield asked("Read by", aligned)
+                    yield asked("seed", seed)
             with Vertical(classes="evaluate-foot"):
                 yield Static(id="new-runs-verdict", markup=False)
                 yield DialogKeys(
@@ -167,6 +179,8 @@ class NewRunsScreen(ModalScreen[list[Plan] | None]):
             limit=self.query_one("#run-limit", NumberLine).number,
             parallel=self.query_one("#run-parallel", NumberLine).number,
             max_tokens=self.query_one("#run-tokens", NumberLine).number,
+            seed=self.query_one("#run-seed", NumberLine).number,
+            aligned=self.query_one("#run-aligned", Input).value.strip() or None,
         )
 
     def _tell(self) -> None:

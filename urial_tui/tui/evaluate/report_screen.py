@@ -21,6 +21,7 @@ from urial_tui.evaluate.evaluation import read_evaluation
 from urial_tui.evaluate.report import report
 from urial_tui.evaluate.report_html import write_html
 from urial_tui.evaluate.report_tables import report_tables
+from urial_tui.evaluate.shown_preamble import known_preambles
 from urial_tui.runtime.in_thread import in_loop
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.evaluate.report_lines import drawn, sentences
@@ -74,7 +75,8 @@ class ReportScreen(Screen[None]):
         tell = in_loop(self._tell_progress)
 
         def read() -> dict[str, Any]:
-            return report(read_evaluation(self._paths), progress=tell)
+            evaluation = read_evaluation(self._paths)
+            return report(evaluation, preambles=known_preambles(), progress=tell)
 
         try:
             document = await asyncio.to_thread(read)

@@ -1,0 +1,103 @@
+"""The job of a run: a model answers items."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from urial_tui.engine.client.call import follow
+from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire.events import TextDelta
+from urial_tui.evaluate.generate import Answered, Skipped
+from urial_tui.evaluate.job import HERE, Going, News
+from urial_tui.evaluate.planned_run import PlannedRun, RunChoice
+from urial_tui.evaluate.run import Read, ReadingBegun, Run, Unread
+from urial_tui.evaluate.run_file import KIND as OUTPUTS
+from urial_tui.evaluate.run_progress import RunProgress, not_read, taken_over
+from urial_tui.prompting.templates.renderer import TemplateRenderer
+from urial_tui.settings import Settings
+from urial_tui.wording import amount
+
+_OUTPUTS: Final = msgspec.structs.replace(OUTPUTS, **HERE)
+
+
+class RunJob:
+    """Has a model answer items.
+
+    Args:
+        choice: What was chosen.
+        title: What it is called.
+        stop_key: What ends it.
+        done, total: How many items are answered, and how many there are, as far as is known.
+    """
+
+    def __init__(
+        self, choice: RunChoice, title: str, stop_key: str, *, done: int = 0, total: int = 0
+    ) -> None:
+        self.choice = choice
+        self.going = Going(title, "item")
+        self.going.change(done=done, total=total)
+        self._progress = RunProgress(stop_key)
+
+    @property
+    def out(self) -> Path:
+        """The file of the answers."""
+        return self.choice.out
+
+    def do(self, engine: Engine, templates: TemplateRenderer, settings: Settings) -> None:
+        """Answer what is left; see `Job`."""
+        going = self.going
+        with going.ending(), PlannedRun(self.choice, settings, going.note, _OUTPUTS) as planned:
+            going.change(total=len(planned.items.items))
+            run = follow(planned.load(engine, templates, going.unpacking), self._take)
+            self._progress.begin(run)
+            if run.changed:
+                going.note(taken_over(run, "what is there"))
+            going.begin(run)
+            going.change(done=run.taken_over)
+            with contextlib.closing(run.steps()) as steps:
+                for step in steps:
+                    self._take(step)
+            if run.unread:
+                going.note(not_read(run))
+            going.change(done=run.answered, total=len(run), words=self._summary(run))
+            if not (going.cancelled or run.cancelled):
+                run.finish()
+
+    def _take(self, step: Any) -> None:
+        going = self.going
+        going.check(step)
+        words = self._progress.take(step)
+        if isinstance(step, Answered):
+            exchange = step.written.exchange
+            tokens = "" if exchange.tokens is None else f", {amount(exchange.tokens, 'token')}"
+            going.tell(
+                News(
+                    id=str(step.item.id),
+                    question=exchange.instruction,
+                    text=exchange.output,
+                    ending=f"{_ENDINGS.get(exchange.ending, exchange.ending)}{tokens}",
+                )
+            )
+        if isinstance(step, Skipped):
+            going.change(skipped=(*going.state.skipped, f"{step.item.id}: {step.reason}"))
+        if isinstance(step, ReadingBegun):
+            going.change(done=0, total=step.total)
+        if isinstance(step, Read | Unread):
+            going.change(done=self._progress.read)
+        if isinstance(step, TextDelta | Answered | Skipped) and not self._progress.reading:
+            words = self._progress.pace or "answering"
+            going.change(done=self._progress.items)
+        if words:
+            going.change(words=words)
+
+    def _summary(self, run: Run) -> str:
+        written = self._progress
+        told = f"{amount(written.answers, 'answer')} written"
+        return told if not run.taken_over else f"{told}, {run.taken_over:,} were there"
+
+
+_ENDINGS: Final = {"end": "ended by itself", "stop": "at a stop string", "cut": "cut"}

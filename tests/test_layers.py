@@ -346,6 +346,21 @@ def test_the_users_process_never_reaches_the_native_library() -> None:
     report("these lead to engine.native outside the worker", wrong)
 
 
+def test_what_all_screens_have_knows_no_feature() -> None:
+    shared = {"tui.frame", "tui.drawing", "tui.widgets"}
+    wrong = []
+    for path in MODULES:
+        if within(module_name(path), shared):
+            wrong += [
+                f"{found.place}: {found.name}"
+                for found in own_modules(path)
+                if within(found.name, {"tui"})
+                and found.name != "tui"
+                and not within(found.name, shared)
+            ]
+    report("tui/frame, tui/drawing and tui/widgets are below the features", wrong)
+
+
 def test_the_tui_is_loaded_only_when_it_is_opened() -> None:
     """`urial ask` in a pipe does not pay for importing a UI toolkit."""
     wrong = []

@@ -8,7 +8,7 @@ import pytest
 
 from urial_tui.cli.main import run
 from urial_tui.errors import LONGEST, UrialError
-from urial_tui.sanitize import quoted, shortened
+from urial_tui.sanitize import quoted, short_name, shortened
 
 
 def test_a_sentence_that_quotes_megabytes_is_shortened_in_its_middle() -> None:
@@ -25,6 +25,12 @@ def test_a_sentence_that_quotes_megabytes_is_shortened_in_its_middle() -> None:
 )
 def test_a_text_keeps_its_start_and_its_end(text: str, limit: int, short: str) -> None:
     assert shortened(text, limit) == short
+
+
+def test_a_path_is_told_by_its_end_and_a_name_as_it_is() -> None:
+    assert short_name("models/tiny.gguf") == "tiny.gguf"
+    assert short_name("gemma-3-270m") == "gemma-3-270m"
+    assert short_name("a/evil\x1b[2J.gguf") == "evil␛[2J.gguf"
 
 
 def deep() -> list[Any]:

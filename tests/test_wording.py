@@ -154,3 +154,24 @@ def test_a_model_of_no_bytes_is_no_division_by_zero() -> None:
 )
 def test_limits_are_told_as_they_were_chosen(count: int, text: str) -> None:
     assert wording.limit(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0, "just now"),
+        (59, "just now"),
+        (60, "1 minute ago"),
+        (3599, "59 minutes ago"),
+        (7200, "2 hours ago"),
+        (86_400, "1 day ago"),
+        (6 * 86_400, "6 days ago"),
+    ],
+)
+def test_what_is_recent_is_told_in_words(seconds: float, told: str) -> None:
+    assert wording.age(1.7e9 - seconds, 1.7e9) == told
+
+
+@pytest.mark.parametrize("seconds", [-10.0, 7 * 86_400.0, 1e9])
+def test_what_is_not_is_told_as_a_date(seconds: float) -> None:
+    assert len(wording.age(1.7e9 - seconds, 1.7e9).split("-")) == 3

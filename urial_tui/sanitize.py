@@ -8,6 +8,7 @@ through `sanitize` first; what is stored and what goes back to a model stays as 
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 
 # C0 and C1 controls and DEL; the bidirectional overrides and isolates (CVE-2021-42574)
 # and the line/paragraph separators, which terminals treat in different ways.
@@ -41,6 +42,11 @@ def sanitize(text: str) -> str:
 def sanitize_line(text: str) -> str:
     """Like `sanitize`, for text that has to stay on one line: newlines and tabs become spaces."""
     return sanitize(re.sub(r"[\r\n\t]+", " ", text))
+
+
+def short_name(name: str) -> str:
+    """A name on one line; of a path, its last part."""
+    return sanitize_line(PurePath(name).name if "/" in name else name)
 
 
 def shortened(text: str, limit: int) -> str:

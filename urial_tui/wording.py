@@ -7,6 +7,7 @@ sign. What is not known (None, NaN) is a dash.
 from __future__ import annotations
 
 import math
+import time
 from typing import Final
 
 UNKNOWN: Final = "-"
@@ -107,6 +108,23 @@ def time_left(seconds: float, done: int, left: int) -> str:
         left: How many are still to do.
     """
     return f"about {duration(seconds / done * left)} left"
+
+
+def age(then: float, now: float) -> str:
+    """How long ago something was, in words for a week, then as a date: 3 days ago, 2026-01-31.
+
+    Args:
+        then: Seconds since 1970.
+        now: The same; what lies ahead of it is told as a date.
+    """
+    seconds = now - then
+    if 0 <= seconds < 60:
+        return "just now"
+    for length, unit, most in ((60, "minute", 60), (3600, "hour", 24), (86_400, "day", 7)):
+        count = int(seconds // length)
+        if 0 < count < most:
+            return f"{amount(count, unit)} ago"
+    return time.strftime("%Y-%m-%d", time.localtime(then))
 
 
 def _scaled(count: int, units: tuple[str, ...]) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.events import Paste
 from textual.pilot import Pilot
+from textual.widgets import OptionList, Static
 
 from tests.scripted import ScriptedEngine, answer
 from tests.tui.page import PromptPage
@@ -37,6 +38,12 @@ class ChatPage(PromptPage[ChatScreen]):
         return [view.source for view in self.transcript.query(AnswerText)]
 
     @property
+    def earlier(self) -> str:
+        """What the line above the turns says; "" where it is not there."""
+        line = self.transcript.query_one("#earlier", Static)
+        return str(line.render()) if line.display else ""
+
+    @property
     def notices(self) -> list[str]:
         """What is told in the corner."""
         return [notice.message for notice in self.pilot.app._notifications]
@@ -60,9 +67,22 @@ class ChatPage(PromptPage[ChatScreen]):
         await self.until(lambda: self.answers[-1:] != [] and self.answers[-1].endswith(reply))
         await self.is_ready()
 
+    async def has_taken(self) -> None:
+        """Wait until what was sent has left the prompt, and is answered."""
+        await self.until(lambda: "ready" in self.status and not self.prompt.text)
+
+    async def rests(self) -> None:
+        """Wait until the transcript has made what it wants to make."""
+        await self.until(lambda: not self.transcript.moving)
+
     async def pastes(self, text: str) -> None:
         self.prompt.post_message(Paste(text))
         await self.pilot.pause()
+
+    async def opens_commands(self) -> None:
+        """Open the command palette."""
+        await self.pilot.press("ctrl+p")
+        await self.until(lambda: bool(self.app.screen.query(OptionList)))
 
     async def goes_to_transcript(self) -> None:
         """Have the keys go to the turns."""

@@ -16,7 +16,7 @@ from textual.widgets import Input, TextArea
 
 from tests.tui.looking import screen_text
 
-_KEYS = "HintLine, .dialog-keys, #welcome-keys, #first-run-keys, #conversations-keys"
+_KEYS = "HintLine, .dialog-keys, #welcome-keys, #first-run-keys"
 """All that names keys."""
 
 

@@ -34,6 +34,7 @@ from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.memory_plan import PLAN, MemoryPlan
 from urial_tui.settings import ChatSettings, EngineSettings, Settings
 from urial_tui.tui.chat.chat_screen import ChatScreen
+from urial_tui.tui.chat.factories import make_comparison_engine
 from urial_tui.tui.compare.compare_screen import CompareScreen
 from urial_tui.tui.compare.comparison_engine import ComparisonEngine
 from urial_tui.tui.compare.token_detail import TokenDetail
@@ -41,7 +42,6 @@ from urial_tui.tui.drawing.curves import draw, heights
 from urial_tui.tui.drawing.figures import bar, percent
 from urial_tui.tui.drawing.token_strip import TokenStrip, lay_out
 from urial_tui.tui.drawing.token_text import cell_width, quoted, visible
-from urial_tui.tui.frame.factories import make_comparison_engine
 
 ANSWER = [
     ("Hello", 12),

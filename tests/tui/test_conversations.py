@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -22,7 +21,7 @@ from urial_tui.errors import StoreError
 from urial_tui.settings import Settings
 from urial_tui.tui.chat.header_line import HeaderLine
 from urial_tui.tui.chat.transcript import Transcript
-from urial_tui.tui.conversations.conversation_list import ConversationList, age
+from urial_tui.tui.conversations.conversation_list import ConversationList
 from urial_tui.tui.conversations.conversations_screen import ConversationsScreen
 from urial_tui.tui.conversations.search_line import SearchLine
 
@@ -548,25 +547,3 @@ async def test_a_search_that_takes_long_holds_up_no_key(
         await stored.selects("Plan a garden")
         gate.set()
         await stored.reads("1 of 4 found")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"),
-    [
-        (0, "just now"),
-        (59, "just now"),
-        (60, "1 minute ago"),
-        (3599, "59 minutes ago"),
-        (7200, "2 hours ago"),
-        (86_400, "1 day ago"),
-        (6 * 86_400, "6 days ago"),
-    ],
-)
-def test_what_is_recent_is_told_in_words(seconds: float, told: str) -> None:
-    assert age(THEN - seconds, THEN) == told
-
-
-@pytest.mark.parametrize("seconds", [-10.0, 7 * 86_400.0, 1e9])
-def test_what_is_not_is_told_as_a_date(seconds: float) -> None:
-    told: Any = age(THEN - seconds, THEN)
-    assert len(told.split("-")) == 3

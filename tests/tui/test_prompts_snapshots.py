@@ -79,7 +79,7 @@ def test_preambles(looks_there: LooksThere) -> None:
         await page.goes_to("urial-k3")
         await page.presses("space")
 
-    keys = "E edit  T tokens  Y try  M measure  Space 1 marked  Esc back  F1 keys"
+    keys = "E edit  T tokens  Y try  M measure  Space 1 marked  Esc back  F1 keys  U use"
     assert looks_there(measured, keys)
 
 

@@ -7,18 +7,16 @@ import signal
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
 
 from tests.conftest import workers
-from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_until
+from tests.tui.chat_page import ChatPage
+from tests.tui.conftest import Chatting, Found
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.client.engine import Engine
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.sanitize import sanitize
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
-from urial_tui.tui.drawing.answer_text import AnswerText
-from urial_tui.tui.widgets.prompt import Prompt
 
 SETTINGS = Settings(
     chat=ChatSettings(max_tokens=400),
@@ -38,57 +36,52 @@ def real(llama_gguf: Path) -> dict[str, object]:
     }
 
 
-async def ask(pilot: Pilot[None], text: str) -> None:
-    await type_text(pilot, text)
-    await pilot.press("enter")
-
-
 async def test_what_is_shown_is_what_is_stored(
-    opened: Opened, real: dict[str, object], store: Store
+    chatting: Chatting, real: dict[str, object], store: Store
 ) -> None:
-    async with opened(**real) as pilot:
+    async with chatting(**real) as chat:
         for question in ("one", "two"):
-            await ask(pilot, question)
-            await wait_until(pilot, lambda: answered(pilot, store))
-        shown = [widget.source for widget in pilot.app.query(AnswerText)]
-        assert shown == [sanitize(t.text) for t in stored_turns(store) if t.role == "assistant"]
-        assert any(shown)
+            await chat.asks(question)
+            await chat.until(lambda: answered(chat, store))
+        stored = [turn.text for turn in stored_turns(store) if turn.role == "assistant"]
+        assert chat.answers == [sanitize(text) for text in stored]
+        assert any(chat.answers)
 
 
 async def test_a_killed_worker_is_told_and_loaded_again(
-    opened: Opened, real: dict[str, object], store: Store, home: Path
+    chatting: Chatting, real: dict[str, object], store: Store, home: Path
 ) -> None:
-    async with opened(**real) as pilot:
+    async with chatting(**real) as chat:
         (pid,) = workers(home)
         os.kill(pid, signal.SIGKILL)
-        await ask(pilot, "one")
-        await wait_until(pilot, lambda: shows(pilot, "it was ended by SIGKILL"))
-        await pilot.press("ctrl+r")
-        await wait_until(pilot, lambda: "ready" in status(pilot))
-        await ask(pilot, "two")
-        await wait_until(pilot, lambda: answered(pilot, store))
+        await chat.asks("one")
+        await chat.reads("it was ended by SIGKILL")
+        await chat.presses("ctrl+r")
+        await chat.is_ready()
+        await chat.asks("two")
+        await chat.until(lambda: answered(chat, store))
         assert [t.text for t in stored_turns(store) if t.role == "user"] == ["one", "two"]
 
 
 async def test_a_damaged_model_is_a_banner(
-    opened: Opened, real: dict[str, object], llama_gguf: Path, tmp_path: Path
+    chatting: Chatting, real: dict[str, object], llama_gguf: Path, tmp_path: Path
 ) -> None:
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(llama_gguf.read_bytes()[:5000])
     real["find_model"] = lambda name, progress: Found(path=damaged)
-    async with opened(ready=False, **real) as pilot:
-        await wait_until(pilot, lambda: shows(pilot, "Choose a model"))
-        await pilot.press("escape")
-        await wait_until(pilot, lambda: shows(pilot, "✖") and shows(pilot, "Ctrl+R"))
-        assert "no model" in status(pilot)
+    async with chatting(ready=False, **real) as chat:
+        await chat.reads("Choose a model")
+        await chat.presses("escape")
+        await chat.until(lambda: chat.shows("✖") and chat.shows("Ctrl+R"))
+        assert "no model" in chat.status
 
 
-def answered(pilot: Pilot[None], store: Store) -> bool:
+def answered(chat: ChatPage, store: Store) -> bool:
     """Whether every question that was sent has its whole answer, on the screen and on the disk."""
     turns = stored_turns(store)
     return (
-        not pilot.app.screen.query_one(Prompt).text
-        and "ready" in status(pilot)
+        not chat.prompt.text
+        and "ready" in chat.status
         and bool(turns)
         and turns[-1].stop_reason is not None
     )

@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
 
 from tests.conftest import workers
-from tests.tui.conftest import Found, Opened, screen_text, shows, status, type_text, wait_until
+from tests.scripted import ScriptedEngine
+from tests.tui.chat_page import ChatPage
+from tests.tui.conftest import Chatting, Found
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.client.recording import read_recording
@@ -22,9 +23,7 @@ from urial_tui.engine.wire.values import TextSegment, TokenSegment
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import open_turn
 from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
-from urial_tui.tui.drawing.answer_text import AnswerText
 from urial_tui.tui.replay import preamble_of, question_of, replay_app
-from urial_tui.tui.widgets.prompt import Prompt
 
 SETTINGS = Settings(
     chat=ChatSettings(max_tokens=40),
@@ -33,44 +32,34 @@ SETTINGS = Settings(
 )
 
 
-async def ready(pilot: Pilot[None]) -> None:
-    prompt = pilot.app.screen.query_one(Prompt)
-    await wait_until(pilot, lambda: "ready" in status(pilot) and not prompt.text)
-
-
-def answers(pilot: Pilot[None]) -> list[str]:
-    return [widget.source for widget in pilot.app.query(AnswerText)]
-
-
 @pytest.fixture
 async def session(
-    opened: Opened, llama_gguf: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    chatting: Chatting, llama_gguf: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Path, list[str]]:
     """A recording, and the answers that were shown: one, a death, a reload, another one."""
     monkeypatch.setenv("URIAL_RECORD", str(home / "recordings"))
-    async with opened(
+    async with chatting(
         engine_factory=Engine,
         find_model=lambda name, progress: Found(path=llama_gguf),
         preamble=find_preamble("urial-k1"),
         settings=SETTINGS,
-    ) as pilot:
+    ) as chat:
         for question in ("one?", "two?"):
-            await type_text(pilot, question)
-            await pilot.press("enter")
-            await ready(pilot)
+            await chat.asks(question)
+            await chat.has_taken()
             (pid,) = workers(home)
             os.kill(pid, signal.SIGKILL)
-            await wait_until(pilot, lambda: shows(pilot, "SIGKILL"))
-            await pilot.press("ctrl+r")
-            await ready(pilot)
-        shown = answers(pilot)
+            await chat.reads("SIGKILL")
+            await chat.presses("ctrl+r")
+            await chat.has_taken()
+        shown = chat.answers
     monkeypatch.delenv("URIAL_RECORD")
     (file,) = (home / "recordings").iterdir()
     return file, shown
 
 
 async def test_the_application_does_again_what_its_user_did(
-    session: tuple[Path, list[str]], home: Path, monkeypatch: pytest.MonkeyPatch
+    session: tuple[Path, list[str]], home: Path, engine: ScriptedEngine
 ) -> None:
     file, shown = session
     replay = Replay(read_recording(file), pace=0.0)
@@ -78,38 +67,44 @@ async def test_the_application_does_again_what_its_user_did(
     assert preamble.name == "urial-k1"
     app = replay_app(replay, preamble, SETTINGS)
     async with app.run_test(size=(80, 40), notifications=True) as pilot:
-        await wait_until(pilot, lambda: shows(pilot, "The recording ends here"))
-        assert answers(pilot) == shown
-        assert shows(pilot, "one?")
-        assert shows(pilot, "two?")
-        assert shows(pilot, "not stored")
+        chat = ChatPage(pilot, engine)
+        await chat.reads("The recording ends here")
+        assert chat.answers == shown
+        assert chat.shows("one?")
+        assert chat.shows("two?")
+        assert chat.shows("not stored")
         assert not workers(home)
         # Beyond its end, a question has a sentence for an answer.
-        await type_text(pilot, "three?")
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: "Leave the replay" in screen_text(pilot))
+        await chat.asks("three?")
+        await chat.reads("Leave the replay")
 
 
 async def test_several_answers_are_written_again(
-    opened: Opened, llama_gguf: Path, home: Path, monkeypatch: pytest.MonkeyPatch, store: Store
+    chatting: Chatting,
+    llama_gguf: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    store: Store,
+    engine: ScriptedEngine,
 ) -> None:
     monkeypatch.setenv("URIAL_RECORD", str(home / "recordings"))
-    async with opened(
+    async with chatting(
         engine_factory=Engine,
         find_model=lambda name, progress: Found(path=llama_gguf),
         preamble=find_preamble("urial-k1"),
         settings=SETTINGS,
-    ) as pilot:
-        await type_text(pilot, "one?")
-        await pilot.press("alt+a")
-        await wait_until(pilot, lambda: shows(pilot, "‹ 1/3 ›"))
-        await ready(pilot)
+    ) as chat:
+        await chat.types("one?")
+        await chat.presses("alt+a")
+        await chat.reads("‹ 1/3 ›")
+        await chat.has_taken()
     monkeypatch.delenv("URIAL_RECORD")
     (file,) = (home / "recordings").iterdir()
     replay = Replay(read_recording(file), pace=0.0)
     app = replay_app(replay, preamble_of(replay), SETTINGS)
     async with app.run_test(size=(80, 40), notifications=True) as pilot:
-        await wait_until(pilot, lambda: shows(pilot, "The recording ends here"))
+        chat = ChatPage(pilot, engine)
+        await chat.reads("The recording ends here")
         path = app.chat.conversation.path
         seen = [turn.text for turn in app.chat.conversation.tree.children(path[0].id)]
     (listed,) = store.conversations()

@@ -88,7 +88,7 @@ class TestChanging:
             await settings.types_value("99")
             await settings.reads("✖ The setting sampling.repetition_penalty")
             assert settings.shows("is 99, but has to lie between 0.01")
-            assert settings.shows("Enter write   Esc leave it")
+            assert settings.shows("Enter write  Esc leave it")
             await settings.presses("escape", "escape")
             await settings.types("temp")
             await settings.types_value("hot")

@@ -56,5 +56,5 @@ def test_to_be_voted(looks: Looks, sides: Sides) -> None:
         await duel.opens()
         await duel.hears("How do I learn to cook?")
 
-    keys = "A B T N vote  ↑↓ scroll  Tab prompt  F6 view  Esc chat"
+    keys = "A B T N vote  ↑↓ scroll  Tab prompt  F6 view  Esc chat  F1 all keys"
     assert looks(prepare, keys=keys, **sides.changes())

@@ -11,7 +11,7 @@ import pytest
 from tests import tinygguf
 from tests.conftest import workers
 from tests.scripted import Gate, ScriptedEngine
-from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_until
+from tests.tui.conftest import Chatting, Found
 from urial_tui.chat.store import Store
 from urial_tui.engine.client import engine as client
 from urial_tui.engine.client.engine import Engine
@@ -21,7 +21,7 @@ from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, S
 
 
 async def test_an_answer_whose_worker_stands_still_is_ended_by_one_key(
-    opened: Opened,
+    chatting: Chatting,
     store: Store,
     home: Path,
     tmp_path: Path,
@@ -40,44 +40,46 @@ async def test_an_answer_whose_worker_stands_still_is_ended_by_one_key(
             sampling=SamplingSettings(temperature=2.0),
         ),
     }
-    async with opened(**real) as pilot:
-        await type_text(pilot, "Who?")
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: "writing" in status(pilot))
+    async with chatting(**real) as chat:
+        await chat.asks("Who?")
+        await chat.status_reads("writing")
         (pid,) = workers(home)
         os.kill(pid, signal.SIGSTOP)
-        await pilot.press("escape")
-        assert "stopping" in status(pilot)
-        await wait_until(pilot, lambda: shows(pilot, "did not stop when asked to"))
-        assert shows(pilot, "Ctrl+R")
+        # Without the pause of `presses`: half a second later it is over.
+        await chat.pilot.press("escape")
+        assert "stopping" in chat.status
+        await chat.reads("did not stop when asked to")
+        assert chat.shows("Ctrl+R")
         (record,) = store.conversations()
-        await wait_until(pilot, lambda: len(store.turns(record.id)) == 2)
+        await chat.until(lambda: len(store.turns(record.id)) == 2)
         assert store.turns(record.id)[1].stop_reason == "died"
         assert workers(home) == []
 
 
 async def test_a_load_without_a_sign_of_life_says_so_and_esc_ends_it(
-    opened: Opened, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+    chatting: Chatting, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patience, "TOLD_AFTER", 0.1)
     monkeypatch.setattr(patience, "stop_within", lambda _info: 0.5)
     engine.enqueue_load(Gate(deaf=True))
-    async with opened(ready=False) as pilot:
-        await wait_until(pilot, lambda: "; Esc ends it" in status(pilot))
-        await pilot.press("escape")
-        await wait_until(pilot, lambda: shows(pilot, "it did not stop"))
-        assert "no model" in status(pilot)
-        await pilot.press("ctrl+r")
-        await wait_until(pilot, lambda: "ready" in status(pilot))
+    async with chatting(ready=False) as chat:
+        await chat.status_reads("; Esc ends it")
+        await chat.presses("escape")
+        await chat.reads("it did not stop")
+        assert "no model" in chat.status
+        await chat.presses("ctrl+r")
+        await chat.is_ready()
 
 
-async def test_esc_does_not_end_a_load_that_goes_on(opened: Opened, engine: ScriptedEngine) -> None:
+async def test_esc_does_not_end_a_load_that_goes_on(
+    chatting: Chatting, engine: ScriptedEngine
+) -> None:
     gate = Gate()
     engine.enqueue_load(gate)
-    async with opened(ready=False) as pilot:
-        await wait_until(pilot, lambda: "loading" in status(pilot))
-        await pilot.press("escape")
-        await pilot.pause()
-        assert "loading" in status(pilot)
+    async with chatting(ready=False) as chat:
+        await chat.status_reads("loading")
+        await chat.presses("escape")
+        await chat.pauses()
+        assert "loading" in chat.status
         gate.open()
-        await wait_until(pilot, lambda: "ready" in status(pilot))
+        await chat.is_ready()

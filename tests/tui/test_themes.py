@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.color import Color as RichColor
 from textual.color import Color
-from textual.pilot import Pilot
 from textual.theme import BUILTIN_THEMES, Theme
-from textual.widgets import OptionList
 
 from tests.scripted import ScriptedEngine, answer
-from tests.tui.conftest import Opened, shows, status, type_text, wait_until
+from tests.tui.chat_page import ChatPage
+from tests.tui.compare_page import ComparePage
+from tests.tui.conftest import Chatting
 from urial_tui import paths
 from urial_tui.settings import Settings, UiSettings, load_settings
-from urial_tui.tui.app import UrialApp
-from urial_tui.tui.compare.compare_screen import CompareScreen
 from urial_tui.tui.frame.theme_files import read_themes
 from urial_tui.tui.frame.themes import DARK, HIGH_CONTRAST, LIGHT, readable, variables_for
 
@@ -67,28 +65,27 @@ class TestHighContrast:
             assert contrast(made[f"{kind}-foreground"], made[f"{kind}-background"]) >= 7
 
     async def test_what_the_chat_draws_does_too(
-        self, opened: Opened, engine: ScriptedEngine
+        self, chatting: Chatting, engine: ScriptedEngine
     ) -> None:
         engine.enqueue(
             *answer("# One\n\n*two* **three** `four`\n\n> five\n\n```python\nx = 6\n```")
         )
         settings = Settings(ui=UiSettings(theme="urial-high-contrast"))
-        async with opened(settings=settings, size=(100, 40)) as pilot:
-            assert not faint(pilot)
-            await type_text(pilot, "Hello")
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: "ready" in status(pilot) and shows(pilot, "five"))
-            assert not faint(pilot)
-            await pilot.press("f1")
-            await wait_until(pilot, lambda: shows(pilot, "Type to search"))
-            assert not [text for text in faint(pilot) if text in ("Keys", "New line", "app.quit")]
+        async with chatting(settings=settings, size=(100, 40)) as chat:
+            assert not faint(chat)
+            await chat.asks("Hello")
+            await chat.until(lambda: "ready" in chat.status and chat.shows("five"))
+            assert not faint(chat)
+            await chat.presses("f1")
+            await chat.reads("Type to search")
+            assert not [text for text in faint(chat) if text in ("Keys", "New line", "app.quit")]
 
 
-def faint(pilot: Pilot[None]) -> list[str]:
+def faint(chat: ChatPage) -> list[str]:
     """Words on the screen that differ from their ground by less than 7 : 1."""
     return [
         text
-        for strip in pilot.app.screen._compositor.render_strips()
+        for strip in chat.app.screen._compositor.render_strips()
         for text, ratio in drawn(strip)
         if ratio < 7
     ]
@@ -125,12 +122,11 @@ def test_a_colour_that_can_be_read_is_left_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("name", [*BUILTIN_THEMES, "urial-light", "urial-high-contrast"])
-async def test_every_theme_can_be_drawn(opened: Opened, name: str) -> None:
-    async with opened(settings=Settings(ui=UiSettings(theme=name))) as pilot:
-        assert pilot.app.theme == name
-        await pilot.press("f2")
-        await wait_until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
-        assert shows(pilot, "F1 all keys")
+async def test_every_theme_can_be_drawn(chatting: Chatting, name: str) -> None:
+    async with chatting(settings=Settings(ui=UiSettings(theme=name))) as chat:
+        assert chat.app.theme == name
+        comparison = await chat.leads_to(ComparePage)
+        assert comparison.shows("F1 all keys")
 
 
 MINE = """\
@@ -153,17 +149,19 @@ def themes() -> Path:
 
 
 class TestFiles:
-    async def test_a_theme_of_the_user_is_used(self, opened: Opened, themes: Path) -> None:
+    async def test_a_theme_of_the_user_is_used(self, chatting: Chatting, themes: Path) -> None:
         (themes / "mine.toml").write_text(MINE)
-        async with opened(settings=Settings(ui=UiSettings(theme="mine"))) as pilot:
-            assert pilot.app.theme == "mine"
-            assert pilot.app.theme_variables["quiet"] == "#a0a0b0"
-            assert contrast(pilot.app.theme_variables["shifted"], "#101018") >= 4.5
+        async with chatting(settings=Settings(ui=UiSettings(theme="mine"))) as chat:
+            assert chat.app.theme == "mine"
+            assert chat.app.theme_variables["quiet"] == "#a0a0b0"
+            assert contrast(chat.app.theme_variables["shifted"], "#101018") >= 4.5
 
-    async def test_it_wins_over_one_of_the_same_name(self, opened: Opened, themes: Path) -> None:
+    async def test_it_wins_over_one_of_the_same_name(
+        self, chatting: Chatting, themes: Path
+    ) -> None:
         (themes / "nord.toml").write_text(MINE)
-        async with opened(settings=Settings(ui=UiSettings(theme="nord"))) as pilot:
-            assert pilot.app.current_theme.primary == "#e0b0ff"
+        async with chatting(settings=Settings(ui=UiSettings(theme="nord"))) as chat:
+            assert chat.app.current_theme.primary == "#e0b0ff"
 
     @pytest.mark.parametrize(
         ("text", "what"),
@@ -181,7 +179,7 @@ class TestFiles:
         ],
     )
     async def test_a_mistake_is_told_and_the_rest_goes_on(
-        self, make_app: Callable[..., UrialApp], themes: Path, text: str, what: str
+        self, chatting: Chatting, themes: Path, text: str, what: str
     ) -> None:
         (themes / "bad.toml").write_text(text)
         (themes / "good.toml").write_text(MINE)
@@ -190,8 +188,8 @@ class TestFiles:
         assert what in trouble.message
         assert "bad.toml" in trouble.message
         assert "\x1b" not in str(trouble)
-        async with make_app().run_test(notifications=True) as pilot:
-            await wait_until(pilot, lambda: shows(pilot, "bad.toml"))
+        async with chatting(ready=False) as chat:
+            await chat.reads("bad.toml")
 
     def test_names_and_bytes_can_be_anything(self, themes: Path) -> None:
         (themes / "a b\x1b.toml").write_text(MINE)
@@ -202,56 +200,52 @@ class TestFiles:
         assert len(troubles) == 3
         assert not any("\x1b" in str(trouble) for trouble in troubles)
 
-    async def test_a_theme_that_is_not_there_is_told(self, opened: Opened) -> None:
-        async with opened(settings=Settings(ui=UiSettings(theme="none-[x]"))) as pilot:
-            assert shows(pilot, "There is no theme named 'none-[x]'.")
-            assert pilot.app.theme == "urial-dark"
+    async def test_a_theme_that_is_not_there_is_told(self, chatting: Chatting) -> None:
+        async with chatting(settings=Settings(ui=UiSettings(theme="none-[x]"))) as chat:
+            assert chat.shows("There is no theme named 'none-[x]'.")
+            assert chat.app.theme == "urial-dark"
 
 
 class TestChoosing:
-    async def choose(self, pilot: Pilot[None]) -> None:
-        await pilot.press("ctrl+p")
-        await wait_until(pilot, lambda: bool(pilot.app.screen.query(OptionList)))
-        await type_text(pilot, "theme")
-        await wait_until(pilot, lambda: shows(pilot, "Choose other colours"))
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: shows(pilot, "atom-one-dark"))
+    async def choose(self, chat: ChatPage) -> None:
+        """Take nord, which is under the bar then."""
+        await chat.opens_commands()
+        await chat.types("theme")
+        await chat.reads("Choose other colours")
+        await chat.presses("enter")
+        await chat.reads("atom-one-dark")
+        await chat.types("nord")
+        await chat.until(lambda: chat.app.theme == "nord")
 
     async def test_the_theme_under_the_bar_is_shown_and_enter_keeps_it(
-        self, opened: Opened
+        self, chatting: Chatting
     ) -> None:
         paths.settings_file().parent.mkdir(parents=True)
         paths.settings_file().write_text("# mine\n[chat]\nmax_tokens = 5\n")
-        async with opened() as pilot:
-            await self.choose(pilot)
-            await type_text(pilot, "nord")
-            await wait_until(pilot, lambda: pilot.app.theme == "nord")
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: pilot.app.screen is pilot.app.screen_stack[0])
-            assert pilot.app.theme == "nord"
+        async with chatting() as chat:
+            await self.choose(chat)
+            await chat.presses("enter")
+            await chat.is_back()
+            assert chat.app.theme == "nord"
         assert load_settings().ui.theme == "nord"
         assert paths.settings_file().read_text().startswith("# mine\n[chat]\nmax_tokens = 5\n")
 
-    async def test_escape_goes_back_to_the_old_one(self, opened: Opened) -> None:
-        async with opened() as pilot:
-            await self.choose(pilot)
-            await type_text(pilot, "nord")
-            await wait_until(pilot, lambda: pilot.app.theme == "nord")
-            await pilot.press("escape")
-            await wait_until(pilot, lambda: pilot.app.theme == "urial-dark")
+    async def test_escape_goes_back_to_the_old_one(self, chatting: Chatting) -> None:
+        async with chatting() as chat:
+            await self.choose(chat)
+            await chat.presses("escape")
+            await chat.until(lambda: chat.app.theme == "urial-dark")
         assert not paths.settings_file().exists()
 
     async def test_a_place_that_can_not_be_written_is_told(
-        self, opened: Opened, monkeypatch: pytest.MonkeyPatch
+        self, chatting: Chatting, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(*args: object, **kwargs: object) -> None:
             raise PermissionError(13, "Permission denied")
 
         monkeypatch.setattr("urial_tui.settings_file.replacing", refuse)
-        async with opened() as pilot:
-            await self.choose(pilot)
-            await type_text(pilot, "nord")
-            await wait_until(pilot, lambda: pilot.app.theme == "nord")
-            await pilot.press("enter")
-            await wait_until(pilot, lambda: shows(pilot, "can't be written"))
-            assert pilot.app.theme == "nord"
+        async with chatting() as chat:
+            await self.choose(chat)
+            await chat.presses("enter")
+            await chat.reads("can't be written")
+            assert chat.app.theme == "nord"

@@ -86,10 +86,10 @@ class AnswerOutput:
                 self.prompt = event
                 self._tell_examples(event.lead)
             case Notice(message=message):
-                self.say(message)
+                self.line.say(message)
             case TurnsDropped(turns=turns):
                 oldest = "turn was" if turns == 1 else f"{turns:,} turns were"
-                self.say(f"The context is full: the oldest {oldest} left out.")
+                self.line.say(f"The context is full: the oldest {oldest} left out.")
             case TextDelta(text=text, sample=sample):
                 if sample == self._turn:
                     self._write(text)
@@ -105,7 +105,7 @@ class AnswerOutput:
     def _tell_examples(self, tokens: int) -> None:
         """Say what stands in front of the question, to who looks at it."""
         if self.retrieved is not None and self.show_text and self.line.live:
-            self.say(examples_told(self.retrieved, tokens))
+            self.line.say(examples_told(self.retrieved, tokens))
 
     def _finish(self, event: Finished) -> None:
         self.finished[event.sample] = event
@@ -121,20 +121,16 @@ class AnswerOutput:
             which = (
                 "The answer was" if self.samples == 1 else f"{cut} of {self.samples} answers were"
             )
-            self.say(f"{which} cut at the length limit (--max-tokens).")
+            self.line.say(f"{which} cut at the length limit (--max-tokens).")
 
     def _silence(self, event: Silence) -> None:
         words = event.in_words("Ctrl+C")
         if event.ends_in is not None:
-            self.say(f"The engine was asked to stop: {words}, or at once with Ctrl+C.")
+            self.line.say(f"The engine was asked to stop: {words}, or at once with Ctrl+C.")
         elif self.line.live:
             self.line.show(capital(words))
         elif event.seconds < FIRST_SILENCE:
-            self.say(f"The engine gives {words}.")
-
-    def say(self, message: str) -> None:
-        """One line for the user, beside the answer."""
-        self.line.say(message)
+            self.line.say(f"The engine gives {words}.")
 
     def end(self) -> None:
         """Show what still waits for its turn, and close the last line."""
@@ -193,7 +189,7 @@ class AnswerOutput:
     # -- the streams ----------------------------------------------------------------
 
     def _next(self) -> None:
-        """It is the next answer's turn: show what there is of it."""
+        """It is the next answer's turn: show what has come of it."""
         self._turn += 1
         self._write("".join(self._waiting.pop(self._turn, ())))
 

@@ -94,7 +94,7 @@ def ask(
                 raise
             if isinstance(error, EngineDied):
                 answer.end()
-                answer.say(str(error))
+                answer.line.say(str(error))
         finally:
             # An error's sentence starts on a line of its own.
             answer.end()
@@ -148,7 +148,7 @@ def _run(engine: Engine, answer: AnswerOutput, question: str, wanted: _Wanted) -
             # The model was loaded before the interrupt reached the worker.
             return
         if drawn and answer.show_text:
-            answer.say(
+            answer.line.say(
                 "The first answer's seed was drawn: "
                 f"-n {wanted.samples} --seed {sampling.seed} writes all of them again."
             )

@@ -1,4 +1,4 @@
-"""How far a judge's scores agree with reference scores of the same answers.
+"""Agreement (correlation, error) of a judge's scores with reference scores of the same answers.
 
 Reference scores are a better judge's or people's. Scores may be fractions: a local judge's is an
 expectation. What is said here is about one aspect; aspects are told apart by whoever asks.

@@ -1,4 +1,4 @@
-"""What is begun: choices of the user as plans, each with its file."""
+"""Starting runs and judgings: the user's choices become plans, each with its file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from urial_tui.settings import Settings
 
 
 class NewRuns(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs that somebody wants: each model in each context.
+    """The runs that the user wants: each model in each context.
 
     `items`: a file, None for the program's own set. `parallel`: answers at once, None for what the
     memory holds. `max_tokens`, `seed`: None for what the settings say. `aligned`: a model that
@@ -53,7 +53,7 @@ class NewJudging(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def begin_runs(new: NewRuns, directory: Path, settings: Settings) -> list[Plan]:
-    """The plans of runs, written down; those whose file is there are gone on with.
+    """Write the plans of runs; those whose file is there are resumed.
 
     Raises:
         EvaluateError: The items can't be read, or a plan not written.
@@ -84,7 +84,7 @@ def begin_runs(new: NewRuns, directory: Path, settings: Settings) -> list[Plan]:
 
 
 def begin_judging(new: NewJudging, outputs: Path, against: Path | None = None) -> Plan:
-    """The plan of a judging, written down beside the answers.
+    """Write the plan of a judging, beside the answers.
 
     Args:
         new: Who judges, and how much.
@@ -124,7 +124,7 @@ def blind_path(first: Path, second: Path) -> Path:
 
 
 def jobs_of(plans: Sequence[Plan], stop_key: str, done: Mapping[Path, int]) -> list[Job]:
-    """The jobs that do what was planned.
+    """Make the jobs that do what was planned.
 
     Args:
         plans: Of runs and judgings.

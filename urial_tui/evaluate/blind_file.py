@@ -45,7 +45,7 @@ def new_seed() -> int:
 
 
 class BlindFile:
-    """What a person has judged.
+    """The judgements of a person, in a file that is resumed.
 
     Args:
         path: Where it goes.

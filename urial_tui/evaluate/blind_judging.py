@@ -1,4 +1,4 @@
-"""A person's blind judging: which pair is next, what was said of those before, what it comes to.
+"""A person's blind judging of pairs: the next pair, undo, and the tally.
 
 A person sees each pair once, in one order, and says of the whole which answer is better; what is
 passed over has no preference, and is counted. Nobody is told which run is which before the tally.
@@ -102,7 +102,7 @@ class BlindJudging:
         return bool(self._file.judgements)
 
     def judge(self, verdict: BlindVerdict) -> None:
-        """Say what holds of the current pair; it is kept when this returns.
+        """Store the verdict on the current pair; it is in the file when this returns.
 
         Raises:
             EvaluateError: It can't be written; the pair stays the current one.

@@ -1,4 +1,4 @@
-"""The pairs of answers that a person judges blind: which there are, their order, and who is left.
+"""The pairs of answers that a person judges blind, in a random order with balanced sides.
 
 Order and places are drawn from a seed that nobody knows in advance, and that is kept with the
 judgements: so those made until somebody stops are a sample of all, and of all pairs each run
@@ -53,7 +53,7 @@ class ShownPair(msgspec.Struct, frozen=True):
 
 
 class SharedItems(msgspec.Struct, frozen=True, kw_only=True):
-    """What two runs have both answered.
+    """The intersection of two runs: the items that both have answered.
 
     `first`, `second`: who answered. `pairs`: in the first run's order. `alone`: items that one of
     the two has answered. `otherwise`: ids under which they were asked different things.
@@ -67,7 +67,7 @@ class SharedItems(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def left_out(self) -> str:
-        """What is no pair, in a sentence; "" where all is."""
+        """What is in no pair, in a sentence; "" where all is in one."""
         parts = []
         if self.alone:
             parts.append(f"{amount(self.alone, 'item')} that only one of the two has answered")

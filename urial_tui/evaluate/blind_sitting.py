@@ -19,7 +19,7 @@ SittingPhase = Literal["opening", "judging", "judged", "result", "failed"]
 
 
 class BlindSitting:
-    """The state: what is judged, whether something is being written, when a verdict was given.
+    """The state machine: what is judged, whether a write is pending, when a verdict was given.
 
     Args:
         clock: Seconds, monotonic.
@@ -71,7 +71,7 @@ class BlindSitting:
         return not (self.busy or self._ending) and self.judging is not None
 
     def end_writing(self) -> None:
-        """It is written, or could not be."""
+        """Note the end of a write, be it done or failed."""
         self.busy = False
 
     @property

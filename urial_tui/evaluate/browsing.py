@@ -1,4 +1,4 @@
-"""An evaluation to be looked through: items found by words, or by what is wrong with an answer.
+"""Searching an evaluation: items by words, or by what is wrong with an answer.
 
 What costs time, the measures of thousands of answers, is measured when somebody looks at an item,
 or chunk by chunk in the background; nothing is marked for what was not measured yet. Safe to be
@@ -32,7 +32,7 @@ _CHUNK: Final = 2
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is looked for: all of it has to hold of an item.
+    """A filter: all of it has to hold of an item.
 
     `words`: each stands in its id, a question or an answer. `category`: None for any. `marks`: it
     has all of them.
@@ -185,7 +185,7 @@ class Browser:
 
 
 def open_browser(paths: Sequence[Path], items: ItemSet | None = None) -> Browser:
-    """What the files hold, to be looked through.
+    """Read files of outputs and judgements, to be searched.
 
     Raises:
         EvaluateError: A file can't be read, is something else, or does not fit the others.
@@ -194,5 +194,5 @@ def open_browser(paths: Sequence[Path], items: ItemSet | None = None) -> Browser
 
 
 def _said_of(key: str, table: ScoreTable) -> dict[Aspect, AspectScore | None]:
-    """What a judge said of one item."""
+    """The scores that a judge gave to one item."""
     return {aspect: scores[key] for aspect, scores in table.items() if key in scores}

@@ -1,4 +1,4 @@
-"""A judge held to account: its judgements beside reference judgements of the same answers.
+"""The calibration of a judge: its judgements beside reference judgements of the same answers.
 
 Answers are the same where item, generator and text are. What both have said of them shows how far
 the judge agrees, and how it errs; with that, what it says of a whole run is corrected. The
@@ -90,7 +90,7 @@ class _Said(NamedTuple):
 
 
 def calibrate(judged: Sequence[Judged], reference: Sequence[Judged]) -> Calibration:
-    """Set a judge beside a reference.
+    """Calibrate a judge by a reference.
 
     A reference that says something of the whole alone ("overall") is set beside every aspect.
 

@@ -1,4 +1,4 @@
-"""What was measured of contexts, beside each other: one JSON document, of which a table is a view.
+"""The JSON document of measured contexts, beside each other; tables and pages are views of it.
 
 No judge is asked. Texts are the unit: intervals are 95 % over them, and a context is compared with
 the first one on the same texts. What was not measured is null, and counted. docs/json.md has the

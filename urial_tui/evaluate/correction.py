@@ -1,4 +1,4 @@
-"""What a judge's scores come to once its errors are known from a small labelled set.
+"""Bias correction of a judge's scores, by its errors on a small labelled set.
 
 A label is a judge's score of an answer beside the right one. Labelled answers are to be chosen at
 random: an error that is measured on the easy ones corrects the easy ones. Every interval is 95 %

@@ -1,4 +1,4 @@
-"""An address that speaks OpenAI's protocol: one request to it, and what came of that.
+"""An HTTP client of an OpenAI-compatible endpoint: one request, and its outcome.
 
 A connection goes to the address that was given and to no other: no redirect is followed, and no
 proxy and no password is taken from the environment. What comes back is a stranger's: bounded in

@@ -1,4 +1,4 @@
-"""Where an endpoint is, what it is asked for, and the key that it may want."""
+"""The URL of an endpoint, what it is asked for, and the API key that it may want."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def address_of(url: str, service: Service = JUDGE) -> Address:
 
 
 def key_of_environment(service: Service = JUDGE) -> str | None:
-    """The key of an endpoint for a service, None where there is none.
+    """The API key from the environment, None where there is none.
 
     Raises:
         EvaluateError: It can't be one.

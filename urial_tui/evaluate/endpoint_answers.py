@@ -279,7 +279,11 @@ class _Texts:
         return {"model": self._terms.model, "prompt": question.prompt, **known}
 
     def read(self, body: bytes, question: _Question) -> tuple[TextReply, ReplyCost] | None:
-        """What was written; None where there is no JSON."""
+        """Parse a response.
+
+        Returns:
+            What was written, and its cost; None where there is no JSON.
+        """
         try:
             completion = decoded(body, _Completion)
         except WrongFormError as error:

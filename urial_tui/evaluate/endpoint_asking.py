@@ -65,7 +65,11 @@ class RequestForm(Protocol[QuestionIn, ReplyOut]):
         ...
 
     def read(self, body: bytes, question: QuestionIn) -> tuple[ReplyOut, ReplyCost] | None:
-        """The reply in an answer and its cost; None where that is no JSON, such as half of one."""
+        """Parse a response.
+
+        Returns:
+            The reply, and its cost; None where the body is no JSON, such as half of one.
+        """
         ...
 
     def failed(self, why: str) -> ReplyOut:

@@ -1,4 +1,4 @@
-"""What comes of an endpoint instead of an answer, in words."""
+"""Error messages of an endpoint, in words."""
 
 from __future__ import annotations
 

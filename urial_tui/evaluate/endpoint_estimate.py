@@ -1,4 +1,4 @@
-"""What a run of judgements will take, before anything is sent.
+"""An estimate of the time and the cost of a run of judgements, before anything is sent.
 
 Tokens are reckoned: nobody here knows the judge's tokenizer. Money is known only by prices that are
 given, time only by a rate or by how long a reply takes.

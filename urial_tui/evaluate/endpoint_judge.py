@@ -79,7 +79,11 @@ class _Judgements:
         return request
 
     def read(self, body: bytes, question: JudgeQuestion) -> tuple[JudgeReply, ReplyCost] | None:
-        """The judge's reply; None where there is no JSON."""
+        """Parse a response.
+
+        Returns:
+            The judge's reply, and its cost; None where there is no JSON.
+        """
         found = read_reply(body, question)
         return None if found is None else (found.reply, found.cost)
 

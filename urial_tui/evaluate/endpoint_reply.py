@@ -1,4 +1,4 @@
-"""Reads what an endpoint has answered: a judge's reply, its tokens' chances, and what it cost.
+"""A parser of an endpoint's response: a judge's reply, its logprobs, and its cost.
 
 The answer is a stranger's. A part that is not what the protocol says is as good as missing.
 """

@@ -1,4 +1,4 @@
-"""What was answered and judged, from files: runs beside each other on the same items.
+"""An evaluation, loaded from files: runs beside each other on the same items, with judgements.
 
 A file is recognised by its content, outputs or judgements. A run is what one generator answered in
 one file of outputs; answers that are only known from their judgements are a run as well. A

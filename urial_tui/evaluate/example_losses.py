@@ -1,4 +1,4 @@
-"""What a model takes good answers to cost behind examples: bits per byte, kept as they are read.
+"""The loss of good answers behind examples, in bits per byte, with a persistent cache.
 
 The example that is tried stands as the first turn of a conversation, and the question that is
 answered as its second: that is, to the character, the text of a preamble that ends with this

@@ -1,4 +1,4 @@
-"""The form of an answer: what Markdown it is written in.
+"""Counters of the Markdown in an answer: headings, lists, code, tables.
 
 Form is a good part of what a preamble changes, and judges are fond of it, so it is told beside the
 scores. Only the lines outside of code blocks are looked at.

@@ -1,4 +1,4 @@
-"""Answers and what judges said of them, gathered from files run by run.
+"""A join of files: answers, and what judges said of them, run by run.
 
 A judgement belongs to the run whose answer it judges, to the letter, as far as the judge was shown
 it. Runs that have their answers from judgements alone grow with every file that judges more of

@@ -1,4 +1,4 @@
-"""One thing to be done for an evaluation: a run, or the judging of one.
+"""A background job of an evaluation: a run, or the judging of one.
 
 A job is done by a thread that nobody waits for; meanwhile anybody may look at its state, whose
 values are replaced as a whole, and cancel it. What is done is kept whatever ends it, and the same
@@ -48,7 +48,7 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobState(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a job is.
+    """The progress of a job.
 
     `title`: what it is. `unit`: what is counted, "item" or "judgement". `words`: what is being
     done, or how fast. `notes`: sentences for the user, `skipped` those of what can't be done.

@@ -1,4 +1,4 @@
-"""What a judge is asked, whoever it is, and the judgement that its reply makes.
+"""The questions for any judge, and the judgements that its replies make.
 
 A local model and an endpoint get the same questions. A reply that was cut, refused or could not be
 had makes a judgement without scores, and says why; so does one that can't be read.

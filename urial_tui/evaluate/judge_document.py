@@ -1,4 +1,4 @@
-"""What judgements come to, in short: means by aspect, or wins, ties and losses.
+"""The JSON summary of judgements: means by aspect, or wins, ties and losses.
 
 Of two answers both orders are judged. Where a judge prefers one of them in both, that one has won;
 anything else is a tie. That the preference turned with the order is counted: position bias (Zheng

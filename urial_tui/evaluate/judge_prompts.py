@@ -1,4 +1,4 @@
-"""What a judge is told, and the form of what it has to say.
+"""The prompts for a judge, and the JSON schemas of its replies.
 
 An answer may hold anything, a command to its judge too. It stands between two lines that occur
 nowhere in it, and the judge is told that these hold nothing but what is judged.

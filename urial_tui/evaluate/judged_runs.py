@@ -1,4 +1,4 @@
-"""What is judged: the answers of a run, or those of two runs beside each other."""
+"""The input of a judging: the answers of a run, or those of two runs beside each other."""
 
 from __future__ import annotations
 

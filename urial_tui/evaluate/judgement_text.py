@@ -1,4 +1,4 @@
-"""Finds the one JSON object in what a judge has written; anything less is no judgement.
+"""A parser that finds the one JSON object in what a judge has written.
 
 Prose or a code fence may stand around it. What is cut off or damaged, or says anything twice, is
 not guessed at: `judgements` then has no score, and the reason.

@@ -1,4 +1,4 @@
-"""Which language a text is in, or that it can't be told.
+"""Language detection: which language a text is in, or that it can't be told.
 
 py3langid tells it, a naive Bayes model over byte n-grams of 139 languages (Lui and Baldwin,
 "langid.py: an off-the-shelf language identification tool", ACL 2012, retrained). What it says is

@@ -1,4 +1,4 @@
-"""Whether an answer repeats its preamble's examples instead of answering.
+"""Detection of leaks: whether an answer repeats its preamble's examples instead of answering.
 
 A base model may take up a sentence of an example that fits nothing that was asked. An answer leaks
 if `SPAN` words in a row are those of an example's query or answer, and do not stand in the item

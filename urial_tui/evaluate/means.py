@@ -1,4 +1,4 @@
-"""Means over items, and what is known of them: intervals, differences, chance.
+"""Statistics over items: means with bootstrap intervals, paired differences, permutation tests.
 
 Items are the unit: they are drawn with replacement, whole, and stand for the items that might have
 been asked instead. Everything is reproducible: equal values in any order, with an equal seed, have

@@ -1,4 +1,4 @@
-"""What was measured of contexts until now, from what was kept of it: nothing is computed.
+"""Cached measures of contexts: looked up from what was kept; nothing is computed.
 
 Only a context of which all is kept has measures; of others it is told how much there is. Answers
 depend on how many were written at once: those count of which most are kept.

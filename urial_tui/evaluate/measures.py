@@ -1,4 +1,4 @@
-"""What can be measured of answers without a judge.
+"""Measures of answers that need no judge: length, form, language, refusals, repetition, leaks.
 
 Small judges are weak, so these come first. Each turn's answer is measured by itself; an item's
 refusal and language are those of all its answers. What could not be measured is None, is counted as
@@ -28,7 +28,7 @@ REPEATED: Final = 4
 
 
 class AnswerMeasures(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer.
+    """The measures of one answer.
 
     ending          how it ended, "" where nobody told
     words           pieces between white space; characters of scripts without spaces
@@ -89,7 +89,7 @@ class FormShares(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunMeasures(msgspec.Struct, frozen=True, kw_only=True):
-    """All answers of a run.
+    """The measures of all answers of a run.
 
     `endings`: how many answers ended in each way, "unknown" for those of which nobody told. The
     means of words, tokens and the like are over answers. `distinct_1`, `distinct_2` are the means
@@ -147,7 +147,7 @@ def summarise(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> RunMeasures:
-    """What the measures of a run come to.
+    """Aggregate the measures of a run.
 
     Args:
         outputs: What was measured.

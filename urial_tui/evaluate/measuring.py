@@ -33,7 +33,7 @@ GREEDY = Sampling(temperature=0.0)
 
 
 class Measuring:
-    """Contexts that are to be measured.
+    """The measuring of contexts, as a generator of steps.
 
     Args:
         loaded: The model, for answers together.

@@ -99,7 +99,7 @@ def document(output: Output) -> dict[str, Any]:
 
 
 def _told(exchange: AnsweredTurn) -> dict[str, Any]:
-    """What only this program knows of an answer; what there is not of it has no key."""
+    """What only this program knows of an answer; what is not known has no key."""
     told: dict[str, Any] = {
         "tokens": exchange.tokens,
         "ending": exchange.ending,

@@ -1,4 +1,4 @@
-"""How long a person takes for a pair, and so for those that are left.
+"""An estimate of a person's time left (ETA), by the time that each pair took.
 
 The median, so that a pair over which somebody fetched a coffee counts like any other.
 """

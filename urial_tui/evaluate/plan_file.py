@@ -1,4 +1,4 @@
-"""What a file of an evaluation was begun with, kept beside it, so that it can be gone on with.
+"""The plan of an evaluation's file: its parameters, saved beside it, by which it is resumed.
 
 A plan of FILE is FILE.plan. Nothing of what counts depends on it: where it is missing, the file is
 what it is, and only whoever began it can go on.
@@ -27,7 +27,7 @@ _NO_NAME: Final = re.compile(r"[^\w.+-]+")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What was chosen.
+    """The parameters of a run or a judging, as they were chosen.
 
     `of`: what the outputs call who answers, or those who are judged. `total`: how many items or
     judgements that is; 0 where that is not known.

@@ -162,7 +162,7 @@ class PlannedMeasuring(Planned[Measuring]):
         return found_in, left_out
 
     def aligned_side(self, engine: Engine, templates: TemplateRenderer) -> AlignedSide | None:
-        """Who reads the answers in place of the model that was loaded; None where nobody does."""
+        """The side that reads the answers in place of the model that was loaded, if one does."""
         if self._aligned is None or self._loaded is None:
             return None
         side = Side.of(self._aligned.title, self._aligned, Context(name="chat"))

@@ -240,7 +240,7 @@ class PlannedSearch(Planned[None]):
 
     @property
     def preamble(self) -> Preamble | None:
-        """What was found, as a preamble of the chosen name; None where no example was."""
+        """The result, as a preamble of the chosen name; None where no example was found."""
         assert self.found is not None, "nothing is found yet"
         chosen = self.found.best.examples
         if not chosen:

@@ -1,4 +1,4 @@
-"""How much context many answers need together, reckoned before there is a vocabulary."""
+"""An estimate of the context that many answers need together, before there is a vocabulary."""
 
 from __future__ import annotations
 

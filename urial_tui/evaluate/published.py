@@ -1,4 +1,4 @@
-"""Scores that the paper has published, to lay beside one's own.
+"""The paper's published scores, as a baseline beside one's own.
 
 Lin et al., "The Unlocking Spell on Base LLMs: Rethinking Alignment via In-Context Learning", ICLR
 2024 (arXiv 2312.01552). They are means over the 1,000 items of just-eval-instruct by GPT-4. Another

@@ -1,4 +1,4 @@
-"""Who reads texts once the answers of a run are there: what they read, behind what, and its key.
+"""Readers of a run's texts once its answers are there: what they read, and its cache key.
 
 The run's own model reads the items' reference answers. A turn's reference stands behind those of
 the turns before, never behind what was answered: so what is said of it depends on the model, the

@@ -1,4 +1,4 @@
-"""Whether an answer refuses, by written rules.
+"""Detection of refusals, by written rules (regular expressions) in several languages.
 
 An answer refuses if within its first `OPENING` characters it says, of itself, that it can't or
 won't do what was asked: a word for being unable or unwilling, and close behind it (in some

@@ -1,4 +1,4 @@
-"""A run: items, what answers them, who reads what then, and the file where all of it is kept.
+"""A run: it has items answered, then texts read, and keeps all of it in a resumable file.
 
 Every answer, and whatever is said of a text, is kept before anybody is told of it. The outputs are
 written once all is done that can be; until then a run that was ended goes on where it stopped.

@@ -1,4 +1,4 @@
-"""The chances of all scores where a judge has written one.
+"""The probabilities of all scores where a judge has written one.
 
 A judge that writes 4 may have been nearly as ready to write 3. The expectation over the
 probabilities of 1 to 5 at that token (as in G-Eval, arXiv 2303.16634, section 2) tells more than

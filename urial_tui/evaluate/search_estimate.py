@@ -1,4 +1,4 @@
-"""What a search for examples will cost at most, told before it is done: texts, tokens, time."""
+"""An upper estimate of the cost of a search for examples: texts, tokens, time."""
 
 from __future__ import annotations
 

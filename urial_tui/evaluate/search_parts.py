@@ -1,4 +1,4 @@
-"""What a search for examples works on: texts to choose by, texts held out, and candidates.
+"""The split of a search for examples: texts to choose by (train), held-out texts, candidates.
 
 Which part a text is in follows from its question alone, by a hash: not from its place, from what
 else there is, or from chance. No candidate has the question of a text: it would be shown its own

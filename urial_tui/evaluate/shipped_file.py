@@ -1,4 +1,4 @@
-"""Files of texts that come with the program: TOML, which people can read."""
+"""Package data: TOML files of texts that come with the program."""
 
 from __future__ import annotations
 

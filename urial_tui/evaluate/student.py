@@ -1,4 +1,4 @@
-"""Student's t distribution: how far the mean of a small sample may be off.
+"""Student's t distribution: its quantiles and its cumulative function.
 
 A labelled set is small, and the normal distribution's 1.96 is too little for it: 20 labels take
 2.09, 6 take 2.57.

@@ -1,4 +1,4 @@
-"""What was seen of answers under several settings: one JSON document, of which a table is a view.
+"""The JSON document of a sweep: answers under several settings; the table is a view of it.
 
 No judge is asked. Questions are the unit: intervals are 95 % over them, and a setting is compared
 with the first one on the same questions. What was not measured is null, and counted.

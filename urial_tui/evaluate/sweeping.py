@@ -1,4 +1,4 @@
-"""Sweeps the settings that tokens are chosen by: one context, and the same questions under each.
+"""A sweep (grid) over sampling settings: one context, and the same questions under each.
 
 Every setting answers every question; whatever is answered is kept, and used again by its key.
 """

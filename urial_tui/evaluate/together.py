@@ -1,4 +1,4 @@
-"""Merges the events of calls that run at the same time, as they come."""
+"""A merge of the events of concurrent calls, as they come."""
 
 from __future__ import annotations
 

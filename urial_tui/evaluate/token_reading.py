@@ -1,4 +1,4 @@
-"""A text as a model reads it in the place of an answer: what it says of each of its tokens.
+"""The log-probabilities of a text that a model reads in the place of an answer.
 
 The text stands behind all that the model is shown of a question, and is read by the scoring command
 that reads an answer again: what stands in front of it is taken from the cache, and one text is read

@@ -1,4 +1,4 @@
-"""Words of a text in any script, and what is counted of them.
+"""A tokeniser of words in any script, and counters of words and n-grams.
 
 There are two ways to cut. `count_words` is the length that people compare: pieces between white
 space, as the official scorer counts them. `words_of` is for comparing words with each other:

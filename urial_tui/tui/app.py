@@ -1,4 +1,4 @@
-"""The terminal application.
+"""The terminal application: its screens, its start, and its end whatever happens.
 
 It shows its first screen before anything is loaded, and the worker process is ended with the
 application, however that ends.
@@ -40,11 +40,7 @@ from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings
 from urial_tui.tui.chat.chat_engine import ChatEngine
 from urial_tui.tui.chat.chat_screen import ChatScreen
-from urial_tui.tui.chat.switching import MakeFirstRun
-from urial_tui.tui.drawing.markdown_lines import highlighted
-from urial_tui.tui.frame.configured_app import ConfiguredApp
-from urial_tui.tui.frame.copying import Copying
-from urial_tui.tui.frame.factories import (
+from urial_tui.tui.chat.factories import (
     MakeComparisonEngine,
     MakeDuel,
     MakeJobQueue,
@@ -56,9 +52,13 @@ from urial_tui.tui.frame.factories import (
     make_first_run,
     make_job_queue,
 )
+from urial_tui.tui.chat.openings import Openings
+from urial_tui.tui.chat.switching import MakeFirstRun
+from urial_tui.tui.drawing.markdown_lines import highlighted
+from urial_tui.tui.frame.configured_app import ConfiguredApp
+from urial_tui.tui.frame.copying import Copying
 from urial_tui.tui.frame.keys import keyed, shown
 from urial_tui.tui.frame.messages import CopyRequested, PullRequested, ScreenRequested
-from urial_tui.tui.frame.openings import Openings
 from urial_tui.tui.frame.private_names import (
     end_at_once,
     error_of,
@@ -149,14 +149,14 @@ def require_terminal(
 
 
 def commands() -> type[Provider]:
-    """What the command palette offers; imported when it is opened."""
+    """The provider of the palette's commands: a lazy import, when the palette is opened."""
     from urial_tui.tui.frame.palette import Commands
 
     return Commands
 
 
 class UrialApp(ConfiguredApp):
-    """The application around the chat screen.
+    """The Textual application around the chat screen.
 
     Args:
         engine_factory: Makes the engine, in another thread.
@@ -260,7 +260,7 @@ class UrialApp(ConfiguredApp):
         self.tell_troubles()
 
     def on_ready(self) -> None:
-        """Get out of the way of keys what would hold them up in the middle of an answer."""
+        """Tune the garbage collector and warm up, so that no key waits while an answer comes."""
         self.when_ready()
         if self.in_terminal:
             # Looking for garbage among all that is there by now takes 80 ms, again and again.
@@ -270,7 +270,7 @@ class UrialApp(ConfiguredApp):
             threading.Thread(target=highlighted, args=("", "python"), daemon=True).start()
 
     async def on_event(self, event: Event) -> None:
-        """Have what is typed arrive in the prompt of a screen that has one."""
+        """Lead keys that are text to the prompt of a screen that has one."""
         if isinstance(event, Key | Paste):
             screen = self.screen_stack[-1] if self.screen_stack else None
             if isinstance(screen, PromptScreen):
@@ -278,7 +278,7 @@ class UrialApp(ConfiguredApp):
         await super().on_event(event)
 
     async def on_unmount(self) -> None:
-        """No worker outlives the application."""
+        """Close the engines: no worker outlives the application."""
         await asyncio.to_thread(self.close_engine)
 
     def close_engine(self) -> None:
@@ -299,14 +299,14 @@ class UrialApp(ConfiguredApp):
         self._news.pull(event.names)
 
     def use_settings(self, settings: Settings) -> None:
-        """The next answer is sampled so; the next load takes the engine's options."""
+        """Apply settings: to the next answer, and the engine's options to the next load."""
         self.chat.settings = settings
 
     async def find_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Conversations to open and models to use, from the chat."""
         if screen is not self.chat:
             return ()
-        from urial_tui.tui.frame.places import places
+        from urial_tui.tui.chat.places import places
 
         return await places(self.chat, self._list_models)
 
@@ -316,7 +316,7 @@ class UrialApp(ConfiguredApp):
         self.chat.action_reload()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """What the command palette offers beside what has a key."""
+        """Commands of the palette that have no key."""
         if screen is self.chat:
             switch = partial(self.chat.action_switch, "preambles")
             yield SystemCommand("Preamble", "Go on under another one", switch)
@@ -332,7 +332,7 @@ class UrialApp(ConfiguredApp):
         self._copying.copy(text)
 
     def action_help_quit(self) -> None:
-        """Ctrl+C where nothing is selected ends nothing; say what does."""
+        """Say what quits: Ctrl+C where nothing is selected ends nothing."""
         stop = ", {chat.stop} stops the answer" if self.chat.here.asking.answering else ""
         copy = f"{shown('ctrl+c')} copies what is selected."
         self.notify(f"{keyed(self, '{app.quit} quits' + stop)}. {copy}", markup=False)
@@ -340,7 +340,7 @@ class UrialApp(ConfiguredApp):
     # -- the end --------------------------------------------------------------------
 
     def exit(self, *arguments: Any, **named: Any) -> None:
-        """End, with what was typed until now kept."""
+        """End, with what was typed until now saved as drafts."""
         self._keep_drafts()
         super().exit(*arguments, **named)
 
@@ -365,7 +365,7 @@ class UrialApp(ConfiguredApp):
         return True
 
     def rescue(self) -> None:
-        """Store what there is and end the workers where the event loop no longer does it."""
+        """Save answers and end the workers where the event loop no longer does it."""
         self.close_engine()
         self.chat.models.engine.rescue()
         self._openings.rescue()
@@ -376,11 +376,11 @@ class UrialApp(ConfiguredApp):
 
     @property
     def mistake(self) -> BaseException | None:
-        """What ended the application, if that was no wish of anybody."""
+        """The exception that ended the application, if one did."""
         return error_of(self)
 
     def _fatal_error(self) -> None:
-        """End, and leave it to whoever called us to tell.
+        """End on an exception, and leave it to the caller to tell.
 
         Textual would print a trace, with the values of all variables.
         """

@@ -1,4 +1,4 @@
-"""A recorded session played in the application, as its user saw it.
+"""The replay of a recorded session in the application, as its user saw it.
 
 The recording stands for the worker; what the user did is done again: each question is
 asked, each reload is made when the recording comes to it. Nothing is stored, and neither
@@ -43,7 +43,7 @@ class RecordedModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Player:
-    """Does in an application what the user of a recording did.
+    """Replays what the user of a recording did.
 
     Args:
         app: The application, whose engine is the recording.
@@ -57,7 +57,7 @@ class Player:
         self._preamble = preamble
 
     def start(self) -> Worker[None]:
-        """Start to do what the user did."""
+        """Start the replay in the background."""
         return self._app.run_worker(self._act)
 
     async def _act(self) -> None:
@@ -97,7 +97,7 @@ class Player:
 
 
 def replay_app(replay: Replay, preamble: Preamble, settings: Settings) -> UrialApp:
-    """The application on a recording; it asks and reloads by itself.
+    """Make an application on a recording; it asks and reloads by itself.
 
     Args:
         replay: What is played.

@@ -71,7 +71,7 @@ EventSteps = Generator[Event, None, T]
 
 
 class CallLine(Protocol):
-    """The protocol of a connection, as a call needs it (`connection.HttpConnection` is one)."""
+    """The protocol of a connection, as a call needs it (`connection.Connection` is one)."""
 
     patience: Patience
 

@@ -38,7 +38,7 @@ EventT = TypeVar("EventT", bound=Event)
 
 
 class Caller(Protocol):
-    """The protocol of what makes the calls of one worker (`connection.HttpConnection` does)."""
+    """The protocol of what makes the calls of one worker (`connection.Connection` does)."""
 
     @property
     def over(self) -> bool:

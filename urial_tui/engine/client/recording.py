@@ -1,6 +1,6 @@
 """What went over the line between client and worker, on disk, for debugging.
 
-A recording is one file of frames (`frames`), each an `RecordingEntry` with its time: every command
+A recording is one file of frames (`frames`), each a `RecordingEntry` with its time: every command
 and event as its bytes, the starts of workers and the sentences about their ends. It holds
 the whole conversation, so only its owner may read it. It never grows beyond `LIMIT`, and
 a disk that fails ends the recording, not the conversation. A file that is cut off in

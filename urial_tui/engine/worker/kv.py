@@ -35,7 +35,7 @@ _BRANCH = 1
 
 
 class Memory(Protocol):
-    """The protocol of the native KV cache (`llama.Context`)."""
+    """The protocol of the native KV cache (`context.LlamaContext`)."""
 
     n_ctx: int
 

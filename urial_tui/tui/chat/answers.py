@@ -1,4 +1,4 @@
-"""Having a question answered, and showing the answer while it is written.
+"""Answering questions in background tasks, and streaming the answers into the transcript.
 
 The conversation may be left meanwhile: an answer belongs to its question, and what is not looked
 at is not shown.
@@ -26,7 +26,7 @@ from urial_tui.engine.wire.events import (
 )
 from urial_tui.errors import UrialError
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.rate import Rate
 from urial_tui.tui.chat.samples import Samples
@@ -80,7 +80,7 @@ class Answers:
     # -- its start ------------------------------------------------------------------
 
     async def answer_leaf(self, start: AnswerStart) -> None:
-        """Show the path, which ends with a question, and have that answered."""
+        """Show the path, which ends with a question, and start to answer that."""
         here, choice = self._here, self._models.choice
         self._view.transcript.turns.writer = (choice.model, choice.preamble.name)
         self._samples.close()
@@ -98,7 +98,8 @@ class Answers:
                 here.answer.say("waits for the model")
 
     def go_on(self) -> None:
-        """Answer the question that may have waited for the model."""
+        """Answer the question that may have waited for the model, behind the second side."""
+        self._xray.come_again()
         waiting = self._here.asking.waiting
         if waiting is not None and waiting.start.samples > 1:
             self._view.work_alone("several", self._go_on_where_room)
@@ -120,7 +121,7 @@ class Answers:
             self._begin(waiting.question, waiting.start)
 
     def give_up(self) -> None:
-        """Leave the question unanswered that waits."""
+        """Cancel the question that waits for the model."""
         view, self._here.answer = self._here.answer, None
         self._here.asking.end()
         if view is not None:
@@ -134,7 +135,7 @@ class Answers:
         self._view.work("engine", self._write, question, self._here.conversation, start)
 
     async def _write(self, question: int, conversation: Conversation, start: AnswerStart) -> None:
-        """Have a question answered; its conversation may be left meanwhile."""
+        """The background task: answer a question, whose conversation may be left meanwhile."""
         models, rate = self._models, Rate(self._clock)
         try:
             async with aclosing(
@@ -198,7 +199,7 @@ class Answers:
                 self._models.take(event)
 
     def _count(self) -> None:
-        """Tell how much is written, and not again before `COUNT_EVERY`."""
+        """Update the status line with how much is written, throttled to `COUNT_EVERY`."""
         growth, self._growth, self._counting = self._growth, None, None
         if growth is not None and growth[0] == self._here.asking.question:
             _, generated, rate = growth
@@ -247,7 +248,7 @@ class Answers:
         self._warned = full
 
     def leave(self) -> None:
-        """Another conversation is looked at from now on; what answers here goes no further."""
+        """Stop what is answered here: another conversation is looked at from now on."""
         if self._here.asking.answering:
             self._models.engine.stop()
         self._here.answer = None

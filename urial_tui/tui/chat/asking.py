@@ -46,7 +46,7 @@ AskingState = Idle | Editing | Storing | Waiting | Answering
 
 
 class Asking:
-    """The state of one conversation, and how it changes."""
+    """The state machine of one conversation."""
 
     def __init__(self) -> None:
         self.state: AskingState = Idle()
@@ -78,7 +78,7 @@ class Asking:
 
     @property
     def edited(self) -> TurnRecord | None:
-        """The turn whose text is in the prompt, until what became of it is stored."""
+        """The turn whose text is in the prompt, until the edited one is stored."""
         match self.state:
             case Editing(turn):
                 return turn
@@ -88,34 +88,38 @@ class Asking:
                 return None
 
     def edit(self, turn: TurnRecord) -> None:
-        """The text of a turn is in the prompt."""
+        """Begin to edit: the text of a turn is in the prompt."""
         self.state = Editing(turn)
 
     def stop_editing(self) -> TurnRecord | None:
-        """What is in the prompt is the user's again; the turn that was edited, if one was."""
+        """End editing: what is in the prompt is the user's again.
+
+        Returns:
+            The turn that was edited; None where none was.
+        """
         edited = self.edited
         if edited is not None:
             self.state = Storing() if isinstance(self.state, Storing) else Idle()
         return edited
 
     def store(self) -> None:
-        """A question is being stored; the edited one, where a turn is edited."""
+        """Begin to store a question; the edited one, where a turn is edited."""
         self.state = Storing(self.edited)
 
     def fail(self) -> None:
-        """It could not be stored: back to what was before."""
+        """Roll back to what was before: the question could not be stored."""
         edited = self.edited
         self.state = Idle() if edited is None else Editing(edited)
 
     def answer(self, question: int, start: AnswerStart) -> None:
-        """A stored question is to be answered."""
+        """Begin to answer a stored question."""
         self.state = Answering(question, start)
 
     def wait(self) -> None:
-        """It waits until the model is there."""
+        """Wait with the question until the model is there."""
         if isinstance(self.state, Answering):
             self.state = Waiting(self.state.question, self.state.start)
 
     def end(self) -> None:
-        """It is over, answered or not."""
+        """Be idle again: the question is over, answered or not."""
         self.state = Idle()

@@ -1,4 +1,4 @@
-"""The engine behind the chat: what answers, what reads along, and one thing at a time.
+"""The engine behind the chat, with a queue: what answers, what reads along, one at a time.
 
 All of it runs in the application's event loop. What is asked is done in its order: an answer waits
 for the model that is being loaded, and is read along by the second side that was opened before it.
@@ -90,14 +90,14 @@ class ChatEngine:
 
     @property
     def devices(self) -> tuple[Device, ...] | None:
-        """What it computes on; None while nothing is loaded, for then nobody knows."""
+        """The devices it computes on; None while no model is loaded, for then nobody knows."""
         engine = self._engine
         return None if engine is None or self.writer is None else engine.devices()
 
     async def load(
         self, choice: WriterChoice, options: EngineOptions, *, take: OnEvent, unpacking: Unpacking
     ) -> Writer:
-        """Load what is to answer, in place of what does now; its preamble is pinned next.
+        """Load a model that is to answer, in place of the one that does; `pin` comes next.
 
         Where it fails before that has given way, it answers still: `writer` tells.
 
@@ -118,7 +118,7 @@ class ChatEngine:
             return writer
 
     async def pin(self, preamble: Preamble, *, take: OnEvent) -> None:
-        """Have what answers do so under a preamble, so that only a question is left to read.
+        """Pin a preamble: it is evaluated now, so that only a question is left to read.
 
         Raises:
             UrialError: It can't be had.
@@ -142,7 +142,7 @@ class ChatEngine:
         return writer
 
     def _under(self, preamble: Preamble) -> Writer:
-        """What answers, under this preamble; raises as `_loaded`."""
+        """The loaded model with this preamble; raises as `_loaded`."""
         writer = self._loaded()
         choice = WriterChoice(model=writer.choice.model, preamble=preamble)
         return Writer(choice=choice, model=writer.model)
@@ -159,7 +159,7 @@ class ChatEngine:
         watched: Callable[[str], object],
         told: Callable[[str], object],
     ) -> AsyncGenerator[Event, None]:
-        """Answer the last question of a conversation: the events.
+        """Stream the answer to the last question of a conversation, as events.
 
         Several answers can't be read along. Where it was stopped before it began, there are none.
 
@@ -268,7 +268,7 @@ class ChatEngine:
             return None
 
     async def trace(self, request: Trace) -> AsyncGenerator[Event, None]:
-        """Read an answer again, token by token; nothing where it was stopped before it began.
+        """Trace an answer: read it again, token by token; no events where it was stopped before.
 
         Raises:
             UrialError: It can't be read; also where it was stopped.
@@ -284,7 +284,7 @@ class ChatEngine:
                         yield event
 
     async def ask(self, ask: Callable[[Model], T]) -> T:
-        """What comes of a function that asks what is loaded and waits for it, in another thread.
+        """Call a blocking function with the loaded model, in another thread; its result.
 
         Raises:
             UrialError: Nothing is loaded, or the engine failed at it.
@@ -295,7 +295,7 @@ class ChatEngine:
                 return await asyncio.to_thread(ask, model)
 
     async def read_ahead(self, conversation: Conversation, preamble: Preamble) -> None:
-        """Have a conversation read to its end, so that only its next question is left to read.
+        """Prefill a conversation to its end, so that only its next question is left to read.
 
         Whatever else is asked ends it. What can't be read is left to the next question.
 
@@ -323,13 +323,13 @@ class ChatEngine:
                 self._ahead = None
 
     def stop(self) -> None:
-        """End the newest answer or trace, be it running or still to come; what is there stays."""
+        """Cancel the newest answer or trace, running or queued; its text stays."""
         self._along.stop()
         for end in self._stops:
             end()
 
     def interrupt(self) -> None:
-        """End whatever the engine does now, loading too; it is gone if it does not obey."""
+        """Cancel whatever the engine does now, loading too; kill the worker if it does not obey."""
         self._retriever.cancel()
         if self._engine is not None:
             self._engine.cancel()
@@ -384,13 +384,13 @@ class ChatEngine:
             self._engine.close()
 
     def rescue(self) -> None:
-        """Store what an answer has where the event loop no longer does it; any thread."""
+        """Save the text of an answer where the event loop no longer does it; any thread."""
         if self._answering is not None:
             self._answering.keep()
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[Engine]:
-        """Wait until what was asked before is over; reading ahead ends for it."""
+        """A lock in the order of asking: wait for what was asked before; reading ahead ends."""
         if self._ahead is not None:
             self._ahead.cancel()
         async with self._order:

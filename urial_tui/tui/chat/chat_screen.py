@@ -1,6 +1,6 @@
-"""The chat: one conversation, what answers in it, and where the keys lead.
+"""The chat screen: it holds the parts of the chat, and leads keys and messages to them.
 
-The screen holds its children and its parts. Each part is an object with a state of its own; what
+Each part is an object with a state of its own that sees the screen as `ChatView` only; what
 a key does is a method of one of them.
 """
 
@@ -13,7 +13,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Resize
-from textual.message import Message
 
 from urial_tui.chat.drafts import DraftPlace, Drafts
 from urial_tui.chat.session import Conversation
@@ -27,26 +26,20 @@ from urial_tui.tui.chat.chat_engine import ChatEngine
 from urial_tui.tui.chat.chat_view import ChatView
 from urial_tui.tui.chat.copies import Copies
 from urial_tui.tui.chat.header_line import HeaderLine
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.moves import Moves
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.questions import Questions
 from urial_tui.tui.chat.sample_choice import SampleChoice
 from urial_tui.tui.chat.samples import Samples
+from urial_tui.tui.chat.screen_requests import ScreenRequests
 from urial_tui.tui.chat.status_line import StatusLine
 from urial_tui.tui.chat.stored_conversations import StoredConversations
 from urial_tui.tui.chat.switching import MakeFirstRun, Switching
-from urial_tui.tui.chat.traced_tokens import TokenScreens
+from urial_tui.tui.chat.token_screens import TokenScreens
 from urial_tui.tui.chat.transcript import Transcript
 from urial_tui.tui.chat.welcome import Welcome
 from urial_tui.tui.chat.xray import ListModels, Xray
-from urial_tui.tui.frame.messages import (
-    CompareRequested,
-    EvaluateRequested,
-    ModelsRequested,
-    PromptsRequested,
-    SidesRequested,
-)
 from urial_tui.tui.frame.prompt_screen import PromptScreen
 from urial_tui.tui.widgets.banner import Banner
 from urial_tui.tui.widgets.prompt import Prompt
@@ -130,19 +123,20 @@ class ChatScreen(PromptScreen):
         xray = self.xray = Xray(view, models, here, list_models)
         samples = self.samples = Samples(view, models, here)
         moves = Moves(view, models, here, samples)
-        self.answers = Answers(view, models, here, samples, xray, unsaved=unsaved, clock=clock)
-        questions = Questions(view, models, here, moves, samples, xray, self.answers)
-        self.questions = questions
+        answers = Answers(view, models, here, samples, xray, unsaved=unsaved, clock=clock)
+        questions = self.questions = Questions(view, models, here, moves, samples, xray, answers)
         stored = self.stored = StoredConversations(
-            view, models, here, moves, self.answers, store=store, unsaved=unsaved
+            view, models, here, moves, answers, store=store, unsaved=unsaved
         )
         switching = self.switching = Switching(view, models, here, first_run)
         copies = Copies(view, here)
-        models.when_ready = self._go_on_with_model
+        requests = ScreenRequests(view, models, here, xray)
+        models.when_ready = answers.go_on
         models.when_lost = xray.come_again
         models.when_missing = switching.offer_models
 
         # What the bindings of this screen and of its children name.
+        self.action_page_transcript = view.page
         self.action_stop = questions.stop
         self.action_regenerate = questions.regenerate
         self.action_edit = questions.edit
@@ -161,16 +155,17 @@ class ChatScreen(PromptScreen):
         self.action_switch = switching.switch
         self.action_keep_choice = switching.keep
         self.action_reload = switching.reload
-        self.action_sides = lambda: self._request(SidesRequested())
-        self.action_evaluate = lambda: self._request(EvaluateRequested())
-        self.action_prompts = lambda: self._request(PromptsRequested())
-        # Downloads are looked at while one chats: an answer goes on below that screen.
-        self.action_models = lambda: self.post_message(ModelsRequested())
+        self.action_compare = requests.compare
+        self.action_compare_answer = requests.compare_answer
+        self.action_sides = requests.sides
+        self.action_evaluate = requests.evaluate
+        self.action_prompts = requests.prompts
+        self.action_models = requests.models
         self.action_tokens = TokenScreens(view, models, here, questions).look
 
     @property
     def conversation(self) -> Conversation:
-        """The one that is shown."""
+        """The conversation that is shown."""
         return self.here.conversation
 
     @property
@@ -209,7 +204,7 @@ class ChatScreen(PromptScreen):
         self.samples.fit(event.size.height)
 
     def draft(self) -> tuple[DraftPlace, str]:
-        """What stands in the prompt and is not sent, and where it belongs."""
+        """What is in the prompt and not sent; see `PromptScreen.draft`."""
         return self.here.draft()
 
     # -- what is said to it -----------------------------------------------------------
@@ -234,38 +229,8 @@ class ChatScreen(PromptScreen):
         """Go on from one of several answers."""
         await self.samples.go_on_from(event.answer)
 
-    def _go_on_with_model(self) -> None:
-        """The second side is loaded before a question that may have waited is answered."""
-        self.xray.come_again()
-        self.answers.go_on()
-
     # -- keys ---------------------------------------------------------------------------
 
     def action_typed(self, action: str) -> None:
-        """Do something once what was typed is in the prompt: a priority key overtakes it."""
+        """Defer an action until what was typed is in the prompt: a priority key overtakes it."""
         self.view.prompt.call_later(self.run_action, action)
-
-    def action_page_transcript(self, direction: int) -> None:
-        """Scroll the transcript by a page from within the prompt."""
-        welcome = self.view.welcome
-        scrolled = welcome if welcome.display else self.view.transcript
-        if direction < 0:
-            scrolled.scroll_page_up(animate=False)
-        else:
-            scrolled.scroll_page_down(animate=False)
-
-    def action_compare(self) -> None:
-        """Compare two models on a question."""
-        self._request(CompareRequested(self.choice.model, self.choice.preamble))
-
-    def action_compare_answer(self) -> None:
-        """Compare the newest answer with what the second side, if any, says of it; else with what
-        the model says without the preamble.
-        """
-        model, preamble = self.choice.model, self.choice.preamble
-        self._request(CompareRequested(model, preamble, self.conversation, self.xray.second))
-
-    def _request(self, message: Message) -> None:
-        """Have the application open another screen, unless an answer is being written."""
-        if not self.here.refuse_while_busy():
-            self.post_message(message)

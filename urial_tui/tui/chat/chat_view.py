@@ -1,4 +1,4 @@
-"""The chat screen's children by name and type, and how its parts speak to the user.
+"""A facade of the chat screen for its parts: typed children, status, errors, notifications.
 
 Parts of the chat are plain objects; this is all that they know of the screen.
 """
@@ -20,12 +20,9 @@ from urial_tui.tui.widgets.prompt import Prompt
 
 
 class ChatView(ScreenView):
-    """What of the chat screen its parts may use."""
+    """The chat screen as its parts may use it."""
 
     screen: PromptScreen
-
-    def __init__(self, screen: PromptScreen) -> None:
-        super().__init__(screen)
 
     @property
     def header(self) -> HeaderLine:
@@ -53,7 +50,7 @@ class ChatView(ScreenView):
         return self.screen.query_one(StatusLine).status
 
     def show_status(self, **changes: object) -> None:
-        """Change what the last line says (the fields of `Status`)."""
+        """Update the status line (the fields of `Status`)."""
         line = self.screen.query_one(StatusLine)
         line.status = msgspec.structs.replace(line.status, **changes)
 
@@ -62,12 +59,20 @@ class ChatView(ScreenView):
         self.transcript.display = show
         self.welcome.display = not show
 
+    def page(self, direction: int) -> None:
+        """Scroll the conversation, or the welcome, by a page: up (-1) or down (1)."""
+        scrolled = self.welcome if self.welcome.display else self.transcript
+        if direction < 0:
+            scrolled.scroll_page_up(animate=False)
+        else:
+            scrolled.scroll_page_down(animate=False)
+
     def complain(self, error: UrialError, key: str = "") -> None:
-        """Tell what went wrong, and which key helps."""
+        """Show an error in the banner, and which key helps."""
         self.screen.complain(error, key)
 
     def settle_trouble(self) -> None:
-        """Take away what is told of an error."""
+        """Clear the error banner."""
         self.screen.settle_trouble()
 
     def tell(

@@ -1,4 +1,4 @@
-"""Choosing what answers: a list of models and a list of preambles, with what is known of each.
+"""The dialog that chooses what answers: a list of models, a list of preambles, and details.
 
 What is under the two bars is what would answer; Enter takes both. Nothing is loaded here.
 """
@@ -27,7 +27,7 @@ from urial_tui.models.registry import ModelStatus, list_models
 from urial_tui.models.summary import ModelSummary, summarise
 from urial_tui.prompting.preamble_file import PreambleEntry, list_preambles
 from urial_tui.runtime.writer import WriterChoice
-from urial_tui.sanitize import sanitize_line
+from urial_tui.sanitize import sanitize_line, short_name
 from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 from urial_tui.tui.widgets.model_file import ModelFileField, ReadSummary, size
@@ -43,7 +43,7 @@ _FILE = "a file …"
 
 
 class ChooseScreen(ModalScreen[WriterChoice | None]):
-    """Ends with the choice, or None.
+    """A dialog of two lists, dismissed with the choice, or with None.
 
     Args:
         title: What is chosen, in a few words.
@@ -105,7 +105,7 @@ class ChooseScreen(ModalScreen[WriterChoice | None]):
             )
 
     def on_mount(self) -> None:
-        """The bars stand on what is in use."""
+        """Put the bars on what is in use."""
         names = [status.name for status in self._models]
         self.query_one("#models", OptionList).highlighted = names.index(self._choice.model)
         sound = [entry.preamble for entry in self._preambles]
@@ -120,19 +120,19 @@ class ChooseScreen(ModalScreen[WriterChoice | None]):
 
     @on(OptionList.OptionHighlighted)
     def show_choice(self) -> None:
-        """Tell what would be taken."""
+        """Show the details of what would be taken."""
         place = self.query_one("#models", OptionList).highlighted or 0
         if place < len(self._models):
             self._model = self._models[place].name
         self._tell()
 
     def on_descendant_focus(self) -> None:
-        """The details are those of the list with the keys."""
+        """Show the details of the list that has the focus."""
         self._tell()
 
     @on(OptionList.OptionSelected)
     async def take(self, event: OptionList.OptionSelected) -> None:
-        """End with both, or look for a file first."""
+        """Dismiss the dialog with both, or open the one for files first."""
         if event.option_list.id == "models" and event.option_index == len(self._models):
             self._pick_file()
             return
@@ -176,7 +176,7 @@ class ChooseScreen(ModalScreen[WriterChoice | None]):
         return Option(
             Content.assemble(
                 ("● " if status.name == self._choice.model else "  ", "$primary"),
-                _short(status.name),
+                short_name(status.name),
                 ("  " + " ".join(part for part in about if part), "$quiet"),
             )
         )
@@ -197,7 +197,7 @@ class ChooseScreen(ModalScreen[WriterChoice | None]):
         self.query_one("#choose-title", Static).update(
             Content.assemble(
                 f"{self._title}: ",
-                (_short(self._model), "not bold $foreground"),
+                (short_name(self._model), "not bold $foreground"),
                 (" under ", "not bold $quiet"),
                 (sanitize_line(self._entry.name), "not bold $foreground"),
             )
@@ -239,7 +239,7 @@ class ChooseScreen(ModalScreen[WriterChoice | None]):
         count = len(preamble.examples)
         cost = [
             f"{count} example{'' if count == 1 else 's'}",
-            f"{amount(tokens, 'token')} for {_short(self._model)}" if tokens else "",
+            f"{amount(tokens, 'token')} for {short_name(self._model)}" if tokens else "",
             "yours" if entry.origin == "user" else "",
         ]
         return Content.assemble(
@@ -250,7 +250,7 @@ class ChooseScreen(ModalScreen[WriterChoice | None]):
 
 
 class PickFileScreen(ModalScreen[Path | None]):
-    """Ends with a sound model file, or None.
+    """A dialog for a path, dismissed with a sound model file, or with None.
 
     Args:
         start: The directory whose files are shown.
@@ -284,7 +284,7 @@ class PickFileScreen(ModalScreen[Path | None]):
 def chooser(
     options: EngineOptions, measured: Measured
 ) -> Callable[[str, WriterChoice, ListName], ChooseScreen]:
-    """Reads this machine's models and preambles; what makes the screen of them, at any time.
+    """Read this machine's models and preambles; a factory of the dialog with them.
 
     Raises:
         SettingsError: A catalogue is unsound.
@@ -318,7 +318,7 @@ def _with_model(choice: WriterChoice, models: Sequence[ModelStatus]) -> list[Mod
 
 
 def _status_of(name: str) -> ModelStatus:
-    """A model that is in no list: a path, or a model with an adapter."""
+    """The row of a model that is in no list: a path, or a model with an adapter."""
     place = paths.typed_path(name)
     try:
         return ModelStatus(name=name, state="disk", place=place, size=place.stat().st_size)
@@ -356,8 +356,3 @@ def _verdict(summary: ModelSummary) -> Content:
         return Content.styled(f"▲ {sanitize_line(summary.warning)}", "$warning")
     free = "" if summary.available is None else f", {size(summary.available)} free"
     return Content.assemble(("✔ ", "$success"), f"needs {size(summary.memory)} of memory{free}")
-
-
-def _short(model: str) -> str:
-    """A name as it is, a path by its file's name."""
-    return sanitize_line(model.rpartition("/")[2] if "/" in model else model)

@@ -1,4 +1,4 @@
-"""Copying from a conversation, as it was written: turns, code in them, or all of it."""
+"""Copying from a conversation to the clipboard: turns, code in them, or all, as written."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from urial_tui.wording import amount
 
 
 class Copies:
-    """Asks the application to copy.
+    """Posts what is to be copied; the application copies it.
 
     Args:
-        view: Where there is something to be chosen, it is there.
+        view: Opens the dialog in which one of several is chosen.
         here: What is copied from.
     """
 

@@ -1,4 +1,4 @@
-"""The first line: the program, the conversation, and what answers in it."""
+"""The header: the program, the conversation, and what answers in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moving in a conversation's tree: to other versions of a turn, and back."""
+"""Navigation in a conversation's tree: to other versions of a turn, and undo."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from textual.worker import Worker, WorkerError
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.errors import StoreError
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.samples import Samples
 
 
 class Moves:
-    """Moves, shows where that is, and remembers it. While an answer is written nothing moves.
+    """Moves, shows the path, and stores the place. While an answer is written nothing moves.
 
     Args:
         view: Shows the conversation.

@@ -1,4 +1,4 @@
-"""The conversation that is shown, with what is asked in it and what stands in its prompt."""
+"""The current conversation: the tree, the state of what is asked, and what stands in the prompt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urial_tui.tui.widgets.prompt import edit_title
 
 
 class OpenConversation:
-    """What keys and answers act on.
+    """The conversation that keys and answers act on.
 
     Args:
         view: Shows it.
@@ -45,7 +45,7 @@ class OpenConversation:
         return next((one.answer for one in exchanges if one.question.id == turn.id), None)
 
     def refuse_while_busy(self) -> bool:
-        """Whether an answer is being written or waits; the user is told so."""
+        """Whether an answer is being written or waits, which the user is told then."""
         if self.asking.busy:
             self._view.tell(f"One answer at a time; {self._view.key('chat.stop')} stops this one.")
         return self.asking.busy
@@ -56,14 +56,18 @@ class OpenConversation:
         self._view.prompt.start_edit(turn.text, edit_title(self._view.screen, turn.role))
 
     def stop_editing(self) -> None:
-        """Have in the prompt what was typed there before."""
+        """Cancel editing: the prompt has what was typed there before."""
         edited = self.asking.stop_editing()
         if edited is not None:
             self.drafts.note(of_turn(self.conversation.record.id, edited.id), "")
             self._view.prompt.end_edit()
 
     def draft(self) -> tuple[DraftPlace, str]:
-        """A question that is not sent, or what has become of the turn that is edited."""
+        """The draft: a question that is not sent, or the text of the turn that is edited.
+
+        Returns:
+            Where it belongs, and its text; "" where nothing was changed.
+        """
         text, conversation = self._view.prompt.full_text, self.conversation.record.id
         edited = self.asking.edited
         if edited is None:

@@ -1,4 +1,4 @@
-"""Choosing one of several code blocks."""
+"""The dialog that chooses one of several code blocks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PREVIEW_LINES = 3
 
 
 class PickCodeScreen(ModalScreen[CodeBlock | None]):
-    """The blocks with their first lines; ends with the chosen one, or None."""
+    """A list of the blocks with their first lines, dismissed with the chosen one, or None."""
 
     BINDING_GROUP_TITLE = "Code"
     BINDINGS: ClassVar[list[BindingType]] = [

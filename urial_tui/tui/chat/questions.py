@@ -1,6 +1,6 @@
-"""What the user asks: a new question, another wording, another answer, one that goes on.
+"""Asking: a new question, an edited one, another answer, one that goes on; and stopping.
 
-Whatever asks first moves in the conversation's tree, then has the open question answered.
+Each first moves in the conversation's tree, then has the question there answered.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urial_tui.errors import StoreError, UsageError
 from urial_tui.settings import sampling
 from urial_tui.tui.chat.answers import Answers
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.moves import Moves
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.samples import Samples
@@ -26,7 +26,7 @@ SAMPLES = 3
 
 
 class Questions:
-    """Asks and edits; `stop` ends what is under way.
+    """Stores questions and has them answered; `stop` cancels what is under way.
 
     Args:
         view: Tells the user.
@@ -58,7 +58,7 @@ class Questions:
 
     @property
     def _sampling(self) -> Sampling:
-        """What the settings say."""
+        """The sampling of the settings."""
         return sampling(self._models.settings())
 
     # -- questions ------------------------------------------------------------------
@@ -158,7 +158,7 @@ class Questions:
         return AnswerStart(with_seed(self._other_sampling(samples)), samples=samples)
 
     def _other_sampling(self, samples: int = 1) -> Sampling:
-        """How another answer is chosen, or several are: by chance, for greedy ones are the same."""
+        """The sampling of another answer, or of several: random, for greedy ones are the same."""
         chosen, why = by_chance(self._sampling, samples)
         if why:
             self._view.tell(why)
@@ -228,7 +228,7 @@ class Questions:
             await self._answer(kept.parent_id, self._continued(kept))
 
     async def _stored_edit(self, text: str) -> TurnRecord | None:
-        """What became of the answer that is edited, as a version of it; None: it is not stored."""
+        """Store the edited answer as another version; None where it could not be."""
         here = self._here
         edited = here.asking.edited
         if edited is None or here.refuse_while_busy():
@@ -244,7 +244,7 @@ class Questions:
     # -- the end --------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Stop what is under way: the answer that is written or waits, what is loaded or edited.
+        """Cancel what is under way: the answer that is written or waits, loading, or editing.
 
         What is written stays. An error that was told has been read.
         """

@@ -1,4 +1,4 @@
-"""How fast answers grow."""
+"""The rate at which answers grow, in tokens a second."""
 
 from __future__ import annotations
 

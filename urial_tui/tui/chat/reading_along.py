@@ -1,6 +1,6 @@
-"""What reads answers along: a second model in the chat's engine, and what it is shown.
+"""The second side in the chat's engine: a model that reads answers along, and its contexts.
 
-Nothing about it keeps an answer from being written: what goes wrong is told, and the chat goes on
+No error of it keeps an answer from being written: what goes wrong is told, and the chat goes on
 without.
 """
 
@@ -46,11 +46,11 @@ class ReadingAlong:
         """Of the second side, in words."""
 
     def stop(self) -> None:
-        """Give up what an answer waits for, if it does."""
+        """Stop waiting for it, if an answer does."""
         self._templates.cancel()
 
     def end(self) -> None:
-        """End what belongs to this; any thread."""
+        """End its processes; any thread."""
         self._templates.close()
 
     async def open(
@@ -121,7 +121,7 @@ class ReadingAlong:
     async def watch(
         self, exchanges: Sequence[Exchanged], examples: tuple[Example, ...] | None
     ) -> Watch:
-        """What the second side is shown of questions with their answers, the last one open.
+        """The contexts in which the second side ranks: questions with answers, the last one open.
 
         `examples`: those of the last one, where it is `retrieving`.
 

@@ -1,4 +1,4 @@
-"""How long a reading takes: what is left of it, by what was read since its start."""
+"""An estimate of the time left (ETA) of a prefill, by what was read since its start."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urial_tui.engine.wire.events import PrefillProgress
 
 
 class ReadingTime:
-    """Follows the reports of one reading after another.
+    """Estimates by the progress reports of one prefill after another.
 
     Args:
         clock: Seconds, monotonic.

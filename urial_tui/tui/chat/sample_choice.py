@@ -1,4 +1,4 @@
-"""Several answers to one question, one below the other, and the choice among them.
+"""A widget of several answers to one question, one below the other, to choose from.
 
 While they are written each shows its last lines. When all are over each shows how it begins, one
 of them is marked, and digits, the cursor keys with Enter or a click choose. The block only tells
@@ -82,7 +82,7 @@ class SampleView(Widget):
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        """A click looks at it."""
+        """Post that it was clicked, once it can be looked at."""
         if self.answer is not None:
             event.stop()
             self.post_message(self.Clicked(self.number))
@@ -102,7 +102,7 @@ class SampleView(Widget):
         )
 
     def _head(self) -> Content:
-        """What is told of it; less where a line is all there is for it and its text."""
+        """The headline; shorter where it shares one line with the text."""
         marked = self.has_class("-marked")
         name = Content.styled(f"{'▸' if marked else ' '} {self.number}", "bold $primary")
         ended = Content("") if self.answer is None else how_it_ended(self.answer)
@@ -186,7 +186,7 @@ class SampleChoice(Vertical, can_focus=False):
         yield self._hint
 
     def on_mount(self) -> None:
-        """Take the room that there is."""
+        """Fit into the window."""
         self.fit(self.app.size.height)
 
     @property
@@ -203,7 +203,7 @@ class SampleChoice(Vertical, can_focus=False):
         self._hint.display = lines > 0
 
     async def settle(self, answers: Sequence[TurnRecord], marked: int) -> None:
-        """All are over: show how each begins, the turn `marked` as the one that is looked at."""
+        """End writing: show how each answer begins, and mark the turn `marked`."""
         gone = self.samples[len(answers) :]
         self.samples = self.samples[: len(answers)]
         for sample in gone:
@@ -223,7 +223,7 @@ class SampleChoice(Vertical, can_focus=False):
 
     @property
     def _marked(self) -> int:
-        """Its place, from 0."""
+        """The index of the marked answer."""
         return next((n for n, one in enumerate(self.samples) if one.has_class("-marked")), 0)
 
     def action_look(self, direction: int) -> None:
@@ -237,7 +237,7 @@ class SampleChoice(Vertical, can_focus=False):
             self.post_message(self.Taken(answer))
 
     def on_sample_view_clicked(self, event: SampleView.Clicked) -> None:
-        """A click looks at an answer."""
+        """Look at the answer that was clicked."""
         event.stop()
         self.focus(scroll_visible=False)
         self._look(event.number - 1)

@@ -1,4 +1,4 @@
-"""Several answers to one question: the block in which they are written, and the choice among them.
+"""Several answers to one question: the block in which they stream, and the choice among them.
 
 They are siblings from the start: whatever happens, each is a version of the answer. The block is
 there until one goes on, by a choice, a question or a move; what is looked at in it is where the
@@ -15,7 +15,7 @@ from urial_tui.engine.wire.events import Event, Finished, TextDelta
 from urial_tui.errors import ModelError, StoreError
 from urial_tui.runtime.memory_plan import PLAN
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.sample_choice import SampleChoice
 
@@ -73,7 +73,7 @@ class Samples:
         here.answer.mount(self._choice)
 
     def take(self, event: Event) -> bool:
-        """Show what was written, if it belongs into the block; whether it does."""
+        """Write an event into the block, if it belongs there; whether it does."""
         choice = self._choice
         if choice is None:
             return False
@@ -87,7 +87,7 @@ class Samples:
         return False
 
     async def end(self, answer: TurnRecord | None) -> None:
-        """Let the user choose among those that were begun."""
+        """Let the user choose among the answers that were begun."""
         choice, here = self._choice, self._here
         if choice is None or choice.settled:
             return
@@ -129,7 +129,7 @@ class Samples:
             self._view.complain(error)
 
     def fit(self, height: int) -> None:
-        """Higher windows show more of each answer (rows)."""
+        """Fit the block into a window of so many rows: higher ones show more of each answer."""
         if self._choice is not None:
             self._choice.fit(height)
 

@@ -111,7 +111,7 @@ class ShownTurns(Vertical):
                 view.xray(readings.get(view.turn_id))
 
     async def _cut(self, first: int, end: int) -> None:
-        """Take away all but these."""
+        """Remove the widgets of all exchanges but these."""
         views, window = self.views, self.window
         first = min(max(first, window.first), window.end)
         end = min(max(first, end), window.end)
@@ -150,7 +150,7 @@ class ShownTurns(Vertical):
 
 
 def _key(exchange: Exchange) -> tuple[object, ...]:
-    """What the drawing of an exchange depends on: turns that have ended do not change."""
+    """A cache key: what the drawing of an exchange depends on; ended turns do not change."""
     answer = exchange.answer
     ended = answer and (answer.id, answer.stop_reason)
     return exchange.question.id, exchange.question_place, ended, exchange.answer_place

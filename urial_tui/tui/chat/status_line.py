@@ -1,4 +1,4 @@
-"""The last line: what the engine is doing, and what the context holds."""
+"""The status line: what the engine is doing, and what the context holds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SOURCES: dict[PreambleSource, str] = {
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What the line shows. Tokens; `rate` in tokens per second; 0 or "" where not known.
+    """The state of the line, in tokens; `rate` in tokens per second; 0 or "" where not known.
 
     `xray`: what reads answers along, or how far it is on its way. `placement`: which devices hold
     the model's layers. `download`: what is downloaded.

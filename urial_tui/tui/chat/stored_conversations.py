@@ -1,4 +1,4 @@
-"""Changing to another conversation: a stored one as it was left, or a new one.
+"""Opening conversations: a stored one as it was left, or a new one.
 
 What is opened stands where one stood last and under the preamble that it was written under,
 if that is there; the model that is loaded goes on with it. What was typed and not sent goes
@@ -19,13 +19,13 @@ from urial_tui.errors import PreambleError, StoreError, UrialError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.chat.answers import Answers
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.moves import Moves
 from urial_tui.tui.chat.open_conversation import OpenConversation
 
 
 class StoredConversations:
-    """Opens conversations.
+    """Opens conversations in the chat.
 
     Args:
         view: Shows them.
@@ -57,7 +57,7 @@ class StoredConversations:
         self._unsaved = unsaved
 
     def recall(self) -> None:
-        """Let the prompt recall the questions of all conversations."""
+        """Load the history of the prompt: the questions of all conversations."""
         if self._store is not None:
             self._view.work_alone("history", self._recall, self._store)
 
@@ -88,7 +88,7 @@ class StoredConversations:
         self._bring_draft(before)
 
     def _bring_draft(self, before: DraftPlace) -> None:
-        """What is typed in this conversation, else what was typed in the one before."""
+        """Put the conversation's draft into the prompt, else that of the one before."""
         here, drafts, prompt = self._here, self._here.drafts, self._view.prompt
         place = DraftPlace(here.conversation.record.id)
         drafts.claim(place.conversation_id)
@@ -105,7 +105,7 @@ class StoredConversations:
                 prompt.put(text)
 
     def bring_back(self) -> None:
-        """Go on with what an earlier run has left in the prompt."""
+        """Restore the draft that an earlier run has left in the prompt."""
         self._view.work_alone("drafts", self._bring_back)
 
     async def _bring_back(self) -> None:
@@ -131,7 +131,7 @@ class StoredConversations:
     # -- stored ones ----------------------------------------------------------------
 
     def look(self) -> None:
-        """Let the user look after the stored conversations, and open one."""
+        """Open the screen of the stored conversations, then the one that is chosen there."""
         self._view.work_alone("open", self._look)
 
     async def _look(self) -> None:
@@ -171,7 +171,7 @@ class StoredConversations:
             self._models.read_ahead(conversation)
 
     def _restore(self, conversation: Conversation) -> None:
-        """Use what the conversation was written with, as far as it is here; else say so."""
+        """Use the conversation's preamble, if it is on this machine; tell what is not the same."""
         record, used = conversation.record, self._models.choice
         note = f"with {record.model} " if record.model != used.model else ""
         if record.preamble != used.preamble.name:
@@ -185,7 +185,7 @@ class StoredConversations:
             self._view.tell(sanitize_line(f"This was written {note.rstrip()}; {goes_on}"))
 
     async def _meet_changes(self, store: Store) -> None:
-        """The open conversation may have been renamed or deleted."""
+        """Refresh the open conversation, which may have been renamed or deleted."""
         conversation = self._here.conversation
         record = conversation.record
         if not conversation.path:

@@ -21,7 +21,7 @@ from urial_tui.runtime.writer import WriterChoice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import described
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ MakeFirstRun = Callable[[UrialError, EngineOptions], Screen[str | None]]
 
 
 class Switching:
-    """Offers the models and the preambles of this machine.
+    """Opens the dialogs that choose a model or a preamble, and changes to them.
 
     Args:
         view: Opens the lists.
@@ -54,7 +54,7 @@ class Switching:
         self._first_run = first_run
 
     def can_switch(self) -> bool:
-        """Whether nothing is written or loaded; the user is told so."""
+        """Whether nothing is written or loaded; the user is told if something is."""
         answering = self._here.asking.answering
         if answering:
             self._view.tell(f"An answer is being written; {self._view.key('chat.stop')} stops it.")
@@ -162,7 +162,7 @@ class Switching:
 
 
 def keep_choice(choice: WriterChoice) -> None:
-    """Make this what the settings file says.
+    """Save this as the model and the preamble of the settings file.
 
     Raises:
         SettingsError: The file is unsound, or can't be written.

@@ -1,4 +1,4 @@
-"""The conversation so far; it follows what is written only while its end is in view.
+"""The transcript: a scroll view that follows what is written only while its end is in view.
 
 One turn is marked while the transcript has the focus: what the keys of a turn act on.
 
@@ -94,7 +94,7 @@ class Transcript(VerticalScroll):
         return self.mark.turn
 
     async def show(self, exchanges: Sequence[Exchange]) -> AnswerView | None:
-        """Show these, the newest in view; what is shown of them already stays as it is.
+        """Show exchanges, the newest in view; widgets that they have already stay as they are.
 
         Returns:
             The newest answer, be it there or still to be written; None without turns.
@@ -134,7 +134,7 @@ class Transcript(VerticalScroll):
             self._follow_at_end()
 
     def on_resize(self) -> None:
-        """A higher view may show the end of what is made."""
+        """Make more turns: a higher view may show the end of those that are made."""
         self._look_beyond()
 
     def _look_beyond(self) -> None:
@@ -154,7 +154,7 @@ class Transcript(VerticalScroll):
         self.call_after_refresh(self._trim, Window.without_earlier)
 
     async def _trim(self, trimmed: Callable[[Window], Window]) -> None:
-        """Leave only so many, on the side where one is."""
+        """Remove widgets that are too many, at the far side of the view."""
         if not self.turns.writing:
             await self._move(trimmed)
         self.moving = False
@@ -174,7 +174,7 @@ class Transcript(VerticalScroll):
                 self._keep_place()
 
     def _keep_place(self) -> None:
-        """What is in view stays there, whatever comes or goes above it."""
+        """Keep the scroll position: what is in view stays there, whatever comes or goes above."""
         height = self.virtual_size.height
         self._place = KeptPlace(height, height - round(self.scroll_y))
 
@@ -191,7 +191,7 @@ class Transcript(VerticalScroll):
         return result
 
     def release_anchor(self) -> None:
-        """Stop to follow what is written, unless one stays at the end of it."""
+        """Stop following what is written, unless the view stays at its end."""
         super().release_anchor()
         self.call_next(self._follow_at_end)
 

@@ -1,4 +1,4 @@
-"""One question or one answer in the transcript."""
+"""The widgets of a question and of an answer in the transcript."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class AnswerView(Vertical):
 
     @property
     def text(self) -> AnswerText:
-        """What shows the answer itself."""
+        """The widget of the answer's text."""
         return self.query_one(AnswerText)
 
     def write(self, text: str) -> None:
@@ -140,7 +140,7 @@ def sibling_mark(place: SiblingPlace) -> Content:
 
 
 def how_it_ended(answer: TurnRecord) -> Content:
-    """A sign and words, where that is worth knowing."""
+    """How an answer ended, as a sign and words, where that is worth knowing."""
     match answer.stop_reason:
         case "cancelled":
             mark, style = "■ stopped", "$warning"

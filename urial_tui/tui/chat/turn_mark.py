@@ -30,7 +30,7 @@ class TurnMark:
         return next((view for view in self._turns.views if view.has_class("-marked")), None)
 
     def put(self, turn: TurnView) -> None:
-        """Mark this one."""
+        """Mark this turn."""
         for view in self._turns.views:
             view.set_class(view is turn, "-marked")
 
@@ -64,7 +64,7 @@ class TurnMark:
             self._bring(views[place], direction)
 
     def _rest(self, turn: TurnView, direction: int) -> int:
-        """Lines of a turn that are still out of view in a direction."""
+        """How many lines of a turn are still out of view in a direction."""
         region, top = turn.virtual_region, self._view.scroll_offset.y
         bottom = top + self._view.scrollable_content_region.height
         return top - region.y if direction < 0 else region.bottom - bottom

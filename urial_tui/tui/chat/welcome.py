@@ -1,4 +1,4 @@
-"""What an empty conversation shows: what this is, what answers, and how to start."""
+"""The welcome of an empty conversation: what this is, what answers, and how to start."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class Welcome(VerticalScroll, can_focus=False):
         self._tell()
 
     def watch_model(self) -> None:
-        """Another model answers."""
+        """Update the name of the model."""
         self._tell()
 
     def watch_preamble(self) -> None:
-        """Another preamble is used."""
+        """Update the name of the preamble."""
         self._tell()
 
     @on(OptionList.OptionSelected)

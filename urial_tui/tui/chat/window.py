@@ -16,7 +16,7 @@ MOST = 48
 
 
 class Window(NamedTuple):
-    """Of `total` questions those from `first` to the one before `end`."""
+    """A range of the questions: of `total` those from `first` to the one before `end`."""
 
     first: int = 0
     end: int = 0
@@ -24,7 +24,7 @@ class Window(NamedTuple):
 
     @property
     def at_end(self) -> bool:
-        """Whether the newest is in it."""
+        """Whether the newest question is in it."""
         return self.end == self.total
 
     def holds(self, number: int) -> bool:
@@ -32,34 +32,34 @@ class Window(NamedTuple):
         return self.first <= number < self.end
 
     def oldest(self) -> Window:
-        """One with the first ones."""
+        """A window with the first questions."""
         return self._replace(first=0, end=min(self.total, SHOWN))
 
     def newest(self) -> Window:
-        """One with the last ones."""
+        """A window with the last questions."""
         return self._replace(first=max(0, self.total - SHOWN), end=self.total)
 
     def around(self, number: int) -> Window:
-        """One with a question and some before it."""
+        """A window with a question and some before it."""
         first = max(0, number - MORE)
         return self._replace(first=first, end=min(self.total, first + SHOWN))
 
     def back_to(self, number: int) -> Window:
-        """The same up to its end, but from some before a question on."""
+        """This window, extended back to some questions before a given one."""
         return self._replace(first=max(0, number - MORE))
 
     def with_earlier(self) -> Window:
-        """The same with some before it."""
+        """This window, extended by some questions before it."""
         return self.back_to(self.first)
 
     def with_later(self) -> Window:
-        """The same with some behind it."""
+        """This window, extended by some questions behind it."""
         return self._replace(end=min(self.total, self.end + MORE))
 
     def without_later(self) -> Window:
-        """The most that there may be, of its start."""
+        """This window, cut at its end to the most that there may be."""
         return self._replace(end=min(self.end, self.first + MOST))
 
     def without_earlier(self) -> Window:
-        """The most that there may be, of its end."""
+        """This window, cut at its start to the most that there may be."""
         return self._replace(first=max(self.first, self.end - MOST))

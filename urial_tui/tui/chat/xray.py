@@ -25,7 +25,7 @@ from urial_tui.errors import EngineDied, SettingsError, UrialError
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.xray_text import XrayText
 from urial_tui.tui.compare.pick_side import PickSideScreen
@@ -120,7 +120,7 @@ class Xray:
     # -- the second side ------------------------------------------------------------
 
     def come(self) -> None:
-        """Have the second side loaded, at once or when the model is there."""
+        """Load the second side, at once or when the model is there."""
         self.state = "coming"
         if self._models.ready:
             self._view.show_status(xray="loading")
@@ -129,7 +129,7 @@ class Xray:
             self._view.show_status(xray="waits for the model")
 
     def come_again(self) -> None:
-        """Have it loaded beside a model that was just loaded, or is going to be."""
+        """Load the second side again, beside a model that was just loaded, or is going to be."""
         if self.state != "off":
             self.come()
 
@@ -172,12 +172,12 @@ class Xray:
                 pass
 
     def _show_coming(self, doing: str, done: float, total: float) -> None:
-        """The second side is on its way."""
+        """Show the progress of loading the second side."""
         if self.state == "coming" and self._view.alive:
             self._view.show_status(xray=f"{doing} {done / max(1, total):.0%}")
 
     def _show_there(self) -> None:
-        """The next answers are read along."""
+        """Show that the next answers are read along."""
         if self.state != "coming":
             return
         self.state = "on"
@@ -191,7 +191,7 @@ class Xray:
             )
 
     def _give_up(self, error: UrialError) -> None:
-        """The chat goes on without the second side; the next time, the user chooses again."""
+        """Turn the x-ray off on an error; the next time, the user chooses again."""
         self.second = None
         self.state = "off"
         self._view.show_status(xray="")
@@ -206,7 +206,7 @@ class Xray:
     # -- answers --------------------------------------------------------------------
 
     def begin(self, question: int, side: str) -> None:
-        """The answer to a question is read along from its start; `side`: by what, in words.
+        """Begin the x-ray of the answer to a question; `side`: what reads it along, in words.
 
         It is shown as it is written, for its tokens are going to be coloured.
         """
@@ -217,7 +217,7 @@ class Xray:
             answer.xray(reading)
 
     def take(self, question: int, shifts: Shifts) -> None:
-        """Colour what has been read of the answer to a question."""
+        """Colour the tokens that have been ranked of the answer to a question."""
         if self._growing is None or self._growing[0] != question:
             return
         self._growing[1].add(shifts)
@@ -225,7 +225,7 @@ class Xray:
             self._here.answer.query_one(XrayText).draw_soon()
 
     def end(self, question: int, answer: TurnRecord | None) -> None:
-        """Keep what is known of the answer to a question; it is shown with its end."""
+        """Keep the ranks of the answer to a question; they are shown with its end."""
         if self._growing is not None and self._growing[0] == question:
             if answer is not None:
                 self._readings[answer.id] = self._growing[1]

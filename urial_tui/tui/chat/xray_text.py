@@ -1,4 +1,4 @@
-"""An answer as it was written, each token coloured by how a second side ranks it.
+"""A widget for an answer as it was written, each token coloured by a second side's rank.
 
 It is drawn in blocks: what stands before the last line that is wholly ranked is drawn once, so
 that drawing what grows does not cost more, the longer the answer is.
@@ -39,7 +39,7 @@ CLASSES: Final[tuple[ShiftClass, ...]] = ("unshifted", "marginal", "shifted")
 
 
 class XrayText(Vertical):
-    """Text, its colours, and under them a line with the shares of the classes.
+    """A coloured text, and under it a line with the shares of the classes.
 
     Args:
         reading: What is said of the text; None where nobody read it along.
@@ -62,12 +62,12 @@ class XrayText(Vertical):
         yield Static(classes="xray-shares", markup=False)
 
     def on_mount(self) -> None:
-        """Draw what there is."""
+        """Draw what is known of the text so far."""
         self.draw()
 
     @property
     def reading(self) -> ShiftMap | None:
-        """What is said of the text; None hides it."""
+        """The ranks of the text; None hides it."""
         return self._reading
 
     @reading.setter
@@ -84,14 +84,14 @@ class XrayText(Vertical):
         self.draw_soon()
 
     def finish(self, text: str) -> None:
-        """The text as it was stored."""
+        """Take the text as it was stored."""
         if text != self.text:
             self.text = text
             self._start_again()
         self.draw()
 
     def draw_soon(self) -> None:
-        """Show what is known, at a pace that drawing allows."""
+        """Schedule a drawing, throttled to the pace that drawing allows."""
         self._due = True
         if self._rest is None and self.is_mounted:
             self._rested()
@@ -103,7 +103,7 @@ class XrayText(Vertical):
             self.draw()
 
     def draw(self) -> None:
-        """Show what is known by now, unless it is hidden."""
+        """Draw what is ranked by now, unless it is hidden."""
         reading = self._reading
         if reading is None or not self.is_mounted:
             return
@@ -140,7 +140,7 @@ def coloured(text: str, reading: ShiftMap, start: int, end: int) -> Content:
 
 
 def shares_line(reading: ShiftMap, length: int, width: int) -> Content:
-    """Whose ranks these are, and the share of each class among the ranked tokens.
+    """A line with the second side's name, and the share of each class of the ranked tokens.
 
     Args:
         reading: What is said of the answer.

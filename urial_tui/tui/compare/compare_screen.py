@@ -1,4 +1,4 @@
-"""Two sides on one answer, token by token.
+"""The compare screen: two sides on one answer, token by token.
 
 The screen reacts to the user's keys and to the steps of a comparison; what is shown as a result
 stays until another one is there, or a side is changed.
@@ -64,7 +64,7 @@ _ENDINGS = {"length": ", cut at the length limit", "cancelled": ", stopped early
 
 
 class CompareScreen(PromptScreen):
-    """The compare screen; opens over the chat, and its engine is its own and ends with it.
+    """A screen over the chat; its engine is its own and ends with it.
 
     Two models are loaded beside the chat's: the chat's worker is idle meanwhile, and its
     conversation need not be read again afterwards. Where the memory does not allow it, the
@@ -150,12 +150,12 @@ class CompareScreen(PromptScreen):
             self.query_one(Prompt).put(self.drafts.of(_PLACE))
 
     async def on_unmount(self) -> None:
-        """What runs goes with the screen, and its processes."""
+        """Close the engine: what runs goes with the screen."""
         self.workers.cancel_node(self)
         await asyncio.to_thread(self.engine.close)
 
     def draft(self) -> tuple[DraftPlace, str]:
-        """A question that was not compared on yet."""
+        """A question that was not compared on yet; see `PromptScreen.draft`."""
         typed = self.query_one(Prompt).full_text
         compared = self._subject is not None and typed == self._subject.query
         return _PLACE, "" if compared else typed
@@ -185,7 +185,7 @@ class CompareScreen(PromptScreen):
 
     @work(exclusive=True, group="pick")
     async def action_pick(self, side: SideKind) -> None:
-        """Choose a side; a result that was made with another one goes."""
+        """Open the dialog that chooses a side; a result that was made with another one goes."""
         if self._comparing:
             stop = key_name(self, "compare.back")
             self.notify(f"A comparison is running; {stop} stops it.", markup=False)
@@ -207,7 +207,7 @@ class CompareScreen(PromptScreen):
         self._show_parts()
 
     def action_whole(self) -> None:
-        """Where both have no room: change between the token and the whole answer."""
+        """Toggle between the token and the whole answer, where both have no room."""
         self.toggle_class("-whole")
 
     def action_page_transcript(self, direction: int) -> None:
@@ -286,19 +286,19 @@ class CompareScreen(PromptScreen):
                 pass
 
     def show_unpacking(self, side: SideKind, done: int, total: int) -> None:
-        """A model's file is put together, once."""
+        """Show the progress of unpacking: a model's file is put together, once."""
         if self.has_widgets:
             self._say(f"unpacking the {side} side's model {done / max(1, total):.0%}")
 
     def show_answer(self) -> None:
-        """More of the answer, in plain text."""
+        """Show more of the answer, in plain text."""
         written = self.engine.written
         self._say(f"answering: {amount(written.tokens, 'token')}")
         self.query_one(ComparedStrip).show_text(written.text)
         self._show_parts()
 
     def show_rechosen(self, step: Rechosen) -> None:
-        """The text on the screen is about to change: say which token, and why."""
+        """Warn that the text on the screen is about to change: which token, and why."""
         self.notify(
             f"Token {step.at + 1:,} becomes {quoted(step.chosen)} in place of "
             f"{quoted(step.written)}, a near tie that rounds otherwise as it is scored; "
@@ -307,7 +307,7 @@ class CompareScreen(PromptScreen):
         )
 
     def show_result(self, result: ComparisonResult) -> None:
-        """The answer in colours, the cursor on its first token."""
+        """Show the result: the answer in colours, the cursor on its first token."""
         self.result = result
         self.query_one(Sides).vocabulary = (
             result.relation if result.cut_alike else f"{result.relation}, cut differently"
@@ -334,7 +334,7 @@ class CompareScreen(PromptScreen):
         self._show_parts()
 
     def show_end(self, error: UrialError | None) -> None:
-        """Done, stopped or failed; what is there stays."""
+        """Show how it ended: done, stopped or failed; what is there stays."""
         self._comparing = False
         self.query_one(Banner).trouble = error
         if error is not None:
@@ -353,7 +353,7 @@ class CompareScreen(PromptScreen):
 
     @on(ComparedStrip.Moved)
     def show_position(self, event: ComparedStrip.Moved) -> None:
-        """The cursor is on another token."""
+        """Show the position of the token under the cursor."""
         if self.result is None or event.index >= len(self.result.positions):
             return
         self.query_one(TokenDetail).position = self.result.positions[event.index]
@@ -374,7 +374,7 @@ class CompareScreen(PromptScreen):
         self._say("")
 
     def _show_parts(self) -> None:
-        """Show what there is something to show in, and the keys that do something."""
+        """Show the widgets that have something to show, and the keys that do something."""
         result = self.result
         scored = result is not None and bool(result.positions)
         something = result is not None or bool(self.query_one(ComparedStrip).text)

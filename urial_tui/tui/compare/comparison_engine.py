@@ -1,4 +1,4 @@
-"""The engine behind the compare screen: two sides in its memory, and one comparison at a time.
+"""The engine behind the compare screen: two sides in memory, and one comparison at a time.
 
 The steps of a comparison are read in another thread; all else runs in the application's event loop.
 """
@@ -46,7 +46,7 @@ _Opened = tuple[SideChoice, SideChoice, EngineOptions, int]
 
 
 class Written:
-    """The aligned side's answer while it comes."""
+    """The aligned side's answer while it streams in."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -61,11 +61,11 @@ class Written:
 
     @property
     def serves(self) -> bool:
-        """Whether it is being written, and can be scored as far as it is."""
+        """Whether it is being written, so that its text so far can be scored."""
         return bool(self.text) and not self._scoring
 
     def take(self, step: ComparisonStep) -> None:
-        """Have it change as a step says."""
+        """Apply a step to it."""
         match step:
             case Rechosen(text=text, ids=ids):
                 # What is written on starts with these tokens.
@@ -156,7 +156,7 @@ class ComparisonEngine:
                 await asyncio.to_thread(self.close)
 
     def stop(self) -> None:
-        """Score what there is of an answer that is being written; at any other time, end it."""
+        """Stop an answer that is being written, and score what there is; cancel all else."""
         if self._answering is not None and self.written.serves:
             self._answering.cancel()
             self._answering = None
@@ -291,13 +291,13 @@ def _scored(
 
 
 def _is_cancelled() -> bool:
-    """Whether the running task is to end, and not only what it waits for."""
+    """Whether the running task itself is cancelled, and not only what it waits for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 def _until_cancelled(unpacking: SideUnpacking) -> SideUnpacking:
-    """To be called in another thread: ends what calls it where the running task is to end."""
+    """A progress callback for another thread that cancels the work once this task is cancelled."""
     task, tell = asyncio.current_task(), in_loop(unpacking)
 
     def told(kind: SideKind, done: int, total: int) -> None:

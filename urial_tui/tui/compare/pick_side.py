@@ -1,4 +1,4 @@
-"""Choosing what one side of a comparison is: a model and a context."""
+"""The dialog that chooses a side of a comparison: a model and a context."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from urial_tui.tui.widgets.dialog import DialogKeys
 
 
 class PickSideScreen(ModalScreen[SideChoice | None]):
-    """Two lists and a line for a path; ends with the choice, or None.
+    """A dialog of two lists and a line for a path, dismissed with the choice, or None.
 
     Args:
         side: "base", "aligned" or "second", as it is told to the user.
@@ -91,21 +91,21 @@ class PickSideScreen(ModalScreen[SideChoice | None]):
 
     @on(OptionList.OptionHighlighted)
     def show_choice(self, event: OptionList.OptionHighlighted) -> None:
-        """What is under the bar is what would be taken."""
+        """Show what would be taken: what is under the bars."""
         if event.option_list.id == "models" and event.option_list.has_focus:
             self._model = self._models[event.option_index]
         self._tell()
 
     @on(OptionList.OptionSelected, "#models")
     def take_model(self, event: OptionList.OptionSelected) -> None:
-        """The model is settled; on to the context."""
+        """Go on to the context: the model is chosen."""
         self._model = self._models[event.option_index]
         self._tell()
         self.query_one("#contexts").focus()
 
     @on(Input.Submitted)
     def take_path(self, event: Input.Submitted) -> None:
-        """A path is a model, too; whether it is one is found out when it is loaded."""
+        """Take a path as the model; whether it is one is found out when it is loaded."""
         path = event.value.strip()
         if path:
             self._model = path

@@ -1,4 +1,4 @@
-"""The answer as a whole: the shares of the classes, and what stands out."""
+"""Widgets on the answer as a whole: the shares of the classes, and what stands out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two compared sides with their contexts: always in view."""
+"""The header of the compare screen: the two sides with their contexts."""
 
 from __future__ import annotations
 

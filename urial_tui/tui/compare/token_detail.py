@@ -1,4 +1,4 @@
-"""What both sides say at one position: their most probable tokens, and how far they differ."""
+"""A widget on one position: both sides' most probable tokens, and how far they differ."""
 
 from __future__ import annotations
 

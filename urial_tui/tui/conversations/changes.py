@@ -1,4 +1,4 @@
-"""What is done to stored conversations: renamed, deleted, brought back, exported, imported."""
+"""Changes of stored conversations: rename, delete, undo of that, export, import."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from urial_tui.tui.widgets.notice_line import NoticeLine
 
 
 class Changes:
-    """Changes stored conversations in threads, and lists what there is then.
+    """Changes stored conversations in threads, and refreshes the list.
 
     Args:
         view: Of the screen.
@@ -118,7 +118,7 @@ class Changes:
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
-        """Tell of an error."""
+        """A context manager that tells errors instead of raising them."""
         try:
             yield
         except UrialError as error:

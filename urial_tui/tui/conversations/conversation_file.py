@@ -1,4 +1,4 @@
-"""Asking for the file that a conversation is written to, or read from."""
+"""The dialogs for the file to which a conversation is exported, or from which some are imported."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _FORMS: tuple[tuple[Form, str, str], ...] = (
 
 
 class ExportScreen(ModalScreen[Path | None]):
-    """Ends with the file that was written, or None.
+    """A dialog that exports, dismissed with the file that was written, or None.
 
     Args:
         store: Has the conversation.
@@ -82,7 +82,7 @@ class ExportScreen(ModalScreen[Path | None]):
             )
 
     def on_mount(self) -> None:
-        """The name of the file can be typed over at once."""
+        """Select the name of the file, to be typed over."""
         line = self.query_one(PathLine)
         line.select_on_focus = False
         line.action_end()
@@ -90,12 +90,12 @@ class ExportScreen(ModalScreen[Path | None]):
 
     @property
     def form(self) -> Form:
-        """The form that the ending of the path stands for."""
+        """The format by the suffix of the path."""
         return form_of(Path(self.query_one(PathLine).value))
 
     @on(Click, "#export-form")
     def action_change_form(self) -> None:
-        """Give the path the ending of the other form."""
+        """Toggle the format: give the path the suffix of the other one."""
         line = self.query_one(PathLine)
         path = Path(line.value)
         ending = f".{'md' if self.form == 'json' else 'json'}"
@@ -106,7 +106,7 @@ class ExportScreen(ModalScreen[Path | None]):
 
     @on(Input.Changed)
     def change_path(self) -> None:
-        """Show what form that is."""
+        """Show the format."""
         self._say(Content(""))
         self._replaces = None
         self._show_form()
@@ -152,7 +152,7 @@ class ExportScreen(ModalScreen[Path | None]):
             self.dismiss(path)
 
     def _export(self, path: Path, form: Form, replace: bool) -> None:
-        """In a thread. FileExistsError where it may not replace."""
+        """Export, in a thread. FileExistsError where it may not replace."""
         text = exported([whole_conversation(self._store, self._record.id)], form)
         write_file(path, text, replace=replace)
 
@@ -164,7 +164,7 @@ class ExportScreen(ModalScreen[Path | None]):
 
 
 class ConversationImportScreen(ModalScreen[Sequence[ConversationRecord] | None]):
-    """Ends with what was taken in, or None.
+    """A dialog that imports, dismissed with what was imported, or None.
 
     Args:
         store: Takes it in.
@@ -193,12 +193,12 @@ class ConversationImportScreen(ModalScreen[Sequence[ConversationRecord] | None])
 
     @on(Input.Changed)
     def change_path(self) -> None:
-        """What was wrong was wrong with another path."""
+        """Clear the verdict: it was about another path."""
         self._say(_WHAT_IS_READ)
 
     @on(Input.Submitted)
     def submit(self, event: Input.Submitted) -> None:
-        """Take the file in."""
+        """Import the file."""
         path = typed_path(event.value)
         if path is None:
             self._say(Content.styled("Type the path of a file.", "$warning"))

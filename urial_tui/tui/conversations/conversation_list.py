@@ -14,7 +14,7 @@ from urial_tui.chat.search import Hit, TurnHit
 from urial_tui.chat.turns import ConversationRecord
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.widgets.line_list import LineList
-from urial_tui.wording import amount
+from urial_tui.wording import age, amount
 
 HIT_STYLE = "bold underline $primary"
 """How the words that were looked for are shown: not by colour alone."""
@@ -108,23 +108,6 @@ def about(hit: Hit) -> Content:
     holding = amount(hit.count, "hit") if hit.count else ""
     parts = (sanitize_line(record.model), sanitize_line(record.preamble), turns, holding)
     return Content.styled(" · ".join(part for part in parts if part), "$quiet")
-
-
-def age(then: float, now: float) -> str:
-    """How long ago something was: in words for a week, then as a date.
-
-    Args:
-        then: Seconds since 1970.
-        now: The same; what lies ahead of it is told as a date.
-    """
-    seconds = now - then
-    if 0 <= seconds < 60:
-        return "just now"
-    for length, unit in ((60, "minute"), (3600, "hour"), (86_400, "day")):
-        count = int(seconds // length)
-        if 0 < count < {"minute": 60, "hour": 24, "day": 7}[unit]:
-            return f"{count} {unit}{'s' if count != 1 else ''} ago"
-    return time.strftime("%Y-%m-%d", time.localtime(then))
 
 
 def _turn_line(turn: TurnHit) -> Content:

@@ -1,4 +1,4 @@
-"""What a conversation says, beside the list: from where opening it would lead."""
+"""A preview of a conversation beside the list: from where opening it would lead."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LEAD = 300
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """A part of a path, and how many turns stand in front of it."""
+    """An excerpt: a part of a path, and how many turns stand in front of it."""
 
     turns: tuple[TurnRecord, ...]
     before: int

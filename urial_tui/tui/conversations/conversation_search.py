@@ -1,4 +1,4 @@
-"""Searching conversations as one types, debounced: what holds the words is listed.
+"""A debounced search as one types: the conversations that hold the words are listed.
 
 What the database is asked for is asked in threads, and the screen never waits for it.
 """
@@ -60,7 +60,7 @@ class ConversationSearch:
         self.when_listed: Callable[[], object] = lambda: None
 
     def search(self) -> None:
-        """Look for what is typed, as soon as there is a pause."""
+        """Search for what is typed, as soon as there is a pause (debounce)."""
         self._lister.stop()
         self._then = None
         self._notice.say("")
@@ -68,7 +68,7 @@ class ConversationSearch:
         self._view.work_alone("look", self._look, None if left is None else left.id, 0, PAUSE)
 
     def look(self, conversation_id: int | None, otherwise: int = 0) -> None:
-        """List again what holds the words, or everything.
+        """Refresh the list: what holds the words, or everything.
 
         Args:
             conversation_id: What is selected then, if it is listed.
@@ -77,7 +77,7 @@ class ConversationSearch:
         self._view.work_alone("look", self._look, conversation_id, otherwise, 0.0)
 
     def once_listed(self, do: Callable[[], object]) -> None:
-        """Call this when what is typed is listed, which it may be already."""
+        """Call back when what is typed is listed, which it may be already."""
         if self._words == self._search.value:
             do()
         else:

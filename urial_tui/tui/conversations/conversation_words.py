@@ -1,4 +1,4 @@
-"""What the screen of stored conversations says: how many there are, and why there are none."""
+"""The texts of the screen of stored conversations: counts, why none is listed, errors."""
 
 from __future__ import annotations
 

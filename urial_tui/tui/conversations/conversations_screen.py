@@ -1,4 +1,4 @@
-"""The stored conversations: found, opened, renamed, deleted, exported and imported.
+"""The screen of stored conversations: search, open, rename, delete, export, import.
 
 The search line has the focus; its keys move in the list below it.
 """
@@ -13,7 +13,6 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
@@ -28,6 +27,7 @@ from urial_tui.tui.conversations.conversation_search import ConversationSearch
 from urial_tui.tui.conversations.search_line import SearchLine, TitleLine
 from urial_tui.tui.frame.screen_view import ScreenView
 from urial_tui.tui.widgets.heading_line import HeadingLine
+from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.tui.widgets.notice_line import NoticeLine
 
 WIDE = 100
@@ -42,7 +42,7 @@ class Opening(NamedTuple):
 
 
 class ConversationsScreen(Screen[Opening | None]):
-    """Ends with what to open, or None.
+    """A screen over the chat, dismissed with what to open, or None.
 
     Args:
         store: What is listed.
@@ -74,7 +74,7 @@ class ConversationsScreen(Screen[Opening | None]):
         self._page.display = False
         self._preview = ConversationPreview(store, id="preview")
         self._notice = NoticeLine()
-        self._keys = Static(id="conversations-keys", markup=False)
+        self._keys = HintLine()
         view = self._view = ScreenView(self)
         searching = self._searching = ConversationSearch(
             view,
@@ -116,15 +116,14 @@ class ConversationsScreen(Screen[Opening | None]):
         self._lister.close()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Where there is no room for a preview, there is none."""
+        """Show a preview where there is room for one."""
         self.query(TitleLine).remove()
         self.set_class(event.size.width >= WIDE, "-wide")
-        self._show_keys()
         self.show_preview()
 
     @on(Input.Changed, "#search")
     def change_search(self) -> None:
-        """Look for what is typed, as soon as there is a pause."""
+        """Search for what is typed, as soon as there is a pause."""
         self._searching.search()
 
     @on(ConversationList.Selected)
@@ -135,7 +134,7 @@ class ConversationsScreen(Screen[Opening | None]):
 
     @on(ConversationList.Opened)
     async def action_open(self) -> None:
-        """End with the selected conversation; of what was just typed, once it is found."""
+        """Dismiss with the selected conversation; of what was just typed, once it is found."""
         for line in self.query(TitleLine):
             # An Enter that was on its way when the title got the focus.
             await line.action_submit()
@@ -182,28 +181,18 @@ class ConversationsScreen(Screen[Opening | None]):
         self._changes.rename(int(event.input.name or 0), event.value)
 
     def on_descendant_focus(self) -> None:
-        """Where a title is typed, other keys do something."""
+        """Update the key hints: where a title is typed, other keys do something."""
         self._show_keys()
 
     def _show_keys(self) -> None:
-        """What the keys do at this moment; the last ones give way where it is narrow."""
+        """Tell what the keys do at this moment."""
         if isinstance(self.focused, TitleLine):
             leave = self._view.key("conversations.leave_title")
-            hints = [("Enter", "keeps the title"), (leave, "leaves it as it was")]
+            self._keys.keys = (("Enter", "keeps the title"), (leave, "leaves it as it was"))
         else:
             found = self._listed.row is not None
-            hints = [
-                (self._view.key(f"conversations.{name}"), what)
-                for name, what, on_row in _HINTS
-                if found or not on_row
-            ]
-        width, line = self.app.size.width - 2, Content("")
-        for key, what in hints:
-            part = Content.assemble((key, "bold $secondary"), (f" {what}  ", "$quiet"))
-            if line.cell_length + part.rstrip().cell_length > width:
-                break
-            line = Content.assemble(line, part)
-        self._keys.update(line)
+            hints = (each for each in _HINTS if found or not each[2])
+            self._keys.show((f"conversations.{name}", what) for name, what, _ in hints)
 
 
 _HINTS = (

@@ -1,17 +1,16 @@
-"""The lines of the conversations' screen in which one types: what is looked for, and a title."""
+"""The inputs of the conversations' screen: what is searched for, and a title."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.widgets import Input
 
-from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.widgets.safe_input import SafeInput
 
 
-class SearchLine(Input):
-    """What is looked for; its keys act on the list."""
+class SearchLine(SafeInput):
+    """An input for what is searched for; its keys act on the list."""
 
     BINDING_GROUP_TITLE = "Conversations"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -36,13 +35,9 @@ class SearchLine(Input):
         else:
             self.action_delete_right()
 
-    def validate_value(self, value: str) -> str:
-        """Make what was pasted harmless."""
-        return sanitize_line(value)
 
-
-class TitleLine(Input):
-    """A title that is being changed, in its place in the list."""
+class TitleLine(SafeInput):
+    """An input for a title that is being changed, in its place in the list."""
 
     BINDING_GROUP_TITLE = "Title"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -50,14 +45,10 @@ class TitleLine(Input):
     ]
 
     def action_leave(self) -> None:
-        """Change nothing."""
+        """Cancel: the title stays."""
         self.remove()
 
     def on_blur(self) -> None:
-        """Whoever goes elsewhere in the application changes nothing."""
+        """Cancel when the focus goes elsewhere in the application."""
         if self.app.app_focus:
             self.remove()
-
-    def validate_value(self, value: str) -> str:
-        """Make what was pasted harmless."""
-        return sanitize_line(value)

@@ -1,4 +1,4 @@
-"""The text of an answer: Markdown, drawn line by line in one widget.
+"""A widget for the text of an answer: streaming Markdown, drawn line by line.
 
 An answer of a few hundred lines would be hundreds of widgets in Textual's Markdown, all to be
 laid out again with each piece of text. Here a piece costs the drawing of the block that it
@@ -45,7 +45,7 @@ class Drawn(NamedTuple):
 
 
 class DrawingKey(NamedTuple):
-    """What drawn lines depend on beside the text."""
+    """A cache key: what drawn lines depend on beside the text."""
 
     width: int
     style: Style
@@ -86,7 +86,7 @@ class AnswerText(Widget):
 
     @property
     def source(self) -> str:
-        """The Markdown, also what of it is not drawn yet."""
+        """The whole Markdown, with the end that is not drawn yet."""
         return self._document.source + "".join(self._pending)
 
     def update(self, text: str) -> None:
@@ -106,7 +106,7 @@ class AnswerText(Widget):
     # -- growing --------------------------------------------------------------------
 
     def _draw(self) -> None:
-        """Draw what has come."""
+        """Draw what was appended since the last drawing."""
         self._resting = bool(self._pending)
         if not self._pending:
             return
@@ -125,7 +125,7 @@ class AnswerText(Widget):
         self.call_after_refresh(self._pause, started)
 
     def _pause(self, started: float) -> None:
-        """Wait with the next drawing for as long as this one deserves."""
+        """Throttle: wait with the next drawing in proportion to what this one cost."""
         cost = time.thread_time() - started
         self._rest = self.set_timer(min(SLOWEST, max(FASTEST, cost / SHARE)), self._draw)
 
@@ -136,7 +136,7 @@ class AnswerText(Widget):
             self._rest.stop()
 
     def on_unmount(self) -> None:
-        """Nothing is drawn any more."""
+        """Stop the timer of the next drawing."""
         self._stop()
 
     # -- lines ----------------------------------------------------------------------
@@ -153,12 +153,16 @@ class AnswerText(Widget):
         return Strip.blank(self.size.width, self.visual_style.rich_style)
 
     def notify_style_update(self) -> None:
-        """The colours of another theme."""
+        """Drop the cached lines: they have the colours of another theme."""
         super().notify_style_update()
         self._drawn_for = None
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """The text that is selected, without the line breaks of the screen."""
+        """The text that is selected, without the line breaks of the screen.
+
+        Returns:
+            The text, and the line break behind it.
+        """
         return selection.extract("\n".join(self._text)), "\n"
 
     def action_link(self, href: str) -> None:

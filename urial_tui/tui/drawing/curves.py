@@ -1,4 +1,4 @@
-"""A number over the positions of an answer, drawn in braille dots."""
+"""A plot of a number over the positions of an answer, in braille dots."""
 
 from __future__ import annotations
 

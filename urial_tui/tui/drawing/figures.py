@@ -1,4 +1,4 @@
-"""Numbers about tokens, as they are drawn: probabilities, divergences, bars, named facts."""
+"""Formatting of numbers about tokens: probabilities, divergences, bars, named facts."""
 
 from __future__ import annotations
 

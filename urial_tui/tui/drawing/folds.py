@@ -48,6 +48,9 @@ class Folds:
         """A range with the whole of each label that it takes a part of.
 
         An empty range inside a label, where something is to be inserted, goes behind it.
+
+        Returns:
+            The start and the end.
         """
         inside = self._label_around(top, top_line)
         if top == bottom:

@@ -37,7 +37,7 @@ class StandIns:
         return _STAND_INS.sub(lambda found: self._originals[ord(found[0]) - _FIRST], text)
 
     def drawn(self, text: str) -> str:
-        """A text with stand-ins as it is shown: a picture of one cell for each."""
+        """A text with its stand-ins as they are shown: a picture of one cell for each."""
         return _STAND_INS.sub(lambda found: _picture(self.take_out(found[0])), text)
 
     def _stand_in(self, found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Scroll bars as thin as the other lines of the screen."""
+"""A renderer of scroll bars as thin as the other lines of the screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An answer, token by token, each in a style of its own, with a cursor over the tokens."""
+"""A widget for an answer, token by token: each in its own style, with a cursor over them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the user says which of two answers is better: four keys, or the mouse.
+"""The ballot: a line of buttons and keys that say which of two answers is better.
 
 Until both answers are there it asks nothing, and tells how far they are.
 """
@@ -61,12 +61,12 @@ class Ballot(Horizontal, can_focus=True):
         self.query_one("#ballot-progress", Static).update(progress)
 
     def action_vote(self, choice: VotedFor) -> None:
-        """Pass the vote on."""
+        """Post the vote."""
         self.post_message(self.Voted(choice))
 
     @on(Button.Pressed)
     def press(self, event: Button.Pressed) -> None:
-        """A click is a vote as well."""
+        """Vote by a click."""
         event.stop()
         name = (event.button.id or "").removeprefix("vote-")
         self.action_vote(next(choice for choice, _ in _BUTTONS if choice == name))

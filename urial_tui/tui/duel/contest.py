@@ -51,6 +51,6 @@ class Contest:
 
     @property
     def same(self) -> bool:
-        """Whether the votes can't tell the two from each other."""
+        """Whether both sides have one name, so that votes can't tell them apart."""
         one, other = map(contestant, self.choices)
         return one == other

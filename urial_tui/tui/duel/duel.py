@@ -150,7 +150,7 @@ class Duel:
         self._engines.close()
 
     def rescue(self) -> None:
-        """Store what an answer has where the event loop no longer does it; any thread."""
+        """Save the text of answers where the event loop no longer does it; any thread."""
         answering = self._answering
         if answering is not None:
             answering.keep()
@@ -268,6 +268,6 @@ class Duel:
 
 
 def _answer_of(conversation: Conversation, question_id: int) -> TurnRecord | None:
-    """The answer that was just written; None where none was started."""
+    """The answer that was just written to a question; None where none was started."""
     leaf = conversation.leaf
     return leaf if leaf is not None and leaf.parent_id == question_id else None

@@ -1,4 +1,4 @@
-"""Two sides answer one question, and the user says which answer is better.
+"""The side-by-side screen: two sides answer one question, and the user votes.
 
 The conversation is the chat's own, or a new one: both answers become siblings in it, and
 what is voted for is what it goes on with.
@@ -47,7 +47,7 @@ ZERO_SHOT, URIAL = "zero-shot", "urial-k3"
 
 
 def first_choices(used: WriterChoice) -> tuple[WriterChoice, WriterChoice]:
-    """What is in use, and the same model without the preamble, or else with one.
+    """The sides to start with: what is in use, and that model without the preamble, or with one.
 
     Returns:
         What is chosen for the left side, and for the right one.
@@ -61,7 +61,7 @@ def first_choices(used: WriterChoice) -> tuple[WriterChoice, WriterChoice]:
 
 
 class SideBySideScreen(PromptScreen):
-    """The side-by-side screen; opens over the chat, and its engines are its own and end with it.
+    """A screen over the chat; its engines are its own and end with it.
 
     Args:
         duel: Has the sides answer.
@@ -130,7 +130,7 @@ class SideBySideScreen(PromptScreen):
         self._read_votes()
 
     async def on_unmount(self) -> None:
-        """The workers go with the screen; what was written is stored before."""
+        """Close the engines; what was written is stored before."""
         self.workers.cancel_node(self)
         await asyncio.to_thread(self.duel.close)
         await self.duel.over()
@@ -147,7 +147,7 @@ class SideBySideScreen(PromptScreen):
 
     @property
     def phase(self) -> DuelPhase:
-        """How far the question is that is asked."""
+        """The state of the question that is asked."""
         return self.contest.phase
 
     @property
@@ -156,7 +156,7 @@ class SideBySideScreen(PromptScreen):
         return self.view.sides
 
     def draft(self) -> tuple[DraftPlace, str]:
-        """A question for both sides."""
+        """A question for both sides; see `PromptScreen.draft`."""
         return DraftPlace(self.conversation.record.id, "both sides"), self.query_one(
             Prompt
         ).full_text
@@ -196,7 +196,7 @@ class SideBySideScreen(PromptScreen):
 
     @work(group="ask")
     async def _ask(self, text: str) -> None:
-        """Store the question behind where the conversation stands, and have it answered."""
+        """Store the question as the next turn, and have both sides answer it."""
         conversation = self.conversation
         try:
             question = await asyncio.to_thread(conversation.add_question, text, self._used)
@@ -275,7 +275,7 @@ class SideBySideScreen(PromptScreen):
 
     @work(exclusive=True, group="pick")
     async def action_pick(self, place: int) -> None:
-        """Change a side."""
+        """Open the dialog that chooses a side."""
         if self._refuse_while_hidden() or self._refuse_while_answering():
             return
         try:
@@ -331,7 +331,7 @@ class SideBySideScreen(PromptScreen):
 
 
 def side_by_side(chat: ChatScreen, duel: Duel, last: SideBySideScreen | None) -> SideBySideScreen:
-    """The screen on the chat's conversation, with the sides as the last one was left."""
+    """Make the screen on the chat's conversation, with the sides as the last one was left."""
     screen = SideBySideScreen(
         duel,
         chat.conversation,

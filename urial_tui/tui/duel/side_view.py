@@ -1,4 +1,4 @@
-"""One of two sides: who answers, the answer as it grows, and how far it is.
+"""A widget of one of two sides: who answers, the answer as it streams, and its state.
 
 While the names are hidden, nothing that this widget holds tells who answers: the answer's
 record is given to it only with `finish`.
@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.chat.votes import Contestant
-from urial_tui.sanitize import sanitize, sanitize_line
+from urial_tui.sanitize import sanitize, sanitize_line, short_name
 from urial_tui.tui.chat.turn import ending
 from urial_tui.tui.drawing.answer_text import AnswerText
 
@@ -45,14 +45,14 @@ class SideView(Vertical):
             who = Content.styled("name hidden", "$quiet")
         else:
             who = Content.assemble(
-                _short(contestant.model),
+                short_name(contestant.model),
                 (" · ", "$quiet"),
                 (sanitize_line(contestant.preamble), "$secondary"),
             )
         self.call_it(Content.assemble(who, (f"  {mark}" if mark else "", "bold $success")))
 
     def call_it(self, name: Content) -> None:
-        """Say what stands behind its letter."""
+        """Name what stands behind the letter."""
         self.query_one(".side-title", Static).update(
             Content.assemble((self.letter, "bold $primary"), "  ", name)
         )
@@ -65,7 +65,7 @@ class SideView(Vertical):
 
     @property
     def text(self) -> AnswerText:
-        """What shows the answer itself."""
+        """The widget of the answer's text."""
         return self.query_one(AnswerText)
 
     def clear(self) -> None:
@@ -103,7 +103,7 @@ class SideView(Vertical):
         self.scroll_by(direction * max(1, height - 1))
 
 
-def how_it_ended(answer: TurnRecord) -> str:
+def blind_ending(answer: TurnRecord) -> str:
     """How an answer ended in words that do not tell who wrote it."""
     match answer.stop_reason:
         case "cancelled":
@@ -112,8 +112,3 @@ def how_it_ended(answer: TurnRecord) -> str:
             return "✂ cut at the length limit"
         case _:
             return ""
-
-
-def _short(model: str) -> str:
-    """A name as it is, a path by its file's name."""
-    return sanitize_line(model.rpartition("/")[2] if "/" in model else model)

@@ -1,4 +1,4 @@
-"""What the side-by-side screen says: the introduction, its keys, errors and the votes so far."""
+"""The texts of the side-by-side screen: the introduction, its keys, errors and the votes so far."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def contestant(choice: WriterChoice) -> Contestant:
 
 
 class Trial:
-    """The answers of the left and the right side, as far as they are there.
+    """The answers of the left and the right side, each None until it is there.
 
     Args:
         question: What was asked, and of whom.

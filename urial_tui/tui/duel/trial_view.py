@@ -1,4 +1,4 @@
-"""What may be seen when of a question that two sides answer.
+"""The presenter of a trial: what of two answers may be seen at which moment.
 
 While the names are hidden, nothing on the screen tells which side is which: no title, no
 speed, no error and no message of the engine.
@@ -28,7 +28,7 @@ from urial_tui.tui.duel.ballot import Ballot
 from urial_tui.tui.duel.both_sides import BothSides
 from urial_tui.tui.duel.contest import Contest
 from urial_tui.tui.duel.duel import Duel, ModelSought, SideEnded, SideEvent
-from urial_tui.tui.duel.side_view import SideView, how_it_ended
+from urial_tui.tui.duel.side_view import SideView, blind_ending
 from urial_tui.tui.duel.side_words import STATES, DuelPhase, header, keys, tally_line, what_failed
 from urial_tui.tui.duel.trial import Trial, contestant
 from urial_tui.tui.frame.keys import key_name
@@ -101,12 +101,12 @@ class TrialView:
                 pass
 
     def _say(self, place: int, state: str) -> None:
-        """Something has to be done before there is text."""
+        """Show the state of a side that has no text yet."""
         if not self._contest.hidden:
             self.sides[place].say(state)
 
     def _show_growth(self, place: int, event: TextDelta, speed: float) -> None:
-        """More of an answer; hidden sides are shown together at the end."""
+        """Show more of an answer; hidden sides are shown together at the end."""
         if not self._contest.hidden:
             side = self.sides[place]
             at = f" · {rate(speed)}" if speed else ""
@@ -114,14 +114,14 @@ class TrialView:
             side.write(event.text)
 
     def _show_notice(self, trial: Trial, text: str) -> None:
-        """The engine has something to say."""
+        """Notify the user of what the engine has to say."""
         if self._contest.hidden:
             trial.notices.append(text)
         else:
             self._screen.notify(text, markup=False)
 
     def _show_end(self, trial: Trial, place: int, event: SideEnded) -> None:
-        """One side is over."""
+        """Show that one side is over."""
         trial.answers[place] = event.answer
         if isinstance(event.error, StoreError):
             # The answer is there but not on the disk.
@@ -135,7 +135,7 @@ class TrialView:
             self._show_failure(trial)
 
     def _show_both(self, trial: Trial) -> None:
-        """Both sides are over: a vote is possible where there are two answers."""
+        """Show both sides, which are over: a vote is possible where there are two answers."""
         good = trial.good
         if good:
             self._contest.conversation.tree.select(good[0].id)
@@ -149,11 +149,11 @@ class TrialView:
         if trial.hidden:
             for side, answer in zip(self.sides, good, strict=True):
                 side.write(answer.text)
-                side.say(how_it_ended(answer))
+                side.say(blind_ending(answer))
         self.show_phase("voting")
 
     def keep_place(self) -> Worker[None]:
-        """Where one stands now is where the conversation opens again."""
+        """Store the place at which the conversation opens again, in the background."""
         return self._screen.run_worker(self._keep_place, group="place", exclusive=True)
 
     async def _keep_place(self) -> None:
@@ -206,7 +206,7 @@ class TrialView:
         hints.keys, hints.state = keys(screen, phase), STATES[phase]
 
     def _tell_progress(self) -> None:
-        """Say that something happens, in nothing that tells a side: by which answer, and time."""
+        """Show progress in the number of answers and the time, which tell nothing of a side."""
         trial = self._contest.trial
         number = 1 if trial is None else min(2, trial.over + 1)
         seconds = time.monotonic() - self._asked_at
@@ -227,7 +227,7 @@ class TrialView:
         )
 
     def show_tally(self) -> None:
-        """The votes between these two; nothing while the names are hidden."""
+        """Show the votes between these two; nothing while the names are hidden."""
         contest = self._contest
         shown = self._screen.query_one("#sides-tally", Static)
         shown.display = not (contest.hidden or contest.same)

@@ -1,4 +1,4 @@
-"""A column of answers: a title, and below it answers and what is said of them, which scroll."""
+"""A widget for a column of answers: a title, and below it answers and words on them, to scroll."""
 
 from __future__ import annotations
 

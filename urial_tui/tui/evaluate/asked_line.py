@@ -1,4 +1,4 @@
-"""A line of a dialog: what is asked for, and where it is typed."""
+"""A labelled input: a line of a dialog with what is asked for, and where it is typed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is judged blind, as it is shown: a question with two answers, or a page in their place."""
+"""The view of a pair that is judged blind: a question with two answers, or a page of words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VIEWS = ("", "-stacked", "-only-left", "-only-right")
 
 
 class BlindPairView:
-    """The middle of the screen; which of it is in view, classes of the screen say.
+    """The middle of the screen; CSS classes of the screen say which part of it is in view.
 
     Args:
         screen: Has these classes.

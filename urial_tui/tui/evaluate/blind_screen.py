@@ -1,4 +1,4 @@
-"""Judging two runs blind: an item, two answers, and a key for what holds of them.
+"""The screen for blind judging of two runs: an item, two answers, and a key for each verdict.
 
 Nothing on the screen tells which run a side is before the judging ends: no name, no file, no
 number. Every judgement is on its way to the disk before the next pair is shown, so whatever ends

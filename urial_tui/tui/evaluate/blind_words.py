@@ -1,4 +1,4 @@
-"""What the screen for blind judging says: its pages, and what it comes to."""
+"""The texts of the screen for blind judging: its pages, and the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The evaluations that were chosen in the list, and what can be done with them."""
+"""The selection in the list of evaluations, and what can be done with it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Chosen:
         return [row for row in self._view.listed.rows if row.path in stopped and not row.finished]
 
     def files(self) -> list[Path]:
-        """The files of it and of judgements about it, or nothing, which is told."""
+        """The files of the selection, with judgements about it; none is told to the user."""
         chosen = self._view.listed.chosen
         rows = [row for row in chosen if row.path.exists() and not row.trouble]
         if not rows and chosen:

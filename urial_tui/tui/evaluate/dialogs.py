@@ -1,4 +1,4 @@
-"""The dialogs of the evaluation screen, with what there is to choose from on this machine."""
+"""A factory of the evaluation screen's dialogs, with what this machine has to choose from."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Dialogs:
         self._settings = settings
 
     def new_runs(self) -> NewRunsScreen:
-        """What is run.
+        """Make the dialog that chooses what is run.
 
         Raises:
             UrialError: What there is to choose from can't be read.
@@ -69,7 +69,7 @@ class Dialogs:
         )
 
     def judge(self, runs: Sequence[Shelved]) -> JudgeScreen:
-        """Who judges.
+        """Make the dialog that chooses who judges.
 
         Args:
             runs: One, or two that are compared.

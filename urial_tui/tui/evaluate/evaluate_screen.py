@@ -1,4 +1,4 @@
-"""Evaluations: those there are, new ones, and how far they are.
+"""The screen of evaluations: those there are, new ones, and their progress.
 
 The screen owns nothing but what it shows: files are read from the directory whenever something has
 changed, and what is done is the queue's.
@@ -100,12 +100,12 @@ class EvaluateScreen(Screen[None]):
         yield self._view.hints
 
     def on_mount(self) -> None:
-        """Read what there is."""
+        """Read the directory."""
         self.query_one("#evaluate-empty").display = False
         self.set_interval(REDRAWN_EVERY, self._redraw)
 
     def on_screen_resume(self) -> None:
-        """Read what there is, at first and whenever somebody comes back from another screen."""
+        """Refresh the list, at first and whenever the user comes back from another screen."""
         self.action_look()
 
     async def on_unmount(self) -> None:
@@ -183,7 +183,7 @@ class EvaluateScreen(Screen[None]):
 
     @on(OptionList.OptionSelected)
     def action_report(self) -> None:
-        """Lay what is chosen side by side, with what judges said of it."""
+        """Open the report of what is chosen: runs side by side, with what judges said of them."""
         if found := self._chosen.files():
             self.app.push_screen(ReportScreen(found, self._directory))
 
@@ -224,7 +224,7 @@ class EvaluateScreen(Screen[None]):
         return {out: one for out, one in states.items() if one.stage in ("waiting", "going")}
 
     def _show_parts(self) -> None:
-        """Show what there is something to show in, and the keys that do something."""
+        """Show the widgets that have something to show, and the keys that do something."""
         rows, shown = self.evaluations.rows, not self._jobs.shown
         self.evaluations.display = shown and bool(rows)
         empty = self.query_one("#evaluate-empty", Static)

@@ -1,4 +1,4 @@
-"""The evaluations that there are: a row of two lines for each, and marks for some of them."""
+"""The list widget of evaluations: a row of two lines for each, and marks for some of them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from textual.content import Content
 from urial_tui.evaluate.job import JobState
 from urial_tui.evaluate.shelf import Shelved
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.conversations.conversation_list import age
 from urial_tui.tui.widgets.row_list import RowList
-from urial_tui.wording import amount
+from urial_tui.wording import age, amount
 
 
 class EvaluationList(RowList[Shelved]):
@@ -39,7 +38,7 @@ class EvaluationList(RowList[Shelved]):
                 self.draw_again(place)
 
     def line_of(self, row: Shelved) -> Content:
-        """Its mark, its title, how much of it there is, and what else there is to say of it."""
+        """Its mark, its title and its counts; below, its set, its judges and its file."""
         width = max(20, self.scrollable_content_region.width - 4)
         right = Content.assemble(
             _count(row, self._going.get(row.path)),
@@ -61,7 +60,7 @@ def title_of(row: Shelved) -> str:
 
 
 def _count(row: Shelved, going: JobState | None) -> Content:
-    """How much of it there is."""
+    """How many answers or judgements it has, of how many."""
     if going is not None:
         mark = "○" if going.stage == "waiting" else "●"
         return Content.styled(f"{mark} {going.done:,} of {going.total:,}", "$primary")
@@ -77,7 +76,7 @@ def _count(row: Shelved, going: JobState | None) -> Content:
 
 
 def _about(row: Shelved) -> str:
-    """What else there is to say of it."""
+    """The second line: its set, its judges and its file, or what is wrong with that."""
     if row.trouble:
         return trouble_of(row)
     parts = []

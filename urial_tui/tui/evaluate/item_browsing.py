@@ -1,4 +1,4 @@
-"""The items of an evaluation while they are looked through: read, and measured bit by bit.
+"""Loading the items of an evaluation in the background: read, then measured bit by bit.
 
 The files are read in a thread, and the measures of all answers follow in another one, so thousands
 of answers keep no key waiting.

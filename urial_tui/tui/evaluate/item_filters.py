@@ -1,4 +1,4 @@
-"""The filters of the items in a line, each with its key: what is looked for beside words."""
+"""A filter bar for items, each filter with its key: what is looked for beside words."""
 
 from __future__ import annotations
 

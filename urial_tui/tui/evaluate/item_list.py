@@ -1,4 +1,4 @@
-"""The list of items, a line each: what was asked, and what is wrong with an answer."""
+"""A virtual list of items, a line each: what was asked, and what is wrong with an answer."""
 
 from __future__ import annotations
 

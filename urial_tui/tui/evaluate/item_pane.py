@@ -1,4 +1,4 @@
-"""One item: what was asked, and as many columns of answers as there is room for."""
+"""A widget for one item: what was asked, and as many columns of answers as fit."""
 
 from __future__ import annotations
 

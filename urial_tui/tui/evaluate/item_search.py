@@ -1,17 +1,16 @@
-"""The line in which one types what items are looked for; its keys act on the list below it."""
+"""The search input of the items' screen; its keys act on the list below it."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.widgets import Input
 
-from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.widgets.safe_input import SafeInput
 
 
-class ItemSearch(Input):
-    """What is looked for in questions and answers."""
+class ItemSearch(SafeInput):
+    """An input for what is searched for in questions and answers."""
 
     BINDING_GROUP_TITLE = "Items"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -23,7 +22,3 @@ class ItemSearch(Input):
         Binding("ctrl+home", "screen.move(-999999)", "First row", id="items.first"),
         Binding("ctrl+end", "screen.move(999999)", "Last row", id="items.last"),
     ]
-
-    def validate_value(self, value: str) -> str:
-        """Make what was pasted harmless."""
-        return sanitize_line(value)

@@ -1,4 +1,4 @@
-"""An item in words: what was asked, and columns with the answers and what is said of them."""
+"""The texts of an item: what was asked, and columns with the answers and words on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The items of an evaluation: found, filtered, and looked at with what every run answered.
+"""The screen of an evaluation's items: search, filters, and each item with all runs' answers.
 
 The search line has the focus; Enter looks at an item alone.
 """
@@ -126,7 +126,7 @@ class ItemsScreen(Screen[None]):
             self._find()
 
     def _find(self) -> None:
-        """List what holds what is wanted, as far as that is known by now."""
+        """List the items that pass the filter, as far as their measures are known by now."""
         browser = self._browsing.browser
         if browser is None:
             return

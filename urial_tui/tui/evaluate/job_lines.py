@@ -1,4 +1,4 @@
-"""The jobs of the evaluation screen as they go: a line with a bar for each, and what it does."""
+"""Progress lines of jobs: a line with a bar for each, and what it does."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _headline(state: JobState, width: int) -> Content:
 
 
 def _below(state: JobState, width: int, *, stopping: bool) -> Iterator[Content]:
-    """What a job does, and what there is to say of it."""
+    """The lines below a job's headline: its step, and notes on it."""
     if stopping:
         yield from _told("stopping; what is done is kept", width, "$quiet")
     elif state.stage == "stopped":

@@ -1,4 +1,4 @@
-"""Jobs of evaluations, one after another, each with a worker of its own.
+"""A job queue of evaluations, one after another, each with a worker of its own.
 
 A job's worker is ended with the job: what it had in memory is free for the next one, and one that
 died is nobody else's trouble. All of it runs in the application's event loop, but for the job.
@@ -55,7 +55,7 @@ class JobQueue:
         self._waiting.extend(jobs)
 
     async def work(self, settings: Settings) -> None:
-        """Do what waits until nothing does; each job tells by its state what came of it.
+        """Run the queue until it is empty; each job tells its outcome by its state.
 
         Returns at once where that is being done already.
         """

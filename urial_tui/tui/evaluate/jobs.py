@@ -1,4 +1,4 @@
-"""The jobs of a screen: begun, looked at in place of its list, and stopped."""
+"""A screen's jobs: they are started, watched in place of its list, and stopped."""
 
 from __future__ import annotations
 

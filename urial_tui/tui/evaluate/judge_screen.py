@@ -1,10 +1,10 @@
-"""Choosing who judges."""
+"""The dialog that chooses the judge."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import ClassVar
 
 from textual import on, work
@@ -20,7 +20,7 @@ from urial_tui.engine.wire.limits import MOST_PARALLEL
 from urial_tui.errors import UrialError
 from urial_tui.evaluate.beginning import NewJudging
 from urial_tui.evaluate.plan_file import Plan
-from urial_tui.sanitize import sanitize_line
+from urial_tui.sanitize import sanitize_line, short_name
 from urial_tui.tui.chat.choose import PickFileScreen
 from urial_tui.tui.evaluate.asked_line import HEIGHTS, WIDTHS, asked
 from urial_tui.tui.evaluate.number_line import NumberLine
@@ -34,7 +34,7 @@ _MOST_ITEMS = 2**31
 
 
 class JudgeScreen(ModalScreen[Plan | None]):
-    """Ends with the plan of the judging, or None.
+    """A dialog dismissed with the plan of the judging, or None.
 
     Args:
         what: What is judged, in a few words.
@@ -77,7 +77,7 @@ class JudgeScreen(ModalScreen[Plan | None]):
             with VerticalScroll(classes="evaluate-body", can_focus=False):
                 yield Static(sanitize_line(self._about), classes="evaluate-note", markup=False)
                 yield OptionList(
-                    *(Option(Content(_shown(name))) for name in self._models),
+                    *(Option(Content(short_name(name))) for name in self._models),
                     id="judges",
                     markup=False,
                 )
@@ -107,7 +107,7 @@ class JudgeScreen(ModalScreen[Plan | None]):
     @on(OptionList.OptionSelected)
     @on(Input.Submitted)
     def begin(self) -> None:
-        """End with what is chosen, if it can be had."""
+        """Dismiss with what is chosen, if it can be had."""
         endpoint = self.query_one("#judge-endpoint", Input).value.strip()
         if endpoint:
             judge = self.query_one("#judge-there", Input).value.strip()
@@ -149,11 +149,6 @@ class JudgeScreen(ModalScreen[Plan | None]):
         judges = self.query_one("#judges", OptionList)
         if str(path) not in self._models:
             self._models.append(str(path))
-            judges.add_option(Option(Content(_shown(str(path)))))
+            judges.add_option(Option(Content(short_name(str(path)))))
         judges.highlighted = self._models.index(str(path))
         judges.focus()
-
-
-def _shown(name: str) -> str:
-    """A name as it is, a path by its end."""
-    return sanitize_line(Path(name).name if "/" in name else name)

@@ -1,4 +1,4 @@
-"""What is being done: the jobs, and the newest answers of one of them."""
+"""A live view of the jobs, and of the newest answers of one of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LiveView(Vertical):
         yield VerticalScroll(Static(id="news", markup=False), id="news-pane")
 
     def on_mount(self) -> None:
-        """Nothing is shown yet."""
+        """Show that there is nothing yet."""
         self._going: Job | None = None
 
     def show(self, jobs: Sequence[Job]) -> None:

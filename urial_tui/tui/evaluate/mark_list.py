@@ -1,9 +1,8 @@
-"""A list of which several rows are marked, and which is sent as a whole."""
+"""A list widget with multiple selection that is submitted as a whole."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -12,7 +11,7 @@ from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from urial_tui.sanitize import sanitize_line
+from urial_tui.sanitize import sanitize_line, short_name
 
 
 class MarkList(OptionList):
@@ -89,9 +88,8 @@ class MarkList(OptionList):
 
     def _prompt(self, name: str, what: str) -> Content:
         """A path is shown by its end."""
-        shown = sanitize_line(Path(name).name if "/" in name else name)
         return Content.assemble(
             ("◆ " if name in self._marked else "  ", "$primary"),
-            shown,
+            short_name(name),
             (f"  {sanitize_line(what)}" if what else "", "$quiet"),
         )

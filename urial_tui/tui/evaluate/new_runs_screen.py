@@ -1,4 +1,4 @@
-"""Choosing what is run: models, contexts, items."""
+"""The dialog that chooses what is run: models, contexts, items."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MOST_ITEMS, _MOST_TOKENS = 2**31, 1_000_000
 
 
 class NewRunsScreen(ModalScreen[list[Plan] | None]):
-    """Ends with the plans of the runs, or None.
+    """A dialog dismissed with the plans of the runs, or None.
 
     Args:
         models: The names of the models there are.
@@ -141,7 +141,7 @@ class NewRunsScreen(ModalScreen[list[Plan] | None]):
     @on(MarkList.Submitted)
     @on(Input.Submitted)
     def begin(self) -> None:
-        """End with what is chosen, if it can be had."""
+        """Dismiss with what is chosen, if it can be had."""
         new = self._chosen()
         if new.models and new.contexts:
             self._begin(new)

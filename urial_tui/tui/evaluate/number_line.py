@@ -1,4 +1,4 @@
-"""A line for a whole number that may be left empty."""
+"""An input for a whole number that may be left empty."""
 
 from __future__ import annotations
 

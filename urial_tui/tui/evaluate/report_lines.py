@@ -1,4 +1,4 @@
-"""The tables of a report as they are drawn on a screen."""
+"""Rendering of a report's tables and sentences as styled text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of evaluations, as tables."""
+"""The screen of the report of evaluations, as tables."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _RUN_COLUMNS = 26
 
 
 class ReportScreen(Screen[None]):
-    """The report screen: reads the files and shows what comes of them.
+    """A screen that reads the files and shows the tables of their report.
 
     Args:
         paths: Files of answers and of judgements.

@@ -1,4 +1,4 @@
-"""The line that asks which of two answers is better: what the keys say, and a click as well."""
+"""A row of buttons for the verdict on two answers, which keys press as well as clicks."""
 
 from __future__ import annotations
 

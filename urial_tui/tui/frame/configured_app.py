@@ -25,7 +25,7 @@ from urial_tui.tui.frame.themes import DARK, OURS, variables_for
 
 
 class ConfiguredApp(App[None]):
-    """Looks and behaves as its settings say.
+    """A base class of applications: its keymap and its theme are those of the settings.
 
     Args:
         settings: What is in use; it may differ from what the file says.
@@ -46,7 +46,7 @@ class ConfiguredApp(App[None]):
         self.set_keymap(keymap(self.settings.keys, ENTER_KEYS[self.settings.chat.enter]))
 
     def _start_themes(self, chosen: str) -> list[UrialError]:
-        """Take the chosen theme; what is wrong with it and the user's own is no reason to end."""
+        """Register the themes and activate the chosen one; what is wrong is no reason to end."""
         own, found = read_themes()
         troubles: list[UrialError] = [*found]
         for theme in (*OURS, *own):
@@ -80,18 +80,18 @@ class ConfiguredApp(App[None]):
         return binding.key_display or shown(binding.key)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """What the command palette offers beside what has a key."""
+        """Commands of the palette that have no key."""
         yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
         for name in sorted(self.available_themes):
             keep = partial(self.keep_theme, name)
             yield SystemCommand(f"Theme: {name}", "", keep, discover=False)
 
     async def find_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """What else the palette offers, and has to be looked up when it opens."""
+        """Commands that are looked up when the palette opens: a hook for subclasses, none here."""
         return ()
 
     def action_help(self) -> None:
-        """Show the keys of the screen that is looked at."""
+        """Open the help: the keys of the screen that is looked at."""
         self.push_screen(HelpScreen(list(self.screen.active_bindings.values())))
 
     @on(SettingsScreen.ThemeRequested)
@@ -120,7 +120,7 @@ class ConfiguredApp(App[None]):
 
     @on(SettingsScreen.Changed)
     def use_setting(self, event: SettingsScreen.Changed) -> None:
-        """Let a setting that was changed hold from now on."""
+        """Apply a setting that was changed."""
         self.settings = event.setting.put(self.settings, event.value)
         if event.setting.key == "chat.enter":
             self._use_keys()
@@ -129,4 +129,4 @@ class ConfiguredApp(App[None]):
         self.use_settings(self.settings)
 
     def use_settings(self, settings: Settings) -> None:
-        """What an application does with other settings."""
+        """A hook for subclasses, called with the settings whenever one was changed."""

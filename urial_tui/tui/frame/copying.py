@@ -1,4 +1,4 @@
-"""Copying a text by whatever way there is, and telling how."""
+"""Copying texts to the clipboard in the background, and telling how that was done."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from urial_tui.tui.frame.private_names import remember_copy
 
 
 class Copying:
-    """All that is copied goes through here.
+    """The clipboard of the whole application: all that is copied goes through here.
 
     Args:
-        app: Tells.
+        app: Notifies the user.
         terminal: Asks the terminal to copy; called in the event loop.
     """
 

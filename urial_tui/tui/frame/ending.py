@@ -10,7 +10,7 @@ from textual.screen import Screen
 
 
 def has_widgets(screen: Screen[Any]) -> bool:
-    """Whether there is something to show anything in: no longer once the screen or the application
+    """Whether a screen still has its widgets: no longer once it or the application
     has begun to end.
     """
     # While its widgets are being removed, one after the other, a screen is attached, not displayed.

@@ -1,8 +1,7 @@
-"""There is no model to load: what can be done about it, on one screen.
+"""The screen for a machine without a model: the demo model, a file, or the catalogue.
 
-It offers the demo model, a file and the catalogue, and ends with what the chosen model is
-called (a catalogue name or a path), or None. Nothing is fetched from here: the screen about models
-does that.
+The screen ends with what the chosen model is called (a catalogue name or a path), or None. Nothing
+is fetched from here: the screen about models does that.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _FOCUS = {"demo": "#use-demo", "file": "#file-path", "catalogue": "#catalogue-ta
 
 
 class FirstRunScreen(Screen[str | None]):
-    """Three ways to a model, each in a tab.
+    """A screen with a tab for each way to a model.
 
     Args:
         trouble: Why the model that was asked for can't be loaded.
@@ -89,7 +88,7 @@ class FirstRunScreen(Screen[str | None]):
         yield Static(_footer(self), id="first-run-keys", markup=False)
 
     def on_mount(self) -> None:
-        """Look what is there."""
+        """List the models of this machine."""
         self.action_look()
 
     def action_show(self, tab: str) -> None:
@@ -103,14 +102,14 @@ class FirstRunScreen(Screen[str | None]):
 
     @on(TabbedContent.TabActivated)
     def enter_tab(self, event: TabbedContent.TabActivated) -> None:
-        """The keys go to what can be chosen in the tab."""
+        """Move the focus to what can be chosen in the tab."""
         target = self.query_one(_FOCUS[event.pane.id or "demo"])
         if target.display:
             target.focus()
 
     @work(exclusive=True, group="models")
     async def action_look(self) -> None:
-        """Look again at what is on this machine."""
+        """Refresh what is known of the models on this machine."""
         # A package may have been installed since this program was started.
         importlib.invalidate_caches()
         try:
@@ -128,7 +127,7 @@ class FirstRunScreen(Screen[str | None]):
 
     @on(Button.Pressed, "#use-demo")
     def take_demo(self) -> None:
-        """End with the demo model."""
+        """Dismiss the screen with the demo model."""
         if self._demo is not None:
             self.dismiss(self._demo.name)
 
@@ -139,13 +138,13 @@ class FirstRunScreen(Screen[str | None]):
 
     @on(CatalogueList.Chosen)
     def take_model(self, event: CatalogueList.Chosen) -> None:
-        """End with a model of the catalogue."""
+        """Dismiss the screen with a model of the catalogue."""
         status = event.status
         self.dismiss(status.name if status.entry else str(status.place))
 
 
 def first_run(trouble: UrialError, options: EngineOptions) -> FirstRunScreen:
-    """The screen on this machine's own models."""
+    """Make the screen for this machine's own models."""
     directory = paths.models_dir()
     return FirstRunScreen(
         trouble,

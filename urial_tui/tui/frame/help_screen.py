@@ -1,4 +1,4 @@
-"""The keys, as they are bound at this moment."""
+"""The help: all key bindings, as they are at this moment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class HelpLine(NamedTuple):
 
 
 class HelpScreen(ModalScreen[None]):
-    """Lists the bindings of the screen below, by what they belong to; typing searches them."""
+    """A dialog with the bindings of the screen below, by what they belong to; typing filters."""
 
     CSS_PATH = "search.tcss"
     AUTO_FOCUS = "Input"
@@ -61,7 +61,7 @@ class HelpScreen(ModalScreen[None]):
 
     @on(Input.Changed)
     def search(self) -> None:
-        """Show what was searched for."""
+        """Filter the list by what was typed."""
         self._show()
         self.query_one("#keys", VerticalScroll).scroll_home(animate=False)
 

@@ -1,4 +1,4 @@
-"""What the chat screen asks of the application."""
+"""Messages by which screens ask the application for something."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command palette offers: every action that a key could start here, and places to go.
+"""The command palette: every action that a key could start here, and places to go.
 
 The actions are read off the bindings of the screen below and of what has the focus there, so
 a new key is in the palette without being listed again.
@@ -46,7 +46,7 @@ class FindsCommands(Protocol):
 
 
 class Commands(Provider):
-    """Actions of the screen first, then those of the focused widget, then the rest."""
+    """A provider of commands: those of the screen first, of the focused widget, then the rest."""
 
     async def startup(self) -> None:
         """Read the bindings while the palette opens."""
@@ -123,7 +123,7 @@ def _marked(matcher: Matcher, name: str) -> Content:
 
 
 class ThemePalette(CommandPalette):
-    """Themes to choose from; the one under the bar is shown, and stays if it is taken.
+    """A palette of themes with a preview: the one under the bar is shown, and stays if taken.
 
     Args:
         keep: Takes the name of the chosen theme.
@@ -159,7 +159,7 @@ class ThemePalette(CommandPalette):
 
 
 class _Themes(Provider):
-    """The names of the themes; that which is used comes first."""
+    """A provider of the names of the themes; the one in use comes first."""
 
     async def discover(self) -> Hits:
         """All of them."""
@@ -179,4 +179,4 @@ class _Themes(Provider):
 
 
 def _nothing() -> None:
-    """The palette itself keeps the theme that is chosen."""
+    """A null callback: the palette itself keeps the theme that is chosen."""

@@ -1,4 +1,4 @@
-"""A screen with a prompt: what is typed gets there, wherever the focus is.
+"""A base class of screens with a prompt: what is typed gets there, wherever the focus is.
 
 A window that is too small to be of use says so over everything else, which stays as it is.
 """
@@ -22,10 +22,10 @@ MIN_WIDTH, MIN_HEIGHT = 40, 10
 
 
 class PromptScreen(Screen[None]):
-    """Has a prompt and a banner; what is typed is kept on disk until it is sent."""
+    """Has a prompt and an error banner; what is typed is saved as a draft until it is sent."""
 
     drafts = Drafts(None)
-    """Where that is kept."""
+    """The drafts of this run."""
 
     def compose(self) -> ComposeResult:
         """The notice that the window is too small; what lies below it comes from subclasses."""
@@ -33,7 +33,7 @@ class PromptScreen(Screen[None]):
 
     @property
     def has_widgets(self) -> bool:
-        """Whether there is something to show anything in; see `ending`."""
+        """Whether the screen still has its widgets; see `ending`."""
         return has_widgets(self)
 
     def lead_to_prompt(self, event: Key | Paste) -> None:
@@ -48,22 +48,26 @@ class PromptScreen(Screen[None]):
         self.set_focus(self.query_one(Prompt))
 
     def draft(self) -> tuple[DraftPlace, str]:
-        """What stands in the prompt and is not sent, and where it belongs."""
+        """The draft in the prompt: to be given by subclasses.
+
+        Returns:
+            Where it belongs, and its text.
+        """
         raise NotImplementedError
 
     @on(TextArea.Changed)
     def keep_draft(self) -> None:
-        """Keep what is typed."""
+        """Save what is typed as a draft."""
         self.drafts.note(*self.draft())
 
     def complain(self, error: UrialError, key: str = "") -> None:
-        """Tell what went wrong, and which key helps."""
+        """Show an error in the banner, and which key helps."""
         banner = self.query_one(Banner)
         banner.key = key
         banner.trouble = error
 
     def settle_trouble(self) -> bool:
-        """Take away what is told of an error; whether there was something."""
+        """Clear the banner; whether there was an error in it."""
         banner = self.query_one(Banner)
         told = banner.trouble is not None
         banner.trouble = None

@@ -1,4 +1,4 @@
-"""What of a screen its parts may use: its keys, work in the background, screens over it."""
+"""A facade of a screen for its parts: its keys, background tasks, screens over it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class ScreenView:
-    """A screen as its parts see it, which are plain objects.
+    """A screen as its parts, which are plain objects, may use it.
 
     Args:
         screen: Has the children.
@@ -30,7 +30,7 @@ class ScreenView:
 
     @property
     def alive(self) -> bool:
-        """Whether there is something to show anything in; see `ending`."""
+        """Whether the screen still has its widgets; see `ending`."""
         return has_widgets(self.screen)
 
     def key(self, binding_id: str) -> str:
@@ -44,7 +44,7 @@ class ScreenView:
         *args: P.args,
         **named: P.kwargs,
     ) -> Worker[T]:
-        """Run a coroutine function in the background, beside what runs in its group."""
+        """Run a coroutine function as a background task, beside those of its group."""
         # Called only when it runs: what is cancelled before would never be awaited.
         return self.screen.run_worker(partial(doing, *args, **named), group=group)
 
@@ -55,10 +55,10 @@ class ScreenView:
         *args: P.args,
         **named: P.kwargs,
     ) -> Worker[T]:
-        """Run a coroutine function in the background, and cancel what runs in its group."""
+        """Run a coroutine function as a background task, and cancel those of its group."""
         call = partial(doing, *args, **named)
         return self.screen.run_worker(call, group=group, exclusive=True)
 
     async def chosen_on(self, screen: Screen[T]) -> T | None:
-        """Open a screen over this one, and wait for what the user chooses there."""
+        """Open a dialog over the screen, and await what the user chooses there."""
         return await self.screen.app.push_screen_wait(screen)

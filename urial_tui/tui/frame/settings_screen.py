@@ -108,7 +108,7 @@ class SettingsScreen(Screen[None]):
 
     @on(Input.Changed, "#settings-search")
     def search(self) -> None:
-        """Show what was searched for."""
+        """Filter the list by what was typed."""
         self._list()
 
     @on(Input.Submitted, "#settings-search")
@@ -129,7 +129,7 @@ class SettingsScreen(Screen[None]):
 
     @on(Input.Changed, "#setting-value")
     def judge(self, event: Input.Changed) -> None:
-        """Say whether this can be the value."""
+        """Validate the value that is typed."""
         setting = self._editing
         if setting is None:
             return
@@ -142,14 +142,14 @@ class SettingsScreen(Screen[None]):
 
     @on(Input.Submitted, "#setting-value")
     def write(self, event: Input.Submitted) -> None:
-        """Write what was typed, if it can be."""
+        """Save the value that was typed, if it is valid."""
         setting = self._editing
         if setting is not None and self._set(setting, setting.read(event.value)):
             self._end_edit()
 
     @on(OptionList.OptionHighlighted)
     def tell(self) -> None:
-        """Say what the setting under the bar is."""
+        """Describe the setting under the bar."""
         self._tell()
 
     def action_move(self, steps: int) -> None:

@@ -1,4 +1,4 @@
-"""What the application starts with, whatever the user's files hold.
+"""The settings and the preamble at start-up, with defaults where the user's files are broken.
 
 On the command line a file that is unsound ends the command. The application starts beside it,
 with the defaults in the place of what it can't use, and says so; the file stays as it is.

@@ -1,4 +1,4 @@
-"""A callback that tells of progress, and ends the work that calls it once it is stopped."""
+"""A progress callback that cancels the work in a thread: it raises there once it is stopped."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ P = ParamSpec("P")
 
 
 class Ended(Exception):  # no error
-    """What is being done is not wanted any more."""
+    """The work was cancelled."""
 
 
 class Stoppable(Generic[P]):
-    """Called in another thread by what is done there; raises `Ended` there once it is stopped.
+    """A progress callback for work in another thread; raises `Ended` there once it is stopped.
 
     Args:
         tell: Called with the same, in the event loop that runs now.
@@ -32,15 +32,15 @@ class Stoppable(Generic[P]):
 
     @property
     def stopped(self) -> bool:
-        """Whether the work is to end, or has."""
+        """Whether the work was cancelled."""
         return self._stopped.is_set()
 
     def stop(self) -> None:
-        """End the work."""
+        """Cancel the work."""
         self._stopped.set()
 
     def __call__(self, *given: P.args, **named: P.kwargs) -> None:
-        """Tell how far it is."""
+        """Report progress, now and then."""
         if self.stopped:
             raise Ended
         now = time.monotonic()

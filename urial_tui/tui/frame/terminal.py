@@ -1,4 +1,4 @@
-"""What terminals send and take, where Textual mistakes it or gives up on it."""
+"""Workarounds for terminals: what they send and take where Textual fails at it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from urial_tui.tui.frame.private_names import (
 
 
 class TerminalOutput(WriterThread):
-    """Writes to the terminal; where that is gone, it goes on taking what nobody can see.
+    """The thread that writes to the terminal; once that is gone, it drops what it gets.
 
     Textual's own would die, and whoever writes would wait for it for ever.
     """
@@ -41,7 +41,7 @@ class ReadsTerminal(Protocol):
 
 
 class TerminalDriver(LinuxDriver):
-    """Reads keys until the terminal can't be read, which is no mistake of ours."""
+    """A driver for which a terminal that can't be read any more is no error."""
 
     def run_input_thread(self) -> None:
         """Read keys; tell the application when that has become impossible."""
@@ -52,7 +52,7 @@ class TerminalDriver(LinuxDriver):
 
 
 def understand_input() -> None:
-    """Have the driver take Alt+Enter for what it is, and bytes that are no UTF-8 for U+FFFD.
+    """Patch the driver: Alt+Enter is a key of its own, and invalid UTF-8 becomes U+FFFD.
 
     Without a newer keyboard protocol, Alt+Enter is ESC CR, which Textual takes for Enter. A
     byte that is no UTF-8 (an old mouse protocol, a Latin-1 keyboard, a pasted file) would end

@@ -1,4 +1,4 @@
-"""The end of the application, whatever becomes of its terminal and of its event loop.
+"""A watchdog: the application ends, whatever becomes of its terminal and of its event loop.
 
 A thread of its own waits for the terminal to hang up, for signals, and for the shell to take
 the terminal back after whoever started the application has died. It asks the application to

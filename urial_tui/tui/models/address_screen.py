@@ -1,4 +1,4 @@
-"""Which model is to be downloaded, where it is in no list: by its repository, or by an address."""
+"""The dialog for a model that is in no list: its repository, or an address."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from urial_tui.tui.widgets.path_line import PathLine
 
 
 class AddressScreen(ModalScreen[str | None]):
-    """Ends with an address that `pull` takes, or None. Nothing is asked of anybody."""
+    """A dialog dismissed with an address that `pull` takes, or None. No host is asked."""
 
     CSS_PATH: ClassVar[list[str | PurePath]] = ["../frame/first_run.tcss", "models.tcss"]
     BINDING_GROUP_TITLE = "Address of a model"
@@ -47,12 +47,12 @@ class AddressScreen(ModalScreen[str | None]):
 
     @on(Input.Changed)
     def forget_verdict(self) -> None:
-        """It was about what stood there before."""
+        """Clear the verdict: it was about what stood there before."""
         self.query_one("#model-address-verdict", Static).update("")
 
     @on(Input.Submitted)
     def take(self, event: Input.Submitted) -> None:
-        """End with it, if it is one."""
+        """Dismiss with the address, if it is one."""
         event.stop()
         typed = event.value.strip()
         if not typed:

@@ -1,4 +1,4 @@
-"""Asking a host in a thread that the end of the application does not wait for.
+"""Running a function in a daemon thread, which the end of the application does not wait for.
 
 A host may be silent for as long as it is waited for; who quits meanwhile is not to wait as well.
 """
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 async def asked(do: Callable[[], T]) -> T:
-    """What comes of a function in a thread of its own; what it raises, too."""
+    """Await a function in a thread of its own; returns and raises what it does."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
 

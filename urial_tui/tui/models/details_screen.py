@@ -1,4 +1,4 @@
-"""What a model file is, told from its header: here, or where it can be downloaded."""
+"""The screen of a model's details, from its header: here, or where it can be downloaded."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ an address. Raises `UrialError`."""
 
 
 class DetailsScreen(Screen[None]):
-    """The rows that `urial models inspect` prints, to be scrolled; and the chat template.
+    """A screen with the rows that `urial models inspect` prints, and the chat template.
 
     Args:
         name: What the model is called.
@@ -72,14 +72,14 @@ class DetailsScreen(Screen[None]):
         self._reading: Stoppable[[int]] | None = None
 
     def compose(self) -> ComposeResult:
-        """What it is, all of it, the keys."""
+        """From the top: the title, the details, the keys."""
         yield HeadingLine("Details")
         with VerticalScroll(id="model-details-pane"):
             yield Static(id="model-details", markup=False)
         yield HintLine(id="model-details-hints")
 
     def on_mount(self) -> None:
-        """Read it."""
+        """Start to read the header."""
         self._say("Reading the header …")
         self._show_keys()
         self._read()
@@ -89,7 +89,7 @@ class DetailsScreen(Screen[None]):
         self.call_after_refresh(self._lay_out)
 
     def on_unmount(self) -> None:
-        """Read no more."""
+        """Cancel the reading."""
         if self._reading is not None:
             self._reading.stop()
 
@@ -111,7 +111,7 @@ class DetailsScreen(Screen[None]):
             self._show()
 
     def action_template(self) -> None:
-        """Change between the chat template and the details."""
+        """Toggle between the chat template and the details."""
         template = None if self._told is None else self._told.template
         if template is None or not template.source:
             self.notify("There is no chat template that could be shown.", markup=False)
@@ -189,7 +189,7 @@ def details(told: Inspection, template_key: str, width: int) -> Content:
 
 
 def inspect_listed(listed: Listed, options: EngineOptions) -> Inspect:
-    """What reads a model of the list: its file, or the header where it can be downloaded."""
+    """A function that reads a model of the list: its file, or the header at its address."""
 
     def inspect(progress: Callable[[int], object]) -> Inspection:
         if listed.path is not None:

@@ -1,4 +1,4 @@
-"""Telling how far downloads are while one does something else."""
+"""Notifications of downloads while one does something else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHOWN_EVERY = 0.5
 
 
 class DownloadNews:
-    """Shows them in the chat's status line; what ended is told wherever one is.
+    """Shows progress in the chat's status line, and notifies of ends wherever one is.
 
     Args:
         app: Tells.

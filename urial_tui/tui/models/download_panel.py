@@ -1,4 +1,4 @@
-"""The downloads of now below the list of models, while there are any."""
+"""A panel with the current downloads below the list of models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class DownloadPanel(Static):
     """Takes no room while nothing is downloaded."""
 
     def show(self, states: Sequence[DownloadState]) -> None:
-        """How far they are now."""
+        """Show their progress."""
         self.display = any(state.is_open for state in states)
         if self.display:
             width, height = self.screen.size

@@ -1,4 +1,4 @@
-"""Downloads that go on while one chats: a queue of models, and one thread that empties it.
+"""A queue of downloads with a thread of its own, which go on while one chats.
 
 The application owns it. Whoever looks sees states that are replaced as a whole; what ended is told
 once. What came of a file is kept whatever ends it, and the same name goes on with it.
@@ -31,7 +31,7 @@ can't be interrupted, and harms nobody."""
 
 
 class DownloadState(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a download is. `pace`: of the file that comes; `size` in bytes of all its files.
+    """The progress of a download. `pace`: of the file that comes; `size` in bytes of all its files.
 
     `stopping`: it was told to end and has not yet; `again`: it is wanted once more then;
     `interrupted`: by the end of the application. `called`: what the model is as MODEL; `new`:
@@ -233,7 +233,7 @@ class Downloads:
 
 
 def in_short(downloads: Downloads) -> str:
-    """How far they are, for a line that tells other things, too; "" where nothing is downloaded."""
+    """Their progress in a few words, for the status line; "" where nothing is downloaded."""
     states = [state for state in downloads.states if state.is_open]
     going = next((state for state in states if state.stage == "going"), None)
     if going is None:

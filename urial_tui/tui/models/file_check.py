@@ -1,4 +1,4 @@
-"""The check of a model's files that runs: header, size, parts and checksum, one model at a time."""
+"""Verifying a model's files in the background: header, size, parts and checksum."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urial_tui.tui.widgets.list_view import ListView
 
 
 class FileCheck:
-    """Checks the model under the bar.
+    """Checks the model under the bar, one at a time.
 
     Args:
         view: Has the bar; tells how far it is and what came of it.

@@ -1,4 +1,4 @@
-"""Which models are listed: those here, those to download, or all; and those with some words."""
+"""The filter of the list of models: those here, those to download, or all; and a search."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHOWN = ("all", "here", "to download")
 
 
 class ListFilter:
-    """Holds what is wanted; the search line is there while it has words or the focus.
+    """The filter's state; the search line is there while it has words or the focus.
 
     Args:
         search: Where words are typed.

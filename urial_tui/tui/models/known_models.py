@@ -1,4 +1,4 @@
-"""What is known of each model by now, as rows: headers are read for those that are in view."""
+"""A cache of what is known of each model, as rows; headers are read lazily for those in view."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class KnownModels:
         return [self._row(one) for one in (*(one for one in found if one.is_here), *more, *absent)]
 
     def forget(self) -> None:
-        """Files may be others, and other memory free."""
+        """Invalidate what is known: files may be others, and other memory free."""
         self._looked = {}
 
     def read(self) -> None:

@@ -1,4 +1,4 @@
-"""The models that there are and could be: a row each, with what is known of it by now.
+"""The list widget of models: a row each, with what is known of it by now.
 
 What is not known is an empty cell. Where there is little room the columns that say least give way.
 """

@@ -1,17 +1,16 @@
-"""The line in which one types what models are looked for; its keys act on the list below it."""
+"""The search input of the models' screen; its keys act on the list below it."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.widgets import Input
 
-from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.widgets.safe_input import SafeInput
 
 
-class ModelSearch(Input):
-    """What is looked for in names, titles, kinds and places."""
+class ModelSearch(SafeInput):
+    """An input for what is searched for in names, titles, kinds and places."""
 
     BINDING_GROUP_TITLE = "Models, searching"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -19,7 +18,3 @@ class ModelSearch(Input):
         Binding("up", "screen.move(-1)", "Row before", id="models.up"),
         Binding("down", "screen.move(1)", "Row after", id="models.down"),
     ]
-
-    def validate_value(self, value: str) -> str:
-        """Make what was pasted harmless."""
-        return sanitize_line(value)

@@ -1,4 +1,4 @@
-"""What a model of the list is used for: the chat goes on with it, or urial starts with it."""
+"""Choosing a model of the list: the chat goes on with it, or urial starts with it."""
 
 from __future__ import annotations
 

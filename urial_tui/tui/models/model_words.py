@@ -1,4 +1,4 @@
-"""What is known of a model, in sentences: what it is, where it lies, whether it fits, how fast."""
+"""The texts about a model: what it is, where it lies, whether it fits, how fast it writes."""
 
 from __future__ import annotations
 

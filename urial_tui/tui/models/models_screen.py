@@ -1,4 +1,4 @@
-"""The models that are here and those that can be downloaded, and what is done with them.
+"""The screen of models: those that are here, those to download, and what is done with them.
 
 The screen owns nothing but what it shows: files are looked through whenever something may have
 changed, downloads are the application's and go on without it. What takes long comes into the rows
@@ -142,7 +142,7 @@ class ModelsScreen(Screen[str | None]):
         self.set_interval(REDRAWN_EVERY, self._redraw)
 
     def on_screen_resume(self) -> None:
-        """Look what there is, at first and whenever somebody comes back from another screen."""
+        """Scan for files, at first and whenever the user comes back from another screen."""
         self.scan.look()
 
     def on_unmount(self) -> None:
@@ -259,7 +259,7 @@ class ModelsScreen(Screen[str | None]):
         self.query_one(HeadingLine).beside = told
 
     def _show_parts(self) -> None:
-        """Show what there is something to show in, and the keys that do something."""
+        """Show the widgets that have something to show, and the keys that do something."""
         rows, columns = self.models.rows, self.query_one("#models-columns", Static)
         self.models.display = columns.display = bool(rows)
         self._show_heading()

@@ -1,4 +1,4 @@
-"""What the places of models are called, where they are other programs' or the user's own."""
+"""Names of the places of models that are other programs' or the user's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is downloaded: which quantisation of a model, and whether its partner comes along.
+"""The dialog before a download: which quantisation, and whether the partner comes along.
 
 What the catalogue means is there at once; what else its repository has is asked for meanwhile, and
 the one that suits this machine is under the bar.
@@ -33,7 +33,7 @@ from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 
 
 class PullScreen(ModalScreen[tuple[str, ...] | None]):
-    """Ends with the names that are to be downloaded, or None.
+    """A dialog dismissed with the names that are to be downloaded, or None.
 
     Args:
         pullable: What there is.

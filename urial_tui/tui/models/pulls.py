@@ -1,4 +1,4 @@
-"""Having models downloaded: what of them is asked first, and the application does it."""
+"""Starting and stopping downloads from the list; what of a model is asked first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a model is to be removed: its files, what else uses them, and what that frees."""
+"""The confirmation before a model is removed: its files, what else uses them, what that frees."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SHOWN = 20
 
 
 class RemoveScreen(ModalScreen[bool]):
-    """Ends with whether it is to be done.
+    """A dialog dismissed with whether to remove it.
 
     Args:
         name: What is removed.

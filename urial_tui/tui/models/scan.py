@@ -1,4 +1,4 @@
-"""The models that there are: files looked through in a thread, whenever something may have changed.
+"""A background scan for models: files are looked through again whenever they may have changed.
 
 What was found stays until the next look is over.
 """
@@ -18,7 +18,7 @@ _TELL_EVERY = 0.1
 
 
 class Scan:
-    """Looks, and tells when there is something to show.
+    """Scans in a thread, and calls back when there is something to show.
 
     Args:
         view: Where it is told what is wrong.

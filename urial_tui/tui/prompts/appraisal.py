@@ -1,4 +1,4 @@
-"""What a preamble costs with the model that is loaded, and what is found in it."""
+"""A background check of a preamble: what it costs with the loaded model, and its findings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urial_tui.tui.prompts.laboratory import Cost, Laboratory
 
 
 class Appraisal:
-    """Checks and counts a preamble that changes; what is known stays until more is.
+    """Checks and counts a preamble that changes; the last result stays until the next.
 
     Args:
         laboratory: Counts and checks.

@@ -1,4 +1,4 @@
-"""Deleting the user's own preambles, each of which can be brought back."""
+"""Deleting the user's own preambles, with a confirmation and an undo."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Deletions:
         """Where the files of those are that were deleted, the newest last."""
 
     def forget(self) -> None:
-        """What was asked about another row than that under the bar is settled."""
+        """Cancel a confirmation that was asked about another row than that under the bar."""
         row = self._view.listed.row
         if row is None or row.entry != self._asked:
             self._asked = None

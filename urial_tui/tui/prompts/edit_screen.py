@@ -1,4 +1,4 @@
-"""Changing a preamble: its system text, its examples and their order, its format and its rules.
+"""The editor of a preamble: its system text, examples and their order, format and rules.
 
 What is changed is kept as a draft from the first key on, and becomes a file of the user's own when
 it is saved; one that comes with the program is copied. What it costs and what is found in it is
@@ -50,7 +50,7 @@ LOW = 24
 
 
 class EditScreen(Screen[str | None]):
-    """Ends with the name of what was saved last, or None.
+    """A screen dismissed with the name of what was saved last, or None.
 
     Args:
         laboratory: Counts, and keeps what is not saved.
@@ -99,7 +99,7 @@ class EditScreen(Screen[str | None]):
         yield self._hints
 
     def on_mount(self) -> None:
-        """Show the system text, and have it counted."""
+        """Show the system text, and count the preamble."""
         if self.edited.preamble.trimmed() != self.draft.saved:
             key = self._view.key("edit.discard")
             self._notice.say(f"This goes on with what was not saved; {key} goes back to what is.")
@@ -122,7 +122,7 @@ class EditScreen(Screen[str | None]):
 
     @on(OptionList.OptionHighlighted)
     def show_part(self) -> None:
-        """Another part can be changed."""
+        """Show the fields of the part under the bar."""
         self._fields.show(self.parts.row, part_texts(self.edited.preamble, self.parts.row))
         self._tell()
 
@@ -133,7 +133,7 @@ class EditScreen(Screen[str | None]):
 
     @on(TextArea.Changed)
     def take_text(self) -> None:
-        """Something was typed."""
+        """Apply what was typed."""
         part, texts = self._fields.part, self._fields.typed()
         if part is None or texts is None:
             return
@@ -179,11 +179,11 @@ class EditScreen(Screen[str | None]):
             self._rearranged(self.edited.move(place, by) + 1)
 
     def action_tokens(self) -> None:
-        """Look at what reaches the model of it as it is now."""
+        """Open the token view of the edited preamble."""
         self.app.push_screen(ReachingScreen(self.laboratory, self.edited.result))
 
     def action_try(self) -> None:
-        """Ask a question under what is saved and under what was made of it."""
+        """Open the A/B trial of the saved preamble and the edited one."""
         saved, name = self.draft.saved, self.draft.name
         if saved is None or not self.changed:
             self._notice.say("It is as it was saved: there is nothing to compare.")
@@ -194,7 +194,7 @@ class EditScreen(Screen[str | None]):
         self.app.push_screen(screen)
 
     def action_discard(self) -> None:
-        """Take what is in the file."""
+        """Revert to what is in the file."""
         unsaved = self.changed
         if not self.draft.discard():
             self._notice.say("There is no file to go back to.")
@@ -234,7 +234,7 @@ class EditScreen(Screen[str | None]):
     # -- what is changed ----------------------------------------------------------------
 
     def _changed(self) -> None:
-        """Keep it, and have it counted once nothing more is typed."""
+        """Save it as a draft, and count it once nothing more is typed (debounce)."""
         self._leaving = False
         self._notice.say("")
         self.draft.keep()
@@ -244,14 +244,14 @@ class EditScreen(Screen[str | None]):
         self._tell()
 
     def _rearranged(self, part: int) -> None:
-        """There are other parts; this one is shown."""
+        """Refresh the list of parts, with this one shown."""
         self._fields.part = None
         self._show_parts(part)
         self.show_part()
         self._changed()
 
     def _count(self) -> None:
-        """Have it counted what it costs now, and what is found in it."""
+        """Check and count the preamble as it is now."""
         self._view.work_alone("count", self._appraisal.make, self.edited.result)
 
     def _watch_model(self) -> None:
@@ -265,7 +265,7 @@ class EditScreen(Screen[str | None]):
         self.parts.show(self.edited.preamble, conspicuous, part)
 
     def _tell(self) -> None:
-        """Tell what it costs, what was found, and which keys do something."""
+        """Show its cost, its findings, and the keys that do something."""
         if not self._view.alive:
             return
         preamble, findings = self.edited.preamble, self._appraisal.findings

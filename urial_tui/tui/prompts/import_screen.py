@@ -1,4 +1,4 @@
-"""Making a preamble of a file: one of ours, or a text file as URIAL's authors publish them."""
+"""The import of a preamble file: one of ours, or a text file as URIAL's authors publish them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, typed_path
 
 
 class PreambleImportScreen(ModalScreen[Imported | None]):
-    """Ends with what was made of a file and is among the user's own now, or None."""
+    """A dialog dismissed with the imported preamble, which is the user's own now, or None."""
 
     CSS_PATH: ClassVar[list[str | PurePath]] = ["../frame/first_run.tcss", "prompts.tcss"]
     BINDING_GROUP_TITLE = "Import a preamble"
@@ -68,7 +68,7 @@ class PreambleImportScreen(ModalScreen[Imported | None]):
 
     @on(Input.Changed)
     def forget_verdict(self) -> None:
-        """It was about what stood there before."""
+        """Clear the verdict: it was about what stood there before."""
         if self._typed() != self._confirmed:
             self._confirmed = None
             self.query_one("#import-verdict", Static).update("")
@@ -105,7 +105,7 @@ class PreambleImportScreen(ModalScreen[Imported | None]):
 
 
 def _imported(path: Path, name: str, *, replace: bool) -> Imported:
-    """What a file is, once it is among the user's own.
+    """Import a file into the user's own preambles.
 
     Raises:
         UsageError: There is one of that name, and it is not to go.

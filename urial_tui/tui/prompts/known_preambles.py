@@ -1,4 +1,4 @@
-"""What is known of each preamble: files are read at once, what they cost and measured follows."""
+"""A cache of what is known of each preamble: files are read at once, costs and measures follow."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class KnownPreambles:
         self._view.work_alone("look", self._look)
 
     def follow_model(self) -> None:
-        """Another model counts otherwise."""
+        """Count again where another model is loaded: it counts otherwise."""
         if self._laboratory.model is not self._model and self._view.screen.is_current:
             self._model = self._laboratory.model
             for row in list(self._view.listed.rows):
@@ -83,7 +83,7 @@ class KnownPreambles:
         await self._look_up()
 
     def _row(self, entry: PreambleEntry, before: dict[str, PreambleRow]) -> PreambleRow:
-        """A row with what is still known of it."""
+        """Make a row, with what is still known from the row before."""
         drafted = entry.name in self._laboratory.drafted()
         known = before.get(entry.name)
         if known is None or known.entry.preamble != entry.preamble:
@@ -106,7 +106,7 @@ class KnownPreambles:
         return sorted([*entries, *gone], key=lambda entry: entry.name)
 
     async def _count(self) -> None:
-        """What each costs, and what is found in it."""
+        """Count and check each preamble."""
         for row in list(self._view.listed.rows):
             preamble = row.entry.preamble
             if preamble is None:
@@ -118,7 +118,7 @@ class KnownPreambles:
             self.know(row.name, findings=findings, cost=cost)
 
     async def _look_up(self) -> None:
-        """What was measured with the model that is loaded."""
+        """Look up the measures with the loaded model."""
         # While something is measured, what is kept is in use.
         if self._queue.busy or self._laboratory.model is None or not self._view.alive:
             return

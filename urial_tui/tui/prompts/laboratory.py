@@ -1,4 +1,4 @@
-"""What the screens about preambles work with: the chat's model, and what was changed and not saved.
+"""The services of the screens about preambles: token counts by the chat's model, and drafts.
 
 Nothing is loaded here. Where no model is loaded, nothing is counted, and that is no error.
 """
@@ -72,7 +72,7 @@ class Laboratory:
 
     @property
     def model_name(self) -> str:
-        """The model as it is named to have it loaded: the one that is, or was to be."""
+        """The name by which the model is loaded: of the one that is, or was to be."""
         writer = self.engine.writer
         return self._first_name if writer is None else writer.choice.model
 
@@ -132,18 +132,18 @@ class Laboratory:
     # -- what is not saved ------------------------------------------------------------
 
     def draft(self, name: str) -> Preamble | None:
-        """What was made of the preamble of that name and not saved."""
+        """The draft of the preamble of that name: what was made of it and not saved."""
         text = self.drafts.of(_place(name))
         with contextlib.suppress(PreambleError):
             return parse_preamble(text, Path(f"{name}.toml")) if text else None
         return None
 
     def keep_draft(self, name: str, preamble: Preamble) -> None:
-        """Remember what was made of the preamble of that name."""
+        """Save a draft of the preamble of that name."""
         self.drafts.note(_place(name), toml_text(preamble))
 
     def forget_draft(self, name: str) -> None:
-        """There is nothing that is not saved."""
+        """Delete the draft of the preamble of that name."""
         self.drafts.note(_place(name), "")
 
     def drafted(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The fields in which one part of a preamble is changed: one text, or two."""
+"""A form for one part of a preamble: one text field, or two."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of a preamble, one of which is changed at a time."""
+"""A list of the parts of a preamble, one of which is edited at a time."""
 
 from __future__ import annotations
 

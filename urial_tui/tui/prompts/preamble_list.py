@@ -1,4 +1,4 @@
-"""The preambles that there are: a row each with what it costs and what was measured of it.
+"""The list widget of preambles: a row each with what it costs and what was measured of it.
 
 What is not known is an empty cell. Where there is little room the columns that say least give way.
 """

@@ -1,4 +1,4 @@
-"""What is known of a preamble, in sentences: what it is and costs, what was measured and found."""
+"""The texts about a preamble: what it is and costs, what was measured and found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The preambles on this machine: what they cost with the loaded model, and what was measured.
+"""The screen of preambles: what they cost with the loaded model, and what was measured.
 
 The screen owns nothing but what it shows: files are read whenever something may have changed, what
 is measured is the queue's. What takes long comes into the rows when it is there.
@@ -127,11 +127,11 @@ class PromptsScreen(Screen[Preamble | None]):
         self.set_interval(REDRAWN_EVERY, self._redraw)
 
     def on_screen_resume(self) -> None:
-        """Read what there is, at first and whenever somebody comes back from another screen."""
+        """Refresh the list, at first and whenever the user comes back from another screen."""
         self.known.look()
 
     async def on_unmount(self) -> None:
-        """What runs goes with the screen, and its processes; what is done is kept."""
+        """Close the queue: what runs goes with the screen, what is done is kept."""
         await asyncio.to_thread(self.queue.close)
 
     @on(OptionList.OptionHighlighted)
@@ -161,7 +161,7 @@ class PromptsScreen(Screen[Preamble | None]):
     @on(OptionList.OptionSelected)
     @work(exclusive=True, group="edit")
     async def action_edit(self) -> None:
-        """Change what is under the bar; go on with what was not saved of it."""
+        """Edit the preamble under the bar, or its draft."""
         row = self.preambles.row
         if row is None:
             return
@@ -264,7 +264,7 @@ class PromptsScreen(Screen[Preamble | None]):
         self.query_one("#prompts-detail", Static).update(told)
 
     def _show_parts(self) -> None:
-        """Show what there is something to show in, and the keys that do something."""
+        """Show the widgets that have something to show, and the keys that do something."""
         rows, shown = self.preambles.rows, not self._jobs.shown
         columns = self.query_one("#prompts-columns", Static)
         self.preambles.display = columns.display = shown and bool(rows)

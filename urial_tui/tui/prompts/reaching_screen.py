@@ -1,4 +1,4 @@
-"""What reaches the model of a preamble and a first question: the exact text, token by token."""
+"""The token view of a preamble with a first question: the exact text that reaches the model."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ReachingScreen(Screen[None]):
         yield HintLine(id="reaching-hints")
 
     def on_mount(self) -> None:
-        """Show the text, and have it cut."""
+        """Show the text, and start to tokenise it."""
         self._head("reading its tokens")
         self.query_one(ReachingStrip).show_text(self.text)
         self.query_one(HintLine).keys = (

@@ -1,4 +1,4 @@
-"""What reaches the model, token by token: blocks that can be told from each other."""
+"""A token strip of what reaches the model: blocks that can be told from each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Under which name a preamble is kept, and with which words about it."""
+"""The dialog that saves a preamble: its name, and a description."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ where only the second one is missing."""
 
 
 class SaveScreen(ModalScreen[Preamble | None]):
-    """Ends with the preamble as it was kept, or None.
+    """A dialog dismissed with the preamble as it was saved, or None.
 
     Args:
         preamble: What is kept, with the name that is proposed.
@@ -73,7 +73,7 @@ class SaveScreen(ModalScreen[Preamble | None]):
 
     @on(Input.Changed)
     def forget_confirmation(self) -> None:
-        """Another name has to be confirmed anew."""
+        """Cancel the confirmation: another name has to be confirmed anew."""
         if self._typed("name") != self._confirmed:
             self._confirmed = ""
             self.query_one("#save-verdict", Static).update("")

@@ -1,4 +1,4 @@
-"""A text of a preamble, to be changed in lines."""
+"""A text area for a text of a preamble."""
 
 from __future__ import annotations
 

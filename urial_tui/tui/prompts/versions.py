@@ -1,4 +1,4 @@
-"""One question, answered under two preambles by the model that is loaded, one after the other.
+"""An A/B trial: one question, answered under two preambles by the loaded model in turn.
 
 Nothing is drawn, so that what differs comes of the preambles; nothing is stored.
 """

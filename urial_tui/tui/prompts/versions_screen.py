@@ -1,4 +1,4 @@
-"""Trying a question under two preambles: their answers side by side."""
+"""The screen of an A/B trial: a question under two preambles, their answers side by side."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class VersionsScreen(PromptScreen):
         self._show_keys()
 
     def on_unmount(self) -> None:
-        """Nothing is written for a screen that is gone."""
+        """Cancel the answers."""
         if self.answering:
             self._versions.stop()
 
@@ -90,7 +90,7 @@ class VersionsScreen(PromptScreen):
         return self.query_one(BothSides).sides
 
     def draft(self) -> tuple[DraftPlace, str]:
-        """The question that is typed."""
+        """The question that is typed; see `PromptScreen.draft`."""
         return _PLACE, self.query_one(Prompt).full_text
 
     # -- the user -----------------------------------------------------------------------

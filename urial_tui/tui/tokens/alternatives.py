@@ -1,4 +1,4 @@
-"""What could have stood in the place of a token; choosing one writes the answer anew from there."""
+"""A list of the alternatives to a token; choosing one writes the answer anew from there."""
 
 from __future__ import annotations
 

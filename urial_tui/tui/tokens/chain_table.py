@@ -1,4 +1,4 @@
-"""The sampler chain at one token: what each stage left, and how the token fared."""
+"""A table of the sampler chain at one token: what each stage left, and how the token fared."""
 
 from __future__ import annotations
 

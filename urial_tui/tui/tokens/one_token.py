@@ -1,4 +1,4 @@
-"""A widget on one token of an answer that is read."""
+"""The base class of widgets on one token of a traced answer."""
 
 from __future__ import annotations
 

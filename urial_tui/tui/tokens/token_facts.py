@@ -1,4 +1,4 @@
-"""What the model said of the token under the cursor, in figures."""
+"""A widget with the figures of the token under the cursor: probability, rank, entropy."""
 
 from __future__ import annotations
 

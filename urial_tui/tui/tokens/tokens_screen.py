@@ -1,4 +1,4 @@
-"""An answer, token by token: what the model thought of each, and what else there was.
+"""The token screen: an answer, token by token, with probabilities and alternatives.
 
 The tokens come in while they are read; what is there can be looked at. Choosing another
 token ends the screen with the ids that an answer is to start with; the chat goes on from
@@ -54,7 +54,7 @@ class AnswerBranch(NamedTuple):
 
 
 class TokensScreen(Screen[AnswerBranch | None]):
-    """The token screen; opens over the chat, whose engine reads the answer.
+    """A screen over the chat, whose engine reads the answer.
 
     Args:
         read: Has the answer read: its events.
@@ -113,7 +113,7 @@ class TokensScreen(Screen[AnswerBranch | None]):
         yield HintLine(id="hints")
 
     def on_mount(self) -> None:
-        """Have the answer read."""
+        """Start to read the answer."""
         head = self.query_one(TraceHead)
         head.model = self.answer.trace.answer.model
         head.facts = (told(self.answer.trace.sampling),)
@@ -124,14 +124,14 @@ class TokensScreen(Screen[AnswerBranch | None]):
         self._follow()
 
     def on_unmount(self) -> None:
-        """Nothing is read for a screen that is gone."""
+        """Cancel the reading."""
         if self._reading:
             self._end()
 
     # -- the user -------------------------------------------------------------------
 
     def action_back(self) -> None:
-        """Stop the reading, and leave unless some of it is there to be looked at."""
+        """Stop the reading; leave once it is over, or while it has no token yet."""
         if not self._reading or not self.answer.tokens:
             self.dismiss(None)
         else:
@@ -209,7 +209,7 @@ class TokensScreen(Screen[AnswerBranch | None]):
                 pass
 
     def _show_tokens(self, event: TracedTokens) -> None:
-        """More of the answer."""
+        """Show more tokens of the answer."""
         answer = self.answer
         first = not answer.tokens
         answer.add(event.tokens, event.pieces, event.total)
@@ -229,7 +229,7 @@ class TokensScreen(Screen[AnswerBranch | None]):
         self.query_one(TokenFacts).refresh()
 
     def _show_end(self, error: UrialError | None, left_out: int) -> None:
-        """All is read, or it was stopped or failed; what is there stays."""
+        """Show how the reading ended: done, stopped or failed; what is there stays."""
         self._reading = False
         self.query_one(Banner).trouble = error
         answer = self.answer
@@ -244,7 +244,7 @@ class TokensScreen(Screen[AnswerBranch | None]):
 
     @on(TokenStrip.Moved)
     def show_token(self, event: TokenStrip.Moved) -> None:
-        """The cursor is on another token."""
+        """Show the token under the cursor."""
         if event.index >= len(self.answer.tokens):
             return
         self.query_one(TokenFacts).index = event.index
@@ -266,7 +266,7 @@ class TokensScreen(Screen[AnswerBranch | None]):
         self.query_one(TraceHead).facts = tuple(facts)
 
     def _show_notes(self, left_out: int) -> None:
-        """What stands in for something that is not known."""
+        """Show notes on what could not be known, and what stands in for it."""
         trace, notes = self.answer.trace, []
         if not trace.own_tokens:
             notes.append(
@@ -312,7 +312,7 @@ class TokensScreen(Screen[AnswerBranch | None]):
 
 
 def told(sampling: Sampling) -> str:
-    """How tokens are chosen, in a word or two."""
+    """The sampling, in a word or two."""
     drawn = "greedy" if sampling.temperature <= 0 else f"temperature {sampling.temperature:g}"
     return drawn if sampling.rules is None else f"{drawn}, with rules"
 

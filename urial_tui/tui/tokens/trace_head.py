@@ -1,4 +1,4 @@
-"""The head of the token screen: what is looked at, and what its colours mean."""
+"""The header of the token screen: the model, the answer, and a legend of the colours."""
 
 from __future__ import annotations
 

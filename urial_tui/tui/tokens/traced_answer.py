@@ -30,7 +30,7 @@ class TracedAnswer:
         self._pieces: dict[int, Piece] = {}
 
     def add(self, tokens: Sequence[TracedToken], pieces: Mapping[int, Piece], total: int) -> None:
-        """Take what was read next, with the pieces of ids that are new."""
+        """Append tokens that were read, with the pieces of ids that are new."""
         self._pieces.update(pieces)
         self.tokens += tokens
         self.total = total

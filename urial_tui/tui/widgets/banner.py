@@ -1,4 +1,4 @@
-"""What went wrong, in a sentence, above the prompt."""
+"""An error banner: what went wrong, in a sentence above the prompt."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Banner(VerticalScroll, can_focus=False):
         yield Static(markup=False)
 
     def on_mount(self) -> None:
-        """There is nothing to tell yet."""
+        """Hide: there is no error yet."""
         self.display = self.trouble is not None
 
     def watch_trouble(self, trouble: UrialError | None) -> None:
@@ -44,7 +44,7 @@ class Banner(VerticalScroll, can_focus=False):
         self.call_after_refresh(self._measure)
 
     def on_resize(self) -> None:
-        """More or less of it can be seen."""
+        """Let the focus reach it only where it has to be scrolled."""
         self.call_after_refresh(self._measure)
 
     def _measure(self) -> None:

@@ -67,7 +67,7 @@ class CatalogueList(Vertical):
 
     @on(DataTable.RowSelected)
     def take(self, event: DataTable.RowSelected) -> None:
-        """End with the model, if it is on this machine."""
+        """Post the model as chosen, if it is on this machine."""
         model = self._models[event.cursor_row]
         if model.state == "absent":
             self.notify(f"{sanitize_line(model.name)} is not on this machine.", markup=False)

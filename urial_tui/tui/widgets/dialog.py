@@ -1,4 +1,4 @@
-"""The first and the last line of a dialog: what it is about, and its keys."""
+"""The title and the key line of a dialog."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from urial_tui.tui.frame.keys import keyed
 
 
 class DialogTitle(Static):
-    """Says what is done, and to what.
+    """A title: what is done, and to what.
 
     Args:
-        title: The one.
-        name: The other, foreign text.
+        title: What is done.
+        name: To what; foreign text.
     """
 
     def __init__(self, title: str, name: str = "") -> None:
@@ -23,7 +23,7 @@ class DialogTitle(Static):
 
 
 class DialogKeys(Static):
-    """Says what keys do.
+    """A line that says what keys do.
 
     Args:
         sentence: With the ids of bindings in braces, as `keyed` takes it.

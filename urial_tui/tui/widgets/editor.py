@@ -1,4 +1,4 @@
-"""The user's own editor, for a text that is too long for a few lines.
+"""Editing a text in the user's own editor ($VISUAL, $EDITOR), in a temporary file.
 
 The text lies in a directory of its own that only its owner can enter, and that goes
 afterwards with all that the editor put there. What an editor saved before it failed is

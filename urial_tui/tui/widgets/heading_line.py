@@ -1,4 +1,4 @@
-"""The first line of a screen: what it is, and beside that how much of it there is."""
+"""The title line of a screen: what it is, and beside that a count."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urial_tui.sanitize import sanitize_line
 
 
 class HeadingLine(Widget):
-    """Its end is cut off where there is no room.
+    """A title with a quiet word beside it, cut off where there is no room.
 
     Args:
         title: What the screen is.

@@ -1,4 +1,4 @@
-"""The keys at the bottom of a screen, and what is being done."""
+"""The key hints at the bottom of a screen, and what is being done."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from textual.widget import Widget
 
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.frame.keys import key_name
+
+_GAP = "  "
 
 
 class HintLine(Widget):
@@ -40,18 +42,17 @@ class HintLine(Widget):
     def _lines(self, width: int) -> list[Content]:
         """The keys in lines; a key that is wider than a line has none, nor have those behind it."""
         state = Content.styled(sanitize_line(self.state), "bold $primary").truncate(width)
-        parts = [
-            Content.assemble((key, "bold $secondary"), (f" {what}   ", "$quiet"))
-            for key, what in self.keys
-        ]
-        lines, room = [Content("")], width - state.cell_length
-        for part in parts:
-            if lines[-1].cell_length + part.cell_length > room:
+        lines, room = [Content("")], width - state.cell_length - (len(_GAP) if self.state else 0)
+        for key, what in self.keys:
+            part = Content.assemble((key, "bold $secondary"), (f" {what}", "$quiet"))
+            line = Content.assemble(lines[-1], _GAP, part) if lines[-1] else part
+            if line.cell_length <= room:
+                lines[-1] = line
+            elif part.cell_length <= width:
+                lines.append(part)
                 room = width
-                lines.append(Content(""))
-                if part.cell_length > room:
-                    break
-            lines[-1] = Content.assemble(lines[-1], part)
+            else:
+                break
         gap = " " * max(0, width - lines[0].cell_length - state.cell_length)
         first = Content.assemble(lines[0], gap, state)
         return [first, *(line for line in lines[1:] if line)]

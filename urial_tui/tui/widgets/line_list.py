@@ -63,7 +63,7 @@ class LineList(ScrollView, Generic[Row]):
         raise NotImplementedError
 
     def put(self, rows: Sequence[Row], selected: int) -> None:
-        """Show these, that in a place selected, without telling of it."""
+        """Replace the rows and the selection, without posting `Selected`."""
         self._rows = rows
         self._tops = list(accumulate(map(self.height_of, rows), initial=0))
         self.virtual_size = Size(self.scrollable_content_region.width, self._tops[-1])
@@ -72,7 +72,7 @@ class LineList(ScrollView, Generic[Row]):
         self.refresh()
 
     def move(self, rows: int) -> None:
-        """Select the row so many places further, as far as there are any."""
+        """Select the row so many places further, at most the last one or the first."""
         if self._rows:
             self.selected = min(max(0, self.selected + rows), len(self._rows) - 1)
 
@@ -84,7 +84,7 @@ class LineList(ScrollView, Generic[Row]):
             self.move(place - self.selected or pages)
 
     def watch_selected(self) -> None:
-        """Keep the selection in view, and tell of it."""
+        """Scroll to the selection, and post `Selected`."""
         self._follow()
         self.refresh()
         self.post_message(self.Selected())

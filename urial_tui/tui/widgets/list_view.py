@@ -1,4 +1,4 @@
-"""What of a screen with a list its parts may use: the rows, a notice, the keys."""
+"""A facade of a screen with a list, for its parts: the rows, a notice, the keys."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ListT = TypeVar("ListT", bound=RowList[Any])
 
 
 class ListView(ScreenView, Generic[ListT]):
-    """Makes what such screens have in common; the screen lays it out.
+    """Makes and holds the list, the notice and the key hints; the screen lays them out.
 
     Args:
-        screen: It.
+        screen: Has them.
         listed: Its list.
         notice: The id of its notice, by Textual's name.
     """

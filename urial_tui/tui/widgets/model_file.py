@@ -78,7 +78,7 @@ class ModelFileField(Vertical):
         yield ModelTree(self._start, id="file-tree")
 
     def on_mount(self) -> None:
-        """Nothing is chosen yet."""
+        """Say how a file is chosen."""
         self._say(Content.styled("or pick one below; directories open with Enter", "$quiet"))
 
     @on(Input.Changed, "#file-path")
@@ -98,7 +98,7 @@ class ModelFileField(Vertical):
 
     @on(Input.Submitted, "#file-path")
     async def take(self, event: Input.Submitted) -> None:
-        """End with the file, if it is sound; show a directory in the tree."""
+        """Post the file as chosen, if it is sound; show a directory in the tree."""
         event.stop()
         path = typed_path(event.value)
         if path is not None and is_directory(path):

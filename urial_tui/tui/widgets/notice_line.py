@@ -1,4 +1,4 @@
-"""A sentence above the keys of a screen: what came of something, or why it can't be done."""
+"""A notice above the keys of a screen: what came of something, or why it can't be done."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class NoticeLine(Static):
-    """Takes no room while there is nothing to tell."""
+    """A line of text that takes no room while it is empty."""
 
     def __init__(self, *, id: str | None = None) -> None:  # Textual's name
         super().__init__(id=id, markup=False)

@@ -1,4 +1,4 @@
-"""A line for a path that completes itself."""
+"""An input for a path, with autocompletion."""
 
 from __future__ import annotations
 
@@ -8,19 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from textual.suggester import Suggester
-from textual.widgets import Input
 
 from urial_tui import paths
 from urial_tui.files import is_directory
-from urial_tui.sanitize import sanitize_line
+from urial_tui.tui.widgets.safe_input import SafeInput
 
 
-class PathLine(Input):
-    """A path; what can't be drawn as it is never gets into it."""
-
-    def validate_value(self, value: str) -> str:
-        """Make what was pasted harmless."""
-        return sanitize_line(value)
+class PathLine(SafeInput):
+    """An input for a path."""
 
 
 class PathSuggester(Suggester):

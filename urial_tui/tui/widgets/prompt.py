@@ -1,4 +1,4 @@
-"""Where the user types.
+"""The prompt: a text area that sends what is typed, with a history of earlier questions.
 
 Which of the Enters sends is a matter of keys. What is sent is `full_text`: as it was typed and
 pasted (`written_text`).
@@ -57,7 +57,7 @@ class Prompt(WrittenText):
 
     @property
     def earlier(self) -> Sequence[str]:
-        """Earlier questions, newest first."""
+        """The history: earlier questions, newest first."""
         return self._recall.earlier
 
     @earlier.setter
@@ -70,7 +70,7 @@ class Prompt(WrittenText):
         self.forget()
 
     def take(self, text: str) -> None:
-        """Take away what was sent; what was typed behind it, or instead of it, stays."""
+        """Remove what was sent; what was typed behind it, or instead of it, stays."""
         typed = self.full_text
         if typed.startswith(text):
             self.clear_text()
@@ -86,7 +86,7 @@ class Prompt(WrittenText):
         self.focus()
 
     def end_edit(self) -> None:
-        """Back to what was typed before."""
+        """Restore what was typed before."""
         self.remove_class("-editing")
         self.border_title = None
         self.put(self._draft)

@@ -31,6 +31,6 @@ class Recall:
         return self._left.get(place, "" if place == _DRAFT else self.earlier[place])
 
     def forget(self) -> None:
-        """Back to the newest place; what was typed is gone."""
+        """Reset to the newest place; what was typed is gone."""
         self._place = _DRAFT
         self._left.clear()

@@ -1,4 +1,4 @@
-"""Rows of which one is under the bar and some may be marked, known by keys of their own."""
+"""A list widget with multiple selection: a bar on one row, marks on others, known by keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Row = TypeVar("Row")
 
 
 class RowList(OptionList, Generic[Row]):
-    """A subclass tells a row's key and draws it; bar and marks stay on their rows by that key."""
+    """A base class: a subclass tells a row's key, by which bar and marks stay, and draws it."""
 
     def __init__(self, *, id: str | None = None) -> None:  # Textual's name
         super().__init__(id=id, markup=False)
@@ -54,7 +54,7 @@ class RowList(OptionList, Generic[Row]):
         return self.marked or ([] if row is None else [row])
 
     def seek(self, key: Hashable) -> None:
-        """Have the bar on the row with this key when rows are shown next."""
+        """Put the bar on the row with this key when rows are shown next."""
         self._wanted = key
 
     def show(self, rows: Sequence[Row]) -> None:
@@ -100,7 +100,7 @@ class RowList(OptionList, Generic[Row]):
         )
 
     def draw_again(self, place: int) -> None:
-        """What is told of the row in this place is no longer the same."""
+        """Redraw the row in this place, of which something else is to be told."""
         self.replace_option_prompt_at_index(place, self.line_of(self._rows[place]))
 
     def on_resize(self, event: Resize) -> None:

@@ -1,4 +1,4 @@
-"""Text that is written here, whatever is in it: as it was typed and pasted, and safe to draw.
+"""A text area for any input: long pastes are folded, what can't be drawn has placeholders.
 
 A long text stands in it as one label, a character that can't be drawn as a picture, and both are
 what they were in the end: `text` is what is shown, `full_text` what is meant.
@@ -58,7 +58,7 @@ class WrittenText(TextArea):
         return self._stand_ins.take_out(self.text)
 
     def forget(self) -> None:
-        """Empty it, of what labels and pictures stood for as well."""
+        """Clear it, and what labels and pictures stood for."""
         self._folds = Folds()
         self._stand_ins = StandIns()
         self.text = ""
@@ -72,7 +72,7 @@ class WrittenText(TextArea):
         self.move_cursor(self.document.end)
 
     def action_editor(self) -> None:
-        """Go on in the user's own editor; the application waits meanwhile."""
+        """Open the text in the user's own editor; the application waits meanwhile."""
         before = self.full_text
         after: str | UrialError
         try:

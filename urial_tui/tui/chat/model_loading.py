@@ -1,4 +1,4 @@
-"""The model and the preamble in use: loading them, whether they are there, and what fails.
+"""Loading the model and the preamble, their status, and what to do when that fails.
 
 Questions can be answered while it is `ready`. What the engine tells in front of an answer is
 shown in the status line.
@@ -35,7 +35,7 @@ SILENCE_HOLDS = 8.0
 
 
 class ModelLoading:
-    """Loads what answers, and says how far that is.
+    """Loads the model in the background, and shows the progress.
 
     Args:
         view: Shows it.
@@ -91,11 +91,11 @@ class ModelLoading:
         self._view.work("engine", self._load, self.choice)
 
     def await_engine(self) -> None:
-        """Nothing can be answered until the engine has what is in use."""
+        """Mark the model as loading: nothing can be answered until the engine has it."""
         self.ready, self.coming = False, True
 
     def load_again(self) -> None:
-        """Load the model where none is loaded or on its way."""
+        """Load the model again, unless it is loaded or on its way."""
         if self.engine.writer is None and not self.coming:
             self._view.settle_trouble()
             self.load()
@@ -109,7 +109,7 @@ class ModelLoading:
         self.load()
 
     def use_preamble(self, name: str) -> None:
-        """Answer under another preamble from now on; the next question brings it to the engine.
+        """Change the preamble; the next question brings it to the engine.
 
         Raises:
             PreambleError: There is none of this name.
@@ -144,7 +144,7 @@ class ModelLoading:
                 self.get_ready()
 
     async def bring(self, choice: WriterChoice) -> None:
-        """Load what is to answer, and pin its preamble.
+        """Load a model, and pin its preamble.
 
         Raises:
             UrialError: It can't be had.
@@ -158,13 +158,13 @@ class ModelLoading:
         await self.engine.pin(choice.preamble, take=self.take)
 
     def get_ready(self) -> None:
-        """Note that questions can be answered."""
+        """Mark the model as ready: questions can be answered."""
         self.ready, self.coming = True, False
         self._view.show_status(state="ready")
         self.when_ready()
 
     def read_ahead(self, conversation: Conversation) -> None:
-        """Have a conversation read, so that only its next question is left to read."""
+        """Prefill a conversation in the background, so that only its next question is left."""
         self._view.work("engine", self._read_ahead, conversation)
 
     async def _read_ahead(self, conversation: Conversation) -> None:
@@ -200,12 +200,12 @@ class ModelLoading:
         return self._silent_at is not None and time.monotonic() - self._silent_at < SILENCE_HOLDS
 
     def _show_unpacking(self, done: int, total: int) -> None:
-        """The model's file is put together, once."""
+        """Show the progress of unpacking: the model's file is put together, once."""
         if self._view.alive:
             self._view.show_status(state=f"unpacking the model {done / max(1, total):.0%}")
 
     def _show_loaded(self, writer: Writer) -> None:
-        """The model is there; its preamble comes next."""
+        """Show the loaded model; its preamble comes next."""
         self.info, model = writer.model.info, writer.choice.model
         self.choice = WriterChoice(model=model, preamble=self.preamble)
         self._view.header.model = model
@@ -228,7 +228,7 @@ class ModelLoading:
         self._view.show_status(state=f"{what}{share}{left}")
 
     def _show_preamble(self, event: PreambleReady) -> None:
-        """The preamble is in place."""
+        """Show the preamble's length: it is in place."""
         self._view.show_status(
             preamble_tokens=event.tokens,
             preamble_source=event.source,
@@ -239,14 +239,14 @@ class ModelLoading:
     # -- what fails -----------------------------------------------------------------
 
     def fail(self, error: UrialError) -> None:
-        """Something failed; where that ended the engine, the model has to be loaded again."""
+        """Handle an error; where it ended the engine, the model has to be loaded again."""
         if isinstance(error, EngineDied):
             self.lose(error)
         elif self._view.alive:
             self._view.complain(error)
 
     def lose(self, error: UrialError) -> None:
-        """Nothing can be answered before the model is loaded; what is shown and typed stays."""
+        """Mark the model as lost: nothing is answered until it is loaded; what is shown stays."""
         if not self._view.alive:
             return
         self.ready = self.coming = False

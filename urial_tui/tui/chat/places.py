@@ -1,4 +1,4 @@
-"""Where the command palette can lead from the chat: conversations and models.
+"""Commands of the palette that lead from the chat to a conversation or a model.
 
 They are looked up when the palette opens, away from the screen's thread; what can't be read is
 left out, for the screens that list it say why.

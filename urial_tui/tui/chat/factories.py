@@ -40,21 +40,21 @@ def find_model(name: str, progress: Unpacking) -> ModelFile:
 
 
 def make_comparison_engine(find_model: FindModel) -> ComparisonEngine:
-    """What the compare screen has behind it, on an engine of its own."""
+    """The real comparison engine, on an engine of its own."""
     from urial_tui.tui.compare.comparison_engine import ComparisonEngine
 
     return ComparisonEngine(make_engine, find_model)
 
 
 def make_duel(find_model: FindModel) -> Duel:
-    """What answers on the side-by-side screen, on engines of its own."""
+    """The real duel, on engines of its own."""
     from urial_tui.tui.duel.duel import Duel
 
     return Duel(make_engine, find_model)
 
 
 def make_job_queue() -> JobQueue:
-    """What does the work of the evaluation screen, on engines of its own."""
+    """The real job queue, on engines of its own."""
     from urial_tui.tui.evaluate.job_queue import JobQueue
 
     return JobQueue(make_engine)

@@ -1,4 +1,4 @@
-"""The screens over the chat, opened when they are asked for; what they have running is ended.
+"""Opening the screens over the chat, with lazy imports; what they have running is closed.
 
 They are imported when they are opened, for many bring numpy along, or headers and catalogues:
 nobody should wait for these who only chats.
@@ -17,8 +17,8 @@ from urial_tui.runtime.host import FindModel
 from urial_tui.runtime.writer import WriterChoice
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.chat.chat_screen import ChatScreen
+from urial_tui.tui.chat.factories import MakeComparisonEngine, MakeDuel, MakeJobQueue
 from urial_tui.tui.frame.configured_app import ConfiguredApp
-from urial_tui.tui.frame.factories import MakeComparisonEngine, MakeDuel, MakeJobQueue
 from urial_tui.tui.frame.messages import (
     CompareRequested,
     EvaluateRequested,
@@ -39,7 +39,7 @@ class _Running(Protocol):
 
 
 class Openings:
-    """Opens screens, and remembers what is to be ended with the application.
+    """Makes and pushes screens, and remembers what is to be closed with the application.
 
     Args:
         app: Shows them.
@@ -100,7 +100,7 @@ class Openings:
         self._note_sides()
 
     def rescue(self) -> None:
-        """Store what there is where the event loop no longer does it."""
+        """Save answers where the event loop no longer does it."""
         if self._sides is not None:
             self._sides.duel.rescue()
         self._note_sides()
@@ -194,7 +194,7 @@ class Openings:
         self._app.push_screen(PromptsScreen(laboratory, queue, settings), go_on_under)
 
     def _open_sides(self) -> None:
-        """It starts as it was left."""
+        """Open it as it was left."""
         from urial_tui.tui.duel.side_by_side import side_by_side
 
         chat = self._chat

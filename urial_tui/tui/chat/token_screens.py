@@ -1,4 +1,4 @@
-"""Looking at an answer of the chat token by token, and going on from another token."""
+"""Opening the token screen on an answer of the chat, and going on from another token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urial_tui.runtime.writer import Writer
 from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import sampling
 from urial_tui.tui.chat.chat_view import ChatView
-from urial_tui.tui.chat.model_status import ModelLoading
+from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.questions import Questions
 
@@ -81,7 +81,7 @@ class TokenScreens:
         return await self._models.engine.examples(question, writer.preamble)
 
     async def _traced(self, request: Trace) -> AsyncGenerator[Event, None]:
-        """An answer that is read again; where that ends the engine, the chat says so, too."""
+        """The events of a trace; where an error of it ends the engine, the chat says so, too."""
         try:
             async with aclosing(self._models.engine.trace(request)) as events:
                 async for event in events:

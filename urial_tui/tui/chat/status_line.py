@@ -24,7 +24,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """What the line shows. Tokens; `rate` in tokens per second; 0 or "" where not known.
 
     `xray`: what reads answers along, or how far it is on its way. `placement`: which devices hold
-    the model's layers; `servers`: the same in short, of what is not here. `download`: what is downloaded.
+    the model's layers; `servers`: the same in short, of what is not here. `download`: what is
+    downloaded.
     """
 
     state: str = ""

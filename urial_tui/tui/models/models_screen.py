@@ -211,11 +211,13 @@ class ModelsScreen(Screen[str | None]):
         """Say what came of a download, unless what is told of its row says so."""
         row, failed = self.models.row, state.stage == "failed"
         pane = self.query_one("#models-detail-pane")
+        if self.downloads.state(state.name) is None:
+            # It was taken off the list meanwhile, which was told.
+            return
         if failed and pane.display and row is not None and row.name == state.name:
-            self._view.say("")
-        else:
-            words = sanitize_line(told(state))
-            self._view.say(Content.styled(f"✖ {words}", "$error") if failed else words)
+            return
+        words = sanitize_line(told(state))
+        self._view.say(Content.styled(f"✖ {words}", "$error") if failed else words)
 
     def action_copy(self) -> None:
         """Copy where its file is."""

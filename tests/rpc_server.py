@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import signal
 import socket
 import subprocess
 import sys
@@ -42,6 +43,10 @@ class Server:
         self._process.stdout.readline()
         while self._process.poll() is None and not self._listens():
             time.sleep(0.01)
+
+    def pause(self) -> None:
+        """Have it do nothing more, not even hang up."""
+        self._process.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
         """End it at once."""

@@ -34,8 +34,8 @@ from urial_tui.engine.wire.events import (
     TextDelta,
     Unloaded,
 )
-from urial_tui.engine.wire.server_address import mistake_among, mistake_in
-from urial_tui.engine.wire.server_probe import server_devices, unreachable
+from urial_tui.engine.wire.server_address import mistake_among, mistake_in, whereabouts
+from urial_tui.engine.wire.server_probe import server_devices, silent, unreachable
 from urial_tui.engine.wire.values import Device, DeviceLayers, EngineOptions, TextSegment
 from urial_tui.engine.wire.worker_log import WorkerLog
 from urial_tui.errors import EngineDied, EngineError, SettingsError
@@ -208,6 +208,12 @@ def test_a_server_that_serves_another_is_not_waited_for() -> None:
         server_devices([address], limit_s=0.05)
 
 
+def test_of_several_servers_the_silent_one_is_found() -> None:
+    serve = answers(GREETING, framed(struct.pack("<I", 1)), framed(struct.pack("<QQ", GIB, GIB)))
+    with listening(serve) as working, listening(None) as hanging:
+        assert silent([hanging, working], limit_s=0.3) == (hanging,)
+
+
 def test_one_who_was_given_up_does_not_hang_up_on_a_server() -> None:
     """A server that writes to who has gone is ended by the system."""
     free, served = threading.Event(), threading.Event()
@@ -268,7 +274,7 @@ def death(
     log.file.unlink(missing_ok=True)
     log.open().close()
     log.file.write_text(words)
-    return explained_death(code, moment, log, lambda _servers: gone)
+    return explained_death(code, moment, log, lambda _servers: gone, lambda _servers: gone)
 
 
 def test_a_server_that_ended_is_named_among_several(tmp_path: Path) -> None:
@@ -287,6 +293,9 @@ def test_a_worker_that_waits_for_a_server_is_ended_with_its_name(tmp_path: Path)
     error = death(tmp_path, "", Moment(servers=("a:1",), silent_for=60.0), [], -signal.SIGKILL)
     assert "waited for the RPC server a:1" in error.message
     assert "after 60 s" in error.message
+    moment = Moment(servers=("a:1", "b:2"), silent_for=60.0)
+    assert "server b:2 and" in death(tmp_path, "", moment, ["b:2"], -signal.SIGKILL).message
+    assert "servers a:1 and b:2 and" in death(tmp_path, "", moment, [], -signal.SIGKILL).message
 
 
 def test_another_death_beside_servers_is_what_it_is(tmp_path: Path) -> None:
@@ -323,6 +332,24 @@ def test_the_placement_is_told_in_words() -> None:
     info = msgspec.structs.replace(INFO, placement=placement)
     assert info.placement_in_words == "layers: 10 on box:1, 4 on CUDA0, 3 here"
     assert INFO.placement_in_words == ""
+
+
+def test_servers_are_counted_where_there_is_little_room() -> None:
+    placement = (
+        DeviceLayers(device="RPC0", layers=8, server="box:1"),
+        DeviceLayers(device="RPC1", layers=2, server="box:1"),
+        DeviceLayers(device="CPU", layers=3),
+    )
+    info = msgspec.structs.replace(INFO, placement=placement)
+    assert info.servers == ("box:1",)
+    assert info.servers_in_words == "on 1 server"
+    assert (INFO.servers, INFO.servers_in_words) == ((), "")
+
+
+def test_what_leaves_the_machine_is_not_called_local() -> None:
+    assert whereabouts(()) == "Everything runs on this machine."
+    assert "box:1 and b:2" in whereabouts(("box:1", "b:2"))
+    assert "this machine" not in whereabouts(("box:1",))
 
 
 def test_a_preamble_s_state_belongs_to_its_placement() -> None:

@@ -135,6 +135,29 @@ class TestList:
             assert "base" in models.line("gemma-3-1b")
             assert "Its aligned partner is gemma-3-1b-it, not here." in models.told
 
+    async def test_what_is_told_can_be_scrolled_by_keys(self, page: Models, own: Path) -> None:
+        async with page(size=(40, 14)) as models:
+            await models.goes_to("mine.Q5_K_M.gguf")
+            pane = models.screen.query_one("#models-detail-pane")
+            assert pane.max_scroll_y > 1
+            await models.presses("shift+down")
+            assert pane.scroll_offset.y == 1
+            await models.presses("J", "K", "shift+up")
+            assert pane.scroll_offset.y == 0
+            assert models.screen.models.has_focus
+
+    async def test_at_80_columns_the_keys_for_all_keys_filter_and_address_are_named(
+        self, page: Models, own: Path
+    ) -> None:
+        async with page() as models:
+            await models.goes_to("mine.Q5_K_M.gguf")
+            assert "U use   I details   / find" in models.lines[-1]
+            assert "F1 keys   F all   A address" in models.lines[-1]
+            await models.presses("f", "f")
+            await models.goes_to("tiny-base")
+            assert "P download   I details   / find" in models.lines[-1]
+            assert "F1 keys   F absent   A address" in models.lines[-1]
+
     async def test_speeds_are_measured_estimated_or_not_known(
         self, page: Models, own: Path
     ) -> None:
@@ -525,6 +548,38 @@ class TestDownloading:
                 await models.ends(f"{server.url}/x/plain.gguf")
                 await models.until(lambda: "plain.gguf" in models.names)
 
+    async def test_an_address_that_was_left_is_there_the_next_time(
+        self, page: Models, hub: Hub
+    ) -> None:
+        async with page() as models:
+            await models.presses("a")
+            await type_text(models.pilot, "ada/half")
+            await models.presses("escape", "a")
+            assert models.shows("ada/half")
+            # It is marked, so that another takes its place.
+            await type_text(models.pilot, "ada/tiny-GGUF")
+            assert not models.shows("ada/half")
+            await models.presses("enter")
+            await models.is_asked_what()
+            await models.presses("enter")
+            await models.until(lambda: bool(models.app.downloads.states))
+            await models.presses("a")
+            assert not models.shows("ada/tiny-GGUF│")
+            assert models.app.downloads.draft == ""
+
+    async def test_what_came_of_it_is_told_once(self, page: Models, hub: Hub) -> None:
+        name = "hf.co/ada/other/none.gguf"
+        async with page() as models:
+            models.screen.pulls.begin([name])
+            assert (await models.ends(name)).stage == "failed"
+            await models.until(lambda: "✖" in models.notice or "✖" in models.told)
+            assert not list(models.app._notifications)
+            await models.goes_to("tiny-base")
+            models.screen.pulls.begin(["tiny-base"])
+            await models.ends("tiny-base")
+            await models.until(lambda: "tiny-base is here" in models.notice)
+            assert not list(models.app._notifications)
+
     @pytest.mark.parametrize(
         ("break_it", "sentence"),
         [
@@ -673,6 +728,24 @@ class TestFiles:
             blob.write_bytes(content)
             await models.presses("v")
             await models.until(lambda: "is not whole: Its checksum is" in models.notice)
+
+
+async def test_in_the_smallest_window_the_rows_are_there_alone(
+    page: Models, own: Path, hub: Hub
+) -> None:
+    async with page() as models:
+        await models.goes_to("tiny-base")
+        # The chat does not open it there.
+        await models.pilot.resize_terminal(30, 8)
+        await models.pilot.pause()
+        lines = models.text.splitlines()
+        assert lines[0].startswith(" Models")
+        assert sum(line.startswith((" ●", " ○", " ✖")) for line in lines) >= 3
+        assert not models.screen.query_one("#models-detail-pane").display
+        assert models.screen.max_scroll_y == 0
+        await models.presses("a")
+        await models.until(lambda: models.shows("Download a model"))
+        assert models.shows("hf.co/")
 
 
 @pytest.mark.parametrize("size", [(40, 10), (80, 24), (120, 40)])

@@ -103,5 +103,5 @@ def test_models(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
         await page.opens()
         await page.goes_to("tup-8b")
 
-    keys = "P download  I details  / search  Esc back  F1 keys  F all  A address"
+    keys = "P download  I details  / find  Esc back  F1 keys  F all  A address"
     assert looks(prepare, keys=keys)

@@ -27,6 +27,29 @@ async def test_the_status_says_where_the_layers_are(opened: Opened, engine: Scri
         assert "layers: 2 on box:1, 1 here" in status(pilot)
 
 
+async def test_at_80_columns_the_status_says_at_least_on_how_many_servers(
+    opened: Opened, engine: ScriptedEngine
+) -> None:
+    placement = (
+        DeviceLayers(device="RPC0", layers=10, server="127.0.0.1:50052"),
+        DeviceLayers(device="RPC1", layers=9, server="127.0.0.1:50053"),
+    )
+    engine.loadable = msgspec.structs.replace(INFO, placement=placement)
+    async with opened() as pilot:
+        assert "on 2 servers" in status(pilot)
+        assert "layers" not in status(pilot)
+
+
+async def test_the_welcome_does_not_call_servers_this_machine(
+    opened: Opened, engine: ScriptedEngine
+) -> None:
+    placement = (DeviceLayers(device="RPC0", layers=2, server="box:1"),)
+    engine.loadable = msgspec.structs.replace(INFO, placement=placement)
+    async with opened() as pilot:
+        assert shows(pilot, "box:1, unencrypted")
+        assert not shows(pilot, "Everything runs on this machine")
+
+
 async def test_nothing_is_said_of_layers_that_are_all_here(opened: Opened) -> None:
     async with opened(size=(120, 24)) as pilot:
         assert "layers" not in status(pilot)
@@ -49,12 +72,14 @@ async def test_a_server_that_dies_is_told_and_the_conversation_stays(
         }
         async with opened(size=(120, 24), **real) as pilot:
             assert addresses[1] in status(pilot)
+            # An answer that it hangs in can't end before.
+            servers[1].pause()
             await type_text(pilot, "kept")
             await pilot.press("enter")
             await wait_until(
                 pilot,
                 lambda: any(
-                    turn.role == "assistant" and turn.text
+                    turn.text == "kept"
                     for record in store.conversations()
                     for turn in store.turns(record.id)
                 ),

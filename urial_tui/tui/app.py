@@ -284,9 +284,12 @@ class UrialApp(ConfiguredApp):
     def close_engine(self) -> None:
         """End the running answer, keeping its text, and the workers; safe to call twice."""
         self.chat.drafts.close()
-        self.downloads.close()
+        # Each may wait some seconds: together they take no longer than one.
+        downloads = threading.Thread(target=self.downloads.close, daemon=True)
+        downloads.start()
         self.chat.models.engine.close()
         self._openings.close()
+        downloads.join()
 
     @on(ScreenRequested)
     def open_screen(self, event: ScreenRequested) -> None:

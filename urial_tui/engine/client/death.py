@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from urial_tui.engine.wire.server_address import listed
-from urial_tui.engine.wire.server_probe import unreachable
+from urial_tui.engine.wire.server_probe import silent, unreachable
 from urial_tui.engine.wire.worker_log import WorkerLog
 from urial_tui.errors import EngineDied
 
@@ -69,10 +69,12 @@ def explained_death(
     moment: Moment,
     log: WorkerLog,
     find_unreachable: Callable[[Sequence[str]], Sequence[str]] = unreachable,
+    find_silent: Callable[[Sequence[str]], Sequence[str]] = silent,
 ) -> EngineDied:
     """The sentence about a worker that was reaped with this exit code.
 
-    `find_unreachable`: says which of some RPC servers don't answer now.
+    `find_unreachable`: says which of some RPC servers take no connection now; `find_silent`, which
+    of them don't answer a greeting.
     """
     where = _WHERE[moment.doing].format(moment.model)
     again = ", as it did before" if moment.before else ""
@@ -83,7 +85,9 @@ def explained_death(
         cause, number = _cause(code)
     words = "" if moment.silent_for else log.last_words()
     if moment.servers and (moment.silent_for or _SERVER_LOST.search(words)):
-        return _lost_server(moment, where, log, find_unreachable)
+        # Nobody is served by them any more, so that one that works answers.
+        find = find_silent if moment.silent_for else find_unreachable
+        return _lost_server(moment, where, log, find(moment.servers))
     said = f' Its last words: "{words}".' if words else ""
     advice = _advice(number, moment)
     return EngineDied(
@@ -96,13 +100,13 @@ def _lost_server(
     moment: Moment,
     where: str,
     log: WorkerLog,
-    find_unreachable: Callable[[Sequence[str]], Sequence[str]],
+    gone: Sequence[str],
 ) -> EngineDied:
     """The sentence about a worker that lost an RPC server, or waited for one.
 
-    The library does not say which of several it was, so the one that does not answer is named.
+    The library does not say which of several it was, so the one that does not answer (`gone`) is
+    named.
     """
-    gone = find_unreachable(moment.servers)
     many = len(gone or moment.servers) > 1
     name = f"the RPC server{'s' if many else ''} {listed(gone or moment.servers)}"
     if moment.silent_for:

@@ -75,6 +75,13 @@ def host_and_port(address: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def whereabouts(servers: Sequence[str]) -> str:
+    """Where a model is computed, in a sentence, given the servers that hold layers of it."""
+    if not servers:
+        return "Everything runs on this machine."
+    return f"Layers of the model run on {listed(servers)}, unencrypted on the way."
+
+
 def listed(addresses: Iterable[str]) -> str:
     """Addresses in a sentence."""
     *most, last = [sanitize_line(address) for address in addresses]

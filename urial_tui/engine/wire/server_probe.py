@@ -72,6 +72,11 @@ class _Probe:
             raise self._error
         return self._devices
 
+    def answers(self, limit_s: float) -> bool:
+        """Whether it has answered everything, or does within so many seconds."""
+        self._thread.join(limit_s)
+        return not self._thread.is_alive() and self._error is None
+
     def _run(self) -> None:
         name = listed([self._address])
         try:
@@ -162,6 +167,17 @@ def server_devices(addresses: Sequence[str], limit_s: float = LIMIT_S) -> tuple[
     """
     probes = [_Probe(address, limit_s) for address in addresses]
     return tuple(device for probe in probes for device in probe.result())
+
+
+def silent(addresses: Sequence[str], limit_s: float = 2.0) -> tuple[str, ...]:
+    """Those of the servers that do not answer a greeting within `limit_s` seconds."""
+    probes = [_Probe(address, limit_s) for address in addresses]
+    until = time.monotonic() + limit_s
+    return tuple(
+        address
+        for address, probe in zip(addresses, probes, strict=True)
+        if not probe.answers(max(0.0, until - time.monotonic()))
+    )
 
 
 def unreachable(addresses: Sequence[str], limit_s: float = 1.0) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from urial_tui import wording
+
 NUMERICS = 2
 """Raised with every change after which the same question, files and options may give another
 digit or token: how a context is rendered or tokenised, how text is cut into batches, how a token
@@ -306,6 +308,16 @@ class ModelInfo(WireValue, frozen=True, kw_only=True):
     placement: tuple[DeviceLayers, ...] = ()
     pooling: Pooling | None = None
     embedding: int = 0
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The RPC servers that hold layers of it, each once."""
+        return tuple(dict.fromkeys(one.server for one in self.placement if one.server))
+
+    @property
+    def servers_in_words(self) -> str:
+        """On how many RPC servers layers of it are, as a phrase; "" where there are none."""
+        return f"on {wording.amount(len(self.servers), 'server')}" if self.servers else ""
 
     @property
     def placement_in_words(self) -> str:

@@ -105,7 +105,7 @@ class ModelLoading:
         self.choice = WriterChoice(model=model, preamble=self.preamble)
         self._view.header.model = model
         self._view.settle_trouble()
-        self._view.show_status(model=model, placement="")
+        self._view.show_status(model=model, placement="", servers="")
         self.load()
 
     def use_preamble(self, name: str) -> None:
@@ -126,6 +126,7 @@ class ModelLoading:
         header.model, header.preamble = choice.model, choice.preamble.name
         welcome.model = choice.model
         welcome.preamble = f"{choice.preamble.name}: {choice.preamble.description}"
+        welcome.servers = self.options.servers
         self._view.show_status(
             model=choice.model,
             preamble=choice.preamble.name,
@@ -210,9 +211,11 @@ class ModelLoading:
         self.choice = WriterChoice(model=model, preamble=self.preamble)
         self._view.header.model = model
         self._view.welcome.model = f"{model} ({self.info.description})"
+        self._view.welcome.servers = self.info.servers
         self._view.show_status(
             model=model,
             placement=self.info.placement_in_words,
+            servers=self.info.servers_in_words,
             total=self.info.n_ctx,
             used=0,
             state="reading the preamble",

@@ -12,6 +12,7 @@ from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import amount, rate
 
 _BAR = 10
+_PLACEMENT = 6
 _SOURCES: dict[PreambleSource, str] = {
     "memory": "from memory",
     "disk": "from disk",
@@ -23,7 +24,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the line, in tokens; `rate` in tokens per second; 0 or "" where not known.
 
     `xray`: what reads answers along, or how far it is on its way. `placement`: which devices hold
-    the model's layers. `download`: what is downloaded.
+    the model's layers; `servers`: the same in short, of what is not here. `download`: what is
+    downloaded.
     """
 
     state: str = ""
@@ -37,6 +39,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 0.0
     xray: str = ""
     placement: str = ""
+    servers: str = ""
     download: str = ""
 
 
@@ -50,24 +53,27 @@ class StatusLine(Widget):
         status = self.status
         gap = Content.styled(" · ", "$quiet")
         parts = [
-            (4, Content(sanitize_line(status.model))),
-            (5, Content.styled(sanitize_line(status.placement), "$quiet")),
+            (5, Content(sanitize_line(status.model))),
+            (_PLACEMENT, Content.styled(sanitize_line(status.placement), "$quiet")),
             (2, self._preamble_cost()),
             (1, self._context_use()),
-            (7, self._context_parts()),
+            (8, self._context_parts()),
             (3, Content(rate(status.rate) if status.rate else "")),
-            (6, Content(f"{status.reused:,} reused" if status.reused else "")),
+            (7, Content(f"{status.reused:,} reused" if status.reused else "")),
             (0, self._xray()),
             (0, self._download()),
         ]
         state = Content.styled(sanitize_line(status.state), "bold $primary")
+        servers = Content.styled(sanitize_line(status.servers), "$quiet")
         left = [(rank, part) for rank, part in parts if part.plain]
         while True:
             line = gap.join([part for _, part in left])
             room = self.size.width - line.cell_length - state.cell_length
             if room >= 2 or not left:
                 break
-            left.remove(max(left, key=lambda item: item[0]))
+            place, (rank, _) = max(enumerate(left), key=lambda item: item[1][0])
+            # The placement is told shorter before it goes: that layers are elsewhere matters.
+            left[place : place + 1] = [(4, servers)] if rank == _PLACEMENT and servers.plain else []
         return Content.assemble(line, " " * max(0, room), state)
 
     def _xray(self) -> Content:

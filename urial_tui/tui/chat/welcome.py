@@ -11,6 +11,7 @@ from textual.reactive import reactive
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from urial_tui.engine.wire.server_address import whereabouts
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.frame.keys import key_name
 
@@ -35,6 +36,8 @@ class Welcome(VerticalScroll, can_focus=False):
 
     model: reactive[str] = reactive("")
     preamble: reactive[str] = reactive("")
+    servers: reactive[tuple[str, ...]] = reactive(())
+    """RPC servers that compute layers of the model."""
 
     class Chosen(Message):
         """The user picked an example question."""
@@ -61,6 +64,10 @@ class Welcome(VerticalScroll, can_focus=False):
         """Update the name of the preamble."""
         self._tell()
 
+    def watch_servers(self) -> None:
+        """It is computed elsewhere, or here."""
+        self._tell()
+
     @on(OptionList.OptionSelected)
     def choose(self, event: OptionList.OptionSelected) -> None:
         """Pass the question on."""
@@ -75,7 +82,7 @@ class Welcome(VerticalScroll, can_focus=False):
                 ("Chat with a base model\n", "bold $primary"),
                 "A base model only continues text; nobody has tuned it to help. A constant "
                 "preamble in front of your question shows it how an assistant answers. "
-                "Everything runs on this machine.\n\n",
+                f"{whereabouts(self.servers)}\n\n",
                 ("model     ", "$quiet"),
                 sanitize_line(self.model),
                 ("\npreamble  ", "$quiet"),

@@ -122,7 +122,8 @@ class CompareScreen(PromptScreen):
             id="query",
         )
         yield Banner(id="banner")
-        yield Static(introduction(self), id="introduction", markup=False)
+        servers = engine_options(self._settings).servers
+        yield Static(introduction(self, servers), id="introduction", markup=False)
         with Container(id="result"):
             yield ComparedStrip(id="strip")
             yield TokenDetail(id="detail")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import PurePath
 from typing import ClassVar
 
@@ -21,19 +22,30 @@ from urial_tui.tui.widgets.path_line import PathLine
 
 
 class AddressScreen(ModalScreen[str | None]):
-    """A dialog dismissed with an address that `pull` takes, or None. No host is asked."""
+    """A dialog dismissed with an address that `pull` takes, or None. No host is asked.
+
+    Args:
+        draft: What stands there at first.
+        keep: Gets what was typed by who goes back.
+    """
 
     CSS_PATH: ClassVar[list[str | PurePath]] = ["../frame/first_run.tcss", "models.tcss"]
     BINDING_GROUP_TITLE = "Address of a model"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Back", id="model_address.back")
+        Binding("escape", "back", "Back; what was typed is kept", id="model_address.back")
     ]
+
+    def __init__(self, draft: str = "", keep: Callable[[str], object] = str) -> None:
+        super().__init__()
+        self._draft = draft
+        self._keep = keep
 
     def compose(self) -> ComposeResult:
         """A title, the line, what is wrong with it, the keys."""
         with Vertical(classes="dialog", id="model-address"):
             yield DialogTitle("Download a model")
             yield PathLine(
+                self._draft,
                 placeholder="hf.co/OWNER/REPO, or https://…/FILE.gguf",
                 id="model-address-line",
                 classes="models-line",
@@ -44,6 +56,11 @@ class AddressScreen(ModalScreen[str | None]):
     def on_mount(self) -> None:
         """Start typing."""
         self.query_one(PathLine).focus()
+
+    def action_back(self) -> None:
+        """Leave, and keep what was typed for the next time."""
+        self._keep(self.query_one(PathLine).value)
+        self.dismiss(None)
 
     @on(Input.Changed)
     def forget_verdict(self) -> None:

@@ -41,7 +41,15 @@ class DownloadNews:
         self._timer.resume()
 
     def _show(self) -> None:
+        # Where it is open it has been imported.
+        from urial_tui.tui.models.models_screen import ModelsScreen
+
         for state in self._downloads.news():
+            screen = self._app.screen
+            if isinstance(screen, ModelsScreen):
+                # It shows downloads, and has a place for what came of them.
+                screen.tell_ended(state)
+                continue
             sentence = sanitize_line(told(state))
             if state.stage == "failed":
                 self._app.notify(sentence, severity="error", timeout=15, markup=False)

@@ -83,6 +83,8 @@ class Downloads:
         self._thread: threading.Thread | None = None
         self._downloader: Downloader | None = None
         self._closed = False
+        self.draft = ""
+        """An address that was typed, and of which nothing is downloaded yet."""
 
     @property
     def states(self) -> tuple[DownloadState, ...]:

@@ -19,6 +19,8 @@ Key = Callable[[str], str]
 """The key of a binding, by its id, as it is printed on a keyboard."""
 
 _BAR = 20
+_FILTERS = {"all": "all", "here": "here", "to download": "absent"}
+"""What is listed, in a word."""
 _LONG = 300
 
 
@@ -233,18 +235,19 @@ def row_keys(row: ModelRow | None, shown: str) -> list[tuple[str, str]]:
         shown: What is listed.
     """
     keys: list[tuple[str, str]] = []
+    seldom: list[tuple[str, str]] = []
     if row is not None and row.listed.is_here:
-        keys += [("details", "details"), ("use", "use"), ("default", "default")]
-        keys += [("verify", "check"), ("remove", "remove")]
+        keys += [("use", "use"), ("details", "details")]
+        seldom = [("default", "default"), ("verify", "check"), ("remove", "remove")]
     elif row is not None:
         keys.append(("stop", "stop") if row.is_coming else ("pull", "download"))
         keys.append(("details", "details"))
         if row.listed.state == "unfinished" and not row.is_coming:
-            keys.append(("remove", "remove"))
-    keys += [("search", "search"), ("back", "back")]
-    # The last ones give way where there is no room.
-    more = [("filter", shown), ("address", "address")]
-    return [*_named(keys), ("app.keys", "keys"), *_named(more)]
+            seldom = [("remove", "remove")]
+    keys += [("search", "find"), ("back", "back")]
+    # The last ones give way where there is no room; 80 columns hold all but the seldom ones.
+    more = [("filter", _FILTERS[shown]), ("address", "address")]
+    return [*_named(keys), ("app.keys", "keys"), *_named([*more, *seldom])]
 
 
 def _named(keys: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

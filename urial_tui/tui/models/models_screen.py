@@ -22,11 +22,12 @@ from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 
 from urial_tui.engine.wire.values import Device
+from urial_tui.sanitize import sanitize_line
 from urial_tui.settings import Settings, engine_options
 from urial_tui.tui.frame.messages import CopyRequested
 from urial_tui.tui.models.details_screen import DetailsScreen, inspect_listed
 from urial_tui.tui.models.download_panel import DownloadPanel
-from urial_tui.tui.models.downloads import Downloads
+from urial_tui.tui.models.downloads import Downloads, DownloadState, told
 from urial_tui.tui.models.file_check import FileCheck
 from urial_tui.tui.models.finding import ListFilter
 from urial_tui.tui.models.known_models import KnownModels
@@ -63,6 +64,7 @@ class ModelsScreen(Screen[str | None]):
     CSS_PATH: ClassVar[list[str | PurePath]] = ["../frame/first_run.tcss", "models.tcss"]
     AUTO_FOCUS = "ModelList"
     BINDING_GROUP_TITLE = "Models"
+    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (12, "-short"), (18, "-roomy")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Leave the search; back to the chat", id="models.back"),
         Binding("i", "details", "Details, from its header", id="models.details"),
@@ -76,6 +78,10 @@ class ModelsScreen(Screen[str | None]):
         Binding("delete,x", "remove", "Remove it", id="models.remove"),
         Binding("slash", "search", "Search", id="models.search"),
         Binding("f", "filter", "Those here, those to download, or all", id="models.filter"),
+        Binding("shift+up,K", "scroll_told(-1)", "What is told of it: up", id="models.told_up"),
+        Binding(
+            "shift+down,J", "scroll_told(1)", "What is told of it: down", id="models.told_down"
+        ),
         Binding("f5", "look_again", "Look again", id="models.look"),
     ]
 
@@ -197,6 +203,22 @@ class ModelsScreen(Screen[str | None]):
             inspect = inspect_listed(row.listed, self._options)
             self.app.push_screen(DetailsScreen(row.name, inspect))
 
+    def action_scroll_told(self, lines: int) -> None:
+        """Scroll what is told of the row under the bar."""
+        self.query_one("#models-detail-pane").scroll_relative(y=lines, animate=False)
+
+    def tell_ended(self, state: DownloadState) -> None:
+        """Say what came of a download, unless what is told of its row says so."""
+        row, failed = self.models.row, state.stage == "failed"
+        pane = self.query_one("#models-detail-pane")
+        if self.downloads.state(state.name) is None:
+            # It was taken off the list meanwhile, which was told.
+            return
+        if failed and pane.display and row is not None and row.name == state.name:
+            return
+        words = sanitize_line(told(state))
+        self._view.say(Content.styled(f"✖ {words}", "$error") if failed else words)
+
     def action_copy(self) -> None:
         """Copy where its file is."""
         row = self.models.row
@@ -239,24 +261,24 @@ class ModelsScreen(Screen[str | None]):
     def _show_detail(self) -> None:
         row = self.models.row
         if row is not None:
-            told = detail(row, self.scan.named(row.listed.partner), self._view.key)
+            words = detail(row, self.scan.named(row.listed.partner), self._view.key)
         elif self.scan.overview is None:
-            told = Content.styled("Looking for models on this machine …", "$quiet")
+            words = Content.styled("Looking for models on this machine …", "$quiet")
         elif self.scan.failed and not self.scan.models:
-            told = unlisted(self._view.key)
+            words = unlisted(self._view.key)
         else:
-            told = nothing(self._finding.words, self._finding.only_here, self._view.key)
-        self.query_one("#models-detail", Static).update(told)
+            words = nothing(self._finding.words, self._finding.only_here, self._view.key)
+        self.query_one("#models-detail", Static).update(words)
 
     def _show_heading(self) -> None:
         overview, finding = self.scan.overview, self._finding
         if overview is None or self.scan.progress:
-            told = self.scan.progress or "looking for them"
+            words = self.scan.progress or "looking for them"
         elif self.scan.failed and not overview.models:
-            told = ""
+            words = ""
         else:
-            told = found_words(overview, self._wanted, finding.narrowed, bool(finding.words))
-        self.query_one(HeadingLine).beside = told
+            words = found_words(overview, self._wanted, finding.narrowed, bool(finding.words))
+        self.query_one(HeadingLine).beside = words
 
     def _show_parts(self) -> None:
         """Show the widgets that have something to show, and the keys that do something."""

@@ -91,18 +91,30 @@ class Pulls:
         )
 
     async def _ask_address(self) -> None:
-        address = await self._view.chosen_on(AddressScreen())
+        downloads = self._downloads
+
+        def keep(typed: str) -> None:
+            downloads.draft = typed
+
+        address = await self._view.chosen_on(AddressScreen(downloads.draft, keep))
         if address is None:
             return
+        # It may still be refused, or not be what was meant.
+        keep(address)
         found = await self._view.in_thread(
             lambda: pullable_of_address(address, self._options, self._devices())
         )
         if isinstance(found, str):
             self.begin([found])
+            begun = True
         else:
-            await self._begin_chosen(found)
+            begun = await self._begin_chosen(found)
+        if begun:
+            keep("")
 
-    async def _begin_chosen(self, pullable: Pullable | None) -> None:
+    async def _begin_chosen(self, pullable: Pullable | None) -> bool:
+        """Have it chosen what of it is downloaded; whether something is."""
         names = None if pullable is None else await self._view.chosen_on(PullScreen(pullable))
         if names:
             self.begin(names)
+        return bool(names)

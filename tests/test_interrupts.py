@@ -40,6 +40,21 @@ def test_one_that_a_callback_drops_is_raised_by_the_next_look() -> None:
     assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
 
 
+def test_one_in_the_lock_of_an_import_is_raised_later_and_nothing_is_printed() -> None:
+    during = (
+        "names = {'thing': lambda: os.kill(os.getpid(), signal.SIGINT)}\n"
+        "code = 'def cb(_): thing()'\n"
+        "exec(compile(code, '<frozen importlib._bootstrap>', 'exec'), names)"
+    )
+    code = _DROPPED.format(during=during)
+    old = "lambda _: os.kill(os.getpid(), signal.SIGINT))"
+    assert old in code
+    done = _run(code.replace(old, "names['cb'])"))
+    assert done.stdout == ""
+    assert done.returncode in (130, -signal.SIGINT)
+    assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
+
+
 def test_one_during_the_first_imports_ends_the_process_in_silence() -> None:
     done = _run(_DROPPED.format(during=_INTERRUPT))
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

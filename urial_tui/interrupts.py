@@ -1,9 +1,9 @@
 """SIGINT handlers that lose no Ctrl-C.
 
 Python raises `KeyboardInterrupt` wherever it happens to be, and drops it where that is a callback
-of its own, as in the locks of its imports. So it is remembered as well, and looked at once more
-behind what imports much. A process that ignores Ctrl-C, as in the background of a shell, goes on
-ignoring it.
+of its own. So it is remembered as well, and looked at once more behind what imports much. In the
+callback of an import's lock, where it would be printed and dropped, it is only remembered. A
+process that ignores Ctrl-C, as in the background of a shell, goes on ignoring it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import NoReturn
+from typing import Final, NoReturn
 
 EXIT_CODE = 130
 """What a program exits with that was interrupted."""
+
+_IMPORTS: Final = "<frozen importlib._bootstrap>"
 
 _seen = False
 
@@ -54,7 +56,18 @@ def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
     os._exit(EXIT_CODE)
 
 
-def _raise(_signal: int, _frame: FrameType | None) -> NoReturn:
+def _raise(_signal: int, frame: FrameType | None) -> None:
     global _seen
     _seen = True
-    raise KeyboardInterrupt
+    if not _is_dropped(frame):
+        raise KeyboardInterrupt
+
+
+def _is_dropped(frame: FrameType | None) -> bool:
+    """Whether an exception would only be printed: in the callback that removes an import's lock."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "cb" and code.co_filename == _IMPORTS:
+            return True
+        frame = frame.f_back
+    return False

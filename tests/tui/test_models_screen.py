@@ -151,12 +151,12 @@ class TestList:
     ) -> None:
         async with page() as models:
             await models.goes_to("mine.Q5_K_M.gguf")
-            assert "U use   I details   / find" in models.lines[-1]
-            assert "F1 keys   F all   A address" in models.lines[-1]
+            assert "U use  I details  / find" in models.lines[-1]
+            assert "F1 keys  F all  A address" in models.lines[-1]
             await models.presses("f", "f")
             await models.goes_to("tiny-base")
-            assert "P download   I details   / find" in models.lines[-1]
-            assert "F1 keys   F absent   A address" in models.lines[-1]
+            assert "P download  I details  / find" in models.lines[-1]
+            assert "F1 keys  F absent  A address" in models.lines[-1]
 
     async def test_speeds_are_measured_estimated_or_not_known(
         self, page: Models, own: Path

@@ -19,7 +19,7 @@ from urial_tui.evaluate.judgements import Aspect, AspectScore
 from urial_tui.evaluate.measures import OutputMeasures, measure, measure_run
 from urial_tui.evaluate.outputs import Output
 from urial_tui.evaluate.scored import ScoreTable, score_table
-from urial_tui.evaluate.shown_preamble import KnownPreambles, known_preambles
+from urial_tui.evaluate.shown_preamble import PreamblesByContent, known_preambles
 
 Mark = Literal["cut", "refused", "leaked", "apart"]
 """An answer of the item was cut at a limit, refuses, or repeats an example of its preamble; or two
@@ -63,7 +63,7 @@ class Browser:
         preambles: Those whose examples are looked for in the answers written under them.
     """
 
-    def __init__(self, evaluation: Evaluation, preambles: KnownPreambles) -> None:
+    def __init__(self, evaluation: Evaluation, preambles: PreamblesByContent) -> None:
         self.evaluation = evaluation
         self._preambles = {
             run.name: preambles.of(run.outputs.values()).preamble for run in evaluation.runs

@@ -29,7 +29,7 @@ from urial_tui.evaluate.scored import (
     score_table,
     values_of,
 )
-from urial_tui.evaluate.shown_preamble import KnownPreambles, LeakSource
+from urial_tui.evaluate.shown_preamble import LeakSource, PreamblesByContent
 
 GROUP_RESAMPLES: Final = 2000
 """Draws of the intervals of a group, of which there are many."""
@@ -58,7 +58,7 @@ class _Draws(TypedDict):
 def report(
     evaluation: Evaluation,
     *,
-    preambles: KnownPreambles | None = None,
+    preambles: PreamblesByContent | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
     progress: Callable[[str], None] = lambda words: None,
@@ -73,7 +73,7 @@ def report(
         seed: Of the draws.
         progress: Told what is done; a thousand answers take some seconds.
     """
-    known = preambles or KnownPreambles(())
+    known = preambles or PreamblesByContent(())
     runs: list[_Measured] = []
     for number, run in enumerate(evaluation.runs, start=1):
         progress(f"measuring run {number} of {len(evaluation.runs)}")

@@ -35,7 +35,7 @@ class LeakSource(msgspec.Struct, frozen=True, kw_only=True):
     preamble: Preamble | None = None
 
 
-class KnownPreambles:
+class PreamblesByContent:
     """Finds preambles by what is in their examples.
 
     Args:
@@ -59,7 +59,7 @@ class KnownPreambles:
         return LeakSource()
 
 
-def known_preambles(untold: Preamble | None = None) -> KnownPreambles:
+def known_preambles(untold: Preamble | None = None) -> PreamblesByContent:
     """The preambles on this machine; none where they can't be read.
 
     Args:
@@ -69,7 +69,7 @@ def known_preambles(untold: Preamble | None = None) -> KnownPreambles:
         entries = list_preambles()
     except PreambleError:
         entries = []
-    return KnownPreambles(
+    return PreamblesByContent(
         [entry.preamble for entry in entries if entry.preamble is not None], untold
     )
 

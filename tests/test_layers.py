@@ -13,6 +13,7 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -153,12 +154,23 @@ def module_name(path: Path) -> str:
     return ".".join(parts)
 
 
-def imports(path: Path, source: str | None = None) -> Iterator[Import]:
-    """Every module that a file imports, anywhere in it, also by `import_module("…")`.
+@cache
+def parsed(path: Path) -> ast.Module:
+    """A file as it is read by all of these tests, which change nothing in it."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path) -> tuple[Import, ...]:
+    """Every module that a file imports, anywhere in it, also by `import_module("…")`."""
+    return tuple(imports_in(parsed(path), path))
+
+
+def imports_in(tree: ast.Module, path: Path) -> Iterator[Import]:
+    """The same of a text that stands in for a file's.
 
     `from a import b` counts as `a` and as `a.b`, which may be a module as well.
     """
-    tree = ast.parse(path.read_text(encoding="utf-8") if source is None else source)
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
@@ -185,6 +197,10 @@ def resolve(path: Path, module: str, level: int) -> str:
     return ".".join((*base, module) if module else base)
 
 
+KNOWN = frozenset(module_name(module) for module in MODULES)
+"""The modules of this package, named without it."""
+
+
 def within(name: str, parts: Iterable[str]) -> bool:
     """Whether a dotted name is one of `parts` or lies below one."""
     return any(name == part or name.startswith(f"{part}.") for part in parts)
@@ -192,10 +208,9 @@ def within(name: str, parts: Iterable[str]) -> bool:
 
 def own_modules(path: Path) -> Iterator[Import]:
     """The imports of modules of this package that exist, named without the package."""
-    known = {module_name(module) for module in MODULES}
     for found in imports(path):
         name = found.name.removeprefix(f"{PACKAGE}.")
-        if name != found.name and name in known:
+        if name != found.name and name in KNOWN:
             yield found._replace(name=name)
 
 
@@ -226,7 +241,7 @@ HERE = ROOT / PACKAGE / "chat" / "example.py"
     ],
 )
 def test_no_way_of_importing_is_overlooked(source: str, name: str) -> None:
-    assert name in {found.name for found in imports(HERE, source)}
+    assert name in {found.name for found in imports_in(ast.parse(source), HERE)}
 
 
 def test_names_below_a_part_belong_to_it_and_longer_names_do_not() -> None:
@@ -366,13 +381,12 @@ def test_the_tui_is_loaded_only_when_it_is_opened() -> None:
     wrong = []
     for path in MODULES:
         if within(module_name(path), {"cli", "__main__"}):
-            source = ast.parse(path.read_text(encoding="utf-8"))
-            source.body = [
-                node for node in source.body if isinstance(node, ast.Import | ast.ImportFrom)
+            top = [
+                node for node in parsed(path).body if isinstance(node, ast.Import | ast.ImportFrom)
             ]
             wrong += [
                 f"{shown(path)}: {found.name}"
-                for found in imports(path, ast.unparse(source))
+                for found in imports_in(ast.Module(top, []), path)
                 if within(found.name, {f"{PACKAGE}.tui"})
             ]
     report("the command line imports tui/ at its top level", wrong)
@@ -384,11 +398,7 @@ def test_the_tui_is_loaded_only_when_it_is_opened() -> None:
 def test_every_module_says_what_it_is_for() -> None:
     report(
         "modules without a docstring",
-        (
-            f"{shown(path)}:1"
-            for path in MODULES
-            if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-        ),
+        (f"{shown(path)}:1" for path in MODULES if not ast.get_docstring(parsed(path))),
     )
 
 

@@ -386,7 +386,7 @@ def test_the_tui_is_loaded_only_when_it_is_opened() -> None:
             ]
             wrong += [
                 f"{shown(path)}: {found.name}"
-                for found in imports_in(ast.Module(top, []), path)
+                for found in imports_in(ast.Module([*top], []), path)
                 if within(found.name, {f"{PACKAGE}.tui"})
             ]
     report("the command line imports tui/ at its top level", wrong)

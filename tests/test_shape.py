@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from tests.test_layers import MODULES, PACKAGE, ROOT, imports, module_name, report
+from tests.test_layers import MODULES, PACKAGE, ROOT, imports_in, module_name, report
 
 MOST_METHODS = 25
 """Of its own, that a class of the application has."""
@@ -26,7 +26,7 @@ def _used(name: str, path: Path, late: bool) -> Iterator[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     if not late:
         tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    for found in imports(path, ast.unparse(tree)):
+    for found in imports_in(tree, path):
         used = found.name.removeprefix(f"{PACKAGE}.")
         if used != found.name and used in FILES:
             yield used

@@ -75,6 +75,7 @@ class ModelsPage(Page[ModelsScreen]):
 
     async def is_asked_what(self) -> PullScreen:
         dialog = await self.is_on(PullScreen)
+        await self.until(lambda: bool(dialog.query("#pull-asking")))
         asking = dialog.query_one("#pull-asking", Static)
         await self.until(lambda: not str(asking.content).startswith("Asking"))
         return dialog

@@ -133,6 +133,38 @@ def test_a_disk_that_fills_up_leaves_the_old_index(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_one_program_at_a_time_builds_an_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_index("pool", some_pairs(50), directory=tmp_path)
+    save = bm25s.BM25.save
+    refused = []
+
+    def save_while_another_builds(*given: Any, **more: Any) -> None:
+        monkeypatch.undo()
+        with pytest.raises(RetrievalError, match="Another program builds this index") as caught:
+            write_index("pool", some_pairs(30), directory=tmp_path)
+        refused.append(caught.value.hint)
+        save(*given, **more)
+
+    monkeypatch.setattr(bm25s.BM25, "save", save_while_another_builds)
+    write_index("pool", some_pairs(20), directory=tmp_path)
+    assert refused == ["Wait for it, or choose another name with --name."]
+    assert len(RetrievalIndex("pool", tmp_path)) == 20
+    write_index("pool", some_pairs(30), directory=tmp_path)
+    assert len(RetrievalIndex("pool", tmp_path)) == 30
+    assert len(list((tmp_path / "pool").iterdir())) == 2
+    assert list(RetrievalIndex("pool", tmp_path).by_words("word1"))
+
+
+def test_what_a_killed_build_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / "pool" / "part-0123456789abcdef").mkdir(parents=True)
+    (tmp_path / "pool" / "building").touch()
+    write_index("pool", some_pairs(20), directory=tmp_path)
+    assert len(RetrievalIndex("pool", tmp_path)) == 20
+    assert len(list((tmp_path / "pool").iterdir())) == 2
+
+
 def test_an_index_of_another_model_is_refused_with_what_differs(tmp_path: Path) -> None:
     rows = unit_rows(4, 8)
     write_index("rows", some_pairs(4), rows, embedder="one", model="small", directory=tmp_path)

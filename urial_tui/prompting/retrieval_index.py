@@ -3,7 +3,8 @@
 An index is a directory. Its header, a small file that is replaced in one step, names the part of
 the directory that counts; a part is complete, and on the disk, before the header names it. So who
 reads sees one whole index or another, whatever ends the program, and a disk that fills up leaves
-the one that was there.
+the one that was there. One program at a time builds an index, for the last one to be done takes
+all other parts away.
 
 A part holds the pairs as JSON lines with the places where they start, and either the vectors of the
 queries, a row each, or BM25's scores (library bm25s). All of it is mapped into memory, not
@@ -28,6 +29,7 @@ import msgspec
 
 from urial_tui import files, paths
 from urial_tui.errors import RetrievalError
+from urial_tui.file_lock import InUse, open_locked
 from urial_tui.prompting.pool import Pair, digest
 from urial_tui.sanitize import sanitize_line
 
@@ -41,6 +43,8 @@ FORMAT = 1
 NAME = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
 """What an index may be called: as a preamble."""
 _HEADER = "index.json"
+_LOCK = "building"
+"""A file that is there, and locked, while an index is built."""
 _MAX_HEADER_BYTES = 64 * 1024
 _PAIRS, _PLACES, _QUERIES, _ROWS = "pairs.jsonl", "places.npy", "queries.npy", "rows.npy"
 _BLOCK = 8192
@@ -290,9 +294,49 @@ def write_index(
         directory: Where indexes are.
 
     Raises:
-        RetrievalError: It can't be written; what was there is as it was.
+        RetrievalError: It can't be written, or another program builds it; what was there is as it
+            was.
     """
     root = index_path(name, directory)
+    try:
+        with _alone(root):
+            return _write_whole(root, pairs, rows, embedder, model)
+    except InUse as error:
+        raise RetrievalError(
+            "Another program builds this index.", "Wait for it, or choose another name with --name."
+        ) from error
+    except OSError as error:
+        raise RetrievalError(
+            f"The index {name} can't be written: {files.reason(error)}.",
+            "What was there is as it was. Free some space, or see whether you may write there, "
+            "and build it again.",
+        ) from error
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Keep other programs from building an index meanwhile; one that holds nothing goes again.
+
+    Raises:
+        InUse: Another program builds it.
+        OSError: Its directory can't be written to.
+    """
+    files.make_directory(root)
+    lock = root / _LOCK
+    with open_locked(lock, files.open_private).file:
+        try:
+            yield
+        finally:
+            # While it is locked: who opened it before will notice that it has gone.
+            with contextlib.suppress(OSError):
+                lock.unlink()
+                root.rmdir()
+
+
+def _write_whole(
+    root: Path, pairs: Sequence[Pair], rows: Rows | None, embedder: str, model: str
+) -> IndexHeader:
+    """Write a part, and then the header that names it; what came before goes."""
     part = root / f"part-{secrets.token_hex(8)}"
     try:
         files.make_directory(part)
@@ -308,26 +352,13 @@ def write_index(
         )
         with files.replacing(root / _HEADER) as file:
             file.write(msgspec.json.format(msgspec.json.encode(header)))
-    except OSError as error:
-        _discard(part)
-        raise RetrievalError(
-            f"The index {name} can't be written: {files.reason(error)}.",
-            "What was there is as it was: make room, and build it again.",
-        ) from error
     except BaseException:
-        _discard(part)
+        shutil.rmtree(part, ignore_errors=True)
         raise
     for old in root.iterdir():
         if _PART.fullmatch(old.name) and old.name != part.name:
             shutil.rmtree(old, ignore_errors=True)
     return header
-
-
-def _discard(part: Path) -> None:
-    """Take a part away, and an index that has nothing else."""
-    shutil.rmtree(part, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        part.parent.rmdir()
 
 
 def _write_part(part: Path, pairs: Sequence[Pair], rows: Rows | None) -> None:

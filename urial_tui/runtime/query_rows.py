@@ -71,7 +71,8 @@ def query_rows(
     except OSError as error:
         raise RetrievalError(
             f"The vectors can't be kept in {sanitize_line(str(begun))}: {files.reason(error)}.",
-            "What was there is as it was: make room, and start again; it goes on from there.",
+            "What was there is as it was. Free some space, or see whether you may write there, and "
+            "start again: it goes on from there.",
         ) from error
     return np.stack([found[digest(pair.query)] for pair in pairs]).astype(np.float32, copy=False)
 

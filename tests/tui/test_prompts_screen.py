@@ -43,6 +43,8 @@ query = "How many?"
 answer = "Three of them."
 """
 
+TITLES_BESIDE_A_BAR = ["NAME", "K", "TOKENS", "BITS/BYTE", "DIFFERENCE", "ENDED", "COPIED"]
+
 PUBLISHED = """# Instruction
 
 Be kind.
@@ -221,6 +223,27 @@ class TestList:
             assert page.line("NAME")
             assert page.shows("T tokens")
             assert all(len(line) <= size[0] for line in page.text.splitlines())
+
+    async def test_cells_stand_under_their_titles_where_the_list_scrolls(
+        self, laboratory: Prompts, own: Path
+    ) -> None:
+        for number in range(20):
+            name = f"more-{number}"
+            (own / f"{name}.toml").write_text(MINE.replace('"mine"', f'"{name}"'))
+        async with laboratory() as page:
+            await page.counts()
+            for _ in range(2):
+                row = page.row("mine")
+                assert row.cost is not None
+                await page.until(lambda: page.line("NAME").split() == TITLES_BESIDE_A_BAR)
+                ends = page.line("NAME").index("TOKENS") + len("TOKENS")
+                cells = page.line("mine")[:ends].split()
+                assert cells == ["mine", "1", str(row.cost.tokens)]
+                assert page.line("mine")[ends:].strip(" ▐█▁▂▃▄▅▆▇▎▌") == ""
+                await page.looks_at_tokens()
+                await page.presses("escape")
+                await page.is_on(type(page.screen))
+                await page.pilot.pause()
 
     async def test_it_is_used_in_the_chat(
         self, laboratory: Prompts, own: Path, engine: ScriptedEngine

@@ -21,6 +21,7 @@ class RowList(OptionList, Generic[Row]):
         self._rows: list[Row] = []
         self._marked: list[Hashable] = []
         self._wanted: Hashable | None = None
+        self._drawn_in = 0
 
     def key_of(self, row: Row) -> Hashable:
         """What a row is known by when it is shown again."""
@@ -65,11 +66,15 @@ class RowList(OptionList, Generic[Row]):
         self._rows = list(rows)
         self._marked = [self.key_of(one) for one in self.marked]
         self.clear_options()
+        width = self.scrollable_content_region.width
         self.add_options([Option(self.line_of(one)) for one in self._rows])
         keys = [self.key_of(one) for one in self._rows]
         if under_bar in keys:
             place = keys.index(under_bar)
         self.highlighted = min(place, len(keys) - 1) if keys else None
+        # Its scrollbar, which takes room of the rows, goes and comes without an event.
+        self._drawn_in = width
+        self.call_after_refresh(self._fit)
 
     def change(self, row: Row) -> None:
         """Show something else of the row that has the same key."""
@@ -105,5 +110,14 @@ class RowList(OptionList, Generic[Row]):
 
     def on_resize(self, event: Resize) -> None:
         """Rows are laid out for another width."""
+        self._draw_all()
+
+    def _fit(self) -> None:
+        """Redraw the rows where they were drawn in another width than they have."""
+        if self.scrollable_content_region.width != self._drawn_in:
+            self._draw_all()
+
+    def _draw_all(self) -> None:
+        self._drawn_in = self.scrollable_content_region.width
         for place in range(len(self._rows)):
             self.draw_again(place)

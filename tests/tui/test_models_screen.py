@@ -580,6 +580,17 @@ class TestDownloading:
             await models.until(lambda: "tiny-base is here" in models.notice)
             assert not list(models.app._notifications)
 
+    async def test_an_end_as_the_application_ends_is_told_to_nobody(
+        self, page: Models, hub: Hub
+    ) -> None:
+        async with page() as models:
+            models.screen.pulls.begin(["tiny-base"])
+            state = await models.ends("tiny-base")
+            screen = models.screen
+        assert not screen.children
+        with models.app._context():
+            screen.tell_ended(state)
+
     @pytest.mark.parametrize(
         ("break_it", "sentence"),
         [

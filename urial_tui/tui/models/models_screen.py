@@ -209,6 +209,8 @@ class ModelsScreen(Screen[str | None]):
 
     def tell_ended(self, state: DownloadState) -> None:
         """Say what came of a download, unless what is told of its row says so."""
+        if not self._view.alive:
+            return
         row, failed = self.models.row, state.stage == "failed"
         pane = self.query_one("#models-detail-pane")
         if self.downloads.state(state.name) is None:

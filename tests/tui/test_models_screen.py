@@ -477,6 +477,7 @@ class TestDownloading:
             await models.presses("s")
             await models.ends("tiny-base")
             await models.until(lambda: models.row("tiny-base").listed.state == "unfinished")
+            await models.until(lambda: not models.row("tiny-base").is_coming)
             await models.presses("x")
             await models.is_asked_to_remove()
             assert models.shows("This frees 100 kB.")

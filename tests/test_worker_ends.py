@@ -243,6 +243,34 @@ def test_a_worker_that_stands_still_is_told_and_ended_when_asked(
         assert engine.alive
 
 
+def test_a_worker_that_does_not_stop_is_ended_when_asked_again(
+    impatient: None, endless_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (client, patience):
+        monkeypatch.setattr(module, "stop_within", lambda _info: 3600.0)
+    with Engine() as engine:
+        load(engine, endless_gguf)
+        pid = engine.pid
+        assert pid is not None
+        answer = newest(engine).generate(
+            preamble=(), turns=[QUESTION], sampling=WANDER, max_tokens=3000
+        )
+        for _ in events_until(answer, TextDelta, 5):
+            pass
+        engine.insist()
+        os.kill(pid, signal.SIGSTOP)
+        with monkeypatch.context() as patch:
+            patch.setattr(patience, "TOLD_STOPPING", 3600.0)
+            engine.cancel()
+            # Pressed twice: nobody was told yet that it does not stop.
+            engine.cancel()
+        assert engine.alive
+        silences = cancelled_when_silent(engine, answer, [])
+        assert [silence.ends_in is not None for silence in silences] == [True]
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
 @pytest.mark.parametrize("moment", ["start", "load", "write"])
 def test_a_worker_that_stands_still_can_be_ended_at_any_moment(
     moment: str, impatient: None, llama_gguf: Path
@@ -289,8 +317,10 @@ def test_a_loop_in_native_code_is_ended(
 
 def test_silence_is_worded_by_what_was_asked() -> None:
     assert Silence(id=1, seconds=20.4).in_words("Esc") == ("no sign of life for 20 s; Esc ends it")
-    assert "ended in 8 s" in Silence(id=1, seconds=2.0, ends_in=8.0).in_words("Esc")
-    assert "ended in 1 s" in Silence(id=1, seconds=9.9, ends_in=0.1).in_words("Esc")
+    assert Silence(id=1, seconds=2.0, ends_in=8.0).in_words("Esc") == (
+        "it does not stop; Esc ends it now, else in 8 s"
+    )
+    assert "else in 1 s" in Silence(id=1, seconds=9.9, ends_in=0.1).in_words("Esc")
 
 
 def test_a_worker_that_obeys_is_not_ended(endless_gguf: Path) -> None:

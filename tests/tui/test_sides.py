@@ -19,7 +19,9 @@ from tests.tui.duel_page import DuelPage, Sides
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import TurnRecord
+from urial_tui.engine.client import engine as client
 from urial_tui.engine.client.engine import Engine
+from urial_tui.engine.wire import patience
 from urial_tui.engine.wire.events import Notice
 from urial_tui.errors import EngineDied, ModelError
 from urial_tui.prompting.preamble_file import find_preamble
@@ -136,6 +138,22 @@ class TestAsking:
             assert duel.shows("■ not answered")
             assert [(t.text, t.stop_reason) for t in answers(store)] == [("Half", "cancelled")]
             assert isinstance(duel.app.screen, SideBySideScreen)
+
+    async def test_a_side_that_does_not_stop_is_ended_by_the_next_esc(
+        self, dueling: Dueling, sides: Sides, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(patience, "TOLD_STOPPING", 0.1)
+        monkeypatch.setattr(client, "stop_within", lambda _info: 3600.0)
+        gate = Gate(deaf=True)
+        sides.engines[0].enqueue(delta("Half"), gate)
+        async with dueling() as duel:
+            await duel.asks("Hello")
+            await duel.until(gate.reached.is_set)
+            await duel.presses("escape")
+            await duel.reads("Esc ends it now")
+            await duel.presses("escape")
+            await duel.is_over()
+            assert [(t.text, t.stop_reason) for t in answers(store)] == [("Half", "died")]
 
     async def test_the_keys_go_to_the_vote_and_then_back_to_the_prompt(
         self, dueling: Dueling, sides: Sides

@@ -10,7 +10,7 @@ import pytest
 
 from tests import tinygguf
 from tests.conftest import workers
-from tests.scripted import Gate, ScriptedEngine
+from tests.scripted import Gate, ScriptedEngine, delta
 from tests.tui.conftest import Chatting, Found
 from urial_tui.chat.store import Store
 from urial_tui.engine.client import engine as client
@@ -54,6 +54,28 @@ async def test_an_answer_whose_worker_stands_still_is_ended_by_one_key(
         await chat.until(lambda: len(store.turns(record.id)) == 2)
         assert store.turns(record.id)[1].stop_reason == "died"
         assert workers(home) == []
+
+
+async def test_an_answer_that_does_not_stop_is_ended_by_the_next_esc(
+    chatting: Chatting, engine: ScriptedEngine, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "TOLD_STOPPING", 0.1)
+    monkeypatch.setattr(client, "stop_within", lambda _info: 3600.0)
+    gate = Gate(deaf=True)
+    engine.enqueue(delta("Half of"), gate)
+    async with chatting() as chat:
+        await chat.asks("Who?")
+        await chat.until(gate.reached.is_set)
+        await chat.presses("escape")
+        await chat.status_reads("it does not stop; Esc ends it now, else in ")
+        await chat.presses("escape")
+        await chat.reads("did not stop when asked to")
+        (record,) = store.conversations()
+        await chat.until(lambda: len(store.turns(record.id)) == 2)
+        assert store.turns(record.id)[1].text == "Half of"
+        assert store.turns(record.id)[1].stop_reason == "died"
+        await chat.presses("ctrl+r")
+        await chat.is_ready()
 
 
 async def test_a_load_without_a_sign_of_life_says_so_and_esc_ends_it(

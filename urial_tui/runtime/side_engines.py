@@ -58,6 +58,11 @@ class SideEngines:
         for engine in list(self._models):
             engine.cancel()
 
+    def insist(self) -> None:
+        """End those that were asked to stop and don't; any thread."""
+        for engine in list(self._models):
+            engine.insist()
+
     def close(self) -> None:
         """End the workers; any thread."""
         for engine in list(self._models):

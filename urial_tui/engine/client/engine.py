@@ -125,11 +125,21 @@ class Engine:
     def cancel(self) -> None:
         """Ask all open calls to end; safe from any thread or signal handler.
 
-        A worker that does not obey within `patience.stop_within` is ended.
+        A worker that does not obey within `patience.stop_within` is ended; `insist`, which this
+        is too, ends it sooner.
         """
+        self.insist()
         if self._connection is not None:
             for call in self._connection.calls:
                 call.cancel()
+
+    def insist(self) -> None:
+        """End a worker that was asked to stop and has told nothing for `TOLD_STOPPING` seconds.
+
+        What was not asked to stop goes on, and so does what obeys; safe as `cancel` is.
+        """
+        if self._connection is not None and self._connection.patience.unheeded:
+            self._connection.give_up()
 
     @property
     def busy(self) -> bool:

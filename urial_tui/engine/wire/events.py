@@ -285,7 +285,7 @@ class Silence(_Event, frozen=True, kw_only=True, tag="silence"):
         """What to tell the user, who ends the worker with `key`; it starts with a small letter."""
         if self.ends_in is None:
             return f"no sign of life for {self.seconds:.0f} s; {key} ends it"
-        return f"it does not stop; ended in {max(1.0, self.ends_in):.0f} s"
+        return f"it does not stop; {key} ends it now, else in {max(1.0, self.ends_in):.0f} s"
 
 
 Event = (

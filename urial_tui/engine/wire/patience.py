@@ -2,7 +2,8 @@
 
 A worker is silent while it evaluates a batch, reads a big tensor or writes a big state, so
 silence alone ends nothing: it is only told. Once the user has asked to stop something, a worker
-has `stop_within` seconds from its last word to obey, and is ended then.
+has `stop_within` seconds from its last word to obey, and is ended then; or when the user, who was
+told that it does not stop, asks again.
 """
 
 from __future__ import annotations
@@ -68,6 +69,11 @@ class Patience:
     def silent_for(self) -> float:
         """Seconds since the last word, or since the request to stop if that came later."""
         return time.monotonic() - max(self._heard, self._stop_at or 0.0)
+
+    @property
+    def unheeded(self) -> bool:
+        """Whether it was asked to stop, and its silence since then has been told."""
+        return self._stop_at is not None and self.silent_for >= TOLD_STOPPING
 
     @property
     def ends_in(self) -> float | None:

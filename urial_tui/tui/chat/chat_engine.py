@@ -323,10 +323,15 @@ class ChatEngine:
                 self._ahead = None
 
     def stop(self) -> None:
-        """Cancel the newest answer or trace, running or queued; its text stays."""
+        """Cancel the newest answer or trace, running or queued; its text stays.
+
+        A worker of which it was told that it does not stop is ended where this is asked for again.
+        """
         self._along.stop()
         for end in self._stops:
             end()
+        if self._engine is not None:
+            self._engine.insist()
 
     def interrupt(self) -> None:
         """Cancel whatever the engine does now, loading too; kill the worker if it does not obey."""

@@ -134,6 +134,7 @@ class Duel:
         answering = self._answering
         if answering is not None:
             answering.cancel()
+            self._engines.insist()
         elif self._silent:
             self._engines.cancel()
 

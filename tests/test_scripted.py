@@ -95,6 +95,20 @@ class TestAnswers:
         ends = [event for event in events if isinstance(event, Finished)]
         assert [(end.sample, end.text) for end in ends] == [(1, "b"), (0, "a"), (2, "c")]
 
+    def test_who_has_read_its_end_finds_the_engine_idle(
+        self, engine: ScriptedEngine, model: Model
+    ) -> None:
+        gate = Gate()
+        engine.enqueue(gate, delta("a"))
+        call = model.generate(preamble=(), turns=HELLO)
+        assert engine._connection is not None
+        # The thread that has read the end does not get to putting the call away.
+        with engine._connection._lock:
+            gate.open()
+            assert call.result().text == "a"
+            assert not engine.busy
+        assert model.generate(preamble=(), turns=HELLO).result().text == "Certainly."
+
     def test_it_starts_with_its_prefix(self, engine: ScriptedEngine, model: Model) -> None:
         engine.enqueue(delta("b"))
         prefix = (TextSegment(text="a"),)

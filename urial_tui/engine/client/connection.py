@@ -93,8 +93,11 @@ class Connection:
 
     @property
     def calls(self) -> tuple[Call[Any], ...]:
-        """Those that are open, the oldest first; safe in a signal handler."""
-        return tuple(self._calls.values())
+        """Those that are open, the oldest first; safe in a signal handler.
+
+        One whose end can be read is not, though the thread that read it has not put it away.
+        """
+        return tuple(call for call in tuple(self._calls.values()) if not call.over)
 
     def devices(self) -> tuple[Device, ...]:
         """What the worker computes on, as it says when it is up.

@@ -67,7 +67,7 @@ def test_the_demo_model_has_one(demo_model: Path, query: str) -> None:
     """Its quantised kernels round by the shape of a batch; nobody's divergence is below that."""
     task = Task(query=Query(id="1", text=query))
     (item,) = compared(
-        BothAtOnce, demo_model, demo_model, contexts=("raw", "raw"), tasks=(task,), max_tokens=40
+        BothAtOnce, demo_model, demo_model, contexts=("raw", "raw"), tasks=(task,), max_tokens=24
     )
     assert item.noise is not None
     assert item.noise.kl_mean < 0.05

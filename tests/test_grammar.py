@@ -636,7 +636,7 @@ def test_the_library_is_imported_for_a_grammar_only() -> None:
 
 
 def test_a_real_model_writes_json_of_a_schema(demo_model: Path, tmp_path: Path) -> None:
-    with Wire(tmp_path, demo_model, EngineOptions(n_ctx=512, threads=2)) as wire:
+    with Wire(tmp_path, demo_model, EngineOptions(n_ctx=512, threads=1)) as wire:
         done = wire.run(
             asked("Which animal has four legs? As JSON.", schema(ANIMAL), max_tokens=60)
         ).one(Finished)

@@ -361,7 +361,7 @@ def test_what_was_likely_is_told_of_every_token(llama: Wire) -> None:
 def test_the_demo_model_writes_eight_answers_within_the_noise(
     demo_model: Path, tmp_path: Path
 ) -> None:
-    options = EngineOptions(n_ctx=2048, threads=2, parallel=8)
+    options = EngineOptions(n_ctx=2048, threads=1, parallel=8)
     with Wire(tmp_path, demo_model, options) as wire:
         answers = wire.run_all(questions(8))
         behind = [nats for events in answers for nats in behind_the_likeliest(wire, events)]

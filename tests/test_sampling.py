@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,12 @@ import pytest
 from urial_tui.engine.native import llama
 from urial_tui.engine.native.context import LlamaContext
 from urial_tui.engine.wire.limits import chat_size
+from urial_tui.engine.wire.scores import Floats
 from urial_tui.engine.wire.values import Sampling
 from urial_tui.engine.worker.sampling import Sampler
+
+LENGTH = 32
+"""Tokens of an answer: enough for each penalty to have something to count."""
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +25,7 @@ def evaluated(demo_model: Path) -> Iterator[tuple[llama.NativeModel, LlamaContex
     llama.initialise()
     model = llama.NativeModel(str(demo_model), gpu_layers=0, progress=lambda _fraction: True)
     context = LlamaContext(
-        model, chat_size(512, 512), threads=2, kv_type="f16", flash_attention=False
+        model, chat_size(512, 512), threads=1, kv_type="f16", flash_attention=False
     )
     ids = [*model.vocab.bos, *model.vocab.tokenize("Some animals are: the cat, the dog, the")]
     yield model, context, ids
@@ -44,24 +49,16 @@ def test_the_tokens_are_those_of_the_native_chain_over_the_whole_row(
     sampling: Sampling,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    picked = _write(evaluated, sampling)
-    monkeypatch.setattr("urial_tui.engine.worker.sampling._WORTH", 10**9)
-    assert picked == _write(evaluated, sampling)
-    assert len(picked) == 40
-
-
-def _write(
-    evaluated: tuple[llama.NativeModel, LlamaContext, list[int]], sampling: Sampling
-) -> list[int]:
     model, context, ids = evaluated
     context.clear()
     context.decode(ids, 0, 0)
-    sampler = Sampler(model.vocab, sampling, model.n_ctx_train)
-    written: list[int] = []
-    try:
-        while len(written) < 40:
-            written.append(sampler.sample(context.logits()))
-            context.decode(written[-1:], len(ids) + len(written) - 1, 0)
-    finally:
-        sampler.close()
-    return written
+    rows: list[Floats] = []
+    picked: list[int] = []
+    with contextlib.closing(Sampler(model.vocab, sampling, model.n_ctx_train)) as sampler:
+        while len(picked) < LENGTH:
+            rows.append(context.logits().copy())
+            picked.append(sampler.sample(rows[-1].copy()))
+            context.decode(picked[-1:], len(ids) + len(rows) - 1, 0)
+    monkeypatch.setattr("urial_tui.engine.worker.sampling._WORTH", 10**9)
+    with contextlib.closing(Sampler(model.vocab, sampling, model.n_ctx_train)) as sampler:
+        assert picked == [sampler.sample(row) for row in rows]

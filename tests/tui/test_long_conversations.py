@@ -22,6 +22,9 @@ pytestmark = pytest.mark.timeout(600)
 
 EXCHANGES = 66
 
+TALL = (80, 43)
+"""A window in which a page is two of the usual one's: half as many keys lead through it all."""
+
 
 def turn(conversation: int, parent: int | None, text: str) -> TurnRecord:
     answer = text.startswith("Answer")
@@ -73,7 +76,7 @@ class TestAWindowOnTheTurns:
     async def test_pages_lead_to_the_first_and_back_with_a_bounded_number(
         self, chatting: Chatting
     ) -> None:
-        async with chatting() as chat:
+        async with chatting(size=TALL) as chat:
             await open_long(chat)
             seen: set[str] = set()
 
@@ -98,11 +101,11 @@ class TestAWindowOnTheTurns:
     async def test_what_is_in_view_stays_where_it_is_while_more_is_made(
         self, chatting: Chatting
     ) -> None:
-        async with chatting() as chat:
+        async with chatting(size=TALL) as chat:
             await open_long(chat)
             view = chat.transcript
             made = set()
-            for lines in itertools.chain([-19] * 42, [19] * 42):
+            for lines in itertools.chain([-38] * 21, [38] * 21):
                 before = {
                     seen: seen.region.y
                     for seen in view.views

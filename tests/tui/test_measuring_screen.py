@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from tests.evaluate.test_prompts_measure import told
 from tests.tui.conftest import Found, Opened
 from tests.tui.held import Held
 from tests.tui.prompts_page import PromptsPage
 from tests.tui.test_prompts_screen import MINE
 from urial_tui import paths
+from urial_tui.cli.main import urial
 from urial_tui.engine.client.engine import Engine
 from urial_tui.evaluate.measure_job import TextPace
 from urial_tui.evaluate.measure_store import MeasureStore
@@ -78,8 +79,8 @@ async def measures(page: PromptsPage) -> None:
 
 @pytest.fixture
 def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four reference answers and three questions, in place of those that come with the program."""
-    pairs = "".join(f'[[pairs]]\nquery = "Why {n}?"\nanswer = "So {n}."\n' for n in range(4))
+    """Ten reference answers and three questions, in place of those that come with the program."""
+    pairs = "".join(f'[[pairs]]\nquery = "Why {n}?"\nanswer = "So {n}."\n' for n in range(10))
     (tmp_path / "references.toml").write_text(pairs)
     (tmp_path / "questions.toml").write_text('questions = ["What?", "Where?", "When?"]\n')
     monkeypatch.setattr(paths, "shipped_references_file", lambda: tmp_path / "references.toml")
@@ -93,20 +94,23 @@ def texts_of(page: PromptsPage, name: str) -> int:
 
 
 async def test_the_numbers_are_those_of_the_command(
-    measuring: Measuring, endless_gguf: Path
+    measuring: Measuring, few: None, endless_gguf: Path
 ) -> None:
     async with measuring() as page:
         await page.goes_to("mine")
         await measures(page)
         (state,) = page.states
-        assert (state.stage, state.done, state.total) == ("done", 200, 200)
+        assert (state.stage, state.done, state.total) == ("done", 26, 26)
         await page.until(lambda: page.row("mine").measures is not None)
         shown = json.loads(json.dumps(page.row("mine").measures))
         line = page.line("mine")
         assert page.row("zero-shot").measures["difference"] is None
         assert page.row("urial-k1").measures is None
-        assert page.shows("bits per byte of 60 reference answers")
-    found = told("zero-shot", "mine", "-m", endless_gguf)["contexts"][1]
+        assert page.shows("bits per byte of 10 reference answers")
+    arguments = ["prompts", "measure", "zero-shot", "mine", "-m", str(endless_gguf), "--json"]
+    done = CliRunner().invoke(urial, arguments)
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)["contexts"][1]
     for key in ("bits_per_byte", "difference", "ended", "copied_opening", "leaked", "ran_on"):
         assert shown[key] == found[key], key
     bits = found["difference"]["bits_per_byte"]
@@ -117,13 +121,15 @@ async def test_the_numbers_are_those_of_the_command(
     assert found["prefill_s"] is not None or found["tokens"] == 1
 
 
-async def test_it_is_stopped_and_gone_on_with(measuring: Measuring, held: Holding) -> None:
+async def test_it_is_stopped_and_gone_on_with(
+    measuring: Measuring, held: Holding, few: None
+) -> None:
     async with measuring() as page:
         await page.goes_to("mine")
         begun = held(2)
         await page.presses("m")
         await page.until(begun.there)
-        assert page.shows("measuring")
+        await page.reads("measuring")
         await page.presses("escape")
         begun.go_on()
         await page.until(lambda: not page.screen.queue.busy)
@@ -138,7 +144,7 @@ async def test_it_is_stopped_and_gone_on_with(measuring: Measuring, held: Holdin
         assert kept is not None
         assert kept.measures is None, "a part of the texts is no measure"
         await page.goes_to("zero-shot")
-        assert page.shows(f"{kept.texts} of 100 texts are measured; M goes on.")
+        assert page.shows(f"{kept.texts} of 13 texts are measured; M goes on.")
         await page.goes_to("mine")
         await measures(page)
         await page.until(lambda: page.row("mine").measures is not None)

@@ -7,6 +7,7 @@ id, no key, or a key that is taken is refused as a whole.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 import re
@@ -208,13 +209,18 @@ def keys_of(node: DOMNode, binding_id: str) -> tuple[str, ...]:
 def key_name(node: DOMNode, binding_id: str) -> str:
     """The first key that a binding has at present, for a sentence about it."""
     mapped = keymap_of(node.app).get(binding_id)
-    declared = (
+    return shown((mapped or _declared(binding_id)).split(",")[0])
+
+
+@functools.cache
+def _declared(binding_id: str) -> str:
+    """The keys that are declared for a binding; ids are of one binding each."""
+    return next(
         binding.key
         for owner in _owners()
         for binding in owner.__dict__.get("BINDINGS", ())
         if isinstance(binding, Binding) and binding.id == binding_id
     )
-    return shown((mapped or next(declared)).split(",")[0])
 
 
 _NAMES = re.compile(r"\{([a-z_]+\.[a-z_]+)\}")

@@ -232,7 +232,7 @@ def test_the_demo_model_too(demo_model: Path) -> None:
             kind,
             demo_model,
             demo_model,
-            contexts=("zero-shot", "urial-k0"),
+            contexts=("zero-shot", "raw"),
             tasks=tasks,
             max_tokens=12,
         )

@@ -328,7 +328,6 @@ class TestJson:
 
 
 class TestMarkdown:
-    @settings(max_examples=300)
     @given(conversations())
     def test_the_texts_of_the_path_come_back(self, whole: WholeConversation) -> None:
         whole = msgspec.structs.replace(
@@ -343,7 +342,6 @@ class TestMarkdown:
             (role, sanitize(plain(text)).rstrip()) for role, text in path_of(whole)
         ]
 
-    @settings(max_examples=300)
     @given(st.lists(OPEN_TEXTS, min_size=1, max_size=4))
     def test_what_a_text_leaves_open_ends_with_it(self, texts: list[str]) -> None:
         """The texts come back, and a Markdown reader sees the heading of every turn."""

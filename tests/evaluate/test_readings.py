@@ -83,9 +83,9 @@ def test_bits_of_the_demo_model_are_those_of_a_plain_evaluation(
     demo_model: Path, templates: TemplateRenderer, tmp_path: Path
 ) -> None:
     said = [[pair] for pair in PAIRS]
-    expected = plain_bits(demo_model, [job("urial-k1", each) for each in said], tmp_path)
+    expected = plain_bits(demo_model, [job("zero-shot", each) for each in said], tmp_path)
     with Engine() as engine:
-        read = reader(engine, demo_model, "urial-k1", templates)
+        read = reader(engine, demo_model, "zero-shot", templates)
         found = [bits(read, each) for each in said]
     total = sum(reading.bits or 0 for reading in found)
     size = sum(reading.bytes for reading in found)

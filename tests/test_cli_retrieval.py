@@ -216,7 +216,8 @@ def test_a_stored_answer_keeps_its_examples_whatever_becomes_of_the_index(
     [
         (("missing.jsonl",), 1, "can't be read"),
         (("facts.jsonl", "--name", "urial-k3"), 2, "The program has a preamble named urial-k3"),
-        (("facts.jsonl", "--name", "../x"), 1, "can't be called"),
+        (("facts.jsonl", "--name", "../x"), 2, "A preamble can't be named '../x'"),
+        (("facts.jsonl", "--name", "Bad Name"), 2, "A preamble can't be named 'Bad Name'"),
         (("facts.jsonl", "--like", "none"), 1, "no preamble named 'none'"),
         (("facts.jsonl", "-k", "0"), 2, "-k"),
     ],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from urial_tui.cli.names import NAME
+from urial_tui.cli.preamble_place import check_name
 
 if TYPE_CHECKING:
     from urial_tui.prompting.pool import Pair
@@ -73,7 +74,7 @@ def index(
     chosen = name or name_for(pool)
     if not chosen:
         raise UsageError("No name can be made of the file's name.", "Choose one with --name.")
-    index_path(chosen)
+    check_name(chosen)
     place = paths.user_prompts_dir() / f"{chosen}.toml"
     if is_there(paths.shipped_prompts_dir() / place.name):
         raise UsageError(

@@ -183,7 +183,7 @@ def test_an_index_of_another_model_is_refused_before_it_is_asked(
 def test_what_can_not_be_shown_gives_way_to_the_next(tmp_path: Path) -> None:
     pairs = [
         Pair("What is a wombat?", "A marsupial. It digs."),
-        Pair("what  is a WOMBAT?", "Again."),
+        Pair("what  is a ＷOMBAT?", "Again."),
         Pair("What is a wombat really?", "A fence\n~~~~\nends it."),
         Pair("Is a wombat big?", "One. Two. " + "Three four five. " * 50),
         Pair("Does a wombat bite?", "Yes."),

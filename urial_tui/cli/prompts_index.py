@@ -115,6 +115,7 @@ def index(
                 "name": chosen,
                 "pairs": header.pairs,
                 "left_out": {what: list(lines) for what, lines in found.left_out.items()},
+                "asked_again": list(found.asked_again),
                 "embedding": retrieval.embedding or None,
                 "k": retrieval.k,
                 "most_words": retrieval.most_words,

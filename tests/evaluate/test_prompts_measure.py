@@ -10,11 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests import tinygguf
 from tests.evaluate.runs import HANGS, sentence
@@ -34,7 +37,9 @@ from urial_tui.evaluate.measuring import Measuring
 from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.evaluate.run_file import WrittenAnswer
 from urial_tui.evaluate.token_reading import TextReading
+from urial_tui.evaluate.words import common_in_order
 from urial_tui.prompting.context import find_context
+from urial_tui.prompting.preamble import Example
 
 K1, ZERO, CHAT = find_context("urial-k1"), find_context("zero-shot"), find_context("chat")
 PAIRS = ({"query": "Why?", "answer": "Because it is."}, {"query": "Where?", "answer": "Here."})
@@ -69,16 +74,63 @@ def test_an_answer_ends_by_its_format_or_runs_on() -> None:
     assert end("end", "eos <end_of_turn>", CHAT) == "ended"
 
 
-def test_an_opening_is_copied_from_five_words_on() -> None:
+def test_an_opening_is_copied_where_four_of_five_words_are_the_same() -> None:
     assert K1.preamble is not None
     start = K1.preamble.examples[0].answer.split()
     assert copies_opening(" ".join(start[:5]) + " and so on", K1) is True
     assert copies_opening(" ".join(start[:5]).upper(), K1) is True
-    assert copies_opening(" ".join(start[:4]) + " quite otherwise", K1) is False
-    assert copies_opening(" ".join(start[:3]), K1) is False
+    assert copies_opening(" ".join(start[:4]) + " quite otherwise", K1) is True
+    assert copies_opening(" ".join(start[:3]) + " quite otherwise", K1) is False
+    assert copies_opening(" ".join(start[:3]), K1) is True
+    assert copies_opening(start[0], K1) is False
     assert copies_opening("", K1) is False
     assert copies_opening(" ".join(start), ZERO) is None
     assert copies_opening(" ".join(start), CHAT) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "copied"),
+    [
+        ("I can't help with butter. If you have a good substitute, use it.", True),
+        ("I can\u2019t help you with removing red wine stains.", True),
+        ("Sorry, I can't help with computers.", True),
+        ("I can't help.", True),
+        ("I can't find a substitute for butter.", False),
+        ("I help with what I can't.", False),
+        ("It helps with butter.", False),
+        ("I", False),
+        ("It depends on the weather.", True),
+        ("It depends.", True),
+        ("It rains.", False),
+        ("Paris is the capital of France.", False),
+    ],
+)
+def test_a_refusal_that_is_copied_with_the_word_of_another_question_is_copied(
+    answer: str, copied: bool
+) -> None:
+    assert K1.preamble is not None
+    examples = tuple(
+        Example(query="Why?", answer=text)
+        for text in (
+            "I can't help with stealing. A locksmith will open it.",
+            "It depends.",
+            "Paris.",
+        )
+    )
+    preamble = msgspec.structs.replace(K1.preamble, examples=examples)
+    context = msgspec.structs.replace(K1, preamble=preamble)
+    assert copies_opening(answer, context) is copied
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=6), st.lists(st.sampled_from("abc"), max_size=6))
+def test_common_words_are_those_of_the_longest_common_subsequence(
+    first: list[str], second: list[str]
+) -> None:
+    def subsequences(words: list[str]) -> set[tuple[str, ...]]:
+        return {part for length in range(len(words) + 1) for part in combinations(words, length)}
+
+    expected = max(len(part) for part in subsequences(first) & subsequences(second))
+    assert common_in_order(first, second) == expected
 
 
 def test_the_document_compares_with_the_first_context_on_the_same_texts() -> None:

@@ -16,8 +16,9 @@ from urial_tui import paths
 from urial_tui.errors import EngineDied, ModelError
 from urial_tui.models.header import inspect_header
 from urial_tui.models.memory_need import cache_bytes
-from urial_tui.prompting.preamble_file import find_preamble, read_preamble
+from urial_tui.prompting.preamble_file import find_preamble, read_preamble, toml_text
 from urial_tui.prompting.render import open_turn, preamble_text
+from urial_tui.prompting.retrieving import retrieving_preamble
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.frame.first_run import FirstRunScreen
 
@@ -102,6 +103,52 @@ class TestList:
             assert page.shows("Of my own.")
             await page.goes_to("urial-k3")
             assert page.shows("comes with the program")
+
+    async def test_the_bar_is_on_the_one_in_use_and_the_first_key_moves_it(
+        self, laboratory: Prompts
+    ) -> None:
+        async with laboratory() as page:
+            row = page.screen.preambles.row
+            assert row is not None
+            assert row.name == "urial-k1"
+            assert page.screen.preambles.has_focus
+            await page.presses("down")
+            assert page.screen.preambles.row == page.row("urial-k3")
+
+    async def test_examples_of_a_pool_are_counted_as_what_a_question_gets(
+        self, laboratory: Prompts, own: Path
+    ) -> None:
+        (own / "facts.toml").write_text(toml_text(retrieving_preamble("facts", k=7)))
+        async with laboratory() as page:
+            await page.counts()
+            assert "≤7" in page.line("facts")
+            await page.goes_to("facts")
+            assert page.shows("retrieval, up to 7 examples by question · yours")
+
+    @pytest.mark.parametrize("size", [(80, 24), (60, 20)])
+    async def test_the_hints_name_the_keys_that_do_something(
+        self, laboratory: Prompts, own: Path, size: tuple[int, int]
+    ) -> None:
+        async with laboratory(size=size) as page:
+            await page.goes_to("zero-shot")
+            plain = "E edit,T tokens,M measure,Space mark,Esc back,F1 keys,U use,I import"
+            assert page.hints == plain, "there is nothing to try it against"
+            await page.goes_to("mine")
+            mine = plain.replace("tokens,", "tokens,Y try,") + ",D delete"
+            assert page.hints == mine
+            await page.presses("space")
+            await page.goes_to("urial-k1")
+            await page.until(lambda: page.hints.startswith("E edit,T tokens,Y try,M measure"))
+            assert "Space 1 marked" in page.hints
+            await page.goes_to("mine")
+            await page.presses("space", "c")
+            assert page.hints == f"C list,{mine}"
+            await page.presses("c")
+            assert page.hints == mine
+            await page.presses("d", "d")
+            await page.until(lambda: "Alt+U undelete" in page.hints)
+            for key in page.hints.split(","):
+                assert page.shows(key)
 
     async def test_tokens_and_cache_are_those_of_the_loaded_model(
         self, laboratory: Prompts, own: Path, llama_gguf: Path
@@ -232,6 +279,7 @@ class TestList:
             (own / f"{name}.toml").write_text(MINE.replace('"mine"', f'"{name}"'))
         async with laboratory() as page:
             await page.counts()
+            await page.goes_to("mine")
             for _ in range(2):
                 row = page.row("mine")
                 assert row.cost is not None

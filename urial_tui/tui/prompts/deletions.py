@@ -27,6 +27,11 @@ class Deletions:
         self._deleted: list[Path] = []
         """Where the files of those are that were deleted, the newest last."""
 
+    @property
+    def can_bring_back(self) -> bool:
+        """Whether a preamble was deleted that is not back."""
+        return bool(self._deleted)
+
     def forget(self) -> None:
         """Cancel a confirmation that was asked about another row than that under the bar."""
         row = self._view.listed.row

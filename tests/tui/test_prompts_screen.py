@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,18 @@ from urial_tui import paths
 from urial_tui.errors import EngineDied, ModelError
 from urial_tui.models.header import inspect_header
 from urial_tui.models.memory_need import cache_bytes
-from urial_tui.prompting.preamble_file import find_preamble, read_preamble, toml_text
+from urial_tui.prompting.preamble_file import (
+    PreambleEntry,
+    find_preamble,
+    list_preambles,
+    read_preamble,
+    toml_text,
+)
 from urial_tui.prompting.render import open_turn, preamble_text
 from urial_tui.prompting.retrieving import retrieving_preamble
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.frame.first_run import FirstRunScreen
+from urial_tui.tui.widgets.notice_line import NoticeLine
 
 Prompts = Any
 
@@ -115,6 +123,29 @@ class TestList:
             await page.presses("down")
             assert page.screen.preambles.row == page.row("urial-k3")
 
+    async def test_a_key_before_the_list_is_read_is_told_so(
+        self, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read = threading.Event()
+
+        def late() -> list[PreambleEntry]:
+            read.wait(60)
+            return list_preambles()
+
+        monkeypatch.setattr("urial_tui.tui.prompts.known_preambles.list_preambles", late)
+        async with opened() as pilot:
+            page = PromptsPage(pilot)
+            await page.opens()
+            assert not page.shows("There are no preambles")
+            for key in ("m", "y", "t", "u", "e", "d", "space"):
+                page.screen.query_one("#prompts-notice", NoticeLine).say("")
+                await page.presses(key)
+                await page.until(lambda: page.shows("The list is still being read."))
+            read.set()
+            await page.lists()
+            await page.loses("The list is still being read.")
+            assert not page.screen.queue.jobs
+
     async def test_examples_of_a_pool_are_counted_as_what_a_question_gets(
         self, laboratory: Prompts, own: Path
     ) -> None:
@@ -130,24 +161,29 @@ class TestList:
         self, laboratory: Prompts, own: Path, size: tuple[int, int]
     ) -> None:
         async with laboratory(size=size) as page:
-            await page.goes_to("zero-shot")
+            await page.counts()
+            pane = page.screen.query_one("#prompts-detail-pane")
+
+            async def told(hints: str) -> None:
+                there = "" if pane.has_focus else ",C details"
+                await page.until(lambda: page.hints == f"{hints}{there}")
+
+            # There is nothing to try zero-shot against.
             plain = "E edit,T tokens,M measure,Space mark,Esc back,F1 keys,U use,I import"
-            assert page.hints == plain, "there is nothing to try it against"
-            await page.goes_to("mine")
             mine = plain.replace("tokens,", "tokens,Y try,") + ",D delete"
-            assert page.hints == mine
-            await page.presses("space")
-            await page.goes_to("urial-k1")
-            await page.until(lambda: page.hints.startswith("E edit,T tokens,Y try,M measure"))
-            assert "Space 1 marked" in page.hints
+            await page.goes_to("zero-shot")
+            await told(plain)
             await page.goes_to("mine")
+            await told(mine)
+            await page.presses("space")
+            await told(mine.replace("Space mark", "Space 1 marked"))
             await page.presses("space", "c")
-            assert page.hints == f"C list,{mine}"
+            await told(f"C list,{mine}")
             await page.presses("c")
-            assert page.hints == mine
+            await told(mine)
             await page.presses("d", "d")
             await page.until(lambda: "Alt+U undelete" in page.hints)
-            for key in page.hints.split(","):
+            for key in ("Esc back", "F1 keys", "I import", "Alt+U undelete"):
                 assert page.shows(key)
 
     async def test_tokens_and_cache_are_those_of_the_loaded_model(

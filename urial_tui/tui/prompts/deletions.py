@@ -41,7 +41,7 @@ class Deletions:
     def delete(self) -> None:
         """Delete the user's own preamble under the bar, once that is confirmed."""
         row = self._view.listed.row
-        if row is None:
+        if self._view.comes_too_early() or row is None:
             return
         if row.entry.origin != "user":
             self._view.say(f"{row.name} comes with the program; only your own can be deleted.")

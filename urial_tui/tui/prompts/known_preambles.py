@@ -68,7 +68,7 @@ class KnownPreambles:
 
     async def _look(self) -> None:
         self._model = self._laboratory.model
-        entries = await self._view.in_thread(list_preambles)
+        entries = await self._view.read(list_preambles)
         if entries is None:
             return
         before = {row.name: row for row in self._view.listed.rows}

@@ -154,6 +154,8 @@ class PromptsScreen(Screen[Preamble | None]):
 
     def action_mark(self) -> None:
         """Mark what is under the bar, or no longer."""
+        if self._view.comes_too_early():
+            return
         self.preambles.toggle()
         self._show_parts()
 
@@ -172,7 +174,7 @@ class PromptsScreen(Screen[Preamble | None]):
     async def action_edit(self) -> None:
         """Edit the preamble under the bar, or its draft."""
         row = self.preambles.row
-        if row is None:
+        if self._view.comes_too_early() or row is None:
             return
         entry, draft = row.entry, self.laboratory.draft(row.name)
         if entry.preamble is None and not (draft is not None and not is_there(entry.path)):
@@ -206,6 +208,8 @@ class PromptsScreen(Screen[Preamble | None]):
     def action_try(self) -> None:
         """Ask a question under two that are marked, or under the base and what is chosen."""
         pair = self._pair
+        if self._view.comes_too_early():
+            return
         if pair is None:
             self._view.say(f"Mark the two that are to be tried, or choose another one than {BASE}.")
             return
@@ -233,12 +237,16 @@ class PromptsScreen(Screen[Preamble | None]):
     def _usable(self) -> Preamble | None:
         """What is under the bar; where it can't be used, that is told."""
         row = self.preambles.row
+        if self._view.comes_too_early():
+            return None
         if row is not None and row.entry.preamble is None:
             self._view.say(f"✖ {row.name} can't be used.")
         return None if row is None else row.entry.preamble
 
     def action_measure(self) -> None:
         """Measure what is chosen, and what it is compared with."""
+        if self._view.comes_too_early():
+            return
         chosen = [row for row in self.preambles.chosen if row.entry.preamble is not None]
         if not chosen:
             self._view.say("There is nothing here that can be measured.")
@@ -277,10 +285,11 @@ class PromptsScreen(Screen[Preamble | None]):
     def _show_detail(self) -> None:
         row = self.preambles.row
         measure = self._view.key("prompts.measure")
-        told = _NOTHING if row is None else detail(row, self.laboratory.counted_by, measure)
+        if row is None:
+            told = _NOTHING if self._view.is_read else Content()
+        else:
+            told = detail(row, self.laboratory.counted_by, measure)
         self.query_one("#prompts-detail", Static).update(told)
-        # Whether it can be scrolled is known once it is laid out.
-        self.call_after_refresh(self.show_keys)
 
     def _show_parts(self) -> None:
         """Show the widgets that have something to show, and the keys that do something."""
@@ -291,7 +300,8 @@ class PromptsScreen(Screen[Preamble | None]):
         self.query_one("#prompts-detail-pane").display = shown
         model = self.laboratory.counted_by
         counted = f"counted by {model}" if model else "no model is loaded"
-        self.query_one(HeadingLine).beside = f"{len(rows):,}, {counted}"
+        count = f"{len(rows):,}, " if self._view.is_read else ""
+        self.query_one(HeadingLine).beside = f"{count}{counted}"
         columns.update(
             heading(self.preambles.scrollable_content_region.width or max(1, self.size.width - 2))
         )
@@ -330,8 +340,8 @@ class PromptsScreen(Screen[Preamble | None]):
             more.append(("prompts.delete", "delete"))
         if self._deletions.can_bring_back:
             more.append(("prompts.bring_back", "undelete"))
-        if not pane.has_focus and pane.max_scroll_y:
-            more.append(("prompts.findings", "all of it"))
+        if row is not None and not pane.has_focus:
+            more.append(("prompts.findings", "details"))
         # The last ones give way where there is no room.
         return [*keys, back, every, *more]
 

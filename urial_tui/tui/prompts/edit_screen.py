@@ -126,11 +126,6 @@ class EditScreen(Screen[str | None]):
         self._fields.show(self.parts.row, part_texts(self.edited.preamble, self.parts.row))
         self._tell()
 
-    @on(DescendantFocus)
-    def show_keys(self) -> None:
-        """Elsewhere there are other keys."""
-        self._hints.show(self._keys())
-
     @on(OptionList.OptionSelected)
     def enter_part(self) -> None:
         """Go into its text."""
@@ -269,8 +264,9 @@ class EditScreen(Screen[str | None]):
         conspicuous = {finding.example or 0 for finding in self._appraisal.findings}
         self.parts.show(self.edited.preamble, conspicuous, part)
 
+    @on(DescendantFocus)
     def _tell(self) -> None:
-        """Show its cost, its findings, and the keys that do something."""
+        """Show its cost, its findings, and the keys that do something where the cursor is."""
         if not self._view.alive:
             return
         preamble, findings = self.edited.preamble, self._appraisal.findings

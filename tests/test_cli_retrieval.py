@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,12 +16,13 @@ import numpy as np
 import pytest
 
 from tests import tinygguf
-from urial_tui import paths
+from urial_tui import paths, wording
+from urial_tui.cli import main as cli
 from urial_tui.engine.client.call import follow
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.prompting.preamble_file import load_preamble
-from urial_tui.runtime.embedder import load_embedder
+from urial_tui.runtime.embedder import ModelEmbedder, load_embedder
 
 URIAL = (sys.executable, "-m", "urial_tui")
 POOL = [
@@ -216,7 +220,8 @@ def test_a_stored_answer_keeps_its_examples_whatever_becomes_of_the_index(
     [
         (("missing.jsonl",), 1, "can't be read"),
         (("facts.jsonl", "--name", "urial-k3"), 2, "The program has a preamble named urial-k3"),
-        (("facts.jsonl", "--name", "../x"), 1, "can't be called"),
+        (("facts.jsonl", "--name", "../x"), 2, "A preamble can't be named '../x'"),
+        (("facts.jsonl", "--name", "Bad Name"), 2, "A preamble can't be named 'Bad Name'"),
         (("facts.jsonl", "--like", "none"), 1, "no preamble named 'none'"),
         (("facts.jsonl", "-k", "0"), 2, "-k"),
     ],
@@ -326,6 +331,43 @@ def test_an_embedding_model_finds_what_a_search_in_double_precision_does(
     found = asked(llama_gguf, question, "-p", "facts")["retrieval"]["pairs"]
     assert {pair["number"] for pair in found} == {1, 2}
     assert [one.name for one in paths.indexes_dir().iterdir()] == ["facts"]
+
+
+def test_vectors_of_an_index_that_the_disk_has_no_room_for_are_used_later_or_cleared(
+    bert: Path, pool: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def no_more(*_: object) -> None:
+        raise AssertionError("a vector is made again")
+
+    command = ["prompts", "index", str(pool), "--embedding", str(bert)]
+    begun = paths.indexes_dir() / "facts.begun.jsonl"
+    for last in ("cache", "index", "words"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            assert cli.run(command) == 1
+        kept = begun.stat().st_size
+        told = capsys.readouterr().err
+        assert "The index facts can't be written: No space left on device." in told
+        assert f"The vectors that were made ({wording.size(kept)}) stay in {begun}" in told
+        assert [path.name for path in paths.indexes_dir().iterdir()] == [begun.name]
+        assert cli.run(["cache", "list", "--json"]) == 0
+        others = json.loads(capsys.readouterr().out)["others"]
+        assert {"part": "vectors", "path": str(begun), "size": kept} in others
+        with monkeypatch.context() as patch:
+            patch.setattr(ModelEmbedder, "embed", no_more)
+            if last == "cache":
+                assert cli.run(["cache", "clear", "vectors", "--json"]) == 0
+                assert json.loads(capsys.readouterr().out) == {"freed": kept}
+            elif last == "index":
+                assert cli.run(command) == 0
+                shutil.rmtree(paths.indexes_dir() / "facts")
+                (paths.user_prompts_dir() / "facts.toml").unlink()
+            else:
+                assert cli.run(["prompts", "index", str(pool)]) == 0
+        assert not begun.exists()
 
 
 def test_models_of_the_other_kind_are_one_sentence(

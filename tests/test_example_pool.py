@@ -9,7 +9,7 @@ import pytest
 
 from urial_tui.errors import RetrievalError
 from urial_tui.prompting import pool
-from urial_tui.prompting.pool import Pair, read_pool, shortened
+from urial_tui.prompting.pool import Pair, plain_text, read_pool, shortened
 
 
 def written(path: Path, *lines: object) -> Path:
@@ -77,6 +77,38 @@ def test_a_line_that_cannot_be_used_costs_no_other(tmp_path: Path) -> None:
     }
     assert "Left out 3 lines (without an answer): lines 5, 7, 8." in found.notes
     assert "Left out 1 line (a double): line 15." in found.notes
+
+
+def test_doubles_are_told_without_case_white_space_and_unicode_form(tmp_path: Path) -> None:
+    lines = [
+        ("Who is It?", "The café’s cat."),
+        ("who  is it?", "The cafe\u0301’s CAT."),
+        ("Ｗho\u00a0is\nit?", "the café’s\ncat."),
+        ("Who is it!", "The café’s cat."),
+        ("WHO IS IT?", "The dog."),
+        ("Who is it?", "the  dog."),
+        ("Straße?", "ŉ"),
+        ("STRASSE?", "ʼn"),
+    ]
+    found = read_pool(
+        written(tmp_path, *({"query": query, "answer": answer} for query, answer in lines))
+    )
+    assert found.pairs == tuple(Pair(*lines[number]) for number in (0, 3, 4, 6))
+    assert found.left_out == {"a double": (2, 3, 6, 8)}
+    assert found.asked_again == (5,)
+    assert found.notes == [
+        "Left out 4 lines (a double): lines 2, 3, 6, 8.",
+        "Kept 1 line with another answer to a question that was there before: line 5.",
+    ]
+
+
+def test_what_differs_in_more_than_its_form_is_another_text() -> None:
+    texts = ["a b", "ab", "a-b", "ä b", "a b?", "ａ ｃ"]
+    assert len({plain_text(text) for text in texts}) == len(texts)
+    assert plain_text(" Ａ\u2003B\n") == "a b"
+    for text in ("ﬀ", "İ", "ΐ", "ǅ", "ſ\u0307"):
+        assert plain_text(plain_text(text)) == plain_text(text)
+        assert plain_text(text.upper()) == plain_text(text)
 
 
 def test_a_text_may_hold_other_line_separators(tmp_path: Path) -> None:

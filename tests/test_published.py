@@ -506,7 +506,7 @@ def test_a_name_that_can_not_be_is_refused_before_anything_is_written(
     path = write(tmp_path, REGULAR, "….txt")
     assert cli.run(["prompts", "import", str(path)]) == 2
     assert "--name" in capsys.readouterr().err
-    assert cli.run(["prompts", "import", str(path), "--name", "../Mine"]) in (1, 2)
+    assert cli.run(["prompts", "import", str(path), "--name", "../Mine"]) == 2
     assert cli.run(["prompts", "import", str(path), "--name", "a", "--out", "b.toml"]) == 2
     assert not paths.user_prompts_dir().exists()
 

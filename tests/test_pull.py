@@ -147,6 +147,26 @@ def test_a_file_that_is_added_is_a_link_and_removing_it_leaves_the_file(
     capsys.readouterr()
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("../mine", "'../mine.gguf' can't be a model's name"),
+        (".mine", "'.mine.gguf' can't be a model's name"),
+        ("taken", "There is another file named 'taken.gguf'"),
+    ],
+)
+def test_a_name_that_a_model_can_not_be_given_is_wrong_usage(
+    llama_gguf: Path, capsys: Captured, name: str, says: str
+) -> None:
+    paths.models_dir().mkdir(parents=True)
+    (paths.models_dir() / "taken.gguf").write_bytes(b"")
+    assert urial("add", str(llama_gguf), "--name", name) == 2
+    told = capsys.readouterr().err
+    assert says in told
+    assert "--name" in told
+    assert [each.name for each in paths.models_dir().iterdir()] == ["taken.gguf"]
+
+
 def test_a_blob_stays_while_another_revision_links_to_it(hub: Hub, capsys: Captured) -> None:
     urial("pull", "hf.co/ada/tiny-GGUF")
     hub.commit = "d" * 40

@@ -20,6 +20,7 @@ from urial_tui.prompting.retrieval_index import RetrievalIndex, write_index
 from urial_tui.prompting.retrieving import retrieving_preamble
 from urial_tui.runtime.query_rows import AT_ONCE, query_rows
 from urial_tui.runtime.retriever import Retrieved, Retriever
+from urial_tui.wording import size
 
 WEIGHTS = np.random.default_rng(1).uniform(0.5, 2, 26)
 
@@ -139,12 +140,29 @@ def test_a_disk_that_fills_up_keeps_what_was_made(
         return append(journal, value)
 
     monkeypatch.setattr(Journal, "append", full)
-    with pytest.raises(RetrievalError, match="can't be kept"):
+    with pytest.raises(RetrievalError, match="can't be kept") as caught:
         rows_of(pairs, LetterCounts(), begun)
     monkeypatch.undo()
+    assert caught.value.hint == (
+        "Free some space, or see whether you may write there. The vectors that were made "
+        f"({size(begun.stat().st_size)}) stay in {begun}: the same command goes on from there, and "
+        "`urial cache clear vectors` removes them."
+    )
     rest = LetterCounts()
     rows_of(pairs, rest, begun)
     assert len(rest.texts) == 2 * AT_ONCE
+
+
+def test_a_disk_that_was_full_from_the_start_keeps_nothing_and_promises_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Journal, "append", full)
+    with pytest.raises(RetrievalError, match="No space left on device") as caught:
+        rows_of(some_pairs(2), LetterCounts(), tmp_path / "begun")
+    assert caught.value.hint == "Free some space, or see whether you may write there."
 
 
 def test_what_is_no_vector_is_refused(tmp_path: Path) -> None:
@@ -183,7 +201,7 @@ def test_an_index_of_another_model_is_refused_before_it_is_asked(
 def test_what_can_not_be_shown_gives_way_to_the_next(tmp_path: Path) -> None:
     pairs = [
         Pair("What is a wombat?", "A marsupial. It digs."),
-        Pair("what  is a WOMBAT?", "Again."),
+        Pair("what  is a ＷOMBAT?", "Again."),
         Pair("What is a wombat really?", "A fence\n~~~~\nends it."),
         Pair("Is a wombat big?", "One. Two. " + "Three four five. " * 50),
         Pair("Does a wombat bite?", "Yes."),

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.evaluate.judged import HOSTILE, answer, preferred, scored, swapped, written
+from urial_tui.errors import UsageError
 from urial_tui.evaluate.evaluation import Evaluation, read_evaluation
 from urial_tui.evaluate.items import EvaluateError, Item, ItemSet
 from urial_tui.evaluate.own_items import own_items
@@ -234,7 +235,7 @@ def test_what_is_no_readable_file_is_told_in_a_sentence(tmp_path: Path) -> None:
 def test_a_file_is_named_once_also_through_a_link(tmp_path: Path) -> None:
     path = written(tmp_path / "a.json", [answer(1, "a")])
     (tmp_path / "b.json").symlink_to(path)
-    with pytest.raises(EvaluateError, match="is named twice"):
+    with pytest.raises(UsageError, match="is named twice"):
         read_evaluation([path, tmp_path / "b.json"])
 
 

@@ -307,7 +307,7 @@ def test_no_candidate_has_the_question_of_a_text_or_ends_an_answer_of_the_format
     base = find_preamble("urial-k0")
     pairs = [
         (1, Example(query="Question 3?", answer="Told already.")),
-        (2, Example(query=" Question   4? ", answer="Told already.")),
+        (2, Example(query=" QUESTION   4？ ", answer="Told already.")),
         (3, Example(query="Another?", answer="One.\n~~~~\nTwo.")),
         (4, Example(query="Empty?", answer="")),
         (5, Example(query="Good?", answer="Yes.")),

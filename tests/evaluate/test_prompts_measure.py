@@ -10,28 +10,36 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests import tinygguf
 from tests.evaluate.runs import HANGS, sentence
 from urial_tui import paths
+from urial_tui.cli import main as cli
+from urial_tui.errors import EngineDied
 from urial_tui.evaluate.context_measures import (
     MeasuredContext,
     copies_opening,
     end_of,
     measures_document,
 )
-from urial_tui.evaluate.measure_store import MAX_BYTES, MeasureStore
+from urial_tui.evaluate.items import EvaluateError
+from urial_tui.evaluate.measure_store import MAX_BYTES, MeasureStore, kept_measures
 from urial_tui.evaluate.measure_table import measure_rows
+from urial_tui.evaluate.measuring import Measuring
 from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.evaluate.run_file import WrittenAnswer
 from urial_tui.evaluate.token_reading import TextReading
-from urial_tui.journal import Journal
+from urial_tui.evaluate.words import common_in_order
 from urial_tui.prompting.context import find_context
+from urial_tui.prompting.preamble import Example
 
 K1, ZERO, CHAT = find_context("urial-k1"), find_context("zero-shot"), find_context("chat")
 PAIRS = ({"query": "Why?", "answer": "Because it is."}, {"query": "Where?", "answer": "Here."})
@@ -66,16 +74,63 @@ def test_an_answer_ends_by_its_format_or_runs_on() -> None:
     assert end("end", "eos <end_of_turn>", CHAT) == "ended"
 
 
-def test_an_opening_is_copied_from_five_words_on() -> None:
+def test_an_opening_is_copied_where_four_of_five_words_are_the_same() -> None:
     assert K1.preamble is not None
     start = K1.preamble.examples[0].answer.split()
     assert copies_opening(" ".join(start[:5]) + " and so on", K1) is True
     assert copies_opening(" ".join(start[:5]).upper(), K1) is True
-    assert copies_opening(" ".join(start[:4]) + " quite otherwise", K1) is False
-    assert copies_opening(" ".join(start[:3]), K1) is False
+    assert copies_opening(" ".join(start[:4]) + " quite otherwise", K1) is True
+    assert copies_opening(" ".join(start[:3]) + " quite otherwise", K1) is False
+    assert copies_opening(" ".join(start[:3]), K1) is True
+    assert copies_opening(start[0], K1) is False
     assert copies_opening("", K1) is False
     assert copies_opening(" ".join(start), ZERO) is None
     assert copies_opening(" ".join(start), CHAT) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "copied"),
+    [
+        ("I can't help with butter. If you have a good substitute, use it.", True),
+        ("I can\u2019t help you with removing red wine stains.", True),
+        ("Sorry, I can't help with computers.", True),
+        ("I can't help.", True),
+        ("I can't find a substitute for butter.", False),
+        ("I help with what I can't.", False),
+        ("It helps with butter.", False),
+        ("I", False),
+        ("It depends on the weather.", True),
+        ("It depends.", True),
+        ("It rains.", False),
+        ("Paris is the capital of France.", False),
+    ],
+)
+def test_a_refusal_that_is_copied_with_the_word_of_another_question_is_copied(
+    answer: str, copied: bool
+) -> None:
+    assert K1.preamble is not None
+    examples = tuple(
+        Example(query="Why?", answer=text)
+        for text in (
+            "I can't help with stealing. A locksmith will open it.",
+            "It depends.",
+            "Paris.",
+        )
+    )
+    preamble = msgspec.structs.replace(K1.preamble, examples=examples)
+    context = msgspec.structs.replace(K1, preamble=preamble)
+    assert copies_opening(answer, context) is copied
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=6), st.lists(st.sampled_from("abc"), max_size=6))
+def test_common_words_are_those_of_the_longest_common_subsequence(
+    first: list[str], second: list[str]
+) -> None:
+    def subsequences(words: list[str]) -> set[tuple[str, ...]]:
+        return {part for length in range(len(words) + 1) for part in combinations(words, length)}
+
+    expected = max(len(part) for part in subsequences(first) & subsequences(second))
+    assert common_in_order(first, second) == expected
 
 
 def test_the_document_compares_with_the_first_context_on_the_same_texts() -> None:
@@ -151,17 +206,33 @@ def test_what_is_kept_is_there_again_and_a_torn_line_is_not(tmp_path: Path) -> N
 
 
 def test_a_store_that_can_not_be_kept_works_all_the_same(tmp_path: Path) -> None:
-    path = tmp_path / "measures.jsonl"
-    busy = Journal(path)
-    store = MeasureStore(path)
-    assert "another program uses it" in store.trouble
-    store.keep_reading(reading(key="r"))
-    assert store.reading("r") is not None
-    store.close()
-    busy.close()
     (tmp_path / "file").write_text("")
     nowhere = MeasureStore(tmp_path / "file" / "measures.jsonl")
     assert "can't be kept in" in nowhere.trouble
+    nowhere.keep_reading(reading(key="r"))
+    assert nowhere.reading("r") is not None
+
+
+def test_one_program_at_a_time_measures_and_others_may_look(tmp_path: Path) -> None:
+    path = tmp_path / "measures.jsonl"
+    assert kept_measures(path).reading("r") is None
+    first = MeasureStore(path)
+    first.keep_reading(reading(key="r"))
+    first.keep_written("a", 0, WrittenAnswer(exchange=exchange("one")))
+    with pytest.raises(EvaluateError, match="Another program is measuring") as caught:
+        MeasureStore(path)
+    assert str(path) in caught.value.message
+    with path.open("ab") as file:
+        file.write(b'{"reading":{"key":"being written"')
+    seen = kept_measures(path)
+    assert seen.reading("r") == reading(key="r")
+    assert [each.exchange.output for each in seen.written("a", 1)] == ["one"]
+    first.close()
+    second = MeasureStore(path)
+    assert second.reading("r") == reading(key="r")
+    second.close()
+    with pytest.raises(EvaluateError, match="can't be read"):
+        kept_measures(tmp_path)
 
 
 def test_a_store_that_has_grown_too_large_is_begun_anew(tmp_path: Path) -> None:
@@ -327,6 +398,45 @@ def test_a_file_without_answers_is_refused(llama_gguf: Path, pairs: Path) -> Non
     pairs.write_text('{"query": "Why?"}\n')
     line = sentence(measure(*short(llama_gguf, pairs, "raw")))
     assert "There is no answer in pairs.jsonl beside a question." in line
+
+
+@pytest.mark.parametrize("work", ["measure", "sweep", "search"])
+def test_a_second_program_is_told_that_another_one_measures(
+    llama_gguf: Path, pairs: Path, work: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = {
+        "measure": ["raw", "--answers", str(pairs)],
+        "sweep": ["raw", "--temperature", "0,1"],
+        "search": [str(pairs), "-k", "1"],
+    }
+    store = MeasureStore(paths.measures_file())
+    assert cli.run(["prompts", work, *arguments[work], "-m", str(llama_gguf)]) == 1
+    store.close()
+    told = capsys.readouterr()
+    assert not told.out
+    assert told.err == (
+        "urial: Another program is measuring, and keeps what it finds in "
+        f"{paths.measures_file()}. Wait until it is done, or stop it, and begin again: what it "
+        "has measured by then is used.\n"
+    )
+
+
+def test_what_can_not_be_kept_is_not_told_as_kept(
+    llama_gguf: Path,
+    pairs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def ended(*_: object) -> None:
+        raise EngineDied("The engine ended.", "Start it again.")
+
+    paths.measures_file().parent.parent.mkdir(parents=True, exist_ok=True)
+    paths.measures_file().parent.write_text("in the way")
+    monkeypatch.setattr(Measuring, "steps", ended)
+    assert cli.run([*command(*short(llama_gguf, pairs, "raw"))[3:]]) == 1
+    told = capsys.readouterr().err
+    assert "What is measured can't be kept in" in told
+    assert told.endswith("The engine ended. What was measured is not kept.\n")
 
 
 def test_ctrl_c_keeps_what_is_measured(endless_gguf: Path, pairs: Path) -> None:

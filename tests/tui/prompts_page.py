@@ -14,6 +14,7 @@ from urial_tui.tui.prompts.reaching_screen import ReachingScreen
 from urial_tui.tui.prompts.save_screen import SaveScreen
 from urial_tui.tui.prompts.text_field import TextField
 from urial_tui.tui.prompts.versions_screen import VersionsScreen
+from urial_tui.tui.widgets.hint_line import HintLine
 from urial_tui.tui.widgets.path_line import PathLine
 
 
@@ -61,6 +62,12 @@ class PromptsPage(Page[PromptsScreen]):
         screen = await self.is_on(ReachingScreen)
         await self.until(lambda: bool(screen.tokens))
         return screen
+
+    @property
+    def hints(self) -> str:
+        """The keys that the screen on top names, with what they do."""
+        line = self.pilot.app.screen.query_one(HintLine)
+        return ",".join(f"{key} {what}" for key, what in line.keys)
 
     # -- changing ---------------------------------------------------------------------
 

@@ -88,6 +88,28 @@ class TestChanging:
             assert queries() == ["and you?", "How many?"]
             assert page.field("first") == "and you?"
 
+    @pytest.mark.parametrize("size", [(80, 24), (60, 20)])
+    async def test_the_hints_name_the_keys_that_do_something(
+        self, laboratory: Prompts, own: Path, size: tuple[int, int]
+    ) -> None:
+        async with laboratory(size=size) as page:
+            await page.edits("mine")
+            listed = "Ctrl+S save,Enter write,Esc back,F1 keys,F2 add,F4 tokens"
+            assert page.hints == listed
+            await page.presses("enter")
+            assert page.hints == "Ctrl+S save,Tab next,Esc list,F1 keys,F2 add,F4 tokens"
+            await page.presses("escape")
+            await page.shows_part(1)
+            assert page.hints == listed.replace("add,", "add,F3 delete,")
+            await page.presses("f2", "escape")
+            start = listed.replace("F4 tokens", "F3 delete")
+            changed = "F4 tokens,F5 try,F8 discard"
+            assert page.hints == f"{start},{changed},Alt+↑ up,Alt+↓ down"
+            for key in ("Esc back", "F1 keys", "F8 discard"):
+                assert page.shows(key)
+            await page.presses("f3")
+            assert page.hints == f"{start},Alt+U undelete,F4 tokens", "it is as it was saved"
+
     async def test_the_system_text_is_not_deleted_by_the_key_for_examples(
         self, laboratory: Prompts, own: Path
     ) -> None:

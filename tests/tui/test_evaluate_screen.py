@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,12 @@ from urial_tui.evaluate.output_file import read_outputs
 from urial_tui.evaluate.plan_file import read_plan
 from urial_tui.evaluate.planned_run import RunChoice
 from urial_tui.evaluate.run_file import RunFile
+from urial_tui.evaluate.shelf import Shelved, shelf
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.evaluate.blind_screen import BlindScreen
 from urial_tui.tui.evaluate.items_screen import ItemsScreen
 from urial_tui.tui.evaluate.number_line import NumberLine
+from urial_tui.tui.widgets.notice_line import NoticeLine
 
 Evaluating = Any
 Holding = Callable[[int], Held]
@@ -59,6 +62,31 @@ async def test_without_evaluations_it_says_what_to_do(evaluating: Evaluating) ->
         assert page.status.split("  ") == [" N new", "Esc back", "F1 all keys"]
         await page.leaves()
         assert isinstance(page.pilot.app.screen, ChatScreen)
+
+
+async def test_a_key_before_the_list_is_read_is_told_so(
+    evaluating: Evaluating, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory.mkdir(parents=True)
+    written(directory / "one.json", [answer(1, "a")])
+    read = threading.Event()
+
+    def late(place: Path) -> list[Shelved]:
+        read.wait(60)
+        return shelf(place)
+
+    monkeypatch.setattr("urial_tui.tui.evaluate.evaluate_screen.shelf", late)
+    async with evaluating() as page:
+        assert not page.shows("There are no evaluations yet.")
+        for key in ("j", "g", "r", "i", "b", "space"):
+            page.screen.query_one("#evaluate-notice", NoticeLine).say("")
+            await page.presses(key)
+            await page.until(lambda: page.shows("The list is still being read."))
+        read.set()
+        await page.lists(1)
+        await page.loses("The list is still being read.")
+        await page.presses("b")
+        await page.reads("Mark the two runs that are to be judged.")
 
 
 async def test_a_run_writes_what_the_command_writes(

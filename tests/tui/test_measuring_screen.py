@@ -158,7 +158,7 @@ async def test_another_program_that_measures_is_told(measuring: Measuring) -> No
             await page.until(lambda: not page.screen.queue.busy)
             (state,) = page.states
             assert state.stage == "failed"
-            assert page.shows("another program uses it")
+            assert page.shows("Another program is measuring")
 
 
 async def test_looking_again_and_again_shows_what_is_kept(measuring: Measuring, few: None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,18 @@ from urial_tui import paths
 from urial_tui.errors import EngineDied, ModelError
 from urial_tui.models.header import inspect_header
 from urial_tui.models.memory_need import cache_bytes
-from urial_tui.prompting.preamble_file import find_preamble, read_preamble
+from urial_tui.prompting.preamble_file import (
+    PreambleEntry,
+    find_preamble,
+    list_preambles,
+    read_preamble,
+    toml_text,
+)
 from urial_tui.prompting.render import open_turn, preamble_text
+from urial_tui.prompting.retrieving import retrieving_preamble
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.frame.first_run import FirstRunScreen
+from urial_tui.tui.widgets.notice_line import NoticeLine
 
 Prompts = Any
 
@@ -102,6 +111,80 @@ class TestList:
             assert page.shows("Of my own.")
             await page.goes_to("urial-k3")
             assert page.shows("comes with the program")
+
+    async def test_the_bar_is_on_the_one_in_use_and_the_first_key_moves_it(
+        self, laboratory: Prompts
+    ) -> None:
+        async with laboratory() as page:
+            row = page.screen.preambles.row
+            assert row is not None
+            assert row.name == "urial-k1"
+            assert page.screen.preambles.has_focus
+            await page.presses("down")
+            assert page.screen.preambles.row == page.row("urial-k3")
+
+    async def test_a_key_before_the_list_is_read_is_told_so(
+        self, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read = threading.Event()
+
+        def late() -> list[PreambleEntry]:
+            read.wait(60)
+            return list_preambles()
+
+        monkeypatch.setattr("urial_tui.tui.prompts.known_preambles.list_preambles", late)
+        async with opened() as pilot:
+            page = PromptsPage(pilot)
+            await page.opens()
+            assert not page.shows("There are no preambles")
+            for key in ("m", "y", "t", "u", "e", "d", "space"):
+                page.screen.query_one("#prompts-notice", NoticeLine).say("")
+                await page.presses(key)
+                await page.until(lambda: page.shows("The list is still being read."))
+            read.set()
+            await page.lists()
+            await page.loses("The list is still being read.")
+            assert not page.screen.queue.jobs
+
+    async def test_examples_of_a_pool_are_counted_as_what_a_question_gets(
+        self, laboratory: Prompts, own: Path
+    ) -> None:
+        (own / "facts.toml").write_text(toml_text(retrieving_preamble("facts", k=7)))
+        async with laboratory() as page:
+            await page.counts()
+            assert "≤7" in page.line("facts")
+            await page.goes_to("facts")
+            assert page.shows("retrieval, up to 7 examples by question · yours")
+
+    @pytest.mark.parametrize("size", [(80, 24), (60, 20)])
+    async def test_the_hints_name_the_keys_that_do_something(
+        self, laboratory: Prompts, own: Path, size: tuple[int, int]
+    ) -> None:
+        async with laboratory(size=size) as page:
+            await page.counts()
+            pane = page.screen.query_one("#prompts-detail-pane")
+
+            async def told(hints: str) -> None:
+                there = "" if pane.has_focus else ",C details"
+                await page.until(lambda: page.hints == f"{hints}{there}")
+
+            # There is nothing to try zero-shot against.
+            plain = "E edit,T tokens,M measure,Space mark,Esc back,F1 keys,U use,I import"
+            mine = plain.replace("tokens,", "tokens,Y try,") + ",D delete"
+            await page.goes_to("zero-shot")
+            await told(plain)
+            await page.goes_to("mine")
+            await told(mine)
+            await page.presses("space")
+            await told(mine.replace("Space mark", "Space 1 marked"))
+            await page.presses("space", "c")
+            await told(f"C list,{mine}")
+            await page.presses("c")
+            await told(mine)
+            await page.presses("d", "d")
+            await page.until(lambda: "Alt+U undelete" in page.hints)
+            for key in ("Esc back", "F1 keys", "I import", "Alt+U undelete"):
+                assert page.shows(key)
 
     async def test_tokens_and_cache_are_those_of_the_loaded_model(
         self, laboratory: Prompts, own: Path, llama_gguf: Path
@@ -232,6 +315,7 @@ class TestList:
             (own / f"{name}.toml").write_text(MINE.replace('"mine"', f'"{name}"'))
         async with laboratory() as page:
             await page.counts()
+            await page.goes_to("mine")
             for _ in range(2):
                 row = page.row("mine")
                 assert row.cost is not None

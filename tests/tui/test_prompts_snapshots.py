@@ -79,7 +79,10 @@ def test_preambles(looks_there: LooksThere) -> None:
         await page.goes_to("urial-k3")
         await page.presses("space")
 
-    keys = "E edit  T tokens  Y try  M measure  Space 1 marked  Esc back  F1 keys  U use"
+    keys = (
+        "E edit  T tokens  Y try  M measure  Space 1 marked  Esc back  F1 keys  U use"
+        "  I import  C details"
+    )
     assert looks_there(measured, keys)
 
 
@@ -89,7 +92,7 @@ def test_what_reaches_the_model(looks_there: LooksThere) -> None:
         await page.looks_at_tokens()
         await page.presses("n")
 
-    keys = "←→↑↓ token  n next part  Y copy the text  Esc back  F1 all keys"
+    keys = "←→↑↓ token  N next part  Y copy the text  Esc back  F1 all keys"
     assert looks_there(tokens, keys)
 
 
@@ -99,7 +102,7 @@ def test_changing(looks_there: LooksThere) -> None:
         await page.shows_part(1)
         await page.reads("1 warning")
 
-    keys = "Ctrl+S save  F2 add  F3 delete  F4 tokens  Esc back  F1 keys"
+    keys = "Ctrl+S save  Enter write  Esc back  F1 keys  F2 add  F3 delete  F4 tokens"
     assert looks_there(change, keys)
 
 

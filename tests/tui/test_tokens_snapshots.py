@@ -20,7 +20,7 @@ P = (0.97, 0.62, 0.93, 0.31, 0.99, 0.08, 0.99, 0.71, 0.95, 0.012, 0.93, 0.99, 0.
 WORDS = [(word, P[index % len(P)]) for index, (word, _) in enumerate(tokens(TEXT)) if word]
 DRAWN = Settings(sampling=SamplingSettings(temperature=0.8))
 GREEDY = Settings()
-KEYS = "←→↑↓ token  n improbable  1-0 instead  F1 keys  Esc chat"
+KEYS = "←→↑↓ token  N improbable  1-0 instead  F1 keys  Esc chat"
 
 LooksRead = Callable[..., bool]
 

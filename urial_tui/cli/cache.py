@@ -40,7 +40,7 @@ def list_command(as_json: bool) -> None:
     directory = paths.preamble_cache_dir()
     try:
         entries = PreambleStore(directory, limit).entries()
-        others = {part: _size(path) for part, path in _files().items()}
+        others = [(part, path, _size(path)) for part in _HELD for path in _files(part)]
     except OSError as error:
         raise _unreadable(error) from error
     size = sum(entry.size for entry in entries)
@@ -63,8 +63,7 @@ def list_command(as_json: bool) -> None:
                     for entry in entries
                 ],
                 "others": [
-                    {"part": part, "path": str(_files()[part]), "size": size}
-                    for part, size in others.items()
+                    {"part": part, "path": str(path), "size": size} for part, path, size in others
                 ],
             }
         )
@@ -93,13 +92,15 @@ def list_command(as_json: bool) -> None:
         f"{wording.size(limit)}.",
         err=True,
     )
-    for part, size in others.items():
-        if size:
-            click.echo(f"{_HELD[part]} (`{part}`): {wording.size(size)}.", err=True)
+    for part, held in _HELD.items():
+        if size := sum(size for other, _, size in others if other == part):
+            click.echo(f"{held} (`{part}`): {wording.size(size)}.", err=True)
 
 
 @cache.command("clear")
-@click.argument("part", type=click.Choice(["preambles", "measures", "headers"]), required=False)
+@click.argument(
+    "part", type=click.Choice(["preambles", "measures", "headers", "vectors"]), required=False
+)
 @click.option(
     "--older-than",
     type=Real(0, 100_000),
@@ -114,16 +115,17 @@ def clear(part: str | None, older_than: float | None, as_json: bool) -> None:
     preambles  evaluated preambles (the default); evaluated again when needed
     measures   what was measured of contexts; measured again when asked for
     headers    what was seen in the headers of model files; read again when listed
+    vectors    of indexes that were begun and not finished; made again when built
     """
     from urial_tui import paths, wording
     from urial_tui.cli.output import print_json
     from urial_tui.engine.preamble_store import PreambleStore
 
     try:
-        if part in _files():
+        if part in _HELD:
             if older_than is not None:
                 raise click.UsageError(f"--older-than is for preambles; {part} go as a whole.")
-            freed = _remove(_files()[part])
+            freed = sum(_remove(path) for path in _files(part))
         else:
             # No limit is needed to clear, so that it works beside a damaged settings file.
             store = PreambleStore(paths.preamble_cache_dir(), 0)
@@ -139,14 +141,23 @@ def clear(part: str | None, older_than: float | None, as_json: bool) -> None:
 _HELD = {
     "measures": "What was measured of contexts",
     "headers": "What was seen in the headers of model files",
+    "vectors": "Vectors of indexes that were begun and not finished",
 }
+"""What parts hold, beside the preambles."""
 
 
-def _files() -> dict[str, Path]:
-    """The parts that are one file each."""
+def _files(part: str) -> list[Path]:
+    """The files of a part, which need not be there."""
     from urial_tui import paths
+    from urial_tui.prompting.retrieval_index import begun_files
 
-    return {"measures": paths.measures_file(), "headers": paths.model_index_file()}
+    match part:
+        case "measures":
+            return [paths.measures_file()]
+        case "headers":
+            return [paths.model_index_file()]
+        case _:
+            return begun_files()
 
 
 def _size(path: Path) -> int:

@@ -57,17 +57,11 @@ def place_of(name: str | None, out: Path | None, default: str, *, force: bool) -
             there is no directory for that, or a preamble that comes with the program has this name.
     """
     from urial_tui import paths
-    from urial_tui.prompting.soundness import NAME as POSSIBLE
 
     chosen = name or (out.stem if out is not None else default)
     if not chosen:
         raise UsageError("No name can be made of the file's name.", "Choose one with --name.")
-    if not POSSIBLE.fullmatch(chosen):
-        raise UsageError(
-            f"A preamble can't be named {quoted(chosen)}: a name has lower-case letters and "
-            "digits, and single dots or dashes between them.",
-            "Choose another one with --name.",
-        )
+    check_name(chosen)
     path = out if out is not None else paths.user_prompts_dir() / f"{chosen}.toml"
     if path.name != f"{chosen}.toml":
         raise UsageError(
@@ -84,6 +78,22 @@ def place_of(name: str | None, out: Path | None, default: str, *, force: bool) -
             "Choose another name with --name, or --force to use yours in its place.",
         )
     return PreamblePlace(chosen, path)
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no preamble can have.
+
+    Raises:
+        UsageError: It is one.
+    """
+    from urial_tui.prompting.soundness import NAME as POSSIBLE
+
+    if not POSSIBLE.fullmatch(name):
+        raise UsageError(
+            f"A preamble can't be named {quoted(name)}: a name has lower-case letters and "
+            "digits, and single dots or dashes between them.",
+            "Choose another one with --name.",
+        )
 
 
 def check_directory(out: Path) -> None:

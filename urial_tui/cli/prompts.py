@@ -22,6 +22,7 @@ def prompts() -> None:
 def list_command(as_json: bool) -> None:
     """Show every preamble, and what is wrong with a file."""
     from urial_tui.cli.output import TableColumn, print_json, print_table
+    from urial_tui.prompting.preamble import examples_in_short
     from urial_tui.prompting.preamble_file import list_preambles
     from urial_tui.sanitize import sanitize_line
 
@@ -58,7 +59,7 @@ def list_command(as_json: bool) -> None:
             (
                 entry.name,
                 preamble.method if preamble else "",
-                str(len(preamble.examples)) if preamble else "",
+                examples_in_short(preamble) if preamble else "",
                 entry.origin,
                 preamble.title if preamble else "(can't be used)",
             )

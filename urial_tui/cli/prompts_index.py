@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from urial_tui.cli.names import NAME
+from urial_tui.cli.preamble_place import check_name
 
 if TYPE_CHECKING:
     from urial_tui.prompting.pool import Pair
@@ -65,7 +66,7 @@ def index(
     from urial_tui.prompting.pool import read_pool
     from urial_tui.prompting.preamble_file import load_preamble, toml_text, write_preamble_file
     from urial_tui.prompting.published import name_for
-    from urial_tui.prompting.retrieval_index import index_path, write_index
+    from urial_tui.prompting.retrieval_index import forget_begun, index_path, write_index
     from urial_tui.prompting.retrieving import retrieving_preamble
     from urial_tui.sanitize import sanitize_line
     from urial_tui.wording import amount
@@ -73,7 +74,7 @@ def index(
     chosen = name or name_for(pool)
     if not chosen:
         raise UsageError("No name can be made of the file's name.", "Choose one with --name.")
-    index_path(chosen)
+    check_name(chosen)
     place = paths.user_prompts_dir() / f"{chosen}.toml"
     if is_there(paths.shipped_prompts_dir() / place.name):
         raise UsageError(
@@ -100,6 +101,8 @@ def index(
         header = _embedded(chosen, found.pairs, model)
     else:
         header = write_index(chosen, found.pairs)
+        # What an embedding model had begun for it, nobody will go on with.
+        forget_begun(chosen)
     try:
         write_preamble_file(place, toml_text(preamble), replace=True)
     except PreambleError as error:
@@ -114,6 +117,7 @@ def index(
                 "name": chosen,
                 "pairs": header.pairs,
                 "left_out": {what: list(lines) for what, lines in found.left_out.items()},
+                "asked_again": list(found.asked_again),
                 "embedding": retrieval.embedding or None,
                 "k": retrieval.k,
                 "most_words": retrieval.most_words,
@@ -136,12 +140,17 @@ def _embedded(name: str, pairs: Sequence[Pair], model: str) -> IndexHeader:
     from urial_tui.engine.client.engine import Engine
     from urial_tui.engine.wire.events import EmbedProgress, Event
     from urial_tui.errors import RetrievalError
-    from urial_tui.prompting.retrieval_index import RetrievalIndex, index_path, write_index
-    from urial_tui.runtime.query_rows import query_rows
+    from urial_tui.prompting.retrieval_index import (
+        RetrievalIndex,
+        begun_file,
+        forget_begun,
+        write_index,
+    )
+    from urial_tui.runtime.query_rows import kept_words, query_rows
     from urial_tui.runtime.retriever import named_embedder
     from urial_tui.settings import engine_options, load_settings
 
-    begun = index_path(name).with_name(f"{name}.begun.jsonl")
+    begun = begun_file(name)
     try:
         known = RetrievalIndex(name)
     except RetrievalError:
@@ -157,6 +166,9 @@ def _embedded(name: str, pairs: Sequence[Pair], model: str) -> IndexHeader:
 
         embedder = follow(named_embedder(engine, model, engine_options(load_settings())), show)
         rows = follow(query_rows(pairs, embedder, known, begun), show)
-    header = write_index(name, pairs, rows, embedder=embedder.identity, model=model)
-    begun.unlink(missing_ok=True)
+    try:
+        header = write_index(name, pairs, rows, embedder=embedder.identity, model=model)
+    except RetrievalError as error:
+        raise RetrievalError(error.message, f"{error.hint} {kept_words(begun)}".rstrip()) from error
+    forget_begun(name)
     return header

@@ -111,6 +111,7 @@ class _Measure:
         planned = PlannedMeasuring(MeasureChoice(**chosen), load_settings(), self._store)
         if self._store.trouble:
             self._progress.say(self._store.trouble)
+            self.going.kept = "What was measured is not kept."
         measuring: Measuring | None = None
         with self._progress, self.going.ending():
             measuring = self._loaded(planned)
@@ -122,7 +123,7 @@ class _Measure:
         if measuring is None or self.going.interrupted:
             done = 0 if measuring is None else len(measuring.measured)
             total = amount(len(planned.contexts), "context")
-            self._progress.say(f"Interrupted: {done} of {total} are measured. {_GO_ON}")
+            self._progress.say(f"Interrupted: {done} of {total} are measured. {self.going.kept}")
             return interrupts.EXIT_CODE
         for note in planned.notes:
             self._progress.say(note)

@@ -124,7 +124,7 @@ class _Search:
                     self._show(planned, step)
         if self.going.interrupted or not planned.done:
             read = amount(planned.work.readings, "answer") if planned.estimate else "Nothing"
-            self._progress.say(f"Interrupted: {read} read now. {_GO_ON}")
+            self._progress.say(f"Interrupted: {read} read now. {self.going.kept}")
             return interrupts.EXIT_CODE
         written = self._write(planned)
         document = planned.document() | {"written": None if written is None else str(written)}
@@ -157,6 +157,7 @@ class _Search:
         store = stack.enter_context(contextlib.closing(MeasureStore(measures_file())))
         if store.trouble:
             self._progress.say(store.trouble)
+            self.going.kept = "What was read is not kept."
         choice = SearchChoice(
             k=options["k"],
             name=self._place.name,

@@ -165,6 +165,7 @@ class _Sweep:
         self._planned = planned = PlannedSweep(choice, load_settings(), self._store)
         if self._store.trouble:
             self._progress.say(self._store.trouble)
+            self.going.kept = "What was answered is not kept."
         sweeping: Sweeping | None = None
         with self._progress, self.going.ending():
             sweeping = follow(
@@ -178,7 +179,7 @@ class _Sweep:
         if sweeping is None or self.going.interrupted:
             done = 0 if sweeping is None else len(sweeping.swept)
             total = amount(len(planned.samplings), "setting")
-            self._progress.say(f"Interrupted: {done} of {total} are measured. {_GO_ON}")
+            self._progress.say(f"Interrupted: {done} of {total} are measured. {self.going.kept}")
             return interrupts.EXIT_CODE
         for note in planned.notes:
             self._progress.say(note)

@@ -188,6 +188,7 @@ def open_browser(paths: Sequence[Path], items: ItemSet | None = None) -> Browser
     """Read files of outputs and judgements, to be searched.
 
     Raises:
+        UsageError: A file is named twice.
         EvaluateError: A file can't be read, is something else, or does not fit the others.
     """
     return Browser(read_evaluation(paths, items), known_preambles())

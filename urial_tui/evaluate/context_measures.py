@@ -16,12 +16,16 @@ from urial_tui.evaluate.leak import example_spans, leaked
 from urial_tui.evaluate.means import mean_of, paired_difference, share_of
 from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.evaluate.token_reading import TextReading
-from urial_tui.evaluate.words import Gram, words_of
+from urial_tui.evaluate.words import Gram, common_in_order, words_of
 from urial_tui.prompting.context import Context, answer_rules
 from urial_tui.prompting.preamble import Example, Preamble
 
 OPENING: Final = 5
-"""Words at an answer's start that are copied if an example's answer starts with them."""
+"""Words at the start of an answer that are its opening."""
+ALIKE: Final = 4
+"""Of these, in their order, as many make an opening that of an example: a small model that copies
+"I can't help with stealing" has the word of its question in there, or leaves one out.
+"""
 
 End = Literal["ended", "ran_on", "cut"]
 """How an answer ended: by its end or the way that the format has to end it; because the model went
@@ -69,15 +73,22 @@ def end_of(exchange: AnsweredTurn, context: Context) -> End | None:
 def copies_opening(text: str, context: Context, question: str = "") -> bool | None:
     """Whether a text starts as an example's answer does; None where there is no example.
 
+    Of the first `OPENING` words `ALIKE` have to be those of the example, in their order. Where one
+    of the two has fewer words, the other one starts with all of them; one alone is no opening.
     `question`: what it answers, for examples that are retrieved.
     """
     examples = _examples_of(context, question)
     if not examples:
         return None
     start = words_of(text)[:OPENING]
-    return len(start) == OPENING and any(
-        words_of(example.answer)[:OPENING] == start for example in examples
-    )
+    return any(_alike(start, words_of(example.answer)[:OPENING]) for example in examples)
+
+
+def _alike(first: Sequence[str], second: Sequence[str]) -> bool:
+    shorter = min(len(first), len(second))
+    if shorter < OPENING:
+        return shorter > 1 and first[:shorter] == second[:shorter]
+    return common_in_order(first, second) >= ALIKE
 
 
 def measures_document(

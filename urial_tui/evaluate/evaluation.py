@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from urial_tui.errors import UsageError
 from urial_tui.evaluate.gathering import GatheredRun, join, runs_of
 from urial_tui.evaluate.items import Category, EvaluateError, Item, ItemSet
 from urial_tui.evaluate.judgement_files import (
@@ -96,6 +97,7 @@ def read_evaluation(paths: Sequence[Path], items: ItemSet | None = None) -> Eval
             files tell of their items.
 
     Raises:
+        UsageError: A file is named twice.
         EvaluateError: A file can't be read, is neither, or does not fit the others.
     """
     _check_named_once(paths)
@@ -273,7 +275,7 @@ def _check_shared(runs: Sequence[GatheredRun]) -> None:
 def _check_named_once(paths: Sequence[Path]) -> None:
     for at, path in enumerate(paths):
         if any(is_same(path, other) for other in paths[:at]):
-            raise EvaluateError(
+            raise UsageError(
                 f"The file {sanitize_line(str(path))} is named twice.", "Name it once."
             )
 

@@ -97,8 +97,10 @@ class MeasureJob:
     def do(self, engine: Engine, templates: TemplateRenderer, settings: Settings) -> None:
         """Measure what is left; see `Job`."""
         going = self.going
-        store = MeasureStore(paths.measures_file())
-        with going.ending(), contextlib.closing(store):
+        with (
+            going.ending(),
+            contextlib.closing(MeasureStore(paths.measures_file())) as store,
+        ):
             if store.trouble:
                 raise EvaluateError(store.trouble, "Begin it again when that is over.")
             planned = PlannedMeasuring(self.choice, settings, store)

@@ -14,7 +14,7 @@ import msgspec
 from urial_tui.engine.client.model import Model
 from urial_tui.evaluate.context_measures import MeasuredContext, measures_document
 from urial_tui.evaluate.items import ItemSet
-from urial_tui.evaluate.measure_store import MeasureStore
+from urial_tui.evaluate.measure_store import MeasuredTexts
 from urial_tui.evaluate.measuring import GREEDY
 from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.evaluate.readers import ReferenceReader, context_reader
@@ -49,7 +49,7 @@ class MeasuredBefore:
 
     def __init__(
         self,
-        store: MeasureStore,
+        store: MeasuredTexts,
         model: Model,
         references: ItemSet,
         questions: ItemSet,

@@ -18,6 +18,7 @@ import msgspec
 from urial_tui.errors import PreambleError
 from urial_tui.evaluate.example_losses import with_examples
 from urial_tui.evaluate.items import Item
+from urial_tui.prompting.pool import plain_text
 from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.prompting.soundness import check_sound
 
@@ -66,11 +67,11 @@ def candidates_of(
         base: The preamble that examples are put into.
         texts: All that is read.
     """
-    asked = {_same(item.turns[0]) for item in texts}
+    asked = {plain_text(item.turns[0]) for item in texts}
     left_out: Counter[ExclusionReason] = Counter()
     found = []
     for number, example in pairs:
-        if _same(example.query) in asked:
+        if plain_text(example.query) in asked:
             left_out["asked"] += 1
         elif not _fits(base, example):
             left_out["unsound"] += 1
@@ -80,13 +81,8 @@ def candidates_of(
 
 
 def _part(question: str) -> int:
-    data = _same(question).encode("utf-8", "surrogatepass")
+    data = plain_text(question).encode("utf-8", "surrogatepass")
     return hashlib.sha256(data).digest()[0] & 1
-
-
-def _same(question: str) -> str:
-    """What questions have alike that are one, whatever white space is in them."""
-    return " ".join(question.split())
 
 
 def _fits(base: Preamble, example: Example) -> bool:

@@ -51,6 +51,18 @@ def grams(words: Sequence[str], n: int) -> Iterable[Gram]:
     return zip(*(islice(words, start, None) for start in range(n)), strict=False)
 
 
+def common_in_order(first: Sequence[str], second: Sequence[str]) -> int:
+    """The length of the longest common subsequence: words of both, in the same order."""
+    lengths = [0] * (len(second) + 1)
+    for word in first:
+        before = 0
+        for at, other in enumerate(second, start=1):
+            here = lengths[at]
+            lengths[at] = before + 1 if word == other else max(here, lengths[at - 1])
+            before = here
+    return lengths[-1]
+
+
 def distinct(answers: Iterable[Sequence[str]], n: int) -> float | None:
     """Distinct-n of answers together: different n-grams over the number of words.
 

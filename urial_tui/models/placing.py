@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from urial_tui import paths
-from urial_tui.errors import ModelError
+from urial_tui.errors import ModelError, UsageError
 from urial_tui.files import is_same, is_there, make_directory, reason
 from urial_tui.models import hub_cache
 from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
@@ -48,8 +48,8 @@ def add(file: Path, name: str = "") -> tuple[Path, ...]:
             then taken for. "" for its own.
 
     Raises:
-        ModelError: It is no GGUF file, the name is taken or can't be one, or nothing can be
-            written.
+        UsageError: The name is taken, or can't be one.
+        ModelError: It is no GGUF file, or nothing can be written.
         SettingsError: The catalogue is unsound.
     """
     with open_model(file) as opened:
@@ -63,7 +63,7 @@ def add(file: Path, name: str = "") -> tuple[Path, ...]:
                 "Put all parts into one directory.",
             )
         if os.path.lexists(link) and not is_same(link, one):
-            raise ModelError(
+            raise UsageError(
                 f"There is another file named {quoted(link.name)} in the models directory.",
                 "Give a name that is free with --name, or remove that one.",
             )
@@ -163,9 +163,9 @@ def _names(files: list[Path], name: str) -> list[str]:
         name = entry.file_name
     name = name if name.lower().endswith(".gguf") else f"{name}.gguf"
     if not is_safe(name) or "/" in name:
-        raise ModelError(
+        raise UsageError(
             f"{quoted(name)} can't be a model's name.",
-            "Give a file's name, without a directory and without a dot at its start.",
+            "Give a file's name with --name, without a directory and without a dot at its start.",
         )
     if len(files) == 1:
         return [name]

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from urial_tui.errors import PreambleError
+from urial_tui.prompting.pool import plain_text
 from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.prompting.soundness import check_sound
 from urial_tui.prompting.stops import answer_end, format_rules
@@ -275,7 +276,7 @@ def _duplicates(preamble: Preamble) -> Iterator[Finding]:
     for key in ("query", "answer"):
         first: dict[str, int] = {}
         for number, example in enumerate(preamble.examples, 1):
-            words = " ".join(getattr(example, key).casefold().split())
+            words = plain_text(getattr(example, key))
             if words in first:
                 yield Finding(
                     severity="warning",

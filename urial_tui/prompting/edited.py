@@ -69,6 +69,11 @@ class EditedPreamble:
         self._deleted.append((place, examples.pop(place)))
         self._put(examples)
 
+    @property
+    def can_bring_back(self) -> bool:
+        """Whether an example was deleted that is not back."""
+        return bool(self._deleted)
+
     def bring_back(self) -> int | None:
         """Put the example back that was deleted last: its place; None where there is none."""
         if not self._deleted:

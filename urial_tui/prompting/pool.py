@@ -4,6 +4,10 @@ A line is read in any form of `question_file` that has one question; its answer 
 have as one, or what stands beside the question under one of `ANSWER_KEYS`. What can't be used is
 left out and counted by what is wrong with it, with the numbers of its lines: one bad line among a
 hundred thousand must not cost the others.
+
+Pairs are doubles where both texts are the same but for case, white space and Unicode form
+(`plain_text`); the first of them stays. Other answers to a question that is there are kept: which
+of them is the right one, nobody can tell.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -66,18 +71,29 @@ def examples_of(pairs: Iterable[Pair]) -> tuple[Example, ...]:
 
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read of a file. `left_out`: by what is wrong, the numbers of the lines, from 1."""
+    """What was read of a file; lines are numbered from 1.
+
+    `left_out`: by what is wrong, the numbers of the lines. `asked_again`: of lines that are kept
+    although their question stood there before, with another answer.
+    """
 
     pairs: tuple[Pair, ...]
     left_out: Mapping[Trouble, tuple[int, ...]]
+    asked_again: tuple[int, ...] = ()
 
     @property
     def notes(self) -> list[str]:
-        """A sentence for each kind of line that was left out."""
-        return [
+        """A sentence for each kind of line that was left out, or is kept and may surprise."""
+        notes = [
             f"Left out {amount(len(lines), 'line')} ({trouble}): {_numbers(lines)}."
             for trouble, lines in self.left_out.items()
         ]
+        if self.asked_again:
+            notes.append(
+                f"Kept {amount(len(self.asked_again), 'line')} with another answer to a question "
+                f"that was there before: {_numbers(self.asked_again)}."
+            )
+        return notes
 
 
 def digest(*texts: str) -> bytes:
@@ -89,6 +105,13 @@ def digest(*texts: str) -> bytes:
     return hashed.digest()[:16]
 
 
+def plain_text(text: str) -> str:
+    """Normalise a text for comparison: case, white space and Unicode form (NFKC) don't count."""
+    # Folding the case may take a text out of the form that it was in.
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
 def read_pool(path: Path) -> Pool:
     """The pairs of a file, in its order.
 
@@ -98,14 +121,22 @@ def read_pool(path: Path) -> Pool:
     shown = sanitize_line(str(path))
     pairs: dict[bytes, Pair] = {}
     left_out: dict[Trouble, list[int]] = {}
+    asked: set[bytes] = set()
+    asked_again: list[int] = []
     try:
         with files.open_regular(path) as file:
             for number, line in _lines(file, shown):
                 found = _pair(line, number, shown)
-                if isinstance(found, Pair) and found.content in pairs:
-                    found = "a double"
                 if isinstance(found, Pair):
-                    pairs[found.content] = found
+                    question = plain_text(found.query)
+                    content = digest(question, plain_text(found.answer))
+                    if content in pairs:
+                        found = "a double"
+                if isinstance(found, Pair):
+                    pairs[content] = found
+                    if (key := digest(question)) in asked:
+                        asked_again.append(number)
+                    asked.add(key)
                 else:
                     left_out.setdefault(found, []).append(number)
                 if len(pairs) > MAX_PAIRS:
@@ -119,6 +150,7 @@ def read_pool(path: Path) -> Pool:
     pool = Pool(
         pairs=tuple(pairs.values()),
         left_out={trouble: tuple(lines) for trouble, lines in left_out.items()},
+        asked_again=tuple(asked_again),
     )
     if not pairs:
         raise RetrievalError(

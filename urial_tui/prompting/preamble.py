@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from urial_tui.engine.wire.values import Rules
+from urial_tui.wording import amount
 
 Method = Literal["urial", "zero-shot", "vanilla-icl", "rules", "retrieval"]
 
@@ -93,3 +94,17 @@ class Preamble(_Table, frozen=True, kw_only=True):
                 for example in self.examples
             ),
         )
+
+
+def examples_in_words(preamble: Preamble) -> str:
+    """How many examples stand in front of a question: 3 examples; up to 3 examples by question."""
+    if preamble.retrieval is None:
+        return amount(len(preamble.examples), "example")
+    return f"up to {amount(preamble.retrieval.k, 'example')} by question"
+
+
+def examples_in_short(preamble: Preamble) -> str:
+    """The same for a column of numbers: 3; ≤3 where each question has its own."""
+    if preamble.retrieval is None:
+        return str(len(preamble.examples))
+    return f"≤{preamble.retrieval.k}"

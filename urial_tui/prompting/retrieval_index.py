@@ -10,6 +10,9 @@ A part holds the pairs as JSON lines with the places where they start, and eithe
 queries, a row each, or BM25's scores (library bm25s). All of it is mapped into memory, not
 read: a search touches the rows, and the lines of what it found.
 
+Vectors that were made for an index which is not there yet are in a file beside it, `begun_file`.
+They are for the command that goes on, and go once an index of that name is whole.
+
 Equally similar pairs stand in the order of the pool, so that a search repeats.
 """
 
@@ -30,6 +33,7 @@ import msgspec
 from urial_tui import files, paths
 from urial_tui.errors import RetrievalError
 from urial_tui.file_lock import InUse, open_locked
+from urial_tui.journal import Journal
 from urial_tui.prompting.pool import Pair, digest
 from urial_tui.sanitize import sanitize_line
 
@@ -43,6 +47,7 @@ FORMAT = 1
 NAME = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
 """What an index may be called: as a preamble."""
 _HEADER = "index.json"
+_BEGUN = ".begun.jsonl"
 _LOCK = "building"
 """A file that is there, and locked, while an index is built."""
 _MAX_HEADER_BYTES = 64 * 1024
@@ -262,6 +267,37 @@ def index_path(name: str, directory: Path | None = None) -> Path:
             "Use lower-case letters and digits, with single dots or dashes between them.",
         )
     return (directory or paths.indexes_dir()) / name
+
+
+def begun_file(name: str, directory: Path | None = None) -> Path:
+    """The journal with the vectors of an index that is being built; it need not be there.
+
+    Raises:
+        RetrievalError: No index may be called that.
+    """
+    root = index_path(name, directory)
+    return root.with_name(f"{root.name}{_BEGUN}")
+
+
+def begun_files() -> list[Path]:
+    """The journals of the user's indexes that were begun and never finished.
+
+    Raises:
+        OSError: Their directory can't be read.
+    """
+    try:
+        found = sorted(paths.indexes_dir().iterdir())
+    except FileNotFoundError:
+        return []
+    return [path for path in found if path.name.endswith(_BEGUN) and files.is_file(path)]
+
+
+def forget_begun(name: str) -> None:
+    """Remove the vectors that were kept to go on with, unless another program adds to them."""
+    begun = begun_file(name)
+    if files.is_there(begun):
+        with contextlib.suppress(OSError):
+            Journal(begun).remove()
 
 
 def index_identity(name: str) -> str:

@@ -2,7 +2,8 @@
 on.
 
 A query that an index has a row for keeps it. The others are embedded some at a time, and each time
-written to a journal: whatever ends the program, the next start goes on behind the last line.
+written to a journal: whatever ends the program, the next start goes on behind the last line. Where
+the disk is full, it is told what the journal takes of it, and how to be rid of it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from urial_tui import files
+from urial_tui import files, wording
 from urial_tui.engine.client.call import EventSteps
 from urial_tui.errors import RetrievalError
 from urial_tui.file_lock import InUse
@@ -71,10 +72,23 @@ def query_rows(
     except OSError as error:
         raise RetrievalError(
             f"The vectors can't be kept in {sanitize_line(str(begun))}: {files.reason(error)}.",
-            "What was there is as it was. Free some space, or see whether you may write there, and "
-            "start again: it goes on from there.",
+            f"Free some space, or see whether you may write there. {kept_words(begun)}".rstrip(),
         ) from error
     return np.stack([found[digest(pair.query)] for pair in pairs]).astype(np.float32, copy=False)
+
+
+def kept_words(begun: Path) -> str:
+    """What a run that failed leaves to go on with, in sentences; "" where that is nothing."""
+    try:
+        size = begun.stat().st_size
+    except OSError:
+        size = 0
+    if not size:
+        return ""
+    return (
+        f"The vectors that were made ({wording.size(size)}) stay in {sanitize_line(str(begun))}: "
+        "the same command goes on from there, and `urial cache clear vectors` removes them."
+    )
 
 
 def _begun(journal: Journal, embedder: Embedder) -> dict[bytes, Rows]:

@@ -1,6 +1,6 @@
 """Finds the examples that are most like a question, for a preamble that has none of its own.
 
-A pair whose query is the question itself is left out, white space and case aside: what is asked
+A pair whose query is the question itself is left out (`plain_text` compares them): what is asked
 may be in the pool, and then the answer would stand in front of it. So is a pair that the format's
 stop rules would cut. Both are counted.
 """
@@ -17,7 +17,7 @@ import msgspec
 from urial_tui.engine.client.call import EventSteps
 from urial_tui.errors import RetrievalError
 from urial_tui.prompting.context import Context, RetrievedExamples
-from urial_tui.prompting.pool import shortened
+from urial_tui.prompting.pool import plain_text, shortened
 from urial_tui.prompting.preamble import Example, Preamble
 from urial_tui.prompting.render import close_text, open_turn
 from urial_tui.prompting.stops import answer_end, stop_rules
@@ -135,14 +135,14 @@ class Retriever:
         """The first that may be shown, the most similar first; and how many may not."""
         chosen: list[tuple[FoundPair, Example]] = []
         same = unfit = 0
-        asked = _plain(question)
+        asked = plain_text(question)
         rules = stop_rules(self._preamble)
         behind = close_text(self._preamble) + open_turn(self._preamble, "Why?")
         for number, found in enumerate(ranked):
             if len(chosen) == self._retrieval.k or number == MOST_LOOKED_AT:
                 break
             answer = shortened(found.pair.answer, self._retrieval.most_words)
-            if _plain(found.pair.query) == asked:
+            if plain_text(found.pair.query) == asked:
                 same += 1
             elif answer_end(answer + behind, rules) != len(answer):
                 unfit += 1
@@ -347,7 +347,3 @@ def _key(preamble: Preamble, index: str) -> str:
     assert retrieval is not None, "the preamble has its own examples"
     told = (index, retrieval.k, retrieval.most_words, preamble.format)
     return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()

@@ -6,7 +6,7 @@ const FIGURES = [
   { key: "ended", name: "Ended", better: 1, share: true, meaning: "Answers that ended by a token that ends them, or the way that the format has." },
   { key: "ran_on", name: "Ran on", better: -1, share: true, meaning: "Answers behind which the model went on with a turn of its own." },
   { key: "cut", name: "Cut", better: -1, share: true, meaning: "Answers that reached the longest length." },
-  { key: "copied_opening", name: "Copied opening", better: -1, share: true, meaning: "Answers that start with the first five words of an example's answer." },
+  { key: "copied_opening", name: "Copied opening", better: -1, share: true, meaning: "Answers that open as an example's answer does: four of the first five words are the same." },
   { key: "leaked", name: "Leaked", better: -1, share: true, meaning: "Answers that have eight words in a row of an example." },
   { key: "shift", name: "Shifted tokens", better: -1, share: true, meaning: "Share of the answers' tokens that the aligned side finds none of the three likeliest." },
   { key: "answer_tokens", name: "Answer tokens", better: 0, digits: (value) => threeDigits(value), meaning: "Tokens of an answer." },

@@ -25,6 +25,7 @@ from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import ModelError
 from urial_tui.models.registry import ModelStatus, list_models
 from urial_tui.models.summary import ModelSummary, summarise
+from urial_tui.prompting.preamble import Preamble, examples_in_words
 from urial_tui.prompting.preamble_file import PreambleEntry, list_preambles
 from urial_tui.runtime.writer import WriterChoice
 from urial_tui.sanitize import sanitize_line, short_name
@@ -183,7 +184,7 @@ class ChooseScreen(ModalScreen[WriterChoice | None]):
 
     def _preamble_row(self, entry: PreambleEntry) -> Option:
         preamble = entry.preamble
-        about = f"K = {len(preamble.examples)}" if preamble else "✖ unsound"
+        about = "✖ unsound" if preamble is None else _examples(preamble)
         used = preamble == self._choice.preamble
         return Option(
             Content.assemble(
@@ -236,9 +237,8 @@ class ChooseScreen(ModalScreen[WriterChoice | None]):
         if preamble is None:
             return Content.styled(f"✖ {sanitize_line(entry.error)}", "$error")
         tokens = self._measured.get((self._model, preamble.name))
-        count = len(preamble.examples)
         cost = [
-            f"{count} example{'' if count == 1 else 's'}",
+            examples_in_words(preamble),
             f"{amount(tokens, 'token')} for {short_name(self._model)}" if tokens else "",
             "yours" if entry.origin == "user" else "",
         ]
@@ -247,6 +247,11 @@ class ChooseScreen(ModalScreen[WriterChoice | None]):
             (f"  {' · '.join(part for part in cost if part)}\n", "$quiet"),
             sanitize_line(preamble.description),
         )
+
+
+def _examples(preamble: Preamble) -> str:
+    retrieval = preamble.retrieval
+    return f"K = {len(preamble.examples)}" if retrieval is None else f"K ≤ {retrieval.k}"
 
 
 class PickFileScreen(ModalScreen[Path | None]):

@@ -191,7 +191,9 @@ class Openings:
             if preamble is not None:
                 chat.switching.use_if_free(WriterChoice(model=chat.choice.model, preamble=preamble))
 
-        self._app.push_screen(PromptsScreen(laboratory, queue, settings), go_on_under)
+        in_use = chat.choice.preamble.name
+        screen = PromptsScreen(laboratory, queue, settings, in_use=in_use)
+        self._app.push_screen(screen, go_on_under)
 
     def _open_sides(self) -> None:
         """Open it as it was left."""

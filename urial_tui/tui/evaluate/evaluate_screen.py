@@ -117,7 +117,7 @@ class EvaluateScreen(Screen[None]):
     @work(exclusive=True, group="look")
     async def action_look(self) -> None:
         """Read the directory again."""
-        rows = await self._view.in_thread(lambda: shelf(self._directory))
+        rows = await self._view.read(lambda: shelf(self._directory))
         if rows is not None:
             self._redraw()
             self.evaluations.show(rows)
@@ -125,6 +125,8 @@ class EvaluateScreen(Screen[None]):
 
     def action_mark(self) -> None:
         """Mark what is under the bar, or no longer."""
+        if self._view.comes_too_early():
+            return
         self.evaluations.toggle()
         self._show_parts()
 
@@ -146,6 +148,8 @@ class EvaluateScreen(Screen[None]):
     @work(exclusive=True, group="begin")
     async def action_judge(self) -> None:
         """Have a model judge what is chosen, or compare two that are marked."""
+        if self._view.comes_too_early():
+            return
         runs = self._chosen.runs
         if not 0 < len(runs) <= _PAIR:
             self._view.say("Choose a run that is finished, or mark two to compare them.")
@@ -159,6 +163,8 @@ class EvaluateScreen(Screen[None]):
 
         From what was done: with all of that which was stopped.
         """
+        if self._view.comes_too_early():
+            return
         stopped = self._chosen.stopped
         chosen = stopped if self._jobs.shown else self.evaluations.chosen
         plans = self._chosen.plans(chosen)
@@ -184,16 +190,18 @@ class EvaluateScreen(Screen[None]):
     @on(OptionList.OptionSelected)
     def action_report(self) -> None:
         """Open the report of what is chosen: runs side by side, with what judges said of them."""
-        if found := self._chosen.files():
+        if not self._view.comes_too_early() and (found := self._chosen.files()):
             self.app.push_screen(ReportScreen(found, self._directory))
 
     def action_items(self) -> None:
         """Look through the items of what is chosen, with all that was answered and said."""
-        if found := self._chosen.files():
+        if not self._view.comes_too_early() and (found := self._chosen.files()):
             self.app.push_screen(ItemsScreen(found))
 
     def action_blind(self) -> None:
         """Judge the answers of two runs without knowing which is whose."""
+        if self._view.comes_too_early():
+            return
         runs = [row.path for row in self._chosen.runs]
         if len(runs) == _PAIR:
             first, second = runs
@@ -229,8 +237,9 @@ class EvaluateScreen(Screen[None]):
         self.evaluations.display = shown and bool(rows)
         empty = self.query_one("#evaluate-empty", Static)
         empty.display = shown and not rows
-        empty.update(self._nothing())
-        self.query_one(HeadingLine).beside = f"{len(rows):,} in {self._directory}"
+        empty.update(self._nothing() if self._view.is_read else "")
+        count = f"{len(rows):,} in " if self._view.is_read else ""
+        self.query_one(HeadingLine).beside = f"{count}{self._directory}"
         self._view.hints.show([*self._keys(), ("app.keys", "all keys")])
 
     def _nothing(self) -> Content:

@@ -27,6 +27,11 @@ class Deletions:
         self._deleted: list[Path] = []
         """Where the files of those are that were deleted, the newest last."""
 
+    @property
+    def can_bring_back(self) -> bool:
+        """Whether a preamble was deleted that is not back."""
+        return bool(self._deleted)
+
     def forget(self) -> None:
         """Cancel a confirmation that was asked about another row than that under the bar."""
         row = self._view.listed.row
@@ -36,7 +41,7 @@ class Deletions:
     def delete(self) -> None:
         """Delete the user's own preamble under the bar, once that is confirmed."""
         row = self._view.listed.row
-        if row is None:
+        if self._view.comes_too_early() or row is None:
             return
         if row.entry.origin != "user":
             self._view.say(f"{row.name} comes with the program; only your own can be deleted.")

@@ -15,7 +15,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.events import Resize
+from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import OptionList, Static, TextArea
@@ -62,7 +62,7 @@ class EditScreen(Screen[str | None]):
     AUTO_FOCUS = "PartList"
     BINDING_GROUP_TITLE = "Change a preamble"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Back to the texts' list; back", id="edit.back"),
+        Binding("escape", "back", "Out of a text to the list; back", id="edit.back"),
         Binding("ctrl+s", "save", "Save as your own", priority=True, id="edit.save"),
         Binding("f2", "add", "Add an example behind this one", id="edit.add"),
         Binding("f3", "delete", "Delete this example", id="edit.delete"),
@@ -264,8 +264,9 @@ class EditScreen(Screen[str | None]):
         conspicuous = {finding.example or 0 for finding in self._appraisal.findings}
         self.parts.show(self.edited.preamble, conspicuous, part)
 
+    @on(DescendantFocus)
     def _tell(self) -> None:
-        """Show its cost, its findings, and the keys that do something."""
+        """Show its cost, its findings, and the keys that do something where the cursor is."""
         if not self._view.alive:
             return
         preamble, findings = self.edited.preamble, self._appraisal.findings
@@ -281,9 +282,25 @@ class EditScreen(Screen[str | None]):
         lines = [Content.styled(counted(findings).capitalize(), "$quiet"), *finding_lines(findings)]
         self._found.update(Content("\n").join(lines))
         self._show_parts(self.parts.highlighted or 0)
-        keys = [("save", "save"), ("add", "add"), ("tokens", "tokens"), ("back", "back")]
-        if self.changed:
-            keys.insert(3, ("try", "try"))
+        self._hints.show(self._keys())
+
+    def _keys(self) -> list[tuple[str, str]]:
+        """The keys that do something now, and what they do."""
+        listed = self.parts.has_focus
+        keys = [
+            ("edit.save", "save"),
+            ("enter", "write") if listed else ("tab", "next"),
+            ("edit.back", "back" if listed else "list"),
+            ("app.keys", "keys"),
+            ("edit.add", "add"),
+        ]
         if self.parts.example is not None:
-            keys.insert(2, ("delete", "delete"))
-        self._hints.show([*((f"edit.{name}", what) for name, what in keys), ("app.keys", "keys")])
+            keys.append(("edit.delete", "delete"))
+        if self.edited.can_bring_back:
+            keys.append(("edit.bring_back", "undelete"))
+        keys.append(("edit.tokens", "tokens"))
+        if self.changed:
+            keys += [("edit.try", "try"), ("edit.discard", "discard")]
+        if self.parts.example is not None and len(self.edited.preamble.examples) > 1:
+            keys += [("edit.move_up", "up"), ("edit.move_down", "down")]
+        return keys

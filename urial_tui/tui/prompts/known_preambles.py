@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from urial_tui import paths
-from urial_tui.evaluate.items import EvaluateError
-from urial_tui.evaluate.measure_store import MeasureStore
+from urial_tui.evaluate.measure_store import kept_measures
 from urial_tui.evaluate.measured_before import KeptMeasures, MeasuredBefore
 from urial_tui.evaluate.own_texts import own_questions, own_references
 from urial_tui.prompting.context import Context
@@ -44,8 +41,6 @@ class KnownPreambles:
         self._laboratory = laboratory
         self._queue = queue
         self._max_tokens = max_tokens
-        self._lock = threading.Lock()
-        """Held while what is kept is read: one at a time may."""
         self._model: object | None = None
         """The one that the rows are counted with."""
         self.when_listed: Callable[[], object] = lambda: None
@@ -73,7 +68,7 @@ class KnownPreambles:
 
     async def _look(self) -> None:
         self._model = self._laboratory.model
-        entries = await self._view.in_thread(list_preambles)
+        entries = await self._view.read(list_preambles)
         if entries is None:
             return
         before = {row.name: row for row in self._view.listed.rows}
@@ -119,7 +114,7 @@ class KnownPreambles:
 
     async def _look_up(self) -> None:
         """Look up the measures with the loaded model."""
-        # While something is measured, what is kept is in use.
+        # What is measured here is looked up when that is done.
         if self._queue.busy or self._laboratory.model is None or not self._view.alive:
             return
         contexts = _contexts(self._view.listed.rows)
@@ -134,15 +129,14 @@ class KnownPreambles:
         path = paths.measures_file()
         if model is None or not path.exists():
             return {}
-        # A look that nobody waits for any more may still have the file.
-        with self._lock, contextlib.closing(MeasureStore(path)) as store:
-            if store.trouble:
-                again = self._view.key("prompts.look")
-                raise EvaluateError(store.trouble, f"{again} looks again for measures.")
-            before = MeasuredBefore(
-                store, model, own_references(), own_questions(), max_tokens=self._max_tokens
-            )
-            return before.look_up(contexts)
+        before = MeasuredBefore(
+            kept_measures(path),
+            model,
+            own_references(),
+            own_questions(),
+            max_tokens=self._max_tokens,
+        )
+        return before.look_up(contexts)
 
 
 def _contexts(rows: Sequence[PreambleRow]) -> list[Context]:

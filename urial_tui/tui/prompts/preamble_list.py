@@ -14,6 +14,7 @@ from textual.content import Content
 from urial_tui.evaluate.measure_table import difference_cell, interval_cell
 from urial_tui.evaluate.measured_before import KeptMeasures
 from urial_tui.prompting.check import Finding
+from urial_tui.prompting.preamble import examples_in_short
 from urial_tui.prompting.preamble_file import PreambleEntry
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.prompts.laboratory import Cost
@@ -68,7 +69,7 @@ def _of_measures(tell: Callable[[Any], str]) -> Callable[[PreambleRow], str]:
 
 def _examples(row: PreambleRow) -> str:
     preamble = row.entry.preamble
-    return "" if preamble is None else str(len(preamble.examples))
+    return "" if preamble is None else examples_in_short(preamble)
 
 
 def _share(name: str) -> Callable[[Any], str]:

@@ -9,6 +9,7 @@ from textual.content import Content
 
 from urial_tui.evaluate.measure_table import difference_cell, interval_cell
 from urial_tui.prompting.check import Finding, by_severity
+from urial_tui.prompting.preamble import examples_in_words
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.prompts.laboratory import Cost
 from urial_tui.tui.prompts.preamble_list import PreambleRow
@@ -44,10 +45,9 @@ def _lines(row: PreambleRow, model: str, measure_key: str) -> Iterator[Content]:
         yield Content.assemble((sanitize_line(entry.name), "bold"), (f"  {whose}", "$quiet"))
         yield Content.styled(f"✖ {sanitize_line(entry.error)}", "$error")
         return
-    examples = amount(len(preamble.examples), "example")
     yield Content.assemble(
         (sanitize_line(preamble.title), "bold"),
-        (f"  {preamble.method}, {examples} · {whose}", "$quiet"),
+        (f"  {preamble.method}, {examples_in_words(preamble)} · {whose}", "$quiet"),
     )
     yield Content(sanitize_line(preamble.description))
     if row.drafted:

@@ -16,7 +16,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.events import Resize
+from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 from textual.widgets import OptionList, Static
 
@@ -55,6 +55,7 @@ class PromptsScreen(Screen[Preamble | None]):
         laboratory: Counts, and keeps what is not saved.
         queue: Measures; it is closed with the screen.
         settings: The engine's options, sampling and the longest answer.
+        in_use: The name of the preamble on which the bar stands at first.
     """
 
     CSS_PATH: ClassVar[list[str | PurePath]] = [
@@ -81,11 +82,14 @@ class PromptsScreen(Screen[Preamble | None]):
         Binding("ctrl+r", "reload", "Load the model again", id="prompts.reload"),
     ]
 
-    def __init__(self, laboratory: Laboratory, queue: JobQueue, settings: Settings) -> None:
+    def __init__(
+        self, laboratory: Laboratory, queue: JobQueue, settings: Settings, *, in_use: str = ""
+    ) -> None:
         super().__init__()
         self.queue = queue
         self.laboratory = laboratory
         self.preambles = PreambleList(id="preambles-list")
+        self.preambles.seek(in_use)
         view = self._view = ListView(self, self.preambles, "prompts-notice")
         self._live = LiveView(
             "What is measured appears here, preamble by preamble.", id="prompts-live"
@@ -134,6 +138,11 @@ class PromptsScreen(Screen[Preamble | None]):
         """Close the queue: what runs goes with the screen, what is done is kept."""
         await asyncio.to_thread(self.queue.close)
 
+    @on(DescendantFocus)
+    def show_keys(self) -> None:
+        """Elsewhere there are other keys."""
+        self._view.hints.show(self._keys())
+
     @on(OptionList.OptionHighlighted)
     def show_row(self) -> None:
         """Another row has other keys."""
@@ -145,6 +154,8 @@ class PromptsScreen(Screen[Preamble | None]):
 
     def action_mark(self) -> None:
         """Mark what is under the bar, or no longer."""
+        if self._view.comes_too_early():
+            return
         self.preambles.toggle()
         self._show_parts()
 
@@ -163,7 +174,7 @@ class PromptsScreen(Screen[Preamble | None]):
     async def action_edit(self) -> None:
         """Edit the preamble under the bar, or its draft."""
         row = self.preambles.row
-        if row is None:
+        if self._view.comes_too_early() or row is None:
             return
         entry, draft = row.entry, self.laboratory.draft(row.name)
         if entry.preamble is None and not (draft is not None and not is_there(entry.path)):
@@ -196,16 +207,26 @@ class PromptsScreen(Screen[Preamble | None]):
 
     def action_try(self) -> None:
         """Ask a question under two that are marked, or under the base and what is chosen."""
+        pair = self._pair
+        if self._view.comes_too_early():
+            return
+        if pair is None:
+            self._view.say(f"Mark the two that are to be tried, or choose another one than {BASE}.")
+            return
+        screen = VersionsScreen(self.laboratory.versions, pair)
+        screen.drafts = self.laboratory.drafts
+        self.app.push_screen(screen)
+
+    @property
+    def _pair(self) -> tuple[tuple[str, Preamble], tuple[str, Preamble]] | None:
+        """Those that can be tried; None where these are no two."""
         chosen = self.preambles.chosen
         if len(chosen) == 1:
             chosen = [*(row for row in self.preambles.rows if row.name == BASE), *chosen]
         pair = [(row.name, row.entry.preamble) for row in chosen if row.entry.preamble is not None]
         if len(pair) != _PAIR or pair[0] == pair[1]:
-            self._view.say(f"Mark the two that are to be tried, or choose another one than {BASE}.")
-            return
-        screen = VersionsScreen(self.laboratory.versions, (pair[0], pair[1]))
-        screen.drafts = self.laboratory.drafts
-        self.app.push_screen(screen)
+            return None
+        return pair[0], pair[1]
 
     def action_use(self) -> None:
         """Leave, and go on with what is under the bar."""
@@ -216,12 +237,16 @@ class PromptsScreen(Screen[Preamble | None]):
     def _usable(self) -> Preamble | None:
         """What is under the bar; where it can't be used, that is told."""
         row = self.preambles.row
+        if self._view.comes_too_early():
+            return None
         if row is not None and row.entry.preamble is None:
             self._view.say(f"✖ {row.name} can't be used.")
         return None if row is None else row.entry.preamble
 
     def action_measure(self) -> None:
         """Measure what is chosen, and what it is compared with."""
+        if self._view.comes_too_early():
+            return
         chosen = [row for row in self.preambles.chosen if row.entry.preamble is not None]
         if not chosen:
             self._view.say("There is nothing here that can be measured.")
@@ -260,24 +285,29 @@ class PromptsScreen(Screen[Preamble | None]):
     def _show_detail(self) -> None:
         row = self.preambles.row
         measure = self._view.key("prompts.measure")
-        told = _NOTHING if row is None else detail(row, self.laboratory.counted_by, measure)
+        if row is None:
+            told = _NOTHING if self._view.is_read else Content()
+        else:
+            told = detail(row, self.laboratory.counted_by, measure)
         self.query_one("#prompts-detail", Static).update(told)
 
     def _show_parts(self) -> None:
         """Show the widgets that have something to show, and the keys that do something."""
         rows, shown = self.preambles.rows, not self._jobs.shown
         columns = self.query_one("#prompts-columns", Static)
+        hidden = not self.preambles.display
         self.preambles.display = columns.display = shown and bool(rows)
         self.query_one("#prompts-detail-pane").display = shown
         model = self.laboratory.counted_by
         counted = f"counted by {model}" if model else "no model is loaded"
-        self.query_one(HeadingLine).beside = f"{len(rows):,}, {counted}"
+        count = f"{len(rows):,}, " if self._view.is_read else ""
+        self.query_one(HeadingLine).beside = f"{count}{counted}"
         columns.update(
             heading(self.preambles.scrollable_content_region.width or max(1, self.size.width - 2))
         )
         self._show_detail()
-        if shown and self.focused is None:
-            # What is hidden loses it.
+        if shown and (self.focused is None or (hidden and rows)):
+            # What is hidden loses it, to what stands below.
             self.preambles.focus()
         self._view.hints.show(self._keys())
 
@@ -289,18 +319,31 @@ class PromptsScreen(Screen[Preamble | None]):
         keys: list[tuple[str, str]] = []
         row, marked = self.preambles.row, len(self.preambles.marked)
         usable = row is not None and row.entry.preamble is not None
+        pane = self.query_one("#prompts-detail-pane", VerticalScroll)
+        if pane.has_focus:
+            keys.append(("prompts.findings", "list"))
         if row is not None:
             keys.append(("prompts.edit", "edit"))
             if usable:
-                keys += [("prompts.tokens", "tokens"), ("prompts.try", "try")]
+                keys.append(("prompts.tokens", "tokens"))
+            if self._pair is not None:
+                keys.append(("prompts.try", "try"))
+            if any(chosen.entry.preamble is not None for chosen in self.preambles.chosen):
                 keys.append(("prompts.measure", "measure"))
             keys.append(("prompts.mark", f"{marked} marked" if marked else "mark"))
         if self.laboratory.model is None:
             keys.append(("prompts.reload", "load the model"))
         more = [("prompts.turn", "progress")] if self.queue.jobs else []
         more += [("prompts.use", "use")] if usable else []
+        more.append(("prompts.import", "import"))
+        if row is not None and row.entry.origin == "user":
+            more.append(("prompts.delete", "delete"))
+        if self._deletions.can_bring_back:
+            more.append(("prompts.bring_back", "undelete"))
+        if row is not None and not pane.has_focus:
+            more.append(("prompts.findings", "details"))
         # The last ones give way where there is no room.
-        return [*keys, back, every, *more, ("prompts.import", "import")]
+        return [*keys, back, every, *more]
 
 
 _NOTHING = Content.assemble(

@@ -77,7 +77,7 @@ class ReachingScreen(Screen[None]):
         self.query_one(ReachingStrip).show_text(self.text)
         self.query_one(HintLine).keys = (
             ("←→↑↓", "token"),
-            ("n", "next part"),
+            (key_name(self, "reaching.next_part"), "next part"),
             (key_name(self, "reaching.copy"), "copy the text"),
             (key_name(self, "reaching.back"), "back"),
             (key_name(self, "app.keys"), "all keys"),

@@ -298,7 +298,7 @@ class TokensScreen(Screen[AnswerBranch | None]):
         if self.answer.tokens:
             keys += [
                 ("←→↑↓", "token"),
-                ("n", "improbable"),
+                (key_name(self, "tokens.next_improbable"), "improbable"),
                 ("1-0", "instead"),
                 (key_name(self, "app.keys"), "keys"),
             ]

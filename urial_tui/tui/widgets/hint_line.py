@@ -10,7 +10,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from urial_tui.sanitize import sanitize_line
-from urial_tui.tui.frame.keys import key_name
+from urial_tui.tui.frame.keys import key_name, shown
 
 _GAP = "  "
 
@@ -27,8 +27,13 @@ class HintLine(Widget):
     state: reactive[str] = reactive("", layout=True)
 
     def show(self, actions: Iterable[tuple[str, str]]) -> None:
-        """Show the keys of bindings, by their ids, with what they do."""
-        self.keys = tuple((key_name(self, name), what) for name, what in actions)
+        """Show the keys of bindings, by their ids, with what they do.
+
+        What is no id is a key, one of Textual's own: "tab", "enter".
+        """
+        self.keys = tuple(
+            (key_name(self, name) if "." in name else shown(name), what) for name, what in actions
+        )
 
     def render(self) -> Content:
         """As many keys as fit beside the state, which stands in the first line."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from textual.screen import Screen
@@ -12,6 +13,10 @@ from urial_tui.tui.widgets.notice_line import NoticeLine
 from urial_tui.tui.widgets.row_list import RowList
 
 ListT = TypeVar("ListT", bound=RowList[Any])
+Found = TypeVar("Found")
+
+STILL_READ = "The list is still being read."
+"""What is told to who wants something of a row before there are any."""
 
 
 class ListView(ScreenView, Generic[ListT]):
@@ -30,3 +35,19 @@ class ListView(ScreenView, Generic[ListT]):
         self.hints = HintLine()
         self.say = self.notice.say
         self.in_thread = self.notice.in_thread
+        self.is_read = False
+        """Whether what the list shows was read once, or could not be, which was told."""
+
+    async def read(self, read: Callable[[], Sequence[Found]]) -> Sequence[Found] | None:
+        """Call what reads the rows in a thread, and tell its error; see `NoticeLine.in_thread`."""
+        found = await self.in_thread(read)
+        self.is_read = True
+        if self.notice.told == STILL_READ:
+            self.say("")
+        return found
+
+    def comes_too_early(self) -> bool:
+        """Whether a key comes before the rows that it is about; that is told."""
+        if not self.is_read:
+            self.say(STILL_READ)
+        return not self.is_read

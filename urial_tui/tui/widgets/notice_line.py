@@ -24,11 +24,14 @@ class NoticeLine(Static):
     def __init__(self, *, id: str | None = None) -> None:  # Textual's name
         super().__init__(id=id, markup=False)
         self.display = False
+        self.told = ""
+        """What stands there, as plain text."""
 
     def say(self, notice: Content | str) -> None:
         """Tell something; an empty notice takes away what was told."""
         told = Content(sanitize_line(notice)) if isinstance(notice, str) else notice
         self.update(told)
+        self.told = told.plain
         self.display = bool(told.plain)
 
     async def in_thread(self, do: Callable[[], T]) -> T | None:

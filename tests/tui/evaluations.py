@@ -16,10 +16,8 @@ from textual.screen import Screen
 from tests.tui.looking import wait_until
 from tests.tui.page import Page, Shown
 from urial_tui.settings import Settings
-from urial_tui.tui.evaluate.items_screen import ItemsScreen
 from urial_tui.tui.frame.configured_app import ConfiguredApp
 from urial_tui.tui.frame.messages import CopyRequested
-from urial_tui.tui.widgets.heading_line import HeadingLine
 
 
 class ScreenApp(ConfiguredApp):
@@ -72,42 +70,3 @@ class AlonePage(Page[Shown]):
         """Back to the empty one."""
         await self.pilot.press("escape")
         await self.until(lambda: not self.is_on_top)
-
-
-class ItemsPage(AlonePage[ItemsScreen]):
-    """The screen of the items, as its user knows it."""
-
-    kind = ItemsScreen
-
-    @property
-    def head(self) -> str:
-        return str(self.screen.query_one(HeadingLine).render())
-
-    @property
-    def listed(self) -> list[int]:
-        """The places of the items in the list."""
-        return list(self.screen.listed.rows)
-
-    @property
-    def columns(self) -> list[str]:
-        """The answers in the columns that are shown."""
-        return ["\n".join(column.texts) for column in self.screen.pane.columns]
-
-    async def is_measured(self) -> None:
-        """Wait until all answers are measured and the list says so."""
-        await self.is_read()
-        await self.until(lambda: "measured" not in self.head)
-
-    async def is_read(self) -> None:
-        await self.until(lambda: "run" in self.head)
-
-    async def lists(self, *places: int) -> None:
-        await self.until(lambda: self.listed == list(places))
-
-    async def search(self, words: str) -> None:
-        await self.types(words)
-
-    async def open(self) -> None:
-        """Look at the selected item alone."""
-        await self.pilot.press("enter")
-        await self.until(lambda: self.screen.is_alone and bool(self.columns))

@@ -15,7 +15,8 @@ from tests.evaluate.judged import answer, scored, written
 from tests.evaluate.test_browsing import told
 from tests.tui.blind_page import BlindPage
 from tests.tui.conftest import Looks, wait_until
-from tests.tui.evaluations import ItemsPage, ScreenApp, slow_clock
+from tests.tui.evaluations import ScreenApp, slow_clock
+from tests.tui.items_page import ItemsPage
 from urial_tui.evaluate.blind_pairs import read_shared
 from urial_tui.evaluate.output_file import write_outputs
 from urial_tui.tui.evaluate.blind_screen import BlindScreen
@@ -100,7 +101,7 @@ def test_items(looks_alone: LooksAlone, items: ItemsScreen) -> None:
     async def prepare(pilot: Pilot[None]) -> None:
         page = ItemsPage(pilot)
         await page.is_measured()
-        await pilot.press("f4")
+        await page.filters("f4")
         await page.lists(1, 2)
 
     assert looks_alone(items, prepare, "↑↓ select  Enter look at it  Esc back  F1 keys")
@@ -110,7 +111,7 @@ def test_an_item(looks_alone: LooksAlone, items: ItemsScreen) -> None:
     async def prepare(pilot: Pilot[None]) -> None:
         page = ItemsPage(pilot)
         await page.is_measured()
-        await page.open()
+        await page.looks_at_item()
         await page.reads("ended by itself")
 
     assert looks_alone(

@@ -66,7 +66,7 @@ class AlonePage(Page[Shown]):
         assert isinstance(app, ScreenApp)
         return app
 
-    async def leaves(self) -> None:
-        """Back to the empty one."""
-        await self.pilot.press("escape")
+    async def leaves(self, *keys: str) -> None:
+        """Back to the empty one: by the last of these keys, which is Esc unless told."""
+        await self.pilot.press(*keys or ("escape",))
         await self.until(lambda: not self.is_on_top)

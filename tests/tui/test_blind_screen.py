@@ -164,8 +164,7 @@ class TestLeaving:
             await page.reads("3 not judged yet: opened again, the judging goes on with them.")
             assert "(too few for an interval)" in page.text
             # Keys of a judging that has ended judge nothing.
-            await page.presses("a", "u", "r")
-            await page.leaves()
+            await page.leaves("a", "u", "r", "escape")
         assert len(read_judgements(out).pairs) == 2
         async with sitting(files, out) as page:
             await page.reads("pair 3 of 5")
@@ -355,8 +354,7 @@ class TestRefused:
         async with sitting(files, out) as page:
             await page.is_at("failed")
             assert sentence in " ".join(page.text.split())
-            await page.presses("a", "u")
-            await page.leaves()
+            await page.leaves("a", "u", "escape")
 
     async def test_no_such_file(self, files: tuple[Path, Path], out: Path) -> None:
         files[1].unlink()

@@ -239,8 +239,7 @@ class TestRefused:
         async with looking([path]) as page:
             await page.until(lambda: sentence in " ".join(page.text.split()))
             assert "✖" in page.text
-            await page.presses("f3", "down", "enter")
-            await page.leaves()
+            await page.leaves("f3", "down", "enter", "escape")
 
     async def test_files_of_other_items(self, files: list[Path], tmp_path: Path) -> None:
         other = written(tmp_path / "other.json", [answer(99, "So.", "phi")])
@@ -279,6 +278,5 @@ async def test_thousands_of_answers_can_be_looked_at_while_they_are_measured(
         await page.lists(998)
         await page.reads("Answer 998 of run 0.")
         assert not ended.is_set()
-        await page.shows_all()
-        await page.leaves()
+        await page.leaves("escape", "escape")
         await page.until(ended.is_set)

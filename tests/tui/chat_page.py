@@ -8,6 +8,8 @@ from textual.widgets import OptionList, Static
 
 from tests.scripted import ScriptedEngine, answer
 from tests.tui.page import PromptPage
+from urial_tui.chat.unsaved import Unsaved
+from urial_tui.tui.app import UrialApp
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.chat.transcript import Transcript
 from urial_tui.tui.compare.pick_side import PickSideScreen
@@ -48,6 +50,12 @@ class ChatPage(PromptPage[ChatScreen]):
         """What is told in the corner."""
         return [notice.message for notice in self.pilot.app._notifications]
 
+    @property
+    def unsaved(self) -> Unsaved:
+        """The conversations of which not all is stored."""
+        assert isinstance(self.app, UrialApp)
+        return self.app.unsaved
+
     async def is_ready(self) -> None:
         """Wait until the next question would be answered at once."""
         await self.status_reads("ready")
@@ -70,6 +78,10 @@ class ChatPage(PromptPage[ChatScreen]):
     async def has_taken(self) -> None:
         """Wait until what was sent has left the prompt, and is answered."""
         await self.until(lambda: "ready" in self.status and not self.prompt.text)
+
+    async def starts_anew(self) -> None:
+        """Leave the conversation for a new one."""
+        await self.pilot.press("ctrl+n")
 
     async def rests(self) -> None:
         """Wait until the transcript has made what it wants to make."""

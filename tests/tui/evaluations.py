@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from functools import partial
 from importlib import resources
 from itertools import count
 from typing import Any, ClassVar
@@ -15,13 +14,10 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from tests.tui.looking import wait_until
-from tests.tui.page import Page
+from tests.tui.page import Page, Shown
 from urial_tui.settings import Settings
-from urial_tui.tui.evaluate.blind_screen import BlindScreen
-from urial_tui.tui.evaluate.items_screen import ItemsScreen
 from urial_tui.tui.frame.configured_app import ConfiguredApp
 from urial_tui.tui.frame.messages import CopyRequested
-from urial_tui.tui.widgets.heading_line import HeadingLine
 
 
 class ScreenApp(ConfiguredApp):
@@ -61,74 +57,16 @@ def slow_clock() -> Any:
     return lambda: float(next(ticks))
 
 
-class BlindPage(Page[BlindScreen]):
-    """The screen for blind judging, as its user knows it."""
-
-    kind = BlindScreen
+class AlonePage(Page[Shown]):
+    """A screen that was opened over an empty one."""
 
     @property
-    def answers(self) -> tuple[str, str]:
-        """The answers at the left and at the right."""
-        left, right = self.screen.columns
-        return "\n".join(left.texts), "\n".join(right.texts)
+    def app(self) -> ScreenApp:
+        app = self.pilot.app
+        assert isinstance(app, ScreenApp)
+        return app
 
-    async def is_at(self, phase: str) -> None:
-        await self.until(lambda: self.screen.sitting.phase == phase)
-
-    async def press(self, key: str) -> None:
-        """Press a key, and wait until what it does is done."""
-        await self.pilot.press(key)
-        await self.until(lambda: not self.screen.sitting.busy)
-
-    async def judge_all(self, better: str) -> list[tuple[str, str]]:
-        """Prefer the answers with this in them, to the last pair; what was shown."""
-        seen = []
-        while self.screen.sitting.phase == "judging":
-            seen.append(self.answers)
-            before = self.screen.sitting.judging.done if self.screen.sitting.judging else 0
-            await self.press("a" if better in self.answers[0] else "b")
-            await self.until(partial(self._has_judged, before + 1))
-        return seen
-
-    def _has_judged(self, count: int) -> bool:
-        judging = self.screen.sitting.judging
-        return judging is not None and judging.done == count and not self.screen.sitting.busy
-
-
-class ItemsPage(Page[ItemsScreen]):
-    """The screen of the items, as its user knows it."""
-
-    kind = ItemsScreen
-
-    @property
-    def head(self) -> str:
-        return str(self.screen.query_one(HeadingLine).render())
-
-    @property
-    def listed(self) -> list[int]:
-        """The places of the items in the list."""
-        return list(self.screen.listed.rows)
-
-    @property
-    def columns(self) -> list[str]:
-        """The answers in the columns that are shown."""
-        return ["\n".join(column.texts) for column in self.screen.pane.columns]
-
-    async def is_measured(self) -> None:
-        """Wait until all answers are measured and the list says so."""
-        await self.is_read()
-        await self.until(lambda: "measured" not in self.head)
-
-    async def is_read(self) -> None:
-        await self.until(lambda: "run" in self.head)
-
-    async def lists(self, *places: int) -> None:
-        await self.until(lambda: self.listed == list(places))
-
-    async def search(self, words: str) -> None:
-        await self.types(words)
-
-    async def open(self) -> None:
-        """Look at the selected item alone."""
-        await self.pilot.press("enter")
-        await self.until(lambda: self.screen.is_alone and bool(self.columns))
+    async def leaves(self, *keys: str) -> None:
+        """Back to the empty one: by the last of these keys, which is Esc unless told."""
+        await self.pilot.press(*keys or ("escape",))
+        await self.until(lambda: not self.is_on_top)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
-from textual.pilot import Pilot
 
 from tests.evaluate.blind import FIRST, SECOND, judge_all, opened, output, prefers, run_files, runs
 from tests.evaluate.judged import HOSTILE, preferred, written
-from tests.tui.conftest import wait_until
-from tests.tui.evaluations import BlindPage, ScreenApp, showing, slow_clock
+from tests.tui.blind_page import BlindPage
+from tests.tui.evaluations import showing, slow_clock
 from urial_tui.evaluate.blind_judging import open_judging
 from urial_tui.evaluate.judgement_files import read_judgements
 from urial_tui.evaluate.output_file import write_outputs
 from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.evaluate.own_pace import OwnPace
 from urial_tui.settings import Settings
-from urial_tui.tui.drawing.answer_text import AnswerText
 from urial_tui.tui.evaluate.blind_screen import BlindScreen
 
 TEXTS = {FIRST: "A good answer.", SECOND: "A bad one."}
@@ -39,35 +38,39 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "blind.json"
 
 
-def screen_on(files: tuple[Path, Path], out: Path, **more: Any) -> BlindScreen:
-    return BlindScreen(*files, out, **({"clock": slow_clock()} | more))
-
-
-def copied(pilot: Pilot[None]) -> list[str]:
-    assert isinstance(pilot.app, ScreenApp)
-    return pilot.app.copied
+@contextlib.asynccontextmanager
+async def sitting(
+    files: tuple[Path, Path],
+    out: Path,
+    *,
+    clock: Callable[[], float] | None = None,
+    size: tuple[int, int] = (80, 24),
+    settings: Settings | None = None,
+) -> AsyncIterator[BlindPage]:
+    """Open the screen on two runs."""
+    screen = BlindScreen(*files, out, clock=clock or slow_clock())
+    async with showing(screen, size=size, settings=settings) as pilot:
+        yield BlindPage(pilot)
 
 
 class TestJudging:
     async def test_a_pair_is_shown_and_judged_to_the_end(
         self, files: tuple[Path, Path], out: Path
     ) -> None:
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.reads("pair 1 of 5")
             assert "Question " in page.text
             assert set(page.answers) == set(TEXTS.values())
-            seen = await page.judge_all("good")
+            seen = await page.judges_all("good")
             assert len(seen) == 5
             await page.reads("There is no pair left to judge.")
-            await pilot.press("r")
+            await page.looks_at_result()
             await page.reads("5 of 5 pairs judged")
             await page.reads(f"5  100%  {FIRST} better")
             await page.reads(f"0    0%  {SECOND} better")
             assert f"Win rate of {FIRST}: 100.0% (95 %: 56.6% to 100.0%)" in page.text
             assert str(out) in "".join(page.text.split())
-            await pilot.press("escape")
-            await wait_until(pilot, lambda: pilot.app.screen is not page.screen)
+            await page.leaves()
         found = read_judgements(out).pairs
         assert [one.judge for one in found] == ["person"] * 5
         chosen = [
@@ -77,13 +80,12 @@ class TestJudging:
         assert chosen == [FIRST] * 5
 
     async def test_all_keys_and_clicks_count(self, files: tuple[Path, Path], out: Path) -> None:
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.is_at("judging")
             for number, key in enumerate(("a", "b", "t", "s"), start=2):
-                await page.press(key)
+                await page.judges(key)
                 await page.reads(f"pair {number} of 5")
-            await pilot.click("#verdict-same")
+            await page.clicks("same")
             await page.is_at("judged")
         choices = [one.preferences["overall"].choice for one in read_judgements(out).pairs]
         assert choices == ["A", "B", "same", None, "same"]
@@ -92,35 +94,33 @@ class TestJudging:
         self, files: tuple[Path, Path], out: Path
     ) -> None:
         now = [0.0]
-        async with showing(screen_on(files, out, clock=lambda: now[0])) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out, clock=lambda: now[0]) as page:
             await page.is_at("judging")
             for _ in range(30):
-                await page.press("a")
+                await page.judges("a")
                 now[0] += 0.03
             await page.reads("pair 2 of 5")
             now[0] += 0.3
-            await page.press("a")
+            await page.judges("a")
             await page.reads("pair 3 of 5")
 
     async def test_undo_brings_the_pair_back_also_the_last_one(
         self, files: tuple[Path, Path], out: Path
     ) -> None:
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.is_at("judging")
-            await page.press("u")
+            await page.undoes()
             await page.reads("Nothing is judged")
             before = page.text.splitlines()[1]
-            await page.press("a")
+            await page.judges("a")
             await page.reads("pair 2 of 5")
-            await page.press("u")
+            await page.undoes()
             await page.reads("pair 1 of 5")
             assert page.text.splitlines()[1] == before
-            await page.judge_all("good")
-            await page.press("u")
+            await page.judges_all("good")
+            await page.undoes()
             await page.reads("pair 5 of 5")
-            await page.press("t")
+            await page.judges("t")
             await page.is_at("judged")
         choices = [one.preferences["overall"].choice for one in read_judgements(out).pairs]
         assert choices[-1] == "same"
@@ -130,23 +130,21 @@ class TestJudging:
         self, files: tuple[Path, Path], out: Path
     ) -> None:
         now = [0.0]
-        async with showing(screen_on(files, out, clock=lambda: now[0])) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out, clock=lambda: now[0]) as page:
             await page.is_at("judging")
             for number, seconds in enumerate((10, 500, 20), start=2):
                 assert "left" not in page.text.splitlines()[-1]
                 now[0] += seconds
-                await page.press("t")
+                await page.judges("t")
                 await page.reads(f"pair {number} of 5")
             assert "about 40 s left" in page.text
 
     async def test_keys_are_the_users(self, files: tuple[Path, Path], out: Path) -> None:
         keys = Settings(keys={"blind.left": "1", "blind.right": "2", "blind.back": "q"})
-        async with showing(screen_on(files, out), settings=keys) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out, settings=keys) as page:
             await page.reads("1 A better")
-            await page.press("a")
-            await page.press("2")
+            await page.judges("a")
+            await page.judges("2")
             await page.reads("pair 2 of 5")
             assert "Q end" in page.text
 
@@ -155,54 +153,47 @@ class TestLeaving:
     async def test_the_judging_goes_on_where_it_was_left(
         self, files: tuple[Path, Path], out: Path
     ) -> None:
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.is_at("judging")
-            await page.press("t")
+            await page.judges("t")
             await page.reads("pair 2 of 5")
-            await page.press("t")
+            await page.judges("t")
             await page.reads("pair 3 of 5")
-            await pilot.press("escape")
+            await page.ends()
             await page.reads("2 of 5 pairs judged")
             await page.reads("3 not judged yet: opened again, the judging goes on with them.")
             assert "(too few for an interval)" in page.text
             # Keys of a judging that has ended judge nothing.
-            await pilot.press("a", "u", "r", "escape")
-            await wait_until(pilot, lambda: pilot.app.screen is not page.screen)
+            await page.leaves("a", "u", "r", "escape")
         assert len(read_judgements(out).pairs) == 2
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.reads("pair 3 of 5")
-            await page.judge_all("good")
+            await page.judges_all("good")
         assert len(read_judgements(out).pairs) == 5
 
     async def test_without_a_judgement_there_is_nothing_to_tell(
         self, files: tuple[Path, Path], out: Path, tmp_path: Path
     ) -> None:
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.is_at("judging")
-            await pilot.press("escape")
-            await wait_until(pilot, lambda: pilot.app.screen is not page.screen)
+            await page.leaves()
         assert sorted(path.name for path in tmp_path.iterdir()) == ["first.json", "second.json"]
 
     async def test_quitting_keeps_what_was_judged(
         self, files: tuple[Path, Path], out: Path
     ) -> None:
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.is_at("judging")
-            await page.press("t")
+            await page.judges("t")
             await page.reads("pair 2 of 5")
-            pilot.app.exit()
+            page.app.exit()
         assert len(read_judgements(out).pairs) == 1
         assert not out.with_name("blind.json.part").exists()
 
     async def test_what_can_not_be_written_is_told_and_judged_again(
         self, files: tuple[Path, Path], out: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.is_at("judging")
 
             def full(value: object) -> int:
@@ -212,10 +203,10 @@ class TestLeaving:
             journal = page.screen.sitting.judging._file._part._journal
             with monkeypatch.context() as patch:
                 patch.setattr(journal, "append", full)
-                await page.press("a")
+                await page.judges("a")
                 await page.reads("No space left on device")
                 assert "pair 1 of 5" in page.text
-            await page.press("a")
+            await page.judges("a")
             await page.reads("pair 2 of 5")
             assert "No space" not in page.text
 
@@ -223,26 +214,23 @@ class TestLeaving:
         self, files: tuple[Path, Path], out: Path
     ) -> None:
         """What is pressed faster than it is written is neither lost nor undone."""
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.is_at("judging")
-            for action in ("judge('left')", "back", "back", "judge('right')", "undo"):
-                await page.screen.run_action(action)
+            await page.does("judge('left')", "back", "back", "judge('right')", "undo")
             await page.reads("1 of 5 pairs judged")
         assert len(read_judgements(out).pairs) == 1
 
     async def test_a_file_that_can_not_be_written_is_told_and_nothing_is_lost(
         self, files: tuple[Path, Path], out: Path
     ) -> None:
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.is_at("judging")
-            await page.press("t")
+            await page.judges("t")
             await page.reads("pair 2 of 5")
             out.mkdir()
-            await pilot.press("escape")
+            await page.ends()
             await page.reads("1 of 5 pairs judged")
-            await wait_until(pilot, lambda: "nothing is lost" in " ".join(page.text.split()))
+            await page.until(lambda: "nothing is lost" in " ".join(page.text.split()))
         out.rmdir()
         judging = open_judging(*files, out)
         assert judging.done == 1
@@ -253,25 +241,23 @@ class TestBlind:
     async def test_no_name_and_no_file_is_on_the_screen_before_the_end(
         self, files: tuple[Path, Path], out: Path
     ) -> None:
-        async with showing(screen_on(files, out), size=(120, 40)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out, size=(120, 40)) as page:
             await page.is_at("judging")
             for _ in range(5):
                 for word in ("urial-k3", "zero-shot", "llama", "first.json", "second.json"):
                     assert word not in page.text
-                await page.press("t")
+                await page.judges("t")
             await page.is_at("judged")
             assert "urial-k3" not in page.text
-            await pilot.press("r")
+            await page.looks_at_result()
             await page.reads("urial-k3")
 
     async def test_what_is_shown_where_is_what_is_kept(
         self, files: tuple[Path, Path], out: Path
     ) -> None:
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.is_at("judging")
-            seen = await page.judge_all("good")
+            seen = await page.judges_all("good")
         kept = [(one.output_a, one.output_b) for one in read_judgements(out).pairs]
         assert kept == seen
         assert len(set(seen)) == 2, "both runs stand at the left now and then"
@@ -282,26 +268,23 @@ class TestBlind:
             said = AnsweredTurn(instruction=HOSTILE, output=HOSTILE)
             one = msgspec.structs.replace(output(1, name), exchanges=(said,))
             write_outputs(path, [one])
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.reads("␛")
             assert "\x1b" not in page.text
             assert "\u202e" not in page.text
-            await page.press("t")
+            await page.judges("t")
             await page.is_at("judged")
-            await pilot.press("r")
+            await page.looks_at_result()
             await page.reads("urial-k3␛[31m")
 
     async def test_links_are_copied_and_not_opened(self, tmp_path: Path, out: Path) -> None:
         files = tmp_path / "first.json", tmp_path / "second.json"
         for path, name in zip(files, (FIRST, SECOND), strict=True):
             write_outputs(path, [output(1, name, "[here](http://example.com)")])
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.reads("here")
-            left, _ = page.screen.columns
-            left.query_one(AnswerText).action_link("http://example.com")
-            await wait_until(pilot, lambda: copied(pilot) == ["http://example.com"])
+            page.follows("http://example.com")
+            await page.until(lambda: page.app.copied == ["http://example.com"])
 
 
 class TestLayout:
@@ -312,8 +295,7 @@ class TestLayout:
                 AnsweredTurn(instruction=f"Ask {n}.", output=f"Said {n}.") for n in (1, 2)
             )
             write_outputs(path, [msgspec.structs.replace(output(1, name), exchanges=turns)])
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.reads("to be judged")
             for text in ("1  Ask 1.", "2  Ask 2.", "Said 1.", "Said 2."):
                 assert text in page.text
@@ -323,44 +305,36 @@ class TestLayout:
         long = "\n\n".join(f"Line {n}." for n in range(60))
         for path, name in zip(files, (FIRST, SECOND), strict=True):
             write_outputs(path, [output(1, name, long)])
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.reads("Line 0.")
-            for _ in range(9):
-                await pilot.press("pagedown")
-            await wait_until(pilot, lambda: page.text.count("Line 59.") == 2)
-            await pilot.press("up", "k")
-            await wait_until(pilot, lambda: page.text.count("Line 59.") == 0)
+            await page.scrolls(*["pagedown"] * 9)
+            await page.until(lambda: page.text.count("Line 59.") == 2)
+            await page.scrolls("up", "k")
+            await page.until(lambda: page.text.count("Line 59.") == 0)
 
     async def test_the_view_is_one_of_four(self, files: tuple[Path, Path], out: Path) -> None:
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.is_at("judging")
-            await pilot.pause()
+            await page.pauses()
             left, right = page.screen.columns
             assert left.region.y == right.region.y
-            await pilot.press("v")
-            await pilot.pause()
+            await page.turns_view()
             assert left.region.x == right.region.x
             assert left.region.bottom <= right.region.y
-            await pilot.press("v")
-            await pilot.pause()
+            await page.turns_view()
             assert (left.display, right.display) == (True, False)
             assert left.region.width == 80
-            await pilot.press("v")
-            await pilot.pause()
+            await page.turns_view()
             assert (left.display, right.display) == (False, True)
-            await pilot.press("v")
-            await pilot.pause()
+            await page.turns_view()
             assert left.region.y == right.region.y
 
     async def test_where_it_is_narrow_one_is_above_the_other(
         self, files: tuple[Path, Path], out: Path
     ) -> None:
-        async with showing(screen_on(files, out), size=(50, 20)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out, size=(50, 20)) as page:
             await page.is_at("judging")
-            await pilot.pause()
+            await page.pauses()
             left, right = page.screen.columns
             assert left.region.bottom <= right.region.y
 
@@ -368,8 +342,7 @@ class TestLayout:
         files = tmp_path / "first.json", tmp_path / "second.json"
         for path, name in zip(files, (FIRST, SECOND), strict=True):
             write_outputs(path, [output(1, name, "word " * 20_000)])
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.is_at("judging")
             for column in page.screen.columns:
                 column.scroll_lines(99_999)
@@ -378,12 +351,10 @@ class TestLayout:
 
 class TestRefused:
     async def told(self, files: tuple[Path, Path], out: Path, sentence: str) -> None:
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.is_at("failed")
             assert sentence in " ".join(page.text.split())
-            await pilot.press("a", "u", "escape")
-            await wait_until(pilot, lambda: pilot.app.screen is not page.screen)
+            await page.leaves("a", "u", "escape")
 
     async def test_no_such_file(self, files: tuple[Path, Path], out: Path) -> None:
         files[1].unlink()
@@ -420,8 +391,7 @@ class TestRefused:
     async def test_what_is_left_out_is_told(self, tmp_path: Path, out: Path) -> None:
         files = run_files(tmp_path, 4)
         write_outputs(files[1], [output(number, SECOND) for number in (1, 2)])
-        async with showing(screen_on(files, out)) as pilot:
-            page = BlindPage(pilot)
+        async with sitting(files, out) as page:
             await page.reads("Left out: 2 items that only one of the two has answered.")
             await page.reads("pair 1 of 2")
 

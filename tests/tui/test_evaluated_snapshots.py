@@ -13,8 +13,10 @@ from textual.screen import Screen
 from tests.evaluate.blind import FIRST, SECOND, opened, output
 from tests.evaluate.judged import answer, scored, written
 from tests.evaluate.test_browsing import told
+from tests.tui.blind_page import BlindPage
 from tests.tui.conftest import Looks, wait_until
-from tests.tui.evaluations import BlindPage, ItemsPage, ScreenApp, slow_clock
+from tests.tui.evaluations import ScreenApp, slow_clock
+from tests.tui.items_page import ItemsPage
 from urial_tui.evaluate.blind_pairs import read_shared
 from urial_tui.evaluate.output_file import write_outputs
 from urial_tui.tui.evaluate.blind_screen import BlindScreen
@@ -71,10 +73,10 @@ def test_a_result(looks_alone: LooksAlone, blind: BlindScreen) -> None:
     async def prepare(pilot: Pilot[None]) -> None:
         page = BlindPage(pilot)
         await page.reads("pair 2 of 5")
-        await page.press("s")
+        await page.judges("s")
         await page.reads("pair 3 of 5")
-        await page.judge_all("habits")
-        await pilot.press("r")
+        await page.judges_all("habits")
+        await page.looks_at_result()
         await page.reads("Kept in")
 
     assert looks_alone(blind, prepare, "Esc back")
@@ -99,7 +101,7 @@ def test_items(looks_alone: LooksAlone, items: ItemsScreen) -> None:
     async def prepare(pilot: Pilot[None]) -> None:
         page = ItemsPage(pilot)
         await page.is_measured()
-        await pilot.press("f4")
+        await page.filters("f4")
         await page.lists(1, 2)
 
     assert looks_alone(items, prepare, "↑↓ select  Enter look at it  Esc back  F1 keys")
@@ -109,7 +111,7 @@ def test_an_item(looks_alone: LooksAlone, items: ItemsScreen) -> None:
     async def prepare(pilot: Pilot[None]) -> None:
         page = ItemsPage(pilot)
         await page.is_measured()
-        await page.open()
+        await page.looks_at_item()
         await page.reads("ended by itself")
 
     assert looks_alone(

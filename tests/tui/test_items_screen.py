@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
@@ -11,8 +12,8 @@ import pytest
 
 from tests.evaluate.judged import HOSTILE, answer, preferred, scored, swapped, written
 from tests.evaluate.test_browsing import LEAK, UNDER, told
-from tests.tui.conftest import wait_until
-from tests.tui.evaluations import ItemsPage, showing
+from tests.tui.evaluations import showing
+from tests.tui.items_page import ItemsPage
 from urial_tui.evaluate.browsing import Browser
 from urial_tui.evaluate.items import Item, ItemSet
 from urial_tui.evaluate.output_file import read_outputs, write_outputs
@@ -44,12 +45,20 @@ def files(tmp_path: Path) -> list[Path]:
     ]
 
 
+@contextlib.asynccontextmanager
+async def looking(
+    paths: list[Path], items: ItemSet | None = None, *, size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[ItemsPage]:
+    """Open the screen on these files."""
+    async with showing(ItemsScreen(paths, items), size=size) as pilot:
+        yield ItemsPage(pilot)
+
+
 class TestListing:
     async def test_all_items_are_listed_with_what_is_wrong_with_them(
         self, files: list[Path]
     ) -> None:
-        async with showing(ItemsScreen(files)) as pilot:
-            page = ItemsPage(pilot)
+        async with looking(files) as page:
             await page.is_measured()
             assert page.head == "Items  5 items · 2 runs"
             rows = {line.strip(" ▌").split()[0]: line for line in page.text.splitlines()[5:10]}
@@ -60,22 +69,19 @@ class TestListing:
             assert rows["5"].rstrip().endswith("?")
 
     async def test_typing_finds_and_escape_takes_it_back(self, files: list[Path]) -> None:
-        async with showing(ItemsScreen(files)) as pilot:
-            page = ItemsPage(pilot)
+        async with looking(files) as page:
             await page.is_measured()
-            await page.search("reply 3")
+            await page.seeks("reply 3")
             await page.lists(2)
             assert page.head.startswith("Items  1 of 5 items")
-            await page.search("x")
+            await page.seeks("x")
             await page.reads("No item has all of this.")
-            await pilot.press("escape")
+            await page.shows_all()
             await page.lists(0, 1, 2, 3, 4)
-            await pilot.press("escape")
-            await wait_until(pilot, lambda: pilot.app.screen is not page.screen)
+            await page.leaves()
 
     async def test_filters_are_keys_and_add_up(self, files: list[Path]) -> None:
-        async with showing(ItemsScreen(files)) as pilot:
-            page = ItemsPage(pilot)
+        async with looking(files) as page:
             await page.is_measured()
             for key, places, shown in (
                 ("f3", [0], "[✂ cut]"),
@@ -89,35 +95,33 @@ class TestListing:
                 ("f2", [0, 1, 2, 3, 4], "F2 all"),
                 ("f6", [], "[≠ scores apart]"),
             ):
-                await pilot.press(key)
+                await page.filters(key)
                 await page.lists(*places)
                 await page.reads(shown)
 
     async def test_the_selection_stays_where_it_is_found(self, files: list[Path]) -> None:
-        async with showing(ItemsScreen(files)) as pilot:
-            page = ItemsPage(pilot)
+        async with looking(files) as page:
             await page.is_measured()
-            await pilot.press("down", "down", "down")
-            await wait_until(pilot, lambda: page.screen.listed.place == 3)
-            await page.search("reply 4")
+            await page.moves("down", "down", "down")
+            await page.selects(3)
+            await page.seeks("reply 4")
             await page.lists(3)
-            await pilot.press("escape")
+            await page.shows_all()
             await page.lists(0, 1, 2, 3, 4)
             assert page.screen.listed.place == 3
-            await pilot.press("ctrl+end")
+            await page.moves("ctrl+end")
             assert page.screen.listed.place == 4
-            await pilot.press("ctrl+home")
+            await page.moves("ctrl+home")
             assert page.screen.listed.place == 0
 
 
 class TestLooking:
     async def test_an_item_is_shown_alone_with_all_that_is_known(self, files: list[Path]) -> None:
-        async with showing(ItemsScreen(files), size=WIDE) as pilot:
-            page = ItemsPage(pilot)
+        async with looking(files, size=WIDE) as page:
             await page.is_measured()
-            await page.search("bold")
+            await page.seeks("bold")
             await page.lists(4)
-            await page.open()
+            await page.looks_at_item()
             await page.reads("You  Question 5?")
             await page.reads("By judge-1")
             for text in (
@@ -137,47 +141,44 @@ class TestLooking:
     async def test_as_many_columns_are_shown_as_fit_and_keys_lead_to_the_rest(
         self, files: list[Path]
     ) -> None:
-        async with showing(ItemsScreen(files)) as pilot:
-            page = ItemsPage(pilot)
+        async with looking(files) as page:
             await page.is_measured()
-            await pilot.press("ctrl+end")
-            await page.open()
+            await page.moves("ctrl+end")
+            await page.looks_at_item()
             await page.reads("1 to 2 of 3 columns")
             assert page.columns == ["**Bold** words.", "Reply 5."]
-            await pilot.press("right", "right")
+            await page.turns("right", "right")
             await page.reads("2 to 3 of 3 columns")
             await page.reads("Judged beside each other")
-            await pilot.press("left", "left")
+            await page.turns("left", "left")
             await page.reads("1 to 2 of 3 columns")
 
     async def test_keys_lead_to_the_items_before_and_after(self, files: list[Path]) -> None:
-        async with showing(ItemsScreen(files)) as pilot:
-            page = ItemsPage(pilot)
+        async with looking(files) as page:
             await page.is_measured()
-            await page.open()
+            await page.looks_at_item()
             await page.reads("You  Question 1?")
             assert "✂ cut at the length limit" in page.text
-            await pilot.press("n", "n")
+            await page.turns("n", "n")
             await page.reads("You  Question 3?")
             await page.reads("repeats an example of the preamble")
-            await pilot.press("p")
+            await page.turns("p")
             await page.reads("You  Question 2?")
             await page.reads("⊘ refuses")
-            await pilot.press("escape")
+            await page.goes_back_to_list()
             await page.reads("F3 ✂ cut")
             assert page.screen.listed.place == 1
 
     async def test_where_there_is_room_the_selected_one_is_beside_the_list(
         self, files: list[Path]
     ) -> None:
-        async with showing(ItemsScreen(files), size=WIDE) as pilot:
-            page = ItemsPage(pilot)
+        async with looking(files, size=WIDE) as page:
             await page.reads("It is cut h")
-            await pilot.press("down")
+            await page.moves("down")
             await page.reads("I'm sorry, but")
-            await pilot.resize_terminal(80, 24)
-            await wait_until(pilot, lambda: "I'm sorry, but" not in page.text)
-            await pilot.resize_terminal(*WIDE)
+            await page.resizes(80, 24)
+            await page.loses("I'm sorry, but")
+            await page.resizes(*WIDE)
             await page.reads("I'm sorry, but")
 
     async def test_a_reference_answer_is_a_column(self, files: list[Path]) -> None:
@@ -189,10 +190,9 @@ class TestLooking:
             )
             for number in range(1, 6)
         )
-        async with showing(ItemsScreen(files, ItemSet(name="s", items=items)), size=WIDE) as pilot:
-            page = ItemsPage(pilot)
+        async with looking(files, ItemSet(name="s", items=items), size=WIDE) as page:
             await page.is_measured()
-            await page.open()
+            await page.looks_at_item()
             await page.reads("Reference answer")
             await page.reads("The best answer to 1.")
 
@@ -201,10 +201,9 @@ class TestLooking:
         turns = tuple(AnsweredTurn(instruction=f"Ask {n}.", output=f"Said {n}.") for n in (1, 2))
         (one,) = read_outputs(path)
         write_outputs(path, [msgspec.structs.replace(one, exchanges=turns)])
-        async with showing(ItemsScreen([path])) as pilot:
-            page = ItemsPage(pilot)
+        async with looking([path]) as page:
             await page.is_measured()
-            await page.open()
+            await page.looks_at_item()
             for text in ("1  Ask 1.", "2  Ask 2.", "Said 1.", "Said 2."):
                 await page.reads(text)
 
@@ -215,11 +214,10 @@ class TestLooking:
             | {"eval_config": {"mode": "score_multi", "gpt": HOSTILE}}
         ]
         paths = [written(tmp_path / "x.json", records), written(tmp_path / "y.json", judged)]
-        async with showing(ItemsScreen(paths), size=WIDE) as pilot:
-            page = ItemsPage(pilot)
+        async with looking(paths, size=WIDE) as page:
             await page.is_measured()
             await page.reads("␛[31m")
-            await page.open()
+            await page.looks_at_item()
             await page.reads("By ")
             assert "\x1b" not in page.text
             assert "\u202e" not in page.text
@@ -238,17 +236,14 @@ class TestRefused:
     async def test_what_is_no_such_file(self, tmp_path: Path, text: str, sentence: str) -> None:
         path = tmp_path / "x.json"
         path.write_text(text)
-        async with showing(ItemsScreen([path])) as pilot:
-            page = ItemsPage(pilot)
-            await wait_until(pilot, lambda: sentence in " ".join(page.text.split()))
+        async with looking([path]) as page:
+            await page.until(lambda: sentence in " ".join(page.text.split()))
             assert "✖" in page.text
-            await pilot.press("f3", "down", "enter", "escape")
-            await wait_until(pilot, lambda: pilot.app.screen is not page.screen)
+            await page.leaves("f3", "down", "enter", "escape")
 
     async def test_files_of_other_items(self, files: list[Path], tmp_path: Path) -> None:
         other = written(tmp_path / "other.json", [answer(99, "So.", "phi")])
-        async with showing(ItemsScreen([*files, other])) as pilot:
-            page = ItemsPage(pilot)
+        async with looking([*files, other]) as page:
             await page.reads("✖ The answers in")
 
 
@@ -273,16 +268,15 @@ async def test_thousands_of_answers_can_be_looked_at_while_they_are_measured(
         )
         for run in range(4)
     ]
-    async with showing(ItemsScreen(paths), size=WIDE) as pilot:
-        page = ItemsPage(pilot)
+    async with looking(paths, size=WIDE) as page:
         await page.is_read()
         assert page.head == "Items  1,000 items · 4 runs · measured 0"
-        await pilot.press("down", "pagedown")
+        await page.moves("down", "pagedown")
         assert page.screen.listed.place is not None
         assert page.screen.listed.place > 10
-        await page.search("998")
+        await page.seeks("998")
         await page.lists(998)
         await page.reads("Answer 998 of run 0.")
         assert not ended.is_set()
-        await pilot.press("escape", "escape")
-        await wait_until(pilot, ended.is_set)
+        await page.leaves("escape", "escape")
+        await page.until(ended.is_set)

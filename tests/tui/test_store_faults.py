@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
 
-from tests.scripted import Gate, ScriptedEngine, delta
-from tests.tui.conftest import Opened, shows, status, type_text, wait_until
+from tests.scripted import Gate, delta
+from tests.tui.chat_page import ChatPage
+from tests.tui.conftest import Chatting
 from urial_tui.chat.store import Store
 from urial_tui.errors import StoreError
-from urial_tui.tui.app import UrialApp
 
 
 class Lock:
@@ -42,51 +40,47 @@ def texts(file: Path) -> list[str]:
         return [turn.text for one in other.conversations() for turn in other.turns(one.id)]
 
 
-async def ask_under_lock(pilot: Pilot[None], engine: ScriptedEngine, lock: Lock) -> None:
+async def is_answered_under_lock(chat: ChatPage, lock: Lock) -> None:
     """An answer of which only the first part is on the disk."""
     gate = Gate()
-    engine.enqueue(delta("First, "), gate, lock.take, delta("and last."))
-    await type_text(pilot, "hello")
-    await pilot.press("enter")
-    await wait_until(pilot, lambda: shows(pilot, "First,"))
+    chat.engine.enqueue(delta("First, "), gate, lock.take, delta("and last."))
+    await chat.asks("hello")
+    await chat.reads("First,")
     gate.open()
-    await wait_until(pilot, lambda: shows(pilot, "in use by another program"))
-    assert shows(pilot, "First, and last.")
-    await wait_until(pilot, lambda: "ready" in status(pilot))
+    await chat.reads("in use by another program")
+    assert chat.shows("First, and last.")
+    await chat.is_ready()
 
 
 async def test_what_could_not_be_stored_is_when_the_conversation_is_left(
-    opened: Opened, engine: ScriptedEngine, store: Store
+    chatting: Chatting, store: Store
 ) -> None:
     lock = Lock(store.path)
-    async with opened() as pilot:
-        await ask_under_lock(pilot, engine, lock)
+    async with chatting() as chat:
+        await is_answered_under_lock(chat, lock)
         # A question that can't be stored stays in the prompt.
-        await type_text(pilot, "and then")
-        await pilot.press("enter")
-        await wait_until(pilot, lambda: shows(pilot, "✖"))
-        assert shows(pilot, "and then")
+        await chat.asks("and then")
+        await chat.reads("✖")
+        assert chat.shows("and then")
         assert texts(store.path) == ["hello", "First, "]
         lock.release()
-        await pilot.press("ctrl+n")
-        await wait_until(pilot, lambda: texts(store.path) == ["hello", "First, and last."])
+        await chat.starts_anew()
+        await chat.until(lambda: texts(store.path) == ["hello", "First, and last."])
     lock.close()
     store.close()
 
 
 async def test_what_could_not_be_stored_is_tried_at_the_end_and_told_if_it_fails(
-    make_app: Callable[..., UrialApp], engine: ScriptedEngine, store: Store
+    chatting: Chatting, store: Store
 ) -> None:
     lock = Lock(store.path)
-    app = make_app()
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await wait_until(pilot, lambda: "ready" in status(pilot))
-        await ask_under_lock(pilot, engine, lock)
-        await pilot.press("ctrl+n")
+    async with chatting() as chat:
+        await is_answered_under_lock(chat, lock)
+        await chat.starts_anew()
     with pytest.raises(StoreError, match="in use by another program"):
-        app.unsaved.save()
+        chat.unsaved.save()
     lock.release()
-    app.unsaved.save()
+    chat.unsaved.save()
     assert texts(store.path) == ["hello", "First, and last."]
     lock.close()
     store.close()

@@ -67,7 +67,7 @@ class Questions:
         """Ask what is in the prompt, or keep what was edited there."""
         edited = self._here.asking.edited
         if edited is not None and edited.role == "assistant":
-            self._keep_answer(text)
+            self._view.work_alone("ask", self._keep, text)
         else:
             self.ask(text)
 
@@ -168,7 +168,7 @@ class Questions:
         """Go on with an answer from where it ends, in a new one beside it."""
         edited = self._here.asking.edited
         if edited is not None and edited.role == "assistant":
-            self._go_on_from_edited(self._view.prompt.full_text)
+            self._view.work_alone("ask", self._keep_and_go_on, self._view.prompt.full_text)
             return
         turn = self._here.target()
         if turn is None or self._here.refuse_while_busy():
@@ -212,15 +212,9 @@ class Questions:
             return
         here.edit(turn)
 
-    def _keep_answer(self, text: str) -> None:
-        self._view.work_alone("ask", self._keep, text)
-
     async def _keep(self, text: str) -> None:
         if await self._stored_edit(text) is not None:
             await self._moves.show_path()
-
-    def _go_on_from_edited(self, text: str) -> None:
-        self._view.work_alone("ask", self._keep_and_go_on, text)
 
     async def _keep_and_go_on(self, text: str) -> None:
         kept = await self._stored_edit(text)

@@ -178,7 +178,7 @@ class SampleChoice(Vertical, can_focus=False):
         super().__init__()
         self.samples = [SampleView(number, seed) for number, seed in enumerate(seeds, 1)]
         self._told = (live, over)
-        self._hint = Static(_quiet(live), classes="samples-hint", markup=False)
+        self._hint = Static(_quiet(live), markup=False)
 
     def compose(self) -> ComposeResult:
         """The answers, and what can be done."""

@@ -37,11 +37,6 @@ class Samples:
         self._older: frozenset[int] = frozenset()
         """The answers that the question had before these."""
 
-    @property
-    def shown(self) -> bool:
-        """Whether there is a block of them."""
-        return self._choice is not None
-
     async def has_room(self) -> bool:
         """Whether there is memory for answers beside each other; the user is told if not."""
         writer = self._models.engine.writer

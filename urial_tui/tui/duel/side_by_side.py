@@ -29,7 +29,7 @@ from urial_tui.settings import Settings, engine_options, sampling
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.chat.choose import Measured, chooser
 from urial_tui.tui.duel.ballot import Ballot
-from urial_tui.tui.duel.both_sides import NARROW, BothSides
+from urial_tui.tui.duel.both_sides import NARROW
 from urial_tui.tui.duel.contest import Contest
 from urial_tui.tui.duel.duel import Duel, SidesQuestion
 from urial_tui.tui.duel.side_view import SideView
@@ -109,13 +109,16 @@ class SideBySideScreen(PromptScreen):
         self._settings = settings
         self._measured = measured
         self._swap = swap
+        self.action_view = self.view.both_sides.show_next_view
+        self.action_scroll_sides = self.view.both_sides.scroll_sides
+        self.action_page_transcript = self.view.both_sides.page
 
     def compose(self) -> ComposeResult:
         """From the top: what goes on, the question, the sides, the vote, the prompt, the keys."""
         yield from super().compose()
         yield Static(id="sides-header", markup=False)
         yield Static(id="sides-question", markup=False)
-        yield BothSides()
+        yield self.view.both_sides
         yield Static(introduction(self), id="sides-introduction", markup=False)
         yield Static(id="sides-tally", markup=False)
         yield Banner(id="banner")
@@ -224,7 +227,7 @@ class SideBySideScreen(PromptScreen):
             Content.assemble(("You  ", "bold $secondary"), sanitize(question.text))
         )
         hidden = self.contest.hidden
-        self.query_one(BothSides).clear(
+        self.view.both_sides.clear(
             "both answers appear together" if hidden else "waits for its turn"
         )
         if not hidden:
@@ -312,18 +315,6 @@ class SideBySideScreen(PromptScreen):
             stop = key_name(self, "sides.back")
             self.notify(f"Both sides are answering; {stop} stops them.", markup=False)
         return self.phase == "answering"
-
-    def action_view(self) -> None:
-        """Show both sides, then each alone."""
-        self.query_one(BothSides).show_next_view()
-
-    def action_scroll_sides(self, lines: int) -> None:
-        """Scroll both answers."""
-        self.query_one(BothSides).scroll_sides(lines)
-
-    def action_page_transcript(self, direction: int) -> None:
-        """Move through both answers by a page."""
-        self.query_one(BothSides).page(direction)
 
     def on_resize(self, event: Resize) -> None:
         """Lay out for this size."""

@@ -54,13 +54,14 @@ class TrialView:
         self._screen = screen
         self._duel = duel
         self._contest = contest
+        self.both_sides = BothSides()
         self._progress: Timer | None = None
         self._asked_at = 0.0
 
     @property
     def sides(self) -> tuple[SideView, SideView]:
         """Left and right."""
-        return self._screen.query_one(BothSides).sides
+        return self.both_sides.sides
 
     # -- the sides ------------------------------------------------------------------
 
@@ -186,7 +187,7 @@ class TrialView:
         screen, empty = self._screen, phase == "empty"
         screen.query_one("#sides-introduction").display = empty
         screen.query_one("#sides-question").display = not empty
-        screen.query_one(BothSides).show_empty(empty)
+        self.both_sides.show_empty(empty)
         ballot = screen.query_one(Ballot)
         ballot.display = phase in ("answering", "voting")
         ballot.set_class(phase == "voting", "-open")

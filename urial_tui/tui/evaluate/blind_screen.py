@@ -23,7 +23,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from urial_tui.errors import UrialError
-from urial_tui.evaluate.blind_judging import PERSON, BlindJudging, BlindVerdict, open_judging
+from urial_tui.evaluate.blind_judging import BlindJudging, BlindVerdict, open_judging
 from urial_tui.evaluate.blind_sitting import BlindSitting, SittingPhase
 from urial_tui.mistakes import explaining
 from urial_tui.sanitize import sanitize_line
@@ -55,7 +55,6 @@ class BlindScreen(Screen[None]):
     Args:
         first, second: The outputs of two runs.
         out: Where the judgements are kept.
-        judge: What the person is called there.
         clock: Measures the person's pace, in seconds.
     """
 
@@ -85,13 +84,11 @@ class BlindScreen(Screen[None]):
         second: Path,
         out: Path,
         *,
-        judge: str = PERSON,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
         self._files = first, second
         self._out = out
-        self._judge_name = judge
         self._opening: asyncio.Task[BlindJudging] | None = None
         self._order = asyncio.Lock()
         self.sitting = BlindSitting(clock)
@@ -121,7 +118,7 @@ class BlindScreen(Screen[None]):
         self.query_one(VerdictRow).name_keys(
             {verdict: self._view.key(name) for verdict, name in _VERDICTS.items()}
         )
-        opening = asyncio.to_thread(open_judging, *self._files, self._out, self._judge_name)
+        opening = asyncio.to_thread(open_judging, *self._files, self._out)
         self._opening = asyncio.create_task(opening)
         self._show_page("opening", Content.styled("Reading the answers …", "$quiet"))
         self._view.work("show", self._begin, self._opening)

@@ -107,11 +107,11 @@ class ReportScreen(Screen[None]):
             title = Content.styled(sanitize_line(table.title), "bold $primary")
             parts.append(Static(title, classes="report-title", markup=False))
             if table.above:
-                parts.append(Static(sentences(table.above), classes="report-words", markup=False))
+                parts.append(Static(sentences(table.above), markup=False))
             if table.rows:
                 parts.append(Static(drawn(table), classes="report-table", markup=False))
             if table.below:
-                parts.append(Static(sentences(table.below), classes="report-words", markup=False))
+                parts.append(Static(sentences(table.below), markup=False))
         await pane.mount_all(parts)
 
     @work(exclusive=True, group="write")

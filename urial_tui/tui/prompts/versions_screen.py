@@ -61,13 +61,16 @@ class VersionsScreen(PromptScreen):
         self._pair = pair
         self._question = ""
         self.answering = False
+        self._both_sides = BothSides()
+        self.action_scroll_sides = self._both_sides.scroll_sides
+        self.action_page_transcript = self._both_sides.page
 
     def compose(self) -> ComposeResult:
         """From the top: what it is, the question, both answers, what is wrong, the prompt, keys."""
         yield from super().compose()
         yield HeadingLine("Two preambles", "one question, the loaded model, temperature 0")
         yield Static(id="versions-question", markup=False)
-        yield BothSides()
+        yield self._both_sides
         yield Banner(id="banner")
         yield Prompt(placeholder="A question for both", id="versions-prompt")
         yield HintLine(id="versions-hints")
@@ -87,7 +90,7 @@ class VersionsScreen(PromptScreen):
     @property
     def sides(self) -> tuple[SideView, SideView]:
         """Left and right."""
-        return self.query_one(BothSides).sides
+        return self._both_sides.sides
 
     def draft(self) -> tuple[DraftPlace, str]:
         """The question that is typed; see `PromptScreen.draft`."""
@@ -115,7 +118,7 @@ class VersionsScreen(PromptScreen):
         if not self.answering:
             self._pair = (self._pair[1], self._pair[0])
             self._show_names()
-            self.query_one(BothSides).clear("")
+            self._both_sides.clear("")
 
     def action_back(self) -> None:
         """Stop what runs; else leave."""
@@ -124,14 +127,6 @@ class VersionsScreen(PromptScreen):
             self._versions.stop()
         else:
             self.dismiss()
-
-    def action_scroll_sides(self, lines: int) -> None:
-        """Scroll both answers."""
-        self.query_one(BothSides).scroll_sides(lines)
-
-    def action_page_transcript(self, direction: int) -> None:
-        """Move through both answers by a page."""
-        self.query_one(BothSides).page(direction)
 
     def on_resize(self, event: Resize) -> None:
         """Lay out for this size."""
@@ -145,7 +140,7 @@ class VersionsScreen(PromptScreen):
         shown = self.query_one("#versions-question", Static)
         shown.display = True
         shown.update(Content.assemble(("You  ", "bold $secondary"), sanitize(question)))
-        self.query_one(BothSides).clear("waits for its turn")
+        self._both_sides.clear("waits for its turn")
         for side in self.sides:
             side.follow()
         self._show_keys()

@@ -51,10 +51,6 @@ class TracedAnswer:
         """A token alone, safe to show."""
         return quoted(self.text(token), token)
 
-    def is_control(self, token: int) -> bool:
-        """Whether a token is no text."""
-        return self._pieces[token].control
-
     def ends(self, token: int) -> bool:
         """Whether a token ends an answer."""
         return self._pieces[token].ends

@@ -29,8 +29,8 @@ class CatalogueList(Vertical):
             super().__init__()
             self.status = status
 
-    def __init__(self, *, id: str | None = None) -> None:  # Textual's name
-        super().__init__(id=id)
+    def __init__(self) -> None:
+        super().__init__()
         self._models: list[ModelStatus] = []
 
     def compose(self) -> ComposeResult:

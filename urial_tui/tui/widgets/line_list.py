@@ -25,7 +25,6 @@ Row = TypeVar("Row")
 class LineList(ScrollView, Generic[Row]):
     """One row is selected; a subclass draws the lines of a row, and says how many these are."""
 
-    DEFAULT_CLASSES = "line-list"
     COMPONENT_CLASSES: ClassVar[set[str]] = {"line-list--selected"}
 
     selected: reactive[int] = reactive(-1)

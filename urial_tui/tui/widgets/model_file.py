@@ -59,10 +59,8 @@ class ModelFileField(Vertical):
             super().__init__()
             self.path = path
 
-    def __init__(
-        self, start: Path, look: ReadSummary, *, id: str | None = None
-    ) -> None:  # Textual's name
-        super().__init__(id=id)
+    def __init__(self, start: Path, look: ReadSummary) -> None:
+        super().__init__()
         self._start = start
         self._look = look
         self._sound: Path | None = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -44,7 +45,10 @@ TINY, DEMO = Lengths(24, 120), Lengths(8, 20)
 
 
 def _rows(model: Path, directory: Path, lengths: Lengths) -> dict[str, Any]:
-    """What `answer_rows` tells, of two processes with two numbers of threads."""
+    """What `answer_rows` tells, of two processes with two numbers of threads.
+
+    These don't spin while they wait for each other: beside other tests that takes most of the time.
+    """
     result = directory / "rows.json"
     for threads in ("2", "1"):
         done = subprocess.run(
@@ -55,6 +59,7 @@ def _rows(model: Path, directory: Path, lengths: Lengths) -> dict[str, Any]:
             capture_output=True,
             text=True,
             check=False,
+            env={**os.environ, "OMP_WAIT_POLICY": "passive"},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(result.read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,18 @@ def parsed_styles() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store without a conversation: making its tables takes longer than copying them."""
+    path = tmp_path_factory.mktemp("store") / "conversations.db"
+    with Store(path):
+        pass
+    return path
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "conversations.db") as opened:
+def store(empty_store: Path, tmp_path: Path) -> Iterator[Store]:
+    with Store(shutil.copyfile(empty_store, tmp_path / "conversations.db")) as opened:
         yield opened
 
 

@@ -159,4 +159,4 @@ class PromptsPage(Page[PromptsScreen]):
     @property
     def import_verdict(self) -> str:
         """What the dialog says of what was sent."""
-        return self.told_in("#import-verdict")
+        return self.told_in("#preamble-verdict")

@@ -57,7 +57,7 @@ class PreambleImportScreen(ModalScreen[Imported | None]):
                 yield PathLine(
                     placeholder="by the file's name", id="import-name", classes="prompts-line"
                 )
-            yield Static(id="import-verdict", markup=False)
+            yield Static(id="preamble-verdict", markup=False)
             yield DialogKeys(
                 "Enter imports it · → completes · Tab next · {import_preamble.back} back"
             )
@@ -71,7 +71,7 @@ class PreambleImportScreen(ModalScreen[Imported | None]):
         """Clear the verdict: it was about what stood there before."""
         if self._typed() != self._confirmed:
             self._confirmed = None
-            self.query_one("#import-verdict", Static).update("")
+            self.query_one("#preamble-verdict", Static).update("")
 
     @on(Input.Submitted)
     def submit(self) -> None:
@@ -101,7 +101,7 @@ class PreambleImportScreen(ModalScreen[Imported | None]):
             self.dismiss(found)
 
     def _say(self, verdict: str, style: str) -> None:
-        self.query_one("#import-verdict", Static).update(Content.styled(verdict, style))
+        self.query_one("#preamble-verdict", Static).update(Content.styled(verdict, style))
 
 
 def _imported(path: Path, name: str, *, replace: bool) -> Imported:

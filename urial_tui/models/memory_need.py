@@ -9,8 +9,8 @@ attention):
   system can have the file's pages back: they count once;
 - KV cache: tokens · Σ over layers of KV heads · (key size + value size) · bytes an
   element; f16 takes 2, q8_0 34/32, q4_0 18/32 (src/llama-kv-cache.cpp);
-- recurrent state: sequences · recurrent layers · ((kernel - 1) · (inner + 2 · groups · state) +
-  inner · state) · 4 bytes (llama_hparams::n_embd_r and n_embd_s, Mamba's form);
+- recurrent state: sequences · recurrent layers · the numbers of a state (`layers`; in Mamba's form
+  (kernel - 1) · (inner + 2 · groups · state) + inner · state) · 4 bytes;
 - compute: the larger of two moments that share their place. While a layer is evaluated: a mask of
   batch · tokens · 2 bytes (twice that without flash attention, and twice with sliding windows),
   and the larger of a batch's way through a layer, batch · (4 · embedding + 3 · feed-forward)
@@ -42,6 +42,14 @@ from urial_tui.engine.wire.values import EngineOptions, KVType
 from urial_tui.models.gguf_file import Metadata
 from urial_tui.models.header import count_parameters, model_parts
 from urial_tui.models.kinds import kind_for
+from urial_tui.models.layers import (
+    kv_heads,
+    layer_count,
+    layer_values,
+    most_heads,
+    recurrent_layers,
+    state_elements,
+)
 
 PREAMBLE_TOKENS = 1792
 """Tokens of a preamble, as counted for its copy: the longest one that comes with the program."""
@@ -109,7 +117,7 @@ def need_for(
     n_batch = batch_size(parameters, options.layers_on_cards)
     contexts = contexts_of(purpose, options, header.number("context_length"), n_batch)
     windows = 0 if options.servers else header.number("attention.sliding_window") or 0
-    flash = flash_attention(options.kv_type, _layers(header), options.layers_on_cards, windows)
+    flash = flash_attention(options.kv_type, layer_count(header), options.layers_on_cards, windows)
     # Those of a comparison and those of answers together have flash attention always.
     parts = [
         buffers(size, header, options.kv_type, flash=flash or size is not contexts[0])
@@ -120,7 +128,7 @@ def need_for(
         n_ctx=contexts[0].n_ctx,
         per_token=_cell(header, options.kv_type)
         + _scored(header, flash=flash) * contexts[0].n_batch,
-        layers=_layers(header),
+        layers=layer_count(header),
         weights=weights,
         kv_cache=kv_cache,
         state=state,
@@ -156,8 +164,8 @@ def buffers(
         times * embedding + 3 * _feed_forward(header),
         2 * embedding + 6 * inner + 2 * groups if inner else 0,
     )
-    queries = _heads(header) * _head_sizes(header)[0]
-    scores = 0 if flash else size.n_ctx * _heads(header) + 3 * (embedding + queries)
+    queries = most_heads(header) * _head_sizes(header)[0]
+    scores = 0 if flash else size.n_ctx * most_heads(header) + 3 * (embedding + queries)
     # Between two masks the library finds less room again.
     between = 2 * embedding if _windows(header) and not flash else 0
     rows = size.n_outputs * vocabulary
@@ -193,23 +201,12 @@ def _windows(header: Metadata) -> bool:
 
 def _scored(header: Metadata, *, flash: bool) -> int:
     """Bytes of masks and stored scores, likewise."""
-    return _masks(header, flash=flash) + (0 if flash else 4 * _heads(header))
-
-
-def _layers(header: Metadata) -> int:
-    return max(0, min(header.number("block_count") or 0, 10_000))
-
-
-def _layer_values(header: Metadata, key: str, missing: int) -> tuple[int, ...]:
-    """A value for each layer; damaged or missing ones count as `missing`."""
-    layers = _layers(header)
-    values = header.numbers(key, layers)
-    return (missing,) * layers if values is None else tuple(max(0, value) for value in values)
+    return _masks(header, flash=flash) + (0 if flash else 4 * most_heads(header))
 
 
 def _feed_forward(header: Metadata) -> int:
     """Elements between the matrices of the widest layer, of all experts that a token uses."""
-    dense = max(_layer_values(header, "feed_forward_length", 0), default=0)
+    dense = max(layer_values(header, "feed_forward_length", 0), default=0)
     each = header.number("expert_feed_forward_length") or (
         dense if header.number("expert_count") else 0
     )
@@ -217,13 +214,9 @@ def _feed_forward(header: Metadata) -> int:
     return max(dense, each * (header.number("expert_used_count") or 0) + shared)
 
 
-def _heads(header: Metadata) -> int:
-    return max(_layer_values(header, "attention.head_count", 0), default=0)
-
-
 def _head_sizes(header: Metadata) -> tuple[int, int]:
     """Elements of a head's key and of its value, in the layers where they are longest."""
-    heads = _heads(header)
+    heads = most_heads(header)
     missing = (header.number("embedding_length") or 0) // heads if heads else 0
     found = []
     for key in ("attention.key_length", "attention.value_length"):
@@ -234,27 +227,13 @@ def _head_sizes(header: Metadata) -> tuple[int, int]:
 
 def _kv_elements(header: Metadata) -> int:
     """Elements of keys and values that one token takes, over all layers."""
-    heads = _heads(header)
-    if not heads:
-        return 0
-    return sum(_head_sizes(header)) * sum(_layer_values(header, "attention.head_count_kv", heads))
+    return sum(_head_sizes(header)) * sum(kv_heads(header))
 
 
 def _state_bytes(header: Metadata, sequences: int) -> int:
-    return _recurrent_layers(header) * _layer_state_bytes(header, sequences)
-
-
-def _recurrent_layers(header: Metadata) -> int:
-    """Of a hybrid model, those without attention; of a recurrent one, all."""
-    return sum(not count for count in _layer_values(header, "attention.head_count_kv", 0))
+    return sum(recurrent_layers(header)) * _layer_state_bytes(header, sequences)
 
 
 def _layer_state_bytes(header: Metadata, sequences: int) -> int:
     """Of one recurrent layer; 0 where there is none."""
-    inner = header.number("ssm.inner_size")
-    state = header.number("ssm.state_size")
-    if not inner or not state:
-        return 0
-    kernel = header.number("ssm.conv_kernel") or 1
-    groups = header.number("ssm.group_count") or 0
-    return 4 * sequences * ((kernel - 1) * (inner + 2 * groups * state) + inner * state)
+    return 4 * sequences * max(0, state_elements(header))

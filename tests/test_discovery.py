@@ -724,6 +724,20 @@ def everything(home: Path, own: Path, hub_cache: Path, ollama_home: Path) -> Pat
     gguf(own / "mmproj.gguf", architecture="clip")
     gguf(paths.models_dir() / "placed.gguf", more=b"4")
     tinygguf.write_adapter(own / "lora.gguf")
+    # In parts: one whole, one that lacks its end, and the hub's with each part a blob of its own.
+    for number in (1, 2):
+        gguf(own / f"big-0000{number}-of-00002.gguf", more=b"5%d" % number)
+        in_hub(hub_cache, f"large-0000{number}-of-00002.gguf", repository="someone/large-GGUF")
+    gguf(own / "cut-00001-of-00003.gguf", more=b"6")
+    # Another revision has another content under the same name.
+    in_hub(hub_cache, "moved.Q8_0.gguf", repository="someone/moved")
+    in_hub(hub_cache, "moved.Q8_0.gguf", repository="someone/moved", commit=OLD, blob="older")
+    (own / "._placed.gguf").touch()
+    (own / "gone.gguf").symlink_to("nowhere")
+    (own / "again.gguf").symlink_to(own / "big-00001-of-00002.gguf")
+    (own / "link.gguf").symlink_to(paths.models_dir() / "placed.gguf")
+    gguf(own / "words.gguf", tensors=0)
+    (own / "nothing.gguf").touch()
     return home
 
 
@@ -734,17 +748,28 @@ def test_the_command_tells_what_was_found_by_store(
     shown = capsys.readouterr().out
     for title in (
         "The models directory: 1 file",
-        "Your directories: 2 files",
-        "Hugging Face's cache: 1 file",
+        "Your directories: 3 files",
+        "Hugging Face's cache: 4 files",
         "llama.cpp's older cache: 1 file",
         "LM Studio: 1 file",
         "Ollama: 1 file",
-        "Left out: 4",
+        "Left out: 11",
     ):
         assert title in shown
     assert f"hf.co/{REPOSITORY}:Q4_K_M" in shown
     assert f"the same file as hf.co/{REPOSITORY}:Q4_K_M" in shown
     assert f"an unfinished download from {REPOSITORY}" in shown
+    for why in (
+        "macOS's notes about another file",
+        "a link to a file that is not there",
+        "of its 3 parts 2, 3 are missing",
+        "an image encoder, not a language model",
+        "holds no weights, only a vocabulary",
+        "is empty",
+        "the same file as placed.gguf",
+        "the same file as big-00001-of-00002.gguf",
+    ):
+        assert why in shown
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert "evil␛[2J <U+202E>.gguf" in shown
@@ -764,16 +789,17 @@ def test_the_command_s_document_has_all(
         }
         for model in document["models"]
     )
-    assert {model["store"]: model["kind"] for model in document["models"]} == {
-        **dict.fromkeys(("models", "hub", "llama.cpp", "lmstudio", "ollama"), "model"),
-        "directory": "adapter",
+    assert {(model["store"], model["kind"]) for model in document["models"]} == {
+        *((store, "model") for store in ("models", "directory", "hub", "llama.cpp")),
+        *(("lmstudio", "model"), ("ollama", "model"), ("directory", "adapter")),
     }
     assert all(set(one) == {"path", "store", "why"} for one in document["left_out"])
 
 
 def test_every_name_that_is_told_works_as_model(everything: Path) -> None:
     found = discover()
-    assert len(found.models) == 7
+    assert len(found.models) == 11
+    assert [model.parts for model in found.models if model.parts > 1] == [2, 2]
     for model in found.models:
         if model.kind == "model":
             assert resolve(model.name).path == model.path

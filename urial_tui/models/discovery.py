@@ -234,9 +234,10 @@ def _wholes(
             yield _Whole(first, size, parts, facts)
 
 
-def _told_once(wholes: Iterable[_Whole]) -> tuple[list[_Whole], list[tuple[_Whole, _Whole]]]:
+def _told_once(wholes: Sequence[_Whole]) -> tuple[list[_Whole], list[tuple[_Whole, _Whole]]]:
     """The models, and those that were there before: each with the one that it doubles."""
-    by_file: dict[tuple[int, int], _Whole] = {}
+    # A link to the first part of a model has no other parts beside it, wherever it is found.
+    by_file = {whole.first.identity: whole for whole in reversed(wholes) if whole.parts > 1}
     by_source: dict[tuple[str, str, int], _Whole] = {}
     models, doubles = [], []
     for whole in wholes:
@@ -248,7 +249,7 @@ def _told_once(wholes: Iterable[_Whole]) -> tuple[list[_Whole], list[tuple[_Whol
             # Two revisions may be as long as each other and differ.
             if copy is not whole and _same_revision(copy.first, first):
                 before = copy
-        if before is not None:
+        if before is not None and before is not whole:
             doubles.append((before, whole))
             continue
         by_file[first.identity] = whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import json
 import os
@@ -15,7 +16,7 @@ import pytest
 
 from tests.scripted import ScriptedEngine
 from tests.test_cli_lists import URIAL, on_terminal, urial
-from urial_tui import paths
+from urial_tui import doctor, paths
 from urial_tui.cli import main as cli
 from urial_tui.doctor import topics as all_topics
 from urial_tui.doctor.directories import Access, directories
@@ -519,3 +520,16 @@ def test_ctrl_c_ends_it_and_leaves_nobody_behind() -> None:
         output, errors = running.communicate()
     assert (running.returncode, output) == (130, b"")
     assert errors.decode().splitlines()[-1] == "urial: Interrupted."
+
+
+def test_whatever_is_not_well_says_what_to_do() -> None:
+    troubles = 0
+    for path in Path(doctor.__file__).parent.glob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(call, ast.Call) and ast.unparse(call.func) == "Fact"):
+                continue
+            state = ast.unparse(call.args[1]) if len(call.args) > 1 else ""
+            if "warning" in state or "bad" in state:
+                troubles += 1
+                assert len(call.args) > 2, f"{path.name}:{call.lineno}"
+    assert troubles > 20

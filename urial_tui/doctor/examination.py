@@ -12,6 +12,10 @@ from urial_tui.sanitize import shortened
 _MOST = 200
 """Characters of a mistake's text that are told."""
 
+_REPORT = (
+    "This is a mistake in urial-tui: report it with these words, and what `urial --version` says."
+)
+
 
 class ExaminationTopic(NamedTuple):
     """One thing to look at, by its name. `slow`: it computes for some seconds."""
@@ -39,4 +43,4 @@ def examine(
             yield finding(topic.name, Fact(error.message, "bad", error.hint))
         except Exception as error:  # noqa: BLE001  # the doctor tells of mistakes, and goes on
             what = shortened(f"{type(error).__name__}: {error}", _MOST).rstrip(".")
-            yield finding(topic.name, Fact(f"could not be examined ({what})", "warning"))
+            yield finding(topic.name, Fact(f"could not be examined ({what})", "warning", _REPORT))

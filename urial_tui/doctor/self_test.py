@@ -33,6 +33,10 @@ _KERNELS = (sys.executable, "-P", "-m", "urial_tui.engine.self_test")
 _PREAMBLE = (TokenSegment(ids=tuple(259 + number % 250 for number in range(0, 384 * 7, 7))),)
 _QUESTION = (TokenSegment(ids=(300, 411, 287, 500, 266)),)
 _ANSWER = 24
+_AGAIN = (
+    "Close other programs and run `urial doctor` again; if that ends in the same way, `make setup` "
+    "tests the engine, and replaces one that fails."
+)
 
 
 class Way(NamedTuple):
@@ -77,7 +81,7 @@ def kernels(command: Sequence[str] = _KERNELS, limit_s: float = _LIMIT_S) -> Ite
         yield Fact(f"numbers: the test did not end within {limit_s:.0f} s", "warning", REBUILD)
         return
     except OSError as error:
-        yield Fact(f"numbers: the test can't be started ({error.strerror})", "warning")
+        yield Fact(f"numbers: the test can't be started ({error.strerror})", "warning", _AGAIN)
         return
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     last = shortened(sanitize_line(lines[-1]), 200) if lines else "it said nothing"
@@ -88,7 +92,7 @@ def kernels(command: Sequence[str] = _KERNELS, limit_s: float = _LIMIT_S) -> Ite
     elif done.returncode < 0 and -done.returncode not in (signal.SIGKILL, signal.SIGTERM):
         yield Fact(f"numbers: the library died of {_signal(done.returncode)}", "bad", REBUILD)
     else:
-        yield Fact(f"numbers: the test could not be run ({last})", "warning")
+        yield Fact(f"numbers: the test could not be run ({last})", "warning", _AGAIN)
 
 
 def answers(make: MakeEngine = make_engine, limit_s: float = _LIMIT_S) -> Iterator[Fact]:

@@ -20,6 +20,7 @@ import pytest
 
 from tests.cancelled import ends_of
 from tests.file_server import FileServer, Request
+from tests.scripted_hub import log_in
 from urial_tui.errors import ModelError
 from urial_tui.models.connection import Cancelled, Limits, Source
 from urial_tui.models.download import Downloader
@@ -486,8 +487,9 @@ def test_a_host_that_stays_busy_is_not_waited_for_without_end(after: str, asked:
     assert (head.is_busy, len(server.requests)) == (True, asked)
 
 
+@pytest.mark.parametrize("logged_in", [False, True], ids=["HF_TOKEN", "login"])
 def test_a_token_goes_to_the_hub_and_to_nobody_else(
-    target: Path, monkeypatch: pytest.MonkeyPatch
+    target: Path, home: Path, monkeypatch: pytest.MonkeyPatch, logged_in: bool
 ) -> None:
     with FileServer({PLACE: CONTENT}) as other:
 
@@ -496,7 +498,10 @@ def test_a_token_goes_to_the_hub_and_to_nobody_else(
 
         with FileServer(act=act) as server:
             monkeypatch.setenv("HF_ENDPOINT", server.url)
-            monkeypatch.setenv("HF_TOKEN", "hf_secret")
+            if logged_in:
+                log_in(home, "hf_secret", monkeypatch)
+            else:
+                monkeypatch.setenv("HF_TOKEN", "hf_secret")
             source = Source(url=server.url + PLACE, name="m.gguf", hub=True, sha256=SHA)
             with Downloader(limits=QUICK) as downloader, Partial(target) as partial:
                 downloader.fetch(source, partial)

@@ -10,6 +10,7 @@ import pytest
 
 from tests import tinygguf
 from tests.file_server import FileServer, Request
+from tests.scripted_hub import log_in
 from tests.test_models import ARCHITECTURE, gguf, string, strings
 from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import ModelError
@@ -183,10 +184,18 @@ def test_what_a_repository_does_not_have_is_told(hub: FileServer) -> None:
     assert "does not answer as the hub does" in refusal("hf.co/someone/tiny-GGUF")
 
 
+@pytest.mark.parametrize("logged_in", [False, True], ids=["HF_TOKEN", "login"])
 def test_the_token_goes_to_no_other_host(
-    hub: FileServer, tiny: bytes, monkeypatch: pytest.MonkeyPatch
+    hub: FileServer,
+    tiny: bytes,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    logged_in: bool,
 ) -> None:
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    if logged_in:
+        log_in(home, "hf_secret", monkeypatch)
+    else:
+        monkeypatch.setenv("HF_TOKEN", "hf_secret")
     with FileServer({"/blob": tiny}) as other:
 
         def elsewhere(request: Request) -> None:
@@ -197,6 +206,7 @@ def test_the_token_goes_to_no_other_host(
 
         hub.act = elsewhere
         assert inspected("hf.co/someone/tiny-GGUF").vocabulary > 0
+        assert {key for _, _, key in hub.requests} == {"Bearer hf_secret"}
         assert [key for _, _, key in other.requests] == [None]
         inspected(f"{other.url}/blob")
         assert {key for _, _, key in other.requests} == {None}

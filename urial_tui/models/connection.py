@@ -108,7 +108,7 @@ class HttpConnection:
     def __init__(self, limits: Limits, cancelled: threading.Event) -> None:
         self._limits = limits
         self._cancelled = cancelled
-        self._token: str | None = None
+        self._token = UserToken()
         self._sockets: list[socket.socket] = []
         """Of connections that were opened, the newest last."""
         self._waking: SimpleQueue[None] | None = None
@@ -178,12 +178,11 @@ class HttpConnection:
             check_online()
         url = checked_url(source.url)
         home = origin_of(url)
-        token = self._hub_token() if source.hub and home == origin_of(hub_endpoint()) else ""
         for _ in range(MAX_REDIRECTS + 1):
             if self._cancelled.is_set():
                 raise Cancelled
             at_home = origin_of(url) == home
-            own = {"Authorization": f"Bearer {token}"} if token and at_home else {}
+            own = self._token.header(url) if source.hub else {}
             with (
                 self.told(host_of(url)),
                 contextlib.closing(self._sent(method, url, headers | own)) as response,
@@ -271,11 +270,27 @@ class HttpConnection:
             raise Broken(why, after, f"Try again in some minutes. {KEPT}")
         raise ModelError(unusual_status(status, host, source.name), "Try again later.")
 
-    def _hub_token(self) -> str:
-        """The user's token, from the environment or from where they logged in; "" without one."""
-        if self._token is None:
-            self._token = hub_token() or _logged_in()
-        return self._token
+
+class UserToken:
+    """The user's token for the hub: HF_TOKEN, or that of their login. Looked for once, when needed.
+
+    The one place where a request to the hub gets it from, be it for a header or for a download.
+    """
+
+    def __init__(self) -> None:
+        self._found: str | None = None
+
+    def header(self, url: str) -> dict[str, str]:
+        """The header that a request to an address takes along: none but to the hub's own host.
+
+        Raises:
+            ModelError: There is a token that can't be used, or HF_ENDPOINT holds no address.
+        """
+        if origin_of(url) != origin_of(hub_endpoint()):
+            return {}
+        if self._found is None:
+            self._found = hub_token() or _logged_in()
+        return {"Authorization": f"Bearer {self._found}"} if self._found else {}
 
 
 def client_options(connect: float, silence: float) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def check_status(status: int, host: str, name: str) -> None:
             raise ModelError(
                 f"The host {host} does not give {shown} to everybody (status {status}).",
                 "If it is the hub: accept the licence on the model's page, and give your token "
-                "in the environment variable HF_TOKEN.",
+                "in the environment variable HF_TOKEN, or log in with `hf auth login`.",
             )
         case 404 | 410:
             raise ModelError(

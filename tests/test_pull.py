@@ -79,6 +79,21 @@ def test_a_quantisation_that_is_not_there_is_told_with_those_that_are(
     assert "mmproj" not in said
 
 
+def test_a_file_of_a_repository_is_inspected_and_downloaded_by_one_address(
+    hub: Hub, capsys: Captured
+) -> None:
+    content = hub.content["tiny.Q8_0.gguf"]
+    hub.content = {"deep/tiny.Q8_0.gguf": content, "tiny.Q8_0.gguf": b"GGUF"}
+    address = "hf.co/ada/tiny-GGUF/deep/tiny.Q8_0.gguf"
+    assert urial("inspect", address, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["place"] == f"{hub.url}/ada/tiny-GGUF/resolve/main/deep/tiny.Q8_0.gguf"
+    assert told["size"] == len(content)
+    assert urial("pull", address, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["files"][0]["size"] == len(content)
+    assert find_file("ada/tiny-GGUF", "deep/tiny.Q8_0.gguf") is not None
+
+
 def test_a_model_in_parts_is_downloaded_whole(hub: Hub, home: Path) -> None:
     parts = {f"big-Q4_K_M-0000{one}-of-00002.gguf": b"GGUF%d" % one for one in (1, 2)}
     hub.content = {f"Q4_K_M/{name}": content for name, content in parts.items()}

@@ -19,6 +19,7 @@ from urial_tui.models.addresses import (
     FileAddress,
     HubAddress,
     choose_file,
+    in_repository,
     is_address,
     parse_address,
     part_names,
@@ -421,9 +422,34 @@ def test_repositories_are_named_in_several_ways(text: str, repository: str, quan
 
 
 @pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("hf.co/a/b/m.gguf", ("a/b", "main", "m.gguf")),
+        ("huggingface.co/a/b/Q8_0/m%20 #1.GGUF", ("a/b", "main", "Q8_0/m%20 #1.GGUF")),
+        ("https://hf.co/a/b/x-00001-of-00002.gguf", ("a/b", "main", "x-00001-of-00002.gguf")),
+        ("hf.co/a/b/blob/v1.0/m%20.gguf?download=true", ("a/b", "v1.0", "m .gguf")),
+    ],
+)
+@pytest.mark.parametrize("base", ["", "/mirror"])
+def test_files_of_a_repository_are_named_in_several_ways(
+    monkeypatch: pytest.MonkeyPatch, text: str, place: tuple[str, str, str], base: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:9{base}")
+    address = parse_address(text)
+    assert isinstance(address, FileAddress)
+    assert address.url.startswith(f"http://127.0.0.1:9{base}/a/b/resolve/")
+    assert in_repository(address) == place
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "hf.co/a",
+        "hf.co/a/b/../../m.gguf",
+        "hf.co/a/b/.hidden/m.gguf",
+        "hf.co/a/b/blob/m.gguf",
+        "hf.co/a/b/m\x1b.gguf",
+        f"hf.co/a/b/{'m' * 300}.gguf",
         "hf.co/../etc",
         "hf.co/a/b/c",
         "hf.co/a/b:",

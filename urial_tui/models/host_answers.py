@@ -14,7 +14,14 @@ from urllib.parse import urljoin
 import msgspec
 
 from urial_tui.errors import ModelError
-from urial_tui.models.addresses import checked_url, host_of, is_loopback, is_offline, public
+from urial_tui.models.addresses import (
+    checked_url,
+    host_of,
+    is_loopback,
+    is_offline,
+    is_safe,
+    public,
+)
 from urial_tui.sanitize import quoted
 
 MAX_SIZE: Final = 1 << 46
@@ -151,15 +158,3 @@ def hub_files(body: bytes, host: str) -> list[HubFile]:
         for name, size in found
         if isinstance(name, str) and is_safe(name)
     ]
-
-
-def is_safe(name: str) -> bool:
-    """Whether a file's path in a repository can be one below a directory here."""
-    parts = name.split("/")
-    return (
-        0 < len(name) <= 500
-        and name.isprintable()
-        and "\\" not in name
-        and len(parts) <= 8
-        and all(part and not part.startswith(".") and len(part.encode()) <= 200 for part in parts)
-    )

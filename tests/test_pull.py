@@ -139,10 +139,13 @@ def test_of_two_processes_that_download_one_file_the_second_is_told(hub: Hub, ho
     assert [path.name for path in blobs.iterdir()] == [hashlib.sha256(content).hexdigest()]
 
 
-def test_offline_is_a_sentence(hub: Hub, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_offline_is_a_sentence(
+    hub: Hub, capsys: Captured, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "1")
     assert urial("pull", "qwen3-0.6b") == 1
-    assert "HF_HUB_OFFLINE is set" in capsys.readouterr().err
+    assert f"{variable} is set" in capsys.readouterr().err
     assert not hub.requests
 
 

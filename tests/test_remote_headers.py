@@ -21,6 +21,7 @@ from urial_tui.models.addresses import (
     choose_file,
     in_repository,
     is_address,
+    offline_variable,
     parse_address,
     part_names,
     quant_of,
@@ -36,7 +37,7 @@ FILE = "/a/model.gguf"
 @pytest.fixture(autouse=True)
 def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody's token, and a hub that is not there."""
-    for name in ("HF_TOKEN", "HF_HUB_OFFLINE"):
+    for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
 
@@ -213,12 +214,31 @@ def test_the_token_goes_to_no_other_host(
         assert {key for _, _, key in other.requests} == {None}
 
 
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
 def test_offline_nothing_is_asked_of_the_hub(
-    hub: FileServer, monkeypatch: pytest.MonkeyPatch
+    hub: FileServer, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert "HF_HUB_OFFLINE is set" in refusal("hf.co/someone/tiny-GGUF")
+    monkeypatch.setenv(variable, "1")
+    assert f"{variable} is set" in refusal("hf.co/someone/tiny-GGUF")
     assert not hub.requests
+
+
+@pytest.mark.parametrize(
+    ("hub_value", "other", "variable"),
+    [
+        ("", "", ""),
+        ("yes", "0", "HF_HUB_OFFLINE"),
+        ("", " True ", "TRANSFORMERS_OFFLINE"),
+        ("0", "1", ""),
+        ("", "no", ""),
+    ],
+)
+def test_the_variable_of_the_hub_counts_before_the_other(
+    monkeypatch: pytest.MonkeyPatch, hub_value: str, other: str, variable: str
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", hub_value)
+    monkeypatch.setenv("TRANSFORMERS_OFFLINE", other)
+    assert offline_variable() == variable
 
 
 @pytest.mark.parametrize(

@@ -184,9 +184,15 @@ def hub_token() -> str:
     return token
 
 
-def is_offline() -> bool:
-    """Whether the user wants nothing to be asked of the hub: HF_HUB_OFFLINE."""
-    return os.environ.get("HF_HUB_OFFLINE", "").strip().upper() in _ON
+def offline_variable() -> str:
+    """The environment variable by which the user wants nothing asked of the hub, "" without one.
+
+    As the hub's own library has it, TRANSFORMERS_OFFLINE counts where HF_HUB_OFFLINE says nothing.
+    """
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        if value := os.environ.get(name, "").strip():
+            return name if value.upper() in _ON else ""
+    return ""
 
 
 def origin_of(url: str) -> tuple[str, str, int | None]:

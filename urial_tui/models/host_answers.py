@@ -18,8 +18,8 @@ from urial_tui.models.addresses import (
     checked_url,
     host_of,
     is_loopback,
-    is_offline,
     is_safe,
+    offline_variable,
     public,
 )
 from urial_tui.sanitize import quoted
@@ -46,9 +46,9 @@ def check_online() -> None:
     Raises:
         ModelError: That is so.
     """
-    if is_offline():
+    if variable := offline_variable():
         raise ModelError(
-            "HF_HUB_OFFLINE is set, so nothing is read from the hub.",
+            f"{variable} is set, so nothing is read from the hub.",
             "Remove that variable, or name a file on this machine.",
         )
 

@@ -96,6 +96,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in list(os.environ):
             if name.startswith(("URIAL_", "XDG_", "HF_", "HUGGINGFACE_", "LLAMA_", "OLLAMA_")):
                 patch.delenv(name)
+            if name.startswith("TRANSFORMERS_"):
+                patch.delenv(name)
             if name.upper().endswith("_PROXY"):
                 patch.delenv(name)
         for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES"):

@@ -7,6 +7,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,15 @@ from tests.file_server import FileServer, Request
 
 COMMIT = "c" * 40
 REPOSITORY = "ada/tiny-GGUF"
+
+
+def log_in(directory: Path, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave a token where `hf auth login` does, and none in the environment."""
+    file = directory / "token"
+    file.write_text(token)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    # The library reads the variable that names it only once.
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(file))
 
 
 class Hub(FileServer):

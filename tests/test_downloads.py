@@ -14,12 +14,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.cancelled import ends_of
 from tests.file_server import FileServer, Request
+from tests.scripted_hub import log_in
 from urial_tui.errors import ModelError
 from urial_tui.models.connection import Cancelled, Limits, Source
 from urial_tui.models.download import Downloader
@@ -69,6 +71,18 @@ def fetch(
     with Downloader(limits=limits) as downloader, Partial(target) as partial:
         downloader.fetch(source, partial)
         partial.finish()
+
+
+def ask(downloader: Downloader, what: str, server: FileServer, target: Path) -> None:
+    """Ask for the head of the file, for the hub's list, or for the file itself."""
+    source = Source(url=server.url + PLACE, name="m.gguf")
+    if what == "head":
+        downloader.head(source)
+    elif what == "files":
+        downloader.files("ada/tiny")
+    else:
+        with Partial(target) as file:
+            downloader.fetch(source, file)
 
 
 def ranges(server: FileServer) -> list[str | None]:
@@ -323,6 +337,90 @@ def test_a_host_that_falls_silent_is_given_up(target: Path) -> None:
     assert not target.exists()
 
 
+def drip_the_head(request: Request, server: FileServer) -> None:
+    request.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    while not server.ended.wait(0.01):
+        request.wfile.write(b"X-More: 1\r\n")
+
+
+def drip_early_heads(request: Request, server: FileServer) -> None:
+    while not server.ended.wait(0.01):
+        request.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+
+
+def send_on_slowly(request: Request, server: FileServer) -> None:
+    server.ended.wait(0.04)
+    request.reply(302, Location=f"{request.place}x")
+
+
+def drip_the_body(request: Request, server: FileServer) -> None:
+    request.reply(200, b"[", Content_Length="100000")
+    while not server.ended.wait(0.01):
+        request.wfile.write(b" ")
+
+
+def drip_without_a_length(request: Request, server: FileServer) -> None:
+    request.close_connection = True
+    request.send_response(200)
+    request.end_headers()
+    while not server.ended.wait(0.01):
+        request.wfile.write(b" ")
+
+
+def drip_a_chunk_s_head(request: Request, server: FileServer) -> None:
+    request.send_response(200)
+    request.send_header("Transfer-Encoding", "chunked")
+    request.end_headers()
+    request.wfile.write(b"1;")
+    while not server.ended.wait(0.01):
+        request.wfile.write(b"x")
+
+
+HEAD, LIST = Limits(silence=20, head=0.15, attempts=2, pause=0.01), Limits(listing=0.15)
+
+
+@pytest.mark.parametrize(
+    ("what", "act", "limits"),
+    [
+        ("fetch", drip_the_head, HEAD),
+        ("head", drip_the_head, HEAD),
+        ("head", drip_early_heads, HEAD),
+        ("head", send_on_slowly, HEAD),
+        ("files", drip_the_head, HEAD),
+        ("files", drip_the_body, LIST),
+        ("files", drip_without_a_length, LIST),
+        ("files", drip_a_chunk_s_head, LIST),
+    ],
+)
+def test_a_host_that_drips_without_end_is_given_up(
+    what: str,
+    act: Callable[[Request, FileServer], None],
+    limits: Limits,
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with FileServer(act=lambda request: act(request, server)) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        with Downloader(limits=limits) as downloader, pytest.raises(ModelError) as failure:
+            ask(downloader, what, server, target)
+    assert failure.value.message == f"The host {server.host} did not answer in time."
+    assert failure.value.hint
+
+
+def test_after_a_head_that_dripped_the_next_one_is_read(target: Path) -> None:
+    def act(request: Request) -> None:
+        if len(server.requests) == 1:
+            drip_the_head(request, server)
+        else:
+            serve(request)
+
+    limits = Limits(silence=20, head=0.3, pause=0.01)
+    with FileServer(act=act) as server:
+        fetch(server, target, limits=limits)
+    assert target.read_bytes() == CONTENT
+    assert len(server.requests) >= 2
+
+
 def test_a_disk_that_is_full_at_the_last_block_keeps_what_came(target: Path) -> None:
     def write(handle: int, data: memoryview) -> int:
         if os.fstat(handle).st_size + len(data) >= len(CONTENT):
@@ -432,18 +530,9 @@ def test_what_waits_for_a_silent_host_is_cancelled_at_once(
             waiting.set()
         act(request, server)
 
-    def work(downloader: Downloader) -> None:
-        source = Source(url=server.url + PLACE, name="m.gguf")
-        if what == "head":
-            downloader.head(source)
-        elif what == "files":
-            downloader.files("ada/tiny")
-        else:
-            with Partial(target) as partial:
-                downloader.fetch(source, partial)
-
     with FileServer(act=answer) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
+        work = partial(ask, what=what, server=server, target=target)
         assert ends_of(work, waiting) == [Cancelled]
 
 
@@ -486,8 +575,9 @@ def test_a_host_that_stays_busy_is_not_waited_for_without_end(after: str, asked:
     assert (head.is_busy, len(server.requests)) == (True, asked)
 
 
+@pytest.mark.parametrize("logged_in", [False, True], ids=["HF_TOKEN", "login"])
 def test_a_token_goes_to_the_hub_and_to_nobody_else(
-    target: Path, monkeypatch: pytest.MonkeyPatch
+    target: Path, home: Path, monkeypatch: pytest.MonkeyPatch, logged_in: bool
 ) -> None:
     with FileServer({PLACE: CONTENT}) as other:
 
@@ -496,7 +586,10 @@ def test_a_token_goes_to_the_hub_and_to_nobody_else(
 
         with FileServer(act=act) as server:
             monkeypatch.setenv("HF_ENDPOINT", server.url)
-            monkeypatch.setenv("HF_TOKEN", "hf_secret")
+            if logged_in:
+                log_in(home, "hf_secret", monkeypatch)
+            else:
+                monkeypatch.setenv("HF_TOKEN", "hf_secret")
             source = Source(url=server.url + PLACE, name="m.gguf", hub=True, sha256=SHA)
             with Downloader(limits=QUICK) as downloader, Partial(target) as partial:
                 downloader.fetch(source, partial)

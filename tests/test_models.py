@@ -471,6 +471,7 @@ def test_a_name_of_the_catalogue_is_told_with_its_page() -> None:
         "hf.co/Qwen/Qwen3-8B-GGUF",
         "hf.co/qwen/qwen3-8b-gguf:q4_k_m",
         "https://huggingface.co/Qwen/Qwen3-8B-GGUF/blob/main/Qwen3-8B-Q4_K_M.gguf",
+        "hf.co/Qwen/Qwen3-8B-GGUF/Qwen3-8B-Q4_K_M.gguf",
     ],
 )
 def test_an_address_of_a_file_of_the_catalogue_is_that_model(address: str) -> None:
@@ -482,6 +483,7 @@ def test_an_address_of_a_file_of_the_catalogue_is_that_model(address: str) -> No
     [
         ("hf.co/Qwen/Qwen3-8B-GGUF:Q8_0", "https://huggingface.co/Qwen/Qwen3-8B-GGUF"),
         ("hf.co/ada/tiny-GGUF", "https://huggingface.co/ada/tiny-GGUF"),
+        ("hf.co/ada/tiny-GGUF/x.gguf", "https://huggingface.co/ada/tiny-GGUF/blob/main/x.gguf"),
         ("https://example.org/m.gguf?key=secret", "https://example.org/m.gguf"),
     ],
 )

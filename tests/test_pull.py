@@ -79,6 +79,21 @@ def test_a_quantisation_that_is_not_there_is_told_with_those_that_are(
     assert "mmproj" not in said
 
 
+def test_a_file_of_a_repository_is_inspected_and_downloaded_by_one_address(
+    hub: Hub, capsys: Captured
+) -> None:
+    content = hub.content["tiny.Q8_0.gguf"]
+    hub.content = {"deep/tiny.Q8_0.gguf": content, "tiny.Q8_0.gguf": b"GGUF"}
+    address = "hf.co/ada/tiny-GGUF/deep/tiny.Q8_0.gguf"
+    assert urial("inspect", address, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["place"] == f"{hub.url}/ada/tiny-GGUF/resolve/main/deep/tiny.Q8_0.gguf"
+    assert told["size"] == len(content)
+    assert urial("pull", address, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["files"][0]["size"] == len(content)
+    assert find_file("ada/tiny-GGUF", "deep/tiny.Q8_0.gguf") is not None
+
+
 def test_a_model_in_parts_is_downloaded_whole(hub: Hub, home: Path) -> None:
     parts = {f"big-Q4_K_M-0000{one}-of-00002.gguf": b"GGUF%d" % one for one in (1, 2)}
     hub.content = {f"Q4_K_M/{name}": content for name, content in parts.items()}
@@ -124,10 +139,13 @@ def test_of_two_processes_that_download_one_file_the_second_is_told(hub: Hub, ho
     assert [path.name for path in blobs.iterdir()] == [hashlib.sha256(content).hexdigest()]
 
 
-def test_offline_is_a_sentence(hub: Hub, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_offline_is_a_sentence(
+    hub: Hub, capsys: Captured, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "1")
     assert urial("pull", "qwen3-0.6b") == 1
-    assert "HF_HUB_OFFLINE is set" in capsys.readouterr().err
+    assert f"{variable} is set" in capsys.readouterr().err
     assert not hub.requests
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests import tinygguf
 from tests.file_server import FileServer, Request
+from tests.scripted_hub import log_in
 from tests.test_models import ARCHITECTURE, gguf, string, strings
 from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import ModelError
@@ -18,7 +19,9 @@ from urial_tui.models.addresses import (
     FileAddress,
     HubAddress,
     choose_file,
+    in_repository,
     is_address,
+    offline_variable,
     parse_address,
     part_names,
     quant_of,
@@ -34,7 +37,7 @@ FILE = "/a/model.gguf"
 @pytest.fixture(autouse=True)
 def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody's token, and a hub that is not there."""
-    for name in ("HF_TOKEN", "HF_HUB_OFFLINE"):
+    for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
 
@@ -183,10 +186,18 @@ def test_what_a_repository_does_not_have_is_told(hub: FileServer) -> None:
     assert "does not answer as the hub does" in refusal("hf.co/someone/tiny-GGUF")
 
 
+@pytest.mark.parametrize("logged_in", [False, True], ids=["HF_TOKEN", "login"])
 def test_the_token_goes_to_no_other_host(
-    hub: FileServer, tiny: bytes, monkeypatch: pytest.MonkeyPatch
+    hub: FileServer,
+    tiny: bytes,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    logged_in: bool,
 ) -> None:
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    if logged_in:
+        log_in(home, "hf_secret", monkeypatch)
+    else:
+        monkeypatch.setenv("HF_TOKEN", "hf_secret")
     with FileServer({"/blob": tiny}) as other:
 
         def elsewhere(request: Request) -> None:
@@ -197,17 +208,37 @@ def test_the_token_goes_to_no_other_host(
 
         hub.act = elsewhere
         assert inspected("hf.co/someone/tiny-GGUF").vocabulary > 0
+        assert {key for _, _, key in hub.requests} == {"Bearer hf_secret"}
         assert [key for _, _, key in other.requests] == [None]
         inspected(f"{other.url}/blob")
         assert {key for _, _, key in other.requests} == {None}
 
 
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
 def test_offline_nothing_is_asked_of_the_hub(
-    hub: FileServer, monkeypatch: pytest.MonkeyPatch
+    hub: FileServer, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert "HF_HUB_OFFLINE is set" in refusal("hf.co/someone/tiny-GGUF")
+    monkeypatch.setenv(variable, "1")
+    assert f"{variable} is set" in refusal("hf.co/someone/tiny-GGUF")
     assert not hub.requests
+
+
+@pytest.mark.parametrize(
+    ("hub_value", "other", "variable"),
+    [
+        ("", "", ""),
+        ("yes", "0", "HF_HUB_OFFLINE"),
+        ("", " True ", "TRANSFORMERS_OFFLINE"),
+        ("0", "1", ""),
+        ("", "no", ""),
+    ],
+)
+def test_the_variable_of_the_hub_counts_before_the_other(
+    monkeypatch: pytest.MonkeyPatch, hub_value: str, other: str, variable: str
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", hub_value)
+    monkeypatch.setenv("TRANSFORMERS_OFFLINE", other)
+    assert offline_variable() == variable
 
 
 @pytest.mark.parametrize(
@@ -411,9 +442,34 @@ def test_repositories_are_named_in_several_ways(text: str, repository: str, quan
 
 
 @pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("hf.co/a/b/m.gguf", ("a/b", "main", "m.gguf")),
+        ("huggingface.co/a/b/Q8_0/m%20 #1.GGUF", ("a/b", "main", "Q8_0/m%20 #1.GGUF")),
+        ("https://hf.co/a/b/x-00001-of-00002.gguf", ("a/b", "main", "x-00001-of-00002.gguf")),
+        ("hf.co/a/b/blob/v1.0/m%20.gguf?download=true", ("a/b", "v1.0", "m .gguf")),
+    ],
+)
+@pytest.mark.parametrize("base", ["", "/mirror"])
+def test_files_of_a_repository_are_named_in_several_ways(
+    monkeypatch: pytest.MonkeyPatch, text: str, place: tuple[str, str, str], base: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:9{base}")
+    address = parse_address(text)
+    assert isinstance(address, FileAddress)
+    assert address.url.startswith(f"http://127.0.0.1:9{base}/a/b/resolve/")
+    assert in_repository(address) == place
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "hf.co/a",
+        "hf.co/a/b/../../m.gguf",
+        "hf.co/a/b/.hidden/m.gguf",
+        "hf.co/a/b/blob/m.gguf",
+        "hf.co/a/b/m\x1b.gguf",
+        f"hf.co/a/b/{'m' * 300}.gguf",
         "hf.co/../etc",
         "hf.co/a/b/c",
         "hf.co/a/b:",

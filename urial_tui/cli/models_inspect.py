@@ -36,8 +36,9 @@ def inspect(
 ) -> None:
     """Tell what the model file MODEL is and needs, without loading it.
 
-    MODEL is a file, a name of `urial models list`, hf.co/OWNER/REPO[:QUANT], or the https://
-    address of a file. Of what is not on this machine the header alone is read.
+    MODEL is a file, a name of `urial models list`, hf.co/OWNER/REPO[:QUANT],
+    hf.co/OWNER/REPO/FILE.gguf, or the https:// address of a file. Of what is not on this machine
+    the header alone is read.
     """
     import msgspec
 

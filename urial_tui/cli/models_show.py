@@ -29,8 +29,8 @@ def show(model: str, as_json: bool) -> None:
     """Tell all about the model MODEL, and how to get it.
 
     MODEL is whatever other commands take: a name of `urial models list`, a file, a name of
-    `urial models discover`, hf.co/OWNER/REPO[:QUANT], or the https:// address of a file. Nobody is
-    asked; `urial models inspect` tells what a file itself says.
+    `urial models discover`, hf.co/OWNER/REPO[:QUANT], hf.co/OWNER/REPO/FILE.gguf, or the https://
+    address of a file. Nobody is asked; `urial models inspect` tells what a file itself says.
     """
     from urial_tui.cli.model_output import document
     from urial_tui.cli.output import print_json

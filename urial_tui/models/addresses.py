@@ -1,4 +1,7 @@
-"""Addresses of model files: hf.co/OWNER/REPO[:QUANT] and https://…, as a user writes them.
+"""Addresses of model files as a user writes them, in one grammar for all that takes them.
+
+hf.co/OWNER/REPO[:QUANT] is a repository; hf.co/OWNER/REPO/FILE.gguf, the page of a file there, and
+https://… are files.
 
 Nothing here opens a connection. Plain http is for this very machine (loopback) alone.
 """
@@ -10,7 +13,7 @@ import os
 import re
 from pathlib import PurePosixPath
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
@@ -33,6 +36,10 @@ _REPOSITORY: Final = re.compile(
 _PAGE: Final = re.compile(
     rf"(?P<repository>{_NAME}/{_NAME})/(blob|resolve)/(?P<revision>[\w.-]{{1,100}})/(?P<file>.+)",
     re.ASCII,
+)
+_FILE: Final = re.compile(
+    rf"(?P<repository>{_NAME}/{_NAME})/(?!(blob|resolve)/)(?P<file>.+\.gguf)",
+    re.ASCII | re.IGNORECASE,
 )
 _ON: Final = {"1", "ON", "YES", "TRUE"}
 _EXAMPLE: Final = "Give one such as hf.co/OWNER/REPO:Q4_K_M or https://HOST/FILE.gguf."
@@ -77,6 +84,9 @@ def parse_address(text: str) -> HubAddress | FileAddress:
                     f"{page['repository']}/resolve/{page['revision']}/{page['file']}", "/%"
                 )
                 return FileAddress(url=checked_url(f"{hub_endpoint()}/{path}"), hub=True)
+            file = _FILE.fullmatch(rest)
+            if file and is_safe(file["file"]):
+                return hub_file(file["repository"], file["file"])
             found = _REPOSITORY.fullmatch(rest)
             if not found:
                 raise ModelError(f"{quoted(text)} names no repository of the hub.", _EXAMPLE)
@@ -144,6 +154,21 @@ def hub_file(repository: str, file: str) -> FileAddress:
     return FileAddress(url=f"{hub_endpoint()}/{path}", hub=True)
 
 
+def in_repository(address: FileAddress) -> tuple[str, str, str] | None:
+    """Where a file of the hub lies: repository, revision, and its path there; None for others.
+
+    Raises:
+        ModelError: HF_ENDPOINT holds no address.
+    """
+    if not address.hub:
+        return None
+    path = unquote(urlsplit(address.url).path)
+    below = path.removeprefix(urlsplit(hub_endpoint()).path).strip("/").split("/")
+    if len(below) < 5 or below[2] not in ("resolve", "blob") or not is_safe("/".join(below)):
+        return None
+    return "/".join(below[:2]), below[3], "/".join(below[4:])
+
+
 def hub_token() -> str:
     """The user's token for the hub, HF_TOKEN; "" without one.
 
@@ -159,9 +184,15 @@ def hub_token() -> str:
     return token
 
 
-def is_offline() -> bool:
-    """Whether the user wants nothing to be asked of the hub: HF_HUB_OFFLINE."""
-    return os.environ.get("HF_HUB_OFFLINE", "").strip().upper() in _ON
+def offline_variable() -> str:
+    """The environment variable by which the user wants nothing asked of the hub, "" without one.
+
+    As the hub's own library has it, TRANSFORMERS_OFFLINE counts where HF_HUB_OFFLINE says nothing.
+    """
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        if value := os.environ.get(name, "").strip():
+            return name if value.upper() in _ON else ""
+    return ""
 
 
 def origin_of(url: str) -> tuple[str, str, int | None]:
@@ -191,6 +222,18 @@ def is_loopback(url: str) -> bool:
 def public(url: str) -> str:
     """An address as it may be shown: no password, and nothing behind its path."""
     return re.sub(r"//[^/]*@", "//…@", re.split("[?#]", url, maxsplit=1)[0])
+
+
+def is_safe(name: str) -> bool:
+    """Whether a file's path in a repository can be one below a directory here."""
+    parts = name.split("/")
+    return (
+        0 < len(name) <= 500
+        and name.isprintable()
+        and "\\" not in name
+        and len(parts) <= 8
+        and all(part and not part.startswith(".") and len(part.encode()) <= 200 for part in parts)
+    )
 
 
 def choose_file(address: HubAddress, files: list[str]) -> str:

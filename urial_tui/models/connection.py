@@ -17,7 +17,8 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
-from queue import SimpleQueue
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 import httpx
@@ -64,12 +65,16 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How long and how often is tried; seconds and bytes.
 
-    `attempts`: in a row that bring nothing; `pause`: before the second, doubled with each more;
-    `slow_bytes` have to come in `slow_seconds`; `longest_wait` that a host may ask for.
+    `silence`: without a byte; `head`: until an answer has its head, with all redirects; `listing`:
+    until a list has come; `attempts`: in a row that bring nothing; `pause`: before the second,
+    doubled with each more; `slow_bytes` have to come in `slow_seconds`; `longest_wait` that a host
+    may ask for.
     """
 
     connect: float = 10.0
     silence: float = 30.0
+    head: float = 60.0
+    listing: float = 120.0
     attempts: int = 6
     pause: float = 1.0
     slow_seconds: float = 60.0
@@ -108,7 +113,7 @@ class HttpConnection:
     def __init__(self, limits: Limits, cancelled: threading.Event) -> None:
         self._limits = limits
         self._cancelled = cancelled
-        self._token: str | None = None
+        self._token = UserToken()
         self._sockets: list[socket.socket] = []
         """Of connections that were opened, the newest last."""
         self._waking: SimpleQueue[None] | None = None
@@ -127,10 +132,40 @@ class HttpConnection:
         """Wake whoever waits for an answer, once `cancelled` is set; from any thread."""
         if self._waking is not None:
             self._waking.put(None)
+        self._shut()
+
+    def _shut(self) -> None:
+        """End what is read from any connection."""
         for one in tuple(self._sockets):
-            with contextlib.suppress(OSError):
-                # Not the method of an encrypted one, which would take it apart under its reader.
-                socket.socket.shutdown(one, socket.SHUT_RDWR)
+            _shut_down(one)
+
+    @contextmanager
+    def within(self, seconds: float, host: str) -> Iterator[None]:
+        """Bound the time in which a body is read: a timeout of all reads together.
+
+        Raises:
+            Broken: It took longer.
+        """
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            self._shut()
+
+        timer = threading.Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except httpx.HTTPError as error:
+            if late.is_set():
+                raise _not_in_time(host) from error
+            raise
+        finally:
+            timer.cancel()
+        if late.is_set():
+            # Where no length was said, that looks like the end of the body.
+            raise _not_in_time(host)
 
     @contextmanager
     def told(self, host: str) -> Iterator[None]:
@@ -147,8 +182,11 @@ class HttpConnection:
                 raise Cancelled from None
             raise
 
-    def _opened(self, event: str, info: Mapping[str, Any]) -> None:
-        """Keep the socket of a connection that was opened, so that it can be interrupted."""
+    def _opened(self, late: threading.Event, event: str, info: Mapping[str, Any]) -> None:
+        """Keep the socket of a connection that was opened, so that it can be interrupted.
+
+        `late`: set where nobody waits any more for what it was opened for.
+        """
         # What is encrypted later gets another socket, and so does what goes through a proxy.
         if not event.endswith((".connect_tcp.complete", ".start_tls.complete")):
             return
@@ -157,6 +195,8 @@ class HttpConnection:
             self._sockets = [one for one in self._sockets if one.fileno() >= 0] + [opened]
             if self._cancelled.is_set():
                 self.interrupt()
+            elif late.is_set():
+                _shut_down(opened)
 
     @contextmanager
     def response(
@@ -178,15 +218,15 @@ class HttpConnection:
             check_online()
         url = checked_url(source.url)
         home = origin_of(url)
-        token = self._hub_token() if source.hub and home == origin_of(hub_endpoint()) else ""
+        until = time.monotonic() + self._limits.head
         for _ in range(MAX_REDIRECTS + 1):
             if self._cancelled.is_set():
                 raise Cancelled
             at_home = origin_of(url) == home
-            own = {"Authorization": f"Bearer {token}"} if token and at_home else {}
+            own = self._token.header(url) if source.hub else {}
             with (
                 self.told(host_of(url)),
-                contextlib.closing(self._sent(method, url, headers | own)) as response,
+                contextlib.closing(self._sent(method, url, headers | own, until)) as response,
             ):
                 if linked is not None and source.hub and at_home:
                     linked.update(
@@ -202,17 +242,24 @@ class HttpConnection:
                 url = next_address(url, response.headers.get("Location", ""))
         raise endless(source.url)
 
-    def _sent(self, method: str, url: str, headers: dict[str, str]) -> httpx.Response:
+    def _sent(self, method: str, url: str, headers: dict[str, str], until: float) -> httpx.Response:
         """Send a request; its answer, once that has a head.
 
         Nothing can wake who looks a name up or connects. So a thread does that, and is left to
-        itself where all is cancelled meanwhile.
+        itself where all is cancelled meanwhile, or where it takes too long: each byte of a head
+        starts the timeout of httpx anew.
+
+        Args:
+            method, url, headers: What is sent.
+            until: When nobody waits for it any more, by the monotonic clock.
 
         Raises:
             Cancelled: It was.
+            Broken: It took too long.
         """
+        late = threading.Event()
         request = self._client.build_request(
-            method, url, headers=headers, extensions={"trace": self._opened}
+            method, url, headers=headers, extensions={"trace": partial(self._opened, late)}
         )
         answer: Future[httpx.Response] = Future()
         # Unlike an Event, it may be woken by a signal's handler.
@@ -229,11 +276,16 @@ class HttpConnection:
 
         answer.add_done_callback(lambda _: waking.put(None))
         threading.Thread(target=send, name="request", daemon=True).start()
-        waking.get()
+        with contextlib.suppress(Empty):
+            waking.get(timeout=max(0.0, until - time.monotonic()))
         if answer.done():
             return answer.result()
         answer.add_done_callback(_close)
-        raise Cancelled
+        if self._cancelled.is_set():
+            raise Cancelled
+        late.set()
+        self._shut()
+        raise _not_in_time(host_of(url))
 
     def check(self, response: httpx.Response, source: Source, good: set[int]) -> None:
         """Say why an answer is none.
@@ -271,11 +323,27 @@ class HttpConnection:
             raise Broken(why, after, f"Try again in some minutes. {KEPT}")
         raise ModelError(unusual_status(status, host, source.name), "Try again later.")
 
-    def _hub_token(self) -> str:
-        """The user's token, from the environment or from where they logged in; "" without one."""
-        if self._token is None:
-            self._token = hub_token() or _logged_in()
-        return self._token
+
+class UserToken:
+    """The user's token for the hub: HF_TOKEN, or that of their login. Looked for once, when needed.
+
+    The one place where a request to the hub gets it from, be it for a header or for a download.
+    """
+
+    def __init__(self) -> None:
+        self._found: str | None = None
+
+    def header(self, url: str) -> dict[str, str]:
+        """The header that a request to an address takes along: none but to the hub's own host.
+
+        Raises:
+            ModelError: There is a token that can't be used, or HF_ENDPOINT holds no address.
+        """
+        if origin_of(url) != origin_of(hub_endpoint()):
+            return {}
+        if self._found is None:
+            self._found = hub_token() or _logged_in()
+        return {"Authorization": f"Bearer {self._found}"} if self._found else {}
 
 
 def client_options(connect: float, silence: float) -> dict[str, Any]:
@@ -297,6 +365,17 @@ def client_options(connect: float, silence: float) -> dict[str, Any]:
         "mounts": dict.fromkeys(_THIS_MACHINE),
         "timeout": httpx.Timeout(connect=connect, read=silence, write=silence, pool=None),
     }
+
+
+def _shut_down(one: socket.socket) -> None:
+    """End what is read from a socket."""
+    with contextlib.suppress(OSError):
+        # Not the method of an encrypted one, which would take it apart under its reader.
+        socket.socket.shutdown(one, socket.SHUT_RDWR)
+
+
+def _not_in_time(host: str) -> Broken:
+    return Broken(f"The host {host} did not answer in time.")
 
 
 def _close(answer: Future[httpx.Response]) -> None:
@@ -360,7 +439,7 @@ def told(host: str) -> Iterator[None]:
     except httpx.ProxyError as error:
         raise refused_by_proxy(host, error) from error
     except httpx.TimeoutException as error:
-        raise Broken(f"The host {host} did not answer in time.") from error
+        raise _not_in_time(host) from error
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise Broken(f"The connection to {host} broke off before all was there.") from error
 

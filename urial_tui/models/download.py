@@ -173,10 +173,11 @@ class Downloader:
             with self._connection.response("GET", source, {}) as response:
                 self._connection.check(response, source, {200})
                 body = bytearray()
-                for chunk in response.iter_raw():
-                    body += chunk
-                    if len(body) > MAX_LISTING:
-                        raise endless_list(host)
+                with self._connection.within(self._limits.listing, host):
+                    for chunk in response.iter_raw():
+                        body += chunk
+                        if len(body) > MAX_LISTING:
+                            raise endless_list(host)
         except Broken as error:
             raise ModelError(error.why, "Try again later.") from error
         return hub_files(bytes(body), host)

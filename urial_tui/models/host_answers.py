@@ -14,7 +14,14 @@ from urllib.parse import urljoin
 import msgspec
 
 from urial_tui.errors import ModelError
-from urial_tui.models.addresses import checked_url, host_of, is_loopback, is_offline, public
+from urial_tui.models.addresses import (
+    checked_url,
+    host_of,
+    is_loopback,
+    is_safe,
+    offline_variable,
+    public,
+)
 from urial_tui.sanitize import quoted
 
 MAX_SIZE: Final = 1 << 46
@@ -39,9 +46,9 @@ def check_online() -> None:
     Raises:
         ModelError: That is so.
     """
-    if is_offline():
+    if variable := offline_variable():
         raise ModelError(
-            "HF_HUB_OFFLINE is set, so nothing is read from the hub.",
+            f"{variable} is set, so nothing is read from the hub.",
             "Remove that variable, or name a file on this machine.",
         )
 
@@ -123,7 +130,7 @@ def check_status(status: int, host: str, name: str) -> None:
             raise ModelError(
                 f"The host {host} does not give {shown} to everybody (status {status}).",
                 "If it is the hub: accept the licence on the model's page, and give your token "
-                "in the environment variable HF_TOKEN.",
+                "in the environment variable HF_TOKEN, or log in with `hf auth login`.",
             )
         case 404 | 410:
             raise ModelError(
@@ -151,15 +158,3 @@ def hub_files(body: bytes, host: str) -> list[HubFile]:
         for name, size in found
         if isinstance(name, str) and is_safe(name)
     ]
-
-
-def is_safe(name: str) -> bool:
-    """Whether a file's path in a repository can be one below a directory here."""
-    parts = name.split("/")
-    return (
-        0 < len(name) <= 500
-        and name.isprintable()
-        and "\\" not in name
-        and len(parts) <= 8
-        and all(part and not part.startswith(".") and len(part.encode()) <= 200 for part in parts)
-    )

@@ -1,7 +1,7 @@
 """What MODEL stands for, here or not: everything that can be told of it without asking anybody.
 
 MODEL is all that `registry` resolves and `pull` downloads: a name of the catalogue, a path or a
-file's name, a name or an alias in another program's store, hf.co/OWNER/REPO[:QUANT], an address,
+file's name, a name or an alias in another program's store, an address of a repository or a file,
 each with an adapter behind a `+`. No connection is opened and nothing is unpacked.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
@@ -19,6 +19,7 @@ from urial_tui.errors import ModelError
 from urial_tui.models.addresses import (
     FileAddress,
     HubAddress,
+    in_repository,
     is_address,
     parse_address,
     public,
@@ -133,6 +134,10 @@ def _of_address(
     if isinstance(address, HubAddress):
         place = hub.directories()[0] / hub.folder_of(address.repository)
         page = f"https://huggingface.co/{address.repository}"
+    elif in_hub := in_repository(address):
+        repository, revision, file = in_hub
+        place = hub.directories()[0] / hub.folder_of(repository)
+        page = f"https://huggingface.co/{repository}/blob/{quote(revision)}/{quote(file)}"
     else:
         place = paths.models_dir() / unquote(address.file_name)
         page = public(address.url)

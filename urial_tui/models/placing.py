@@ -19,10 +19,10 @@ from urial_tui import paths
 from urial_tui.errors import ModelError, UsageError
 from urial_tui.files import is_same, is_there, make_directory, reason
 from urial_tui.models import hub_cache
+from urial_tui.models.addresses import is_safe
 from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
 from urial_tui.models.discovery import discover
 from urial_tui.models.header import open_model, whole_header
-from urial_tui.models.host_answers import is_safe
 from urial_tui.models.registry import list_models
 from urial_tui.models.stores import hub
 from urial_tui.models.stores.file_names import part_of

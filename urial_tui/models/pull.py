@@ -23,7 +23,9 @@ from urial_tui.models.addresses import (
     HubAddress,
     choose_file,
     hub_endpoint,
+    in_repository,
     is_address,
+    is_safe,
     parse_address,
     part_names,
     quant_of,
@@ -31,7 +33,7 @@ from urial_tui.models.addresses import (
 from urial_tui.models.catalogue import find_entry, load_catalogue
 from urial_tui.models.connection import Source
 from urial_tui.models.download import Downloader
-from urial_tui.models.host_answers import HubFile, is_safe
+from urial_tui.models.host_answers import HubFile
 from urial_tui.models.hub_cache import Spot
 from urial_tui.models.partial import Partial
 from urial_tui.models.stores.file_names import part_of
@@ -83,7 +85,7 @@ def pull(name: str, downloader: Downloader, told: Told | None = None) -> Pulled:
     """Download what `name` means, or what of it is not here yet.
 
     Args:
-        name: A name of the catalogue, hf.co/OWNER/REPO[:QUANT], or the https:// address of a file.
+        name: A name of the catalogue, or an address of a repository or a file.
         downloader: Opens the connections.
         told: Told of each file that is downloaded.
 
@@ -113,9 +115,6 @@ def find(name: str, downloader: Downloader) -> WantedFiles:
         return WantedFiles(
             repository=entry.repository, files=_parts(entry.file), sha256=entry.sha256
         )
-    in_repository = _file_in_repository(name)
-    if in_repository is not None:
-        return in_repository
     address = parse_address(name)
     if isinstance(address, HubAddress):
         files = downloader.files(address.repository)
@@ -152,35 +151,11 @@ def _parts(file: str) -> tuple[str, ...]:
     return (file,) if part is None else tuple(part_names(file, part[2]))
 
 
-def _file_in_repository(name: str) -> WantedFiles | None:
-    """What `hf.co/OWNER/REPO/FILE.gguf` means; None for other forms."""
-    prefix, _, rest = name.partition("/")
-    parts = rest.split("/")
-    if (
-        prefix.lower() not in ("hf.co", "huggingface.co")
-        or len(parts) < 3
-        or parts[2] in ("blob", "resolve")
-        or not parts[-1].lower().endswith(".gguf")
-    ):
-        return None
-    address = parse_address(f"{prefix}/{parts[0]}/{parts[1]}")
-    file = "/".join(parts[2:])
-    if not isinstance(address, HubAddress) or not is_safe(file):
-        return None
-    return WantedFiles(repository=address.repository, files=_parts(file))
-
-
 def _of_address(address: FileAddress) -> WantedFiles:
-    path = unquote(urlsplit(address.url).path)
-    if address.hub:
-        below = path.removeprefix(urlsplit(hub_endpoint()).path).strip("/").split("/")
-        if len(below) >= 5 and below[2] in ("resolve", "blob") and is_safe("/".join(below)):
-            return WantedFiles(
-                repository="/".join(below[:2]),
-                revision=below[3],
-                files=_parts("/".join(below[4:])),
-            )
-    name = path.rsplit("/", 1)[-1]
+    if place := in_repository(address):
+        repository, revision, file = place
+        return WantedFiles(repository=repository, revision=revision, files=_parts(file))
+    name = unquote(urlsplit(address.url).path).rsplit("/", 1)[-1]
     if not (is_safe(name) and name.lower().endswith(".gguf")):
         raise ModelError(
             f"The address names no .gguf file, but {quoted(name)}.",

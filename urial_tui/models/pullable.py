@@ -87,9 +87,6 @@ def pullable_of_address(
     Raises:
         ModelError: It is no address.
     """
-    repository, _, file = address.removeprefix("hf.co/").partition(".gguf")
-    if address.startswith("hf.co/") and repository.count("/") > 1 and not file:
-        return address
     found = parse_address(address)
     if not isinstance(found, HubAddress):
         return address

@@ -28,11 +28,10 @@ from urial_tui.models.addresses import (
     choose_file,
     host_of,
     hub_endpoint,
-    hub_token,
-    origin_of,
 )
 from urial_tui.models.connection import (
     Broken,
+    UserToken,
     client_options,
     proxy_hint,
     refused_by_proxy,
@@ -90,6 +89,7 @@ class Remote:
         self._seconds = seconds
         self._end = time.monotonic() + seconds
         self.bytes_read = 0
+        self._token = UserToken()
         self._runner = asyncio.Runner()
         silence = min(_SILENCE, seconds)
         try:
@@ -250,10 +250,8 @@ class Remote:
         if address.hub:
             check_online()
         url = address.url
-        home = origin_of(url)
-        token = hub_token() if address.hub else ""
         for _ in range(MAX_REDIRECTS + 1):
-            own = {"Authorization": f"Bearer {token}"} if token and origin_of(url) == home else {}
+            own = self._token.header(url) if address.hub else {}
             with _told(host_of(url)):
                 async with self._client.stream("GET", url, headers=headers | own) as response:
                     if response.status_code not in MOVED:

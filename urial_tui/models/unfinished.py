@@ -18,8 +18,8 @@ import msgspec
 from urial_tui import paths
 from urial_tui.errors import ModelError, UrialError
 from urial_tui.files import Refused, read_bytes, reason
-from urial_tui.models.addresses import checked_url, hub_endpoint, origin_of
-from urial_tui.models.host_answers import MAX_SIZE, is_safe
+from urial_tui.models.addresses import checked_url, hub_endpoint, is_safe, origin_of
+from urial_tui.models.host_answers import MAX_SIZE
 from urial_tui.models.partial import Partial, PartialNote
 from urial_tui.models.stores import hub
 from urial_tui.models.stores.file_names import part_of

@@ -78,8 +78,7 @@ class AddressScreen(ModalScreen[str | None]):
             # As the hub itself shows it.
             typed = f"hf.co/{typed}"
         try:
-            if not _is_file_of_hub(typed):
-                parse_address(typed)
+            parse_address(typed)
         except UrialError as error:
             self.query_one("#model-address-verdict", Static).update(
                 Content.assemble(
@@ -88,9 +87,3 @@ class AddressScreen(ModalScreen[str | None]):
             )
             return
         self.dismiss(typed)
-
-
-def _is_file_of_hub(typed: str) -> bool:
-    """Whether it is of the form hf.co/OWNER/REPO/FILE.gguf, which `pull` reads itself."""
-    parts = typed.split("/")
-    return parts[0] == "hf.co" and len(parts) > 3 and typed.lower().endswith(".gguf")

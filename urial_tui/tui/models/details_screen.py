@@ -38,8 +38,6 @@ _LABEL = 16
 """Cells of the labels."""
 _SHORTEST, _NARROW = 12, 78
 """Cells of the shortest lines beside them, and of a screen before it is laid out."""
-_REPOSITORY = 2
-"""Parts of a repository's name."""
 
 Inspect = Callable[[Callable[[int], object]], Inspection]
 """Reads the header, in a thread; told of a function that gets the bytes that were read of a file at
@@ -226,7 +224,4 @@ def _address(listed: Listed) -> FileAddress | HubAddress:
         )
     if entry is not None:
         return hub_file(entry.repository, entry.file)
-    prefix, *parts = listed.name.split("/")
-    if prefix == "hf.co" and len(parts) > _REPOSITORY:
-        return hub_file("/".join(parts[:_REPOSITORY]), "/".join(parts[_REPOSITORY:]))
     return parse_address(listed.name)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -520,3 +522,18 @@ def test_damaged_headers_are_told_or_refused(tmp_path: Path) -> None:
     """More of them: `python -m tests.header_trials --count 10000`."""
     outcomes = {trial.outcome for trial in header_trials.trials(tmp_path, range(150))}
     assert outcomes == {"told", "told with a note", "refused"}
+
+
+def test_damaged_headers_take_little_memory() -> None:
+    """A process of its own, which ends where one of them takes too much time or memory."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.header_trials", "--first", "1000", "--count", "200"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    assert found["slowest_s"] < header_trials.SECONDS
+    assert found["grew_bytes"] < header_trials.MEMORY
+    assert sum(found[name] for name in ("told", "told with a note", "refused")) == 200

@@ -34,6 +34,7 @@ from urial_tui.models.speed import (
     load_speeds,
     model_mark,
     remember,
+    weights_read,
 )
 from urial_tui.models.type_names import file_type, tensor_type
 from urial_tui.prompting.templates.marks import TemplateMark, template_marks
@@ -382,6 +383,27 @@ def test_long_texts_of_a_header_are_found(tmp_path: Path) -> None:
 # -- speed -------------------------------------------------------------------------------
 
 MEMORY = MemorySpeed(name="demo", read=20e9, decoding=10e9)
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("qwen3-30b-a3b-base", 100_000_000),
+        ("hf.co/someone/Qwen3-235B-A22B-GGUF:Q4_K_M", 93_617_021),
+        ("Tiny-2.4B-A0.6B.Q8_0.gguf", 250_000_000),
+        ("Mixtral-8x7B-v0.1.Q4_K_M.gguf", None),
+        ("OLMoE-1B-7B-0924", None),
+        ("granite-3.1-3b-a800m-base", 266_666_667),
+        ("hf.co/tomoe/gemma-3-1b", 1_000_000_000),
+        ("gemma-3-1b-it Q4_K_M", 1_000_000_000),
+        ("odd-3B-A30B", 1_000_000_000),
+        ("0B-A0B", 1_000_000_000),
+    ],
+)
+def test_what_a_token_reads_of_experts_is_told_by_the_name_or_not_at_all(
+    name: str, read: int | None
+) -> None:
+    assert weights_read(1_000_000_000, name) == read
 
 
 def test_a_speed_is_estimated_from_what_a_token_reads() -> None:

@@ -23,7 +23,7 @@ from urial_tui.models.inspection import inspect_file
 from urial_tui.models.kinds import ModelKind
 from urial_tui.models.origin import Guess
 from urial_tui.models.registry import ModelStatus, list_entries
-from urial_tui.models.speed import ExpectedSpeed, expected_speed, load_speeds
+from urial_tui.models.speed import ExpectedSpeed, expected_speed, load_speeds, weights_read
 from urial_tui.models.stores.file_names import quantisation_of
 from urial_tui.models.stores.sighting import StoreName
 from urial_tui.models.unfinished import Unfinished, unfinished
@@ -141,7 +141,7 @@ def look(listed: Listed, options: EngineOptions, devices: Sequence[Device] | Non
         parameters = listed.entry.parameters if listed.entry else ""
         return Looked(
             fit=fit_of_size(listed.size, options, memory, parameters=parameters, devices=devices),
-            speed=expected_speed(speeds, "", listed.size, 0),
+            speed=expected_speed(speeds, "", weights_read(listed.size, listed.name), 0),
         )
     # What is told below of any header is no use where the file can't be loaded.
     inspect_header(listed.path, listed.kind)

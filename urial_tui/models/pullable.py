@@ -15,7 +15,7 @@ from urial_tui.memory import memory_now
 from urial_tui.models.addresses import HubAddress, parse_address
 from urial_tui.models.overview import Listed
 from urial_tui.models.quantisations import Quantisation, quantisations
-from urial_tui.models.speed import ExpectedSpeed, expected_speed, load_speeds
+from urial_tui.models.speed import ExpectedSpeed, expected_speed, load_speeds, weights_read
 from urial_tui.models.stores import hub
 from urial_tui.models.verdict import Fit, fit_of_size
 
@@ -112,7 +112,9 @@ def _fit(
 
 def _speed() -> Callable[[Quantisation], ExpectedSpeed | None]:
     speeds = load_speeds()
-    return lambda one: expected_speed(speeds, "", one.size, 0)
+    return lambda one: expected_speed(
+        speeds, "", weights_read(one.size, f"{one.name} {one.file}"), 0
+    )
 
 
 def _finder(repository: str, entry_file: str = "", entry_name: str = "") -> Find:

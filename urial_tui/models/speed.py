@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,12 @@ from urial_tui.models.gguf_file import Bytes
 _MAX_BYTES = 4 * 1024 * 1024
 _MOST_MODELS = 1000
 _MARK_BYTES = 64 * 1024
+
+_NUMBER = r"(\d{1,4}(?:\.\d{1,3})?)"
+_ACTIVE = re.compile(rf"(?<![\w.]){_NUMBER}b-a{_NUMBER}([bm])(?![a-z0-9])", re.IGNORECASE)
+_EXPERTS = re.compile(
+    rf"(?<![\w.])\d{{1,3}}x{_NUMBER}b(?![a-z0-9])|(?<![a-z])(?:ol)?moe(?![a-z])", re.IGNORECASE
+)
 
 
 class ModelSpeed(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +155,23 @@ def expected_speed(
         by=memory.name,
         bytes_per_token=weights,
     )
+
+
+def weights_read(size: int, name: str) -> int | None:
+    """Bytes of weights that a token reads of a file that is not here, by a name that tells.
+
+    A name such as 30B-A3B tells that of a mixture of experts; None for one such as 8x7B, which
+    tells that it is one, and not what a token reads. All of the file where it tells neither.
+
+    Args:
+        size: Bytes of the file.
+        name: Of the model, its repository or its file.
+    """
+    if found := _ACTIVE.search(name):
+        whole, active = float(found[1]), float(found[2])
+        active /= 1000 if found[3] in "mM" else 1
+        return round(size * active / whole) if 0 < active < whole else size
+    return None if _EXPERTS.search(name) else size
 
 
 def _is_speed(value: float) -> bool:

@@ -231,9 +231,10 @@ def test_an_idle_worker_moves_its_model_and_goes_on_as_before(tmp_path: Path) ->
             head = [n for n, line in enumerate(lines) if line.endswith(str(model.resolve()))]
             return sum(int(lines[n + 1].split()[1]) * 1024 for n in head)
 
-        before, size = answer(), file_bytes()
-        # Else nothing would be shown: the answer is computed from what is mapped.
-        assert size > 0.9 * model.stat().st_size > 8 * PAGE
+        before, mapped, size = answer(), file_bytes(), model.stat().st_size
+        # Else nothing would be shown: the answer is computed from what is mapped. On a busy machine
+        # the worker may have been idle for a moment, and have begun.
+        assert mapped > 0.6 * size > 4 * PAGE
         deadline = time.monotonic() + 60
         while file_bytes() > size // 2 and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -300,6 +300,13 @@ def forget_begun(name: str) -> None:
             Journal(begun).remove()
 
 
+def built_elsewhere() -> RetrievalError:
+    """That another program has an index, or its vectors, locked."""
+    return RetrievalError(
+        "Another program builds this index.", "Wait for it, or choose another name with --name."
+    )
+
+
 def index_identity(name: str) -> str:
     """What a search of an index depends on, as a digest; it is not opened.
 
@@ -338,9 +345,7 @@ def write_index(
         with _alone(root):
             return _write_whole(root, pairs, rows, embedder, model)
     except InUse as error:
-        raise RetrievalError(
-            "Another program builds this index.", "Wait for it, or choose another name with --name."
-        ) from error
+        raise built_elsewhere() from error
     except OSError as error:
         raise RetrievalError(
             f"The index {name} can't be written: {files.reason(error)}.",

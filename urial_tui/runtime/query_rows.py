@@ -23,7 +23,7 @@ from urial_tui.errors import RetrievalError
 from urial_tui.file_lock import InUse
 from urial_tui.journal import Journal
 from urial_tui.prompting.pool import Pair, digest
-from urial_tui.prompting.retrieval_index import RetrievalIndex
+from urial_tui.prompting.retrieval_index import RetrievalIndex, built_elsewhere
 from urial_tui.runtime.embedder import Embedder
 from urial_tui.sanitize import sanitize_line
 
@@ -66,9 +66,7 @@ def query_rows(
                 journal.append({"keys": [key.hex() for key in keys], "rows": _text(rows)})
                 found.update(zip(keys, rows, strict=True))
     except InUse as error:
-        raise RetrievalError(
-            "Another program builds this index.", "Wait for it, or choose another name with --name."
-        ) from error
+        raise built_elsewhere() from error
     except OSError as error:
         raise RetrievalError(
             f"The vectors can't be kept in {sanitize_line(str(begun))}: {files.reason(error)}.",

@@ -264,9 +264,8 @@ class EditScreen(Screen[str | None]):
         conspicuous = {finding.example or 0 for finding in self._appraisal.findings}
         self.parts.show(self.edited.preamble, conspicuous, part)
 
-    @on(DescendantFocus)
     def _tell(self) -> None:
-        """Show its cost, its findings, and the keys that do something where the cursor is."""
+        """Show its cost, its findings, and the keys that do something."""
         if not self._view.alive:
             return
         preamble, findings = self.edited.preamble, self._appraisal.findings
@@ -282,10 +281,13 @@ class EditScreen(Screen[str | None]):
         lines = [Content.styled(counted(findings).capitalize(), "$quiet"), *finding_lines(findings)]
         self._found.update(Content("\n").join(lines))
         self._show_parts(self.parts.highlighted or 0)
-        self._hints.show(self._keys())
+        self.show_keys()
 
-    def _keys(self) -> list[tuple[str, str]]:
-        """The keys that do something now, and what they do."""
+    @on(DescendantFocus)
+    def show_keys(self) -> None:
+        """Show the keys that do something where the cursor is."""
+        if not self._view.alive:
+            return
         listed = self.parts.has_focus
         keys = [
             ("edit.save", "save"),
@@ -303,4 +305,4 @@ class EditScreen(Screen[str | None]):
             keys += [("edit.try", "try"), ("edit.discard", "discard")]
         if self.parts.example is not None and len(self.edited.preamble.examples) > 1:
             keys += [("edit.move_up", "up"), ("edit.move_down", "down")]
-        return keys
+        self._hints.show(keys)

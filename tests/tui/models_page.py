@@ -26,7 +26,7 @@ class ModelsPage(Page[ModelsScreen]):
         await self.settles()
 
     async def settles(self) -> None:
-        """Wait until there are rows, with all that is told of them."""
+        """Wait until there are rows, with all that is told of them now."""
         await self.until(lambda: self.screen.is_settled)
 
     @property
@@ -88,10 +88,12 @@ class ModelsPage(Page[ModelsScreen]):
         return dialog.found[place].name
 
     async def ends(self, name: str) -> DownloadState:
-        """Wait until a download has."""
+        """Wait until a download has, and until that is told where it is on top."""
         await self.until(
             lambda: (state := self.app.downloads.state(name)) is not None and not state.is_open
         )
+        if self.is_on_top:
+            await self.settles()
         return self.download(name)
 
     async def looks_at_details(self) -> DetailsScreen:

@@ -158,8 +158,13 @@ class ModelsScreen(Screen[str | None]):
 
     @property
     def is_settled(self) -> bool:
-        """Whether all that is in view was looked at."""
-        return self._known.is_settled
+        """Whether all that is in view was looked at, and is told as it is now."""
+        if not (self.scan.is_over and self._known.is_settled):
+            return False
+        return self._open == _open(self.downloads.states) and all(
+            (now := self.downloads.state(row.name)) is None or row.is_coming == now.is_open
+            for row in self.models.rows
+        )
 
     # -- the user -----------------------------------------------------------------------
 
@@ -247,16 +252,19 @@ class ModelsScreen(Screen[str | None]):
     def _redraw(self) -> None:
         """How far downloads are; what came into view."""
         states = self.downloads.states
-        is_open = tuple((state.name, state.is_open) for state in states)
+        is_open = _open(states)
         if is_open != self._open:
             self._open = is_open
             # Something came, or is on its way.
             self._list()
             self.scan.look()
+        under_bar = self.models.row
         for row in list(self.models.rows):
             download = self.downloads.state(row.name)
             if download is not row.download:
                 self.models.change(msgspec.structs.replace(row, download=download))
+                if row is under_bar:
+                    self._show_detail()
         self.query_one(DownloadPanel).show(states)
         self._known.read()
 
@@ -300,3 +308,8 @@ class ModelsScreen(Screen[str | None]):
             )
         else:
             self._view.hints.show(row_keys(self.models.row, self._finding.shown))
+
+
+def _open(states: Sequence[DownloadState]) -> tuple[tuple[str, bool], ...]:
+    """The downloads by name, and which of them wait or go on."""
+    return tuple((state.name, state.is_open) for state in states)

@@ -27,6 +27,8 @@ class Scan:
     def __init__(self, view: ListView[ModelList]) -> None:
         self._view = view
         self._going: Stoppable[[int, int]] | None = None
+        self.is_over = False
+        """Whether the scan that was begun last has ended."""
         self.overview: Overview | None = None
         self.failed = False
         """Whether nothing could be listed when that was tried last; the notice says why."""
@@ -47,6 +49,7 @@ class Scan:
     def look(self) -> None:
         """Look for files, and what is free now."""
         self.stop()
+        self.is_over = False
         self._view.work_alone("look", self._look)
 
     def stop(self) -> None:
@@ -60,6 +63,7 @@ class Scan:
         )
         found = await self._view.in_thread(lambda: overview(going))
         if self._view.alive:
+            self.is_over = True
             self.progress = ""
             self.failed = found is None
             # What was found before stays.

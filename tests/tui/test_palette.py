@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+import pytest
+from textual.app import SystemCommand
+from textual.screen import Screen
 from textual.widgets import Input, OptionList
 
 from tests.scripted import ScriptedEngine, answer
 from tests.tui.chat_page import ChatPage
 from tests.tui.conftest import Chatting, Found
 from urial_tui.settings import Settings
+from urial_tui.tui.app import UrialApp
 from urial_tui.tui.compare.compare_screen import CompareScreen
 from urial_tui.tui.frame.help_screen import HelpScreen
 
@@ -64,6 +71,25 @@ class TestPalette:
     async def test_commands_without_a_key_are_offered_too(self, chatting: Chatting) -> None:
         async with chatting() as chat:
             assert "Theme  Choose other colours" in await open_palette(chat)
+
+
+    async def test_what_is_typed_before_it_has_looked_anything_up_is_found(
+        self, chatting: Chatting, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begun, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def find(app: UrialApp, screen: Screen[Any]) -> list[SystemCommand]:
+            begun.set()
+            await goes_on.wait()
+            return []
+
+        monkeypatch.setattr(UrialApp, "find_commands", find)
+        async with chatting() as chat:
+            await chat.presses("ctrl+p")
+            await chat.until(begun.is_set)
+            await chat.types("again")
+            goes_on.set()
+            await chat.until(lambda: offered(chat)[:1] == ["Answer again  F5"])
 
 
 class TestPlaces:

@@ -137,7 +137,7 @@ class TestVersions:
             engine.enqueue(delta("lo"), gate := Gate())
             await chat.presses("f7")
             await chat.until(gate.reached.is_set)
-            await chat.has_answers("Hello")
+            await chat.until(lambda: chat.answers == ["Hello"])
             gate.open()
             await chat.reads("‹ 2/2 ›")
 

@@ -143,7 +143,10 @@ class TestChoosing:
 
     async def test_the_palette_offers_it(self, chatting: Chatting) -> None:
         async with chatting(**opening()) as chat:
-            await chat.presses("ctrl+p", *"another second", "enter")
+            await chat.opens_commands()
+            await chat.types("another second")
+            await chat.reads("X-ray with another second side")
+            await chat.presses("enter")
             await chat.is_on(PickSideScreen)
 
     async def test_a_path_is_named_without_its_directories(

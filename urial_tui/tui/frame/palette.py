@@ -6,6 +6,7 @@ a new key is in the palette without being listed again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, Protocol, cast
@@ -49,21 +50,33 @@ class Commands(Provider):
     """A provider of commands: those of the screen first, of the focused widget, then the rest."""
 
     async def startup(self) -> None:
-        """Read the bindings while the palette opens."""
+        """Begin to look up what is offered; every search waits for it.
+
+        A letter that is typed cancels the search of the letter before, and Textual would cancel
+        with it what that one waits for, this coroutine too: nothing would be found any more.
+        """
+        self._looking_up = asyncio.create_task(self._look_up())
+
+    async def shutdown(self) -> None:
+        """Look nothing up for a palette that is gone."""
+        self._looking_up.cancel()
+
+    async def _look_up(self) -> list[Offer]:
+        """The actions of the bindings, then what else there is."""
+        offers = [*self._actions(), *_offers(self.app.get_system_commands(self._below))]
         more = await cast(FindsCommands, self.app).find_commands(self._below)
-        self._offers = [*self._actions(), *_offers(self.app.get_system_commands(self._below))]
-        self._offers += _offers(more)
+        return [*offers, *_offers(more)]
 
     async def discover(self) -> Hits:
         """All that can be shown without a search."""
-        for offer in self._offers:
+        for offer in await asyncio.shield(self._looking_up):
             if not offer.searched_only:
                 yield DiscoveryHit(cast(Any, offer.line()), offer.run, text=offer.name)
 
     async def search(self, query: str) -> Hits:
         """What has the letters of `query` in this order."""
         matcher = self.matcher(query)
-        for offer in self._offers:
+        for offer in await asyncio.shield(self._looking_up):
             score = matcher.match(offer.name)
             if score > 0:
                 line = offer.line(_marked(matcher, offer.name))

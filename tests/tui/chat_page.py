@@ -103,9 +103,7 @@ class ChatPage(PromptPage[ChatScreen]):
 
     async def has_answers(self, *texts: str) -> None:
         """Wait until these are the answers that are shown, and nothing is written any more."""
-        await self.until(
-            lambda: self.answers == list(texts) and not self.screen.here.asking.busy
-        )
+        await self.until(lambda: self.answers == list(texts) and not self.screen.here.asking.busy)
 
     async def chooses_second_side(self) -> None:
         """Open the dialog of the x-ray."""

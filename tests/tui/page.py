@@ -116,6 +116,14 @@ class Page(Generic[Shown]):
         """Wait for something."""
         await wait_until(self.pilot, predicate)
 
+    async def works_no_more(self) -> None:
+        """Wait until all that the screen has begun in the background is done."""
+        await self.until(
+            lambda: all(
+                worker.is_finished for worker in self.app.workers if worker.node is self.screen
+            )
+        )
+
     async def reads(self, text: str) -> None:
         """Wait until it is seen."""
         await self.until(lambda: self.shows(text))

@@ -47,7 +47,7 @@ class PromptsPage(Page[PromptsScreen]):
         await self.pilot.pause()
 
     async def counts(self) -> None:
-        """Wait until the tokens of all that can be used are known."""
+        """Wait until the tokens of all that can be used are known, and what is kept of them."""
         await self.until(
             lambda: all(
                 row.cost is not None
@@ -55,6 +55,7 @@ class PromptsPage(Page[PromptsScreen]):
                 if row.entry.preamble is not None
             )
         )
+        await self.works_no_more()
 
     async def looks_at_tokens(self) -> ReachingScreen:
         """Of what is under the bar, once they are there."""

@@ -72,7 +72,6 @@ class TestPalette:
         async with chatting() as chat:
             assert "Theme  Choose other colours" in await open_palette(chat)
 
-
     async def test_what_is_typed_before_it_has_looked_anything_up_is_found(
         self, chatting: Chatting, monkeypatch: pytest.MonkeyPatch
     ) -> None:

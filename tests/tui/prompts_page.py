@@ -40,6 +40,12 @@ class PromptsPage(Page[PromptsScreen]):
     def row(self, name: str) -> PreambleRow:
         return next(row for row in self.screen.preambles.rows if row.name == name)
 
+    @property
+    def selected(self) -> str:
+        """The name of what is under the bar; "" where nothing is."""
+        row = self.screen.preambles.row
+        return "" if row is None else row.name
+
     async def goes_to(self, name: str) -> None:
         """Have the bar stand on a preamble."""
         names = [row.name for row in self.screen.preambles.rows]

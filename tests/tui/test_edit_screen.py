@@ -195,7 +195,7 @@ class TestSaving:
             assert not page.editor.changed
             await page.presses("escape", "escape")
             await page.until(lambda: isinstance(page.pilot.app.screen, PromptsScreen))
-            await page.until(lambda: page.screen.preambles.row == page.row("urial-k1-own"))
+            await page.until(lambda: page.selected == "urial-k1-own")
         assert shipped.read_bytes() == before
         assert not (paths.user_prompts_dir() / "urial-k1.toml").exists()
 

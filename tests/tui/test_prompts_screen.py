@@ -121,7 +121,7 @@ class TestList:
             assert row.name == "urial-k1"
             assert page.screen.preambles.has_focus
             await page.presses("down")
-            assert page.screen.preambles.row == page.row("urial-k3")
+            assert page.selected == "urial-k3"
 
     async def test_a_key_before_the_list_is_read_is_told_so(
         self, opened: Opened, monkeypatch: pytest.MonkeyPatch
@@ -408,7 +408,7 @@ class TestImporting:
         async with laboratory() as page:
             await page.imports(file)
             await page.until(lambda: page.shows("their-prompt is among your preambles."))
-            await page.until(lambda: page.screen.preambles.row == page.row("their-prompt"))
+            await page.until(lambda: page.selected == "their-prompt")
             assert page.row("their-prompt").entry.origin == "user"
         found = find_preamble("their-prompt")
         assert found.system == "Be kind."
@@ -472,7 +472,7 @@ class TestDeleting:
             await page.until(lambda: "mine" not in names(page))
             await page.presses("alt+u")
             await page.until(lambda: page.shows("mine is back."))
-            await page.until(lambda: page.screen.preambles.row == page.row("mine"))
+            await page.until(lambda: page.selected == "mine")
             assert (own / "mine.toml").read_text() == MINE
             await page.presses("alt+u")
             assert page.shows("No preamble was deleted here.")

@@ -502,6 +502,65 @@ def test_a_template_is_shown_and_rendered(chatty: Path, run: Run) -> None:
     assert run(chatty, "--render", "x", "--json").exit_code == 2
 
 
+@pytest.fixture
+def named(tmp_path: Path) -> Path:
+    """A model with a template that is used and two with names."""
+    keys = [
+        ARCHITECTURE,
+        ("tokenizer.chat_template", 8, string(TEMPLATE)),
+        ("tokenizer.chat_templates", 9, strings("rag", "tool_use")),
+        ("tokenizer.chat_template.tool_use", 8, string("T{{ messages[0].content }}T")),
+        ("tokenizer.chat_template.rag", 8, string("{{ messages[0].content[:2] }}{{ documents }}")),
+        TOKENS,
+    ]
+    path = tmp_path / "named.gguf"
+    path.write_bytes(gguf(keys, [("t", (4,), 0, 0)], data=bytes(16)))
+    return path
+
+
+def test_a_template_with_a_name_is_shown_and_rendered(named: Path, run: Run) -> None:
+    assert run(named, "--template").stdout == TEMPLATE
+    shown = run(named, "--template", "--named", "tool_use")
+    assert shown.stdout == "T{{ messages[0].content }}T\n"
+    assert run(named, "--named", "tool_use", "--render", "Why?").stdout == "TWhy?T"
+    wrong = run(named, "--template", "--named", "tools")
+    assert wrong.exit_code == 1
+    assert "no chat template named 'tools'" in wrong.stderr
+    assert "Those with a name are: 'rag', 'tool_use'." in wrong.stderr
+    assert run(named, "--named", "tool_use").exit_code == 2
+
+
+def test_templates_with_a_name_are_told_with_what_they_do(named: Path, run: Run) -> None:
+    text = " ".join(run(named).stdout.split())
+    assert "'rag': 44 bytes It changes the text of messages: line 1 (slice)" in text
+    assert "'tool_use': 27 bytes" in text
+    told: dict[str, Any] = json.loads(run(named, "--json").stdout)
+    assert told["other_templates"] == ["rag", "tool_use"]
+    assert [one["name"] for one in told["named_templates"]] == ["rag", "tool_use"]
+    assert told["named_templates"][0]["found"]["marks"] == [
+        {"line": 1, "action": "changes", "how": "slice"}
+    ]
+
+
+def test_where_all_templates_have_names_one_has_to_be_named(tmp_path: Path, run: Run) -> None:
+    keys = [ARCHITECTURE, ("tokenizer.chat_template.rag", 8, string("x")), TOKENS]
+    path = tmp_path / "m.gguf"
+    path.write_bytes(gguf(keys, [("t", (4,), 0, 0)], data=bytes(16)))
+    assert "but those with a name: 'rag'" in run(path, "--template").stderr
+    assert run(path, "--template", "--named", "rag").stdout == "x\n"
+
+
+def test_many_templates_are_looked_into_no_longer_than_one(tmp_path: Path) -> None:
+    long = TEMPLATE + "{# " + "x" * 35_000 + " #}"
+    keys = [ARCHITECTURE, TOKENS]
+    keys += [(f"tokenizer.chat_template.{name}", 8, string(long)) for name in "abc"]
+    content = gguf(keys, [("t", (4,), 0, 0)], data=bytes(16))
+    told = inspected(tmp_path / "x.gguf", content).named_templates
+    assert [bool(one.found.marks) for one in told] == [True, False, False]
+    assert told[1].found.trouble == "it and those before it are longer than 60,000 characters"
+    assert all(one.source == long for one in told)
+
+
 def test_a_model_without_a_template_says_so(llama_gguf: Path, run: Run) -> None:
     for option in (["--template"], ["--render", "x"]):
         done = run(llama_gguf, *option)

@@ -412,7 +412,7 @@ class TestTemplates:
             screen = await models.looks_at_the_template("chatty.Q4_K_M.gguf")
             await models.presses("r")
             await models.reads("<|user|>Why is the sky blue?")
-            await models.presses("enter", "ctrl+a", "ctrl+k")
+            await models.presses("e", "ctrl+a", "ctrl+k")
             await models.types("an x? r n")
             await models.presses("enter")
             await models.reads("[red]<|user|>an x? r n")

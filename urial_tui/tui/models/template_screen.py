@@ -69,7 +69,7 @@ class TemplateScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,t", "back", "Back", id="model_template.back"),
         Binding("r", "render", "Rendered on a question, or its lines", id="model_template.render"),
-        Binding("enter", "ask", "Type another question", id="model_template.ask"),
+        Binding("e", "ask", "Type another question", id="model_template.ask"),
         Binding("n", "next", "The file's next template", id="model_template.next"),
         Binding("y", "copy", "Copy what is shown", id="model_template.copy"),
     ]

@@ -45,6 +45,7 @@ from urial_tui.models.speed import load_speeds
 from urial_tui.processor import processor_name
 from urial_tui.prompting.preamble_file import load_preamble
 from urial_tui.prompting.render import preamble_text
+from urial_tui.settings import engine_options, load_settings
 
 PREAMBLE = """
 name = "tiny"
@@ -449,7 +450,7 @@ def test_bench_measures_everything_in_every_run(
         strict=True,
     ):
         assert share == pytest.approx(rate * memory["weight_bytes_per_token"] / read)
-    kept = load_speeds()
+    kept = load_speeds(engine_options(load_settings()))
     (kept_model,) = kept.models.values()
     assert kept_model.empty == document["decode_tokens_per_s"]["empty"]["median"]
     assert kept_model.preamble == document["decode_tokens_per_s"]["preamble"]["median"]

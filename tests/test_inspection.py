@@ -20,6 +20,7 @@ from tests.test_models import ARCHITECTURE, TOKENS, gguf, string, strings
 from urial_tui import paths
 from urial_tui.cli import main as cli
 from urial_tui.engine.wire.values import EngineOptions
+from urial_tui.models import speed_setup
 from urial_tui.models.fit import need_of
 from urial_tui.models.gguf_file import Header
 from urial_tui.models.header import open_model
@@ -32,8 +33,10 @@ from urial_tui.models.speed import (
     Speeds,
     expected_speed,
     load_speeds,
+    mark_of,
     model_mark,
     remember,
+    remember_answer,
     weights_read,
 )
 from urial_tui.models.type_names import file_type, tensor_type
@@ -418,9 +421,10 @@ def test_a_speed_is_estimated_from_what_a_token_reads() -> None:
 def test_what_was_measured_of_a_model_replaces_the_estimate(llama_gguf: Path) -> None:
     with open_model(llama_gguf) as file:
         mark = model_mark(file, llama_gguf.stat().st_size)
-    remember(mark, ModelSpeed(name="tiny", empty=1234.5), MEMORY)
-    remember("other", ModelSpeed(name="other", empty=1.0), None)
-    speeds = load_speeds()
+    assert mark == mark_of(llama_gguf)
+    remember(OPTIONS, mark, ModelSpeed(name="tiny", empty=1234.5), MEMORY)
+    remember(OPTIONS, "other", ModelSpeed(name="other", empty=1.0), None)
+    speeds = load_speeds(OPTIONS)
     assert speeds.memory == MEMORY
     assert paths.speeds_file().is_file()
     told = inspect_file(llama_gguf, OPTIONS, speeds=speeds)
@@ -432,6 +436,65 @@ def test_what_was_measured_of_a_model_replaces_the_estimate(llama_gguf: Path) ->
 
 
 @pytest.mark.parametrize(
+    "changed",
+    [
+        {"gpu_layers": 0},
+        {"threads": 3},
+        {"rpc": ("10.0.0.2:50052",)},
+        {"kv_type": "q8_0"},
+    ],
+)
+def test_a_speed_holds_only_for_what_it_was_measured_with(changed: dict[str, Any]) -> None:
+    remember(OPTIONS, "m", ModelSpeed(name="m", empty=5.0), MEMORY)
+    other = msgspec.structs.replace(OPTIONS, **changed)
+    # Of the memory weights are read, whatever the cache is made of.
+    same = changed.keys() == {"kv_type"}
+    assert load_speeds(other) == Speeds(memory=MEMORY if same else None)
+    remember(other, "m", ModelSpeed(name="m", empty=50.0), None)
+    assert load_speeds(OPTIONS).models == {"m": ModelSpeed(name="m", empty=5.0)}
+    assert load_speeds(other).models == {"m": ModelSpeed(name="m", empty=50.0)}
+    # These have no part in it.
+    context = msgspec.structs.replace(OPTIONS, n_ctx=99, cache_limit_mb=1, parallel=2)
+    assert load_speeds(context) == load_speeds(OPTIONS)
+
+
+def test_a_speed_holds_only_for_the_processors_and_the_build(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    remember(OPTIONS, "m", ModelSpeed(name="m", empty=5.0), MEMORY)
+    with monkeypatch.context() as patched:
+        patched.setattr(speed_setup, "_processors", lambda: 77)
+        assert load_speeds(OPTIONS) == Speeds()
+    with monkeypatch.context() as patched:
+        patched.setattr(speed_setup, "_library", lambda: "another")
+        assert load_speeds(OPTIONS) == Speeds()
+    assert load_speeds(OPTIONS).memory == MEMORY
+
+
+def test_of_answers_the_median_of_the_last_nine_counts(llama_gguf: Path) -> None:
+    for rate in (1.0, 2.0, 90.0, 10.0, 30.0, 20.0, 80.0, 40.0, 70.0, 60.0, 50.0):
+        remember_answer(llama_gguf, OPTIONS, rate)
+    mark = mark_of(llama_gguf)
+    measured = load_speeds(OPTIONS).models[mark]
+    assert measured.answers == (90.0, 10.0, 30.0, 20.0, 80.0, 40.0, 70.0, 60.0, 50.0)
+    told = inspect_file(llama_gguf, OPTIONS, speeds=load_speeds(OPTIONS)).speed
+    assert told is not None
+    assert (told.how, told.empty) == ("measured", 50.0)
+    # `urial bench` measures better, and answers do not take that away.
+    remember(OPTIONS, mark, ModelSpeed(name="tiny", empty=55.0), None)
+    remember_answer(llama_gguf, OPTIONS, 1.0)
+    assert load_speeds(OPTIONS).models[mark].rate == 55.0
+    assert load_speeds(OPTIONS).models[mark].answers[-2:] == (50.0, 1.0)
+
+
+def test_answers_that_tell_no_speed_are_not_kept(tmp_path: Path, llama_gguf: Path) -> None:
+    for rate in (0.0, -1.0, float("inf"), float("nan")):
+        remember_answer(llama_gguf, OPTIONS, rate)
+    remember_answer(tmp_path / "gone.gguf", OPTIONS, 5.0)
+    assert not paths.speeds_file().exists()
+
+
+@pytest.mark.parametrize(
     "content",
     [
         b"",
@@ -439,14 +502,17 @@ def test_what_was_measured_of_a_model_replaces_the_estimate(llama_gguf: Path) ->
         b"[" * 100_000,
         b'{"models": 3}',
         b'{"memory": {"name": "x", "read": -1, "decoding": 0}}',
+        b'{"memories": {"threads=0": {"name": "x", "read": -1, "decoding": 0}}}',
         b'{"models": {"m": {"name": "x", "empty": 0}}}',
+        b'{"models": {"m": {"name": "x"}}}',
+        b'{"models": {"m": {"name": "x", "answers": [3, -1]}}}',
     ],
 )
 def test_a_damaged_file_of_speeds_says_nothing(content: bytes) -> None:
     path = paths.speeds_file()
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
-    assert load_speeds() == Speeds()
+    assert load_speeds(OPTIONS) == Speeds()
 
 
 # -- the command -------------------------------------------------------------------------
@@ -461,7 +527,7 @@ def chatty(tmp_path: Path) -> Path:
 
 
 def test_the_text_fits_into_eighty_columns(chatty: Path, run: Run) -> None:
-    remember("x", ModelSpeed(name="x", empty=1.0), MEMORY)
+    remember(OPTIONS, "x", ModelSpeed(name="x", empty=1.0), MEMORY)
     done = run(chatty)
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()

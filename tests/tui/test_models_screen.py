@@ -24,6 +24,7 @@ from urial_tui.models.inspection import TemplateTold
 from urial_tui.models.speed import MemorySpeed, ModelSpeed, model_mark, remember
 from urial_tui.models.stores.hub import find_file
 from urial_tui.prompting.templates.marks import template_marks
+from urial_tui.settings import engine_options
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.models.details_screen import DetailsScreen
 from urial_tui.tui.models.downloads import Downloads, left_behind
@@ -172,7 +173,8 @@ class TestList:
             with own.open("rb") as file:
                 mark = model_mark(file, own.stat().st_size)
             memory = MemorySpeed(name="mine", read=9e9, decoding=8.06e9)
-            remember(mark, ModelSpeed(name="mine", empty=123.4), memory)
+            options = engine_options(models.app.settings)
+            remember(options, mark, ModelSpeed(name="mine", empty=123.4), memory)
             await models.presses("f5")
             await models.until(lambda: models.shows("It writes 123 tokens/s"))
             await models.goes_to("gemma-3-1b")

@@ -89,7 +89,8 @@ def _inspect(model: str, cards: Sequence[int]) -> Inspection:
     from urial_tui.sanitize import sanitize_line
     from urial_tui.settings import engine_options, load_settings
 
-    options, speeds = engine_options(load_settings()), load_speeds()
+    options = engine_options(load_settings())
+    speeds = load_speeds(options)
     cards = cards or CARDS
     path = _path(model)
     if path is None and is_address(model):
@@ -172,9 +173,9 @@ def _inspect_address(model: str, cards: Sequence[int]) -> Inspection:
         )
         if isinstance(address, HubAddress):
             address = remote.find(address)
-        return inspect_address(
-            remote, address, engine_options(load_settings()), speeds=load_speeds(), cards=cards
-        )
+        options = engine_options(load_settings())
+        speeds = load_speeds(options)
+        return inspect_address(remote, address, options, speeds=speeds, cards=cards)
 
 
 def _print_template(template: TemplateTold) -> None:

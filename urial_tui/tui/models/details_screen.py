@@ -180,7 +180,7 @@ def inspect_listed(listed: Listed, options: EngineOptions) -> Inspect:
 
     def inspect(progress: Callable[[int], object]) -> Inspection:
         if listed.path is not None:
-            return inspect_file(listed.path, options, speeds=load_speeds())
+            return inspect_file(listed.path, options, speeds=load_speeds(options))
         # Only this opens a connection, and needs what does.
         from urial_tui.models.inspection import inspect_address
         from urial_tui.models.remote import Remote
@@ -189,7 +189,7 @@ def inspect_listed(listed: Listed, options: EngineOptions) -> Inspect:
         with Remote(progress) as remote:
             if isinstance(address, HubAddress):
                 address = remote.find(address)
-            return inspect_address(remote, address, options, speeds=load_speeds())
+            return inspect_address(remote, address, options, speeds=load_speeds(options))
 
     return inspect
 

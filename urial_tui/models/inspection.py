@@ -31,6 +31,7 @@ from urial_tui.models.shape import unsound
 from urial_tui.models.speed import ExpectedSpeed, Speeds, expected_speed, model_mark
 from urial_tui.models.token_bytes import experts_used, weight_bytes_per_token
 from urial_tui.models.type_names import file_type, tensor_type
+from urial_tui.models.weight_places import count_weights
 from urial_tui.prompting.templates.marks import MAX_SOURCE, TemplateMarks, template_marks
 from urial_tui.sanitize import quoted
 
@@ -344,9 +345,9 @@ def _needs(read: _Read, holds: Holds, options: EngineOptions) -> tuple[MemoryTol
     """Memory by purpose, on a machine without a graphics card."""
     options = msgspec.structs.replace(options, gpu_layers=0)
     purposes = (("embedding", "embedding"),) if holds == "embedding-model" else _PURPOSES
-    told = []
+    told, counted = [], count_weights(read.headers)
     for name, purpose in purposes:
-        need = need_for(read.size, read.parameters, read.headers[0], options, purpose)
+        need = need_for(read.size, counted, read.headers[0], options, purpose)
         told.append(
             MemoryTold(
                 purpose=name,
@@ -362,7 +363,7 @@ def _needs(read: _Read, holds: Holds, options: EngineOptions) -> tuple[MemoryTol
 def _cards(read: _Read, options: EngineOptions, cards: Sequence[int]) -> tuple[CardTold, ...]:
     """Layers by card, up to the first one that takes them all."""
     on_cards = msgspec.structs.replace(options, gpu_layers=-1)
-    need = need_for(read.size, read.parameters, read.headers[0], on_cards)
+    need = need_for(read.size, count_weights(read.headers), read.headers[0], on_cards)
     told = []
     for memory in cards:
         layers = layers_on(need, memory)

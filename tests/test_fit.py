@@ -474,7 +474,7 @@ def uneven(path: Path, *, tied: bool) -> Path:
     offsets = itertools.accumulate(
         ((4 * size + 31) // 32 * 32 for size in sizes.values()), initial=0
     )
-    tensors = [
+    tensors: list[tuple[str, tuple[int, ...], int, int]] = [
         (name, (size,), 0, offset)
         for (name, size), offset in zip(sizes.items(), offsets, strict=False)
     ]

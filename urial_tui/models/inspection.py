@@ -325,7 +325,8 @@ def _types(headers: Sequence[Header]) -> tuple[TypeShare, ...]:
 
 def _templates(texts: HeaderTexts) -> list[TemplateTold]:
     """All templates of a file; together no more of them is looked into than of one."""
-    told, left = [], MAX_SOURCE
+    told: list[TemplateTold] = []
+    left = MAX_SOURCE
     for one in texts.templates:
         if not one.source:
             found = TemplateMarks(trouble="it is too long to be looked into")

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -575,6 +575,41 @@ def test_missing_parts_are_said(own: Path, hub_cache: Path) -> None:
         "d-00001-of-99999.gguf": "its name says that it is a part of a model, and not which",
         "e-Q8_0-00001-of-00002.gguf": "of its 2 parts 2 is missing",
     }
+
+
+def long_header(path: Path, *, vocabulary: Sequence[str] = (), keys: bytes = b"") -> Path:
+    """A file whose vocabulary is longer than what is read at first; `keys`: one behind it."""
+    tokens = [*vocabulary, *(f"token {n:06}" for n in range(90_000))]
+    told = text("general.architecture") + struct.pack("<I", 8) + text("llama")
+    told += text("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, len(tokens))
+    told += b"".join(map(text, tokens)) + (keys or text("a.key") + struct.pack("<IH", 2, 2))
+    tensor = text("token_embd.weight") + struct.pack("<IQIQ", 1, 8, 0, 0)
+    head = struct.pack("<4sIQQ", b"GGUF", 3, 1, 3) + told + tensor
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(head + bytes(-len(head) % 32) + bytes(32))
+    return path
+
+
+def test_a_first_part_that_was_renamed_is_no_model(own: Path) -> None:
+    mark = text("split.count") + struct.pack("<IH", 2, 3)
+    renamed = long_header(own / "renamed.gguf", keys=mark)
+    # Both have the words of the mark, which they do not mean.
+    long_header(own / "whole.gguf", vocabulary=["split.count", "ab", "token_embd.weight"])
+    long_header(own / "other.gguf", keys=text("split.count") + struct.pack("<IH", 2, 1))
+    found = discover()
+    assert names(found) == ["other.gguf", "whole.gguf"]
+    assert reasons(found) == {"renamed.gguf": "one of 3 parts, and not named like one"}
+    assert discover().headers_read == 0
+    for number in (1, 2, 3):
+        renamed.with_name(f"right-0000{number}-of-00003.gguf").hardlink_to(renamed)
+    renamed.unlink()
+    assert [one.parts for one in discover().models if one.path.name.startswith("right")] == [3]
+
+
+def test_a_header_that_is_damaged_far_in_is_listed_by_its_start(own: Path) -> None:
+    mark = text("split.count") + struct.pack("<IH", 99, 3)
+    long_header(own / "damaged.gguf", keys=mark)
+    assert names(discover()) == ["damaged.gguf"]
 
 
 def test_parts_in_the_hub_s_cache_are_named_by_their_quantisation(hub_cache: Path) -> None:

@@ -12,9 +12,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from tests.scripted import ScriptedEngine
+from tests.scripted import ScriptedEngine, delta, finished
 from tests.test_cli_lists import URIAL, on_terminal, urial
 from urial_tui import doctor, paths
 from urial_tui.cli import main as cli
@@ -34,6 +35,7 @@ from urial_tui.doctor.versions import versions
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.values import Device
 from urial_tui.errors import EngineDied, EngineError, SettingsError, UrialError
+from urial_tui.models.stores import hub
 
 Captured = pytest.CaptureFixture[str]
 GIB = 1 << 30
@@ -259,13 +261,32 @@ def test_little_room_is_a_warning_and_contents_are_counted() -> None:
     assert fact.found.endswith("holds 1 entry, 1.50 kB; only 1.00 kB free")
 
 
+def test_the_hub_s_cache_is_where_downloads_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    what, here = "Hugging Face's cache", str(tmp_path)
+    access = Access(lambda path: str(path).startswith(here), lambda _: 5 * 10**9)
+    fact = only(directories(access), what)
+    assert fact.found == f"{what}: {here}/hub is made when it is needed; 5.00 GB free"
+    (tmp_path / "hub" / "models--a--b" / "blobs").mkdir(parents=True)
+    (tmp_path / "hub" / "datasets--a--b").mkdir()
+    assert "/hub holds 1 model repository; 5.00 GB free" in only(directories(access), what).found
+    monkeypatch.setenv("LLAMA_CACHE", str(tmp_path / "other"))
+    assert "/other is made" in only(directories(access), what).found
+    closed = only(directories(Access(lambda _: False, lambda _: 0)), what)
+    assert closed.state == "bad"
+    assert "(HF_HUB_CACHE)" in closed.todo
+
+
 def test_no_home_directory_is_bad_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
     def nowhere(_: object) -> Path:
         raise UrialError("This user has no home directory.", "Set HOME.")
 
     monkeypatch.setattr(paths, "_of_user", nowhere)
+    monkeypatch.setattr(hub, "directories", lambda: nowhere(None))
     facts = list(directories())
-    assert len(facts) == 6
+    assert len(facts) == 7
     assert {(fact.state, fact.todo) for fact in facts} == {("bad", "Set HOME.")}
 
 
@@ -427,6 +448,43 @@ def test_the_speed_test_says_what_it_measured(endless_gguf: Path) -> None:
 def test_a_busy_machine_is_not_called_slow() -> None:
     facts = list(speed(read=lambda _: 2e9, load=lambda: 99.0))
     assert [fact.state for fact in facts] == ["note", "good", "note"]
+
+
+def test_a_machine_that_is_too_slow_for_the_speed_test_is_told_so(endless_gguf: Path) -> None:
+    """The limit is over before a worker can have started."""
+    facts = speed(read=lambda _: 2e10, model=endless_gguf, load=lambda: 0.0, limit_s=0.01)
+    fact = only(facts, "decoding")
+    assert fact.state == "note"
+    assert "the model was not ready within 0.01 s" in fact.found
+
+
+@pytest.mark.parametrize(
+    ("generated", "state", "words"),
+    [
+        (3, "warning", "slow.gguf writes 1.5 tokens/s"),
+        (2, "note", "decoding: not measured, since the time was over too early"),
+    ],
+)
+def test_what_was_written_when_the_time_is_over_counts(
+    script: ScriptedEngine, tmp_path: Path, generated: int, state: str, words: str
+) -> None:
+    done = msgspec.structs.replace(
+        finished("x", "cancelled"), generated=generated, decode_tokens_per_s=1.5
+    )
+    script.enqueue(delta("x"), done)
+    model = tmp_path / "slow.gguf"
+    facts = speed(lambda _: script, lambda _: 2e10, model, lambda: 0.0, limit_s=60.0)
+    fact = only(facts, "decoding")
+    assert fact.state == state
+    assert words in fact.found
+
+
+def test_a_failure_within_the_time_is_none_of_slowness(
+    script: ScriptedEngine, tmp_path: Path
+) -> None:
+    script.enqueue_load(EngineError("The model can't be loaded."))
+    with pytest.raises(EngineError, match="can't be loaded"):
+        list(speed(lambda _: script, lambda _: 2e10, tmp_path / "m.gguf", limit_s=60.0))
 
 
 def test_without_the_demo_model_decoding_is_not_measured() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 
 from tests import tinygguf
-from tests.test_models import ARCHITECTURE, gguf
+from tests.test_models import ARCHITECTURE, TOKENS, gguf
 from tools.synthetic import SHAPES, Shape, write_model
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.native import llama
@@ -33,6 +34,7 @@ from urial_tui.models.fit import (
     cards_among,
     check_fit,
     fit_together,
+    layers_on,
     layers_that_fit,
     need_of,
     place,
@@ -444,6 +446,94 @@ def test_each_card_gets_its_share_and_what_is_evaluated_there() -> None:
     part = place(NEED, EngineOptions(gpu_layers=10), cards)
     assert (part.layers, [share.layers for share in part.shares]) == (10, [7, 3])
     assert part.host == PROCESS_BYTES + 30 * 600_000_000 + GB // 2 + GB // 10
+
+
+def u32(number: int) -> bytes:
+    return number.to_bytes(4, "little")
+
+
+def uneven(path: Path, *, tied: bool) -> Path:
+    """A model of two layers, of which the first alone has attention; all numbers have 4 bytes."""
+    keys = [
+        ARCHITECTURE,
+        ("llama.block_count", 4, u32(2)),
+        ("llama.embedding_length", 4, u32(8)),
+        ("llama.attention.head_count", 4, u32(2)),
+        ("llama.attention.head_count_kv", 9, u32(5) + (2).to_bytes(8, "little") + u32(2) + u32(0)),
+        TOKENS,
+    ]
+    sizes = {
+        "token_embd.weight": 10_000,
+        "blk.0.attn_q.weight": 300,
+        "blk.0.ffn_up.weight": 700,
+        "blk.1.ffn_up.weight": 5_000,
+        "output_norm.weight": 8,
+    }
+    if not tied:
+        sizes["output.weight"] = 20_000
+    offsets = itertools.accumulate(
+        ((4 * size + 31) // 32 * 32 for size in sizes.values()), initial=0
+    )
+    tensors: list[tuple[str, tuple[int, ...], int, int]] = [
+        (name, (size,), 0, offset)
+        for (name, size), offset in zip(sizes.items(), offsets, strict=False)
+    ]
+    path.write_bytes(gguf(keys, tensors, data=bytes(4 * sum(sizes.values()) + 100)))
+    return path
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_tables_of_embeddings_stay_on_the_machine_and_the_output_goes_last(
+    tmp_path: Path, tied: bool
+) -> None:
+    path = uneven(tmp_path / "m.gguf", tied=tied)
+    need = need_of(path, EngineOptions(n_ctx=256))
+    # A cache of 2 heads of 4 elements, for keys and for values, of 2 bytes; 256 tokens.
+    assert need.kv_cache == 256 * 2 * (4 + 4) * 2 == 8_192
+    # The output is a matrix of its own, or a copy of the table.
+    output = (10_000 if tied else 20_000) * 4 + 8 * 4
+    first, second = (300 + 700) * 4 + 8_192, 5_000 * 4
+    assert need.movable == (first, second, output)
+    copied = 40_000 if tied else 0
+    assert need.copied == copied
+
+    cards = (card("A", 8), card("B", 8))
+    placed = place(need, EngineOptions(), cards)
+    assert [(share.layers, share.size) for share in placed.shares] == [
+        (2, first + second + need.compute),
+        (1, output + need.compute + need.logits),
+    ]
+    moved = first + second + output - copied
+    assert placed.host == need.total - need.compute - moved
+    # What is left of the file: the table, the header, and what fills up to multiples of 32.
+    assert 40_000 < need.weights - (moved - 8_192) < 41_000
+
+    one = place(need, EngineOptions(gpu_layers=1), cards)
+    assert [(share.layers, share.size) for share in one.shares] == [
+        (1, output + need.compute + need.logits)
+    ]
+    two = place(need, EngineOptions(gpu_layers=2), cards[:1])
+    assert [(share.layers, share.size) for share in two.shares] == [
+        (2, second + output + need.compute + need.logits)
+    ]
+    assert two.host == need.total - (second + output - copied)
+
+
+def test_the_layers_that_fit_are_the_last_ones(tmp_path: Path) -> None:
+    need = need_of(uneven(tmp_path / "m.gguf", tied=False), EngineOptions(n_ctx=256))
+    beside = need.compute + need.logits
+    sizes = {80_031: 0, 80_032: 1, 100_031: 1, 100_032: 2, 112_223: 2, 112_224: 3}
+    assert {room: layers_on(need, beside + room) for room in sizes} == sizes
+    assert layers_on(need, 0) == 0
+
+
+def test_where_a_header_does_not_tell_each_layer_counts_as_an_equal_part(tmp_path: Path) -> None:
+    path = uneven(tmp_path / "m.gguf", tied=False)
+    os.truncate(path, 300_000)
+    need = need_of(path, EngineOptions(n_ctx=256))
+    assert need.each == ()
+    assert need.movable == (102_730, 102_731, 102_731)
+    assert sum(need.movable) == 300_000 + 8_192
 
 
 def test_the_layers_that_fit_follow_from_what_is_free_on_each_card() -> None:

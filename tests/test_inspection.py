@@ -20,6 +20,7 @@ from tests.test_models import ARCHITECTURE, TOKENS, gguf, string, strings
 from urial_tui import paths
 from urial_tui.cli import main as cli
 from urial_tui.engine.wire.values import EngineOptions
+from urial_tui.models import speed_setup
 from urial_tui.models.fit import need_of
 from urial_tui.models.gguf_file import Header
 from urial_tui.models.header import open_model
@@ -32,8 +33,10 @@ from urial_tui.models.speed import (
     Speeds,
     expected_speed,
     load_speeds,
+    mark_of,
     model_mark,
     remember,
+    remember_answer,
     weights_read,
 )
 from urial_tui.models.type_names import file_type, tensor_type
@@ -418,9 +421,10 @@ def test_a_speed_is_estimated_from_what_a_token_reads() -> None:
 def test_what_was_measured_of_a_model_replaces_the_estimate(llama_gguf: Path) -> None:
     with open_model(llama_gguf) as file:
         mark = model_mark(file, llama_gguf.stat().st_size)
-    remember(mark, ModelSpeed(name="tiny", empty=1234.5), MEMORY)
-    remember("other", ModelSpeed(name="other", empty=1.0), None)
-    speeds = load_speeds()
+    assert mark == mark_of(llama_gguf)
+    remember(OPTIONS, mark, ModelSpeed(name="tiny", empty=1234.5), MEMORY)
+    remember(OPTIONS, "other", ModelSpeed(name="other", empty=1.0), None)
+    speeds = load_speeds(OPTIONS)
     assert speeds.memory == MEMORY
     assert paths.speeds_file().is_file()
     told = inspect_file(llama_gguf, OPTIONS, speeds=speeds)
@@ -432,6 +436,65 @@ def test_what_was_measured_of_a_model_replaces_the_estimate(llama_gguf: Path) ->
 
 
 @pytest.mark.parametrize(
+    "changed",
+    [
+        {"gpu_layers": 0},
+        {"threads": 3},
+        {"rpc": ("10.0.0.2:50052",)},
+        {"kv_type": "q8_0"},
+    ],
+)
+def test_a_speed_holds_only_for_what_it_was_measured_with(changed: dict[str, Any]) -> None:
+    remember(OPTIONS, "m", ModelSpeed(name="m", empty=5.0), MEMORY)
+    other = msgspec.structs.replace(OPTIONS, **changed)
+    # Of the memory weights are read, whatever the cache is made of.
+    same = changed.keys() == {"kv_type"}
+    assert load_speeds(other) == Speeds(memory=MEMORY if same else None)
+    remember(other, "m", ModelSpeed(name="m", empty=50.0), None)
+    assert load_speeds(OPTIONS).models == {"m": ModelSpeed(name="m", empty=5.0)}
+    assert load_speeds(other).models == {"m": ModelSpeed(name="m", empty=50.0)}
+    # These have no part in it.
+    context = msgspec.structs.replace(OPTIONS, n_ctx=99, cache_limit_mb=1, parallel=2)
+    assert load_speeds(context) == load_speeds(OPTIONS)
+
+
+def test_a_speed_holds_only_for_the_processors_and_the_build(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    remember(OPTIONS, "m", ModelSpeed(name="m", empty=5.0), MEMORY)
+    with monkeypatch.context() as patched:
+        patched.setattr(speed_setup, "_processors", lambda: 77)
+        assert load_speeds(OPTIONS) == Speeds()
+    with monkeypatch.context() as patched:
+        patched.setattr(speed_setup, "_library", lambda: "another")
+        assert load_speeds(OPTIONS) == Speeds()
+    assert load_speeds(OPTIONS).memory == MEMORY
+
+
+def test_of_answers_the_median_of_the_last_nine_counts(llama_gguf: Path) -> None:
+    for rate in (1.0, 2.0, 90.0, 10.0, 30.0, 20.0, 80.0, 40.0, 70.0, 60.0, 50.0):
+        remember_answer(llama_gguf, OPTIONS, rate)
+    mark = mark_of(llama_gguf)
+    measured = load_speeds(OPTIONS).models[mark]
+    assert measured.answers == (90.0, 10.0, 30.0, 20.0, 80.0, 40.0, 70.0, 60.0, 50.0)
+    told = inspect_file(llama_gguf, OPTIONS, speeds=load_speeds(OPTIONS)).speed
+    assert told is not None
+    assert (told.how, told.empty) == ("measured", 50.0)
+    # `urial bench` measures better, and answers do not take that away.
+    remember(OPTIONS, mark, ModelSpeed(name="tiny", empty=55.0), None)
+    remember_answer(llama_gguf, OPTIONS, 1.0)
+    assert load_speeds(OPTIONS).models[mark].rate == 55.0
+    assert load_speeds(OPTIONS).models[mark].answers[-2:] == (50.0, 1.0)
+
+
+def test_answers_that_tell_no_speed_are_not_kept(tmp_path: Path, llama_gguf: Path) -> None:
+    for rate in (0.0, -1.0, float("inf"), float("nan")):
+        remember_answer(llama_gguf, OPTIONS, rate)
+    remember_answer(tmp_path / "gone.gguf", OPTIONS, 5.0)
+    assert not paths.speeds_file().exists()
+
+
+@pytest.mark.parametrize(
     "content",
     [
         b"",
@@ -439,14 +502,17 @@ def test_what_was_measured_of_a_model_replaces_the_estimate(llama_gguf: Path) ->
         b"[" * 100_000,
         b'{"models": 3}',
         b'{"memory": {"name": "x", "read": -1, "decoding": 0}}',
+        b'{"memories": {"threads=0": {"name": "x", "read": -1, "decoding": 0}}}',
         b'{"models": {"m": {"name": "x", "empty": 0}}}',
+        b'{"models": {"m": {"name": "x"}}}',
+        b'{"models": {"m": {"name": "x", "answers": [3, -1]}}}',
     ],
 )
 def test_a_damaged_file_of_speeds_says_nothing(content: bytes) -> None:
     path = paths.speeds_file()
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
-    assert load_speeds() == Speeds()
+    assert load_speeds(OPTIONS) == Speeds()
 
 
 # -- the command -------------------------------------------------------------------------
@@ -461,7 +527,7 @@ def chatty(tmp_path: Path) -> Path:
 
 
 def test_the_text_fits_into_eighty_columns(chatty: Path, run: Run) -> None:
-    remember("x", ModelSpeed(name="x", empty=1.0), MEMORY)
+    remember(OPTIONS, "x", ModelSpeed(name="x", empty=1.0), MEMORY)
     done = run(chatty)
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -500,6 +566,65 @@ def test_a_template_is_shown_and_rendered(chatty: Path, run: Run) -> None:
         "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant"
     )
     assert run(chatty, "--render", "x", "--json").exit_code == 2
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Path:
+    """A model with a template that is used and two with names."""
+    keys = [
+        ARCHITECTURE,
+        ("tokenizer.chat_template", 8, string(TEMPLATE)),
+        ("tokenizer.chat_templates", 9, strings("rag", "tool_use")),
+        ("tokenizer.chat_template.tool_use", 8, string("T{{ messages[0].content }}T")),
+        ("tokenizer.chat_template.rag", 8, string("{{ messages[0].content[:2] }}{{ documents }}")),
+        TOKENS,
+    ]
+    path = tmp_path / "named.gguf"
+    path.write_bytes(gguf(keys, [("t", (4,), 0, 0)], data=bytes(16)))
+    return path
+
+
+def test_a_template_with_a_name_is_shown_and_rendered(named: Path, run: Run) -> None:
+    assert run(named, "--template").stdout == TEMPLATE
+    shown = run(named, "--template", "--named", "tool_use")
+    assert shown.stdout == "T{{ messages[0].content }}T\n"
+    assert run(named, "--named", "tool_use", "--render", "Why?").stdout == "TWhy?T"
+    wrong = run(named, "--template", "--named", "tools")
+    assert wrong.exit_code == 1
+    assert "no chat template named 'tools'" in wrong.stderr
+    assert "Those with a name are: 'rag', 'tool_use'." in wrong.stderr
+    assert run(named, "--named", "tool_use").exit_code == 2
+
+
+def test_templates_with_a_name_are_told_with_what_they_do(named: Path, run: Run) -> None:
+    text = " ".join(run(named).stdout.split())
+    assert "'rag': 44 bytes It changes the text of messages: line 1 (slice)" in text
+    assert "'tool_use': 27 bytes" in text
+    told: dict[str, Any] = json.loads(run(named, "--json").stdout)
+    assert told["other_templates"] == ["rag", "tool_use"]
+    assert [one["name"] for one in told["named_templates"]] == ["rag", "tool_use"]
+    assert told["named_templates"][0]["found"]["marks"] == [
+        {"line": 1, "action": "changes", "how": "slice"}
+    ]
+
+
+def test_where_all_templates_have_names_one_has_to_be_named(tmp_path: Path, run: Run) -> None:
+    keys = [ARCHITECTURE, ("tokenizer.chat_template.rag", 8, string("x")), TOKENS]
+    path = tmp_path / "m.gguf"
+    path.write_bytes(gguf(keys, [("t", (4,), 0, 0)], data=bytes(16)))
+    assert "but those with a name: 'rag'" in run(path, "--template").stderr
+    assert run(path, "--template", "--named", "rag").stdout == "x\n"
+
+
+def test_many_templates_are_looked_into_no_longer_than_one(tmp_path: Path) -> None:
+    long = TEMPLATE + "{# " + "x" * 35_000 + " #}"
+    keys = [ARCHITECTURE, TOKENS]
+    keys += [(f"tokenizer.chat_template.{name}", 8, string(long)) for name in "abc"]
+    content = gguf(keys, [("t", (4,), 0, 0)], data=bytes(16))
+    told = inspected(tmp_path / "x.gguf", content).named_templates
+    assert [bool(one.found.marks) for one in told] == [True, False, False]
+    assert told[1].found.trouble == "it and those before it are longer than 60,000 characters"
+    assert all(one.source == long for one in told)
 
 
 def test_a_model_without_a_template_says_so(llama_gguf: Path, run: Run) -> None:

@@ -12,6 +12,7 @@ from urial_tui.tui.models.model_list import ModelRow
 from urial_tui.tui.models.models_screen import ModelsScreen
 from urial_tui.tui.models.pull_screen import PullScreen
 from urial_tui.tui.models.remove_screen import RemoveScreen
+from urial_tui.tui.models.template_screen import TemplateScreen
 
 
 class ModelsPage(Page[ModelsScreen]):
@@ -101,6 +102,12 @@ class ModelsPage(Page[ModelsScreen]):
         screen = await self.is_on(DetailsScreen)
         await self.until(lambda: not self.told_in("#model-details").startswith("Reading"))
         return screen
+
+    async def looks_at_the_template(self, name: str) -> TemplateScreen:
+        await self.goes_to(name)
+        await self.looks_at_details()
+        await self.presses("t")
+        return await self.is_on(TemplateScreen)
 
     async def is_asked_to_remove(self) -> RemoveScreen:
         return await self.is_on(RemoveScreen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -30,9 +31,16 @@ from urial_tui.chat.store import Store
 from urial_tui.engine.wire.events import LoadProgress, Notice
 from urial_tui.engine.wire.values import EngineOptions, Sampling
 from urial_tui.errors import EngineDied, EngineError, ModelError, StoreError
+from urial_tui.models.speed import load_speeds
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.runtime.writer import WriterChoice
-from urial_tui.settings import ChatSettings, SamplingSettings, Settings
+from urial_tui.settings import (
+    ChatSettings,
+    EngineSettings,
+    SamplingSettings,
+    Settings,
+    engine_options,
+)
 from urial_tui.tui.chat.chat_engine import ChatEngine
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.chat.transcript import Transcript
@@ -45,6 +53,23 @@ def scroll_wheel(view: Transcript, *, up: bool) -> None:
     """Turn the wheel over the transcript by one notch."""
     kind = events.MouseScrollUp if up else events.MouseScrollDown
     view.post_message(kind(view, 5, 5, 0, 0, button=0, shift=False, meta=False, ctrl=False))
+
+
+class TestSpeed:
+    async def test_what_long_answers_of_the_model_alone_tell_is_kept(
+        self, chatting: Chatting, llama_gguf: Path
+    ) -> None:
+        settings = Settings(engine=EngineSettings(gpu_layers=3))
+        async with chatting(
+            settings=settings, find_model=lambda name, progress: Found(path=llama_gguf)
+        ) as chat:
+            await chat.exchanges("Hello", "Short.")
+            await chat.exchanges("More?", "A long answer " * 5)
+            options = engine_options(settings)
+            await chat.until(lambda: bool(load_speeds(options).models))
+            (speed,) = load_speeds(options).models.values()
+            assert speed.answers == (75.0,)
+            assert load_speeds(engine_options(Settings())).models == {}
 
 
 class TestAsking:

@@ -13,18 +13,24 @@ import pytest
 from textual.widgets import Static
 
 from tests.file_server import FileServer
+from tests.hostile_templates import SLOW
 from tests.scripted import Gate, ScriptedEngine, answer
 from tests.scripted_hub import Hub, hub_with
+from tests.test_models import ARCHITECTURE, TOKENS, gguf, string
 from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_until
 from tests.tui.models_page import ModelsPage
 from urial_tui import paths
+from urial_tui.models.inspection import TemplateTold
 from urial_tui.models.speed import MemorySpeed, ModelSpeed, model_mark, remember
 from urial_tui.models.stores.hub import find_file
+from urial_tui.prompting.templates.marks import template_marks
+from urial_tui.settings import engine_options
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.models.details_screen import DetailsScreen
 from urial_tui.tui.models.downloads import Downloads, left_behind
 from urial_tui.tui.models.models_screen import ModelsScreen
 from urial_tui.tui.models.scan import Scan
+from urial_tui.tui.models.template_screen import template_lines
 
 Models = Any
 
@@ -167,7 +173,8 @@ class TestList:
             with own.open("rb") as file:
                 mark = model_mark(file, own.stat().st_size)
             memory = MemorySpeed(name="mine", read=9e9, decoding=8.06e9)
-            remember(mark, ModelSpeed(name="mine", empty=123.4), memory)
+            options = engine_options(models.app.settings)
+            remember(options, mark, ModelSpeed(name="mine", empty=123.4), memory)
             await models.presses("f5")
             await models.until(lambda: models.shows("It writes 123 tokens/s"))
             await models.goes_to("gemma-3-1b")
@@ -361,6 +368,112 @@ class TestDetails:
             await models.looks_at_details()
             assert models.shows("✖ ")
             assert models.shows("127.0.0.1:1")
+
+
+CHAT = (
+    "{% for m in messages %}\n{% if 'x' in m.content %}[red]{% endif %}"
+    "<|{{ m.role }}|>{{ m.content | trim }}{% endfor %}\n<|assistant|>"
+)
+
+
+@pytest.fixture
+def chatty(tmp_path: Path) -> Path:
+    """A file in the models directory with two templates."""
+    keys = [
+        ARCHITECTURE,
+        ("tokenizer.chat_template", 8, string(CHAT)),
+        ("tokenizer.chat_template.tool_use", 8, string("<T>{{ messages[0].content }}\x1b[2J")),
+        ("tokenizer.chat_template.wrong", 8, string("{% for %}")),
+        TOKENS,
+    ]
+    path = paths.models_dir() / "chatty.Q4_K_M.gguf"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(gguf(keys, [("t", (4,), 0, 0)], data=bytes(16)))
+    return path
+
+
+class TestTemplates:
+    async def test_lines_are_marked_where_the_text_of_a_message_matters(
+        self, page: Models, chatty: Path
+    ) -> None:
+        async with page() as models:
+            await models.looks_at_the_template("chatty.Q4_K_M.gguf")
+            assert models.shows("It looks at the text of messages: line 2 (in)")
+            assert models.shows("It changes the text of messages: line 2 (trim)")
+            assert models.shows("   1  {% for m in messages %}")
+            assert models.shows("   2! {% if 'x' in m.content %}[red]{% endif %}")
+            assert models.shows("   3  <|assistant|>")
+            assert max(map(len, models.lines)) <= 80
+            await models.presses("escape")
+            assert isinstance(models.app.screen, DetailsScreen)
+
+    async def test_it_is_rendered_on_a_question_that_is_typed(
+        self, page: Models, chatty: Path
+    ) -> None:
+        async with page() as models:
+            screen = await models.looks_at_the_template("chatty.Q4_K_M.gguf")
+            await models.presses("r")
+            await models.reads("<|user|>Why is the sky blue?")
+            await models.presses("e", "ctrl+a", "ctrl+k")
+            await models.types("an x? r n")
+            await models.presses("enter")
+            await models.reads("[red]<|user|>an x? r n")
+            assert models.shows("<|assistant|>")
+            await models.presses("r")
+            assert models.shows("   3  <|assistant|>")
+            assert screen.template.name == ""
+
+    async def test_other_templates_have_their_names(self, page: Models, chatty: Path) -> None:
+        async with page() as models:
+            await models.looks_at_the_template("chatty.Q4_K_M.gguf")
+            assert "N next (1 of 3)" in models.lines[-1]
+            await models.presses("n")
+            assert models.shows("'tool_use'")
+            assert models.shows("   1  <T>{{ messages[0].content }}␛[2J")
+            await models.presses("r")
+            await models.reads("<T>Why is the sky blue?␛[2J")
+            await models.presses("n")
+            await models.reads("✖ The chat template of chatty.Q4_K_M.gguf")
+            await models.presses("r")
+            assert models.shows("It was not looked into: line 1 is no Jinja")
+
+    async def test_one_that_does_not_end_is_left_at_once(self, page: Models, chatty: Path) -> None:
+        keys = [ARCHITECTURE, ("tokenizer.chat_template", 8, string(SLOW["powers"])), TOKENS]
+        chatty.write_bytes(gguf(keys, [("t", (4,), 0, 0)], data=bytes(16)))
+        async with page() as models:
+            await models.looks_at_the_template("chatty.Q4_K_M.gguf")
+            await models.presses("r")
+            assert models.shows("Rendering …")
+            await models.presses("escape", "escape")
+            assert isinstance(models.app.screen, ModelsScreen)
+
+    async def test_without_one_that_is_said(self, page: Models, own: Path) -> None:
+        async with page() as models:
+            await models.goes_to("mine.Q5_K_M.gguf")
+            await models.looks_at_details()
+            await models.presses("t")
+            assert isinstance(models.app.screen, DetailsScreen)
+            await models.reads("There is no chat template")
+
+    @pytest.mark.parametrize("size", [(40, 10), (120, 40)])
+    async def test_there_is_room_for_it(
+        self, page: Models, chatty: Path, size: tuple[int, int]
+    ) -> None:
+        async with page(size=size) as models:
+            await models.looks_at_the_template("chatty.Q4_K_M.gguf")
+            await models.presses("r")
+            await models.reads("Why is the sky blue?")
+            assert max(map(len, models.lines)) <= size[0]
+
+
+def test_a_long_template_is_shown_in_part() -> None:
+    def lines(source: str) -> list[str]:
+        told = TemplateTold(name="", size=len(source), source=source, found=template_marks(source))
+        return str(template_lines(told, 78)).split("\n")
+
+    assert len(lines("x\n" * 1_999)) == 2_000
+    assert lines("x\r\n" * 10_000)[-1].startswith("It goes on: 30,000 characters in all")
+    assert "500,000 characters" in lines("x" * 500_000)[-1]
 
 
 class TestDownloading:

@@ -10,6 +10,7 @@ engine uses and does next to nothing with it. A loop made for this may read some
 
 from __future__ import annotations
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,16 +43,27 @@ def bytes_per_token(path: Path) -> int | None:
     return weight_bytes_per_token(headers)
 
 
-def read_speed(threads: int, memory: MachineMemory | None = None) -> float:
+def read_speed(
+    threads: int, memory: MachineMemory | None = None, *, limit_s: float = math.inf
+) -> float:
     """Bytes a second that numpy reads in so many threads: the best of some passes.
 
     Args:
         threads: At least 1.
         memory: What the machine has, where that is not to be asked; the array takes little of it.
+        limit_s: Seconds behind which no other pass is begun; of a machine on which one would take
+            most of them, less memory is read.
     """
+    begun = time.perf_counter()
     available = (memory or machine_memory()).available
     size = _ARRAY_BYTES if available is None else min(_ARRAY_BYTES, available // 8)
-    array = np.ones(max(_SMALLEST, size), np.uint8)
+    array = np.empty(max(_SMALLEST, size), np.uint8)
+    filled = 0
+    # Memory that was never written to is not there.
+    while filled < len(array) and (not filled or time.perf_counter() - begun < limit_s / 4):
+        array[filled : filled + _SMALLEST] = 1
+        filled = min(len(array), filled + _SMALLEST)
+    array = array[:filled]
     parts = np.array_split(array, threads)
     best = float("inf")
     with ThreadPoolExecutor(threads) as pool:
@@ -59,7 +71,10 @@ def read_speed(threads: int, memory: MachineMemory | None = None) -> float:
             start = time.perf_counter()
             # Of all reductions in numpy, the one that computes least per byte.
             list(pool.map(np.maximum.reduce, parts))
-            best = min(best, time.perf_counter() - start)
+            end = time.perf_counter()
+            best = min(best, end - start)
+            if end - begun > limit_s:
+                break
     return len(array) / best
 
 

@@ -25,6 +25,7 @@ from urial_tui.sanitize import sanitize_line
 if TYPE_CHECKING:
     from urial_tui.benchmark.report import Report, Spread
     from urial_tui.benchmark.runs import Benchmark
+    from urial_tui.engine.wire.values import EngineOptions
     from urial_tui.models.registry import ResolvedModel
 
 
@@ -91,7 +92,7 @@ def bench(
         finally:
             progress.clear()
         report = benchmark.report(progress.finished, complete=progress.finished == runs)
-    if trouble := _remember(resolved, report):
+    if trouble := _remember(resolved, options, report):
         progress.say(trouble)
     if as_json:
         import msgspec
@@ -105,30 +106,26 @@ def bench(
         context.exit(interrupts.EXIT_CODE)
 
 
-def _remember(model: ResolvedModel, report: Report) -> str:
+def _remember(model: ResolvedModel, options: EngineOptions, report: Report) -> str:
     """Keep the speeds for `urial models inspect`; why they can't be kept, or nothing.
 
     An adapter's are not the model's.
     """
     from urial_tui.files import reason
-    from urial_tui.models.header import model_parts, open_model
-    from urial_tui.models.speed import MemorySpeed, ModelSpeed, model_mark, remember
+    from urial_tui.models.speed import MemorySpeed, ModelSpeed, mark_of, remember
 
     rates, memory = report.decode_tokens_per_s, report.memory
     if model.adapter is not None or rates.empty is None:
         return ""
     try:
-        size = sum(part.size for part in model_parts(model.path))
-        with open_model(model.path) as file:
-            mark = model_mark(file, size)
         read, weights = memory.read_bytes_per_s, memory.weight_bytes_per_token
         remember(
-            mark,
+            options,
+            mark_of(model.path),
             ModelSpeed(
                 name=model.title,
                 empty=rates.empty.median,
                 preamble=rates.preamble.median if rates.preamble else None,
-                gpu_layers=report.gpu_layers,
             ),
             MemorySpeed(name=model.title, read=read.median, decoding=rates.empty.median * weights)
             if read and weights

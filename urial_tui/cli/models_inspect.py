@@ -14,7 +14,7 @@ import click
 from urial_tui.cli.names import NAME
 
 if TYPE_CHECKING:
-    from urial_tui.models.inspection import Inspection
+    from urial_tui.models.inspection import Inspection, TemplateTold
     from urial_tui.models.registry import ResolvedModel
 
 
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 @click.option("--template", is_flag=True, help="Print the chat template alone.")
 @click.option("--render", metavar="QUESTION", help="Print what the template makes of a question.")
 @click.option(
+    "--named",
+    type=NAME,
+    metavar="NAME",
+    help="With --template or --render: the template of this name, not the one that is used.",
+)
+@click.option(
     "--card",
     "cards",
     type=click.FloatRange(0.1, 100_000),
@@ -32,7 +38,12 @@ if TYPE_CHECKING:
     help="Tell how many layers fit into so much graphics memory.",
 )
 def inspect(
-    model: str, as_json: bool, template: bool, render: str | None, cards: tuple[float, ...]
+    model: str,
+    as_json: bool,
+    template: bool,
+    render: str | None,
+    named: str | None,
+    cards: tuple[float, ...],
 ) -> None:
     """Tell what the model file MODEL is and needs, without loading it.
 
@@ -45,16 +56,21 @@ def inspect(
     from urial_tui.cli.inspection_output import print_inspection
     from urial_tui.cli.output import print_json
     from urial_tui.errors import UsageError
+    from urial_tui.models.rendered_question import chosen_template
 
     if as_json + template + (render is not None) > 1:
         raise UsageError(
             "--json, --template and --render each print something of their own.", "Give one."
         )
+    if named is not None and not template and render is None:
+        raise UsageError(
+            "--named chooses a template to be shown or used.", "Give --template or --render, too."
+        )
     told = _inspect(model, [int(card * (1 << 30)) for card in cards])
     if template:
-        _print_template(told)
+        _print_template(chosen_template(told, named or ""))
     elif render is not None:
-        _print_rendered(told, render)
+        _print_rendered(told, chosen_template(told, named or ""), render)
     elif as_json:
         print_json(msgspec.to_builtins(told))
     else:
@@ -73,7 +89,8 @@ def _inspect(model: str, cards: Sequence[int]) -> Inspection:
     from urial_tui.sanitize import sanitize_line
     from urial_tui.settings import engine_options, load_settings
 
-    options, speeds = engine_options(load_settings()), load_speeds()
+    options = engine_options(load_settings())
+    speeds = load_speeds(options)
     cards = cards or CARDS
     path = _path(model)
     if path is None and is_address(model):
@@ -156,65 +173,30 @@ def _inspect_address(model: str, cards: Sequence[int]) -> Inspection:
         )
         if isinstance(address, HubAddress):
             address = remote.find(address)
-        return inspect_address(
-            remote, address, engine_options(load_settings()), speeds=load_speeds(), cards=cards
-        )
+        options = engine_options(load_settings())
+        speeds = load_speeds(options)
+        return inspect_address(remote, address, options, speeds=speeds, cards=cards)
 
 
-def _print_template(told: Inspection) -> None:
-    """Print the template as it stands in the file, made safe where that is shown.
+def _print_template(template: TemplateTold) -> None:
+    """Print the template as it stands in the file, made safe where that is shown."""
+    from urial_tui.sanitize import sanitize
 
-    Raises:
-        ModelError: There is none.
-    """
-    from urial_tui.errors import ModelError
-    from urial_tui.sanitize import sanitize, sanitize_line
-
-    found = told.template
-    if found is None or not found.source:
-        raise ModelError(
-            f"The file {sanitize_line(told.place)} has no chat template, as base models mostly "
-            "have none."
-            if found is None
-            else f"The chat template of {sanitize_line(told.place)} is too long to be shown.",
-            "Chat with it by a preamble.",
-        )
-    click.echo(sanitize(found.source), nl=not found.source.endswith("\n"))
+    click.echo(sanitize(template.source), nl=not template.source.endswith("\n"))
 
 
-def _print_rendered(told: Inspection, question: str) -> None:
+def _print_rendered(told: Inspection, template: TemplateTold, question: str) -> None:
     """Print what the template makes of a question, up to where the answer starts.
 
     Raises:
-        ModelError: There is no template, or it can't be rendered.
+        ModelError: It can't be rendered.
     """
-    from urial_tui.engine.wire.values import ModelInfo
+    from urial_tui.models.rendered_question import render_question
     from urial_tui.prompting.templates.renderer import TemplateRenderer
     from urial_tui.sanitize import sanitize
 
-    info = ModelInfo(
-        path=told.place,
-        name=told.name or Path(told.place).name,
-        architecture=told.architecture,
-        description="",
-        parameters=told.parameters,
-        size=told.size,
-        n_vocab=told.vocabulary,
-        n_ctx=0,
-        n_ctx_train=0,
-        n_layer=0,
-        n_swa=0,
-        memory="attention",
-        threads=0,
-        gpu_layers=0,
-        kv_type="f16",
-        chat_template=told.template.source if told.template else "",
-        bos=told.roles.get("bos", ""),
-        eos=told.roles.get("eos", ""),
-        adds_bos=bool(told.adds_bos),
-    )
     with TemplateRenderer() as renderer:
-        pieces = renderer.render(info, (question,))
+        pieces = render_question(renderer, told, template, question)
     text = sanitize("".join(piece.text for piece in pieces))
     # On a terminal the prompt should not stand behind it.
     click.echo(text, nl=sys.stdout.isatty() and not text.endswith("\n"))

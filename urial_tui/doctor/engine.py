@@ -29,6 +29,7 @@ MakeEngine = Callable[[Path | None], Engine]
 
 _LIMIT_S = 60.0
 """A worker starts within a second or two; a busy machine may need more."""
+_AGAIN_S = 0.02
 _LARGEST = 65_536
 
 
@@ -44,18 +45,21 @@ def within(seconds: float, engine: Engine) -> Iterator[None]:
     Raises:
         EngineError: It did.
     """
-    late = threading.Event()
+    late, done = threading.Event(), threading.Event()
 
     def end() -> None:
+        if done.wait(seconds):
+            return
         late.set()
-        # One that has not even greeted can't be asked to go.
-        if (pid := engine.pid) is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        # One that has not even greeted can't be asked to go, and one that is yet to be started
+        # can't be ended.
+        while (pid := engine.pid) is None:
+            if done.wait(_AGAIN_S):
+                return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
+    threading.Thread(target=end, daemon=True).start()
     try:
         yield
     except EngineError as error:
@@ -65,7 +69,7 @@ def within(seconds: float, engine: Engine) -> Iterator[None]:
             f"The engine did not answer within {seconds:.0f} s, and was ended.", REBUILD
         ) from error
     finally:
-        timer.cancel()
+        done.set()
 
 
 def engine(

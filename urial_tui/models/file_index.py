@@ -17,14 +17,15 @@ import msgspec
 from urial_tui import paths
 from urial_tui.errors import ModelError, UrialError
 from urial_tui.files import make_directory, open_regular, read_bytes, reason, replacing
-from urial_tui.models.gguf_file import HEAD
+from urial_tui.models.gguf_file import HEAD, Metadata
 from urial_tui.models.header import check_gguf
 from urial_tui.models.kinds import ModelKind
+from urial_tui.models.part_mark import parts_told
 from urial_tui.models.stores.file_names import part_of
 from urial_tui.models.stores.sighting import Sighting
 from urial_tui.sanitize import sanitize_line, shortened
 
-_VERSION = 1
+_VERSION = 2
 """To be raised whenever the same header would be told in another way."""
 _MAX_BYTES = 64 * 1024 * 1024
 _KINDS: tuple[ModelKind, ...] = ("model", "adapter", "embedding")
@@ -33,10 +34,11 @@ _LONGEST = 300
 
 
 class Facts(msgspec.Struct, frozen=True, array_like=True):
-    """What a file is, as the start of its header tells.
+    """What a file is, as its header tells.
 
     `kind` is "" for what is none of these, and `why` says so: "FILE " + `why`. `parts`: files
-    that the model is split into, as far as that is told before the vocabulary; else 1.
+    that the model is split into; of one that is named like a part, only as far as that is told
+    before the vocabulary.
     """
 
     kind: Literal["model", "adapter", "embedding", ""]
@@ -108,7 +110,7 @@ class FileIndex:
 
 
 def read_facts(path: Path) -> Facts:
-    """What a file is, from its first bytes.
+    """What a file is, from its first bytes; and whether it is a part, from all of its header.
 
     Raises:
         OSError: It can't be opened or read.
@@ -129,9 +131,14 @@ def read_facts(path: Path) -> Facts:
         return Facts(
             kind=kind,
             architecture=shortened(sanitize_line(header.architecture), _LONGEST),
-            parts=min(header.parts, 1 << 31),
+            parts=min(_parts(path, header), 1 << 31),
         )
     return Facts(kind="", why=refused)
+
+
+def _parts(path: Path, header: Metadata) -> int:
+    # Those that are named like parts are put together by their names.
+    return header.parts if part_of(path.name) else parts_told(path, header)
 
 
 def _without_path(message: str, path: Path) -> str:

@@ -89,33 +89,32 @@ def spread(layers: int, room: Sequence[float]) -> tuple[int, ...]:
 
 
 def place(need: MemoryNeed, options: EngineOptions, cards: Sequence[Device]) -> Placement:
-    """What goes where with these graphics cards: all layers, or those asked for.
+    """What goes where with these graphics cards: all layers, or the last of them, as asked for.
 
-    The library puts the output matrix behind the last layer; whatever is evaluated on a card has
-    its caches and its activations there, and the logits are where the output is. The process stays
-    on the machine.
+    The library puts the output matrix behind the last layer (`weight_places`); whatever is
+    evaluated on a card has its caches and its activations there, and the logits are where the
+    output is. The tables that tokens are looked up in and the process stay on the machine.
     """
-    everything = need.layers + 1
-    layers = everything if options.gpu_layers < 0 else min(options.gpu_layers, everything)
+    movable = need.movable
+    layers = len(movable) if options.gpu_layers < 0 else min(options.gpu_layers, len(movable))
     if not cards or not layers:
         return Placement(host=need.total)
+    # Those in front stay on the machine.
+    first = len(movable) - layers
     counts = spread(layers, [card.memory_free or card.memory_total for card in cards])
-    last = max(number for number, count in enumerate(counts) if count)
-    moved = need.weights + need.kv_cache + need.state
+    ends = list(itertools.accumulate(counts, initial=first))
     shares = tuple(
         CardShare(
             device=card,
-            layers=count,
-            size=moved * count // everything + need.compute + (need.logits * (number == last)),
+            layers=end - start,
+            size=sum(movable[start:end]) + need.compute + need.logits * (end == len(movable)),
         )
-        for number, (card, count) in enumerate(zip(cards, counts, strict=True))
-        if count
+        for card, start, end in zip(cards, ends, ends[1:], strict=False)
+        if end > start
     )
-    kept = need.compute if layers < everything else 0
-    beside = need.total - moved - need.compute
-    return Placement(
-        host=beside + moved * (everything - layers) // everything + kept, shares=shares
-    )
+    moved = sum(movable[first:]) - need.copied
+    kept = need.compute if first else 0
+    return Placement(host=need.total - need.compute - moved + kept, shares=shares)
 
 
 def fit_together(
@@ -263,10 +262,10 @@ def check_fit(
 
 def layers_on(need: MemoryNeed, card: int) -> int:
     """How many layers fit into a card with `card` bytes of memory, the output's as the last one."""
-    moved = need.weights + need.kv_cache + need.state
-    everything = need.layers + 1
     room = card - need.compute - need.logits
-    return max(0, min(everything, room * everything // moved)) if moved else 0
+    # The last ones go first.
+    taken = itertools.accumulate(reversed(need.movable))
+    return sum(size <= room for size in taken)
 
 
 def layers_that_fit(need: MemoryNeed, cards: Sequence[Device]) -> int:

@@ -7,7 +7,6 @@ is mistaken for one. `inspect_header` walks the whole header (0.1 s for a vocabu
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import BinaryIO
 
@@ -154,28 +153,6 @@ def model_parts(path: Path, kind: ModelKind = "model") -> tuple[ModelPart, ...]:
     if header.parts == 1 and is_named_like_a_part(path):
         header = _whole(path)
     return found_parts(part_paths(path, header.parts))
-
-
-def count_parameters(path: Path, kind: ModelKind = "model") -> int | None:
-    """How many parameters a model has, over all its parts; None where a header can't be read.
-
-    Each header is walked once for as long as its file stays the same: 0.1 s for a vocabulary of
-    262,144.
-    """
-    try:
-        files = [part.path for part in model_parts(path, kind)]
-        states = [file.stat() for file in files]
-        return sum(
-            _parameters_of(file, state.st_size, state.st_mtime_ns, state.st_ino)
-            for file, state in zip(files, states, strict=True)
-        )
-    except (ModelError, OSError):
-        return None
-
-
-@functools.lru_cache(maxsize=256)
-def _parameters_of(path: Path, _size: int, _modified: int, _inode: int) -> int:
-    return _whole(path).parameters
 
 
 def inspect_adapter(path: Path, model: Metadata) -> Header:

@@ -31,7 +31,8 @@ from urial_tui.models.shape import unsound
 from urial_tui.models.speed import ExpectedSpeed, Speeds, expected_speed, model_mark
 from urial_tui.models.token_bytes import experts_used, weight_bytes_per_token
 from urial_tui.models.type_names import file_type, tensor_type
-from urial_tui.prompting.templates.marks import TemplateMarks, template_marks
+from urial_tui.models.weight_places import count_weights
+from urial_tui.prompting.templates.marks import MAX_SOURCE, TemplateMarks, template_marks
 from urial_tui.sanitize import quoted
 
 CARDS = tuple(size << 30 for size in (4, 8, 12, 16, 24, 48))
@@ -86,7 +87,8 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     `place`: the file's path or address. `holds`, `what`: as `kinds.what_it_holds`. `parts`: files,
     all of which are counted in `size`, `tensors` and `parameters`. `active`: parameters that a
     token uses, None where it uses all of them. `roles`: texts of special tokens. `template`: the
-    one that is used; `other_templates`: names. `guess`: for language models. `speed`: None where
+    one that is used; `named_templates`: others, which are used where one is named, and
+    `other_templates` their names. `guess`: for language models. `speed`: None where
     nothing was measured that tells. `notes`: what is odd or wrong, sentences. `bytes_read`: of a
     file at an address.
     """
@@ -115,6 +117,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     pooling: str | None
     template: TemplateTold | None
     other_templates: tuple[str, ...]
+    named_templates: tuple[TemplateTold, ...]
     adapter: AdapterTold | None
     licence: str | None
     guess: Guess | None
@@ -235,6 +238,7 @@ def _texts(name: str, file: Bytes, header: Header) -> HeaderTexts:
 
 def _told(read: _Read, options: EngineOptions, speeds: Speeds, cards: Sequence[int]) -> Inspection:
     header, texts = read.headers[0], read.texts
+    templates = _templates(texts)
     holds, what = what_it_holds(header)
     wrong = "" if holds == "adapter" else unsound(header)
     runs = holds in _RUNS and not wrong
@@ -266,8 +270,9 @@ def _told(read: _Read, options: EngineOptions, speeds: Speeds, cards: Sequence[i
         roles=texts.roles,
         adds_bos=_truth(values, "tokenizer.ggml.add_bos_token"),
         pooling=pooling_of(header) if holds in ("embedding-model", "reranker") else None,
-        template=_template(texts),
-        other_templates=tuple(one.name for one in texts.templates if one.name),
+        template=next((one for one in templates if not one.name), None),
+        other_templates=tuple(one.name for one in templates if one.name),
+        named_templates=tuple(one for one in templates if one.name),
         adapter=read_adapter(header) if holds == "adapter" else None,
         licence=_text(values, "general.license"),
         guess=guess_origin(header, texts, read.file_name) if holds == "language-model" else None,
@@ -318,25 +323,32 @@ def _types(headers: Sequence[Header]) -> tuple[TypeShare, ...]:
     )
 
 
-def _template(texts: HeaderTexts) -> TemplateTold | None:
-    found = texts.template
-    if found is None:
-        return None
-    marks = (
-        template_marks(found.source)
-        if found.source
-        else TemplateMarks(trouble="it is too long to be looked into")
-    )
-    return TemplateTold(name=found.name, size=found.size, source=found.source, found=marks)
+def _templates(texts: HeaderTexts) -> list[TemplateTold]:
+    """All templates of a file; together no more of them is looked into than of one."""
+    told: list[TemplateTold] = []
+    left = MAX_SOURCE
+    for one in texts.templates:
+        if not one.source:
+            found = TemplateMarks(trouble="it is too long to be looked into")
+        elif told and len(one.source) > left:
+            found = TemplateMarks(
+                trouble=f"it and those before it are longer than {MAX_SOURCE:,} characters"
+            )
+        else:
+            found = template_marks(one.source)
+            # Longer ones took no time.
+            left -= len(one.source) if len(one.source) <= MAX_SOURCE else 0
+        told.append(TemplateTold(name=one.name, size=one.size, source=one.source, found=found))
+    return told
 
 
 def _needs(read: _Read, holds: Holds, options: EngineOptions) -> tuple[MemoryTold, ...]:
     """Memory by purpose, on a machine without a graphics card."""
     options = msgspec.structs.replace(options, gpu_layers=0)
     purposes = (("embedding", "embedding"),) if holds == "embedding-model" else _PURPOSES
-    told = []
+    told, counted = [], count_weights(read.headers)
     for name, purpose in purposes:
-        need = need_for(read.size, read.parameters, read.headers[0], options, purpose)
+        need = need_for(read.size, counted, read.headers[0], options, purpose)
         told.append(
             MemoryTold(
                 purpose=name,
@@ -352,7 +364,7 @@ def _needs(read: _Read, holds: Holds, options: EngineOptions) -> tuple[MemoryTol
 def _cards(read: _Read, options: EngineOptions, cards: Sequence[int]) -> tuple[CardTold, ...]:
     """Layers by card, up to the first one that takes them all."""
     on_cards = msgspec.structs.replace(options, gpu_layers=-1)
-    need = need_for(read.size, read.parameters, read.headers[0], on_cards)
+    need = need_for(read.size, count_weights(read.headers), read.headers[0], on_cards)
     told = []
     for memory in cards:
         layers = layers_on(need, memory)

@@ -135,16 +135,19 @@ def _text(told: Inspection, shown_by: str) -> Iterator[InspectionRow]:
             ),
         )
     if told.template:
-        yield from _template(told.template, shown_by)
+        yield "template", f"{told.template.size:,} bytes; {shown_by}"
+        yield from template_rows(told.template)
     elif told.holds == "language-model":
         yield "template", "none"
-    if told.other_templates:
-        named = ", ".join(quoted(name, _WORD) for name in told.other_templates)
-        yield "", f"There are other templates, which are not used: {named}"
+    if told.named_templates:
+        yield "", "There are others, by name, which are not used:"
+    for one in told.named_templates:
+        yield "", f"{quoted(one.name, _WORD)}: {one.size:,} bytes"
+        yield from template_rows(one)
 
 
-def _template(told: TemplateTold, shown_by: str) -> Iterator[InspectionRow]:
-    yield "template", f"{told.size:,} bytes; {shown_by}"
+def template_rows(told: TemplateTold) -> Iterator[InspectionRow]:
+    """What a template does beside writing turns, by its lines."""
     found = told.found
     if found.trouble:
         yield "", f"It was not looked into: {found.trouble}."

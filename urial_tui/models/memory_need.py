@@ -27,6 +27,7 @@ attention):
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -40,7 +41,7 @@ from urial_tui.engine.wire.limits import (
 )
 from urial_tui.engine.wire.values import EngineOptions, KVType
 from urial_tui.models.gguf_file import Metadata
-from urial_tui.models.header import count_parameters, model_parts
+from urial_tui.models.header import model_parts
 from urial_tui.models.kinds import kind_for
 from urial_tui.models.layers import (
     kv_heads,
@@ -50,6 +51,7 @@ from urial_tui.models.layers import (
     recurrent_layers,
     state_elements,
 )
+from urial_tui.models.weight_places import WeightCount, count_weights_of
 
 PREAMBLE_TOKENS = 1792
 """Tokens of a preamble, as counted for its copy: the longest one that comes with the program."""
@@ -63,8 +65,10 @@ _ELEMENT_BYTES: dict[KVType, float] = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 /
 class MemoryNeed(msgspec.Struct, frozen=True, kw_only=True):
     """What a model needs, in bytes. `n_ctx`: the tokens of the context that answers.
 
-    `per_token`: what each of them takes. `layers`: how many it has; each takes an equal part
-    of the weights and of the caches.
+    `per_token`: what each of them takes. `layers`: how many it has. `each`: of the weights and the
+    caches, what goes to where a layer is, the output's as the last; () where that is not known, and
+    each takes an equal part. `copied`: of the output's, what is a copy of weights that stay on the
+    machine.
     """
 
     n_ctx: int
@@ -76,6 +80,16 @@ class MemoryNeed(msgspec.Struct, frozen=True, kw_only=True):
     compute: int
     logits: int
     saved: int
+    each: tuple[int, ...] = ()
+    copied: int = 0
+
+    @property
+    def movable(self) -> tuple[int, ...]:
+        """What can go to graphics cards, layer by layer, the output's as the last."""
+        whole, count = self.weights + self.kv_cache + self.state, self.layers + 1
+        return self.each or tuple(
+            whole * (layer + 1) // count - whole * layer // count for layer in range(count)
+        )
 
     @property
     def buffers(self) -> int:
@@ -100,20 +114,19 @@ def memory_need(
     """
     kind = kind_for(purpose)
     weights = sum(part.size for part in model_parts(path, kind))
-    return need_for(weights, count_parameters(path, kind), header, options, purpose)
+    return need_for(weights, count_weights_of(path, kind), header, options, purpose)
 
 
 def need_for(
     weights: int,
-    parameters: int | None,
+    counted: WeightCount | None,
     header: Metadata,
     options: EngineOptions,
     purpose: Purpose = "chat",
 ) -> MemoryNeed:
-    """The estimate for a model whose files have `weights` bytes and so many parameters together."""
-    if parameters is None:
-        # No type takes more than 4 bytes a parameter; fewer parameters mean larger batches.
-        parameters = weights // 4
+    """The estimate for a model whose files have `weights` bytes together, and these tensors."""
+    # No type takes more than 4 bytes a parameter; fewer parameters mean larger batches.
+    parameters = weights // 4 if counted is None else counted.parameters
     n_batch = batch_size(parameters, options.layers_on_cards)
     contexts = contexts_of(purpose, options, header.number("context_length"), n_batch)
     windows = 0 if options.servers else header.number("attention.sliding_window") or 0
@@ -124,18 +137,41 @@ def need_for(
         for size in contexts
     ]
     kv_cache, state, compute, logits = (sum(column) for column in zip(*parts, strict=True))
+    layers = layer_count(header)
+    places = counted.places(layers, weights) if counted else None
     return MemoryNeed(
         n_ctx=contexts[0].n_ctx,
         per_token=_cell(header, options.kv_type)
         + _scored(header, flash=flash) * contexts[0].n_batch,
-        layers=layer_count(header),
+        layers=layers,
         weights=weights,
         kv_cache=kv_cache,
         state=state,
         compute=compute,
         logits=logits,
         saved=int(min(PREAMBLE_TOKENS, contexts[0].n_ctx) * _cell(header, options.kv_type)),
+        each=()
+        if places is None
+        else (
+            *(
+                sum(parts)
+                for parts in zip(
+                    places.layers,
+                    _shared(kv_cache, kv_heads(header)),
+                    _shared(state, recurrent_layers(header)),
+                    strict=True,
+                )
+            ),
+            places.output,
+        ),
+        copied=places.copied if places else 0,
     )
+
+
+def _shared(size: int, shares: Sequence[int]) -> list[int]:
+    """A size by shares of it; what is left over by rounding is nobody's."""
+    whole = sum(shares)
+    return [size * share // whole if whole else 0 for share in shares]
 
 
 def cache_bytes(header: Metadata, kv_type: KVType, tokens: int) -> int:

@@ -132,7 +132,7 @@ def look(listed: Listed, options: EngineOptions, devices: Sequence[Device] | Non
     Raises:
         ModelError: The file is none that can be read.
     """
-    memory, speeds = memory_now(), load_speeds()
+    memory, speeds = memory_now(), load_speeds(options)
     if listed.kind == "adapter":
         return Looked()
     if listed.state != "here" or listed.path is None:

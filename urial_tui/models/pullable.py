@@ -75,7 +75,7 @@ def pullable_of_listed(
         free=_free(_cache()),
         find=_finder(entry.repository, entry.file, entry.name),
         fit=_fit(options, devices, entry.parameters),
-        speed=_speed(),
+        speed=_speed(options),
     )
 
 
@@ -97,7 +97,7 @@ def pullable_of_address(
         free=_free(_cache()),
         find=_finder(found.repository),
         fit=_fit(options, devices, ""),
-        speed=_speed(),
+        speed=_speed(options),
     )
 
 
@@ -110,8 +110,8 @@ def _fit(
     )
 
 
-def _speed() -> Callable[[Quantisation], ExpectedSpeed | None]:
-    speeds = load_speeds()
+def _speed(options: EngineOptions) -> Callable[[Quantisation], ExpectedSpeed | None]:
+    speeds = load_speeds(options)
     return lambda one: expected_speed(
         speeds, "", weights_read(one.size, f"{one.name} {one.file}"), 0
     )

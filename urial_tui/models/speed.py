@@ -1,8 +1,9 @@
-"""How fast a model will write, by what `urial bench` has measured on this machine.
+"""How fast a model will write, by what `urial bench` and answers have measured on this machine.
 
 Decoding is bound by the memory: the bytes that a token reads (weights, and the KV cache of all
 tokens before it) divide the bytes a second that decoding was seen to read. What was measured of
-that very model takes the place of the estimate. Where nothing was measured, nothing is said.
+that very model takes the place of the estimate. Each holds only for the setup that it was measured
+with (`speed_setup`). Where nothing was measured, nothing is said.
 """
 
 from __future__ import annotations
@@ -10,19 +11,27 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
 from urial_tui import paths
+from urial_tui.engine.wire.values import EngineOptions
+from urial_tui.errors import UrialError
 from urial_tui.files import make_directory, read_bytes, replacing
 from urial_tui.models.gguf_file import Bytes
+from urial_tui.models.header import model_parts, open_model
+from urial_tui.models.speed_setup import model_setup, setup_of
 
 _MAX_BYTES = 4 * 1024 * 1024
 _MOST_MODELS = 1000
+_MOST_MEMORIES = 32
 _MARK_BYTES = 64 * 1024
+_ANSWERS = 9
+"""Of the last so many the median counts, so that one beside other work does not."""
 
 _NUMBER = r"(\d{1,4}(?:\.\d{1,3})?)"
 _ACTIVE = re.compile(rf"(?<![\w.]){_NUMBER}b-a{_NUMBER}([bm])(?![a-z0-9])", re.IGNORECASE)
@@ -34,13 +43,24 @@ _EXPERTS = re.compile(
 class ModelSpeed(msgspec.Struct, frozen=True, kw_only=True):
     """What was measured of a model. Tokens a second, behind an empty context and a preamble.
 
-    `gpu_layers`: how many layers were on graphics cards.
+    `answers`: of the last answers in chats, the newest last.
     """
 
     name: str
-    empty: float
+    empty: float | None = None
     preamble: float | None = None
-    gpu_layers: int = 0
+    answers: tuple[float, ...] = ()
+
+    @property
+    def rate(self) -> float:
+        """By `urial bench`, else the median of answers."""
+        return self.empty if self.empty is not None else statistics.median(self.answers)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there is a number at all, and none that is impossible."""
+        told = [one for one in (self.empty, self.preamble, *self.answers) if one is not None]
+        return bool(self.empty is not None or self.answers) and all(map(_is_speed, told))
 
 
 class MemorySpeed(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +75,16 @@ class MemorySpeed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Speeds(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known: of the memory, and of models by their `model_mark`."""
+    """All that is known of a setup: of the memory, and of models by their `model_mark`."""
 
     memory: MemorySpeed | None = None
+    models: Mapping[str, ModelSpeed] = {}
+
+
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """The file: of memories by their setup, and of models by their mark and setup."""
+
+    memories: Mapping[str, MemorySpeed] = {}
     models: Mapping[str, ModelSpeed] = {}
 
 
@@ -88,41 +115,85 @@ def model_mark(file: Bytes, size: int) -> str:
     return f"{hashlib.sha256(start).hexdigest()[:32]}-{size}"
 
 
-def load_speeds(path: Path | None = None) -> Speeds:
-    """What was measured; nothing where the file is missing, damaged or holds impossible numbers."""
-    try:
-        found = msgspec.json.decode(
-            read_bytes(path or paths.speeds_file(), _MAX_BYTES), type=Speeds
-        )
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Speeds()
-    memory = found.memory
-    if memory is not None and not (_is_speed(memory.read) and _is_speed(memory.decoding)):
-        memory = None
-    models = {
-        mark: model
-        for mark, model in found.models.items()
-        if _is_speed(model.empty) and (model.preamble is None or _is_speed(model.preamble))
-    }
-    return Speeds(memory=memory, models=models)
+def mark_of(path: Path) -> str:
+    """The `model_mark` of a model on this machine.
+
+    Raises:
+        ModelError: The file is no model, not the first part, or a part is missing.
+        OSError: It can't be read.
+    """
+    size = sum(part.size for part in model_parts(path))
+    with open_model(path) as file:
+        return model_mark(file, size)
+
+
+def load_speeds(options: EngineOptions, path: Path | None = None) -> Speeds:
+    """What was measured with these options on this machine; nothing where the file is missing,
+    damaged or holds impossible numbers.
+    """
+    kept, end = _kept(path or paths.speeds_file()), _end(options)
+    return Speeds(
+        memory=kept.memories.get(setup_of(options)),
+        models={
+            mark.removesuffix(end): model
+            for mark, model in kept.models.items()
+            if mark.endswith(end)
+        },
+    )
 
 
 def remember(
-    mark: str, model: ModelSpeed, memory: MemorySpeed | None, path: Path | None = None
+    options: EngineOptions,
+    mark: str,
+    model: ModelSpeed,
+    memory: MemorySpeed | None,
+    path: Path | None = None,
 ) -> None:
     """Keep what was measured, in place of what was known of that model and of the memory.
+
+    Args:
+        options: How it was loaded.
+        mark: The model's.
+        model: Of the model; answers that are known of it stay.
+        memory: Of the memory, if that was measured.
+        path: Of the file, unless it is the user's.
 
     Raises:
         OSError: It can't be written.
     """
-    path = path or paths.speeds_file()
-    known = load_speeds(path)
-    models = {key: value for key, value in known.models.items() if key != mark}
-    kept = dict(list(models.items())[1 - _MOST_MODELS :])
-    speeds = Speeds(memory=memory or known.memory, models=kept | {mark: model})
+    path, key = path or paths.speeds_file(), mark + _end(options)
+    kept = _kept(path)
+    before = kept.models.get(key)
+    if before is not None and not model.answers:
+        model = msgspec.structs.replace(model, answers=before.answers)
+    memories = kept.memories
+    if memory is not None:
+        memories = _with(memories, setup_of(options), memory, _MOST_MEMORIES)
+    models = _with(kept.models, key, model, _MOST_MODELS)
     make_directory(path.parent)
     with replacing(path) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(speeds)) + b"\n")
+        encoded = msgspec.json.encode(_Kept(memories=memories, models=models))
+        file.write(msgspec.json.format(encoded) + b"\n")
+
+
+def remember_answer(path: Path, options: EngineOptions, rate: float) -> None:
+    """Keep how fast an answer was written; nothing is said where that can't be.
+
+    Args:
+        path: The model's file.
+        options: How it was loaded.
+        rate: Tokens a second.
+    """
+    if not _is_speed(rate):
+        return
+    try:
+        mark = mark_of(path)
+        before = load_speeds(options).models.get(mark) or ModelSpeed(name=path.name)
+        answers = (*before.answers, rate)[-_ANSWERS:]
+        remember(options, mark, msgspec.structs.replace(before, answers=answers), None)
+    except (OSError, UrialError):
+        # It is measured again with the next one.
+        return
 
 
 def expected_speed(
@@ -140,7 +211,7 @@ def expected_speed(
     if measured is not None:
         return ExpectedSpeed(
             how="measured",
-            empty=measured.empty,
+            empty=measured.rate,
             full=None,
             by=measured.name,
             bytes_per_token=weights,
@@ -172,6 +243,35 @@ def weights_read(size: int, name: str) -> int | None:
         active /= 1000 if found[3] in "mM" else 1
         return round(size * active / whole) if 0 < active < whole else size
     return None if _EXPERTS.search(name) else size
+
+
+V = TypeVar("V")
+
+
+def _with(known: Mapping[str, V], key: str, value: V, most: int) -> dict[str, V]:
+    """With another value, which is the newest, and without the oldest beyond so many."""
+    others = [(name, one) for name, one in known.items() if name != key]
+    return dict([*others[1 - most :], (key, value)])
+
+
+def _end(options: EngineOptions) -> str:
+    """What stands behind the mark of a model that was measured with these options."""
+    return f" {model_setup(options)}"
+
+
+def _kept(path: Path) -> _Kept:
+    try:
+        found = msgspec.json.decode(read_bytes(path, _MAX_BYTES), type=_Kept)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _Kept()
+    return _Kept(
+        memories={
+            setup: memory
+            for setup, memory in found.memories.items()
+            if _is_speed(memory.read) and _is_speed(memory.decoding)
+        },
+        models={key: model for key, model in found.models.items() if model.is_sound},
+    )
 
 
 def _is_speed(value: float) -> bool:

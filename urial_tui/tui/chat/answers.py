@@ -6,8 +6,10 @@ at is not shown.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
+from pathlib import Path
 
 from textual.timer import Timer
 
@@ -25,6 +27,7 @@ from urial_tui.engine.wire.events import (
     TurnsDropped,
 )
 from urial_tui.errors import UrialError
+from urial_tui.models.speed import remember_answer
 from urial_tui.tui.chat.chat_view import ChatView
 from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
@@ -34,6 +37,9 @@ from urial_tui.tui.chat.xray import Xray
 
 COUNT_EVERY = 0.5
 """Seconds between two looks of the status line at an answer that is written."""
+
+_TELLS = 32
+"""Tokens of an answer by which the model's speed is told."""
 
 
 class Answers:
@@ -137,6 +143,13 @@ class Answers:
     async def _write(self, question: int, conversation: Conversation, start: AnswerStart) -> None:
         """The background task: answer a question, whose conversation may be left meanwhile."""
         models, rate = self._models, Rate(self._clock)
+        alone = start.samples == 1
+
+        def begin_reading(side: str) -> None:
+            nonlocal alone
+            alone = False
+            self._xray.begin(question, side)
+
         try:
             async with aclosing(
                 models.engine.answer(
@@ -144,7 +157,7 @@ class Answers:
                     models.preamble,
                     start,
                     models.settings().chat.max_tokens,
-                    watched=lambda side: self._xray.begin(question, side),
+                    watched=begin_reading,
                     told=lambda text: models.take(Notice(id=0, message=text)),
                 )
             ) as events:
@@ -164,6 +177,17 @@ class Answers:
             await self._show_end(answer)
         if answer is not None:
             models.read_ahead(conversation)
+            if alone:
+                self._keep_speed(answer)
+
+    def _keep_speed(self, answer: TurnRecord) -> None:
+        """Keep how fast the model alone wrote an answer, if that was long enough to tell."""
+        info = self._models.info
+        if info is None or info.adapter is not None or answer.generated < _TELLS:
+            return
+        path, options = Path(info.path), self._models.loaded_with
+        rate = answer.timings.decode_tokens_per_s
+        self._view.work("speed", asyncio.to_thread, remember_answer, path, options, rate)
 
     # -- what is written ------------------------------------------------------------
 

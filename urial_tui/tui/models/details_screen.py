@@ -25,12 +25,13 @@ from urial_tui.models.inspection import Inspection, inspect_file
 from urial_tui.models.inspection_words import groups, title_of
 from urial_tui.models.overview import Listed
 from urial_tui.models.speed import load_speeds
-from urial_tui.sanitize import sanitize, sanitize_line
+from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.frame.ending import has_widgets
 from urial_tui.tui.frame.keys import key_name
 from urial_tui.tui.frame.messages import CopyRequested
 from urial_tui.tui.frame.stoppable import Ended, Stoppable
 from urial_tui.tui.models.asking import asked
+from urial_tui.tui.models.template_screen import TemplateScreen, shown_templates
 from urial_tui.tui.widgets.heading_line import HeadingLine
 from urial_tui.tui.widgets.hint_line import HintLine
 
@@ -45,7 +46,7 @@ an address. Raises `UrialError`."""
 
 
 class DetailsScreen(Screen[None]):
-    """A screen with the rows that `urial models inspect` prints, and the chat template.
+    """A screen with the rows that `urial models inspect` prints.
 
     Args:
         name: What the model is called.
@@ -57,8 +58,8 @@ class DetailsScreen(Screen[None]):
     BINDING_GROUP_TITLE = "Details of a model"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Back", id="model_details.back"),
-        Binding("t", "template", "The chat template, or the details", id="model_details.template"),
-        Binding("y", "copy", "Copy its path, or the template", id="model_details.copy"),
+        Binding("t", "template", "The chat template", id="model_details.template"),
+        Binding("y", "copy", "Copy its path", id="model_details.copy"),
     ]
 
     def __init__(self, name: str, inspect: Inspect) -> None:
@@ -66,7 +67,6 @@ class DetailsScreen(Screen[None]):
         self._shown_name = name
         self._inspect = inspect
         self._told: Inspection | None = None
-        self._in_template = False
         self._reading: Stoppable[[int]] | None = None
 
     def compose(self) -> ComposeResult:
@@ -109,23 +109,17 @@ class DetailsScreen(Screen[None]):
             self._show()
 
     def action_template(self) -> None:
-        """Toggle between the chat template and the details."""
-        template = None if self._told is None else self._told.template
-        if template is None or not template.source:
+        """Show the chat template, if there is one."""
+        told = self._told
+        if told is None or not shown_templates(told):
             self.notify("There is no chat template that could be shown.", markup=False)
-            return
-        self._in_template = not self._in_template
-        self._show()
+        else:
+            self.app.push_screen(TemplateScreen(told))
 
     def action_copy(self) -> None:
-        """Copy what names the file, or the template where that is shown."""
-        told = self._told
-        if told is None:
-            return
-        if self._in_template and told.template is not None:
-            self.post_message(CopyRequested(told.template.source, "the chat template"))
-        else:
-            self.post_message(CopyRequested(told.place, "its place"))
+        """Copy what names the file."""
+        if self._told is not None:
+            self.post_message(CopyRequested(self._told.place, "its place"))
 
     def _show(self) -> None:
         self._lay_out()
@@ -136,22 +130,17 @@ class DetailsScreen(Screen[None]):
         told = self._told
         if told is None:
             return
-        if self._in_template and told.template is not None:
-            text = Content(sanitize(told.template.source))
-        else:
-            width = self.query_one("#model-details-pane").scrollable_content_region.width
-            text = details(told, key_name(self, "model_details.template"), width or _NARROW)
+        width = self.query_one("#model-details-pane").scrollable_content_region.width
+        text = details(told, key_name(self, "model_details.template"), width or _NARROW)
         self.query_one("#model-details", Static).update(text)
 
     def _show_keys(self) -> None:
         told = self._told
-        heading = self.query_one(HeadingLine)
-        heading.heading = "Chat template" if self._in_template else "Details"
-        heading.beside = self._shown_name if told is None else title_of(told)
-        other = "details" if self._in_template else "template"
+        beside = self._shown_name if told is None else title_of(told)
+        self.query_one(HeadingLine).beside = beside
         keys = [("↑ ↓", "scroll")]
-        if told is not None and told.template is not None:
-            keys.append((key_name(self, "model_details.template"), other))
+        if told is not None and shown_templates(told):
+            keys.append((key_name(self, "model_details.template"), "template"))
         keys.append((key_name(self, "model_details.copy"), "copy"))
         keys.append((key_name(self, "model_details.back"), "back"))
         self.query_one(HintLine).keys = tuple(keys)
@@ -191,7 +180,7 @@ def inspect_listed(listed: Listed, options: EngineOptions) -> Inspect:
 
     def inspect(progress: Callable[[int], object]) -> Inspection:
         if listed.path is not None:
-            return inspect_file(listed.path, options, speeds=load_speeds())
+            return inspect_file(listed.path, options, speeds=load_speeds(options))
         # Only this opens a connection, and needs what does.
         from urial_tui.models.inspection import inspect_address
         from urial_tui.models.remote import Remote
@@ -200,7 +189,7 @@ def inspect_listed(listed: Listed, options: EngineOptions) -> Inspect:
         with Remote(progress) as remote:
             if isinstance(address, HubAddress):
                 address = remote.find(address)
-            return inspect_address(remote, address, options, speeds=load_speeds())
+            return inspect_address(remote, address, options, speeds=load_speeds(options))
 
     return inspect
 

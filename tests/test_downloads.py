@@ -600,6 +600,40 @@ def test_a_token_goes_to_the_hub_and_to_nobody_else(
     assert target.read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize(
+    ("value", "sent"), [("1", False), ("on", False), ("True", False), ("0", True), ("", True)]
+)
+@pytest.mark.parametrize("logged_in", [False, True], ids=["HF_TOKEN", "login"])
+def test_no_token_is_sent_by_itself_where_the_user_forbids_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch, logged_in: bool, value: str, sent: bool
+) -> None:
+    with FileServer(act=lambda request: request.reply(401)) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", value)
+        if logged_in:
+            log_in(home, "hf_secret", monkeypatch)
+        else:
+            monkeypatch.setenv("HF_TOKEN", "hf_secret")
+        source = Source(url=server.url + PLACE, name="m.gguf", hub=True)
+        with Downloader(limits=QUICK) as downloader, pytest.raises(ModelError) as failure:
+            downloader.check(source, downloader.head(source))
+    assert [one[2] for one in server.requests] == ["Bearer hf_secret" if sent else None]
+    # What to do differs, since a token that is given to the program would not be sent.
+    assert ("HF_HUB_DISABLE_IMPLICIT_TOKEN is set" in failure.value.hint) is not sent
+    assert ("`hf auth login`" in failure.value.hint) is sent
+
+
+def test_the_hubs_library_may_have_it_that_a_login_is_not_used(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_in(home, "hf_secret", monkeypatch)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_IMPLICIT_TOKEN", True)
+    with FileServer({PLACE: CONTENT}) as server, Downloader(limits=QUICK) as downloader:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        downloader.head(Source(url=server.url + PLACE, name="m.gguf", hub=True))
+    assert [one[2] for one in server.requests] == [None]
+
+
 def test_after_kill_9_at_most_a_block_is_sent_again(target: Path) -> None:
     """A process that is killed in the middle, and the command once more."""
     sent = 700_000

@@ -27,7 +27,14 @@ import msgspec
 from urial_tui import __version__, wording
 from urial_tui.errors import ModelError
 from urial_tui.http_answers import is_packed, seconds_to_wait, why_unreachable
-from urial_tui.models.addresses import checked_url, host_of, hub_endpoint, hub_token, origin_of
+from urial_tui.models.addresses import (
+    checked_url,
+    host_of,
+    hub_endpoint,
+    hub_token,
+    keeps_token,
+    origin_of,
+)
 from urial_tui.models.host_answers import (
     MAX_REDIRECTS,
     MOVED,
@@ -336,10 +343,12 @@ class UserToken:
     def header(self, url: str) -> dict[str, str]:
         """The header that a request to an address takes along: none but to the hub's own host.
 
+        Where HF_HUB_DISABLE_IMPLICIT_TOKEN is on, there is none to that one either.
+
         Raises:
             ModelError: There is a token that can't be used, or HF_ENDPOINT holds no address.
         """
-        if origin_of(url) != origin_of(hub_endpoint()):
+        if origin_of(url) != origin_of(hub_endpoint()) or keeps_token():
             return {}
         if self._found is None:
             self._found = hub_token() or _logged_in()
@@ -447,8 +456,10 @@ def told(host: str) -> Iterator[None]:
 def _logged_in() -> str:
     """The token with which the user logged in to the hub; "" without one."""
     # Late: the library takes a third of a second to import.
-    from huggingface_hub import get_token
+    from huggingface_hub import constants, get_token
 
+    if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
+        return ""
     try:
         token = get_token() or ""
     except Exception as error:  # whatever a foreign library makes of its files

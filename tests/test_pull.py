@@ -18,7 +18,9 @@ from tests.scripted_hub import COMMIT, Hub, hub_with
 from urial_tui import paths
 from urial_tui.cli import main as cli
 from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
+from urial_tui.models.partial import Partial, PartialNote
 from urial_tui.models.stores.hub import find_file
+from urial_tui.sanitize import quoted
 
 Captured = pytest.CaptureFixture[str]
 
@@ -100,6 +102,115 @@ def test_a_model_in_parts_is_downloaded_whole(hub: Hub, home: Path) -> None:
     assert urial("pull", "hf.co/ada/tiny-GGUF") == 0
     cache = home / "cache/huggingface/hub/models--ada--tiny-GGUF/snapshots" / COMMIT / "Q4_K_M"
     assert {path.name: path.read_bytes() for path in cache.iterdir()} == parts
+
+
+class Disk:
+    """A disk with so many bytes free, whatever is written to it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.free = 0
+        monkeypatch.setattr("shutil.disk_usage", lambda _: self)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+SIZES = (1000, 2000, 4000)
+PARTS = {
+    f"big-Q4_K_M-{number:05d}-of-00003.gguf": b"GGUF" + bytes([number]) * (size - 4)
+    for number, size in enumerate(SIZES, start=1)
+}
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files whose bytes, and not only whose heads, servers are asked for."""
+    names: list[str] = []
+    answer = FileServer.answer
+
+    def noted(server: FileServer, request: Request) -> None:
+        if request.command == "GET" and request.place.endswith(".gguf"):
+            names.append(request.place.rsplit("/", 1)[-1])
+        answer(server, request)
+
+    monkeypatch.setattr(FileServer, "answer", noted)
+    return names
+
+
+def test_a_model_in_parts_for_which_there_is_no_room_is_not_begun(
+    hub: Hub, home: Path, disk: Disk, read: list[str], capsys: Captured
+) -> None:
+    hub.content = dict(PARTS)
+    # Each part would fit.
+    disk.free = 6000
+    assert urial("pull", "hf.co/ada/tiny-GGUF") == 1
+    blobs = home / "cache/huggingface/hub/models--ada--tiny-GGUF/blobs"
+    assert capsys.readouterr().err == (
+        "urial: The disk is too full for the 3 parts of 'big-Q4_K_M-00001-of-00003.gguf': it needs "
+        f"7.00 kB in {quoted(str(blobs))}, where 6.00 kB are free and 1.00 kB are missing. Make room there "
+        "and try again.\n"
+    )
+    assert read == []
+    assert not blobs.exists()
+
+
+def test_what_lies_there_of_a_model_needs_no_room(
+    hub: Hub, home: Path, disk: Disk, read: list[str], capsys: Captured
+) -> None:
+    hub.content = dict(PARTS)
+    blobs = home / "cache/huggingface/hub/models--ada--tiny-GGUF/blobs"
+    first, second, third = PARTS.values()
+    blobs.mkdir(parents=True)
+    (blobs / hashlib.sha256(first).hexdigest()).write_bytes(first)
+    sha256 = hashlib.sha256(second).hexdigest()
+    with Partial(blobs / sha256, ".urial.incomplete") as partial:
+        partial.restart(PartialNote(url=hub.url, size=len(second), sha256=sha256))
+        partial.append(second[:1500])
+    disk.free = 4499
+    assert urial("pull", "hf.co/ada/tiny-GGUF") == 1
+    said = capsys.readouterr().err
+    assert "it needs 4.50 kB in" in said
+    assert "1 B are missing. Make room there. What came is kept" in said
+    assert read == []
+    disk.free = 4500
+    assert urial("pull", "hf.co/ada/tiny-GGUF", "--json") == 0
+    files = json.loads(capsys.readouterr().out)["files"]
+    assert [one["new"] for one in files] == [False, True, True]
+    assert [Path(one["path"]).read_bytes() for one in files] == [first, second, third]
+
+
+def test_of_plain_addresses_in_parts_the_host_is_asked_how_long_they_are(
+    disk: Disk, read: list[str], capsys: Captured
+) -> None:
+    with FileServer({f"/x/{name}": content for name, content in PARTS.items()}) as server:
+        disk.free = 6000
+        assert urial("pull", f"{server.url}/x/{next(iter(PARTS))}") == 1
+    assert "it needs 7.00 kB in" in capsys.readouterr().err
+    assert read == []
+    assert not paths.models_dir().exists()
+
+
+def test_parts_whose_lengths_are_not_told_before_are_downloaded_one_by_one(
+    disk: Disk, capsys: Captured
+) -> None:
+    files = {f"/x/{name}": content for name, content in PARTS.items()}
+
+    def act(request: Request) -> None:
+        if request.command == "HEAD":
+            request.reply(405)
+        else:
+            request.reply(200, files[request.place])
+
+    with FileServer(act=act) as server:
+        disk.free = 3000
+        assert urial("pull", f"{server.url}/x/{next(iter(PARTS))}") == 1
+    assert "too full for 'big-Q4_K_M-00003-of-00003.gguf'" in capsys.readouterr().err
+    assert [path.name for path in sorted(paths.models_dir().iterdir())] == list(PARTS)[:2]
+    # The first one is asked how long it is, in vain.
+    assert [one[0] for one in server.requests].count(next(iter(files))) == 2
+    assert len(server.requests) == 4
 
 
 def test_a_plain_address_goes_into_the_models_directory(llama_gguf: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import re
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -33,6 +32,7 @@ from urial_tui.models.connection import (
     Unreachable,
     retry_after,
 )
+from urial_tui.models.disk_space import check_space
 from urial_tui.models.host_answers import (
     MAX_LISTING,
     MAX_SIZE,
@@ -336,14 +336,12 @@ class Downloader:
         )
 
     def _check_space(self, source: Source, partial: Partial, size: int) -> None:
-        free = shutil.disk_usage(partial.path.parent).free
-        needed = size - partial.size
-        if free < needed:
-            raise ModelError(
-                f"The disk is too full for {quoted(source.name)}: it needs {wording.size(needed)} "
-                f"in {quoted(str(partial.path.parent))}, where {wording.size(free)} are free.",
-                f"Make room there. {KEPT}" if partial.size else "Make room there and try again.",
-            )
+        check_space(
+            partial.path.parent,
+            size - partial.size,
+            quoted(source.name),
+            f"Make room there. {KEPT}" if partial.size else "Make room there and try again.",
+        )
 
     def _write(self, response: Response, source: Source, partial: Partial, size: int) -> None:
         host = host_of(str(response.url))

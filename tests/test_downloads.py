@@ -13,17 +13,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.cancelled import ends_of
 from tests.file_server import FileServer, Request
 from tests.scripted_hub import log_in
 from urial_tui.errors import ModelError
-from urial_tui.models.connection import Cancelled, Limits, Source
+from urial_tui.models.connection import Cancelled, HttpConnection, Limits, Source
 from urial_tui.models.download import Downloader
 from urial_tui.models.pace import Meter
 from urial_tui.models.partial import Partial, PartialNote
@@ -324,6 +325,102 @@ def test_a_host_that_sends_hardly_anything_is_given_up(target: Path) -> None:
     with FileServer(act=drip) as server, pytest.raises(ModelError, match="hardly anything"):
         fetch(server, target, limits=limits)
     assert not target.exists()
+
+
+def drip_between_chunks(request: Request, server: FileServer) -> None:
+    """A chunk of the file, and then the head of the next one, a byte at a time."""
+    request.send_response(200)
+    request.send_header("Transfer-Encoding", "chunked")
+    request.end_headers()
+    request.wfile.write(b"3e8\r\n" + CONTENT[:1000] + b"\r\n1;")
+    while not server.ended.wait(0.01):
+        request.wfile.write(b"x")
+
+
+def test_a_host_that_drips_between_the_chunks_of_a_file_is_given_up(target: Path) -> None:
+    def act(request: Request) -> None:
+        if request.headers["Range"]:
+            serve(request)
+        else:
+            drip_between_chunks(request, server)
+
+    limits = Limits(silence=20, slow_seconds=0.2, slow_bytes=1000)
+    with FileServer(act=act) as server:
+        with pytest.raises(ModelError, match="hardly anything") as failure:
+            fetch(server, target, limits=limits, size=len(CONTENT))
+        assert failure.value.message == (
+            f"The host {server.host} sends hardly anything: 0 bytes in 0 s."
+        )
+        assert "What came is kept" in failure.value.hint
+        assert not target.exists()
+        fetch(server, target)
+    assert ranges(server) == [None, "bytes=1000-"]
+    assert target.read_bytes() == CONTENT
+
+
+def test_what_drips_behind_the_last_byte_of_a_file_is_not_waited_for(target: Path) -> None:
+    def act(request: Request) -> None:
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        request.wfile.write(b"%x\r\n" % len(CONTENT) + CONTENT + b"\r\n0\r\n")
+        while not server.ended.wait(0.01):
+            request.wfile.write(b"X-More: 1\r\n")
+
+    limits = Limits(silence=20, slow_seconds=0.1)
+    with FileServer(act=act) as server:
+        fetch(server, target, limits=limits, size=len(CONTENT))
+    assert target.read_bytes() == CONTENT
+    assert ranges(server) == [None]
+
+
+class Body(httpx.SyncByteStream):
+    """Of two chunks. `wait`: between them."""
+
+    def __init__(self, wait: Callable[[], object]) -> None:
+        self._wait = wait
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"a"
+        self._wait()
+        yield b"b"
+
+
+def test_a_body_is_read_for_as_long_as_enough_of_it_comes() -> None:
+    looks, over = [0], threading.Event()
+
+    def missing() -> int:
+        looks[0] += 1
+        if looks[0] == 5:
+            over.set()
+        return 100 - 10 * looks[0]
+
+    request = httpx.Request("GET", "http://127.0.0.1/m.gguf")
+    response = httpx.Response(200, request=request, stream=Body(lambda: over.wait(20)))
+    limits = Limits(slow_seconds=0.01, slow_bytes=10)
+    connection = HttpConnection(limits, threading.Event())
+    assert list(connection.body(response, missing)) == [b"a", b"b"]
+    connection.close()
+
+
+def test_the_time_that_a_chunk_takes_here_is_not_the_hosts() -> None:
+    looked = threading.Event()
+
+    def missing() -> int:
+        looked.set()
+        return 100
+
+    request = httpx.Request("GET", "http://127.0.0.1/m.gguf")
+    response = httpx.Response(200, request=request, stream=Body(lambda: None))
+    connection = HttpConnection(Limits(slow_seconds=0.01, slow_bytes=10), threading.Event())
+    body = connection.body(response, missing)
+    assert next(body) == b"a"
+    looked.clear()
+    # Nobody looks how much came while it is taken.
+    assert not looked.wait(0.1)
+    assert next(body) == b"b"
+    body.close()
+    connection.close()
 
 
 def test_a_host_that_falls_silent_is_given_up(target: Path) -> None:

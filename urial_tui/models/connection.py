@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
@@ -153,26 +153,78 @@ class HttpConnection:
         Raises:
             Broken: It took longer.
         """
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            self._shut()
-
-        timer = threading.Timer(seconds, end)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        except httpx.HTTPError as error:
+        with self._watched(seconds, lambda: False) as late:
+            try:
+                yield
+            except httpx.HTTPError as error:
+                if late.is_set():
+                    raise _not_in_time(host) from error
+                raise
             if late.is_set():
-                raise _not_in_time(host) from error
-            raise
+                # Where no length was said, that looks like the end of the body.
+                raise _not_in_time(host)
+
+    def body(self, response: Response, missing: Callable[[], int]) -> Generator[bytes, None, None]:
+        """The bytes of a body as they come: at least `slow_bytes` of them in any `slow_seconds`.
+
+        Only they count: what wraps them may come a byte at a time without end, and no timeout of a
+        read would tell. Only waiting for them counts: what is done with them may take its time.
+
+        Args:
+            response: Has it.
+            missing: Tells how many of its bytes are still to come.
+
+        Raises:
+            ModelError: Fewer came, and some are missing.
+        """
+        limits = self._limits
+        before, came, taken, taking = missing(), 0, 0.0, False
+
+        def go_on() -> bool:
+            nonlocal before, came, taken
+            if taking:
+                return True
+            left, mostly_taken = missing(), taken > limits.slow_seconds / 2
+            before, came, taken = left, before - left, 0.0
+            return mostly_taken or came >= limits.slow_bytes
+
+        with self._watched(limits.slow_seconds, go_on) as late:
+            try:
+                for chunk in response.iter_raw():
+                    began, taking = time.monotonic(), True
+                    yield chunk
+                    taken, taking = taken + time.monotonic() - began, False
+            except httpx.HTTPError:
+                if not late.is_set():
+                    raise
+            if late.is_set() and missing() > 0:
+                raise ModelError(
+                    f"The host {host_of(str(response.url))} sends hardly anything: {came:,} bytes "
+                    f"in {wording.duration(limits.slow_seconds)}.",
+                    f"Try again later. {KEPT}",
+                )
+
+    @contextmanager
+    def _watched(self, seconds: float, go_on: Callable[[], bool]) -> Iterator[threading.Event]:
+        """End what is read once `go_on`, which is asked every so many seconds, says no.
+
+        Yields:
+            What is set then.
+        """
+        over, late = threading.Event(), threading.Event()
+
+        def watch() -> None:
+            while not over.wait(seconds):
+                if not go_on():
+                    late.set()
+                    self._shut()
+                    return
+
+        threading.Thread(target=watch, name="slowness", daemon=True).start()
+        try:
+            yield late
         finally:
-            timer.cancel()
-        if late.is_set():
-            # Where no length was said, that looks like the end of the body.
-            raise _not_in_time(host)
+            over.set()
 
     @contextmanager
     def told(self, host: str) -> Iterator[None]:

@@ -6,10 +6,10 @@ have to be those that are known. Where requests may go is `connection`'s.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 import threading
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 import msgspec
 
-from urial_tui import wording
 from urial_tui.errors import ModelError
 from urial_tui.files import reason
 from urial_tui.models.addresses import host_of, hub_endpoint, public
@@ -345,9 +344,9 @@ class Downloader:
 
     def _write(self, response: Response, source: Source, partial: Partial, size: int) -> None:
         host = host_of(str(response.url))
-        began, counted = time.monotonic(), partial.size
-        with self._connection.told(host):
-            for chunk in response.iter_raw():
+        body = self._connection.body(response, lambda: size - partial.size)
+        with self._connection.told(host), contextlib.closing(body):
+            for chunk in body:
                 if self._cancelled.is_set():
                     raise Cancelled
                 if partial.size + len(chunk) > size:
@@ -365,15 +364,6 @@ class Downloader:
                     )
                 if self._progress:
                     self._progress(partial.size, size)
-                now = time.monotonic()
-                if now - began >= self._limits.slow_seconds:
-                    if partial.size - counted < self._limits.slow_bytes:
-                        raise ModelError(
-                            f"The host {host} sends hardly anything: {partial.size - counted:,} "
-                            f"bytes in {wording.duration(now - began)}.",
-                            f"Try again later. {KEPT}",
-                        )
-                    began, counted = now, partial.size
         if partial.size < size:
             raise Broken(f"The connection to {host} broke off before {quoted(source.name)} ended.")
         if partial.start() != b"GGUF":

@@ -24,7 +24,7 @@ from tests.cancelled import ends_of
 from tests.file_server import FileServer, Request
 from tests.scripted_hub import log_in
 from urial_tui.errors import ModelError
-from urial_tui.models.connection import Cancelled, HttpConnection, Limits, Source
+from urial_tui.models.connection import Attempts, Cancelled, HttpConnection, Limits, Source
 from urial_tui.models.download import Downloader
 from urial_tui.models.pace import Meter
 from urial_tui.models.partial import Partial, PartialNote
@@ -650,6 +650,80 @@ def test_a_host_that_is_looked_up_or_does_not_take_the_connection_is_not_waited_
     over.set()
 
 
+def test_attempts_end_by_their_number_or_by_the_time_that_they_took() -> None:
+    limits = Limits(attempts=4, patience=100, pause=1)
+    broken_off = Attempts(limits)
+    assert [broken_off.pause(0, 0) for _ in range(4)] == [1, 2, 4, None]
+    busy = Attempts(limits)
+    assert [busy.pause(0, 40) for _ in range(3)] == [40, 40, None]
+    silent = Attempts(limits)
+    assert [silent.pause(45, 0) for _ in range(3)] == [1, 2, None]
+    silent.start_anew()
+    assert silent.pause(45, 0) == 1
+
+
+def test_a_host_without_an_answer_is_given_up_within_minutes() -> None:
+    limits = Limits()
+    attempts = Attempts(limits)
+    waited = limits.head
+    while (pause := attempts.pause(limits.head, 0)) is not None:
+        waited += pause + limits.head
+    assert waited <= 125
+    # A host may ask for the longest wait once.
+    assert Attempts(limits).pause(0, limits.longest_wait) == limits.longest_wait
+
+
+def test_the_time_of_attempts_that_bring_nothing_is_counted(target: Path) -> None:
+    limits = Limits(silence=20, head=0.1, attempts=100, pause=0.01, patience=0.25)
+    with (
+        FileServer(act=lambda request: drip_the_head(request, server)) as server,
+        pytest.raises(ModelError, match="did not answer in time"),
+    ):
+        fetch(server, target, limits=limits)
+    assert len(server.requests) <= 3
+
+
+def test_it_is_told_that_a_file_is_asked_for_again(target: Path) -> None:
+    why: list[str] = []
+
+    def act(request: Request) -> None:
+        if len(server.requests) == 1:
+            request.reply(503)
+        elif len(server.requests) == 2:
+            cut(request, 1000)
+        else:
+            serve(request)
+
+    with (
+        FileServer(act=act) as server,
+        Downloader(limits=QUICK, retry=why.append) as downloader,
+        Partial(target) as partial,
+    ):
+        downloader.fetch(Source(url=server.url + PLACE, name="m.gguf", sha256=SHA), partial)
+    assert why == [
+        f"The host {server.host} answered with status 503 for 'm.gguf'.",
+        f"The connection to {server.host} broke off before all was there.",
+    ]
+
+
+def test_a_download_that_is_tried_again_says_why_and_measures_anew() -> None:
+    now = 0.0
+    meter = Meter(lambda: now)
+    assert meter.begin("m.gguf").words == "asking for the file"
+    assert meter.again("There is none.").words == "trying again: there is none"
+    for now in (0.0, 1.0, 2.0):
+        pace = meter.count(int(now + 1) * 1_000_000, 10_000_000)
+    assert pace.rate == 1_000_000
+    pace = meter.again("The host h did not answer in time.")
+    assert pace.words == (
+        "3.00 MB of 10.0 MB (30%), trying again: the host h did not answer in time"
+    )
+    for now in (100.0, 101.0):
+        pace = meter.count(3_000_000 + int(now - 100) * 1000, 10_000_000)
+    assert pace.trouble == ""
+    assert pace.rate == 1000
+
+
 def test_a_host_that_is_busy_is_asked_again_when_it_wants_to_be() -> None:
     def act(request: Request) -> None:
         if len(server.requests) < 3:
@@ -657,9 +731,11 @@ def test_a_host_that_is_busy_is_asked_again_when_it_wants_to_be() -> None:
         else:
             request.reply(200, CONTENT)
 
-    with FileServer(act=act) as server, Downloader(limits=QUICK) as downloader:
+    why: list[str] = []
+    with FileServer(act=act) as server, Downloader(limits=QUICK, retry=why.append) as downloader:
         head = downloader.head(Source(url=server.url + PLACE, name="m.gguf"))
     assert (head.status, head.size, len(server.requests)) == (200, len(CONTENT), 3)
+    assert why == [f"The host {server.host} is asked too often."] * 2
 
 
 @pytest.mark.parametrize(("after", "asked"), [("3600", 1), ("", QUICK.attempts)])

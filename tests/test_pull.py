@@ -18,6 +18,7 @@ from tests.scripted_hub import COMMIT, Hub, hub_with
 from urial_tui import paths
 from urial_tui.cli import main as cli
 from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
+from urial_tui.models.connection import Limits
 from urial_tui.models.partial import Partial, PartialNote
 from urial_tui.models.stores.hub import find_file
 from urial_tui.sanitize import quoted
@@ -149,8 +150,8 @@ def test_a_model_in_parts_for_which_there_is_no_room_is_not_begun(
     blobs = home / "cache/huggingface/hub/models--ada--tiny-GGUF/blobs"
     assert capsys.readouterr().err == (
         "urial: The disk is too full for the 3 parts of 'big-Q4_K_M-00001-of-00003.gguf': it needs "
-        f"7.00 kB in {quoted(str(blobs))}, where 6.00 kB are free and 1.00 kB are missing. Make room there "
-        "and try again.\n"
+        f"7.00 kB in {quoted(str(blobs))}, where 6.00 kB are free and 1.00 kB are missing. "
+        "Make room there and try again.\n"
     )
     assert read == []
     assert not blobs.exists()
@@ -219,6 +220,30 @@ def test_a_plain_address_goes_into_the_models_directory(llama_gguf: Path) -> Non
         assert urial("pull", f"{server.url}/x/plain.gguf") == 0
     assert (paths.models_dir() / "plain.gguf").read_bytes() == content
     assert [path.name for path in paths.models_dir().iterdir()] == ["plain.gguf"]
+
+
+def test_what_is_asked_for_again_is_told(
+    hub: Hub, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("urial_tui.models.download.Limits", lambda: Limits(pause=0.01))
+    name, content = "tiny.Q4_K_M.gguf", hub.content["tiny.Q4_K_M.gguf"]
+
+    def act(request: Request) -> None:
+        if request.place == f"/blob/{name}" and hub.ranges[-1] is None:
+            request.reply(200, content[:100_000], Content_Length=str(len(content)))
+            request.close_connection = True
+        else:
+            hub.serve(request)
+
+    hub.act = act
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert urial("pull", "hf.co/ada/tiny-GGUF:Q4_K_M") == 0
+    lines = capsys.readouterr().err.split("\r\x1b[K")
+    assert lines[1] == "Asking for hf.co/ada/tiny-GGUF:Q4_K_M"
+    (again,) = [line for line in lines if "again" in line]
+    assert again.startswith(f"{name}: 100 kB of ")
+    assert ", trying again: the" in again
+    assert lines[-1].startswith("Downloaded ")
 
 
 def test_of_two_processes_that_download_one_file_the_second_is_told(hub: Hub, home: Path) -> None:

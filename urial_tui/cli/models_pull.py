@@ -28,6 +28,10 @@ def pull(name: str, as_json: bool) -> None:
 
     with ProgressLine() as line:
         meter = Meter()
+        line.show(f"Asking for {name}")
+
+        def begin(file: str) -> None:
+            tell(meter.begin(file))
 
         def show(done: int, total: int) -> None:
             tell(meter.count(done, total))
@@ -35,11 +39,15 @@ def pull(name: str, as_json: bool) -> None:
         def read(done: int, total: int) -> None:
             tell(meter.read(done, total))
 
+        def retry(why: str) -> None:
+            pace = meter.again(why)
+            line.change(f"{pace.name or name}: {pace.words}")
+
         def tell(pace: Pace) -> None:
             line.show(f"{pace.name}: {pace.words}")
 
-        with Downloader(show, read=read) as downloader:
-            pulled = pull_model(name, downloader, meter.begin)
+        with Downloader(show, read=read, retry=retry) as downloader:
+            pulled = pull_model(name, downloader, begin)
     if as_json:
         print_json(msgspec.to_builtins(pulled, enc_hook=str))
         return

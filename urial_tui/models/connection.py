@@ -73,9 +73,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How long and how often is tried; seconds and bytes.
 
     `silence`: without a byte; `head`: until an answer has its head, with all redirects; `listing`:
-    until a list has come; `attempts`: in a row that bring nothing; `pause`: before the second,
-    doubled with each more; `slow_bytes` have to come in `slow_seconds`; `longest_wait` that a host
-    may ask for.
+    until a list has come; `attempts`: in a row that bring nothing, and `patience`: which these and
+    the pauses between them may take; `pause`: before the second, doubled with each more;
+    `slow_bytes` have to come in `slow_seconds`; `longest_wait` that a host may ask for.
     """
 
     connect: float = 10.0
@@ -83,14 +83,43 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     head: float = 60.0
     listing: float = 120.0
     attempts: int = 6
+    patience: float = 120.0
     pause: float = 1.0
     slow_seconds: float = 60.0
     slow_bytes: int = 60_000
-    longest_wait: float = 120.0
+    longest_wait: float = 90.0
 
-    def wait(self, failures: int, asked: float) -> float:
-        """Seconds before the next attempt, `failures` in a row; at least what the host `asked`."""
-        return max(asked, self.pause * 2.0 ** (failures - 1))
+
+class Attempts:
+    """Counts attempts that failed, one after another, and says when there is no sense in more.
+
+    Args:
+        limits: How often, and how long altogether.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._failures = 0
+        self._seconds = 0.0
+
+    def start_anew(self) -> None:
+        """Forget those that failed: something came."""
+        self._failures, self._seconds = 0, 0.0
+
+    def pause(self, seconds: float, asked: float) -> float | None:
+        """Seconds to wait after one that failed; None to give up.
+
+        Args:
+            seconds: That it took, in vain.
+            asked: For how many the host wants not to be asked.
+        """
+        limits = self._limits
+        self._failures += 1
+        wait = max(asked, limits.pause * 2.0 ** (self._failures - 1))
+        self._seconds += seconds + wait
+        if self._failures >= limits.attempts or self._seconds > limits.patience:
+            return None
+        return wait
 
 
 class Cancelled(Exception):

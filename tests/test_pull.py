@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -244,6 +245,47 @@ def test_what_is_asked_for_again_is_told(
     assert again.startswith(f"{name}: 100 kB of ")
     assert ", trying again: the" in again
     assert lines[-1].startswith("Downloaded ")
+
+
+def test_ctrl_c_keeps_what_came_of_a_download_and_the_same_command_goes_on(
+    hub: Hub, home: Path
+) -> None:
+    name, content = "tiny.Q4_K_M.gguf", hub.content["tiny.Q4_K_M.gguf"]
+    hub.held = 100_000
+    command = [sys.executable, "-m", "urial_tui", "models", "pull", "hf.co/ada/tiny-GGUF"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    blobs = home / "cache/huggingface/hub/models--ada--tiny-GGUF/blobs"
+    part = blobs / f"{hashlib.sha256(content).hexdigest()}.urial.incomplete"
+    assert hub.stopped.wait(30)
+    while not (part.exists() and part.stat().st_size == 100_000):
+        assert process.poll() is None
+        threading.Event().wait(0.005)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output) == (130, "")
+    assert errors == (
+        "urial: Interrupted. What came is kept: the same command goes on from there.\n"
+    )
+    assert part.read_bytes() == content[:100_000]
+    assert find_file("ada/tiny-GGUF", name) is None
+    hub.held = None
+    assert urial("pull", "hf.co/ada/tiny-GGUF") == 0
+    assert hub.ranges[-1] == "bytes=100000-"
+    found = find_file("ada/tiny-GGUF", name)
+    assert found is not None
+    assert found.read_bytes() == content
+    assert [path.name for path in blobs.iterdir()] == [hashlib.sha256(content).hexdigest()]
+
+
+def test_ctrl_c_before_a_download_has_begun_says_nothing_of_what_came(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("urial_tui.models.pull.find", find)
+    assert urial("pull", "hf.co/ada/tiny-GGUF") == 130
+    assert capsys.readouterr().err.lstrip() == "urial: Interrupted.\n"
 
 
 def test_of_two_processes_that_download_one_file_the_second_is_told(hub: Hub, home: Path) -> None:

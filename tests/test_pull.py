@@ -21,6 +21,7 @@ from urial_tui.cli import main as cli
 from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
 from urial_tui.models.connection import Limits
 from urial_tui.models.partial import Partial, PartialNote
+from urial_tui.models.placing import removal
 from urial_tui.models.stores.hub import find_file
 from urial_tui.sanitize import quoted
 
@@ -380,6 +381,109 @@ def test_a_blob_stays_while_another_revision_links_to_it(hub: Hub, capsys: Captu
     assert urial("remove", "hf.co/ada/tiny-GGUF:Q4_K_M", "--yes", "--json") == 0
     assert json.loads(capsys.readouterr().out)["freed"] == len(hub.content["tiny.Q4_K_M.gguf"])
     assert not blob.exists()
+
+
+CATALOGUE = """
+[[model]]
+name = "{name}"
+title = "Tiny"
+role = "base"
+parameters = "1M"
+repository = "ada/tiny-GGUF"
+file = "{file}"
+licence = "CC0"
+licence_url = "https://example.org/cc0"
+"""
+PULLED = "hf.co/ada/tiny-GGUF:Q4_K_M"
+
+
+def know(*models: tuple[str, str]) -> None:
+    """Have the user's catalogue know models: each a name and its file at the hub."""
+    text = "".join(CATALOGUE.format(name=name, file=file) for name, file in models)
+    path = paths.user_catalogue_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def start_with(model: str) -> None:
+    path = paths.settings_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'[chat]\nmodel = "{model}"\n')
+
+
+def uses_of(name: str) -> list[str]:
+    return list(removal(name).uses)
+
+
+STARTS = "your settings name it as the model to start with"
+
+
+def test_a_model_of_the_catalogue_is_used_by_its_adapter_and_by_the_settings(
+    llama_gguf: Path,
+) -> None:
+    urial("add", str(llama_gguf), "--name", "gemma-3-270m")
+    adapter = "the adapter gemma-3-270m-sft needs it"
+    assert uses_of("gemma-3-270m") == [adapter, STARTS]
+    start_with("gemma-3-270m+mine")
+    assert uses_of("gemma-3-270m") == [adapter, STARTS]
+    start_with("gemma-3-270m-sft")
+    says = "your settings name gemma-3-270m-sft as the model to start with"
+    assert uses_of("gemma-3-270m") == [adapter, says]
+    start_with("another")
+    assert uses_of("gemma-3-270m") == [adapter]
+
+
+@pytest.mark.parametrize("named", ["mine.gguf", "{directory}/mine.gguf"], ids=["name", "path"])
+def test_a_file_of_the_models_directory_is_used_by_the_settings_and_by_links(
+    llama_gguf: Path, named: str
+) -> None:
+    file = paths.models_dir() / "mine.gguf"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(llama_gguf.read_bytes())
+    assert uses_of("mine.gguf") == []
+    start_with(named.format(directory=file.parent))
+    assert uses_of("mine.gguf") == [STARTS]
+    urial("add", str(file), "--name", "again")
+    assert uses_of("mine.gguf") == [
+        STARTS,
+        "a link in the models directory leads to it: again.gguf",
+    ]
+    # What is behind a link stays.
+    assert uses_of("again.gguf") == []
+
+
+def test_a_file_of_the_cache_is_used_by_the_catalogue_revisions_and_links(hub: Hub) -> None:
+    urial("pull", PULLED)
+    assert uses_of(PULLED) == []
+    know(("tiny", "tiny.Q4_K_M.gguf"))
+    model = "the model tiny of the catalogue is this file"
+    assert uses_of(PULLED) == [model]
+    start_with("tiny")
+    assert uses_of(PULLED) == [model, STARTS]
+    start_with(PULLED)
+    assert uses_of(PULLED) == [model, STARTS]
+    start_with("tiny")
+    assert uses_of("tiny") == [STARTS]
+    file = find_file("ada/tiny-GGUF", "tiny.Q4_K_M.gguf")
+    assert file is not None
+    urial("add", str(file), "--name", "short")
+    linked = "a link in the models directory leads to it: short.gguf"
+    assert uses_of("tiny") == [STARTS, linked]
+    hub.commit = "d" * 40
+    urial("pull", PULLED)
+    # Its content stays for the older revision, and for the link.
+    assert uses_of("tiny") == [STARTS, f"another revision has it, too: {file}"]
+
+
+def test_a_file_that_the_catalogue_has_by_two_names_is_used_by_the_other_one(hub: Hub) -> None:
+    know(("tiny", "tiny.Q4_K_M.gguf"), ("twin", "twin.gguf"))
+    urial("pull", "tiny")
+    file = find_file("ada/tiny-GGUF", "tiny.Q4_K_M.gguf")
+    urial("add", str(file), "--name", "twin")
+    assert uses_of("tiny") == [
+        "the model twin of the catalogue is this file",
+        "a link in the models directory leads to it: twin.gguf",
+    ]
 
 
 def test_verifying_finds_a_changed_byte(hub: Hub, capsys: Captured) -> None:

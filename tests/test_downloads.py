@@ -13,17 +13,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.cancelled import ends_of
 from tests.file_server import FileServer, Request
 from tests.scripted_hub import log_in
 from urial_tui.errors import ModelError
-from urial_tui.models.connection import Cancelled, Limits, Source
+from urial_tui.models.connection import Attempts, Cancelled, HttpConnection, Limits, Source
 from urial_tui.models.download import Downloader
 from urial_tui.models.pace import Meter
 from urial_tui.models.partial import Partial, PartialNote
@@ -326,6 +327,102 @@ def test_a_host_that_sends_hardly_anything_is_given_up(target: Path) -> None:
     assert not target.exists()
 
 
+def drip_between_chunks(request: Request, server: FileServer) -> None:
+    """A chunk of the file, and then the head of the next one, a byte at a time."""
+    request.send_response(200)
+    request.send_header("Transfer-Encoding", "chunked")
+    request.end_headers()
+    request.wfile.write(b"3e8\r\n" + CONTENT[:1000] + b"\r\n1;")
+    while not server.ended.wait(0.01):
+        request.wfile.write(b"x")
+
+
+def test_a_host_that_drips_between_the_chunks_of_a_file_is_given_up(target: Path) -> None:
+    def act(request: Request) -> None:
+        if request.headers["Range"]:
+            serve(request)
+        else:
+            drip_between_chunks(request, server)
+
+    limits = Limits(silence=20, slow_seconds=0.2, slow_bytes=1000)
+    with FileServer(act=act) as server:
+        with pytest.raises(ModelError, match="hardly anything") as failure:
+            fetch(server, target, limits=limits, size=len(CONTENT))
+        assert failure.value.message == (
+            f"The host {server.host} sends hardly anything: 0 bytes in 0 s."
+        )
+        assert "What came is kept" in failure.value.hint
+        assert not target.exists()
+        fetch(server, target)
+    assert ranges(server) == [None, "bytes=1000-"]
+    assert target.read_bytes() == CONTENT
+
+
+def test_what_drips_behind_the_last_byte_of_a_file_is_not_waited_for(target: Path) -> None:
+    def act(request: Request) -> None:
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        request.wfile.write(b"%x\r\n" % len(CONTENT) + CONTENT + b"\r\n0\r\n")
+        while not server.ended.wait(0.01):
+            request.wfile.write(b"X-More: 1\r\n")
+
+    limits = Limits(silence=20, slow_seconds=0.1)
+    with FileServer(act=act) as server:
+        fetch(server, target, limits=limits, size=len(CONTENT))
+    assert target.read_bytes() == CONTENT
+    assert ranges(server) == [None]
+
+
+class Body(httpx.SyncByteStream):
+    """Of two chunks. `wait`: between them."""
+
+    def __init__(self, wait: Callable[[], object]) -> None:
+        self._wait = wait
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"a"
+        self._wait()
+        yield b"b"
+
+
+def test_a_body_is_read_for_as_long_as_enough_of_it_comes() -> None:
+    looks, over = [0], threading.Event()
+
+    def missing() -> int:
+        looks[0] += 1
+        if looks[0] == 5:
+            over.set()
+        return 100 - 10 * looks[0]
+
+    request = httpx.Request("GET", "http://127.0.0.1/m.gguf")
+    response = httpx.Response(200, request=request, stream=Body(lambda: over.wait(20)))
+    limits = Limits(slow_seconds=0.01, slow_bytes=10)
+    connection = HttpConnection(limits, threading.Event())
+    assert list(connection.body(response, missing)) == [b"a", b"b"]
+    connection.close()
+
+
+def test_the_time_that_a_chunk_takes_here_is_not_the_hosts() -> None:
+    looked = threading.Event()
+
+    def missing() -> int:
+        looked.set()
+        return 100
+
+    request = httpx.Request("GET", "http://127.0.0.1/m.gguf")
+    response = httpx.Response(200, request=request, stream=Body(lambda: None))
+    connection = HttpConnection(Limits(slow_seconds=0.01, slow_bytes=10), threading.Event())
+    body = connection.body(response, missing)
+    assert next(body) == b"a"
+    looked.clear()
+    # Nobody looks how much came while it is taken.
+    assert not looked.wait(0.1)
+    assert next(body) == b"b"
+    body.close()
+    connection.close()
+
+
 def test_a_host_that_falls_silent_is_given_up(target: Path) -> None:
     def silent(request: Request) -> None:
         request.reply(200, CONTENT[:10], Content_Length=str(len(CONTENT)))
@@ -553,6 +650,80 @@ def test_a_host_that_is_looked_up_or_does_not_take_the_connection_is_not_waited_
     over.set()
 
 
+def test_attempts_end_by_their_number_or_by_the_time_that_they_took() -> None:
+    limits = Limits(attempts=4, patience=100, pause=1)
+    broken_off = Attempts(limits)
+    assert [broken_off.pause(0, 0) for _ in range(4)] == [1, 2, 4, None]
+    busy = Attempts(limits)
+    assert [busy.pause(0, 40) for _ in range(3)] == [40, 40, None]
+    silent = Attempts(limits)
+    assert [silent.pause(45, 0) for _ in range(3)] == [1, 2, None]
+    silent.start_anew()
+    assert silent.pause(45, 0) == 1
+
+
+def test_a_host_without_an_answer_is_given_up_within_minutes() -> None:
+    limits = Limits()
+    attempts = Attempts(limits)
+    waited = limits.head
+    while (pause := attempts.pause(limits.head, 0)) is not None:
+        waited += pause + limits.head
+    assert waited <= 125
+    # A host may ask for the longest wait once.
+    assert Attempts(limits).pause(0, limits.longest_wait) == limits.longest_wait
+
+
+def test_the_time_of_attempts_that_bring_nothing_is_counted(target: Path) -> None:
+    limits = Limits(silence=20, head=0.1, attempts=100, pause=0.01, patience=0.25)
+    with (
+        FileServer(act=lambda request: drip_the_head(request, server)) as server,
+        pytest.raises(ModelError, match="did not answer in time"),
+    ):
+        fetch(server, target, limits=limits)
+    assert len(server.requests) <= 3
+
+
+def test_it_is_told_that_a_file_is_asked_for_again(target: Path) -> None:
+    why: list[str] = []
+
+    def act(request: Request) -> None:
+        if len(server.requests) == 1:
+            request.reply(503)
+        elif len(server.requests) == 2:
+            cut(request, 1000)
+        else:
+            serve(request)
+
+    with (
+        FileServer(act=act) as server,
+        Downloader(limits=QUICK, retry=why.append) as downloader,
+        Partial(target) as partial,
+    ):
+        downloader.fetch(Source(url=server.url + PLACE, name="m.gguf", sha256=SHA), partial)
+    assert why == [
+        f"The host {server.host} answered with status 503 for 'm.gguf'.",
+        f"The connection to {server.host} broke off before all was there.",
+    ]
+
+
+def test_a_download_that_is_tried_again_says_why_and_measures_anew() -> None:
+    now = 0.0
+    meter = Meter(lambda: now)
+    assert meter.begin("m.gguf").words == "asking for the file"
+    assert meter.again("There is none.").words == "trying again: there is none"
+    for now in (0.0, 1.0, 2.0):
+        pace = meter.count(int(now + 1) * 1_000_000, 10_000_000)
+    assert pace.rate == 1_000_000
+    pace = meter.again("The host h did not answer in time.")
+    assert pace.words == (
+        "3.00 MB of 10.0 MB (30%), trying again: the host h did not answer in time"
+    )
+    for now in (100.0, 101.0):
+        pace = meter.count(3_000_000 + int(now - 100) * 1000, 10_000_000)
+    assert pace.trouble == ""
+    assert pace.rate == 1000
+
+
 def test_a_host_that_is_busy_is_asked_again_when_it_wants_to_be() -> None:
     def act(request: Request) -> None:
         if len(server.requests) < 3:
@@ -560,9 +731,11 @@ def test_a_host_that_is_busy_is_asked_again_when_it_wants_to_be() -> None:
         else:
             request.reply(200, CONTENT)
 
-    with FileServer(act=act) as server, Downloader(limits=QUICK) as downloader:
+    why: list[str] = []
+    with FileServer(act=act) as server, Downloader(limits=QUICK, retry=why.append) as downloader:
         head = downloader.head(Source(url=server.url + PLACE, name="m.gguf"))
     assert (head.status, head.size, len(server.requests)) == (200, len(CONTENT), 3)
+    assert why == [f"The host {server.host} is asked too often."] * 2
 
 
 @pytest.mark.parametrize(("after", "asked"), [("3600", 1), ("", QUICK.attempts)])
@@ -598,6 +771,40 @@ def test_a_token_goes_to_the_hub_and_to_nobody_else(
     assert [one[2] for one in server.requests] == ["Bearer hf_secret"]
     assert [one[2] for one in other.requests] == [None, None]
     assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"), [("1", False), ("on", False), ("True", False), ("0", True), ("", True)]
+)
+@pytest.mark.parametrize("logged_in", [False, True], ids=["HF_TOKEN", "login"])
+def test_no_token_is_sent_by_itself_where_the_user_forbids_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch, logged_in: bool, value: str, sent: bool
+) -> None:
+    with FileServer(act=lambda request: request.reply(401)) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", value)
+        if logged_in:
+            log_in(home, "hf_secret", monkeypatch)
+        else:
+            monkeypatch.setenv("HF_TOKEN", "hf_secret")
+        source = Source(url=server.url + PLACE, name="m.gguf", hub=True)
+        with Downloader(limits=QUICK) as downloader, pytest.raises(ModelError) as failure:
+            downloader.check(source, downloader.head(source))
+    assert [one[2] for one in server.requests] == ["Bearer hf_secret" if sent else None]
+    # What to do differs, since a token that is given to the program would not be sent.
+    assert ("HF_HUB_DISABLE_IMPLICIT_TOKEN is set" in failure.value.hint) is not sent
+    assert ("`hf auth login`" in failure.value.hint) is sent
+
+
+def test_the_hubs_library_may_have_it_that_a_login_is_not_used(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_in(home, "hf_secret", monkeypatch)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_IMPLICIT_TOKEN", True)
+    with FileServer({PLACE: CONTENT}) as server, Downloader(limits=QUICK) as downloader:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        downloader.head(Source(url=server.url + PLACE, name="m.gguf", hub=True))
+    assert [one[2] for one in server.requests] == [None]
 
 
 def test_after_kill_9_at_most_a_block_is_sent_again(target: Path) -> None:

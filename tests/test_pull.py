@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -18,7 +19,11 @@ from tests.scripted_hub import COMMIT, Hub, hub_with
 from urial_tui import paths
 from urial_tui.cli import main as cli
 from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
+from urial_tui.models.connection import Limits
+from urial_tui.models.partial import Partial, PartialNote
+from urial_tui.models.placing import removal
 from urial_tui.models.stores.hub import find_file
+from urial_tui.sanitize import quoted
 
 Captured = pytest.CaptureFixture[str]
 
@@ -102,12 +107,186 @@ def test_a_model_in_parts_is_downloaded_whole(hub: Hub, home: Path) -> None:
     assert {path.name: path.read_bytes() for path in cache.iterdir()} == parts
 
 
+class Disk:
+    """A disk with so many bytes free, whatever is written to it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.free = 0
+        monkeypatch.setattr("shutil.disk_usage", lambda _: self)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+SIZES = (1000, 2000, 4000)
+PARTS = {
+    f"big-Q4_K_M-{number:05d}-of-00003.gguf": b"GGUF" + bytes([number]) * (size - 4)
+    for number, size in enumerate(SIZES, start=1)
+}
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files whose bytes, and not only whose heads, servers are asked for."""
+    names: list[str] = []
+    answer = FileServer.answer
+
+    def noted(server: FileServer, request: Request) -> None:
+        if request.command == "GET" and request.place.endswith(".gguf"):
+            names.append(request.place.rsplit("/", 1)[-1])
+        answer(server, request)
+
+    monkeypatch.setattr(FileServer, "answer", noted)
+    return names
+
+
+def test_a_model_in_parts_for_which_there_is_no_room_is_not_begun(
+    hub: Hub, home: Path, disk: Disk, read: list[str], capsys: Captured
+) -> None:
+    hub.content = dict(PARTS)
+    # Each part would fit.
+    disk.free = 6000
+    assert urial("pull", "hf.co/ada/tiny-GGUF") == 1
+    blobs = home / "cache/huggingface/hub/models--ada--tiny-GGUF/blobs"
+    assert capsys.readouterr().err == (
+        "urial: The disk is too full for the 3 parts of 'big-Q4_K_M-00001-of-00003.gguf': it needs "
+        f"7.00 kB in {quoted(str(blobs))}, where 6.00 kB are free and 1.00 kB are missing. "
+        "Make room there and try again.\n"
+    )
+    assert read == []
+    assert not blobs.exists()
+
+
+def test_what_lies_there_of_a_model_needs_no_room(
+    hub: Hub, home: Path, disk: Disk, read: list[str], capsys: Captured
+) -> None:
+    hub.content = dict(PARTS)
+    blobs = home / "cache/huggingface/hub/models--ada--tiny-GGUF/blobs"
+    first, second, third = PARTS.values()
+    blobs.mkdir(parents=True)
+    (blobs / hashlib.sha256(first).hexdigest()).write_bytes(first)
+    sha256 = hashlib.sha256(second).hexdigest()
+    with Partial(blobs / sha256, ".urial.incomplete") as partial:
+        partial.restart(PartialNote(url=hub.url, size=len(second), sha256=sha256))
+        partial.append(second[:1500])
+    disk.free = 4499
+    assert urial("pull", "hf.co/ada/tiny-GGUF") == 1
+    said = capsys.readouterr().err
+    assert "it needs 4.50 kB in" in said
+    assert "1 B are missing. Make room there. What came is kept" in said
+    assert read == []
+    disk.free = 4500
+    assert urial("pull", "hf.co/ada/tiny-GGUF", "--json") == 0
+    files = json.loads(capsys.readouterr().out)["files"]
+    assert [one["new"] for one in files] == [False, True, True]
+    assert [Path(one["path"]).read_bytes() for one in files] == [first, second, third]
+
+
+def test_of_plain_addresses_in_parts_the_host_is_asked_how_long_they_are(
+    disk: Disk, read: list[str], capsys: Captured
+) -> None:
+    with FileServer({f"/x/{name}": content for name, content in PARTS.items()}) as server:
+        disk.free = 6000
+        assert urial("pull", f"{server.url}/x/{next(iter(PARTS))}") == 1
+    assert "it needs 7.00 kB in" in capsys.readouterr().err
+    assert read == []
+    assert not paths.models_dir().exists()
+
+
+def test_parts_whose_lengths_are_not_told_before_are_downloaded_one_by_one(
+    disk: Disk, capsys: Captured
+) -> None:
+    files = {f"/x/{name}": content for name, content in PARTS.items()}
+
+    def act(request: Request) -> None:
+        if request.command == "HEAD":
+            request.reply(405)
+        else:
+            request.reply(200, files[request.place])
+
+    with FileServer(act=act) as server:
+        disk.free = 3000
+        assert urial("pull", f"{server.url}/x/{next(iter(PARTS))}") == 1
+    assert "too full for 'big-Q4_K_M-00003-of-00003.gguf'" in capsys.readouterr().err
+    assert [path.name for path in sorted(paths.models_dir().iterdir())] == list(PARTS)[:2]
+    # The first one is asked how long it is, in vain.
+    assert [one[0] for one in server.requests].count(next(iter(files))) == 2
+    assert len(server.requests) == 4
+
+
 def test_a_plain_address_goes_into_the_models_directory(llama_gguf: Path) -> None:
     content = llama_gguf.read_bytes()
     with FileServer({"/x/plain.gguf": content}) as server:
         assert urial("pull", f"{server.url}/x/plain.gguf") == 0
     assert (paths.models_dir() / "plain.gguf").read_bytes() == content
     assert [path.name for path in paths.models_dir().iterdir()] == ["plain.gguf"]
+
+
+def test_what_is_asked_for_again_is_told(
+    hub: Hub, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("urial_tui.models.download.Limits", lambda: Limits(pause=0.01))
+    name, content = "tiny.Q4_K_M.gguf", hub.content["tiny.Q4_K_M.gguf"]
+
+    def act(request: Request) -> None:
+        if request.place == f"/blob/{name}" and hub.ranges[-1] is None:
+            request.reply(200, content[:100_000], Content_Length=str(len(content)))
+            request.close_connection = True
+        else:
+            hub.serve(request)
+
+    hub.act = act
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert urial("pull", "hf.co/ada/tiny-GGUF:Q4_K_M") == 0
+    lines = capsys.readouterr().err.split("\r\x1b[K")
+    assert lines[1] == "Asking for hf.co/ada/tiny-GGUF:Q4_K_M"
+    (again,) = [line for line in lines if "again" in line]
+    assert again.startswith(f"{name}: 100 kB of ")
+    assert ", trying again: the" in again
+    assert lines[-1].startswith("Downloaded ")
+
+
+def test_ctrl_c_keeps_what_came_of_a_download_and_the_same_command_goes_on(
+    hub: Hub, home: Path
+) -> None:
+    name, content = "tiny.Q4_K_M.gguf", hub.content["tiny.Q4_K_M.gguf"]
+    hub.held = 100_000
+    command = [sys.executable, "-m", "urial_tui", "models", "pull", "hf.co/ada/tiny-GGUF"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    blobs = home / "cache/huggingface/hub/models--ada--tiny-GGUF/blobs"
+    part = blobs / f"{hashlib.sha256(content).hexdigest()}.urial.incomplete"
+    assert hub.stopped.wait(30)
+    while not (part.exists() and part.stat().st_size == 100_000):
+        assert process.poll() is None
+        threading.Event().wait(0.005)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output) == (130, "")
+    assert errors == (
+        "urial: Interrupted. What came is kept: the same command goes on from there.\n"
+    )
+    assert part.read_bytes() == content[:100_000]
+    assert find_file("ada/tiny-GGUF", name) is None
+    hub.held = None
+    assert urial("pull", "hf.co/ada/tiny-GGUF") == 0
+    assert hub.ranges[-1] == "bytes=100000-"
+    found = find_file("ada/tiny-GGUF", name)
+    assert found is not None
+    assert found.read_bytes() == content
+    assert [path.name for path in blobs.iterdir()] == [hashlib.sha256(content).hexdigest()]
+
+
+def test_ctrl_c_before_a_download_has_begun_says_nothing_of_what_came(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("urial_tui.models.pull.find", find)
+    assert urial("pull", "hf.co/ada/tiny-GGUF") == 130
+    assert capsys.readouterr().err.lstrip() == "urial: Interrupted.\n"
 
 
 def test_of_two_processes_that_download_one_file_the_second_is_told(hub: Hub, home: Path) -> None:
@@ -202,6 +381,109 @@ def test_a_blob_stays_while_another_revision_links_to_it(hub: Hub, capsys: Captu
     assert urial("remove", "hf.co/ada/tiny-GGUF:Q4_K_M", "--yes", "--json") == 0
     assert json.loads(capsys.readouterr().out)["freed"] == len(hub.content["tiny.Q4_K_M.gguf"])
     assert not blob.exists()
+
+
+CATALOGUE = """
+[[model]]
+name = "{name}"
+title = "Tiny"
+role = "base"
+parameters = "1M"
+repository = "ada/tiny-GGUF"
+file = "{file}"
+licence = "CC0"
+licence_url = "https://example.org/cc0"
+"""
+PULLED = "hf.co/ada/tiny-GGUF:Q4_K_M"
+
+
+def know(*models: tuple[str, str]) -> None:
+    """Have the user's catalogue know models: each a name and its file at the hub."""
+    text = "".join(CATALOGUE.format(name=name, file=file) for name, file in models)
+    path = paths.user_catalogue_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def start_with(model: str) -> None:
+    path = paths.settings_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'[chat]\nmodel = "{model}"\n')
+
+
+def uses_of(name: str) -> list[str]:
+    return list(removal(name).uses)
+
+
+STARTS = "your settings name it as the model to start with"
+
+
+def test_a_model_of_the_catalogue_is_used_by_its_adapter_and_by_the_settings(
+    llama_gguf: Path,
+) -> None:
+    urial("add", str(llama_gguf), "--name", "gemma-3-270m")
+    adapter = "the adapter gemma-3-270m-sft needs it"
+    assert uses_of("gemma-3-270m") == [adapter, STARTS]
+    start_with("gemma-3-270m+mine")
+    assert uses_of("gemma-3-270m") == [adapter, STARTS]
+    start_with("gemma-3-270m-sft")
+    says = "your settings name gemma-3-270m-sft as the model to start with"
+    assert uses_of("gemma-3-270m") == [adapter, says]
+    start_with("another")
+    assert uses_of("gemma-3-270m") == [adapter]
+
+
+@pytest.mark.parametrize("named", ["mine.gguf", "{directory}/mine.gguf"], ids=["name", "path"])
+def test_a_file_of_the_models_directory_is_used_by_the_settings_and_by_links(
+    llama_gguf: Path, named: str
+) -> None:
+    file = paths.models_dir() / "mine.gguf"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(llama_gguf.read_bytes())
+    assert uses_of("mine.gguf") == []
+    start_with(named.format(directory=file.parent))
+    assert uses_of("mine.gguf") == [STARTS]
+    urial("add", str(file), "--name", "again")
+    assert uses_of("mine.gguf") == [
+        STARTS,
+        "a link in the models directory leads to it: again.gguf",
+    ]
+    # What is behind a link stays.
+    assert uses_of("again.gguf") == []
+
+
+def test_a_file_of_the_cache_is_used_by_the_catalogue_revisions_and_links(hub: Hub) -> None:
+    urial("pull", PULLED)
+    assert uses_of(PULLED) == []
+    know(("tiny", "tiny.Q4_K_M.gguf"))
+    model = "the model tiny of the catalogue is this file"
+    assert uses_of(PULLED) == [model]
+    start_with("tiny")
+    assert uses_of(PULLED) == [model, STARTS]
+    start_with(PULLED)
+    assert uses_of(PULLED) == [model, STARTS]
+    start_with("tiny")
+    assert uses_of("tiny") == [STARTS]
+    file = find_file("ada/tiny-GGUF", "tiny.Q4_K_M.gguf")
+    assert file is not None
+    urial("add", str(file), "--name", "short")
+    linked = "a link in the models directory leads to it: short.gguf"
+    assert uses_of("tiny") == [STARTS, linked]
+    hub.commit = "d" * 40
+    urial("pull", PULLED)
+    # Its content stays for the older revision, and for the link.
+    assert uses_of("tiny") == [STARTS, f"another revision has it, too: {file}"]
+
+
+def test_a_file_that_the_catalogue_has_by_two_names_is_used_by_the_other_one(hub: Hub) -> None:
+    know(("tiny", "tiny.Q4_K_M.gguf"), ("twin", "twin.gguf"))
+    urial("pull", "tiny")
+    file = find_file("ada/tiny-GGUF", "tiny.Q4_K_M.gguf")
+    urial("add", str(file), "--name", "twin")
+    assert uses_of("tiny") == [
+        "the model twin of the catalogue is this file",
+        "a link in the models directory leads to it: twin.gguf",
+    ]
 
 
 def test_verifying_finds_a_changed_byte(hub: Hub, capsys: Captured) -> None:

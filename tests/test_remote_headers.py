@@ -177,6 +177,15 @@ def test_a_repository_s_usual_file_is_read_with_the_users_token(
     assert inspected(page).place.endswith("/resolve/main/tiny-Q8_0.gguf")
 
 
+def test_a_header_is_read_without_a_token_where_the_user_forbids_it(
+    hub: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "YES")
+    assert inspected("hf.co/someone/tiny-GGUF").vocabulary > 0
+    assert {key for _, _, key in hub.requests} == {None}
+
+
 def test_what_a_repository_does_not_have_is_told(hub: FileServer) -> None:
     with pytest.raises(ModelError, match=r"no file of the quantisation 'Q2_K'") as caught:
         inspected("hf.co/someone/tiny-GGUF:Q2_K")

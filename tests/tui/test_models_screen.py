@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from textual.widgets import Static
 
-from tests.file_server import FileServer
+from tests.file_server import FileServer, Request
 from tests.hostile_templates import SLOW
 from tests.scripted import Gate, ScriptedEngine, answer
 from tests.scripted_hub import Hub, hub_with
@@ -20,6 +20,7 @@ from tests.test_models import ARCHITECTURE, TOKENS, gguf, string
 from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_until
 from tests.tui.models_page import ModelsPage
 from urial_tui import paths
+from urial_tui.models.connection import Limits
 from urial_tui.models.inspection import TemplateTold
 from urial_tui.models.speed import MemorySpeed, ModelSpeed, model_mark, remember
 from urial_tui.models.stores.hub import find_file
@@ -578,6 +579,31 @@ class TestDownloading:
             await models.presses("escape")
             await wait_until(pilot, lambda: shows(pilot, "Wool."))
 
+    async def test_a_file_that_is_asked_for_again_says_so(
+        self, page: Models, hub: Hub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Nobody waits as long as that.
+        monkeypatch.setattr("urial_tui.models.download.Limits", lambda: Limits(pause=60))
+        content = hub.content["tiny.Q4_K_M.gguf"]
+
+        def cut(request: Request) -> None:
+            if request.command == "GET" and request.place.startswith("/blob/"):
+                request.reply(200, content[:100_000], Content_Length=str(len(content)))
+                request.close_connection = True
+            else:
+                hub.serve(request)
+
+        async with page() as models:
+            hub.act = cut
+            await models.asks_to_pull("tiny-base")
+            await models.presses("enter")
+            await models.until(lambda: models.shows("%), trying again: the"))
+            pace = models.download("tiny-base").pace
+            assert pace.trouble == f"the connection to {hub.host} broke off before all was there"
+            assert (pace.done, pace.total) == (100_000, len(content))
+            await models.presses("s")
+            assert (await models.ends("tiny-base")).stage == "stopped"
+
     async def test_what_came_can_be_removed(self, page: Models, hub: Hub) -> None:
         hub.held = 100_000
         async with page() as models:
@@ -772,7 +798,7 @@ class TestDownloading:
     async def test_a_disk_that_is_too_full_is_said_before(
         self, page: Models, hub: Hub, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("urial_tui.models.pullable._free", lambda directory: 1000)
+        monkeypatch.setattr("urial_tui.models.pullable.free_space", lambda directory: 1000)
         async with page() as models:
             await models.asks_to_pull("tiny-base")
             assert models.shows("1.00 kB are free")

@@ -18,9 +18,10 @@ def pull(name: str, as_json: bool) -> None:
     """
     import msgspec
 
-    from urial_tui import wording
+    from urial_tui import interrupts, wording
     from urial_tui.cli.output import print_json
     from urial_tui.cli.progress_line import ProgressLine
+    from urial_tui.models.connection import KEPT
     from urial_tui.models.download import Downloader
     from urial_tui.models.pace import Meter, Pace
     from urial_tui.models.pull import pull as pull_model
@@ -28,6 +29,13 @@ def pull(name: str, as_json: bool) -> None:
 
     with ProgressLine() as line:
         meter = Meter()
+        begun = False
+        line.show(f"Asking for {name}")
+
+        def begin(file: str) -> None:
+            nonlocal begun
+            begun = True
+            tell(meter.begin(file))
 
         def show(done: int, total: int) -> None:
             tell(meter.count(done, total))
@@ -35,11 +43,21 @@ def pull(name: str, as_json: bool) -> None:
         def read(done: int, total: int) -> None:
             tell(meter.read(done, total))
 
+        def retry(why: str) -> None:
+            pace = meter.again(why)
+            line.change(f"{pace.name or name}: {pace.words}")
+
         def tell(pace: Pace) -> None:
             line.show(f"{pace.name}: {pace.words}")
 
-        with Downloader(show, read=read) as downloader:
-            pulled = pull_model(name, downloader, meter.begin)
+        try:
+            with Downloader(show, read=read, retry=retry) as downloader:
+                pulled = pull_model(name, downloader, begin)
+        except KeyboardInterrupt:
+            if not begun:
+                raise
+            line.say(f"Interrupted. {KEPT}")
+            raise click.exceptions.Exit(interrupts.EXIT_CODE) from None
     if as_json:
         print_json(msgspec.to_builtins(pulled, enc_hook=str))
         return

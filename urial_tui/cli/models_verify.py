@@ -78,7 +78,12 @@ def _sources(as_json: bool) -> int:
 
     found = []
     # Who is busy is asked thrice, not as often as for a download.
-    with ProgressLine() as line, Downloader(limits=Limits(attempts=3)) as downloader:
+    line = ProgressLine()
+
+    def retry(why: str) -> None:
+        line.change(f"Trying again: {why}")
+
+    with line, Downloader(limits=Limits(attempts=3), retry=retry) as downloader:
         for one in verify_sources(downloader):
             found.append(one)
             line.show(f"{wording.amount(len(found), 'source')} asked: {one.name}")

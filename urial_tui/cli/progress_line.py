@@ -50,6 +50,12 @@ class ProgressLine:
             sys.stderr.write(f"urial: {words}\n")
         sys.stderr.flush()
 
+    def change(self, words: str) -> None:
+        """Show these words on a terminal at once: what went on before does not any more."""
+        if self.live:
+            self._due = 0.0
+        self.show(words)
+
     def unpacking(self, done: int, total: int) -> None:
         """Show that a packaged model is put together: bytes done and in all."""
         self.show(unpacked(done, total))

@@ -25,6 +25,8 @@ from urial_tui.sanitize import quoted
 HUB: Final = "https://huggingface.co"
 DEFAULT_QUANT: Final = "Q4_K_M"
 """What a repository's name alone stands for where it has several quantisations."""
+TOKEN_KEPT: Final = "HF_HUB_DISABLE_IMPLICIT_TOKEN"
+"""The environment variable of the hub's own library by which a token is sent to nobody."""
 
 _LONGEST: Final = 8192
 """Characters of an address; those that are signed have some two thousand."""
@@ -182,6 +184,11 @@ def hub_token() -> str:
             "A token is one word of ASCII characters.",
         )
     return token
+
+
+def keeps_token() -> bool:
+    """Whether the user's token goes nowhere by itself: HF_HUB_DISABLE_IMPLICIT_TOKEN is on."""
+    return os.environ.get(TOKEN_KEPT, "").strip().upper() in _ON
 
 
 def offline_variable() -> str:

@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
@@ -27,7 +27,14 @@ import msgspec
 from urial_tui import __version__, wording
 from urial_tui.errors import ModelError
 from urial_tui.http_answers import is_packed, seconds_to_wait, why_unreachable
-from urial_tui.models.addresses import checked_url, host_of, hub_endpoint, hub_token, origin_of
+from urial_tui.models.addresses import (
+    checked_url,
+    host_of,
+    hub_endpoint,
+    hub_token,
+    keeps_token,
+    origin_of,
+)
 from urial_tui.models.host_answers import (
     MAX_REDIRECTS,
     MOVED,
@@ -66,9 +73,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How long and how often is tried; seconds and bytes.
 
     `silence`: without a byte; `head`: until an answer has its head, with all redirects; `listing`:
-    until a list has come; `attempts`: in a row that bring nothing; `pause`: before the second,
-    doubled with each more; `slow_bytes` have to come in `slow_seconds`; `longest_wait` that a host
-    may ask for.
+    until a list has come; `attempts`: in a row that bring nothing, and `patience`: which these and
+    the pauses between them may take; `pause`: before the second, doubled with each more;
+    `slow_bytes` have to come in `slow_seconds`; `longest_wait` that a host may ask for.
     """
 
     connect: float = 10.0
@@ -76,14 +83,43 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     head: float = 60.0
     listing: float = 120.0
     attempts: int = 6
+    patience: float = 120.0
     pause: float = 1.0
     slow_seconds: float = 60.0
     slow_bytes: int = 60_000
-    longest_wait: float = 120.0
+    longest_wait: float = 90.0
 
-    def wait(self, failures: int, asked: float) -> float:
-        """Seconds before the next attempt, `failures` in a row; at least what the host `asked`."""
-        return max(asked, self.pause * 2.0 ** (failures - 1))
+
+class Attempts:
+    """Counts attempts that failed, one after another, and says when there is no sense in more.
+
+    Args:
+        limits: How often, and how long altogether.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._failures = 0
+        self._seconds = 0.0
+
+    def start_anew(self) -> None:
+        """Forget those that failed: something came."""
+        self._failures, self._seconds = 0, 0.0
+
+    def pause(self, seconds: float, asked: float) -> float | None:
+        """Seconds to wait after one that failed; None to give up.
+
+        Args:
+            seconds: That it took, in vain.
+            asked: For how many the host wants not to be asked.
+        """
+        limits = self._limits
+        self._failures += 1
+        wait = max(asked, limits.pause * 2.0 ** (self._failures - 1))
+        self._seconds += seconds + wait
+        if self._failures >= limits.attempts or self._seconds > limits.patience:
+            return None
+        return wait
 
 
 class Cancelled(Exception):
@@ -146,26 +182,78 @@ class HttpConnection:
         Raises:
             Broken: It took longer.
         """
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            self._shut()
-
-        timer = threading.Timer(seconds, end)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        except httpx.HTTPError as error:
+        with self._watched(seconds, lambda: False) as late:
+            try:
+                yield
+            except httpx.HTTPError as error:
+                if late.is_set():
+                    raise _not_in_time(host) from error
+                raise
             if late.is_set():
-                raise _not_in_time(host) from error
-            raise
+                # Where no length was said, that looks like the end of the body.
+                raise _not_in_time(host)
+
+    def body(self, response: Response, missing: Callable[[], int]) -> Generator[bytes, None, None]:
+        """The bytes of a body as they come: at least `slow_bytes` of them in any `slow_seconds`.
+
+        Only they count: what wraps them may come a byte at a time without end, and no timeout of a
+        read would tell. Only waiting for them counts: what is done with them may take its time.
+
+        Args:
+            response: Has it.
+            missing: Tells how many of its bytes are still to come.
+
+        Raises:
+            ModelError: Fewer came, and some are missing.
+        """
+        limits = self._limits
+        before, came, taken, taking = missing(), 0, 0.0, False
+
+        def go_on() -> bool:
+            nonlocal before, came, taken
+            if taking:
+                return True
+            left, mostly_taken = missing(), taken > limits.slow_seconds / 2
+            before, came, taken = left, before - left, 0.0
+            return mostly_taken or came >= limits.slow_bytes
+
+        with self._watched(limits.slow_seconds, go_on) as late:
+            try:
+                for chunk in response.iter_raw():
+                    began, taking = time.monotonic(), True
+                    yield chunk
+                    taken, taking = taken + time.monotonic() - began, False
+            except httpx.HTTPError:
+                if not late.is_set():
+                    raise
+            if late.is_set() and missing() > 0:
+                raise ModelError(
+                    f"The host {host_of(str(response.url))} sends hardly anything: {came:,} bytes "
+                    f"in {wording.duration(limits.slow_seconds)}.",
+                    f"Try again later. {KEPT}",
+                )
+
+    @contextmanager
+    def _watched(self, seconds: float, go_on: Callable[[], bool]) -> Iterator[threading.Event]:
+        """End what is read once `go_on`, which is asked every so many seconds, says no.
+
+        Yields:
+            What is set then.
+        """
+        over, late = threading.Event(), threading.Event()
+
+        def watch() -> None:
+            while not over.wait(seconds):
+                if not go_on():
+                    late.set()
+                    self._shut()
+                    return
+
+        threading.Thread(target=watch, name="slowness", daemon=True).start()
+        try:
+            yield late
         finally:
-            timer.cancel()
-        if late.is_set():
-            # Where no length was said, that looks like the end of the body.
-            raise _not_in_time(host)
+            over.set()
 
     @contextmanager
     def told(self, host: str) -> Iterator[None]:
@@ -336,10 +424,12 @@ class UserToken:
     def header(self, url: str) -> dict[str, str]:
         """The header that a request to an address takes along: none but to the hub's own host.
 
+        Where HF_HUB_DISABLE_IMPLICIT_TOKEN is on, there is none to that one either.
+
         Raises:
             ModelError: There is a token that can't be used, or HF_ENDPOINT holds no address.
         """
-        if origin_of(url) != origin_of(hub_endpoint()):
+        if origin_of(url) != origin_of(hub_endpoint()) or keeps_token():
             return {}
         if self._found is None:
             self._found = hub_token() or _logged_in()
@@ -447,8 +537,10 @@ def told(host: str) -> Iterator[None]:
 def _logged_in() -> str:
     """The token with which the user logged in to the hub; "" without one."""
     # Late: the library takes a third of a second to import.
-    from huggingface_hub import get_token
+    from huggingface_hub import constants, get_token
 
+    if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
+        return ""
     try:
         token = get_token() or ""
     except Exception as error:  # whatever a foreign library makes of its files

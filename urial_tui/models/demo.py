@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import importlib
 import importlib.util
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from urial_tui import wording
 from urial_tui.errors import ModelError
 from urial_tui.files import NewFile, make_directory, reason
 from urial_tui.models.catalogue import CatalogueEntry
+from urial_tui.models.disk_space import check_space
 from urial_tui.sanitize import sanitize_line
 
 Progress = Callable[[int, int], object]
@@ -48,7 +48,7 @@ def assemble(entry: CatalogueEntry, target: Path, progress: Progress | None = No
     try:
         make_directory(target.parent)
         _remove_stale_parts(target.parent)
-        _check_space(target.parent, total)
+        check_space(target.parent, total, "the model", "Make room there and try again.")
         with NewFile(target, private=False) as new:
             digest = _copy(chunks, new.file, total, progress)
             if digest != entry.sha256:
@@ -100,16 +100,6 @@ def _copy(chunks: Sequence[Path], output: BinaryIO, total: int, progress: Progre
                 if progress:
                     progress(done, total)
     return digest.hexdigest()
-
-
-def _check_space(directory: Path, needed: int) -> None:
-    free = shutil.disk_usage(directory).free
-    if free < needed:
-        raise ModelError(
-            f"The disk is too full for the model: it needs {wording.size(needed)} in "
-            f"{sanitize_line(str(directory))}, where {wording.size(free)} are free.",
-            "Make room there and try again.",
-        )
 
 
 def _remove_stale_parts(directory: Path) -> None:

@@ -6,9 +6,9 @@ have to be those that are known. Where requests may go is `connection`'s.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -18,12 +18,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from urial_tui import wording
 from urial_tui.errors import ModelError
 from urial_tui.files import reason
 from urial_tui.models.addresses import host_of, hub_endpoint, public
 from urial_tui.models.connection import (
     KEPT,
+    Attempts,
     Broken,
     Cancelled,
     HttpConnection,
@@ -33,10 +33,12 @@ from urial_tui.models.connection import (
     Unreachable,
     retry_after,
 )
+from urial_tui.models.disk_space import check_space
 from urial_tui.models.host_answers import (
     MAX_LISTING,
     MAX_SIZE,
     HubFile,
+    asked_too_often,
     check_no_page,
     endless_list,
     hub_files,
@@ -80,6 +82,7 @@ class Downloader:
         progress: Told of what came.
         limits: How long and how often is tried.
         read: Told of what lay there and is read before more of it comes.
+        retry: Told why something is going to be asked for again, a sentence.
     """
 
     def __init__(
@@ -88,9 +91,11 @@ class Downloader:
         limits: Limits | None = None,
         *,
         read: Progress | None = None,
+        retry: Callable[[str], object] | None = None,
     ) -> None:
         self._progress = progress
         self._read = read
+        self._retry = retry
         self._limits = limits or Limits()
         self._cancelled = threading.Event()
         self._connection = HttpConnection(self._limits, self._cancelled)
@@ -121,15 +126,16 @@ class Downloader:
             ModelError: The host can't be asked.
             Cancelled: It was asked to end.
         """
-        limits = self._limits
-        for failures in range(1, limits.attempts + 1):
+        attempts = Attempts(self._limits)
+        while True:
+            began = time.monotonic()
             head = self._head(source)
-            wait = limits.wait(failures, head.after)
-            last = failures == limits.attempts
-            if not head.is_busy or last or wait > limits.longest_wait:
-                break
-            self._wait(wait)
-        return head
+            if not head.is_busy or head.after > self._limits.longest_wait:
+                return head
+            pause = attempts.pause(time.monotonic() - began, head.after)
+            if pause is None:
+                return head
+            self._wait(pause, asked_too_often(host_of(source.url)))
 
     def _head(self, source: Source) -> FileHead:
         linked: dict[str, str] = {}
@@ -207,9 +213,9 @@ class Downloader:
         journal = PartialNote(url=public(source.url), size=source.size, sha256=source.sha256)
         partial.begin(journal, self._hashed)
         resumed = partial.size > 0
-        failures, changes, came = 0, 0, False
+        attempts, changes, came = Attempts(self._limits), 0, False
         while True:
-            before = partial.size
+            before, began = partial.size, time.monotonic()
             try:
                 self._receive(source, partial)
                 if source.sha256 in ("", partial.sha256):
@@ -237,12 +243,16 @@ class Downloader:
                     if not came:
                         raise
                     error = Broken(error.message)
-                failures = 1 if partial.size - before >= _PROGRESS_BYTES else failures + 1
-                if failures >= self._limits.attempts:
+                more = partial.size - before
+                if more >= _PROGRESS_BYTES:
+                    attempts.start_anew()
+                vain = 0.0 if more >= self._limits.slow_bytes else time.monotonic() - began
+                pause = attempts.pause(vain, error.after)
+                if pause is None:
                     raise ModelError(error.why, error.hint) from error
-                came = came or partial.size > before
+                came = came or more > 0
                 resumed = resumed or partial.size > 0
-                self._wait(self._limits.wait(failures, error.after))
+                self._wait(pause, error.why)
 
     def _receive(self, source: Source, partial: Partial) -> None:
         """One request for what is missing, and all that comes of it.
@@ -336,20 +346,18 @@ class Downloader:
         )
 
     def _check_space(self, source: Source, partial: Partial, size: int) -> None:
-        free = shutil.disk_usage(partial.path.parent).free
-        needed = size - partial.size
-        if free < needed:
-            raise ModelError(
-                f"The disk is too full for {quoted(source.name)}: it needs {wording.size(needed)} "
-                f"in {quoted(str(partial.path.parent))}, where {wording.size(free)} are free.",
-                f"Make room there. {KEPT}" if partial.size else "Make room there and try again.",
-            )
+        check_space(
+            partial.path.parent,
+            size - partial.size,
+            quoted(source.name),
+            f"Make room there. {KEPT}" if partial.size else "Make room there and try again.",
+        )
 
     def _write(self, response: Response, source: Source, partial: Partial, size: int) -> None:
         host = host_of(str(response.url))
-        began, counted = time.monotonic(), partial.size
-        with self._connection.told(host):
-            for chunk in response.iter_raw():
+        body = self._connection.body(response, lambda: size - partial.size)
+        with self._connection.told(host), contextlib.closing(body):
+            for chunk in body:
                 if self._cancelled.is_set():
                     raise Cancelled
                 if partial.size + len(chunk) > size:
@@ -367,15 +375,6 @@ class Downloader:
                     )
                 if self._progress:
                     self._progress(partial.size, size)
-                now = time.monotonic()
-                if now - began >= self._limits.slow_seconds:
-                    if partial.size - counted < self._limits.slow_bytes:
-                        raise ModelError(
-                            f"The host {host} sends hardly anything: {partial.size - counted:,} "
-                            f"bytes in {wording.duration(now - began)}.",
-                            f"Try again later. {KEPT}",
-                        )
-                    began, counted = now, partial.size
         if partial.size < size:
             raise Broken(f"The connection to {host} broke off before {quoted(source.name)} ended.")
         if partial.start() != b"GGUF":
@@ -390,7 +389,9 @@ class Downloader:
         if self._read:
             self._read(done, total)
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float, why: str) -> None:
+        if self._retry:
+            self._retry(why)
         if self._cancelled.wait(seconds):
             raise Cancelled
 

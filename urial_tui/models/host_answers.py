@@ -15,10 +15,12 @@ import msgspec
 
 from urial_tui.errors import ModelError
 from urial_tui.models.addresses import (
+    TOKEN_KEPT,
     checked_url,
     host_of,
     is_loopback,
     is_safe,
+    keeps_token,
     offline_variable,
     public,
 )
@@ -129,8 +131,11 @@ def check_status(status: int, host: str, name: str) -> None:
         case 401 | 403:
             raise ModelError(
                 f"The host {host} does not give {shown} to everybody (status {status}).",
-                "If it is the hub: accept the licence on the model's page, and give your token "
-                "in the environment variable HF_TOKEN, or log in with `hf auth login`.",
+                f"If it is the hub: {TOKEN_KEPT} is set, so that your token is sent to nobody; "
+                "remove it where the model wants one."
+                if keeps_token()
+                else "If it is the hub: accept the licence on the model's page, and give your "
+                "token in the environment variable HF_TOKEN, or log in with `hf auth login`.",
             )
         case 404 | 410:
             raise ModelError(

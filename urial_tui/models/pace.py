@@ -18,6 +18,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """How far a file is. Bytes, and bytes a second; 0 for what is not known (yet).
 
     `reading`: whether what lay there is read, before more comes; the bytes are those of it.
+    `trouble`: why it is asked for again, a clause; "" where it is not.
     """
 
     name: str = ""
@@ -25,6 +26,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     total: int = 0
     rate: float = 0.0
     reading: bool = False
+    trouble: str = ""
 
     @property
     def seconds_left(self) -> float | None:
@@ -39,9 +41,13 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
         if self.reading:
             share = f" ({self.done / self.total:.0%})" if self.total else ""
             return f"checking the {wording.size(self.total)} that are here{share}"
+        if not (self.done or self.total):
+            return f"trying again: {self.trouble}" if self.trouble else "asking for the file"
         words = wording.size(self.done)
         if self.total:
             words += f" of {wording.size(self.total)} ({self.done / self.total:.0%})"
+        if self.trouble:
+            words += f", trying again: {self.trouble}"
         if self.rate >= 1:
             words += f", {wording.byte_rate(self.rate)}"
         if self.seconds_left is not None:
@@ -59,17 +65,28 @@ class Meter:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._name = ""
+        self._done = 0
         self._total = 0
         self._marks: list[tuple[float, int]] = []
 
     def begin(self, name: str) -> Pace:
         """Start with another file."""
-        self._name, self._marks = name, []
+        self._name, self._done, self._total, self._marks = name, 0, 0, []
         return Pace(name=name)
+
+    def again(self, why: str) -> Pace:
+        """The file is asked for again; `why`, a sentence. What was measured counts no more."""
+        self._marks = []
+        return Pace(
+            name=self._name,
+            done=self._done,
+            total=self._total,
+            trouble=f"{why[:1].lower()}{why[1:]}".rstrip("."),
+        )
 
     def read(self, done: int, total: int) -> Pace:
         """So many bytes were read of those that lay there; that is no download."""
-        self._marks = []
+        self._marks, self._done = [], done
         return Pace(name=self._name, done=done, total=total, reading=True)
 
     def count(self, done: int, total: int) -> Pace:
@@ -78,6 +95,7 @@ class Meter:
         if total != self._total:
             # It is counted anew.
             marks, self._total = [], total
+        self._done = done
         if not marks or now - marks[-1][0] >= _MARK_EVERY_S or done < marks[-1][1]:
             if marks and done < marks[-1][1]:
                 marks = []

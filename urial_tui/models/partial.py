@@ -52,6 +52,19 @@ class PartialNote(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str = ""
 
 
+def bytes_there(target: Path, suffix: str) -> int:
+    """How many bytes came of a file that is not whole; 0 where none did.
+
+    Args:
+        target: Where the file will be.
+        suffix: As of `Partial`.
+    """
+    try:
+        return target.with_name(f"{target.name}{suffix}").stat().st_size
+    except OSError:
+        return 0
+
+
 class Partial:
     """The bytes of a file that are there so far, locked while it is open.
 

@@ -23,7 +23,7 @@ from urial_tui.models.addresses import is_safe
 from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
 from urial_tui.models.discovery import discover
 from urial_tui.models.header import open_model, whole_header
-from urial_tui.models.registry import list_models
+from urial_tui.models.registry import list_models, split_adapter
 from urial_tui.models.stores import hub
 from urial_tui.models.stores.file_names import part_of
 from urial_tui.sanitize import quoted
@@ -103,18 +103,16 @@ def removal(name: str) -> Removal:
     frees, uses = 0, list(_uses(name, path, catalogue))
     for one in files:
         if ours:
-            frees += 0 if one.is_symlink() or one.stat().st_nlink > 1 else one.stat().st_size
+            if not one.is_symlink():
+                frees += one.stat().st_size if one.stat().st_nlink == 1 else 0
+                uses += _linked(directory, one)
             continue
         blob = hub_cache.blob_of(one)
         others = [] if blob is None else [link for link in hub_cache.links_to(blob) if link != one]
         uses += [f"another revision has it, too: {link}" for link in others]
         if blob is not None and not others:
             frees += blob.stat().st_size
-            uses += [
-                f"a link in the models directory leads to it: {link.name}"
-                for link in _links(directory)
-                if is_same(link, blob)
-            ]
+            uses += _linked(directory, blob)
     return Removal(name=name, files=files, frees=frees, uses=tuple(dict.fromkeys(uses)))
 
 
@@ -220,25 +218,39 @@ def _path(name: str, catalogue: Mapping[str, CatalogueEntry]) -> Path:
 
 
 def _uses(name: str, path: Path, catalogue: Mapping[str, CatalogueEntry]) -> list[str]:
-    found = []
-    for entry in catalogue.values():
-        if entry.base == name:
-            found.append(f"the adapter {entry.name} needs it")
-        elif not entry.base and entry.name != name:
-            places = (paths.models_dir() / entry.file_name, _cached(entry))
-            if any(place is not None and is_same(place, path) for place in places):
-                found.append(f"the model {entry.name} of the catalogue is this file")
-    settings = load_settings()
-    if settings.chat.model in (name, path.name, str(path)):
+    """What uses a model by any name of it, clauses."""
+    names = [
+        entry.name
+        for entry in catalogue.values()
+        if not entry.base and entry.name != name and _is_file_of(entry, path)
+    ]
+    adapters = [one.name for one in catalogue.values() if one.base in (name, *names)]
+    found = [f"the model {one} of the catalogue is this file" for one in names]
+    found += [f"the adapter {one} needs it" for one in adapters]
+    chosen = split_adapter(load_settings().chat.model)[0]
+    if chosen in (name, *names, path.name) or paths.typed_path(chosen) == path:
         found.append("your settings name it as the model to start with")
+    elif chosen in adapters:
+        found.append(f"your settings name {chosen} as the model to start with")
     return found
+
+
+def _is_file_of(entry: CatalogueEntry, path: Path) -> bool:
+    places = (paths.models_dir() / entry.file_name, _cached(entry))
+    return any(place is not None and is_same(place, path) for place in places)
 
 
 def _cached(entry: CatalogueEntry) -> Path | None:
     return hub.find_file(entry.repository, entry.file)
 
 
-def _links(directory: Path) -> list[Path]:
+def _linked(directory: Path, file: Path) -> list[str]:
+    """Which links of the models directory lead to a file, clauses."""
+    links: list[Path] = []
     with contextlib.suppress(OSError):
-        return [path for path in directory.iterdir() if path.is_symlink()]
-    return []
+        links = sorted(path for path in directory.iterdir() if path.is_symlink())
+    return [
+        f"a link in the models directory leads to it: {link.name}"
+        for link in links
+        if is_same(link, file)
+    ]

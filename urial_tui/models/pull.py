@@ -31,11 +31,12 @@ from urial_tui.models.addresses import (
     quant_of,
 )
 from urial_tui.models.catalogue import find_entry, load_catalogue
-from urial_tui.models.connection import Source
+from urial_tui.models.connection import KEPT, Source
+from urial_tui.models.disk_space import check_space
 from urial_tui.models.download import Downloader
-from urial_tui.models.host_answers import HubFile
+from urial_tui.models.host_answers import MAX_SIZE, HubFile
 from urial_tui.models.hub_cache import Spot
-from urial_tui.models.partial import Partial
+from urial_tui.models.partial import Partial, bytes_there
 from urial_tui.models.stores.file_names import part_of
 from urial_tui.sanitize import quoted
 
@@ -60,6 +61,32 @@ class WantedFiles(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str = ""
 
 
+class _Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """A file as it is to be had. `target`: where it is written, `suffix` while it is not whole.
+
+    `size` in bytes, 0 if unknown; `spot`: where the hub's file is in the cache.
+    """
+
+    source: Source
+    target: Path
+    suffix: str
+    size: int
+    spot: Spot | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is there already; one of another size was cut off by something else."""
+        try:
+            return is_file(self.target) and self.source.size in (0, self.target.stat().st_size)
+        except OSError:
+            return False
+
+    @property
+    def there(self) -> int:
+        """Bytes that came of it so far."""
+        return bytes_there(self.target, self.suffix)
+
+
 class PulledFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file that is here. `new`: whether it was downloaded just now."""
 
@@ -82,7 +109,7 @@ class Pulled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def pull(name: str, downloader: Downloader, told: Told | None = None) -> Pulled:
-    """Download what `name` means, or what of it is not here yet.
+    """Download what `name` means, or what of it is not here yet, if there is room for all of that.
 
     Args:
         name: A name of the catalogue, or an address of a repository or a file.
@@ -95,8 +122,11 @@ def pull(name: str, downloader: Downloader, told: Told | None = None) -> Pulled:
         Cancelled: It was asked to end; what came is kept.
     """
     wanted = find(name, downloader)
-    get = _from_hub if wanted.repository else _from_address
-    files = tuple(get(wanted, file, downloader, told) for file in wanted.files)
+    planned = (
+        _at_hub(wanted, downloader) if wanted.repository else _at_addresses(wanted, downloader)
+    )
+    _check_room(planned)
+    files = tuple(_get(file, downloader, told, wanted.revision == _MAIN) for file in planned)
     shown = name if not is_address(name) else _name(wanted, files[0])
     return Pulled(name=shown, files=files)
 
@@ -174,80 +204,123 @@ def _of_address(address: FileAddress) -> WantedFiles:
     return WantedFiles(files=tuple(f"{parent}/{quote(one)}" for one in part_names(name, part[2])))
 
 
-def _from_hub(
-    wanted: WantedFiles, file: str, downloader: Downloader, told: Told | None
-) -> PulledFile:
-    at = f"{wanted.repository}/resolve/{quote(wanted.revision)}/{quote(file)}"
-    source = Source(url=f"{hub_endpoint()}/{at}", name=file, hub=True)
-    head = downloader.head(source)
-    if head.status != 200:
-        # The request for the file itself says why, in its sentence.
-        downloader.check(source, head)
-    tag = head.tag.removeprefix("W/").strip('"')
-    if wanted.sha256 and head.sha256 and head.sha256 != wanted.sha256:
-        raise ModelError(
-            f"The hub has another file as {quoted(file)} than the catalogue means: its checksum is "
-            "another one.",
-            "Correct the sha256 in your models.toml, or tell those who maintain the catalogue.",
+def _at_hub(wanted: WantedFiles, downloader: Downloader) -> list[_Planned]:
+    """The files as the hub has them, which is asked for each."""
+    planned = []
+    for file in wanted.files:
+        at = f"{wanted.repository}/resolve/{quote(wanted.revision)}/{quote(file)}"
+        source = Source(url=f"{hub_endpoint()}/{at}", name=file, hub=True)
+        head = downloader.head(source)
+        if head.status != 200:
+            # The request for the file itself says why, in its sentence.
+            downloader.check(source, head)
+        tag = head.tag.removeprefix("W/").strip('"')
+        if wanted.sha256 and head.sha256 and head.sha256 != wanted.sha256:
+            raise ModelError(
+                f"The hub has another file as {quoted(file)} than the catalogue means: its "
+                "checksum is another one.",
+                "Correct the sha256 in your models.toml, or tell those who maintain the catalogue.",
+            )
+        spot = Spot(wanted.repository, file, head.commit, wanted.sha256 or tag)
+        sha256 = wanted.sha256 or head.sha256
+        planned.append(
+            _Planned(
+                source=msgspec.structs.replace(source, size=head.size, sha256=sha256),
+                target=spot.blob,
+                suffix=_BLOB_SUFFIX,
+                size=head.size,
+                spot=spot,
+            )
         )
-    spot = Spot(wanted.repository, file, head.commit, wanted.sha256 or tag)
-    source = msgspec.structs.replace(source, size=head.size, sha256=wanted.sha256 or head.sha256)
+    return planned
+
+
+def _at_addresses(wanted: WantedFiles, downloader: Downloader) -> list[_Planned]:
+    """The files of plain addresses. Of several the hosts are asked how long they are."""
+    planned, asks = [], len(wanted.files) > 1
+    for url in wanted.files:
+        name = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
+        one = _Planned(
+            source=Source(url=url, name=name, sha256=wanted.sha256),
+            target=paths.models_dir() / name,
+            suffix=".incomplete",
+            size=0,
+        )
+        if is_there(one.target) and not is_file(one.target):
+            raise ModelError(
+                f"In the place of {quoted(name)} there is no file: {quoted(str(one.target))}.",
+                "Move it away.",
+            )
+        if asks and not one.is_here:
+            # Who does not tell is asked for the file itself, and that says what is wrong.
+            try:
+                head = downloader.head(one.source)
+            except ModelError:
+                asks = False
+            else:
+                asks = head.status == 200
+                one = msgspec.structs.replace(one, size=head.size if asks else 0)
+        planned.append(one)
+    return planned
+
+
+def _check_room(planned: list[_Planned]) -> None:
+    """Check that what is still to come of all files fits, as far as that is known.
+
+    Raises:
+        ModelError: It does not.
+    """
+    to_come = [one for one in planned if 0 < one.size <= MAX_SIZE and not one.is_here]
+    if not to_come:
+        return
+    what = quoted(planned[0].source.name)
+    if len(planned) > 1:
+        what = f"the {len(planned):,} parts of {what}"
+    there = any(one.there or one.is_here for one in planned)
+    check_space(
+        planned[0].target.parent,
+        sum(max(0, one.size - one.there) for one in to_come),
+        what,
+        f"Make room there. {KEPT}" if there else "Make room there and try again.",
+    )
+
+
+def _get(
+    planned: _Planned, downloader: Downloader, told: Told | None, is_newest: bool
+) -> PulledFile:
+    """Have a file here.
+
+    Args:
+        planned: It.
+        downloader, told: As of `pull`.
+        is_newest: Whether its revision is the newest that the hub has.
+    """
+    source, target, spot = planned.source, planned.target, planned.spot
     try:
-        new = not _is_whole(spot.blob, head.size)
+        new, digest = not planned.is_here, source.sha256
         if new:
             if told:
-                told(file)
-            _download(source, spot.blob, _BLOB_SUFFIX, downloader, head.size)
-        path = spot.place()
-        if wanted.revision == _MAIN:
-            spot.note_main()
-        size = path.stat().st_size
+                told(source.name)
+            digest = _download(planned, downloader)
+        path = target
+        if spot is not None:
+            path = spot.place()
+            if is_newest:
+                spot.note_main()
+        return PulledFile(path=path, size=path.stat().st_size, sha256=digest, new=new)
     except OSError as error:
-        raise _unwritable(file, spot.blob, error) from error
-    return PulledFile(path=path, size=size, sha256=source.sha256, new=new)
+        raise _unwritable(source.name, target, error) from error
 
 
-def _from_address(
-    wanted: WantedFiles, url: str, downloader: Downloader, told: Told | None
-) -> PulledFile:
-    name = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
-    target = paths.models_dir() / name
-    try:
-        if is_there(target):
-            if not is_file(target):
-                raise ModelError(
-                    f"In the place of {quoted(name)} there is no file: {quoted(str(target))}.",
-                    "Move it away.",
-                )
-            return PulledFile(path=target, size=target.stat().st_size, sha256="", new=False)
-        if told:
-            told(name)
-        digest = _download(
-            Source(url=url, name=name, sha256=wanted.sha256), target, ".incomplete", downloader
-        )
-        return PulledFile(path=target, size=target.stat().st_size, sha256=digest, new=True)
-    except OSError as error:
-        raise _unwritable(name, target, error) from error
-
-
-def _download(
-    source: Source, target: Path, suffix: str, downloader: Downloader, size: int = 0
-) -> str:
-    with Partial(target, suffix, called=source.name) as partial:
-        if _is_whole(target, size):
+def _download(planned: _Planned, downloader: Downloader) -> str:
+    source = planned.source
+    with Partial(planned.target, planned.suffix, called=source.name) as partial:
+        if planned.is_here:
             # Another one was done between the look and the lock.
             return source.sha256
         digest = downloader.fetch(source, partial)
         partial.finish()
         return digest
-
-
-def _is_whole(blob: Path, size: int) -> bool:
-    """Whether a file is there; one of another size was cut off by something else."""
-    try:
-        return is_file(blob) and size in (0, blob.stat().st_size)
-    except OSError:
-        return False
 
 
 def _name(wanted: WantedFiles, first: PulledFile) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from urial_tui import paths
 from urial_tui.engine.wire.values import Device, EngineOptions
 from urial_tui.memory import memory_now
 from urial_tui.models.addresses import HubAddress, parse_address
+from urial_tui.models.disk_space import free_space
 from urial_tui.models.overview import Listed
 from urial_tui.models.quantisations import Quantisation, quantisations
 from urial_tui.models.speed import ExpectedSpeed, expected_speed, load_speeds, weights_read
@@ -72,7 +71,7 @@ def pullable_of_listed(
         partner=partner,
         licence=f"{entry.licence}, {entry.licence_url}",
         directory=_cache(),
-        free=_free(_cache()),
+        free=free_space(_cache()),
         find=_finder(entry.repository, entry.file, entry.name),
         fit=_fit(options, devices, entry.parameters),
         speed=_speed(options),
@@ -94,7 +93,7 @@ def pullable_of_address(
         title=found.repository,
         wanted=found.quant,
         directory=_cache(),
-        free=_free(_cache()),
+        free=free_space(_cache()),
         find=_finder(found.repository),
         fit=_fit(options, devices, ""),
         speed=_speed(options),
@@ -149,13 +148,3 @@ def _finder(repository: str, entry_file: str = "", entry_name: str = "") -> Find
 
 def _cache() -> Path:
     return hub.directories()[0]
-
-
-def _free(directory: Path) -> int | None:
-    """Bytes that are free where a directory is or will be."""
-    for path in (directory, *directory.parents, paths.home()):
-        try:
-            return shutil.disk_usage(path).free
-        except OSError:
-            continue
-    return None

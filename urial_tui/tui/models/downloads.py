@@ -55,24 +55,27 @@ class DownloadState(msgspec.Struct, frozen=True, kw_only=True):
         return self.stage in ("waiting", "going")
 
 
-def make_downloader(progress: Progress, read: Progress) -> Downloader:
+def make_downloader(
+    progress: Progress, read: Progress, retry: Callable[[str], object]
+) -> Downloader:
     """The real one; imported when something is downloaded."""
     from urial_tui.models.download import Downloader
 
-    return Downloader(progress, read=read)
+    return Downloader(progress, read=read, retry=retry)
 
 
 class Downloads:
     """A queue of models to download; any thread may call it.
 
     Args:
-        make: Makes what downloads, and tells of what came, and of what is read that lay there.
+        make: Makes what downloads, and tells of what came, of what is read that lay there, and why
+            something is asked for again.
         clock: Seconds, monotonic.
     """
 
     def __init__(
         self,
-        make: Callable[[Progress, Progress], Downloader] = make_downloader,
+        make: Callable[[Progress, Progress, Callable[[str], object]], Downloader] = make_downloader,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._make = make
@@ -209,10 +212,13 @@ class Downloads:
         def read(done: int, total: int) -> None:
             self._change(name, pace=meter.read(done, total))
 
+        def retry(why: str) -> None:
+            self._change(name, pace=meter.again(why))
+
         def begin(file: str) -> None:
             self._change(name, pace=meter.begin(file))
 
-        with self._make(count, read) as downloader:
+        with self._make(count, read, retry) as downloader:
             with self._lock:
                 self._downloader = downloader
                 state = self._states[name]

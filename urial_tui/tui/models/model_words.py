@@ -141,12 +141,7 @@ def _download(state: DownloadState, width: int) -> Content:
     if state.stage == "waiting":
         return Content.assemble(("○ ", "$quiet"), name, ("  waits", "$quiet")).truncate(width)
     pace = state.pace
-    if state.stopping:
-        words = "stopping; what came is kept"
-    elif pace.done or pace.total:
-        words = pace.words
-    else:
-        words = "asking for the file"
+    words = "stopping; what came is kept" if state.stopping else pace.words
     share = pace.done / pace.total if pace.total else 0.0
     cells = _BAR if width >= 100 else _BAR // 2
     full = min(cells, int(share * cells))

@@ -198,6 +198,24 @@ def test_the_generator_of_a_call_that_is_closed_closes_it(model: Model) -> None:
     assert ask(model).result().generated == 16
 
 
+@pytest.mark.parametrize("read", ["nothing", "the end"])
+def test_a_model_that_comes_though_its_load_was_closed_is_unloaded(
+    engine: Engine, endless_gguf: Path, read: str
+) -> None:
+    steps = engine.load(endless_gguf, options=OPTIONS).steps()
+    for event in steps:
+        if read == "nothing" or isinstance(event, Loaded):
+            break
+    assert len(engine.models) == 1 or read == "nothing"
+    steps.close()
+    while engine.busy:
+        time.sleep(0.01)
+    assert not engine.models
+    again = engine.load(endless_gguf, options=OPTIONS).result()
+    assert list(engine.models) == [again]
+    assert ask(again).result().generated == 16
+
+
 def test_a_death_is_told_to_every_open_call(engine: Engine, model: Model) -> None:
     calls = ask_eight(model, 2000)
     next(event for event in calls[0] if isinstance(event, TextDelta))

@@ -157,6 +157,26 @@ async def test_what_a_cancelled_step_raises_is_not_told() -> None:
     assert taken == []
 
 
+async def test_what_a_cancelled_task_would_have_returned_is_discarded() -> None:
+    begun, cancelled = threading.Event(), threading.Event()
+
+    def steps() -> Generator[int, None, str]:
+        begun.set()
+        if not cancelled.wait(PATIENCE):
+            yield 1
+        return "loaded"
+
+    discarded: list[str] = []
+    task = asyncio.ensure_future(
+        in_thread(steps(), lambda number: None, cancelled.set, discard=discarded.append)
+    )
+    await reached(begun)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert discarded == ["loaded"]
+
+
 async def test_a_step_that_waits_while_it_is_closed_keeps_no_loop_waiting() -> None:
     begun, goes_on = threading.Event(), threading.Event()
 

@@ -24,6 +24,7 @@ async def in_thread(
     steps: Generator[StepT, None, T],
     take: Callable[[StepT], object],
     cancel: Callable[[], object],
+    discard: Callable[[T], object] = lambda result: None,
 ) -> T:
     """Read a generator in a thread, with a callback in the event loop: what comes of it at last.
 
@@ -32,21 +33,30 @@ async def in_thread(
         take: Gets each step, in the event loop.
         cancel: Has the step that is waited for end, where the task is cancelled, each time that it
             is; any thread.
+        discard: Gets what came of it all the same though the task was cancelled, for nobody else
+            does.
     """
+
+    ended: list[T] = []
 
     def advance() -> StepT:
         try:
             return next(steps)
         except StopIteration as end:
-            # A future can't hold this one.
+            ended.append(end.value)
+            # A future can't hold the other one.
             raise _Ended(end.value) from None
 
     try:
         while True:
             take(await _whole(advance, cancel))
-    except _Ended as ended:
-        value: T = ended.value
+    except _Ended as end:
+        value: T = end.value
         return value
+    except asyncio.CancelledError:
+        for result in ended:
+            discard(result)
+        raise
     finally:
         # It may have to wait for something, too.
         await _whole(steps.close, cancel)

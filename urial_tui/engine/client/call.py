@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
+import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Generic, Protocol, TypeVar, cast
 
@@ -95,9 +96,17 @@ class Call(Generic[T]):
         line: The way to the worker.
         command: What it was asked.
         conclude: Makes the result of the final event; called in the thread that reads the line.
+        discard: Gets a result that came though the call was closed, for nobody else has it; called
+            in any thread.
     """
 
-    def __init__(self, line: CallLine, command: Request, conclude: Callable[[Event], T]) -> None:
+    def __init__(
+        self,
+        line: CallLine,
+        command: Request,
+        conclude: Callable[[Event], T],
+        discard: Callable[[T], object] | None = None,
+    ) -> None:
         self.command = command
         self.over = False
         """Whether its end has come; there may be events left to read."""
@@ -105,6 +114,7 @@ class Call(Generic[T]):
         """Whether somebody asked for its end."""
         self._line = line
         self._conclude = conclude
+        self._discard = discard
         self._final = FINAL_EVENT[type(command)]
         self._left = {*range(max(1, command.samples))} if isinstance(command, Generate) else {0}
         """Numbers of the answers that have not ended."""
@@ -116,6 +126,8 @@ class Call(Generic[T]):
         """Whether the end has been read."""
         self._error: EngineError | None = None
         self._result: T | None = None
+        self._lock = threading.Lock()
+        """Held while it is decided who has the result of a call that is closed."""
 
     # -- for who asked -----------------------------------------------------------------
 
@@ -129,9 +141,10 @@ class Call(Generic[T]):
             self._line.cancel(self.command.id)
 
     def close(self) -> None:
-        """Cancel it, if it is not over, and hear no more of it."""
+        """Cancel it, if it is not over, and hear no more of it; what came of it is discarded."""
         self.cancel()
         self._closed = True
+        self._drop_result()
 
     def result(self) -> T:
         """What came of it; reads to the end.
@@ -146,8 +159,11 @@ class Call(Generic[T]):
 
     def steps(self) -> EventSteps[T]:
         """Its events as a generator that returns the result; closing that closes the call."""
-        with contextlib.closing(self):
+        try:
             yield from self
+        except BaseException:
+            self.close()
+            raise
         return self._concluded()
 
     def __iter__(self) -> Iterator[Event]:
@@ -239,9 +255,20 @@ class Call(Generic[T]):
         if not self._left:
             self._result = self._conclude(event)
             self.over = True
+            if self._closed:
+                self._drop_result()
         self._put(event)
         if self.over:
             self._put(_End())
+
+    def _drop_result(self) -> None:
+        """Discard what came of it, once, where it is to be."""
+        if self._discard is None:
+            return
+        with self._lock:
+            result, self._result = self._result, None
+        if result is not None:
+            self._discard(result)
 
     def fail(self, error: EngineError) -> None:
         """It ends with this error."""

@@ -130,12 +130,17 @@ class Connection:
         """An id for a request."""
         return next(self._ids)
 
-    def call(self, command: Request, conclude: Callable[[Event], T]) -> Call[T]:
+    def call(
+        self,
+        command: Request,
+        conclude: Callable[[Event], T],
+        discard: Callable[[T], object] | None = None,
+    ) -> Call[T]:
         """Send a command; where that can't be, the call ends with the reason.
 
         Once the worker is gone, that is why it went: it may have ended since it was last asked.
         """
-        call = Call(self, command, conclude)
+        call = Call(self, command, conclude, discard)
         error = _unsendable(command)
         with self._lock:
             if error is None and not self.over:

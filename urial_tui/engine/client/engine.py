@@ -108,7 +108,8 @@ class Engine:
             connection.patience.limit = max(stop_within(m.info) for m in self._models)
             return model
 
-        return connection.call(command, conclude)
+        # A model that came though nobody waits for it any more would stay in memory.
+        return connection.call(command, conclude, discard=Model.unload)
 
     def score_both(self, request: ScoreBoth) -> Call[Scored]:
         """Force an answer on two models: PrefillProgress*, Scored. The id is set here.

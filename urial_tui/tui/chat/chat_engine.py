@@ -113,7 +113,9 @@ class ChatEngine:
                 instead_of=self.writer.model if self.writer is not None else None,
             )
             with explaining():
-                self._writer = writer = await in_thread(steps, take, engine.cancel)
+                self._writer = writer = await in_thread(
+                    steps, take, engine.cancel, discard=lambda late: late.model.unload()
+                )
             self._options = options
             return writer
 

@@ -85,7 +85,9 @@ class ReadingAlong:
             self._templates.cancel()
             engine.cancel()
 
-        self._opening = asyncio.ensure_future(in_thread(opening(), take, cancel))
+        self._opening = asyncio.ensure_future(
+            in_thread(opening(), take, cancel, discard=lambda late: late.model.unload())
+        )
         try:
             with explaining():
                 self._second = await self._opening

@@ -58,7 +58,11 @@ class ChatPage(PromptPage[ChatScreen]):
 
     async def is_ready(self) -> None:
         """Wait until the next question would be answered at once."""
-        await self.status_reads("ready")
+        await self.until(lambda: "ready" in self.status and not self.screen.here.asking.busy)
+
+    async def has_ended(self) -> None:
+        """Wait until no question is on its way, whatever ended it."""
+        await self.until(lambda: not self.screen.here.asking.busy)
 
     async def exchanges(self, question: str, reply: str) -> None:
         """Ask, and wait for the end of the answer, which is this."""

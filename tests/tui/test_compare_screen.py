@@ -590,6 +590,7 @@ class TestRealWorker:
         ) as chat:
             await chat.asks("Query?")
             await chat.until(partial(answered, store))
+            await chat.is_ready()
             compare = await chat.leads_to(ComparePage, "f3")
             await compare.is_compared()
             result = compare.screen.result

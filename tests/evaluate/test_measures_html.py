@@ -17,7 +17,6 @@ from selenium.webdriver.support.select import Select
 
 from tests import browser
 from tests.evaluate.judged import HOSTILE
-from urial_tui.engine.wire.values import Sampling
 from urial_tui.evaluate.context_measures import MeasuredContext, measures_document
 from urial_tui.evaluate.measures_html import write_measures_html
 from urial_tui.evaluate.outputs import AnsweredTurn
@@ -76,7 +75,6 @@ def document(**more: Any) -> dict[str, Any]:
         "references": {"name": HOSTILE, "texts": TEXTS + 1},
         "questions": {"name": "everyday-40", "texts": QUESTIONS},
         "max_tokens": 300,
-        "sampling": msgspec.structs.asdict(Sampling(repetition_penalty=1.1, dry_multiplier=0.8)),
         "parallel": 4,
         "troubles": [f"raw: {HOSTILE}"],
         "run": {
@@ -270,8 +268,7 @@ def test_one_context_without_any_value_shows_what_there_is(chrome: Chrome, tmp_p
         references=(None,),
         answers=(None,),
     )
-    names = ("model", "aligned", "references", "questions", "sampling")
-    head = {key: document()[key] for key in names}
+    head = {key: document()[key] for key in ("model", "aligned", "references", "questions")}
     found = measures_document([empty], ["?"], **head, max_tokens=1, parallel=1, troubles=[])
     write_measures_html(tmp_path / "r.html", found)
     page = browser.Page(chrome, tmp_path / "r.html")

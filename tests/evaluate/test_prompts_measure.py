@@ -23,7 +23,6 @@ from tests import tinygguf
 from tests.evaluate.runs import HANGS, sentence
 from urial_tui import paths
 from urial_tui.cli import main as cli
-from urial_tui.engine.wire.values import Sampling
 from urial_tui.errors import EngineDied
 from urial_tui.evaluate.context_measures import (
     MeasuredContext,
@@ -313,37 +312,6 @@ def test_contexts_are_measured_in_their_order_and_used_again(llama_gguf: Path, p
     assert paths.measures_file().read_bytes() == lines, "nothing was measured anew"
     for one, other in zip(found["contexts"], again["contexts"], strict=True):
         assert one | {"prefill_s": None} == other | {"prefill_s": None}
-
-
-def test_answers_have_the_penalties_of_the_settings_or_none(
-    endless_gguf: Path, pairs: Path
-) -> None:
-    arguments = short(endless_gguf, pairs, "zero-shot")
-    of_settings = told(*arguments)
-    assert of_settings["sampling"] == msgspec.structs.asdict(
-        Sampling(repetition_penalty=1.1, dry_multiplier=0.8, dry_allowed_length=3)
-    )
-    size = len(paths.measures_file().read_bytes().splitlines())
-    plain = told(*arguments, "--greedy")
-    assert plain["sampling"] == msgspec.structs.asdict(Sampling())
-    # The two answers are others, and the references are not read again.
-    assert len(paths.measures_file().read_bytes().splitlines()) == size + 2
-    (one,), (other,) = of_settings["contexts"], plain["contexts"]
-    assert one["bits_per_byte"] == other["bits_per_byte"]
-    head = measure(*arguments).stdout.splitlines()[0]
-    assert head.endswith("at temperature 0, repetition penalty 1.1, DRY 0.8.")
-    head = measure(*arguments, "--greedy").stdout.splitlines()[0]
-    assert head.endswith("at temperature 0, without penalties.")
-    # Both are kept, and what only a draw looks at makes no other answer.
-    settings = paths.settings_file()
-    before = settings.read_text()
-    assert "[sampling]" not in before
-    settings.write_text(f"{before}\n[sampling]\ntemperature = 0.7\ntop_k = 3\nseed = 5\n")
-    assert told(*arguments)["sampling"] == of_settings["sampling"]
-    assert len(paths.measures_file().read_bytes().splitlines()) == size + 2
-    settings.write_text(f"{before}\n[sampling]\nrepetition_penalty = 1.3\n")
-    assert told(*arguments)["sampling"]["repetition_penalty"] == 1.3
-    assert len(paths.measures_file().read_bytes().splitlines()) == size + 4
 
 
 def test_a_page_is_written_and_how_it_was_measured_is_told(

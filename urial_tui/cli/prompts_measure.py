@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from urial_tui import interrupts
 from urial_tui.cli import shared_options
@@ -52,11 +51,6 @@ _GO_ON = "What was measured is kept: give the same command again, and it goes on
 @click.option("--limit", metavar="N", type=COUNT, help="Only the first N answers and questions.")
 @shared_options.QUESTION_TOKENS
 @shared_options.TOGETHER
-@click.option(
-    "--greedy",
-    is_flag=True,
-    help="Answer the questions without the penalties of the settings.",
-)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @shared_options.HTML
 def measure(**options: Any) -> None:
@@ -66,8 +60,8 @@ def measure(**options: Any) -> None:
     zero-shot.
 
     How many bits a byte of good answers takes tells how near the model comes to an assistant: the
-    fewer, the better. Then everyday questions are answered, at temperature 0 with the penalties of
-    the settings: how the answers end, and what they copy from the examples.
+    fewer, the better. Then everyday questions are answered: how the answers end, and what they copy
+    from the examples.
     """
     from urial_tui.cli.named_files import check_written
     from urial_tui.engine.client.engine import Engine
@@ -167,21 +161,18 @@ class _Measure:
 
 def _print(document: dict[str, Any], *, as_json: bool) -> None:
     from urial_tui.cli.output import TableColumn, print_json, print_table
-    from urial_tui.engine.wire.values import Sampling
     from urial_tui.evaluate.measure_table import measure_rows
-    from urial_tui.evaluate.sweeping import penalties_told
     from urial_tui.sanitize import sanitize_line
 
     if as_json:
         print_json(document)
         return
     references, questions = document["references"], document["questions"]
-    chosen = msgspec.convert(document["sampling"], Sampling)
     click.echo(
         f"{sanitize_line(document['model'])}: bits per byte of "
         f"{amount(references['texts'], 'answer')} in {sanitize_line(references['name'])}; answers "
         f"to {amount(questions['texts'], 'question')} of at most "
-        f"{amount(document['max_tokens'], 'token')}, at temperature 0, {penalties_told(chosen)}."
+        f"{amount(document['max_tokens'], 'token')}."
     )
     titles, rows = measure_rows(document)
     drops = {"PREFILL": 6, "CACHE": 5, "RAN ON": 4, "CUT": 3, "TOKENS": 2}

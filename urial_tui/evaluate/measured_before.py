@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from urial_tui.engine.client.model import Model
-from urial_tui.engine.wire.values import Sampling
 from urial_tui.evaluate.context_measures import MeasuredContext, measures_document
 from urial_tui.evaluate.items import ItemSet
 from urial_tui.evaluate.measure_store import MeasuredTexts
+from urial_tui.evaluate.measuring import GREEDY
 from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.evaluate.readers import ReferenceReader, context_reader
 from urial_tui.evaluate.run_terms import run_terms
@@ -44,7 +44,6 @@ class MeasuredBefore:
         model: It.
         references: Items with reference answers.
         questions: Items that were answered.
-        sampling: How they were answered.
         max_tokens: The longest answer.
     """
 
@@ -55,14 +54,12 @@ class MeasuredBefore:
         references: ItemSet,
         questions: ItemSet,
         *,
-        sampling: Sampling,
         max_tokens: int,
     ) -> None:
         self._store = store
         self._model = model
         self._references = references.items
         self._questions = questions.items
-        self._sampling = sampling
         self._max_tokens = max_tokens
 
     def look_up(self, contexts: Sequence[Context]) -> dict[str, KeptMeasures]:
@@ -122,7 +119,7 @@ class MeasuredBefore:
             self._model.info,
             context,
             templates,
-            sampling=self._sampling,
+            sampling=GREEDY,
             max_tokens=self._max_tokens,
             parallel=1,
         )

@@ -27,32 +27,9 @@ from urial_tui.prompting.context import Context
 from urial_tui.prompting.conversation import Exchanged, render_conversation, render_plain
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.together import Together
-from urial_tui.settings import Settings, sampling
 
 GREEDY = Sampling(temperature=0.0)
-"""The likeliest token each time, without penalties."""
-
-
-def greedy_of(settings: Settings) -> Sampling:
-    """Greedy sampling with the penalties of the settings, DRY among them.
-
-    An answer repeats then, and ends as it would in the chat. What only a draw looks at is left at
-    its default: it makes no other answer.
-    """
-    chosen = sampling(settings)
-    return msgspec.structs.replace(GREEDY, **{name: getattr(chosen, name) for name in _PENALTIES})
-
-
-_PENALTIES = (
-    "repetition_penalty",
-    "frequency_penalty",
-    "presence_penalty",
-    "penalty_last_n",
-    "dry_multiplier",
-    "dry_base",
-    "dry_allowed_length",
-    "dry_last_n",
-)
+"""Questions are answered so, without penalties: what differs then is the context."""
 
 
 class Measuring:
@@ -66,7 +43,6 @@ class Measuring:
         questions: Items that are answered, of one turn each.
         templates: Renders chat templates.
         store: Keeps what is done.
-        sampling: How the questions are answered.
         cache_bytes: What so many tokens take of the cache.
         max_tokens: Longest answer.
         found_in: By context and question, the seconds it took to find its examples, where these
@@ -83,7 +59,6 @@ class Measuring:
         templates: TemplateRenderer,
         store: MeasureStore,
         *,
-        sampling: Sampling,
         cache_bytes: Callable[[int], int],
         max_tokens: int,
         found_in: Mapping[str, Mapping[str, float]] | None = None,
@@ -96,7 +71,6 @@ class Measuring:
         self._questions = questions.items
         self._templates = templates
         self._store = store
-        self._sampling = sampling
         self._cache_bytes = cache_bytes
         self._measured: list[MeasuredContext] = []
         self.cancelled = False
@@ -174,7 +148,7 @@ class Measuring:
                 return
             readings.append(found)
             yield TextsRead(context.name, "reference answer", number, len(texts))
-        answers = yield from self._answers.run(context.name, context, self._sampling)
+        answers = yield from self._answers.run(context.name, context, GREEDY)
         if self._answers.cancelled:
             self.cancelled = True
             return

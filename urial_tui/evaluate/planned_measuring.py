@@ -17,7 +17,7 @@ from urial_tui.evaluate.context_measures import measures_document
 from urial_tui.evaluate.generate import pool_tokens
 from urial_tui.evaluate.items import ItemSet
 from urial_tui.evaluate.measure_store import MeasureStore
-from urial_tui.evaluate.measuring import GREEDY, Measuring, greedy_of
+from urial_tui.evaluate.measuring import Measuring
 from urial_tui.evaluate.own_texts import find_references, own_questions
 from urial_tui.evaluate.planned import Planned
 from urial_tui.evaluate.readers import AlignedSide
@@ -43,8 +43,7 @@ class MeasureChoice(msgspec.Struct, frozen=True, kw_only=True):
 
     `names`: contexts, by default all preambles. `answers`: a file of questions with reference
     answers. `limit`: only the first of these, and of the questions. `aligned`: a model that reads
-    the answers. `greedy`: questions are answered without the penalties of the settings.
-    `parallel`: answers at once, by default what the memory holds.
+    the answers. `parallel`: answers at once, by default what the memory holds.
     """
 
     names: tuple[str, ...] = ()
@@ -53,7 +52,6 @@ class MeasureChoice(msgspec.Struct, frozen=True, kw_only=True):
     aligned: str | None = None
     limit: int | None = None
     max_tokens: int | None = None
-    greedy: bool = False
     parallel: int | None = None
 
 
@@ -79,7 +77,6 @@ class PlannedMeasuring(Planned[Measuring]):
         self.references = _limited(find_references(choice.answers), choice.limit)
         self.questions = _limited(own_questions(), choice.limit)
         self.max_tokens = choice.max_tokens or settings.chat.max_tokens
-        self.sampling = GREEDY if choice.greedy else greedy_of(settings)
         self._model: ResolvedModel | None = None
         self._aligned: ResolvedModel | None = None
         self._loaded: Together | None = None
@@ -128,7 +125,6 @@ class PlannedMeasuring(Planned[Measuring]):
             self.questions,
             templates,
             self._store,
-            sampling=self.sampling,
             cache_bytes=lambda tokens: cache_bytes(header, loaded.info.kv_type, tokens),
             max_tokens=self.max_tokens,
             found_in=found_in,
@@ -199,7 +195,6 @@ class PlannedMeasuring(Planned[Measuring]):
             },
             questions={"name": self.questions.name, "texts": len(self.questions.items)},
             max_tokens=self.max_tokens,
-            sampling=msgspec.to_builtins(msgspec.structs.asdict(self.sampling)),
             parallel=self._loaded.parallel,
             troubles=measuring.troubles,
             run=msgspec.to_builtins(self._run(self._model, self._loaded, command)),

@@ -59,18 +59,6 @@ def setting_name(sampling: Sampling) -> str:
     )
 
 
-def penalties_told(sampling: Sampling) -> str:
-    """The penalties in words, DRY too: repetition penalty 1.1, DRY 0.8."""
-    parts = {
-        "repetition penalty": (sampling.repetition_penalty, 1.0),
-        "frequency penalty": (sampling.frequency_penalty, 0.0),
-        "presence penalty": (sampling.presence_penalty, 0.0),
-        "DRY": (sampling.dry_multiplier, 0.0),
-    }
-    told = [f"{name} {value:g}" for name, (value, off) in parts.items() if value != off]
-    return ", ".join(told) or "without penalties"
-
-
 class Sweeping:
     """Settings that are to be measured.
 

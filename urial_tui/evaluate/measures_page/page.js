@@ -58,23 +58,13 @@ function differenceOf(context, key) {
 
 // -- the head
 
-function fillHead({ model, references, questions, aligned, max_tokens: most, parallel, sampling }) {
+function fillHead({ model, references, questions, aligned, max_tokens: most, parallel }) {
   byId("title").replaceChildren("Preambles on ", el("bdi", {}, harmless(model)));
   const by = aligned === null ? "" : ` The answers were read by ${harmless(aligned)} as well.`;
   byId("told").textContent =
     `Bits per byte of ${amount(references.texts, "answer")} in ${harmless(references.name)}; ` +
     `${amount(questions.texts, "question")} of ${harmless(questions.name)} were answered at temperature 0, ` +
-    `${penalties(sampling)}, with at most ${amount(most, "token")} each, ${count(parallel)} at a time.${by}`;
-}
-
-function penalties({ repetition_penalty, frequency_penalty, presence_penalty, dry_multiplier }) {
-  const told = [
-    repetition_penalty !== 1 && `repetition penalty ${repetition_penalty}`,
-    frequency_penalty !== 0 && `frequency penalty ${frequency_penalty}`,
-    presence_penalty !== 0 && `presence penalty ${presence_penalty}`,
-    dry_multiplier > 0 && `DRY ${dry_multiplier}`,
-  ].filter(Boolean);
-  return told.length ? told.join(", ") : "without penalties";
+    `with at most ${amount(most, "token")} each, ${count(parallel)} at a time.${by}`;
 }
 
 // -- one figure

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from urial_tui import paths
-from urial_tui.engine.wire.values import Sampling
 from urial_tui.evaluate.measure_store import kept_measures
 from urial_tui.evaluate.measured_before import KeptMeasures, MeasuredBefore
 from urial_tui.evaluate.own_texts import own_questions, own_references
@@ -27,8 +26,7 @@ class KnownPreambles:
         view: Has the list.
         laboratory: Counts, and has what is not saved.
         queue: While it measures, nothing is looked up.
-        sampling: How questions are answered,
-        max_tokens: and at what length at most: measures are told apart by both.
+        max_tokens: Longest answer, by which measures are told apart.
     """
 
     def __init__(
@@ -37,13 +35,11 @@ class KnownPreambles:
         laboratory: Laboratory,
         queue: JobQueue,
         *,
-        sampling: Sampling,
         max_tokens: int,
     ) -> None:
         self._view = view
         self._laboratory = laboratory
         self._queue = queue
-        self._sampling = sampling
         self._max_tokens = max_tokens
         self._model: object | None = None
         """The one that the rows are counted with."""
@@ -138,7 +134,6 @@ class KnownPreambles:
             model,
             own_references(),
             own_questions(),
-            sampling=self._sampling,
             max_tokens=self._max_tokens,
         )
         return before.look_up(contexts)

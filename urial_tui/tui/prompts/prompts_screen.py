@@ -21,7 +21,6 @@ from textual.screen import Screen
 from textual.widgets import OptionList, Static
 
 from urial_tui.evaluate.measure_job import MeasureJob
-from urial_tui.evaluate.measuring import greedy_of
 from urial_tui.evaluate.planned_measuring import MeasureChoice
 from urial_tui.files import is_there
 from urial_tui.prompting.preamble import Preamble
@@ -104,11 +103,7 @@ class PromptsScreen(Screen[Preamble | None]):
             in_short=lambda jobs: "measuring",
         )
         known = self.known = KnownPreambles(
-            view,
-            laboratory,
-            queue,
-            sampling=greedy_of(settings),
-            max_tokens=settings.chat.max_tokens,
+            view, laboratory, queue, max_tokens=settings.chat.max_tokens
         )
         self._deletions = Deletions(view, known)
         known.when_listed = jobs.when_turned = self._show_parts

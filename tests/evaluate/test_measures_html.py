@@ -17,7 +17,9 @@ from selenium.webdriver.support.select import Select
 
 from tests import browser
 from tests.evaluate.judged import HOSTILE
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.evaluate.context_measures import MeasuredContext, measures_document
+from urial_tui.evaluate.greedy import sampling_document
 from urial_tui.evaluate.measures_html import write_measures_html
 from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.evaluate.token_reading import TextReading
@@ -74,6 +76,7 @@ def document(**more: Any) -> dict[str, Any]:
         "aligned": None,
         "references": {"name": HOSTILE, "texts": TEXTS + 1},
         "questions": {"name": "everyday-40", "texts": QUESTIONS},
+        "sampling": sampling_document(Sampling(repetition_penalty=1.1)),
         "max_tokens": 300,
         "parallel": 4,
         "troubles": [f"raw: {HOSTILE}"],
@@ -154,6 +157,7 @@ def test_it_says_what_was_measured_on_which_model(page: browser.Page) -> None:
     text = page.text("#overview")
     for part in (
         "13 answers", "8 questions of everyday-40", "at most 300 tokens", "4 at a time",
+        "answered at temperature 0 and repetition penalty 1.1,", "penalty_last_n 256",
         "urial-tui 1.2.3", "tiny.gguf", "1,234 bytes", "ab" * 32, "‹U+202E›",
     ):  # fmt: skip
         assert part in text, part
@@ -268,7 +272,8 @@ def test_one_context_without_any_value_shows_what_there_is(chrome: Chrome, tmp_p
         references=(None,),
         answers=(None,),
     )
-    head = {key: document()[key] for key in ("model", "aligned", "references", "questions")}
+    names = ("model", "aligned", "references", "questions", "sampling")
+    head = {key: document()[key] for key in names}
     found = measures_document([empty], ["?"], **head, max_tokens=1, parallel=1, troubles=[])
     write_measures_html(tmp_path / "r.html", found)
     page = browser.Page(chrome, tmp_path / "r.html")

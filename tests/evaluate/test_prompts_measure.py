@@ -314,6 +314,47 @@ def test_contexts_are_measured_in_their_order_and_used_again(llama_gguf: Path, p
         assert one | {"prefill_s": None} == other | {"prefill_s": None}
 
 
+def test_only_answers_are_written_anew_under_another_sampling(
+    llama_gguf: Path, pairs: Path
+) -> None:
+    def kept() -> tuple[int, int]:
+        lines = paths.measures_file().read_bytes().splitlines()
+        found = [json.loads(line) for line in lines]
+        return (
+            sum(line["reading"] is not None for line in found),
+            sum(line["written"] is not None for line in found),
+        )
+
+    arguments = short(llama_gguf, pairs, "zero-shot")
+    settings = told(*arguments)
+    assert settings["sampling"] == {
+        "name": "at temperature 0, repetition penalty 1.1 and DRY",
+        "temperature": 0,
+        "repetition_penalty": 1.1,
+        "frequency_penalty": 0,
+        "presence_penalty": 0,
+        "penalty_last_n": 256,
+        "dry_multiplier": 0.8,
+        "dry_base": 1.75,
+        "dry_allowed_length": 3,
+        "dry_last_n": 1024,
+    }
+    assert kept() == (2, 2)
+    plain = told(*arguments, "--penalties", "none")
+    assert plain["sampling"]["name"] == "at temperature 0 without penalties"
+    assert kept() == (2, 4)
+    assert plain["contexts"][0]["bits_per_byte"] == settings["contexts"][0]["bits_per_byte"]
+    # What only a draw looks at makes no other answers, and a penalty that is off has no range.
+    paths.settings_file().write_text(
+        "[engine]\nthreads = 1\ncontext = 2048\n[sampling]\ntemperature = 0.7\ntop_k = 3\n"
+        "seed = 5\nrepetition_penalty = 1.0\npenalty_last_n = 7\ndry_multiplier = 0.0\n"
+    )
+    again = told(*arguments)
+    assert again["sampling"] == plain["sampling"]
+    assert again["contexts"][0]["ended"] == plain["contexts"][0]["ended"]
+    assert kept() == (2, 4)
+
+
 def test_a_page_is_written_and_how_it_was_measured_is_told(
     llama_gguf: Path, pairs: Path, tmp_path: Path
 ) -> None:
@@ -345,8 +386,11 @@ def test_a_table_is_printed_and_a_changed_preamble_is_measured_anew(
     arguments = short(llama_gguf, pairs, "zero-shot", own)
     done = measure(*arguments)
     assert done.returncode == 0, done.stderr
-    head, titles, zero, mine = done.stdout.splitlines()
+    head, answered, titles, zero, mine = done.stdout.splitlines()
     assert head.startswith(f"{llama_gguf.name}: bits per byte of 2 answers in pairs.jsonl")
+    assert answered == (
+        "Answered at temperature 0, repetition penalty 1.1 and DRY, as in the settings."
+    )
     assert titles.split()[:3] == ["CONTEXT", "TOKENS", "BITS/BYTE"]
     # The same text under another name is the same.
     assert mine.split()[2:4] == [zero.split()[2], "0.0000"]
@@ -378,6 +422,7 @@ def test_an_aligned_side_reads_the_answers(llama_gguf: Path, pairs: Path, tmp_pa
         (("raw", "--answers", "missing.jsonl"), 1, "missing.jsonl"),
         (("raw", "--aligned", "missing.gguf"), 1, "missing.gguf"),
         (("raw", "--limit", "0"), 2, "no whole number"),
+        (("raw", "--penalties", "some"), 2, "--penalties"),
         (("raw", "--html", "none/m.html"), 2, "there is no such directory"),
         (("raw", "--html", "pairs.jsonl"), 2, "--answers and --html name the same file"),
     ],

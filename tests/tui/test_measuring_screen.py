@@ -117,6 +117,7 @@ async def test_the_numbers_are_those_of_the_command(
     assert fixed(found["bits_per_byte"]["mean"], 4) in line
     assert fixed(bits["interval"][0], 4) in line
     assert percent(found["ended"]["share"], 0) in line
+    assert json.loads(done.stdout)["sampling"]["repetition_penalty"] == 1.1
     # All of it was there: nothing was computed again.
     assert found["prefill_s"] is not None or found["tokens"] == 1
 
@@ -171,6 +172,18 @@ async def test_looking_again_and_again_shows_what_is_kept(measuring: Measuring, 
             await page.presses("f5", "f5", "f5")
             await page.until(lambda: page.row("mine").measures is not None)
         assert not page.shows("another program")
+
+
+async def test_answers_of_another_sampling_are_no_measures(
+    measuring: Measuring, few: None, endless_gguf: Path
+) -> None:
+    arguments = ["zero-shot", "-m", str(endless_gguf), "--penalties", "none", "--parallel", "1"]
+    done = CliRunner().invoke(urial, ["prompts", "measure", *arguments])
+    assert done.exit_code == 0, done.stderr
+    async with measuring() as page:
+        # The bits are there.
+        await page.until(lambda: texts_of(page, "zero-shot") == 10)
+        assert page.row("zero-shot").measures is None
 
 
 async def test_a_changed_preamble_has_no_measures(measuring: Measuring, few: None) -> None:

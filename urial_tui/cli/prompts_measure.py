@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 _GO_ON = "What was measured is kept: give the same command again, and it goes on."
+_PENALTIES = ("settings", "none")
 
 
 @click.command()
@@ -47,6 +48,14 @@ _GO_ON = "What was measured is kept: give the same command again, and it goes on
     metavar="MODEL",
     help="Have a chat model of the same family read what is answered: how much of it it would have "
     "written otherwise.",
+)
+@click.option(
+    "--penalties",
+    type=click.Choice(_PENALTIES),
+    default="settings",
+    show_default=True,
+    help="The penalties that questions are answered with, at temperature 0: those of the settings, "
+    "as everywhere else, or none.",
 )
 @click.option("--limit", metavar="N", type=COUNT, help="Only the first N answers and questions.")
 @shared_options.QUESTION_TOKENS
@@ -104,10 +113,14 @@ class _Measure:
 
     def run(self) -> int:
         """Measure, print: the exit code."""
+        from urial_tui.evaluate.greedy import PLAIN
         from urial_tui.evaluate.planned_measuring import MeasureChoice, PlannedMeasuring
         from urial_tui.settings import load_settings
 
-        chosen = {name: self._options[name] for name in MeasureChoice.__struct_fields__}
+        given = self._options | {
+            "sampling": {"settings": None, "none": PLAIN}[self._options["penalties"]]
+        }
+        chosen = {name: given[name] for name in MeasureChoice.__struct_fields__}
         planned = PlannedMeasuring(MeasureChoice(**chosen), load_settings(), self._store)
         if self._store.trouble:
             self._progress.say(self._store.trouble)
@@ -161,7 +174,7 @@ class _Measure:
 
 def _print(document: dict[str, Any], *, as_json: bool) -> None:
     from urial_tui.cli.output import TableColumn, print_json, print_table
-    from urial_tui.evaluate.measure_table import measure_rows
+    from urial_tui.evaluate.measure_table import answered_words, measure_rows
     from urial_tui.sanitize import sanitize_line
 
     if as_json:
@@ -174,6 +187,7 @@ def _print(document: dict[str, Any], *, as_json: bool) -> None:
         f"to {amount(questions['texts'], 'question')} of at most "
         f"{amount(document['max_tokens'], 'token')}."
     )
+    click.echo(f"Answered {answered_words(document)}.")
     titles, rows = measure_rows(document)
     drops = {"PREFILL": 6, "CACHE": 5, "RAN ON": 4, "CUT": 3, "TOKENS": 2}
     columns = [

@@ -27,6 +27,15 @@ def measure_rows(document: Mapping[str, Any]) -> tuple[list[str], list[list[str]
     return titles, [_row(context, document["aligned"] is not None) for context in contexts]
 
 
+def answered_words(document: Mapping[str, Any]) -> str:
+    """How the answers were written: at temperature 0 and DRY, as in the settings."""
+    sampling = document["sampling"]
+    penalised = sampling["repetition_penalty"] != 1 or any(
+        sampling[name] for name in ("frequency_penalty", "presence_penalty", "dry_multiplier")
+    )
+    return f"{sampling['name']}{', as in the settings' if penalised else ''}"
+
+
 def _row(context: Mapping[str, Any], shifted: bool) -> list[str]:
     seconds = context["prefill_s"]
     return [

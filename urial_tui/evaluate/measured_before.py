@@ -1,7 +1,8 @@
 """Cached measures of contexts: looked up from what was kept; nothing is computed.
 
 Only a context of which all is kept has measures; of others it is told how much there is. Answers
-depend on how many were written at once: those count of which most are kept.
+that were written under another sampling are none of these. They depend on how many were written at
+once, too: those count of which most are kept.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import Any
 import msgspec
 
 from urial_tui.engine.client.model import Model
+from urial_tui.engine.wire.values import Sampling
 from urial_tui.evaluate.context_measures import MeasuredContext, measures_document
 from urial_tui.evaluate.items import ItemSet
 from urial_tui.evaluate.measure_store import MeasuredTexts
-from urial_tui.evaluate.measuring import GREEDY
 from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.evaluate.readers import ReferenceReader, context_reader
 from urial_tui.evaluate.run_terms import run_terms
@@ -44,6 +45,7 @@ class MeasuredBefore:
         model: It.
         references: Items with reference answers.
         questions: Items that were answered.
+        sampling: How the tokens of the answers were chosen.
         max_tokens: The longest answer.
     """
 
@@ -54,12 +56,14 @@ class MeasuredBefore:
         references: ItemSet,
         questions: ItemSet,
         *,
+        sampling: Sampling,
         max_tokens: int,
     ) -> None:
         self._store = store
         self._model = model
         self._references = references.items
         self._questions = questions.items
+        self._sampling = sampling
         self._max_tokens = max_tokens
 
     def look_up(self, contexts: Sequence[Context]) -> dict[str, KeptMeasures]:
@@ -119,7 +123,7 @@ class MeasuredBefore:
             self._model.info,
             context,
             templates,
-            sampling=GREEDY,
+            sampling=self._sampling,
             max_tokens=self._max_tokens,
             parallel=1,
         )

@@ -28,9 +28,6 @@ from urial_tui.prompting.conversation import Exchanged, render_conversation, ren
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.runtime.together import Together
 
-GREEDY = Sampling(temperature=0.0)
-"""Questions are answered so, without penalties: what differs then is the context."""
-
 
 class Measuring:
     """The measuring of contexts, as a generator of steps.
@@ -44,6 +41,7 @@ class Measuring:
         templates: Renders chat templates.
         store: Keeps what is done.
         cache_bytes: What so many tokens take of the cache.
+        sampling: How the tokens of answers are chosen, the same in all contexts.
         max_tokens: Longest answer.
         found_in: By context and question, the seconds it took to find its examples, where these
             were retrieved.
@@ -60,6 +58,7 @@ class Measuring:
         store: MeasureStore,
         *,
         cache_bytes: Callable[[int], int],
+        sampling: Sampling,
         max_tokens: int,
         found_in: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
@@ -72,6 +71,7 @@ class Measuring:
         self._templates = templates
         self._store = store
         self._cache_bytes = cache_bytes
+        self._sampling = sampling
         self._measured: list[MeasuredContext] = []
         self.cancelled = False
         """Whether it was ended before all was done."""
@@ -148,7 +148,7 @@ class Measuring:
                 return
             readings.append(found)
             yield TextsRead(context.name, "reference answer", number, len(texts))
-        answers = yield from self._answers.run(context.name, context, GREEDY)
+        answers = yield from self._answers.run(context.name, context, self._sampling)
         if self._answers.cancelled:
             self.cancelled = True
             return

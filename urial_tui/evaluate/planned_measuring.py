@@ -11,10 +11,11 @@ from urial_tui.compare.provenance import RunRecord, file_records, run_record
 from urial_tui.compare.sides import Side
 from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
-from urial_tui.engine.wire.values import EngineOptions
+from urial_tui.engine.wire.values import EngineOptions, Sampling
 from urial_tui.errors import ModelError, RetrievalError, UsageError
 from urial_tui.evaluate.context_measures import measures_document
 from urial_tui.evaluate.generate import pool_tokens
+from urial_tui.evaluate.greedy import greedy_sampling, sampling_document
 from urial_tui.evaluate.items import ItemSet
 from urial_tui.evaluate.measure_store import MeasureStore
 from urial_tui.evaluate.measuring import Measuring
@@ -43,7 +44,8 @@ class MeasureChoice(msgspec.Struct, frozen=True, kw_only=True):
 
     `names`: contexts, by default all preambles. `answers`: a file of questions with reference
     answers. `limit`: only the first of these, and of the questions. `aligned`: a model that reads
-    the answers. `parallel`: answers at once, by default what the memory holds.
+    the answers. `parallel`: answers at once, by default what the memory holds. `sampling`: how the
+    tokens of answers are chosen, by default as the settings say, at temperature 0.
     """
 
     names: tuple[str, ...] = ()
@@ -53,6 +55,7 @@ class MeasureChoice(msgspec.Struct, frozen=True, kw_only=True):
     limit: int | None = None
     max_tokens: int | None = None
     parallel: int | None = None
+    sampling: Sampling | None = None
 
 
 class PlannedMeasuring(Planned[Measuring]):
@@ -77,6 +80,7 @@ class PlannedMeasuring(Planned[Measuring]):
         self.references = _limited(find_references(choice.answers), choice.limit)
         self.questions = _limited(own_questions(), choice.limit)
         self.max_tokens = choice.max_tokens or settings.chat.max_tokens
+        self.sampling = choice.sampling or greedy_sampling(settings)
         self._model: ResolvedModel | None = None
         self._aligned: ResolvedModel | None = None
         self._loaded: Together | None = None
@@ -126,6 +130,7 @@ class PlannedMeasuring(Planned[Measuring]):
             templates,
             self._store,
             cache_bytes=lambda tokens: cache_bytes(header, loaded.info.kv_type, tokens),
+            sampling=self.sampling,
             max_tokens=self.max_tokens,
             found_in=found_in,
         )
@@ -194,6 +199,7 @@ class PlannedMeasuring(Planned[Measuring]):
                 "texts": sum(len(item.references) for item in self.references.items),
             },
             questions={"name": self.questions.name, "texts": len(self.questions.items)},
+            sampling=sampling_document(self.sampling),
             max_tokens=self.max_tokens,
             parallel=self._loaded.parallel,
             troubles=measuring.troubles,

@@ -58,13 +58,20 @@ function differenceOf(context, key) {
 
 // -- the head
 
-function fillHead({ model, references, questions, aligned, max_tokens: most, parallel }) {
+// How the answers were written, by the names of the settings.
+function samplingWords({ name: _, ...values }) {
+  return Object.entries(values)
+    .map(([name, value]) => `${harmless(name)} ${value}`)
+    .join(", ");
+}
+
+function fillHead({ model, references, questions, aligned, sampling, max_tokens: most, parallel }) {
   byId("title").replaceChildren("Preambles on ", el("bdi", {}, harmless(model)));
   const by = aligned === null ? "" : ` The answers were read by ${harmless(aligned)} as well.`;
   byId("told").textContent =
     `Bits per byte of ${amount(references.texts, "answer")} in ${harmless(references.name)}; ` +
-    `${amount(questions.texts, "question")} of ${harmless(questions.name)} were answered at temperature 0, ` +
-    `with at most ${amount(most, "token")} each, ${count(parallel)} at a time.${by}`;
+    `${amount(questions.texts, "question")} of ${harmless(questions.name)} were answered ${harmless(sampling.name)}, ` +
+    `with at most ${amount(most, "token")} each, ${count(parallel)} at a time (${samplingWords(sampling)}).${by}`;
 }
 
 // -- one figure

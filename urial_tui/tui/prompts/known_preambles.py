@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from urial_tui import paths
+from urial_tui.evaluate.greedy import greedy_sampling
 from urial_tui.evaluate.measure_store import kept_measures
 from urial_tui.evaluate.measured_before import KeptMeasures, MeasuredBefore
 from urial_tui.evaluate.own_texts import own_questions, own_references
 from urial_tui.prompting.context import Context
 from urial_tui.prompting.preamble_file import PreambleEntry, list_preambles
+from urial_tui.settings import Settings
 from urial_tui.tui.evaluate.job_queue import JobQueue
 from urial_tui.tui.prompts.laboratory import Laboratory
 from urial_tui.tui.prompts.preamble_list import PreambleList, PreambleRow
@@ -26,7 +28,7 @@ class KnownPreambles:
         view: Has the list.
         laboratory: Counts, and has what is not saved.
         queue: While it measures, nothing is looked up.
-        max_tokens: Longest answer, by which measures are told apart.
+        settings: The sampling and the longest answer, by which measures are told apart.
     """
 
     def __init__(
@@ -34,13 +36,12 @@ class KnownPreambles:
         view: ListView[PreambleList],
         laboratory: Laboratory,
         queue: JobQueue,
-        *,
-        max_tokens: int,
+        settings: Settings,
     ) -> None:
         self._view = view
         self._laboratory = laboratory
         self._queue = queue
-        self._max_tokens = max_tokens
+        self._settings = settings
         self._model: object | None = None
         """The one that the rows are counted with."""
         self.when_listed: Callable[[], object] = lambda: None
@@ -134,7 +135,8 @@ class KnownPreambles:
             model,
             own_references(),
             own_questions(),
-            max_tokens=self._max_tokens,
+            sampling=greedy_sampling(self._settings),
+            max_tokens=self._settings.chat.max_tokens,
         )
         return before.look_up(contexts)
 

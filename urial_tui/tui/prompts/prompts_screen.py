@@ -102,9 +102,7 @@ class PromptsScreen(Screen[Preamble | None]):
             stop_key="prompts.back",
             in_short=lambda jobs: "measuring",
         )
-        known = self.known = KnownPreambles(
-            view, laboratory, queue, max_tokens=settings.chat.max_tokens
-        )
+        known = self.known = KnownPreambles(view, laboratory, queue, settings)
         self._deletions = Deletions(view, known)
         known.when_listed = jobs.when_turned = self._show_parts
         known.when_known = self._show_detail

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -155,6 +156,34 @@ async def test_what_a_cancelled_step_raises_is_not_told() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert taken == []
+
+
+async def test_a_step_whose_thread_comes_late_is_not_begun_any_more() -> None:
+    begun: list[str] = []
+    held, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        held.set()
+        assert free.wait(PATIENCE)
+
+    def steps() -> Generator[int, None, None]:
+        begun.append("begun")
+        yield 1
+
+    with ThreadPoolExecutor(1) as only:
+        holding = only.submit(hold)
+        while not held.is_set():
+            await asyncio.sleep(0.001)
+        asyncio.get_running_loop().set_default_executor(only)
+        task = asyncio.ensure_future(in_thread(steps(), lambda number: None, lambda: None))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task], timeout=0.05)
+        free.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        holding.result()
+    assert begun == []
 
 
 async def test_what_a_cancelled_task_would_have_returned_is_discarded() -> None:

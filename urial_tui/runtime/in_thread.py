@@ -20,6 +20,10 @@ class _Ended(Exception):  # no error
         self.value = value
 
 
+class _Stopped(Exception):  # no error
+    """A step was not begun, for its task had been cancelled."""
+
+
 async def in_thread(
     steps: Generator[StepT, None, T],
     take: Callable[[StepT], object],
@@ -38,8 +42,17 @@ async def in_thread(
     """
 
     ended: list[T] = []
+    cancelled = False
+
+    def stop() -> None:
+        nonlocal cancelled
+        cancelled = True
+        cancel()
 
     def advance() -> StepT:
+        if cancelled:
+            # A thread that began late: what it would begin now, nobody could cancel any more.
+            raise _Stopped
         try:
             return next(steps)
         except StopIteration as end:
@@ -49,7 +62,7 @@ async def in_thread(
 
     try:
         while True:
-            take(await _whole(advance, cancel))
+            take(await _whole(advance, stop))
     except _Ended as end:
         value: T = end.value
         return value

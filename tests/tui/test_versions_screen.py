@@ -11,6 +11,7 @@ from urial_tui.engine.wire.commands import Generate
 from urial_tui.errors import EngineError
 from urial_tui.prompting.preamble_file import find_preamble
 from urial_tui.prompting.render import preamble_text
+from urial_tui.settings import Settings
 from urial_tui.tui.prompts.edit_screen import EditScreen
 from urial_tui.tui.prompts.prompts_screen import PromptsScreen
 
@@ -38,7 +39,8 @@ async def test_both_answer_greedily_each_under_its_own(
         assert preamble_of(right) == preamble_text(find_preamble("urial-k3"))
         assert "Why?" in shown_turns(left)
         assert shown_turns(left) == shown_turns(right)
-        assert left.sampling.temperature == right.sampling.temperature == 0
+        assert left.sampling.stages == ("penalties", "dry", "greedy"), "as set, but for the draw"
+        assert left.sampling.repetition_penalty == Settings().sampling.repetition_penalty
         assert left.sampling == right.sampling
         assert left.max_tokens == right.max_tokens
     assert store.conversations() == []

@@ -183,7 +183,7 @@ class Openings:
             chat.choice.model,
             chat.drafts,
             chat.models.load_again,
-            max_tokens=settings.chat.max_tokens,
+            settings,
         )
         queue = self._running[PromptsRequested] = self._make_queue()
 

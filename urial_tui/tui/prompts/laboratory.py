@@ -22,6 +22,7 @@ from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.preamble_file import parse_preamble, toml_text
 from urial_tui.prompting.token_check import TokenCut, check_tokens
 from urial_tui.runtime.cutter import ContextToken, Cutter
+from urial_tui.settings import Settings
 from urial_tui.tui.chat.chat_engine import ChatEngine
 from urial_tui.tui.prompts.versions import Versions
 
@@ -50,7 +51,7 @@ class Laboratory:
         model: What the chat's model is called.
         drafts: Where it is kept.
         load_again: Has the chat load its model where none is loaded.
-        max_tokens: Longest answer that is tried.
+        settings: The penalties and the longest answer of what is tried.
     """
 
     def __init__(
@@ -59,11 +60,10 @@ class Laboratory:
         model: str,
         drafts: Drafts,
         load_again: Callable[[], object],
-        *,
-        max_tokens: int,
+        settings: Settings,
     ) -> None:
         self.engine = engine
-        self.versions = Versions(engine, model, max_tokens)
+        self.versions = Versions(engine, model, settings)
         self._first_name = model
         self.load_again = load_again
         self.drafts = drafts

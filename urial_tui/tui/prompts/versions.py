@@ -1,6 +1,7 @@
 """An A/B trial: one question, answered under two preambles by the loaded model in turn.
 
-Nothing is drawn, so that what differs comes of the preambles; nothing is stored.
+Nothing is drawn, and the penalties are the settings' own, so that what differs comes of the
+preambles, and is what a chat would get; nothing is stored.
 """
 
 from __future__ import annotations
@@ -13,14 +14,13 @@ from urial_tui.chat.answer_start import AnswerStart
 from urial_tui.chat.session import Conversation
 from urial_tui.chat.turns import TurnRecord
 from urial_tui.engine.wire.events import Event
-from urial_tui.engine.wire.values import Sampling
 from urial_tui.errors import UrialError
+from urial_tui.evaluate.greedy import greedy_sampling
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.runtime.writer import WriterChoice
+from urial_tui.settings import Settings
 from urial_tui.tui.chat.chat_engine import ChatEngine
 from urial_tui.tui.duel.duel import SideEnded
-
-GREEDY = Sampling(temperature=0.0)
 
 OnVersionEvent = Callable[[int, Event | SideEnded], object]
 """Gets a version's place (0 or 1) and what happens there."""
@@ -32,13 +32,14 @@ class Versions:
     Args:
         engine: The chat's, with its model.
         model: What that is called.
-        max_tokens: Longest answer.
+        settings: The penalties, and the longest answer.
     """
 
-    def __init__(self, engine: ChatEngine, model: str, max_tokens: int) -> None:
+    def __init__(self, engine: ChatEngine, model: str, settings: Settings) -> None:
         self._engine = engine
         self._model = model
-        self._max_tokens = max_tokens
+        self._sampling = greedy_sampling(settings)
+        self._max_tokens = settings.chat.max_tokens
         self._stopped = False
 
     async def answer(
@@ -74,7 +75,7 @@ class Versions:
         events = self._engine.answer(
             conversation,
             preamble,
-            AnswerStart(GREEDY),
+            AnswerStart(self._sampling),
             self._max_tokens,
             watched=lambda name: None,
             told=lambda why: None,

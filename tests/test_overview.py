@@ -286,7 +286,7 @@ def test_what_was_read_before_a_search_was_ended_is_remembered(llama_gguf: Path)
 def test_a_rate_is_that_of_the_last_seconds() -> None:
     now = 0.0
     meter = Meter(lambda: now)
-    assert meter.begin("m.gguf").words == "0 B"
+    assert meter.begin("m.gguf").words == "asking for the file"
     assert meter.count(0, 100_000_000).words == "0 B of 100 MB (0%)"
     for second in range(1, 31):
         now = float(second)

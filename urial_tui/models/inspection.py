@@ -31,7 +31,7 @@ from urial_tui.models.shape import unsound
 from urial_tui.models.speed import ExpectedSpeed, Speeds, expected_speed, model_mark
 from urial_tui.models.token_bytes import experts_used, weight_bytes_per_token
 from urial_tui.models.type_names import file_type, tensor_type
-from urial_tui.models.weight_places import count_weights
+from urial_tui.models.weight_places import WeightCount, count_weights
 from urial_tui.prompting.templates.marks import MAX_SOURCE, TemplateMarks, template_marks
 from urial_tui.sanitize import quoted
 
@@ -139,11 +139,6 @@ class _Read(NamedTuple):
     mark: str
     notes: list[str]
 
-    @property
-    def parameters(self) -> int:
-        """Of all its parts."""
-        return sum(one.parameters for one in self.headers)
-
 
 def inspect_file(
     path: Path,
@@ -242,11 +237,11 @@ def _told(read: _Read, options: EngineOptions, speeds: Speeds, cards: Sequence[i
     holds, what = what_it_holds(header)
     wrong = "" if holds == "adapter" else unsound(header)
     runs = holds in _RUNS and not wrong
-    parameters = read.parameters
     values = header.metadata
     number = values.get("general.file_type")
     typed = isinstance(number, int) and not isinstance(number, bool) and holds != "adapter"
-    needs = _needs(read, holds, options) if runs else ()
+    counted = count_weights(read.headers)
+    needs = _needs(read, counted, holds, options) if runs else ()
     return Inspection(
         place=read.place,
         name=header.name,
@@ -256,8 +251,8 @@ def _told(read: _Read, options: EngineOptions, speeds: Speeds, cards: Sequence[i
         size=read.size,
         parts=header.parts,
         tensors=sum(one.tensors for one in read.headers),
-        parameters=parameters,
-        active=_active(read.headers, parameters),
+        parameters=counted.parameters,
+        active=_active(read.headers, counted.parameters),
         layers=header.number("block_count"),
         embedding=header.number("embedding_length"),
         file_type=file_type(int(number)) if typed and isinstance(number, int) else None,
@@ -277,7 +272,7 @@ def _told(read: _Read, options: EngineOptions, speeds: Speeds, cards: Sequence[i
         licence=_text(values, "general.license"),
         guess=guess_origin(header, texts, read.file_name) if holds == "language-model" else None,
         memory=needs,
-        cards=_cards(read, options, cards) if runs and holds == "language-model" else (),
+        cards=_cards(read, counted, options, cards) if runs and holds == "language-model" else (),
         speed=_speed(read, options, speeds, needs) if holds == "language-model" else None,
         notes=(*read.notes, *_notes(read, holds, wrong)),
     )
@@ -342,11 +337,13 @@ def _templates(texts: HeaderTexts) -> list[TemplateTold]:
     return told
 
 
-def _needs(read: _Read, holds: Holds, options: EngineOptions) -> tuple[MemoryTold, ...]:
+def _needs(
+    read: _Read, counted: WeightCount, holds: Holds, options: EngineOptions
+) -> tuple[MemoryTold, ...]:
     """Memory by purpose, on a machine without a graphics card."""
     options = msgspec.structs.replace(options, gpu_layers=0)
     purposes = (("embedding", "embedding"),) if holds == "embedding-model" else _PURPOSES
-    told, counted = [], count_weights(read.headers)
+    told = []
     for name, purpose in purposes:
         need = need_for(read.size, counted, read.headers[0], options, purpose)
         told.append(
@@ -361,10 +358,12 @@ def _needs(read: _Read, holds: Holds, options: EngineOptions) -> tuple[MemoryTol
     return tuple(told)
 
 
-def _cards(read: _Read, options: EngineOptions, cards: Sequence[int]) -> tuple[CardTold, ...]:
+def _cards(
+    read: _Read, counted: WeightCount, options: EngineOptions, cards: Sequence[int]
+) -> tuple[CardTold, ...]:
     """Layers by card, up to the first one that takes them all."""
     on_cards = msgspec.structs.replace(options, gpu_layers=-1)
-    need = need_for(read.size, count_weights(read.headers), read.headers[0], on_cards)
+    need = need_for(read.size, counted, read.headers[0], on_cards)
     told = []
     for memory in cards:
         layers = layers_on(need, memory)

@@ -51,7 +51,7 @@ from urial_tui.models.layers import (
     recurrent_layers,
     state_elements,
 )
-from urial_tui.models.weight_places import WeightCount, count_weights_of
+from urial_tui.models.weight_places import WeightCount, WeightPlaces, count_weights_of
 
 PREAMBLE_TOKENS = 1792
 """Tokens of a preamble, as counted for its copy: the longest one that comes with the program."""
@@ -130,14 +130,14 @@ def need_for(
     n_batch = batch_size(parameters, options.layers_on_cards)
     contexts = contexts_of(purpose, options, header.number("context_length"), n_batch)
     windows = 0 if options.servers else header.number("attention.sliding_window") or 0
-    flash = flash_attention(options.kv_type, layer_count(header), options.layers_on_cards, windows)
+    layers = layer_count(header)
+    flash = flash_attention(options.kv_type, layers, options.layers_on_cards, windows)
     # Those of a comparison and those of answers together have flash attention always.
     parts = [
         buffers(size, header, options.kv_type, flash=flash or size is not contexts[0])
         for size in contexts
     ]
     kv_cache, state, compute, logits = (sum(column) for column in zip(*parts, strict=True))
-    layers = layer_count(header)
     places = counted.places(layers, weights) if counted else None
     return MemoryNeed(
         n_ctx=contexts[0].n_ctx,
@@ -150,22 +150,16 @@ def need_for(
         compute=compute,
         logits=logits,
         saved=int(min(PREAMBLE_TOKENS, contexts[0].n_ctx) * _cell(header, options.kv_type)),
-        each=()
-        if places is None
-        else (
-            *(
-                sum(parts)
-                for parts in zip(
-                    places.layers,
-                    _shared(kv_cache, kv_heads(header)),
-                    _shared(state, recurrent_layers(header)),
-                    strict=True,
-                )
-            ),
-            places.output,
-        ),
+        each=_each(header, places, kv_cache, state) if places else (),
         copied=places.copied if places else 0,
     )
+
+
+def _each(header: Metadata, places: WeightPlaces, kv_cache: int, state: int) -> tuple[int, ...]:
+    """What goes to where a layer is: its weights and caches; the output's as the last."""
+    caches = _shared(kv_cache, kv_heads(header))
+    states = _shared(state, recurrent_layers(header))
+    return (*map(sum, zip(places.layers, caches, states, strict=True)), places.output)
 
 
 def _shared(size: int, shares: Sequence[int]) -> list[int]:

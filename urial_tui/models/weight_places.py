@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -106,12 +107,11 @@ def _of_file(path: Path, _size: int, _modified: int, _inode: int) -> WeightCount
 
 
 def _of_header(header: Header) -> WeightCount:
-    layers: dict[int, int] = {}
+    layers = Counter[int]()
     output = looked_up = 0
     for name, size in header.tensor_bytes.items():
         if found := _LAYER.match(name):
-            layer = int(found[1])
-            layers[layer] = layers.get(layer, 0) + size
+            layers[int(found[1])] += size
         elif name in _LOOKED_UP:
             looked_up += size
         else:
@@ -129,10 +129,9 @@ def _of_header(header: Header) -> WeightCount:
 
 def _together(counts: Iterable[WeightCount]) -> WeightCount:
     counts = list(counts)
-    layers: dict[int, int] = {}
+    layers = Counter[int]()
     for one in counts:
-        for layer, size in one.layers.items():
-            layers[layer] = layers.get(layer, 0) + size
+        layers.update(one.layers)
     return WeightCount(
         parameters=sum(one.parameters for one in counts),
         layers=layers,

@@ -185,7 +185,7 @@ class Answers:
         info = self._models.info
         if info is None or info.adapter is not None or answer.generated < _TELLS:
             return
-        path, options = Path(info.path), self._models.loaded_with
+        path, options = Path(info.path), self._models.engine.loaded_with
         rate = answer.timings.decode_tokens_per_s
         self._view.work("speed", asyncio.to_thread, remember_answer, path, options, rate)
 

@@ -67,8 +67,8 @@ class ChatEngine:
         self._writer: Writer | None = None
         """What was loaded last to answer."""
         self._retriever = OpenRetriever(make_engine, load_file)
-        self._options = EngineOptions()
-        """Those of what was loaded last."""
+        self.loaded_with = EngineOptions()
+        """The options of what was loaded last."""
         self._along = ReadingAlong(find, load_file)
         self._order = asyncio.Lock()
         self._stops: list[Callable[[], object]] = []
@@ -116,7 +116,7 @@ class ChatEngine:
                 self._writer = writer = await in_thread(
                     steps, take, engine.cancel, discard=lambda late: late.model.unload()
                 )
-            self._options = options
+            self.loaded_with = options
             return writer
 
     async def pin(self, preamble: Preamble, *, take: OnEvent) -> None:
@@ -187,7 +187,7 @@ class ChatEngine:
                         return
                     stored = start.examples(preamble)
                     wants = stored is None
-                    if wants and (embedding := self._retriever.loads(preamble, self._options)):
+                    if wants and (embedding := self._retriever.loads(preamble, self.loaded_with)):
                         yield Notice(id=0, message=loading_told(embedding))
                     question = conversation.open_question.text
                     retrieved = await self._retrieve(question, preamble, stop) if wants else None
@@ -237,7 +237,7 @@ class ChatEngine:
         if preamble.retrieval is None:
             return None
         self._stops.append(self._retriever.cancel)
-        steps = self._retriever.retrieve(preamble, question, self._options)
+        steps = self._retriever.retrieve(preamble, question, self.loaded_with)
         try:
             return await in_thread(steps, lambda event: None, self._retriever.cancel)
         except EngineError:

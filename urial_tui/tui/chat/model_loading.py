@@ -64,8 +64,6 @@ class ModelLoading:
         self.coming = False
         self.info: ModelInfo | None = None
         """Of the model that was loaded last."""
-        self.loaded_with = self.options
-        """How that was loaded."""
         self.measured: dict[tuple[str, str], int] = {}
         """Tokens of the preambles that were evaluated, by model and preamble."""
         self.when_ready: Callable[[], object] = lambda: None
@@ -153,11 +151,9 @@ class ModelLoading:
             UrialError: It can't be had.
         """
         self._view.show_status(state="loading 0%")
-        options = self.options
         writer = await self.engine.load(
-            choice, options, take=self.take, unpacking=self._show_unpacking
+            choice, self.options, take=self.take, unpacking=self._show_unpacking
         )
-        self.loaded_with = options
         if self._view.alive:
             self._show_loaded(writer)
         await self.engine.pin(choice.preamble, take=self.take)

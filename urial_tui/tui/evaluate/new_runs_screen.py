@@ -116,7 +116,7 @@ class NewRunsScreen(ModalScreen[list[Plan] | None]):
                     yield asked("Read by", aligned)
                     yield asked("seed", seed)
                 endpoint = PathLine(
-                    placeholder="none: the models above",
+                    placeholder="no endpoint",
                     max_length=LONGEST_URL,
                     id="run-endpoint",
                     classes="evaluate-line",

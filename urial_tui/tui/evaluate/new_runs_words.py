@@ -9,8 +9,8 @@ from urial_tui.evaluate.endpoint_choice import chosen_endpoint
 from urial_tui.sanitize import sanitize_line, shortened
 from urial_tui.wording import amount
 
-_LONGEST = 30
-"""Characters of a name or a host: two lines of a narrow window hold both."""
+_LONGEST = 24
+"""Characters of a name or a host: three lines of the narrowest window hold the sentence."""
 
 
 def summary(new: NewRuns, marked: int) -> str:
@@ -25,9 +25,9 @@ def summary(new: NewRuns, marked: int) -> str:
         runs = amount(len(new.models) * len(new.contexts), "run")
         return f"{runs}: {amount(len(new.models), 'model')} in {contexts}, one after another."
     name = _short(new.models[0]) if new.models else "a model to be named"
-    runs = f"{amount(len(new.contexts), 'run')}: {name} at {_host(new.engine)} in {contexts}"
-    unused = {0: "", 1: " The marked model is not used."}
-    return f"{runs}.{unused.get(marked, ' The marked models are not used.')}"
+    unused = f", not the marked {'model' if marked == 1 else 'models'}" if marked else ""
+    runs = amount(len(new.contexts), "run")
+    return f"{runs}: {name} at {_host(new.engine)} in {contexts}{unused}."
 
 
 def lacking(new: NewRuns, name: str) -> tuple[str, str] | None:

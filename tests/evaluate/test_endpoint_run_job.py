@@ -385,7 +385,7 @@ def test_a_pace_without_tokens_is_told_where_they_are_not_counted(
     items: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("urial_tui.evaluate.run_progress.SETTLED", 0.0)
-    words = []
+    words, endings = [], []
     for usage in (None, {"completion_tokens": 3}):
         with ScriptedEndpoint(then=text("Yes.", usage=usage)) as endpoint:
             (plan,) = planned(endpoint, items, directory)
@@ -401,8 +401,10 @@ def test_a_pace_without_tokens_is_told_where_they_are_not_counted(
             with NoEngine() as engine, TemplateRenderer() as templates:
                 job.do(engine, templates, PLAIN)
             words.append(told[-1])
+            endings.append(job.going.state.news[0].ending)
     assert "answers/min" in words[0]
     assert "tokens/s" not in words[0]
+    assert endings == ["", "3 tokens"]
     assert "tokens/s" in words[1]
 
 

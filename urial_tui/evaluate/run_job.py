@@ -93,13 +93,14 @@ class RunJob:
         words = self._progress.take(step)
         if isinstance(step, Answered):
             exchange = step.written.exchange
-            tokens = "" if exchange.tokens is None else f", {amount(exchange.tokens, 'token')}"
+            tokens = "" if exchange.tokens is None else amount(exchange.tokens, "token")
+            ended = _ENDINGS.get(exchange.ending, exchange.ending)
             going.tell(
                 News(
                     id=str(step.item.id),
                     question=exchange.instruction,
                     text=exchange.output,
-                    ending=f"{_ENDINGS.get(exchange.ending, exchange.ending)}{tokens}",
+                    ending=", ".join(filter(None, (ended, tokens))),
                 )
             )
         if isinstance(step, Skipped):

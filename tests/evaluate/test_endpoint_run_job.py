@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from tests import tinygguf
 from tests.evaluate.runs import ITEMS, item_file
 from tests.evaluate.scripted_endpoint import (
     SOON,
@@ -39,7 +38,7 @@ from urial_tui.evaluate.run_job import RunJob
 from urial_tui.prompting.pool import Pair
 from urial_tui.prompting.retrieval_index import write_index
 from urial_tui.prompting.templates.renderer import TemplateRenderer
-from urial_tui.settings import ChatSettings, SamplingSettings, Settings
+from urial_tui.settings import ChatSettings, EngineSettings, SamplingSettings, Settings
 
 ALL_TURNS = sum(len(item.turns) for item in ITEMS)
 PLAIN = Settings(
@@ -106,20 +105,35 @@ def done(plan: Plan, settings: Settings = PLAIN) -> JobState:
     return job.going.state
 
 
-def stopped(plan: Plan, when: Callable[[], bool]) -> JobState:
-    """A job that was told to end then; it did so soon."""
+def stopped(plan: Plan, reached: threading.Event) -> JobState:
+    """A job that was told to end then, or when it waited to ask again; it did so soon."""
     job = job_of(plan)
+    change = job.going.change
+
+    def look(**values: Any) -> None:
+        change(**values)
+        if "trying again" in values.get("words", ""):
+            reached.set()
+
+    job.going.change = look  # type: ignore[method-assign]
     with NoEngine() as engine, TemplateRenderer() as templates:
         doing = threading.Thread(target=job.do, args=(engine, templates, PLAIN), daemon=True)
         doing.start()
-        deadline = time.monotonic() + SOON
-        while not when() and time.monotonic() < deadline:
-            time.sleep(0.005)
-        assert when()
+        assert reached.wait(SOON)
         job.going.cancel()
         doing.join(SOON)
         assert not doing.is_alive()
     return job.going.state
+
+
+def telling(reached: threading.Event) -> Act:
+    """Hang, and say so."""
+
+    def act(handler: Handler) -> None:
+        reached.set()
+        hang(handler)
+
+    return act
 
 
 def asked_once(endpoint: ScriptedEndpoint) -> bool:
@@ -235,9 +249,10 @@ def test_the_key_is_sent_and_kept_nowhere(
 def test_one_that_hangs_is_stopped_soon_and_goes_on_from_its_plan_asking_nothing_twice(
     items: Path, directory: Path
 ) -> None:
-    with ScriptedEndpoint(text("Yes."), text("Yes."), then=hang) as endpoint:
+    reached = threading.Event()
+    with ScriptedEndpoint(text("Yes."), text("Yes."), then=telling(reached)) as endpoint:
         (plan,) = planned(endpoint, items, directory)
-        state = stopped(plan, lambda: len(endpoint.requests) == 3)
+        state = stopped(plan, reached)
         assert (state.stage, state.done, state.error) == ("stopped", 1, None)
         assert not plan.choice.out.exists()
         del endpoint.requests[2:]
@@ -256,20 +271,27 @@ def test_one_that_hangs_is_stopped_soon_and_goes_on_from_its_plan_asking_nothing
 
 
 @pytest.mark.parametrize(
-    "act", [hang, error(429, "", {"Retry-After": "500"}), error(503)], ids=["hang", "wait", "retry"]
+    "act", [None, error(429, "", {"Retry-After": "500"}), error(503)], ids=["hang", "wait", "retry"]
 )
-def test_whatever_is_waited_for_is_stopped_soon(act: Act, items: Path, directory: Path) -> None:
-    with ScriptedEndpoint(then=act) as endpoint:
+def test_whatever_is_waited_for_is_stopped_soon(
+    act: Act | None, items: Path, directory: Path
+) -> None:
+    reached = threading.Event()
+    with ScriptedEndpoint(then=act or telling(reached)) as endpoint:
         (plan,) = planned(endpoint, items, directory, parallel=3)
-        state = stopped(plan, lambda: len(endpoint.requests) >= 3)
+        state = stopped(plan, reached)
     assert (state.stage, state.done, state.skipped) == ("stopped", 0, ())
 
 
 def test_one_that_is_not_wanted_before_it_begins_asks_nothing(items: Path, directory: Path) -> None:
     with ScriptedEndpoint() as endpoint:
         (plan,) = planned(endpoint, items, directory)
-        assert stopped(plan, lambda: True).stage == "stopped"
-        assert len(endpoint.requests) <= 1
+        job = job_of(plan)
+        job.going.cancel()
+        with NoEngine() as engine, TemplateRenderer() as templates:
+            job.do(engine, templates, PLAIN)
+        assert endpoint.requests == []
+    assert job.going.state.stage == "stopped"
 
 
 def test_a_limit_is_waited_for_told_and_no_failure(items: Path, directory: Path) -> None:
@@ -421,6 +443,40 @@ def test_examples_that_are_found_by_words_need_no_worker(items: Path, directory:
     assert "By pins." in lock
     (output,) = [one for one in read_outputs(plan.choice.out) if one.id == "b"]
     assert [pair.answer for pair in output.exchanges[0].retrieved or ()] == ["By pins."]
+
+
+def test_a_model_that_finds_examples_is_gone_before_anything_is_asked(
+    items: Path, directory: Path, tmp_path: Path
+) -> None:
+    encoder = tinygguf.write_encoder(tmp_path / "encoder.gguf")
+    pool = tmp_path / "facts.jsonl"
+    pairs = [{"query": "How do locks work?", "answer": "By pins."}]
+    pool.write_text("\n".join(map(json.dumps, pairs)))
+    assert cli.run(["prompts", "index", str(pool), "--embedding", str(encoder)]) == 0
+    alive: list[bool] = []
+
+    def answers(handler: Handler) -> None:
+        alive.append(engine.alive)
+        text("Yes.")(handler)
+
+    words: list[str] = []
+    settings = msgspec.structs.replace(PLAIN, engine=EngineSettings(threads=1))
+    with ScriptedEndpoint(then=answers) as endpoint:
+        (plan,) = planned(endpoint, items, directory, contexts=("facts",), limit=2)
+        job = job_of(plan)
+        change = job.going.change
+
+        def look(**values: Any) -> None:
+            change(**values)
+            words.append(values.get("words", ""))
+
+        job.going.change = look  # type: ignore[method-assign]
+        with Engine() as engine, TemplateRenderer() as templates:
+            job.do(engine, templates, settings)
+        assert "By pins." in endpoint.requests[0]["prompt"]
+    assert job.going.state.stage == "done"
+    assert any(word.startswith("Loading the model") for word in words)
+    assert alive == [False] * 3
 
 
 def test_a_plan_of_an_older_program_is_read(tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ class RunJob:
             host = address_of(self.choice.engine, ENGINE).host
             at_once = self.choice.parallel or AT_ONCE
             self.going.note(f"{amount(left, 'item')} to {host}, {at_once:,} at a time.")
+            self.going.change(words="waiting for the first answer")
 
     def _take(self, step: Any) -> None:
         going = self.going

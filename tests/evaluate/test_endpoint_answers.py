@@ -454,7 +454,7 @@ def test_ctrl_c_keeps_what_is_answered(items: Path) -> None:
     [
         (("--context", "chat"), 2, "chat template"),
         (("--context", "rules"), 2, "changes the logits"),
-        (("--aligned", "other"), 2, "which --aligned needs"),
+        (("--aligned", "other"), 2, "which an aligned model would have to read"),
         (("--engine", "nowhere"), 1, "is no address"),
         (("--engine", "http://key@localhost/v1"), 1, "is no address"),
     ],

@@ -46,7 +46,7 @@ class EvaluationPage(Page[EvaluateScreen]):
         Args:
             items: The file.
             contexts: Those that are marked in the end; those at the start unless given.
-            others: limit, parallel, tokens, seed, aligned.
+            others: limit, parallel, tokens, seed, aligned, endpoint, there.
         """
         dialog = self.pilot.app.screen
         assert isinstance(dialog, NewRunsScreen)

@@ -15,10 +15,10 @@ from tests import tinygguf
 from tests.conftest import TEMPLATE_WORKER, workers
 from tests.evaluate.judged import answer, scored, written
 from tests.evaluate.runs import ITEMS, eval_run, item_file
-from tests.evaluate.scripted_endpoint import ScriptedEndpoint, hang
+from tests.evaluate.scripted_endpoint import Handler, ScriptedEndpoint, hang, text
 from tests.tui.held import Held
 from urial_tui import paths
-from urial_tui.evaluate.endpoint_address import JUDGE
+from urial_tui.evaluate.endpoint_address import ENGINE, JUDGE
 from urial_tui.evaluate.judgement_files import read_judgements
 from urial_tui.evaluate.output_file import read_outputs
 from urial_tui.evaluate.plan_file import read_plan
@@ -395,6 +395,125 @@ async def test_an_endpoint_that_says_nothing_is_left_at_once(
             (state,) = page.states
             assert (state.stage, state.done) == ("stopped", 0)
     assert workers(home) == []
+
+
+async def test_an_endpoint_answers_in_each_context_and_no_worker_is_started(
+    evaluating: Evaluating,
+    items: Path,
+    directory: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(ENGINE.key, "sk-a-key")
+    before = {*workers(home), *workers(home, TEMPLATE_WORKER)}
+    there: dict[str, Any] = {"there": "org/big", "contexts": ("zero-shot", "raw"), "limit": 2}
+    seen: set[int] = set()
+
+    def answers(handler: Handler) -> None:
+        seen.update(workers(home), workers(home, TEMPLATE_WORKER))
+        text("Yes.", usage={"completion_tokens": 2})(handler)
+
+    with ScriptedEndpoint(then=answers) as endpoint:
+        async with evaluating() as page:
+            await page.starts(items, endpoint=endpoint.url, **there)
+            await page.ends()
+            assert [(state.stage, state.done) for state in page.states] == [("done", 2)] * 2
+            assert page.shows(f"org/big at {endpoint.host}, zero-shot")
+            assert page.shows(f"2 items to {endpoint.host}, 4 at a time.")
+            await page.lists(2)
+            assert page.shows(f"org/big at {endpoint.host}, raw")
+        assert {request["model"] for request in endpoint.requests} == {"org/big"}
+        assert len(endpoint.requests) == 2 * sum(len(item.turns) for item in ITEMS[:2])
+        assert endpoint.headers[0]["authorization"] == "Bearer sk-a-key"
+    assert seen <= before
+    names = sorted(path.name for path in directory.glob("*.json"))
+    host = endpoint.host.replace(":", "-")
+    assert names == [
+        f"big-at-{host}.{context}.items.first-2.json" for context in ("raw", "zero-shot")
+    ]
+    assert all("sk-a-key" not in file.read_text() for file in directory.iterdir())
+
+
+async def test_a_run_by_an_endpoint_that_hangs_is_stopped_and_goes_on_in_another_application(
+    evaluating: Evaluating, items: Path, directory: Path
+) -> None:
+    there: dict[str, Any] = {"there": "big", "contexts": ("raw",), "parallel": 1}
+    with ScriptedEndpoint(text("Yes."), then=hang) as endpoint:
+        async with evaluating() as page:
+            await page.starts(items, endpoint=endpoint.url, **there)
+            await page.until(lambda: len(endpoint.requests) == 2)
+            await page.stops()
+            assert (page.states[0].stage, page.states[0].error) == ("stopped", None)
+        del endpoint.requests[1:]
+        endpoint._then = text("Yes.")
+        async with evaluating() as page:
+            await page.lists(1)
+            assert page.shows(f"big at {endpoint.host}, raw")
+            await page.presses("g")
+            await page.until(lambda: bool(page.states))
+            await page.ends()
+            assert (page.states[0].stage, page.states[0].done) == ("done", 5)
+        prompts = [request["prompt"] for request in endpoint.requests]
+    assert len(prompts) == len(set(prompts)) == sum(len(item.turns) for item in ITEMS)
+    (path,) = directory.glob("*.json")
+    assert [output.id for output in read_outputs(path)] == [item.id for item in ITEMS]
+
+
+async def test_what_is_wrong_with_an_endpoint_is_told_in_the_dialog_where_it_can_be_mended(
+    evaluating: Evaluating, items: Path, directory: Path
+) -> None:
+    with ScriptedEndpoint(then=text("Yes.")) as endpoint:
+        async with evaluating() as page:
+            await page.chooses_new()
+
+            async def refused(told: str, line: str, **typed: object) -> None:
+                await page.fills(items, **typed)
+                await page.presses("enter")
+                await page.reads(f"✖ {told}")
+                focused = page.app.focused
+                assert focused is not None
+                assert focused.id == line
+
+            await refused("big is a name at an endpoint: type its", "run-endpoint", there="big")
+            await refused("'ftp://nowhere' is no address", "run-endpoint", endpoint="ftp://nowhere")
+            await refused(
+                "Name the model as the endpoint calls it.",
+                "run-there",
+                endpoint=endpoint.url,
+                there="",
+            )
+            await refused(
+                "An endpoint does not tell the tokens of its answers",
+                "run-aligned",
+                there="big",
+                aligned="tiny",
+            )
+            await page.fills(aligned="", contexts=("chat",))
+            await page.presses("enter")
+            await page.reads("✖ The context `chat` needs a model's own chat template.")
+            assert not directory.exists()
+            await page.fills(contexts=("raw",), limit=1)
+            await page.presses("enter")
+            await page.until(lambda: bool(page.states) and page.is_on_top)
+            await page.ends()
+            assert page.states[0].stage == "done"
+
+
+async def test_the_dialog_says_what_an_endpoint_will_run(evaluating: Evaluating) -> None:
+    async with evaluating() as page:
+        await page.chooses_new()
+        dialog = page.app.screen
+        assert page.shows("1 run: 1 model in 1 context, one after another.")
+        assert dialog.query_one("#run-parallel", NumberLine).placeholder == "what fits"
+        await page.fills(endpoint="ht", contexts=("raw", "zero-shot"))
+        await page.reads("2 runs: a model to be named at the endpoint in 2 contexts, not")
+        await page.fills(endpoint="http://localhost:8080", there="big")
+        await page.reads("2 runs: big at localhost:8080 in 2 contexts, not the marked model.")
+        assert dialog.query_one("#run-parallel", NumberLine).placeholder == "4"
+        await page.presses("space")
+        await page.reads("2 runs: big at localhost:8080 in 2 contexts.")
+        await page.fills(endpoint="", there="")
+        await page.reads("0 runs: 0 models in 2 contexts")
 
 
 async def test_two_runs_are_compared_in_both_orders(

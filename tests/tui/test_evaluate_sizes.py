@@ -58,6 +58,11 @@ async def test_new_runs_show_how_many_they_are_and_what_is_wrong(
         assert page.shows("tiny-endless")
         assert page.shows("F1")
         assert min(await widths_in_view(page)) >= 8
+        long = {"endpoint": "http://127.0.0.1:41234", "there": f"organisation/{'long' * 9}"}
+        await page.fills(**long)
+        assert page.told_in("#new-runs-verdict").endswith(" in 1 context, not the marked model.")
+        await page.reads("model.")
+        await page.fills(endpoint="", there="")
         page.pilot.app.screen.query_one("#run-models").focus()
         await page.presses("space", "enter")
         await page.until(lambda: page.shows("✖ No model is marked"))

@@ -123,6 +123,12 @@ def test_new_runs(looks_there: LooksThere) -> None:
     assert looks_there("n", "tab", "down", "space", until="2 runs", keys=keys)
 
 
+def test_new_runs_by_an_endpoint(looks_there: LooksThere) -> None:
+    keys = "Space marks · Tab next · F3 another model · Enter runs · F1 keys ·  Esc back"
+    typed = ("shift+tab", "shift+tab", *"http://localhost:8080", "tab", *"base-70b")
+    assert looks_there("n", *typed, until="base-70b at localhost:8080", keys=keys)
+
+
 def test_a_report(looks_there: LooksThere, filled: Path) -> None:
     keys = "↑↓ scroll  W page for a browser  Esc back"
     assert looks_there("down", "r", until="Runs", keys=keys)

@@ -173,7 +173,7 @@ class _Run:
         from urial_tui.engine.client.call import follow
 
         if self._options["engine"] is not None:
-            return planned.at_endpoint()
+            return follow(planned.at_endpoint(self._engine), self._output.take)
         steps = planned.load(self._engine, self._templates, self._output.line.unpacking)
         return follow(steps, self._output.take)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from urial_tui.evaluate.endpoint_address import address_of
+from urial_tui.evaluate.endpoint_choice import check_context, chosen_endpoint
 from urial_tui.evaluate.item_files import find_items
 from urial_tui.evaluate.job import Job
 from urial_tui.evaluate.judge import Judged
@@ -18,6 +19,8 @@ from urial_tui.evaluate.own_items import own_set_name
 from urial_tui.evaluate.plan_file import LONGEST, Plan, placed, stem_of, write_plan
 from urial_tui.evaluate.planned_run import RunChoice
 from urial_tui.evaluate.run_job import RunJob
+from urial_tui.prompting.context import find_context
+from urial_tui.runtime.retriever import check_index
 from urial_tui.settings import Settings
 
 
@@ -25,8 +28,9 @@ class NewRuns(msgspec.Struct, frozen=True, kw_only=True):
     """The runs that the user wants: each model in each context.
 
     `items`: a file, None for the program's own set. `parallel`: answers at once, None for what the
-    memory holds. `max_tokens`, `seed`: None for what the settings say. `aligned`: a model that
-    reads the answers, to tell how much of them alignment would shift.
+    memory holds; of an endpoint 4. `max_tokens`, `seed`: None for what the settings say. `aligned`:
+    a model that reads the answers, to tell how much of them alignment would shift. `engine`: the
+    address of an endpoint, at which the models are to be had, in place of this machine.
     """
 
     models: tuple[str, ...]
@@ -37,6 +41,7 @@ class NewRuns(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     seed: int | None = None
     aligned: str | None = None
+    engine: str | None = None
 
 
 class NewJudging(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +61,12 @@ def begin_runs(new: NewRuns, directory: Path, settings: Settings) -> list[Plan]:
     """Write the plans of runs; those whose file is there are resumed.
 
     Raises:
-        EvaluateError: The items can't be read, or a plan not written.
+        EvaluateError: The items can't be read, a plan not written, or the address or the key of an
+            endpoint is none.
+        UsageError: An endpoint can't do what is wanted.
+        PreambleError, RetrievalError, ModelError: Nor can it answer in a context that is not there.
     """
+    names = _names(new)
     name = own_set_name() if new.items is None else str(new.items)
     count = len(find_items(name).items[: new.limit])
     plans: list[Plan] = []
@@ -75,12 +84,27 @@ def begin_runs(new: NewRuns, directory: Path, settings: Settings) -> list[Plan]:
                 temperature=settings.sampling.temperature,
                 seed=settings.sampling.seed if new.seed is None else new.seed,
                 aligned=new.aligned,
+                engine=new.engine,
             )
             here = placed(choice, stem_of(choice, name))
-            of = f"{Path(model).name}, {Path(context).name}"
+            of = f"{names[model]}, {Path(context).name}"
             plans.append(Plan(choice=here, of=(of,), total=count))
             write_plan(plans[-1])
     return plans
+
+
+def _names(new: NewRuns) -> dict[str, str]:
+    """What outputs will call the models; of an endpoint all is checked that can be unheard."""
+    if new.engine is None:
+        return {model: Path(model).name for model in new.models}
+    names = {
+        model: chosen_endpoint(new.engine, model, new.aligned).name for model in new.models or ("",)
+    }
+    for context in map(find_context, new.contexts):
+        check_context(context)
+        if context.preamble is not None:
+            check_index(context.preamble)
+    return names
 
 
 def begin_judging(new: NewJudging, outputs: Path, against: Path | None = None) -> Plan:

@@ -20,12 +20,11 @@ import httpx
 import msgspec
 
 from urial_tui import __version__
-from urial_tui.evaluate.endpoint_address import JUDGE, Address, Service, public
-from urial_tui.evaluate.endpoint_errors import words_of_error
-from urial_tui.evaluate.items import EvaluateError
+from urial_tui.evaluate.endpoint_address import AT_ONCE, JUDGE, Address, Service, public
+from urial_tui.evaluate.endpoint_errors import EndpointError, words_of_error
 from urial_tui.http_answers import is_packed, seconds_to_wait, why_unreachable
 from urial_tui.sanitize import quoted
-from urial_tui.wording import duration, size
+from urial_tui.wording import capital, duration, size
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 """Of an answer. The chances of every token of a long judgement take some 3 MB."""
@@ -60,7 +59,7 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     model: str
     service: Service = JUDGE
-    concurrency: int = 4
+    concurrency: int = AT_ONCE
     per_minute: float | None = None
     attempts: int = 6
     connect: float = 10.0
@@ -162,7 +161,7 @@ class Endpoint:
         """Send a request.
 
         Raises:
-            EvaluateError: No request to this address will be answered.
+            EndpointError: No request to this address will be answered.
         """
         host = self._address.host
         try:
@@ -176,7 +175,7 @@ class Endpoint:
             return Again(why=f"The endpoint {host} took longer than {limit} to answer.")
         except httpx.ConnectError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise EvaluateError(
+                raise EndpointError(
                     f"The certificate of {host} can't be verified.",
                     "Look at the address, or name the file of its authority in SSL_CERT_FILE.",
                 ) from error
@@ -217,59 +216,58 @@ class Endpoint:
         """Give up where any other request would fare alike.
 
         Raises:
-            EvaluateError: It would.
+            EndpointError: It would.
         """
         host, model = self._address.host, quoted(self._settings.model)
         service = self._settings.service
         in_variable = f"in the environment variable {service.key}"
         match status:
             case 401 if self._key is None:
-                raise EvaluateError(
+                raise EndpointError(
                     f"The endpoint {host} wants a key{told}", f"Give it {in_variable}."
                 )
             case 401:
-                raise EvaluateError(
+                raise EndpointError(
                     f"The endpoint {host} does not accept the key{told}",
                     f"Look at the key {in_variable}.",
                 )
             case 402 | 429:
-                raise EvaluateError(
+                raise EndpointError(
                     f"The endpoint {host} answers no more on this account{told}",
-                    "Look at its balance and limits, then run the same command again: "
-                    f"{service.kept}.",
+                    f"Look at its balance and limits, then {service.again}: {service.kept}.",
                 )
             case 403:
-                raise EvaluateError(
+                raise EndpointError(
                     f"The endpoint {host} does not allow the use of {model}{told}",
-                    f"Look at the model's name ({service.model}) and at the key {in_variable}.",
+                    f"Look at {service.model} and at the key {in_variable}.",
                 )
             case 404 | 405 | 410:
-                raise EvaluateError(
+                raise EndpointError(
                     f"The endpoint {host} has no model {model}, or it is not at this address{told}",
-                    f"Look at the model's name ({service.model}) and at the path of the address "
-                    f"({service.address}).",
+                    f"Look at {service.model} and at the path of {service.address}.",
                 )
 
     def _later(self, response: httpx.Response, why: str) -> Again:
         """Ask again, when the endpoint says.
 
         Raises:
-            EvaluateError: That is too long to wait for.
+            EndpointError: That is too long to wait for.
         """
         after = seconds_to_wait(response.headers.get("Retry-After", ""), self._date())
         if after is not None and after > LONGEST_WAIT:
-            raise EvaluateError(
+            service = self._settings.service
+            raise EndpointError(
                 f"The endpoint {self._address.host} takes no request for {duration(after)}.",
-                f"Run the same command again then: {self._settings.service.kept}.",
+                f"{capital(service.again)} then: {service.kept}.",
             )
         return Again(why=why, after=after, limited=True)
 
-    def _elsewhere(self, response: httpx.Response) -> EvaluateError:
+    def _elsewhere(self, response: httpx.Response) -> EndpointError:
         place = self._hidden(public(response.headers.get("Location", "")))
         to = f" on to {quoted(place, 200)}" if place else " elsewhere"
-        return EvaluateError(
+        return EndpointError(
             f"The endpoint {self._address.host} sends requests{to}, where they don't go.",
-            f"If you trust that address, give it with {self._settings.service.address}.",
+            f"If you trust that place, make it {self._settings.service.address}.",
         )
 
     def _hidden(self, text: str) -> str:

@@ -14,40 +14,45 @@ import msgspec
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.sanitize import quoted
 
-_LONGEST: Final = 2000
+LONGEST_URL: Final = 2000
 """Characters of an address."""
 _EXAMPLE: Final = "Give one such as http://localhost:8080/v1."
+
+AT_ONCE: Final = 4
+"""Questions that are under way together where nobody said how many."""
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
     """What an endpoint is asked for, and how a sentence names what the user has to look at.
 
     `path`: behind the address. `key`: the environment variable with the key, if one is wanted.
-    `model`, `address`: the options that name them. `kept`: what is not lost, a clause.
+    `kept`: what is not lost, a clause. The rest are the words of a command line, or of a screen:
+    `model` and `address` name these, `again` goes on.
     """
 
     path: str
     key: str
+    kept: str
     model: str
     address: str
-    kept: str
+    again: str = "run the same command again"
 
 
 JUDGE: Final = Service(
     path="/chat/completions",
     key="URIAL_JUDGE_KEY",
-    model="--judge",
-    address="--endpoint",
     kept="what has been judged is kept",
+    model="the model's name (--judge)",
+    address="the address (--endpoint)",
 )
 """Judges answers."""
 
 ENGINE: Final = Service(
     path="/completions",
     key="URIAL_ENGINE_KEY",
-    model="-m",
-    address="--engine",
     kept="what has been answered is kept",
+    model="the model's name (-m)",
+    address="the address (--engine)",
 )
 """Goes on with texts, in place of the engine."""
 
@@ -80,7 +85,7 @@ def address_of(url: str, service: Service = JUDGE) -> Address:
     url = url.strip()
     wrong = functools.partial(EvaluateError, f"{quoted(public(url))} is no address of an endpoint.")
     try:
-        parts = urlsplit(url if url.isprintable() and len(url) <= _LONGEST else "")
+        parts = urlsplit(url if url.isprintable() and len(url) <= LONGEST_URL else "")
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise wrong(_EXAMPLE) from error

@@ -16,10 +16,10 @@ import msgspec
 
 from urial_tui.engine.wire.events import Notice
 from urial_tui.engine.wire.values import NUMERICS, Sampling, StopRules, TextSegment
-from urial_tui.errors import UsageError
 from urial_tui.evaluate.endpoint import EndpointSettings
 from urial_tui.evaluate.endpoint_address import Address, address_of
 from urial_tui.evaluate.endpoint_asking import EndpointQueue, Usage
+from urial_tui.evaluate.endpoint_choice import check_context
 from urial_tui.evaluate.endpoint_reply import ReplyCost, WrongFormError, cost_of, decoded
 from urial_tui.evaluate.generate import Answered, AskedItem, GenerateStep, Skipped
 from urial_tui.evaluate.items import Item
@@ -30,7 +30,6 @@ from urial_tui.evaluate.run_terms import digest, drawn
 from urial_tui.prompting.context import Context, answer_rules
 from urial_tui.prompting.conversation import Exchanged, context_form, render_plain
 from urial_tui.prompting.stops import answer_end
-from urial_tui.sanitize import sanitize_line
 
 _UNKNOWN: Final[Mapping[str, re.Pattern[str]]] = {
     "top_k": re.compile(r"top_k"),
@@ -91,12 +90,7 @@ def endpoint_terms(
     Raises:
         UsageError: It is another context, or one with rules.
     """
-    if context.preamble is not None and context.preamble.rules is not None:
-        raise UsageError(
-            f"The context `{sanitize_line(context.name)}` changes the logits, which no endpoint "
-            "can be told.",
-            "Choose another one.",
-        )
+    check_context(context)
     shown = render_plain(context, [Exchanged("?")])
     names = _PENALTIES if sampling.temperature == 0 else (*_PENALTIES, *_DRAWING)
     sent = {name: getattr(sampling, name) for name in names}

@@ -26,8 +26,8 @@ from urial_tui.evaluate.endpoint import (
     Loop,
 )
 from urial_tui.evaluate.endpoint_address import Address
+from urial_tui.evaluate.endpoint_errors import EndpointError
 from urial_tui.evaluate.endpoint_reply import ReplyCost
-from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.rate_limit import Clock, Postponed, RateLimit
 
 LOST_IN_A_ROW: Final = 3
@@ -137,7 +137,7 @@ class EndpointQueue(Generic[Question, ReplyT]):
         Closing the generator ends all that is under way.
 
         Raises:
-            EvaluateError: The endpoint answers no question; all replies before have been told.
+            EndpointError: The endpoint answers no question; all replies before have been told.
         """
         steps: queue.SimpleQueue[Postponed | tuple[Question, ReplyT] | Exception | None]
         steps = queue.SimpleQueue()
@@ -210,7 +210,7 @@ class EndpointQueue(Generic[Question, ReplyT]):
         """Ask a question until there is a reply, or no hope of one.
 
         Raises:
-            EvaluateError: There is no hope for any other question either.
+            EndpointError: There is no hope for any other question either.
         """
         failures = 0
         while True:
@@ -277,30 +277,29 @@ class EndpointQueue(Generic[Question, ReplyT]):
         """Give up where each question from the first on is declined in the same words.
 
         Raises:
-            EvaluateError: So it is.
+            EndpointError: So it is.
         """
         self._lost_in_a_row = 0
         before, count = self._declined
         self._declined = (why, count + 1 if why == before else 1)
         if not self._answered and self._declined[1] >= DECLINED_ALIKE:
-            raise EvaluateError(
+            raise EndpointError(
                 why,
-                f"It says so to every question: look at the model's name "
-                f"({self._settings.service.model}) and at how the endpoint was started.",
+                f"It says so to every question: look at {self._settings.service.model} and at how "
+                "the endpoint was started.",
             )
 
     def _lost(self, why: str) -> None:
         """Give up where one question after the other is lost.
 
         Raises:
-            EvaluateError: So it is.
+            EndpointError: So it is.
         """
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= LOST_IN_A_ROW:
-            raise EvaluateError(
-                why,
-                "See that it runs and is well, then run the same command again: "
-                f"{self._settings.service.kept}.",
+            service = self._settings.service
+            raise EndpointError(
+                why, f"See that it runs and is well, then {service.again}: {service.kept}."
             )
 
 

@@ -1,4 +1,4 @@
-"""Error messages of an endpoint, in words."""
+"""Errors of an endpoint: what it says of a request in words, and what ends all of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import contextlib
 import json
 from typing import Any
 
+from urial_tui.evaluate.items import EvaluateError
 from urial_tui.sanitize import sanitize_line
+
+
+class EndpointError(EvaluateError):
+    """An endpoint answers no request of this kind; the hint says what to look at."""
 
 
 def words_of_error(body: bytes) -> str:

@@ -17,6 +17,7 @@ import msgspec
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.events import LoadProgress, Notice
 from urial_tui.errors import EngineDied, EngineError, ModelError, UrialError
+from urial_tui.evaluate.endpoint_errors import EndpointError
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.settings import Settings
@@ -36,6 +37,13 @@ HERE: Final[Mapping[str, str]] = {
     "that_set": "begin a run of that set",
 }
 """What can be done on a screen where a file is none to go on with."""
+
+ASKED_HERE: Final[Mapping[str, str]] = {
+    "model": "the model's name",
+    "address": "the address",
+    "again": "start it again",
+}
+"""What can be looked at and done on a screen where an endpoint does not answer."""
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,7 +159,12 @@ class Going:
             self.change(stage="stopped" if self.cancelled else "done")
 
     def _told(self, error: UrialError) -> UrialError:
-        """An error, which says that what was done is kept, once something may have been."""
+        """An error, which says that what was done is kept, once something may have been.
+
+        What to look at of an endpoint is more use: going on alone would not help.
+        """
+        if isinstance(error, EndpointError):
+            return error
         if self._work is not None and isinstance(error, EngineDied | EvaluateError):
             return type(error)(error.message, GO_ON)
         return error

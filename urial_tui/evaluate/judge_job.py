@@ -13,10 +13,10 @@ from urial_tui.engine.client.call import follow
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.events import TextDelta
 from urial_tui.evaluate.endpoint import EndpointSettings
-from urial_tui.evaluate.endpoint_address import caution, key_of_environment
+from urial_tui.evaluate.endpoint_address import AT_ONCE, JUDGE, caution, key_of_environment
 from urial_tui.evaluate.endpoint_estimate import estimate, in_words
 from urial_tui.evaluate.endpoint_judge import EndpointJudge, endpoint_terms
-from urial_tui.evaluate.job import HERE, Going, News
+from urial_tui.evaluate.job import ASKED_HERE, HERE, Going, News
 from urial_tui.evaluate.judge import JudgeQuestion
 from urial_tui.evaluate.judge_file import KIND as JUDGEMENTS
 from urial_tui.evaluate.judge_file import JudgeFile
@@ -28,6 +28,7 @@ from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.settings import Settings, engine_options
 
 _JUDGEMENTS: Final = msgspec.structs.replace(JUDGEMENTS, **HERE)
+_SERVICE: Final = msgspec.structs.replace(JUDGE, **ASKED_HERE)
 
 
 class JudgeJob:
@@ -58,6 +59,9 @@ class JudgeJob:
         """Judge what is left; see `Job`."""
         going, choice = self.going, self.choice
         with going.ending(), contextlib.ExitStack() as stack:
+            if choice.endpoint is None:
+                # It needs as long to start as this process needs to read files.
+                engine.start()
             questions = judge_questions(
                 choice.outputs, choice.judge, against=choice.against, limit=choice.limit
             )
@@ -110,10 +114,12 @@ class JudgeJob:
         return follow(steps, self._take)
 
     def _endpoint_settings(self, url: str) -> EndpointSettings:
-        asked = EndpointSettings(url=url, model=self.choice.judge)
-        if self.choice.parallel is None:
-            return asked
-        return msgspec.structs.replace(asked, concurrency=self.choice.parallel)
+        return EndpointSettings(
+            url=url,
+            model=self.choice.judge,
+            service=_SERVICE,
+            concurrency=self.choice.parallel or AT_ONCE,
+        )
 
     def _announce(self, judge: EndpointJudge, left: Sequence[JudgeQuestion]) -> None:
         """Tell what is going to be sent, and where."""

@@ -101,6 +101,8 @@ class MeasureJob:
             going.ending(),
             contextlib.closing(MeasureStore(paths.measures_file())) as store,
         ):
+            # It needs as long to start as this process needs to read files.
+            engine.start()
             if store.trouble:
                 raise EvaluateError(store.trouble, "Begin it again when that is over.")
             planned = PlannedMeasuring(self.choice, settings, store)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from urial_tui.evaluate.endpoint_address import ENGINE, address_of
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.judged_runs import JudgeChoice
 from urial_tui.evaluate.planned_run import RunChoice
@@ -96,14 +97,25 @@ def stem_of(choice: PlanChoice, set_name: str) -> str:
     Args:
         choice: It.
         set_name: That of the items that a run asks.
+
+    Raises:
+        EvaluateError: The address of its endpoint is none.
     """
     if isinstance(choice, RunChoice):
-        asked = [_short(choice.model), _short(choice.context or choice.preamble), _short(set_name)]
+        asked = [_answerer(choice), _short(choice.context or choice.preamble), _short(set_name)]
         return ".".join(asked + ([f"first-{choice.limit}"] if choice.limit else []))
     of = choice.outputs.stem
     if choice.against is not None:
         of = f"{of[:LONGEST]}.vs.{choice.against.stem[:LONGEST]}"
     return f"{of}.by.{_short(choice.judge)}"
+
+
+def _answerer(choice: RunChoice) -> str:
+    """The model of a run as a part of a file's name, with the endpoint that has it."""
+    if choice.engine is None:
+        return _short(choice.model)
+    host = _short(address_of(choice.engine, ENGINE).host)
+    return f"{_short(choice.model)}-at-{host}"[:LONGEST]
 
 
 def _short(name: str | None) -> str:

@@ -15,11 +15,12 @@ from typing import Self
 import msgspec
 
 from urial_tui.compare.sides import Side
-from urial_tui.engine.client.call import EventSteps, follow
+from urial_tui.engine.client.call import EventSteps
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.values import MOST_SEEDS, Sampling
 from urial_tui.errors import UsageError
-from urial_tui.evaluate.endpoint_address import ENGINE, address_of, caution, key_of_environment
+from urial_tui.evaluate.endpoint_address import AT_ONCE, ENGINE, Service, caution
+from urial_tui.evaluate.endpoint_choice import check_context, chosen_endpoint
 from urial_tui.evaluate.generate import AnswerGenerator, pool_tokens
 from urial_tui.evaluate.item_files import find_items
 from urial_tui.evaluate.items import Item, ItemSet
@@ -149,15 +150,21 @@ class PlannedRun(Planned[Run]):
             )
         return self.run(answers, terms, resolved.title, readers)
 
-    def at_endpoint(self, clock: Clock | None = None) -> Run:
-        """The run by an endpoint, of which nothing is asked yet.
+    def at_endpoint(
+        self, engine: Engine, service: Service = ENGINE, clock: Clock | None = None
+    ) -> EventSteps[Run]:
+        """The run by an endpoint, of which nothing is asked yet: the events, and the run.
 
         Args:
+            engine: Finds the examples of a context that gets them from a pool by an embedding
+                model. Nothing else is loaded, and a worker that was started for it is ended.
+            service: How sentences name what was chosen.
             clock: What waits where it has to be asked again.
 
         Raises:
             EvaluateError: The address or the key is none.
             UsageError: No model is named, or something is wanted that no endpoint can do.
+            RetrievalError: The context's pool can't be used.
         """
         # An HTTP client takes long to import, and few runs need one.
         from urial_tui.evaluate.endpoint import EndpointSettings
@@ -167,26 +174,26 @@ class PlannedRun(Planned[Run]):
             not_sent,
         )
 
-        url, model = self._choice.engine, self._choice.model
+        url = self._choice.engine
         assert url is not None, "no endpoint was chosen"
-        if model is None:
-            raise UsageError("With --engine a model has to be named.", "Give its name there: -m.")
-        if self._choice.aligned is not None:
-            raise UsageError(
-                "An endpoint does not tell the tokens of its answers, which --aligned needs.",
-                "Leave --aligned out, or have a model on this machine answer.",
-            )
-        if self.context.preamble is not None and self.context.preamble.retrieval is not None:
-            with Engine() as finder:
-                follow(self._retrieve(finder), lambda event: None)
-        settings = EndpointSettings(url=url, model=model, service=ENGINE)
-        if self._choice.parallel is not None:
-            settings = msgspec.structs.replace(settings, concurrency=self._choice.parallel)
-        address, key = address_of(url, ENGINE), key_of_environment(ENGINE)
-        terms = endpoint_terms(
-            address, model, self.context, sampling=self.sampling, max_tokens=self.max_tokens
+        chosen = chosen_endpoint(url, self._choice.model, self._choice.aligned)
+        check_context(self.context)
+        yield from self._retrieve(engine)
+        engine.close()
+        settings = EndpointSettings(
+            url=url,
+            model=chosen.model,
+            service=service,
+            concurrency=self._choice.parallel or AT_ONCE,
         )
-        if warning := caution(address, key):
+        terms = endpoint_terms(
+            chosen.address,
+            chosen.model,
+            self.context,
+            sampling=self.sampling,
+            max_tokens=self.max_tokens,
+        )
+        if warning := caution(chosen.address, chosen.key):
             self._say(warning)
         if unsent := not_sent(self.sampling):
             are = "are" if len(unsent) > 1 else "is"
@@ -196,8 +203,8 @@ class PlannedRun(Planned[Run]):
             )
         if any(any(item.references) for item in self.items.items):
             self._say("The reference answers are not read: no endpoint tells how likely a text is.")
-        answers = EndpointAnswers(settings, self.context, terms, key, clock)
-        return self.run(answers, terms, f"{model} at {address.host}")
+        answers = EndpointAnswers(settings, self.context, terms, chosen.key, clock)
+        return self.run(answers, terms, chosen.name)
 
     def _retrieve(self, engine: Engine) -> EventSteps[None]:
         """Find the examples of all questions, where the context gets them from a pool."""

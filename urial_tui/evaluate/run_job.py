@@ -1,4 +1,4 @@
-"""The job of a run: a model answers items."""
+"""The job of a run: a model answers items, on this machine or behind an endpoint."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import msgspec
 from urial_tui.engine.client.call import follow
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.events import TextDelta
+from urial_tui.evaluate.endpoint_address import AT_ONCE, ENGINE, address_of
 from urial_tui.evaluate.generate import Answered, Skipped
-from urial_tui.evaluate.job import HERE, Going, News
+from urial_tui.evaluate.job import ASKED_HERE, HERE, Going, News
 from urial_tui.evaluate.planned_run import PlannedRun, RunChoice
 from urial_tui.evaluate.run import Read, ReadingBegun, Run, Unread
 from urial_tui.evaluate.run_file import KIND as OUTPUTS
@@ -22,10 +23,11 @@ from urial_tui.settings import Settings
 from urial_tui.wording import amount
 
 _OUTPUTS: Final = msgspec.structs.replace(OUTPUTS, **HERE)
+_SERVICE: Final = msgspec.structs.replace(ENGINE, **ASKED_HERE)
 
 
 class RunJob:
-    """Has a model answer items.
+    """Has a model answer items, on this machine or behind an endpoint.
 
     Args:
         choice: What was chosen.
@@ -50,16 +52,27 @@ class RunJob:
     def do(self, engine: Engine, templates: TemplateRenderer, settings: Settings) -> None:
         """Answer what is left; see `Job`."""
         going = self.going
-        with going.ending(), PlannedRun(self.choice, settings, going.note, _OUTPUTS) as planned:
+        with going.ending(), contextlib.ExitStack() as stack:
+            if self.choice.engine is None:
+                # It needs as long to start as this process needs to read files.
+                engine.start()
+            planned = PlannedRun(self.choice, settings, going.note, _OUTPUTS)
+            stack.callback(planned.close)
             going.change(total=len(planned.items.items))
-            run = follow(planned.load(engine, templates, going.unpacking), self._take)
+            steps = (
+                planned.load(engine, templates, going.unpacking)
+                if self.choice.engine is None
+                else planned.at_endpoint(engine, _SERVICE)
+            )
+            run = follow(steps, self._take)
             self._progress.begin(run)
             if run.changed:
                 going.note(taken_over(run, "what is there"))
             going.begin(run)
+            self._announce(len(run) - run.taken_over)
             going.change(done=run.taken_over)
-            with contextlib.closing(run.steps()) as steps:
-                for step in steps:
+            with contextlib.closing(run.steps()) as made:
+                for step in made:
                     self._take(step)
             if run.unread:
                 going.note(not_read(run))
@@ -67,19 +80,28 @@ class RunJob:
             if not (going.cancelled or run.cancelled):
                 run.finish()
 
+    def _announce(self, left: int) -> None:
+        """Tell how much goes to an endpoint, and to which."""
+        if self.choice.engine is not None and left:
+            host = address_of(self.choice.engine, ENGINE).host
+            at_once = self.choice.parallel or AT_ONCE
+            self.going.note(f"{amount(left, 'item')} to {host}, {at_once:,} at a time.")
+            self.going.change(words="waiting for the first answer")
+
     def _take(self, step: Any) -> None:
         going = self.going
         going.check(step)
         words = self._progress.take(step)
         if isinstance(step, Answered):
             exchange = step.written.exchange
-            tokens = "" if exchange.tokens is None else f", {amount(exchange.tokens, 'token')}"
+            tokens = "" if exchange.tokens is None else amount(exchange.tokens, "token")
+            ended = _ENDINGS.get(exchange.ending, exchange.ending)
             going.tell(
                 News(
                     id=str(step.item.id),
                     question=exchange.instruction,
                     text=exchange.output,
-                    ending=f"{_ENDINGS.get(exchange.ending, exchange.ending)}{tokens}",
+                    ending=", ".join(filter(None, (ended, tokens))),
                 )
             )
         if isinstance(step, Skipped):

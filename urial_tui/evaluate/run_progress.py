@@ -38,6 +38,8 @@ class RunProgress:
         self._live = 0
         self._by_request: Counter[int] = Counter()
         """Tokens of answers that are being written."""
+        self._untold = False
+        """Whether an endpoint did not count the tokens of an answer."""
         self._newest = ""
         self._reading: ReadingBegun | None = None
         """What is being read, once all is answered."""
@@ -65,6 +67,7 @@ class RunProgress:
             case Answered(item=item, turn=turn, written=written):
                 self.answers += 1
                 self.tokens += written.exchange.tokens or 0
+                self._untold |= written.exchange.tokens is None
                 self.items += turn + 1 == len(item.turns)
                 lines = written.exchange.output.strip().splitlines()
                 self._newest = sanitize_line(lines[0]) if lines else "(empty)"
@@ -123,7 +126,8 @@ class RunProgress:
         parts = []
         if self.answers:
             parts.append(f"{three_digits(60 * self.answers / seconds)} answers/min")
-        parts.append(rate((self._live or self.tokens) / seconds))
+        if not self._untold:
+            parts.append(rate((self._live or self.tokens) / seconds))
         done = self.items - self._run.taken_over
         left = len(self._run) - self.items - len(self._run.skipped)
         if done:

@@ -262,6 +262,24 @@ def open_retriever(preamble: Preamble, embedder: Embedder | None = None) -> Retr
         raise
 
 
+def check_index(preamble: Preamble) -> None:
+    """Check that there is what a preamble's examples are found by, without loading a model.
+
+    Raises:
+        RetrievalError: Its index is missing or damaged.
+        ModelError: There is no such embedding model.
+    """
+    if preamble.retrieval is None:
+        return
+    # They import numpy, and much else.
+    from urial_tui.models.registry import resolve
+    from urial_tui.prompting.retrieval_index import RetrievalIndex
+
+    if preamble.retrieval.embedding:
+        resolve(preamble.retrieval.embedding, kind="embedding")
+    RetrievalIndex(preamble.retrieval.index).close()
+
+
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """A context with the examples of all questions.
 

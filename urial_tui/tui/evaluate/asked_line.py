@@ -9,7 +9,12 @@ from textual.containers import Horizontal
 from textual.widgets import Input, Label
 
 WIDTHS: Final[Sequence[tuple[int, str]]] = ((0, "-narrow"), (80, "-wide"))
-HEIGHTS: Final[Sequence[tuple[int, str]]] = ((0, "-short"), (18, "-low"), (24, "-roomy"))
+HEIGHTS: Final[Sequence[tuple[int, str]]] = (
+    (0, "-short"),
+    (18, "-low"),
+    (24, "-usual"),
+    (30, "-roomy"),
+)
 """Columns and lines from which on the style sheet lays a dialog out in another way."""
 
 

@@ -55,7 +55,7 @@ class Dialogs:
         models = self._list_models()
 
         def begin(new: NewRuns) -> list[Plan]:
-            if new.aligned is not None and new.aligned not in models:
+            if new.engine is None and new.aligned is not None and new.aligned not in models:
                 resolve(new.aligned)
             return begin_runs(new, self._directory, self._settings)
 

@@ -251,7 +251,7 @@ class EvaluateScreen(Screen[None]):
         told = (
             " has models answer the 60 items that come with the program, or a list of yours. "
             "What they answer is measured, a judge may score it, and a report lays runs side "
-            "by side. Nothing leaves this machine.\n\n"
+            "by side. Nothing leaves this machine unless you name an endpoint.\n\n"
         )
         return Content.assemble(
             ("There are no evaluations yet.\n\n", "bold"),

@@ -23,7 +23,7 @@ class JobQueue:
     """Does jobs in their order; `stop` at any time.
 
     Args:
-        make_engine: Makes an engine, in another thread.
+        make_engine: Makes an engine, in another thread; a job starts it if it needs it.
     """
 
     def __init__(self, make_engine: Callable[[], Engine]) -> None:
@@ -101,8 +101,6 @@ class JobQueue:
                     # It came before there was anything to end.
                     job.going.change(stage="stopped")
                     return
-                # It needs as long to start as this process needs to read files.
-                engine.start()
                 job.do(engine, templates, settings)
         except UrialError as error:
             job.going.change(stage="failed", words="", error=error)

@@ -1,4 +1,4 @@
-"""The dialog that chooses what is run: models, contexts, items."""
+"""The dialog that chooses what is run: models, or one of an endpoint; contexts, items."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from urial_tui.engine.wire.limits import MOST_PARALLEL
 from urial_tui.engine.wire.values import MOST_SEEDS
 from urial_tui.errors import UrialError
 from urial_tui.evaluate.beginning import NewRuns
+from urial_tui.evaluate.endpoint_address import AT_ONCE, LONGEST_URL
 from urial_tui.evaluate.own_items import own_set_name
 from urial_tui.evaluate.plan_file import Plan
 from urial_tui.files import is_directory, is_file
@@ -27,15 +28,17 @@ from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.chat.choose import PickFileScreen
 from urial_tui.tui.evaluate.asked_line import HEIGHTS, WIDTHS, asked
 from urial_tui.tui.evaluate.mark_list import MarkList
+from urial_tui.tui.evaluate.new_runs_words import lacking, summary
 from urial_tui.tui.evaluate.number_line import NumberLine
 from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 from urial_tui.tui.widgets.path_line import PathLine, PathSuggester, typed_path
-from urial_tui.wording import amount
 
 BeginRuns = Callable[[NewRuns], list[Plan]]
 """Writes the plans of runs; called in a thread, raises `UrialError`."""
 
 _MOST_ITEMS, _MOST_TOKENS = 2**31, 1_000_000
+_LONGEST_NAME = 200
+"""Characters."""
 
 
 class NewRunsScreen(ModalScreen[list[Plan] | None]):
@@ -112,6 +115,21 @@ class NewRunsScreen(ModalScreen[list[Plan] | None]):
                 with Horizontal(classes="evaluate-row"):
                     yield asked("Read by", aligned)
                     yield asked("seed", seed)
+                endpoint = PathLine(
+                    placeholder="no endpoint",
+                    max_length=LONGEST_URL,
+                    id="run-endpoint",
+                    classes="evaluate-line",
+                )
+                name = PathLine(
+                    placeholder="as it is called there",
+                    max_length=_LONGEST_NAME,
+                    id="run-there",
+                    classes="evaluate-line",
+                )
+                with Horizontal(classes="evaluate-row"):
+                    yield asked("Endpoint", endpoint)
+                    yield asked("model", name)
             with Vertical(classes="evaluate-foot"):
                 yield Static(id="new-runs-verdict", markup=False)
                 yield DialogKeys(
@@ -143,18 +161,20 @@ class NewRunsScreen(ModalScreen[list[Plan] | None]):
     def begin(self) -> None:
         """Dismiss with what is chosen, if it can be had."""
         new = self._chosen()
-        if new.models and new.contexts:
+        wrong = lacking(new, self._typed("run-there"))
+        if wrong is None:
             self._begin(new)
         else:
-            lacking = "model" if not new.models else "context"
-            self._say(Content.styled(f"✖ No {lacking} is marked; Space marks one.", "$error"))
+            where, told = wrong
+            self.query_one(f"#{where}").focus()
+            self._refuse(told)
 
     @work(exclusive=True, group="begin")
     async def _begin(self, new: NewRuns) -> None:
         try:
             plans = await asyncio.to_thread(self._begin_runs, new)
         except UrialError as error:
-            self._say(Content.styled(f"✖ {sanitize_line(error.message)}", "$error"))
+            self._refuse(error.message if new.engine is None else str(error))
         else:
             self.dismiss(plans)
 
@@ -170,29 +190,34 @@ class NewRunsScreen(ModalScreen[list[Plan] | None]):
         models.focus()
 
     def _chosen(self) -> NewRuns:
-        typed = typed_path(self.query_one("#run-items", Input).value)
-        own = typed is None or self.query_one("#run-items", Input).value.strip() == own_set_name()
+        typed = typed_path(self._typed("run-items"))
+        own = typed is None or self._typed("run-items") == own_set_name()
+        endpoint, name = self._typed("run-endpoint"), self._typed("run-there")
+        marked = self.query_one("#run-models", MarkList).marked
         return NewRuns(
-            models=self.query_one("#run-models", MarkList).marked,
+            models=marked if not endpoint else (name,) if name else (),
             contexts=self.query_one("#run-contexts", MarkList).marked,
             items=None if own else typed,
             limit=self.query_one("#run-limit", NumberLine).number,
             parallel=self.query_one("#run-parallel", NumberLine).number,
             max_tokens=self.query_one("#run-tokens", NumberLine).number,
             seed=self.query_one("#run-seed", NumberLine).number,
-            aligned=self.query_one("#run-aligned", Input).value.strip() or None,
+            aligned=self._typed("run-aligned") or None,
+            engine=endpoint or None,
         )
 
+    def _typed(self, line: str) -> str:
+        return self.query_one(f"#{line}", Input).value.strip()
+
     def _tell(self) -> None:
-        new = self._chosen()
-        runs = len(new.models) * len(new.contexts)
-        self._say(
-            Content.styled(
-                f"{amount(runs, 'run')}: {amount(len(new.models), 'model')} in "
-                f"{amount(len(new.contexts), 'context')}, one after another.",
-                "$quiet",
-            )
-        )
+        new, models = self._chosen(), self.query_one("#run-models", MarkList)
+        models.set_class(new.engine is not None, "-unused")
+        most = "what fits" if new.engine is None else str(AT_ONCE)
+        self.query_one("#run-parallel", NumberLine).placeholder = most
+        self._say(Content.styled(summary(new, len(models.marked)), "$quiet"))
+
+    def _refuse(self, told: str) -> None:
+        self._say(Content.styled(f"✖ {sanitize_line(told)}", "$error"))
 
     def _say(self, verdict: Content) -> None:
         self.query_one("#new-runs-verdict", Static).update(verdict)

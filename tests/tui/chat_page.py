@@ -56,9 +56,17 @@ class ChatPage(PromptPage[ChatScreen]):
         assert isinstance(self.app, UrialApp)
         return self.app.unsaved
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next question would be answered at once.
+
+        The status alone says so also in the moment between a question and its answer.
+        """
+        return "ready" in self.status and not self.screen.here.asking.busy
+
     async def is_ready(self) -> None:
         """Wait until the next question would be answered at once."""
-        await self.until(lambda: "ready" in self.status and not self.screen.here.asking.busy)
+        await self.until(lambda: self.ready)
 
     async def has_ended(self) -> None:
         """Wait until no question is on its way, whatever ended it."""
@@ -81,7 +89,7 @@ class ChatPage(PromptPage[ChatScreen]):
 
     async def has_taken(self) -> None:
         """Wait until what was sent has left the prompt, and is answered."""
-        await self.until(lambda: "ready" in self.status and not self.prompt.text)
+        await self.until(lambda: self.ready and not self.prompt.text)
 
     async def starts_anew(self) -> None:
         """Leave the conversation for a new one."""

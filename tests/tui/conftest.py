@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import _wait
 from textual.app import App
 from textual.pilot import Pilot
 
@@ -51,6 +52,19 @@ def parsed_styles() -> Iterator[None]:
     """Parsing style sheets takes longer than most of what is tested with them."""
     with pytest.MonkeyPatch.context() as patch:
         share_parsed_styles(patch)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def short_pauses() -> Iterator[None]:
+    """A pause is over after a few milliseconds in which nothing was done, not after 20.
+
+    It says no more than that for a moment there was nothing to do: what comes from a thread is
+    waited for by what it changes (`wait_until`).
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_wait, "SLEEP_GRANULARITY", 0.004)
+        patch.setattr(_wait, "SLEEP_IDLE", 0.0008)
         yield
 
 

@@ -503,7 +503,7 @@ class TestForeignText:
         engine.enqueue(*answer(text, pieces=7))
         async with chatting() as chat:
             await chat.asks("Hello")
-            await chat.until(lambda: "ready" in chat.status and bool(engine.requests))
+            await chat.until(lambda: chat.ready and bool(engine.requests))
             assert chat.app.is_running
 
     async def test_markup_in_questions_titles_and_names_is_not_interpreted(

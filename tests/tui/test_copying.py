@@ -218,7 +218,7 @@ class TestKeys:
             raw = "Some **bold** and a \x1b[31mcolour\x1b[0m."
             engine.enqueue(*answer(raw))
             await chat.asks("Hello")
-            await chat.until(lambda: "ready" in chat.status and chat.shows("bold"))
+            await chat.until(lambda: chat.ready and chat.shows("bold"))
             await chat.goes_to_transcript()
             await chat.presses("y")
             await chat.reads(f"Sent {len(raw)} characters")

@@ -230,7 +230,7 @@ def editor(tmp_path: Path) -> Path:
 async def send(chat: ChatPage) -> None:
     """Send what is in the prompt, and wait for the end of the answer."""
     await chat.presses("enter")
-    await chat.until(lambda: bool(chat.answers) and "ready" in chat.status)
+    await chat.until(lambda: bool(chat.answers) and chat.ready)
 
 
 INVISIBLE = "\u200fשלום\u200e \u202eevil\u202c\x1b[31m \x00\x85\u2028 \U00100000\U0010fffd\u200d"

@@ -79,12 +79,7 @@ async def test_a_damaged_model_is_a_banner(
 def answered(chat: ChatPage, store: Store) -> bool:
     """Whether every question that was sent has its whole answer, on the screen and on the disk."""
     turns = stored_turns(store)
-    return (
-        not chat.prompt.text
-        and "ready" in chat.status
-        and bool(turns)
-        and turns[-1].stop_reason is not None
-    )
+    return not chat.prompt.text and chat.ready and bool(turns) and turns[-1].stop_reason is not None
 
 
 def stored_turns(store: Store) -> list[TurnRecord]:

@@ -44,7 +44,7 @@ async def ask(chat: ChatPage, engine: ScriptedEngine, text: str) -> Generate:
     engine.enqueue(*answer("A word."))
     count = len(engine.requests)
     await chat.asks(text)
-    await chat.until(lambda: len(engine.requests) > count and "ready" in chat.status)
+    await chat.until(lambda: len(engine.requests) > count and chat.ready)
     return engine.requests[-1]
 
 
@@ -132,7 +132,7 @@ async def test_an_answer_goes_on_behind_the_examples_that_it_was_begun_behind(
             engine.enqueue(*answer("More."))
             count = len(engine.requests)
             await chat.presses(key)
-            await chat.until(lambda: len(engine.requests) > count and "ready" in chat.status)
+            await chat.until(lambda: len(engine.requests) > count and chat.ready)
             return engine.requests[-1]
 
         went_on = await press("f7")

@@ -55,7 +55,7 @@ async def ask_three(chat: ChatPage, engine: ScriptedEngine, *texts: str) -> None
     engine.enqueue(*three(*texts))
     await chat.types("Hi")
     await chat.presses("alt+a")
-    await chat.until(lambda: settled(chat) and "ready" in chat.status)
+    await chat.until(lambda: settled(chat) and chat.ready)
 
 
 class TestWriting:
@@ -440,7 +440,7 @@ class TestRealWorker:
             assert len({turn.text for turn in answers}) == 3
             await chat.presses("2")
             await chat.asks("Well")
-            await chat.until(lambda: len(turns(store)) == 6 and "ready" in chat.status)
+            await chat.until(lambda: len(turns(store)) == 6 and chat.ready)
             assert turns(store)[4].parent_id == answers[1].id
 
     async def test_a_killed_worker_loses_nothing(

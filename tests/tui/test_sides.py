@@ -234,7 +234,7 @@ class TestTheConversation:
         sides.engines[0].enqueue(*answer("Right."))
         async with chatting(**sides.changes()) as chat:
             await chat.asks("first")
-            await chat.until(lambda: chat.shows("Chat one.") and "ready" in chat.status)
+            await chat.until(lambda: chat.shows("Chat one.") and chat.ready)
             duel = await chat.leads_to(DuelPage)
             assert duel.shows("goes on after 1 question: first")
             await duel.hears("second")

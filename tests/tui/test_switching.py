@@ -66,7 +66,7 @@ async def move_to(chat: ChatPage, name: str, list_id: str) -> None:
 
 async def ask(chat: ChatPage, text: str) -> None:
     await chat.asks(text)
-    await chat.until(lambda: "ready" in chat.status and not chat.shows(f"│ {text}"))
+    await chat.until(lambda: chat.ready and not chat.shows(f"│ {text}"))
 
 
 def written_with(store: Store) -> list[tuple[str, str]]:

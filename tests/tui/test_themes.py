@@ -74,7 +74,7 @@ class TestHighContrast:
         async with chatting(settings=settings, size=(100, 40)) as chat:
             assert not faint(chat)
             await chat.asks("Hello")
-            await chat.until(lambda: "ready" in chat.status and chat.shows("five"))
+            await chat.until(lambda: chat.ready and chat.shows("five"))
             assert not faint(chat)
             await chat.presses("f1")
             await chat.reads("Type to search")

@@ -61,7 +61,7 @@ async def converse(chat: ChatPage, engine: ScriptedEngine) -> None:
     engine.enqueue(delta(TEXT), shifts(), finished(TEXT))
     asked = len(engine.requests)
     await ask(chat)
-    await chat.until(lambda: len(engine.requests) > asked and "ready" in chat.status)
+    await chat.until(lambda: len(engine.requests) > asked and chat.ready)
 
 
 def templated(template: str) -> Callable[[str, Callable[[int, int], None]], Found]:
@@ -580,7 +580,7 @@ async def test_a_real_worker_ranks_a_real_answer(
             await chat.until(
                 lambda count=number: (
                     len(chat.transcript.query(XrayText)) == count  # type: ignore[misc]
-                    and "ready" in chat.status
+                    and chat.ready
                 )
             )
         (listed,) = store.conversations()

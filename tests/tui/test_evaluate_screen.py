@@ -487,7 +487,11 @@ async def test_two_marked_runs_are_judged_blind_and_the_list_tells_it(
         await page.lists(2)
         await page.presses("b")
         await page.until(lambda: page.shows("Mark the two runs"))
-        await page.presses("space", "down", "space", "b")
+        await page.presses("space")
+        await page.until(lambda: not page.shows("Mark the two runs"))
+        await page.presses("b")
+        await page.until(lambda: page.shows("Mark the two runs"))
+        await page.presses("down", "space", "b")
         await page.until(lambda: isinstance(page.pilot.app.screen, BlindScreen))
         await page.until(lambda: page.shows("Yes"))
         await page.presses("a")
@@ -497,6 +501,22 @@ async def test_two_marked_runs_are_judged_blind_and_the_list_tells_it(
             await page.presses("escape")
         await page.lists(3)
     assert list(directory.glob("*.by.you.json*"))
+
+
+async def test_what_was_told_goes_once_something_else_is_looked_at(
+    evaluating: Evaluating, directory: Path
+) -> None:
+    directory.mkdir(parents=True)
+    written(directory / "a.json", [answer(1, "Yes.", "one")])
+    async with evaluating() as page:
+        await page.lists(1)
+        await page.presses("b")
+        await page.until(lambda: page.shows("Mark the two runs"))
+        await page.presses("i")
+        await page.until(lambda: isinstance(page.pilot.app.screen, ItemsScreen))
+        while page.pilot.app.screen is not page.screen:
+            await page.presses("escape")
+        await page.until(lambda: not page.shows("Mark the two runs"))
 
 
 async def test_a_file_that_can_t_be_read_says_why_whatever_is_asked_of_it(

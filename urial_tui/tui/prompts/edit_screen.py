@@ -66,9 +66,7 @@ class EditScreen(Screen[str | None]):
         Binding("ctrl+s", "save", "Save as your own", priority=True, id="edit.save"),
         Binding("f2", "add", "Add an example behind this one", id="edit.add"),
         Binding("f3", "delete", "Delete this example", id="edit.delete"),
-        Binding(
-            "alt+u", "bring_back", "Bring back what was deleted", id="edit.bring_back"
-        ),
+        Binding("alt+u", "bring_back", "Bring back what was deleted", id="edit.bring_back"),
         Binding("alt+up", "move(-1)", "Put this example further up", id="edit.move_up"),
         Binding("alt+down", "move(1)", "Put this example further down", id="edit.move_down"),
         Binding("f4", "tokens", "What reaches the model", id="edit.tokens"),

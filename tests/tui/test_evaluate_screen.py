@@ -19,6 +19,7 @@ from tests.evaluate.scripted_endpoint import ScriptedEndpoint, hang
 from tests.tui.held import Held
 from urial_tui import paths
 from urial_tui.evaluate.endpoint_address import JUDGE
+from urial_tui.evaluate.job import Going
 from urial_tui.evaluate.judgement_files import read_judgements
 from urial_tui.evaluate.output_file import read_outputs
 from urial_tui.evaluate.plan_file import read_plan
@@ -121,9 +122,21 @@ async def test_a_run_writes_what_the_command_writes(
 
 
 async def test_an_aligned_model_reads_the_answers_that_a_seed_draws(
-    evaluating: Evaluating, items: Path, directory: Path, judge_gguf: Path
+    evaluating: Evaluating,
+    items: Path,
+    directory: Path,
+    judge_gguf: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     chosen: dict[str, Any] = {"limit": 1, "tokens": 3, "seed": 11}
+    seen: set[tuple[bool, int]] = set()
+    change = Going.change
+
+    def watched(going: Going, **values: Any) -> None:
+        change(going, **values)
+        seen.add((going.state.reading, going.state.total))
+
+    monkeypatch.setattr(Going, "change", watched)
     async with evaluating() as page:
         await page.chooses_new()
         await page.fills(items, contexts=("raw",), aligned="no-such-model", **chosen)
@@ -134,6 +147,8 @@ async def test_an_aligned_model_reads_the_answers_that_a_seed_draws(
         await page.until(lambda: bool(page.states) and page.is_on_top)
         await page.ends()
         assert [state.stage for state in page.states] == ["done"], page.states
+        assert [(state.reading, state.done) for state in page.states] == [(False, 1)]
+    assert (True, 2) in seen, "both turns were read, and that was told apart from answers"
     (path,) = directory.glob("*.json")
     (output,) = read_outputs(path)
     plan = read_plan(path)

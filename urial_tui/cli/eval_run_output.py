@@ -90,10 +90,14 @@ def print_summary(run: Run, shown: str) -> None:
         f"{written}: {endings['end']:,} ended by themselves, {endings['stop']:,} at a stop string, "
         f"{endings['cut']:,} cut{untold}."
     )
-    if (references := _read(run, "reference")) is not None:
+    if references := _readings(run, "reference"):
+        # As a report has it: what each text takes, and not what all of them do together.
+        each = [reading.bits_per_byte for reading in references]
+        known = [bits for bits in each if bits is not None]
+        mean = sum(known) / len(known) if known else None
         click.echo(
-            f"{amount(references['texts'], 'reference answer')}: "
-            f"{fixed(references['bits_per_byte'], 3)} bits per byte."
+            f"{amount(len(references), 'reference answer')}: {fixed(mean, 3)} bits per byte "
+            "on average."
         )
     if (aligned := _read(run, "aligned")) is not None:
         click.echo(

@@ -100,7 +100,7 @@ def read_evaluation(paths: Sequence[Path], items: ItemSet | None = None) -> Eval
         UsageError: A file is named twice.
         EvaluateError: A file can't be read, is neither, or does not fit the others.
     """
-    _check_named_once(paths)
+    check_named_once(paths)
     runs: list[GatheredRun] = []
     judgements: list[tuple[Path, JudgementSet]] = []
     read: dict[Path, ReadFile] = {}
@@ -272,7 +272,12 @@ def _check_shared(runs: Sequence[GatheredRun]) -> None:
 # -- files -----------------------------------------------------------------------------
 
 
-def _check_named_once(paths: Sequence[Path]) -> None:
+def check_named_once(paths: Sequence[Path]) -> None:
+    """Look whether no file is named twice, be it by another path.
+
+    Raises:
+        UsageError: One is.
+    """
     for at, path in enumerate(paths):
         if any(is_same(path, other) for other in paths[:at]):
             raise UsageError(

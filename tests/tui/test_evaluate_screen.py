@@ -213,6 +213,22 @@ async def test_the_same_choice_again_answers_nothing_anew(
     assert len(list(directory.glob("*.json"))) == 2
 
 
+@pytest.mark.parametrize("key", ["l", "escape"])
+async def test_the_bar_moves_again_once_the_list_is_back(
+    evaluating: Evaluating, items: Path, key: str
+) -> None:
+    async with evaluating() as page:
+        await page.starts(items, contexts=("zero-shot", "raw"), limit=1, tokens=3)
+        await page.ends()
+        await page.lists(2)
+        await page.presses("l")
+        await page.until(lambda: not page.screen.evaluations.display)
+        await page.presses(key)
+        await page.until(lambda: page.screen.evaluations.display)
+        await page.presses("home", "space", "down", "space")
+        assert len(page.screen.evaluations.marked) == 2
+
+
 async def test_the_screen_shows_what_comes(evaluating: Evaluating, items: Path) -> None:
     async with evaluating(size=(100, 30)) as page:
         await page.starts(items, contexts=("zero-shot",))

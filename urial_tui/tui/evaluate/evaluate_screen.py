@@ -239,7 +239,11 @@ class EvaluateScreen(Screen[None]):
     def _show_parts(self) -> None:
         """Show the widgets that have something to show, and the keys that do something."""
         rows, shown = self.evaluations.rows, not self._jobs.shown
+        hidden = not self.evaluations.display
         self.evaluations.display = shown and bool(rows)
+        if self.evaluations.display and (self.focused is None or hidden):
+            # What is hidden loses the focus, to what stands in its place.
+            self.evaluations.focus()
         empty = self.query_one("#evaluate-empty", Static)
         empty.display = shown and not rows
         empty.update(self._nothing() if self._view.is_read else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from urial_tui.json_text import NotJSON, key_twice, parsed
+from urial_tui.json_text import NotJSON, key_twice, made_whole, parsed
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,12 @@ def test_a_key_that_stands_twice_in_one_object_is_found(text: str, key: str | No
 
 def test_what_stands_twice_is_read_as_every_parser_reads_it() -> None:
     assert parsed('{"a": 1, "a": 2}') == {"a": 2}
+
+
+def test_halves_of_characters_are_made_whole() -> None:
+    said = made_whole(b'{"a\\udc00": ["\\ud83d\\ude00 \\ud83d", "\\\\ud83d"]}')
+    assert parsed(said.decode()) == {"a\ufffd": ["\U0001f600 \ufffd", "\\ud83d"]}
+    with pytest.raises(NotJSON, match="not UTF-8"):
+        made_whole(b'"\xff"')
+    with pytest.raises(NotJSON, match="Expecting"):
+        made_whole(b"[1, ")

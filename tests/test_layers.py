@@ -65,7 +65,7 @@ MAY_IMPORT = {
     "wording": set[str](),
     "interrupts": set[str](),
     "processor": set[str](),
-    "json_text": set[str](),
+    "json_text": {"sanitize"},
     "question_file": {"errors", "files", "json_text", "sanitize"},
     "page": set[str](),
     "report_file": {"paths", "errors", "files", "sanitize"},

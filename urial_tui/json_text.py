@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from urial_tui.sanitize import SURROGATES
+
 
 class NotJSON(ValueError):
     """A text is no JSON that can be read; the message says why, without a full stop."""
@@ -20,7 +22,7 @@ class _Doubled(dict[str, Any]):
     key: str
 
 
-def parsed(text: str | bytes) -> Any:
+def parsed(text: str) -> Any:
     """The value of a JSON text.
 
     Raises:
@@ -35,6 +37,22 @@ def parsed(text: str | bytes) -> Any:
     except ValueError as error:
         # An integer that Python does not convert, for that takes too long.
         raise NotJSON("a number in it has thousands of digits") from error
+
+
+def made_whole(data: bytes) -> bytes:
+    """Encode a JSON text anew, with U+FFFD in the place of halves of characters (surrogates).
+
+    Programs that count in UTF-16 cut texts between these halves and write them as escapes, which
+    is JSON; but no encoding can hold them, and strict parsers refuse the whole.
+
+    Raises:
+        NotJSON: It is none.
+    """
+    try:
+        value = parsed(data.decode())
+    except UnicodeDecodeError as error:
+        raise NotJSON("it is not UTF-8 text") from error
+    return SURROGATES.sub("\ufffd", json.dumps(value, ensure_ascii=False)).encode()
 
 
 def key_twice(value: Any) -> str | None:

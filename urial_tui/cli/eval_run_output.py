@@ -79,12 +79,16 @@ def print_summary(run: Run, shown: str) -> None:
     """What came of a run: how many answers, and how they ended."""
     exchanges = _exchanges(run)
     endings = Counter(exchange.ending for exchange in exchanges)
-    tokens = sum(exchange.tokens or 0 for exchange in exchanges)
+    counted = [exchange.tokens for exchange in exchanges if exchange.tokens is not None]
     click.echo(
         f"{run.answered:,} of {amount(len(run), 'item')} answered by {sanitize_line(run.generator)}"
         f", in {shown}."
     )
-    written = f"{amount(len(exchanges), 'answer')} of {amount(tokens, 'token')}"
+    written = amount(len(exchanges), "answer")
+    if len(counted) == len(exchanges):
+        written += f" of {amount(sum(counted), 'token')}"
+    elif counted:
+        written += f", {len(counted):,} of them of {amount(sum(counted), 'token')}"
     untold = f", {endings['']:,} in a way that was not told" if endings[""] else ""
     click.echo(
         f"{written}: {endings['end']:,} ended by themselves, {endings['stop']:,} at a stop string, "

@@ -17,10 +17,9 @@ import msgspec
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.outputs import AnsweredTurn, Ending, Output, ShownPreamble
 from urial_tui.evaluate.token_reading import Count, TextReading
-from urial_tui.files import Refused, decoded, read_bytes, reason, replacing
-from urial_tui.json_text import NotJSON, parsed
+from urial_tui.files import read_bytes, reason, replacing
+from urial_tui.json_text import NotJSON, made_whole
 from urial_tui.prompting.pool import Pair, examples_of, pairs_of
-from urial_tui.question_file import storable
 from urial_tui.sanitize import sanitize_line
 
 MAX_BYTES = 1024 * 1024 * 1024
@@ -155,21 +154,13 @@ def _records(data: bytes, shown: str) -> Iterable[bytes | msgspec.Raw]:
     with contextlib.suppress(msgspec.MsgspecError, ValueError, RecursionError):
         return msgspec.json.decode(data, type=list[msgspec.Raw])
     try:
-        values = parsed(decoded(data))
-    except (NotJSON, Refused) as error:
+        return msgspec.json.decode(made_whole(data), type=list[msgspec.Raw])
+    except (NotJSON, msgspec.MsgspecError) as error:
+        why = f": {sanitize_line(str(error))}" if isinstance(error, NotJSON) else ""
         raise EvaluateError(
-            f"The file {shown} is no JSON list, and so no file of outputs: {_why(error)}.",
+            f"The file {shown} is no JSON list, and so no file of outputs{why}.",
             "Name another file.",
         ) from error
-    if not isinstance(values, list):
-        raise EvaluateError(
-            f"The file {shown} is no JSON list, and so no file of outputs.", "Name another file."
-        )
-    return [storable(json.dumps(value, ensure_ascii=False)).encode() for value in values]
-
-
-def _why(error: NotJSON | Refused) -> str:
-    return sanitize_line(reason(error) if isinstance(error, Refused) else str(error))
 
 
 def _output(raw: bytes | msgspec.Raw, number: int, shown: str) -> Output:

@@ -63,6 +63,7 @@ def test_a_line_that_cannot_be_used_costs_no_other(tmp_path: Path) -> None:
             b"",
             {"query": " a ", "answer": "b"},
             b"[" * 100_000,
+            b'{"query": "a", "query": "c", "answer": "d"}',
             {"query": "last", "answer": "one"},
         )
     )
@@ -70,6 +71,7 @@ def test_a_line_that_cannot_be_used_costs_no_other(tmp_path: Path) -> None:
     assert found.left_out == {
         "not UTF-8": (2,),
         "no JSON object": (3, 10, 16),
+        "a key twice": (17,),
         "without a question": (4, 6, 9, 11),
         "without an answer": (5, 7, 8),
         "too long": (12, 13),

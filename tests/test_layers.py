@@ -2,7 +2,7 @@
 
     cli, tui → chat, compare, evaluate → runtime → engine.client → engine.wire
 
-`prompting`, `models`, `settings`, `memory`, `paths`, `files`, `file_lock`, `journal`,
+`prompting`, `models`, `settings`, `memory`, `paths`, `files`, `file_lock`, `journal`, `json_text`,
 `question_file`, `page`, `http_answers`, `report_file`, `clipboards`, `errors`, `sanitize`, `shares`
 and `wording` may be used by all.
 """
@@ -40,6 +40,7 @@ LEAVES = {
     "models",
     "wording",
     "processor",
+    "json_text",
     "question_file",
     "page",
     "report_file",
@@ -64,7 +65,8 @@ MAY_IMPORT = {
     "wording": set[str](),
     "interrupts": set[str](),
     "processor": set[str](),
-    "question_file": {"errors", "files", "sanitize"},
+    "json_text": {"sanitize"},
+    "question_file": {"errors", "files", "json_text", "sanitize"},
     "page": set[str](),
     "report_file": {"paths", "errors", "files", "sanitize"},
     "paths": {"errors"},

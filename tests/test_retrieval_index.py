@@ -203,10 +203,12 @@ def test_what_is_damaged_is_told_in_a_sentence(tmp_path: Path) -> None:
                  "data.csc.index.npy", "params.index.json"):  # fmt: skip
         write_index("pool", some_pairs(5), directory=tmp_path)
         (path,) = (tmp_path / "pool").rglob(file)
-        for data in (b"", b"\xff\x00{}", path.read_bytes()[:40]):
+        for data in (b"", bytes(200), b"\xff\x00{}", path.read_bytes()[:40]):
             path.write_bytes(data)
-            with pytest.raises(RetrievalError):
+            with pytest.raises(RetrievalError) as raised:
                 list(RetrievalIndex("pool", tmp_path).by_words("word1 word2 word3 word4 word5"))
+            # Not what a library says of it: NumPy's words advise to load it unsafely.
+            assert raised.value.message == "The index pool is damaged."
             with pytest.raises(RetrievalError):
                 RetrievalIndex("pool", tmp_path).pair(4)
         path.unlink()

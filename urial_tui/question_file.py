@@ -16,7 +16,6 @@ A system message is refused: what stands in front of a question is chosen by who
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,6 +25,7 @@ import msgspec
 
 from urial_tui.errors import UrialError
 from urial_tui.files import read_text, reason
+from urial_tui.json_text import NotJSON, key_twice, parsed
 from urial_tui.sanitize import quoted, sanitize_line
 
 MAX_QUESTIONS_BYTES = 256 * 1024 * 1024
@@ -69,7 +69,7 @@ class QuestionEntry:
     """
 
     def __init__(self, value: Any, number: int, shown: str, error: type[UrialError]) -> None:
-        self.value: Mapping[str, Any] = value if isinstance(value, dict) else {"query": value}
+        self.value: Mapping[str, Any] = _object_of(value)
         self.number = number
         self._shown = shown
         self._error = error
@@ -191,26 +191,39 @@ def read_entries(path: Path, error: type[UrialError]) -> Iterator[QuestionEntry]
     what, number = "it", 0
     try:
         if text.lstrip().startswith("["):
-            for number, value in enumerate(json.loads(text), start=1):
-                yield QuestionEntry(value, number, shown, error)
+            for number, value in enumerate(parsed(text), start=1):
+                yield _entry(value, number, shown, error)
             return
         place = 0
         # Lines end at newlines alone, for JSON has other separators in its strings.
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
                 what, place = f"line {number}", place + 1
-                yield QuestionEntry(json.loads(line), place, shown, error)
-    except (ValueError, RecursionError) as failure:
-        why = "it is nested too deeply" if isinstance(failure, RecursionError) else str(failure)
+                yield _entry(parsed(line), place, shown, error)
+    except NotJSON as failure:
         raise error(
-            f"The file {shown} is neither JSON lines nor a JSON list ({what}: {why}).",
+            f"The file {shown} is neither JSON lines nor a JSON list ({what}: {failure}).",
             'Each line has to look like {"id": "1", "query": "..."}.',
         ) from failure
+
+
+def _entry(value: Any, number: int, shown: str, error: type[UrialError]) -> QuestionEntry:
+    entry = QuestionEntry(value, number, shown, error)
+    if (key := key_twice(value)) is not None:
+        raise entry.refused(f"has the key {quoted(key, 40)} twice", "Leave one of them.")
+    return entry
 
 
 def storable(text: str) -> str:
     """A text that any encoding can hold: JSON can hold halves of characters, which none can."""
     return _SURROGATES.sub("\ufffd", text)
+
+
+def _object_of(value: Any) -> Mapping[str, Any]:
+    """An entry's keys; a text alone is a question, and anything else has none."""
+    if isinstance(value, str):
+        return {"query": value}
+    return value if isinstance(value, dict) else {}
 
 
 def _are_texts(values: list[Any]) -> bool:

@@ -225,6 +225,12 @@ class TestCommand:
         ]
         assert "judgements of 2 judges: a, b." in sentence(self.run(*files), 2)
 
+    def test_a_judge_is_not_set_beside_itself(self, home: Path, tmp_path: Path) -> None:
+        ours = self.write(tmp_path / "ours.json", [judged(1, 3)])
+        other = self.write(tmp_path / "other.json", [judged(2, 3)])
+        for files in ((ours, ours), (ours, ours, other), (ours, tmp_path / "." / "ours.json")):
+            assert "ours.json is named twice. Name it once." in sentence(self.run(*files), 2)
+
     def test_without_votes_that_is_said(self, home: Path, tmp_path: Path) -> None:
         ours = self.write(tmp_path / "ours.json", [judged(1, 3)])
         assert "There are no votes" in sentence(self.run(ours, "votes"))

@@ -109,6 +109,7 @@ def test_what_is_no_score_is_unscored_and_is_not_asked_again() -> None:
                 detail='The judge refused: "I \\x1b[31mwon\'t.".',
             ),
         ),
+        (reply("\ud83d Fine."), JudgeReply(text="\ufffd Fine.")),
         (reply(None), JudgeReply(text="")),
         (reply(finish=None), JudgeReply(text=SCORED)),
         (

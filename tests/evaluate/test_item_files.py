@@ -235,6 +235,10 @@ def test_categories_are_ours_in_the_whole_list_or_nowhere(tmp_path: Path) -> Non
     [
         (b'{"query": "Why?"', "line 2: "),
         (b"[" * 100_000, "line 2: it is nested too deeply"),
+        (
+            b'{"messages": [{"role": "user", "content": "Why?", "content": "How?"}]}',
+            "Entry 2 of .* has the key 'content' twice",
+        ),
         (b'{"query": ' + b"9" * 5000 + b"}", "line 2: "),
         (b'{"query": "caf\xe9"}', r"not UTF-8 text \(byte 33 can't be\)"),
         (b'{"query": "a\x00"}', "it is not text"),

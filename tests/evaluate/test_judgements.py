@@ -423,7 +423,7 @@ def test_what_is_no_judgement_is_refused_with_its_number(
         (b"", "is not JSON"),
         (b"[" * 100_000, "is not JSON: it is nested too deeply"),
         (b"[\xff]", "not UTF-8"),
-        (b'[{"id": ' + b"9" * 5000 + b"}]", "is not JSON"),
+        (b'[{"id": ' + b"9" * 5000 + b"}]", "is not JSON: a number in it has thousands of digits"),
     ],
 )
 def test_other_files_are_refused_in_a_sentence(tmp_path: Path, data: bytes, what: str) -> None:

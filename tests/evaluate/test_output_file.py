@@ -155,3 +155,45 @@ def test_directories_and_pipes_are_refused(tmp_path: Path) -> None:
             read_outputs(path)
     with pytest.raises(FileNotFoundError):
         read_outputs(tmp_path / "missing")
+
+
+def test_halves_of_characters_of_other_programs_are_made_whole(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text(json.dumps([THEIRS | {"output": "\ud83d She.", "id": "\udfff"}]))
+    (output,) = read_outputs(path)
+    assert (output.id, output.exchanges[0].output) == ("\ufffd", "\ufffd She.")
+
+
+def test_safety_is_told_in_any_case_as_in_a_set_of_items(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text(json.dumps([THEIRS | {"category": " Safety"}]))
+    assert [output.category for output in read_outputs(path)] == ["safety"]
+
+
+READ = {
+    "key": "k", "by": "m", "tokens": 3, "bytes": 9, "bits": 4.5,
+    "unshifted": 3, "marginal": 0, "shifted": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "where"),
+    [
+        ({"tokens": -5}, "tokens"),
+        ({"tokens": 10**17}, "tokens"),
+        ({"reference": READ | {"bits": 1e308}}, "reference.bits"),
+        ({"reference": READ | {"bits": -1e308}}, "reference.bits"),
+        ({"reference": READ | {"bytes": -1}}, "reference.bytes"),
+        ({"aligned": READ | {"shifted": -1}}, "aligned.shifted"),
+    ],
+)
+def test_numbers_that_can_t_be_are_refused_with_their_record(
+    tmp_path: Path, told: dict[str, Any], where: str
+) -> None:
+    path = tmp_path / "out"
+    path.write_text(json.dumps([THEIRS, THEIRS | {"urial": {"key": "k", "exchanges": [told]}}]))
+    with pytest.raises(EvaluateError, match=f"Record 2 of .*Expected .*{where}"):
+        read_outputs(path)
+    fine: dict[str, Any] = {"tokens": 2, "reference": READ | {"bits": -1e-6}}
+    path.write_text(json.dumps([THEIRS | {"urial": {"key": "k", "exchanges": [fine]}}]))
+    assert len(read_outputs(path)) == 1

@@ -93,6 +93,14 @@ def test_references_are_read_and_measured(llama_gguf: Path, items: Path) -> None
     assert values == [one.bits / 17, first.bits / 9, second.bits / 9, None]
 
 
+def test_the_summary_has_the_mean_that_a_report_has(llama_gguf: Path, items: Path) -> None:
+    done = eval_run(*run(llama_gguf, items))
+    each = [one.bits / one.bytes for one in readings(items, "reference") if one is not None]
+    assert len({round(bits, 3) for bits in each}) == 3
+    told = f"3 reference answers: {sum(each) / 3:.3f} bits per byte on average."
+    assert done.stdout.splitlines()[-1] == told
+
+
 def test_what_was_read_is_used_again_by_its_content(llama_gguf: Path, items: Path) -> None:
     told(*run(llama_gguf, items))
     before = readings(items, "reference")

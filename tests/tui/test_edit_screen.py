@@ -308,12 +308,30 @@ class TestKeeping:
                 assert page.field("second") == "Four.\x1b[31m “Yes”"
                 assert page.shows("Four.␛[31m")
                 await page.presses("f8")
-                assert page.shows("It is as it was saved.")
+                assert page.shows("It is as it was saved; Alt+U brings back what was made of it.")
                 assert page.field("first") == "I answer."
+                assert not page.editor.changed
+                await page.presses("alt+u")
+                assert page.editor.changed
+                await page.shows_part(1)
+                assert page.field("second") == "Four.\x1b[31m “Yes”"
+                await page.presses("f8")
                 assert not page.editor.changed
                 await page.presses("escape")
                 await page.until(lambda: isinstance(page.pilot.app.screen, PromptsScreen))
                 await page.until(lambda: not page.row("mine").drafted)
+
+    async def test_what_was_discarded_is_gone_once_something_else_is_changed(
+        self, laboratory: Prompts, own: Path
+    ) -> None:
+        async with laboratory() as page:
+            await page.edits("mine")
+            await page.writes("first", "One.")
+            await page.presses("f8")
+            await page.writes("first", "Two.")
+            await page.presses("escape", "alt+u")
+            assert page.shows("No example was deleted.")
+            assert page.field("first") == "Two."
 
     async def test_it_is_on_the_disk_a_moment_after_it_was_typed(
         self, laboratory: Prompts, own: Path, store: Store

@@ -19,6 +19,7 @@ from tests.evaluate.scripted_endpoint import Handler, ScriptedEndpoint, hang, te
 from tests.tui.held import Held
 from urial_tui import paths
 from urial_tui.evaluate.endpoint_address import ENGINE, JUDGE
+from urial_tui.evaluate.job import Going
 from urial_tui.evaluate.judgement_files import read_judgements
 from urial_tui.evaluate.output_file import read_outputs
 from urial_tui.evaluate.plan_file import read_plan
@@ -121,9 +122,21 @@ async def test_a_run_writes_what_the_command_writes(
 
 
 async def test_an_aligned_model_reads_the_answers_that_a_seed_draws(
-    evaluating: Evaluating, items: Path, directory: Path, judge_gguf: Path
+    evaluating: Evaluating,
+    items: Path,
+    directory: Path,
+    judge_gguf: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     chosen: dict[str, Any] = {"limit": 1, "tokens": 3, "seed": 11}
+    seen: set[tuple[bool, int]] = set()
+    change = Going.change
+
+    def watched(going: Going, **values: Any) -> None:
+        change(going, **values)
+        seen.add((going.state.reading, going.state.total))
+
+    monkeypatch.setattr(Going, "change", watched)
     async with evaluating() as page:
         await page.chooses_new()
         await page.fills(items, contexts=("raw",), aligned="no-such-model", **chosen)
@@ -134,6 +147,8 @@ async def test_an_aligned_model_reads_the_answers_that_a_seed_draws(
         await page.until(lambda: bool(page.states) and page.is_on_top)
         await page.ends()
         assert [state.stage for state in page.states] == ["done"], page.states
+        assert [(state.reading, state.done) for state in page.states] == [(False, 1)]
+    assert (True, 2) in seen, "both turns were read, and that was told apart from answers"
     (path,) = directory.glob("*.json")
     (output,) = read_outputs(path)
     plan = read_plan(path)
@@ -196,6 +211,22 @@ async def test_the_same_choice_again_answers_nothing_anew(
         await page.starts(items, contexts=("zero-shot",), tokens=2)
         await page.ends()
     assert len(list(directory.glob("*.json"))) == 2
+
+
+@pytest.mark.parametrize("key", ["l", "escape"])
+async def test_the_bar_moves_again_once_the_list_is_back(
+    evaluating: Evaluating, items: Path, key: str
+) -> None:
+    async with evaluating() as page:
+        await page.starts(items, contexts=("zero-shot", "raw"), limit=1, tokens=3)
+        await page.ends()
+        await page.lists(2)
+        await page.presses("l")
+        await page.until(lambda: not page.screen.evaluations.display)
+        await page.presses(key)
+        await page.until(lambda: page.screen.evaluations.display)
+        await page.presses("home", "space", "down", "space")
+        assert len(page.screen.evaluations.marked) == 2
 
 
 async def test_the_screen_shows_what_comes(evaluating: Evaluating, items: Path) -> None:
@@ -606,7 +637,11 @@ async def test_two_marked_runs_are_judged_blind_and_the_list_tells_it(
         await page.lists(2)
         await page.presses("b")
         await page.until(lambda: page.shows("Mark the two runs"))
-        await page.presses("space", "down", "space", "b")
+        await page.presses("space")
+        await page.until(lambda: not page.shows("Mark the two runs"))
+        await page.presses("b")
+        await page.until(lambda: page.shows("Mark the two runs"))
+        await page.presses("down", "space", "b")
         await page.until(lambda: isinstance(page.pilot.app.screen, BlindScreen))
         await page.until(lambda: page.shows("Yes"))
         await page.presses("a")
@@ -616,6 +651,22 @@ async def test_two_marked_runs_are_judged_blind_and_the_list_tells_it(
             await page.presses("escape")
         await page.lists(3)
     assert list(directory.glob("*.by.you.json*"))
+
+
+async def test_what_was_told_goes_once_something_else_is_looked_at(
+    evaluating: Evaluating, directory: Path
+) -> None:
+    directory.mkdir(parents=True)
+    written(directory / "a.json", [answer(1, "Yes.", "one")])
+    async with evaluating() as page:
+        await page.lists(1)
+        await page.presses("b")
+        await page.until(lambda: page.shows("Mark the two runs"))
+        await page.presses("i")
+        await page.until(lambda: isinstance(page.pilot.app.screen, ItemsScreen))
+        while page.pilot.app.screen is not page.screen:
+            await page.presses("escape")
+        await page.until(lambda: not page.shows("Mark the two runs"))
 
 
 async def test_a_file_that_can_t_be_read_says_why_whatever_is_asked_of_it(

@@ -7,19 +7,22 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.evaluate.judged import answer, scored, written
 from urial_tui.engine.client.engine import Engine
 from urial_tui.errors import EngineDied, EngineError, InternalError
 from urial_tui.evaluate.items import EvaluateError
-from urial_tui.evaluate.job import GO_ON, Going
+from urial_tui.evaluate.job import GO_ON, Going, JobState
 from urial_tui.evaluate.judge_job import JudgeJob
 from urial_tui.evaluate.judged_runs import JudgeChoice
 from urial_tui.evaluate.planned_run import RunChoice
 from urial_tui.evaluate.run_job import RunJob
+from urial_tui.evaluate.shelf import Shelved
 from urial_tui.prompting.templates.renderer import TemplateRenderer
 from urial_tui.settings import Settings
+from urial_tui.tui.evaluate.evaluation_list import count_of
 from urial_tui.tui.evaluate.job_queue import JobQueue
 
 PATIENCE = 60.0
@@ -159,6 +162,15 @@ async def test_a_file_that_is_in_the_way_says_what_can_be_done_on_a_screen(
         "Begin one of another name.",
         "Begin one of another name.",
     ]
+
+
+def test_texts_that_are_read_are_not_taken_for_answers_in_the_list(tmp_path: Path) -> None:
+    row = Shelved(path=tmp_path / "out.json", kind="answers", done=5, total=5, finished=False)
+    state = JobState(title="a run", unit="item", stage="going", done=5, total=5)
+    assert count_of(row, state).plain == "● 5 of 5"
+    state = msgspec.structs.replace(state, done=0, total=2, reading=True)
+    assert count_of(row, state).plain == "● reading 0 of 2"
+    assert count_of(row, None).plain == "■ 5 of 5"
 
 
 async def test_stopping_ends_what_is_done_and_begins_no_other(

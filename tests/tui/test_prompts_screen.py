@@ -463,8 +463,14 @@ class TestDeleting:
             assert (own / "mine.toml").exists()
             # Elsewhere it has to be said anew.
             await page.goes_to("urial-k1")
+            await page.until(lambda: not page.shows("again deletes"))
             await page.goes_to("mine")
             await page.presses("d")
+            assert page.shows("D again deletes mine")
+            # Marking it is something else, too.
+            await page.presses("space")
+            await page.until(lambda: not page.shows("again deletes"))
+            await page.presses("space", "d")
             assert (own / "mine.toml").exists()
             await page.presses("d")
             await page.until(lambda: page.shows("mine is deleted; Alt+U brings it back."))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from urial_tui import paths
 from urial_tui.cli.eval_judge import VOTES, left_out
 from urial_tui.cli.names import NAME
 from urial_tui.errors import UsageError
@@ -31,7 +32,10 @@ def calibrate(judged: tuple[str, ...], reference: str, as_json: bool) -> None:
     """
     from urial_tui.cli.output import print_json
     from urial_tui.evaluate.calibration import calibrate as set_beside
+    from urial_tui.evaluate.evaluation import check_named_once
 
+    files = judged if reference == VOTES else (*judged, reference)
+    check_named_once([paths.typed_path(name) for name in files])
     ours = [one for name in judged for one in _read(name)]
     judges = list(dict.fromkeys(one.judge for one in ours))
     if len(judges) > 1:
@@ -56,7 +60,6 @@ def document(found: Calibration) -> dict[str, Any]:
 
 
 def _read(name: str) -> list[Judged]:
-    from urial_tui import paths
     from urial_tui.evaluate.judgement_files import read_judgements
 
     found = read_judgements(paths.typed_path(name))

@@ -78,7 +78,7 @@ def _spent(usage: Usage) -> str:
     """What an endpoint was asked, in words."""
     read, written = usage.prompt_tokens, usage.completion_tokens
     tokens = (
-        "tokens that it did not count"
+        "of whose tokens it told nothing"
         if read is None or written is None
         else f"{amount(read, 'token')} read and {written:,} written"
     )

@@ -79,21 +79,29 @@ def print_summary(run: Run, shown: str) -> None:
     """What came of a run: how many answers, and how they ended."""
     exchanges = _exchanges(run)
     endings = Counter(exchange.ending for exchange in exchanges)
-    tokens = sum(exchange.tokens or 0 for exchange in exchanges)
+    counted = [exchange.tokens for exchange in exchanges if exchange.tokens is not None]
     click.echo(
         f"{run.answered:,} of {amount(len(run), 'item')} answered by {sanitize_line(run.generator)}"
         f", in {shown}."
     )
-    written = f"{amount(len(exchanges), 'answer')} of {amount(tokens, 'token')}"
+    written = amount(len(exchanges), "answer")
+    if len(counted) == len(exchanges):
+        written += f" of {amount(sum(counted), 'token')}"
+    elif counted:
+        written += f", {len(counted):,} of them of {amount(sum(counted), 'token')}"
     untold = f", {endings['']:,} in a way that was not told" if endings[""] else ""
     click.echo(
         f"{written}: {endings['end']:,} ended by themselves, {endings['stop']:,} at a stop string, "
         f"{endings['cut']:,} cut{untold}."
     )
-    if (references := _read(run, "reference")) is not None:
+    if references := _readings(run, "reference"):
+        # As a report has it: what each text takes, and not what all of them do together.
+        each = [reading.bits_per_byte for reading in references]
+        known = [bits for bits in each if bits is not None]
+        mean = sum(known) / len(known) if known else None
         click.echo(
-            f"{amount(references['texts'], 'reference answer')}: "
-            f"{fixed(references['bits_per_byte'], 3)} bits per byte."
+            f"{amount(len(references), 'reference answer')}: {fixed(mean, 3)} bits per byte "
+            "on average."
         )
     if (aligned := _read(run, "aligned")) is not None:
         click.echo(

@@ -5,6 +5,7 @@ The answer is a stranger's. A part that is not what the protocol says is as good
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, TypeVar
@@ -15,6 +16,7 @@ from urial_tui.evaluate.judge import JudgeQuestion, JudgeReply
 from urial_tui.evaluate.judgement_text import judgement_object
 from urial_tui.evaluate.judgements import Aspect, Chances, Judgement
 from urial_tui.evaluate.score_chances import SCORE, TopTokens, score_chances
+from urial_tui.json_text import NotJSON, made_whole
 from urial_tui.sanitize import quoted
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -126,6 +128,9 @@ def decoded(body: bytes, form: type[T]) -> T | None:
             raise WrongFormError("The endpoint's answer is not what it should be.") from error
         return None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        with contextlib.suppress(NotJSON):
+            whole = made_whole(body)
+            return decoded(whole, form) if whole != body else None
         return None
 
 

@@ -9,7 +9,6 @@ a part; an id that stands for two questions is refused, for nothing could be com
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +28,7 @@ from urial_tui.evaluate.output_file import read_outputs
 from urial_tui.evaluate.outputs import Output
 from urial_tui.evaluate.own_items import own_items
 from urial_tui.files import is_same, read_text, reason
+from urial_tui.json_text import NotJSON, parsed
 from urial_tui.question_file import NAMED_KEYS, storable
 from urial_tui.sanitize import quoted, sanitize_line
 
@@ -100,7 +100,7 @@ def read_evaluation(paths: Sequence[Path], items: ItemSet | None = None) -> Eval
         UsageError: A file is named twice.
         EvaluateError: A file can't be read, is neither, or does not fit the others.
     """
-    _check_named_once(paths)
+    check_named_once(paths)
     runs: list[GatheredRun] = []
     judgements: list[tuple[Path, JudgementSet]] = []
     read: dict[Path, ReadFile] = {}
@@ -272,7 +272,12 @@ def _check_shared(runs: Sequence[GatheredRun]) -> None:
 # -- files -----------------------------------------------------------------------------
 
 
-def _check_named_once(paths: Sequence[Path]) -> None:
+def check_named_once(paths: Sequence[Path]) -> None:
+    """Look whether no file is named twice, be it by another path.
+
+    Raises:
+        UsageError: One is.
+    """
     for at, path in enumerate(paths):
         if any(is_same(path, other) for other in paths[:at]):
             raise UsageError(
@@ -314,15 +319,14 @@ def kind_of(path: Path) -> EvaluationKind:
 
 def _records(path: Path, shown: str) -> Iterator[Any]:
     try:
-        values = json.loads(read_text(path, MAX_JUDGEMENTS_BYTES))
+        values = parsed(read_text(path, MAX_JUDGEMENTS_BYTES))
     except OSError as error:
         raise EvaluateError(
             f"The file {shown} can't be read: {reason(error)}.", "Name another file."
         ) from error
-    except (ValueError, RecursionError) as error:
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    except NotJSON as error:
         raise EvaluateError(
-            f"The file {shown} is not JSON: {sanitize_line(why)}.",
+            f"The file {shown} is not JSON: {sanitize_line(str(error))}.",
             "Name a file that `urial eval run` or a judge has written.",
         ) from error
     if not isinstance(values, list):

@@ -58,9 +58,10 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
 class JobState(msgspec.Struct, frozen=True, kw_only=True):
     """The progress of a job.
 
-    `title`: what it is. `unit`: what is counted, "item" or "judgement". `words`: what is being
-    done, or how fast. `notes`: sentences for the user, `skipped` those of what can't be done.
-    `news`: the newest first.
+    `title`: what it is. `unit`: what is counted, "item" or "judgement". `reading`: whether texts
+    are read, and counted, now that all is answered. `words`: what is being done, or how fast.
+    `notes`: sentences for the user, `skipped` those of what can't be done. `news`: the newest
+    first.
     """
 
     title: str
@@ -68,6 +69,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True):
     stage: JobStage = "waiting"
     done: int = 0
     total: int = 0
+    reading: bool = False
     words: str = ""
     notes: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()

@@ -33,6 +33,7 @@ from urial_tui.evaluate.judgements import (
     with_chances,
 )
 from urial_tui.files import read_text, reason, replacing
+from urial_tui.json_text import NotJSON, parsed
 from urial_tui.question_file import NAMED_KEYS, storable
 from urial_tui.sanitize import quoted, sanitize_line
 
@@ -220,15 +221,14 @@ def _said(one: AspectScore | Preference) -> dict[str, Any]:
 
 def _values(path: Path, shown: str) -> list[Any]:
     try:
-        values = json.loads(read_text(path, MAX_JUDGEMENTS_BYTES))
+        values = parsed(read_text(path, MAX_JUDGEMENTS_BYTES))
     except OSError as error:
         raise EvaluateError(
             f"The judgements in {shown} can't be read: {reason(error)}.", "Name another file."
         ) from error
-    except (ValueError, RecursionError) as error:
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    except NotJSON as error:
         raise EvaluateError(
-            f"The file {shown} is not JSON: {sanitize_line(why)}.", "Name another file."
+            f"The file {shown} is not JSON: {sanitize_line(str(error))}.", "Name another file."
         ) from error
     if not isinstance(values, list):
         raise EvaluateError(

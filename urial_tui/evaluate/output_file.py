@@ -6,6 +6,7 @@ alone; what has to be there and is not, or is something else, is refused with th
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,8 +16,9 @@ import msgspec
 
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.outputs import AnsweredTurn, Ending, Output, ShownPreamble
-from urial_tui.evaluate.token_reading import TextReading
+from urial_tui.evaluate.token_reading import Count, TextReading
 from urial_tui.files import read_bytes, reason, replacing
+from urial_tui.json_text import NotJSON, made_whole
 from urial_tui.prompting.pool import Pair, examples_of, pairs_of
 from urial_tui.sanitize import sanitize_line
 
@@ -33,7 +35,7 @@ class _Turn(msgspec.Struct, frozen=True):
 class _Told(msgspec.Struct, frozen=True, kw_only=True):
     """What only this program knows of an answer."""
 
-    tokens: int | None = None
+    tokens: Count | None = None
     ids: tuple[int, ...] = ()
     ending: Ending = ""
     detail: str = ""
@@ -143,16 +145,25 @@ def read_outputs(path: Path) -> tuple[Output, ...]:
         raise EvaluateError(
             f"The outputs in {shown} can't be read: {reason(error)}.", "Name another file."
         ) from error
-    try:
-        records = msgspec.json.decode(data, type=list[msgspec.Raw])
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise EvaluateError(
-            f"The file {shown} is no JSON list, and so no file of outputs.", "Name another file."
-        ) from error
+    records = _records(data, shown)
     return tuple(_output(record, number, shown) for number, record in enumerate(records, start=1))
 
 
-def _output(raw: msgspec.Raw, number: int, shown: str) -> Output:
+def _records(data: bytes, shown: str) -> Iterable[bytes | msgspec.Raw]:
+    """The records as JSON; halves of characters, which some programs write, are made whole."""
+    with contextlib.suppress(msgspec.MsgspecError, ValueError, RecursionError):
+        return msgspec.json.decode(data, type=list[msgspec.Raw])
+    try:
+        return msgspec.json.decode(made_whole(data), type=list[msgspec.Raw])
+    except (NotJSON, msgspec.MsgspecError) as error:
+        why = f": {sanitize_line(str(error))}" if isinstance(error, NotJSON) else ""
+        raise EvaluateError(
+            f"The file {shown} is no JSON list, and so no file of outputs{why}.",
+            "Name another file.",
+        ) from error
+
+
+def _output(raw: bytes | msgspec.Raw, number: int, shown: str) -> Output:
     try:
         record = msgspec.json.decode(raw, type=_Record)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -188,7 +199,7 @@ def _output(raw: msgspec.Raw, number: int, shown: str) -> Output:
         id=record.id,
         exchanges=exchanges,
         generator=record.generator,
-        category="safety" if record.category == "safety" else "regular",
+        category="safety" if (record.category or "").strip().lower() == "safety" else "regular",
         dataset=record.dataset or "",
         source_id="" if record.source_id is None else str(record.source_id),
         datasplit=record.datasplit or "",

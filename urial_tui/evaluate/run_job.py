@@ -76,7 +76,8 @@ class RunJob:
                     self._take(step)
             if run.unread:
                 going.note(not_read(run))
-            going.change(done=run.answered, total=len(run), words=self._summary(run))
+            told = self._summary(run)
+            going.change(done=run.answered, total=len(run), reading=False, words=told)
             if not (going.cancelled or run.cancelled):
                 run.finish()
 
@@ -107,7 +108,7 @@ class RunJob:
         if isinstance(step, Skipped):
             going.change(skipped=(*going.state.skipped, f"{step.item.id}: {step.reason}"))
         if isinstance(step, ReadingBegun):
-            going.change(done=0, total=step.total)
+            going.change(done=0, total=step.total, reading=True)
         if isinstance(step, Read | Unread):
             going.change(done=self._progress.read)
         if isinstance(step, TextDelta | Answered | Skipped) and not self._progress.reading:

@@ -13,7 +13,7 @@ import contextlib
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -25,6 +25,11 @@ from urial_tui.engine.wire.shift_class import shift_class
 from urial_tui.engine.wire.values import Piece, Segment, TokenSegment, TracedToken
 from urial_tui.errors import EngineError
 from urial_tui.prompting.conversation import Shown
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""What is counted, as a file may have it."""
+Bits = Annotated[float, msgspec.Meta(ge=-1e9, le=1e15)]
+"""Bits of a text, as a file may have them: rounding may take a certain text below 0."""
 
 
 class TextReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,12 +47,12 @@ class TextReading(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     by: str
-    tokens: int
-    bytes: int
-    bits: float | None
-    unshifted: int
-    marginal: int
-    shifted: int
+    tokens: Count
+    bytes: Count
+    bits: Bits | None
+    unshifted: Count
+    marginal: Count
+    shifted: Count
 
     @property
     def bits_per_byte(self) -> float | None:

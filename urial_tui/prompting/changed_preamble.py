@@ -43,6 +43,7 @@ class ChangedPreamble:
         self.saved_as: str | None = None
         self._drafts = drafts
         self._entry = entry
+        self._discarded: EditedPreamble | None = None
 
     @property
     def saved(self) -> Preamble | None:
@@ -57,6 +58,7 @@ class ChangedPreamble:
     def keep(self) -> None:
         """Keep what is not saved, outside this screen."""
         if self.unsaved:
+            self._discarded = None
             self._drafts.keep_draft(self.name, self.edited.preamble)
         else:
             self._drafts.forget_draft(self.name)
@@ -65,7 +67,22 @@ class ChangedPreamble:
         """Take what is in the file; whether there is one."""
         if self.saved is None:
             return False
+        if self.unsaved:
+            self._discarded = self.edited
         self.edited = EditedPreamble(self.saved)
+        self.keep()
+        return True
+
+    @property
+    def can_undo_discard(self) -> bool:
+        """Whether something was discarded, and nothing changed since."""
+        return self._discarded is not None
+
+    def undo_discard(self) -> bool:
+        """Take what was discarded; whether there is anything."""
+        if self._discarded is None:
+            return False
+        self.edited = self._discarded
         self.keep()
         return True
 

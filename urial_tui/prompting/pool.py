@@ -13,17 +13,17 @@ of them is the right one, nobody can tell.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 import msgspec
 
 from urial_tui import files, wording
 from urial_tui.errors import RetrievalError
+from urial_tui.json_text import NotJSON, key_twice, parsed
 from urial_tui.prompting.preamble import Example
 from urial_tui.question_file import ANSWER_KEYS, QuestionEntry, storable
 from urial_tui.sanitize import sanitize_line
@@ -38,7 +38,13 @@ NAMED_LINES = 5
 """Lines that a sentence names."""
 
 Trouble = Literal[
-    "too long", "not UTF-8", "no JSON object", "without a question", "without an answer", "a double"
+    "too long",
+    "not UTF-8",
+    "no JSON object",
+    "a key twice",
+    "without a question",
+    "without an answer",
+    "a double",
 ]
 """Why a line is left out."""
 
@@ -209,11 +215,13 @@ def _pair(line: bytes | None, number: int, shown: str) -> Pair | Trouble:
     except UnicodeDecodeError:
         return "not UTF-8"
     try:
-        value: Any = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parsed(text)
+    except NotJSON:
         return "no JSON object"
     if not isinstance(value, dict):
         return "no JSON object"
+    if key_twice(value) is not None:
+        return "a key twice"
     try:
         asked = QuestionEntry(value, number, shown, RetrievalError).asked()
     except RetrievalError:

@@ -131,7 +131,7 @@ class RetrievalIndex:
             self._words = bm25s.BM25.load(part, mmap=True)
             whole &= self._words.scores["num_docs"] == count
         if not whole:
-            raise ValueError("its parts do not fit together")
+            raise _Unfit("its parts do not fit together")
 
     @property
     def is_current(self) -> bool:
@@ -453,10 +453,14 @@ def _header(root: Path) -> IndexHeader:
     data = files.read_bytes(root / _HEADER, _MAX_HEADER_BYTES)
     header = msgspec.json.decode(data, type=IndexHeader)
     if header.format != FORMAT:
-        raise ValueError(f"it has the format {header.format}, and this program reads {FORMAT}")
+        raise _Unfit(f"it has the format {header.format}, and this program reads {FORMAT}")
     if not _PART.fullmatch(header.part) or header.pairs < 1:
-        raise ValueError("its header is damaged")
+        raise _Unfit("its header is damaged")
     return header
+
+
+class _Unfit(ValueError):
+    """A file of an index does not hold what it should; the message says why, in our words."""
 
 
 @contextlib.contextmanager
@@ -471,6 +475,6 @@ def _explained(name: str) -> Iterator[None]:
             f"The index {name} can't be read: {files.reason(error)}.", _REBUILD
         ) from error
     except (ValueError, TypeError, KeyError, IndexError, EOFError, msgspec.MsgspecError) as error:
-        raise RetrievalError(
-            f"The index {name} is damaged ({sanitize_line(str(error))}).", _REBUILD
-        ) from error
+        # What libraries say is for who knows them, and may advise to trust the file.
+        why = f" ({error})" if isinstance(error, _Unfit) else ""
+        raise RetrievalError(f"The index {name} is damaged{why}.", _REBUILD) from error

@@ -108,6 +108,10 @@ class EvaluateScreen(Screen[None]):
         """Refresh the list, at first and whenever the user comes back from another screen."""
         self.action_look()
 
+    def on_screen_suspend(self) -> None:
+        """What was told of the screen as it was is not true for ever."""
+        self._view.forget_notice()
+
     async def on_unmount(self) -> None:
         """What runs goes with the screen, and its processes; what is done is kept."""
         await asyncio.to_thread(self.queue.close)
@@ -127,6 +131,7 @@ class EvaluateScreen(Screen[None]):
         """Mark what is under the bar, or no longer."""
         if self._view.comes_too_early():
             return
+        self._view.forget_notice()
         self.evaluations.toggle()
         self._show_parts()
 
@@ -234,7 +239,11 @@ class EvaluateScreen(Screen[None]):
     def _show_parts(self) -> None:
         """Show the widgets that have something to show, and the keys that do something."""
         rows, shown = self.evaluations.rows, not self._jobs.shown
+        hidden = not self.evaluations.display
         self.evaluations.display = shown and bool(rows)
+        if self.evaluations.display and (self.focused is None or hidden):
+            # What is hidden loses the focus, to what stands in its place.
+            self.evaluations.focus()
         empty = self.query_one("#evaluate-empty", Static)
         empty.display = shown and not rows
         empty.update(self._nothing() if self._view.is_read else "")

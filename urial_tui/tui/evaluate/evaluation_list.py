@@ -41,7 +41,7 @@ class EvaluationList(RowList[Shelved]):
         """Its mark, its title and its counts; below, its set, its judges and its file."""
         width = max(20, self.scrollable_content_region.width - 4)
         right = Content.assemble(
-            _count(row, self._going.get(row.path)),
+            count_of(row, self._going.get(row.path)),
             ("  " + age(row.changed, time.time()).rjust(14), "$quiet"),
         )
         left = Content.styled(sanitize_line(title_of(row)), "bold")
@@ -59,10 +59,10 @@ def title_of(row: Shelved) -> str:
     return of if row.kind == "answers" else f"{of}: judged"
 
 
-def _count(row: Shelved, going: JobState | None) -> Content:
+def count_of(row: Shelved, going: JobState | None) -> Content:
     """How many answers or judgements it has, of how many."""
     if going is not None:
-        mark = "○" if going.stage == "waiting" else "●"
+        mark = "○" if going.stage == "waiting" else "● reading" if going.reading else "●"
         return Content.styled(f"{mark} {going.done:,} of {going.total:,}", "$primary")
     if row.kind == "unknown":
         return Content.styled("can't be read" if row.trouble else "unfinished", "$warning")

@@ -32,11 +32,16 @@ class Deletions:
         """Whether a preamble was deleted that is not back."""
         return bool(self._deleted)
 
-    def forget(self) -> None:
-        """Cancel a confirmation that was asked about another row than that under the bar."""
+    def look_at_row(self) -> None:
+        """Take the question back that was asked about another row than that under the bar."""
         row = self._view.listed.row
-        if row is None or row.entry != self._asked:
-            self._asked = None
+        if self._asked is not None and (row is None or row.entry != self._asked):
+            self.forget()
+            self._view.forget_notice()
+
+    def forget(self) -> None:
+        """Take the question back: the key asks again."""
+        self._asked = None
 
     def delete(self) -> None:
         """Delete the user's own preamble under the bar, once that is confirmed."""

@@ -66,7 +66,7 @@ class EditScreen(Screen[str | None]):
         Binding("ctrl+s", "save", "Save as your own", priority=True, id="edit.save"),
         Binding("f2", "add", "Add an example behind this one", id="edit.add"),
         Binding("f3", "delete", "Delete this example", id="edit.delete"),
-        Binding("alt+u", "bring_back", "Bring the deleted example back", id="edit.bring_back"),
+        Binding("alt+u", "bring_back", "Bring back what was deleted", id="edit.bring_back"),
         Binding("alt+up", "move(-1)", "Put this example further up", id="edit.move_up"),
         Binding("alt+down", "move(1)", "Put this example further down", id="edit.move_down"),
         Binding("f4", "tokens", "What reaches the model", id="edit.tokens"),
@@ -165,7 +165,10 @@ class EditScreen(Screen[str | None]):
         self._notice.say(f"Example {place + 1} is deleted; {key} brings it back.")
 
     def action_bring_back(self) -> None:
-        """Bring back what was deleted last."""
+        """Bring back what was discarded, or else the example that was deleted last."""
+        if self.draft.undo_discard():
+            self._rearranged(0)
+            return
         place = self.edited.bring_back()
         if place is None:
             self._notice.say("No example was deleted.")
@@ -200,7 +203,8 @@ class EditScreen(Screen[str | None]):
             self._notice.say("There is no file to go back to.")
         elif unsaved:
             self._rearranged(0)
-            self._notice.say("It is as it was saved.")
+            key = self._view.key("edit.bring_back")
+            self._notice.say(f"It is as it was saved; {key} brings back what was made of it.")
 
     @work(exclusive=True, group="save")
     async def action_save(self) -> None:
@@ -298,7 +302,9 @@ class EditScreen(Screen[str | None]):
         ]
         if self.parts.example is not None:
             keys.append(("edit.delete", "delete"))
-        if self.edited.can_bring_back:
+        if self.draft.can_undo_discard:
+            keys.append(("edit.bring_back", "undo"))
+        elif self.edited.can_bring_back:
             keys.append(("edit.bring_back", "undelete"))
         keys.append(("edit.tokens", "tokens"))
         if self.changed:

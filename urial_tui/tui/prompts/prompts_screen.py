@@ -132,6 +132,11 @@ class PromptsScreen(Screen[Preamble | None]):
         """Refresh the list, at first and whenever the user comes back from another screen."""
         self.known.look()
 
+    def on_screen_suspend(self) -> None:
+        """What was told of the screen as it was is not true for ever."""
+        self._view.forget_notice()
+        self._deletions.forget()
+
     async def on_unmount(self) -> None:
         """Close the queue: what runs goes with the screen, what is done is kept."""
         await asyncio.to_thread(self.queue.close)
@@ -144,7 +149,7 @@ class PromptsScreen(Screen[Preamble | None]):
     @on(OptionList.OptionHighlighted)
     def show_row(self) -> None:
         """Another row has other keys."""
-        self._deletions.forget()
+        self._deletions.look_at_row()
         self.query_one("#prompts-detail-pane").scroll_home(animate=False)
         self._show_parts()
 
@@ -154,6 +159,8 @@ class PromptsScreen(Screen[Preamble | None]):
         """Mark what is under the bar, or no longer."""
         if self._view.comes_too_early():
             return
+        self._view.forget_notice()
+        self._deletions.forget()
         self.preambles.toggle()
         self._show_parts()
 

@@ -46,6 +46,11 @@ class ListView(ScreenView, Generic[ListT]):
             self.say("")
         return found
 
+    def forget_notice(self) -> None:
+        """Take away what was told, once the user has done something else."""
+        if self.alive:
+            self.say("")
+
     def comes_too_early(self) -> bool:
         """Whether a key comes before the rows that it is about; that is told."""
         if not self.is_read:

@@ -26,7 +26,7 @@ def test_what_can_t_be_read_is_told_in_words(text: str, why: str) -> None:
     ("text", "key"),
     [
         ('{"a": 1, "b": 2}', None),
-        ('{"a": 1, "b": 2, "b": 2, "a": 3}', "a"),
+        ('{"a": 1, "b": 2, "b": 2, "a": 3}', "b"),
         ('[{"a": 1}, {"a": {"x": [{"c": 1, "c": 1}]}}]', "c"),
         ('{"": 1, "": 2}', ""),
         ('{"a": {"a": {"a": []}}}', None),

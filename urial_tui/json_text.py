@@ -73,7 +73,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
-    keys = [key for key, _ in pairs]
     doubled = _Doubled(found)
-    doubled.key = next(key for key in found if keys.count(key) > 1)
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            doubled.key = key
+            break
+        seen.add(key)
     return doubled

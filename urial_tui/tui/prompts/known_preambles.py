@@ -16,8 +16,7 @@ from urial_tui.prompting.preamble_file import PreambleEntry, list_preambles
 from urial_tui.settings import Settings
 from urial_tui.tui.evaluate.job_queue import JobQueue
 from urial_tui.tui.prompts.laboratory import Laboratory
-from urial_tui.tui.prompts.preamble_list import PreambleList, PreambleRow
-from urial_tui.tui.prompts.preamble_words import BASE
+from urial_tui.tui.prompts.preamble_list import BASE, PreambleList, PreambleRow
 from urial_tui.tui.widgets.list_view import ListView
 
 

@@ -14,13 +14,17 @@ from textual.content import Content
 from urial_tui.evaluate.measure_table import difference_cell, interval_cell
 from urial_tui.evaluate.measured_before import KeptMeasures
 from urial_tui.prompting.check import Finding
-from urial_tui.prompting.preamble import examples_in_short
+from urial_tui.prompting.preamble import Preamble, examples_in_short
 from urial_tui.prompting.preamble_file import PreambleEntry
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.prompts.laboratory import Cost
 from urial_tui.tui.widgets.row_list import RowList
 from urial_tui.wording import fixed, percent, size
 
+BASE = "zero-shot"
+"""What measures are compared with, and what is tried beside a single one."""
+
+_PAIR = 2
 _MARK = 2
 _GAP = 2
 _NAME = 16
@@ -128,6 +132,17 @@ def _line(name: str, cells: Sequence[tuple[str, int]], width: int) -> str:
 
 class PreambleList(RowList[PreambleRow]):
     """A row for each preamble; some may be marked."""
+
+    @property
+    def pair(self) -> tuple[tuple[str, Preamble], tuple[str, Preamble]] | None:
+        """The two that are marked, or the base and what is chosen; None where these are no two."""
+        chosen = self.chosen
+        if len(chosen) == 1:
+            chosen = [*(row for row in self.rows if row.name == BASE), *chosen]
+        pair = [(row.name, row.entry.preamble) for row in chosen if row.entry.preamble is not None]
+        if len(pair) != _PAIR or pair[0] == pair[1]:
+            return None
+        return pair[0], pair[1]
 
     def key_of(self, row: PreambleRow) -> str:
         """Its name."""

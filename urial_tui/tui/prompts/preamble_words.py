@@ -12,7 +12,7 @@ from urial_tui.prompting.check import Finding, by_severity
 from urial_tui.prompting.preamble import examples_in_words
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.prompts.laboratory import Cost
-from urial_tui.tui.prompts.preamble_list import PreambleRow
+from urial_tui.tui.prompts.preamble_list import BASE, PreambleRow
 from urial_tui.wording import amount, percent, size
 
 _SIGNS = {
@@ -22,9 +22,6 @@ _SIGNS = {
 }
 MOST_SHOWN = 40
 """Findings: a file may have one in every line."""
-
-BASE = "zero-shot"
-"""What measures are compared with."""
 
 
 def detail(row: PreambleRow, model: str, measure_key: str) -> Content:

@@ -34,8 +34,8 @@ from urial_tui.tui.prompts.edit_screen import EditScreen
 from urial_tui.tui.prompts.import_screen import PreambleImportScreen
 from urial_tui.tui.prompts.known_preambles import KnownPreambles
 from urial_tui.tui.prompts.laboratory import Laboratory
-from urial_tui.tui.prompts.preamble_list import PreambleList, heading
-from urial_tui.tui.prompts.preamble_words import BASE, detail
+from urial_tui.tui.prompts.preamble_list import BASE, PreambleList, heading
+from urial_tui.tui.prompts.preamble_words import detail
 from urial_tui.tui.prompts.reaching_screen import ReachingScreen
 from urial_tui.tui.prompts.versions_screen import VersionsScreen
 from urial_tui.tui.widgets.heading_line import HeadingLine
@@ -43,9 +43,6 @@ from urial_tui.tui.widgets.list_view import ListView
 
 REDRAWN_EVERY = 0.25
 """Seconds: what is measured, and which model is loaded, is looked at so often."""
-
-_PAIR = 2
-"""Preambles of a trial."""
 
 
 class PromptsScreen(Screen[Preamble | None]):
@@ -212,7 +209,7 @@ class PromptsScreen(Screen[Preamble | None]):
 
     def action_try(self) -> None:
         """Ask a question under two that are marked, or under the base and what is chosen."""
-        pair = self._pair
+        pair = self.preambles.pair
         if self._view.comes_too_early():
             return
         if pair is None:
@@ -221,17 +218,6 @@ class PromptsScreen(Screen[Preamble | None]):
         screen = VersionsScreen(self.laboratory.versions, pair)
         screen.drafts = self.laboratory.drafts
         self.app.push_screen(screen)
-
-    @property
-    def _pair(self) -> tuple[tuple[str, Preamble], tuple[str, Preamble]] | None:
-        """Those that can be tried; None where these are no two."""
-        chosen = self.preambles.chosen
-        if len(chosen) == 1:
-            chosen = [*(row for row in self.preambles.rows if row.name == BASE), *chosen]
-        pair = [(row.name, row.entry.preamble) for row in chosen if row.entry.preamble is not None]
-        if len(pair) != _PAIR or pair[0] == pair[1]:
-            return None
-        return pair[0], pair[1]
 
     def action_use(self) -> None:
         """Leave, and go on with what is under the bar."""
@@ -331,7 +317,7 @@ class PromptsScreen(Screen[Preamble | None]):
             keys.append(("prompts.edit", "edit"))
             if usable:
                 keys.append(("prompts.tokens", "tokens"))
-            if self._pair is not None:
+            if self.preambles.pair is not None:
                 keys.append(("prompts.try", "try"))
             if any(chosen.entry.preamble is not None for chosen in self.preambles.chosen):
                 keys.append(("prompts.measure", "measure"))

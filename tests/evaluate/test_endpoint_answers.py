@@ -402,7 +402,13 @@ def test_the_command_writes_outputs_and_takes_them_over(items: Path) -> None:
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)
         assert told["generator"] == f"big at {endpoint.host}, urial-k1"
-        assert (told["answered"], told["parallel"], told["tokens"]) == (5, None, 0)
+        assert (told["answered"], told["parallel"], told["tokens"]) == (5, None, None)
+        written = told["written"]
+        assert (written["answers"], written["tokens"], written["tokens_per_s"]) == (
+            ALL_TURNS,
+            None,
+            None,
+        )
         assert (told["references"], told["aligned"]) == (None, None)
         assert told["endings"] == {"end": ALL_TURNS, "stop": 0, "cut": 0, "unknown": 0}
         before = out.read_bytes()
@@ -412,6 +418,10 @@ def test_the_command_writes_outputs_and_takes_them_over(items: Path) -> None:
         assert len(endpoint.requests) == ALL_TURNS
         other = eval_run(*arguments(endpoint, items), "--max-tokens", "41", "--json")
         assert json.loads(other.stdout)["changed"] == 5
+    with ScriptedEndpoint(then=text("Yes.", usage={"completion_tokens": 3})) as endpoint:
+        counted = eval_run(*arguments(endpoint, items), "--json")
+        assert json.loads(counted.stdout)["tokens"] == 3 * ALL_TURNS
+    out.unlink()
     with ScriptedEndpoint(then=text("Yes.")) as endpoint:
         done = eval_run(*arguments(endpoint, items))
     # Nobody told how many tokens these are, which is not that there are none.

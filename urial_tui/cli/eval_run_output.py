@@ -13,7 +13,7 @@ from urial_tui.evaluate.items import ItemSet
 from urial_tui.evaluate.outputs import AnsweredTurn
 from urial_tui.evaluate.readers import ReadRole
 from urial_tui.evaluate.run import Run, RunStep
-from urial_tui.evaluate.run_progress import RunProgress, taken_over
+from urial_tui.evaluate.run_progress import RunProgress, taken_over, tokens_of
 from urial_tui.evaluate.token_reading import TextReading
 from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import amount, fixed, percent
@@ -60,7 +60,7 @@ def document(run: Run, items: ItemSet, output: RunOutput) -> dict[str, Any]:
             "seed": terms.seed,
         },
         "answers": len(exchanges),
-        "tokens": sum(exchange.tokens or 0 for exchange in exchanges),
+        "tokens": tokens_of(exchange.tokens for exchange in exchanges),
         "endings": {ending: endings[ending] for ending in ("end", "stop", "cut")}
         | {"unknown": endings[""]},
         "references": _read(run, "reference"),
@@ -70,7 +70,9 @@ def document(run: Run, items: ItemSet, output: RunOutput) -> dict[str, Any]:
             "tokens": written.tokens,
             "seconds": seconds,
             "answers_per_minute": 60 * written.answers / seconds if written.answers else None,
-            "tokens_per_s": written.tokens / seconds if written.answers else None,
+            "tokens_per_s": written.tokens / seconds
+            if written.answers and written.tokens is not None
+            else None,
         },
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from urial_tui.engine.wire.events import LoadProgress, PrefillProgress, Silence, TextDelta
@@ -38,8 +38,6 @@ class RunProgress:
         self._live = 0
         self._by_request: Counter[int] = Counter()
         """Tokens of answers that are being written."""
-        self._untold = False
-        """Whether an endpoint did not count the tokens of an answer."""
         self._newest = ""
         self._reading: ReadingBegun | None = None
         """What is being read, once all is answered."""
@@ -48,8 +46,10 @@ class RunProgress:
         """Texts that were read, or can't be."""
         self.items = 0
         """How many are answered."""
-        self.answers = self.tokens = 0
+        self.answers = 0
         """What was written now, unfinished answers left out."""
+        self.tokens: int | None = 0
+        """Of these answers; None where an endpoint did not count those of each."""
 
     def begin(self, run: Run) -> None:
         """The time counts from here."""
@@ -66,8 +66,7 @@ class RunProgress:
                 return self.words
             case Answered(item=item, turn=turn, written=written):
                 self.answers += 1
-                self.tokens += written.exchange.tokens or 0
-                self._untold |= written.exchange.tokens is None
+                self.tokens = tokens_of((self.tokens, written.exchange.tokens))
                 self.items += turn + 1 == len(item.turns)
                 lines = written.exchange.output.strip().splitlines()
                 self._newest = sanitize_line(lines[0]) if lines else "(empty)"
@@ -126,7 +125,7 @@ class RunProgress:
         parts = []
         if self.answers:
             parts.append(f"{three_digits(60 * self.answers / seconds)} answers/min")
-        if not self._untold:
+        if self.tokens is not None:
             parts.append(rate((self._live or self.tokens) / seconds))
         done = self.items - self._run.taken_over
         left = len(self._run) - self.items - len(self._run.skipped)
@@ -193,3 +192,13 @@ def not_read(run: Run) -> str:
     others = f", and {len(run.unread) - 1:,} more" if len(run.unread) > 1 else ""
     named = f"{quoted(first.item.id, 40)} ({first.reason.removesuffix('.')})"
     return f"{amount(len(run.unread), _TEXTS[first.role])} can't be read: {named}{others}."
+
+
+def tokens_of(counts: Iterable[int | None]) -> int | None:
+    """The sum of counts of tokens; None where one of them was not told."""
+    total = 0
+    for count in counts:
+        if count is None:
+            return None
+        total += count
+    return total

@@ -17,6 +17,7 @@ from tests.evaluate.judged import answer, scored, written
 from tests.evaluate.runs import ITEMS, eval_run, item_file
 from tests.evaluate.scripted_endpoint import Handler, ScriptedEndpoint, hang, text
 from tests.tui.held import Held
+from tests.tui.pictures import keys_told
 from urial_tui import paths
 from urial_tui.evaluate.endpoint_address import ENGINE, JUDGE
 from urial_tui.evaluate.job import Going
@@ -374,6 +375,10 @@ async def test_a_judge_scores_a_run_and_the_list_tells_it(
         assert (state.unit, state.done, state.total) == ("judgement", 2, 2)
         await page.lists(2)
         assert page.shows("judged by")
+        # Two are marked, and they are no two runs.
+        await page.presses("space", "down", "space")
+        await page.reads("2 marked")
+        assert "blind" not in keys_told(page.pilot)
     (path,) = directory.glob("*.by.judge.json")
     assert len(read_judgements(path).judgements) == 2
 
@@ -387,6 +392,8 @@ async def test_a_judge_behind_an_endpoint_scores_a_run(
     with ScriptedEndpoint() as endpoint:
         async with evaluating() as page:
             await page.lists(1)
+            await page.judges_at("", "big")
+            await page.until(lambda: page.shows("✖ big is a name at an endpoint: type its"))
             await page.judges_at("ftp://nowhere", "big")
             await page.until(lambda: page.shows("is no address of an endpoint"))
             await page.judges_at(endpoint.url)

@@ -284,7 +284,8 @@ class EvaluateScreen(Screen[None]):
             keys += [go_on] if row.plan is not None and not row.finished else []
             keys += [("evaluate.report", "report"), ("evaluate.items", "items")]
             keys.append(("evaluate.judge", "judge"))
-            keys += [("evaluate.blind", "blind")] if marked == _PAIR else []
+            pair = marked == _PAIR == len(self._chosen.runs)
+            keys += [("evaluate.blind", "blind")] if pair else []
             keys.append(("evaluate.mark", f"{marked} marked" if marked else "mark"))
         # The last ones give way where there is no room.
         return [*keys, back, *([("evaluate.turn", "progress")] if self.queue.jobs else [])]

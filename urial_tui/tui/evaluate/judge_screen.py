@@ -23,6 +23,7 @@ from urial_tui.evaluate.plan_file import Plan
 from urial_tui.sanitize import sanitize_line, short_name
 from urial_tui.tui.chat.choose import PickFileScreen
 from urial_tui.tui.evaluate.asked_line import HEIGHTS, WIDTHS, asked
+from urial_tui.tui.evaluate.new_runs_words import lacks_address
 from urial_tui.tui.evaluate.number_line import NumberLine
 from urial_tui.tui.widgets.dialog import DialogKeys, DialogTitle
 from urial_tui.tui.widgets.path_line import PathLine
@@ -109,14 +110,20 @@ class JudgeScreen(ModalScreen[Plan | None]):
     def begin(self) -> None:
         """Dismiss with what is chosen, if it can be had."""
         endpoint = self.query_one("#judge-endpoint", Input).value.strip()
-        if endpoint:
-            judge = self.query_one("#judge-there", Input).value.strip()
-            if judge:
-                self._begin(judge, endpoint)
-            else:
-                self._say("Name the model as the endpoint calls it.")
-                self.query_one("#judge-there").focus()
-            return
+        there = self.query_one("#judge-there", Input).value.strip()
+        if endpoint and there:
+            self._begin(there, endpoint)
+        elif endpoint:
+            self._say("Name the model as the endpoint calls it.")
+            self.query_one("#judge-there").focus()
+        elif there:
+            self._say(lacks_address(there))
+            self.query_one("#judge-endpoint").focus()
+        else:
+            self._begin_here()
+
+    def _begin_here(self) -> None:
+        """Have the model under the bar judge."""
         place = self.query_one("#judges", OptionList).highlighted
         if place is not None and place < len(self._models):
             self._begin(self._models[place])

@@ -42,8 +42,7 @@ def lacking(new: NewRuns, name: str) -> tuple[str, str] | None:
     """
     if new.engine is None:
         if name:
-            told = f"{_short(name)} is a name at an endpoint: type its address, or clear the name."
-            return "run-endpoint", told
+            return "run-endpoint", lacks_address(name)
         if not new.models:
             return "run-models", "No model is marked; Space marks one."
     else:
@@ -61,6 +60,11 @@ def lacking(new: NewRuns, name: str) -> tuple[str, str] | None:
     if not new.contexts:
         return "run-contexts", "No context is marked; Space marks one."
     return None
+
+
+def lacks_address(name: str) -> str:
+    """A sentence about a model that is named at an endpoint, and at which one is not said."""
+    return f"{_short(name)} is a name at an endpoint: type its address, or clear the name."
 
 
 def _host(url: str) -> str:

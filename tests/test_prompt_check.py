@@ -248,9 +248,8 @@ def checked(capsys: Captured, *arguments: str) -> tuple[int, dict[str, object]]:
 def test_the_command_tells_findings_and_exits_by_errors(tmp_path: Path, capsys: Captured) -> None:
     text = (paths.shipped_prompts_dir() / "urial-k1.toml").read_text(encoding="utf-8")
     path = tmp_path / "urial-k1.toml"
-    path.write_text(
-        text.replace("Preparing for", "Hello!\n# Query:\nPreparing for"), encoding="utf-8"
-    )
+    before, opening, reply = text.rpartition("answer = '''\n")
+    path.write_text(f"{before}{opening}Hello!\n# Query:\n{reply}", encoding="utf-8")
     code, document = checked(capsys, str(path))
     assert code == 1
     assert document["errors"] == 1

@@ -7,6 +7,7 @@ import itertools
 from pathlib import Path
 from unittest.mock import patch
 
+import msgspec
 import pytest
 from textual import events
 from textual.events import Key, Paste
@@ -70,6 +71,17 @@ class TestSpeed:
             (speed,) = load_speeds(options).models.values()
             assert speed.answers == (75.0,)
             assert load_speeds(engine_options(Settings())).models == {}
+
+
+async def test_what_the_welcome_tells_stays_in_its_column_where_it_takes_lines(
+    chatting: Chatting,
+) -> None:
+    preamble = msgspec.structs.replace(find_preamble("urial-k1"), description="a word " * 12)
+    async with chatting(preamble=preamble) as chat:
+        await chat.until(lambda: chat.shows("urial-k1: a word"))
+        told = [line for line in chat.text.splitlines() if "a word" in line]
+        assert len(told) == 2
+        assert told[0].index("urial-k1") == told[1].index("word") == 12
 
 
 class TestAsking:

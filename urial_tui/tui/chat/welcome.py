@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
@@ -20,6 +20,8 @@ EXAMPLES = (
     "Give me three tips for learning to cook.",
     "Write a short poem about a mountain sheep.",
 )
+
+_ASK = "Ask something below, or choose one of these (Tab, then Enter):"
 
 _KEYS = (
     ("prompt.submit", "send"),
@@ -47,8 +49,13 @@ class Welcome(VerticalScroll, can_focus=False):
             self.text = text
 
     def compose(self) -> ComposeResult:
-        """An explanation, the examples, the keys."""
+        """An explanation, what answers, the examples, the keys."""
         yield Static(id="welcome-text", markup=False)
+        for name in ("model", "preamble"):
+            with Horizontal(classes="welcome-fact"):
+                yield Static(name, classes="welcome-name", markup=False)
+                yield Static(id=f"welcome-{name}", markup=False)
+        yield Static(_ASK, id="welcome-ask", markup=False)
         yield OptionList(*(Option(Content(text)) for text in EXAMPLES), id="examples", markup=False)
         yield Static(self._keys(), id="welcome-keys", markup=False)
 
@@ -81,15 +88,12 @@ class Welcome(VerticalScroll, can_focus=False):
             Content.assemble(
                 ("Chat with a base model\n", "bold $primary"),
                 "A base model only continues text; nobody has tuned it to help. A constant "
-                "preamble in front of your question shows it how an assistant answers. "
-                f"{whereabouts(self.servers)}\n\n",
-                ("model     ", "$quiet"),
-                sanitize_line(self.model),
-                ("\npreamble  ", "$quiet"),
-                sanitize_line(self.preamble),
-                ("\n\nAsk something below, or choose one of these (Tab, then Enter):", ""),
+                "preamble in front of your question shows it how an assistant answers. ",
+                whereabouts(self.servers),
             )
         )
+        self.query_one("#welcome-model", Static).update(Content(sanitize_line(self.model)))
+        self.query_one("#welcome-preamble", Static).update(Content(sanitize_line(self.preamble)))
 
     def _keys(self) -> Content:
         parts = [

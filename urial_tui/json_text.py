@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from urial_tui.sanitize import SURROGATES
+from urial_tui.sanitize import storable
 
 
 class NotJSON(ValueError):
@@ -52,7 +52,7 @@ def made_whole(data: bytes) -> bytes:
         value = parsed(data.decode())
     except UnicodeDecodeError as error:
         raise NotJSON("it is not UTF-8 text") from error
-    return SURROGATES.sub("\ufffd", json.dumps(value, ensure_ascii=False)).encode()
+    return storable(json.dumps(value, ensure_ascii=False)).encode()
 
 
 def key_twice(value: Any) -> str | None:

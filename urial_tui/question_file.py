@@ -16,7 +16,6 @@ A system message is refused: what stands in front of a question is chosen by who
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ import msgspec
 from urial_tui.errors import UrialError
 from urial_tui.files import read_text, reason
 from urial_tui.json_text import NotJSON, key_twice, parsed
-from urial_tui.sanitize import quoted, sanitize_line
+from urial_tui.sanitize import quoted, sanitize_line, storable
 
 MAX_QUESTIONS_BYTES = 256 * 1024 * 1024
 TEXT_KEYS = ("query", "instruction", "prompt", "question")
@@ -41,7 +40,6 @@ _MESSAGE_FORMS = {"messages": "OpenAI's messages", "conversations": "ShareGPT's 
 _ROLES = {"role": "content", "from": "value"}
 """Who speaks, and what is said: the keys of OpenAI's and of ShareGPT's messages."""
 _ASKING, _ANSWERING = ("user", "human"), ("assistant", "gpt")
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,11 +210,6 @@ def _entry(value: Any, number: int, shown: str, error: type[UrialError]) -> Ques
     if (key := key_twice(value)) is not None:
         raise entry.refused(f"has the key {quoted(key, 40)} twice", "Leave one of them.")
     return entry
-
-
-def storable(text: str) -> str:
-    """A text that any encoding can hold: JSON can hold halves of characters, which none can."""
-    return _SURROGATES.sub("\ufffd", text)
 
 
 def _object_of(value: Any) -> Mapping[str, Any]:

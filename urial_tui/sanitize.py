@@ -16,8 +16,7 @@ UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufff9-\ufffb]"
 )
 """Characters that are never drawn as they are."""
-SURROGATES = re.compile("[\ud800-\udfff]")
-"""Undecodable bytes, which can't be written as UTF-8."""
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 CONTROL_PICTURES = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "\u2421"}
 """What stands for C0 and DEL: the characters that Unicode has for it, by their code points."""
@@ -29,13 +28,22 @@ def _picture(match: re.Match[str]) -> str:
     return CONTROL_PICTURES.get(code, f"<U+{code:04X}>")
 
 
+def storable(text: str) -> str:
+    """`text` with U+FFFD in the place of lone surrogates, which no encoding can hold.
+
+    Undecodable bytes of a command line become these, and JSON can hold them as escapes: halves of
+    characters.
+    """
+    return _SURROGATES.sub("\ufffd", text)
+
+
 def sanitize(text: str) -> str:
     """`text` with every control character but newline and tab replaced by a visible sign.
 
     A carriage return before a newline is dropped. Lone surrogates (undecodable file
     names) become U+FFFD, so that the result always encodes to UTF-8.
     """
-    text = SURROGATES.sub("\ufffd", text.replace("\r\n", "\n"))
+    text = storable(text.replace("\r\n", "\n"))
     return UNSAFE.sub(_picture, text)
 
 

@@ -95,6 +95,19 @@ def job_of(plan: Plan) -> RunJob:
     return job
 
 
+def words_of(job: RunJob) -> list[str]:
+    """Where each word is put that a job says of what it does, from now on."""
+    words: list[str] = []
+    change = job.going.change
+
+    def look(**values: Any) -> None:
+        change(**values)
+        words.append(values.get("words", ""))
+
+    job.going.change = look  # type: ignore[method-assign]
+    return words
+
+
 def done(plan: Plan, settings: Settings = PLAIN) -> JobState:
     """A job that has ended; it starts no worker."""
     job = job_of(plan)
@@ -295,18 +308,11 @@ def test_one_that_is_not_wanted_before_it_begins_asks_nothing(items: Path, direc
 
 
 def test_a_limit_is_waited_for_told_and_no_failure(items: Path, directory: Path) -> None:
-    told: list[str] = []
     limit = error(429, "Slow down.", {"Retry-After": "0"})
     with ScriptedEndpoint(limit, text(), limit, then=text()) as endpoint:
         (plan,) = planned(endpoint, items, directory)
         job = job_of(plan)
-        change = job.going.change
-
-        def look(**values: Any) -> None:
-            change(**values)
-            told.append(values.get("words", ""))
-
-        job.going.change = look  # type: ignore[method-assign]
+        told = words_of(job)
         with NoEngine() as engine, TemplateRenderer() as templates:
             job.do(engine, templates, PLAIN)
         assert len(endpoint.requests) == ALL_TURNS + 2
@@ -459,18 +465,11 @@ def test_a_model_that_finds_examples_is_gone_before_anything_is_asked(
         alive.append(engine.alive)
         text("Yes.")(handler)
 
-    words: list[str] = []
     settings = msgspec.structs.replace(PLAIN, engine=EngineSettings(threads=1))
     with ScriptedEndpoint(then=answers) as endpoint:
         (plan,) = planned(endpoint, items, directory, contexts=("facts",), limit=2)
         job = job_of(plan)
-        change = job.going.change
-
-        def look(**values: Any) -> None:
-            change(**values)
-            words.append(values.get("words", ""))
-
-        job.going.change = look  # type: ignore[method-assign]
+        words = words_of(job)
         with Engine() as engine, TemplateRenderer() as templates:
             job.do(engine, templates, settings)
         assert "By pins." in endpoint.requests[0]["prompt"]

@@ -9,7 +9,6 @@ is left out, and `Turns` says how many they are.
 
 from __future__ import annotations
 
-import re
 import sys
 from array import array
 from collections.abc import Iterable, Sequence
@@ -27,12 +26,12 @@ from urial_tui.chat.turns import (
 )
 from urial_tui.engine.wire.values import Sampling
 from urial_tui.prompting.preamble import Example
+from urial_tui.sanitize import storable
 
 CONVERSATION = "id, title, created, updated, model, preamble, leaf"
 TURN = tuple(TurnRecord.__struct_fields__)
 _TEXTS = ("text", "ids_key", "tail", "stopped_by", "model", "preamble")
 _ROLES, _STOPS = get_args(Role), get_args(TurnStop)
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class Turns(NamedTuple):
@@ -43,11 +42,6 @@ class Turns(NamedTuple):
 
     turns: list[TurnRecord]
     displaced: int
-
-
-def storable(text: str) -> str:
-    """Replace lone surrogates (from undecodable command lines), which can't be written as UTF-8."""
-    return _SURROGATES.sub("\ufffd", text)
 
 
 def conversation_row(record: ConversationRecord) -> tuple[object, ...]:

@@ -42,7 +42,6 @@ from urial_tui.chat.rows import (
     conversation_from,
     conversation_row,
     pack,
-    storable,
     turn_row,
     turns_from,
 )
@@ -56,6 +55,7 @@ from urial_tui.chat.turns import (
 )
 from urial_tui.chat.votes import Vote
 from urial_tui.errors import StoreError, UsageError
+from urial_tui.sanitize import storable
 
 KEPT_DELETED = 30 * 86_400.0
 """Seconds for which a deleted conversation can be brought back."""

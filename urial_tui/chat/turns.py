@@ -16,6 +16,7 @@ import msgspec
 
 from urial_tui.engine.wire.values import Sampling
 from urial_tui.prompting.preamble import Example
+from urial_tui.sanitize import storable
 
 Role = Literal["user", "assistant"]
 TurnStop = Literal["eos", "stop", "length", "cancelled", "failed", "died", "edited"]
@@ -171,8 +172,7 @@ def renumbered(whole: WholeConversation) -> WholeConversation:
 def plain(text: str) -> str:
     """What was typed, as it is stored: without blank lines around it and carriage returns."""
     # What can't be written as UTF-8 can be neither stored nor sent to the worker.
-    text = re.sub("[\ud800-\udfff]", "\ufffd", text)
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = storable(text).replace("\r\n", "\n").replace("\r", "\n")
     return re.sub(r"\A(?:[ \t]*\n)+", "", text).rstrip()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from typing import Any
 
@@ -100,7 +101,7 @@ def print_summary(run: Run, shown: str) -> None:
         # As a report has it: what each text takes, and not what all of them do together.
         each = [reading.bits_per_byte for reading in references]
         known = [bits for bits in each if bits is not None]
-        mean = sum(known) / len(known) if known else None
+        mean = statistics.fmean(known) if known else None
         click.echo(
             f"{amount(len(references), 'reference answer')}: {fixed(mean, 3)} bits per byte "
             "on average."

@@ -14,8 +14,8 @@ import msgspec
 
 from urial_tui.compare.items import CompareError, Query
 from urial_tui.errors import UsageError
-from urial_tui.question_file import ID_KEYS, NAMED_KEYS, QuestionEntry, read_entries, storable
-from urial_tui.sanitize import quoted, sanitize_line
+from urial_tui.question_file import ID_KEYS, NAMED_KEYS, QuestionEntry, read_entries
+from urial_tui.sanitize import quoted, sanitize_line, storable
 
 
 class QueryList(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,10 +16,10 @@ from urial_tui.evaluate.judge import JudgeQuestion, JudgeReply
 from urial_tui.evaluate.judgement_text import judgement_object
 from urial_tui.evaluate.judgements import Aspect, Chances, Judgement
 from urial_tui.evaluate.score_chances import SCORE, TopTokens, score_chances
+from urial_tui.evaluate.token_reading import Count
 from urial_tui.json_text import NotJSON, made_whole
 from urial_tui.sanitize import quoted
 
-_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 # Rounding may put a logarithm of nearly 1 above 0.
 _Logprob = Annotated[float, msgspec.Meta(le=0.001)]
 _Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
@@ -32,8 +32,8 @@ T = TypeVar("T")
 class ReplyCost(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens that an endpoint has counted, each None where it did not tell."""
 
-    prompt_tokens: _Count | None = None
-    completion_tokens: _Count | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
 
 
 class EndpointReply(msgspec.Struct, frozen=True, kw_only=True):

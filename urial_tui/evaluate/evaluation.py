@@ -29,8 +29,8 @@ from urial_tui.evaluate.outputs import Output
 from urial_tui.evaluate.own_items import own_items
 from urial_tui.files import is_same, read_text, reason
 from urial_tui.json_text import NotJSON, parsed
-from urial_tui.question_file import NAMED_KEYS, storable
-from urial_tui.sanitize import quoted, sanitize_line
+from urial_tui.question_file import NAMED_KEYS
+from urial_tui.sanitize import quoted, sanitize_line, storable
 
 EvaluationKind = Literal["outputs", "judgements"]
 """What a file holds."""

@@ -29,9 +29,8 @@ from urial_tui.question_file import (
     Asked,
     QuestionEntry,
     read_entries,
-    storable,
 )
-from urial_tui.sanitize import quoted, sanitize_line
+from urial_tui.sanitize import quoted, sanitize_line, storable
 
 _CATEGORIES = get_args(Category)
 _REFERENCE_KEYS = ("reference", "references")

@@ -34,8 +34,8 @@ from urial_tui.evaluate.judgements import (
 )
 from urial_tui.files import read_text, reason, replacing
 from urial_tui.json_text import NotJSON, parsed
-from urial_tui.question_file import NAMED_KEYS, storable
-from urial_tui.sanitize import quoted, sanitize_line
+from urial_tui.question_file import NAMED_KEYS
+from urial_tui.sanitize import quoted, sanitize_line, storable
 
 MAX_JUDGEMENTS_BYTES = 512 * 1024 * 1024
 _UNREAD = "N/A"

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from urial_tui.question_file import storable
+from urial_tui.sanitize import storable
 
 Aspect = Literal["helpfulness", "clarity", "factuality", "depth", "engagement", "safety", "overall"]
 """What is judged; `overall` where a judge was asked for no aspects."""

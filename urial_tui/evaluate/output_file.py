@@ -149,7 +149,7 @@ def read_outputs(path: Path) -> tuple[Output, ...]:
     return tuple(_output(record, number, shown) for number, record in enumerate(records, start=1))
 
 
-def _records(data: bytes, shown: str) -> Iterable[bytes | msgspec.Raw]:
+def _records(data: bytes, shown: str) -> list[msgspec.Raw]:
     """The records as JSON; halves of characters, which some programs write, are made whole."""
     with contextlib.suppress(msgspec.MsgspecError, ValueError, RecursionError):
         return msgspec.json.decode(data, type=list[msgspec.Raw])
@@ -163,7 +163,7 @@ def _records(data: bytes, shown: str) -> Iterable[bytes | msgspec.Raw]:
         ) from error
 
 
-def _output(raw: bytes | msgspec.Raw, number: int, shown: str) -> Output:
+def _output(raw: msgspec.Raw, number: int, shown: str) -> Output:
     try:
         record = msgspec.json.decode(raw, type=_Record)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:

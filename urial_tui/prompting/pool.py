@@ -25,8 +25,8 @@ from urial_tui import files, wording
 from urial_tui.errors import RetrievalError
 from urial_tui.json_text import NotJSON, key_twice, parsed
 from urial_tui.prompting.preamble import Example
-from urial_tui.question_file import ANSWER_KEYS, QuestionEntry, storable
-from urial_tui.sanitize import sanitize_line
+from urial_tui.question_file import ANSWER_KEYS, QuestionEntry
+from urial_tui.sanitize import sanitize_line, storable
 from urial_tui.wording import amount
 
 MAX_POOL_BYTES = 2 * 1024**3

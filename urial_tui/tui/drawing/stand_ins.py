@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from urial_tui.sanitize import CONTROL_PICTURES, SURROGATES, UNSAFE
+from urial_tui.sanitize import CONTROL_PICTURES, UNSAFE, storable
 
 _FIRST, _LAST = 0x100000, 0x10FFFD
 # A private character of the text itself gets a stand-in as well, so that none is mistaken.
@@ -30,7 +30,7 @@ class StandIns:
 
         Lone surrogates become U+FFFD, for they can't be sent either.
         """
-        return _REPLACED.sub(self._stand_in, SURROGATES.sub("\ufffd", text))
+        return _REPLACED.sub(self._stand_in, storable(text))
 
     def take_out(self, text: str) -> str:
         """The text itself, of one with stand-ins."""

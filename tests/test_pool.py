@@ -23,6 +23,7 @@ from urial_tui.engine.wire.events import (
     PromptReady,
     Scored,
 )
+from urial_tui.engine.wire.limits import written_batch
 from urial_tui.engine.wire.scores import SideScores
 from urial_tui.engine.wire.values import (
     EngineOptions,
@@ -115,6 +116,22 @@ def test_each_of_eight_answers_is_what_the_model_says_itself(wire: Wire) -> None
         check_against_its_own_logits(wire, events)
         assert events.streamed() == finished(events).text
     assert len({finished(events).text for events in answers}) > 4, "other questions, other answers"
+
+
+def test_more_than_a_batch_may_hold_take_turns(llama_gguf: Path, tmp_path: Path) -> None:
+    options = EngineOptions(n_ctx=8192, threads=1, parallel=70)
+    with Wire(tmp_path, llama_gguf, options) as wire:
+        answers = wire.run_all([asked(f"What is number {number}?") for number in range(70)])
+        assert len(answers) == 70 > written_batch(512, "f16", 0)
+        for events in answers[::10]:
+            check_against_its_own_logits(wire, events)
+
+
+def test_a_long_question_is_read_between_the_tokens_of_others(wire: Wire) -> None:
+    """It does not fit beside them, so it has batches of its own."""
+    answers = wire.run_all([*questions(3), asked("A long one? " + "more " * 200), *questions(3)])
+    for events in answers:
+        check_against_its_own_logits(wire, events)
 
 
 def test_the_same_requests_give_the_same_numbers(wire: Wire) -> None:

@@ -12,7 +12,7 @@ from urial_tui.engine.wire.values import MOST_SEEDS, Sampling
 from urial_tui.evaluate.items import Item
 
 OTHER: dict[str, Any] = {
-    "numerics": 2,
+    "numerics": 3,
     "library": "another build",
     "content": "n",
     "adapter": "l",

@@ -66,6 +66,9 @@ EMBEDDED_TEXTS = 32
 FULL_WINDOWS = True
 """Whether layers with a sliding window hold the whole context, and can be cut anywhere."""
 
+_TILE = 64
+"""Tokens that flash attention on a CPU takes at once, where there are so many."""
+
 _STEP = 256
 """The library rounds a context up to a multiple of this."""
 
@@ -151,6 +154,24 @@ def pool_size(n_ctx: int, n_batch: int, parallel: int) -> ContextSize:
         n_outputs=sequences,
         n_sequences=sequences,
     )
+
+
+def written_batch(n_batch: int, kv_type: str, gpu_layers: int) -> int:
+    """Most tokens of a batch of a pool in which something is written; at most `n_batch`.
+
+    llama.cpp's flash attention on a CPU takes a batch of 64 tokens or more (GGML_FA_TILE_Q) in
+    tiles, over every cell that any of 64 tokens sees: good for a text that is read, but the cells
+    of answers that are written together lie mixed. A question of 50 tokens read beside 15 writers
+    took 538 ms, and 384 ms apart from them; 64 writers took 956 ms, and 586 ms in two batches (the
+    demo model behind 1,000 tokens, two cores of an AMD EPYC of the third generation). A quantised
+    cache has no tiles.
+
+    Args:
+        n_batch: Most tokens of a batch.
+        kv_type: The cache's type.
+        gpu_layers: How many layers of the model are on a GPU, -1 for all.
+    """
+    return n_batch if gpu_layers or kv_type != "f16" else min(n_batch, _TILE - 1)
 
 
 def watched_size(n_ctx: int, n_batch: int) -> ContextSize:

@@ -1,10 +1,10 @@
 """Answers that are written together, in one context of a model.
 
-Each step evaluates one batch: a token of every answer that is being written, then as many tokens
-as have room of what others still have to read. Requests are admitted in their order, as soon as a
-sequence is free and the cells for all that they read and may write are; so what is written follows
-from the requests and their order, never from the clock, where each announces the next (`more`). An
-answer whose request was cancelled leaves at the next step, and the others go on.
+Each step evaluates one batch: a token of every answer that is being written, then what others still
+have to read, as far as it has room there (`filling`). Requests are admitted in their order, as soon
+as a sequence is free and the cells for all that they read and may write are; so what is written
+follows from the requests and their order, never from the clock, where each announces the next
+(`more`). An answer whose request was cancelled leaves at the next step, and the others go on.
 
 All batches are evaluated with flash attention: it passes over the cells of other sequences. A
 batch of a single token is always evaluated by all threads, for how they share it decides how it is
@@ -29,9 +29,10 @@ from urial_tui.engine.wire.events import (
     PrefillProgress,
     PromptReady,
 )
-from urial_tui.engine.wire.limits import POOL_PREFIXES
+from urial_tui.engine.wire.limits import POOL_PREFIXES, written_batch
 from urial_tui.engine.wire.scores import Floats
 from urial_tui.engine.wire.values import Turn
+from urial_tui.engine.worker.filling import Filling
 from urial_tui.engine.worker.generation import (
     drop_turns,
     not_a_number,
@@ -94,7 +95,12 @@ class AnswerPool:
         self._prefixes = Prefixes(self._context, range(writers, self._context.n_sequences))
         self._waiting: deque[_Task] = deque()
         self._tasks: dict[int, _Task] = {}
-        self._sequences: list[tuple[Sequence, _Task]] = []
+        self._sequences: dict[Sequence, _Task] = {}
+        """The answers in progress, those that waited longest to write first."""
+        self._filling = Filling(
+            self._context.n_batch,
+            written_batch(self._context.n_batch, self._context.kv_type, loaded.info.gpu_layers),
+        )
         self._threads = loaded.batch_threads(share=1)
         trained = loaded.model.n_ctx_train
         self._limit = min(self._context.n_ctx, trained) if trained else self._context.n_ctx
@@ -159,19 +165,20 @@ class AnswerPool:
         if self._tainted and not self._sequences:
             self._clear()
         self._admit()
-        parts, readers = self._fill()
+        batch = self._fill()
+        parts = [part for _, part in batch]
         if not parts or not self._evaluate(parts):
             return
         rows = self._context.all_logits() if any(part.rows for part in parts) else None
         row = 0
-        for part, reader in zip(parts, readers, strict=True):
+        for reader, part in batch:
             if isinstance(reader, Prefix):
                 self._advance(reader, part)
                 continue
-            sequence, task = reader
             # Another answer to the same question may have failed meanwhile, and this one with it.
-            if task.request.id in self._tasks:
-                self._go_on(sequence, task, part, None if rows is None else rows[row : row + 1])
+            task = self._sequences.get(reader)
+            if task is not None:
+                self._go_on(reader, task, part, None if rows is None else rows[row : row + 1])
             row += part.rows
 
     def _go_on(self, sequence: Sequence, task: _Task, part: BatchPart, rows: Floats | None) -> None:
@@ -197,29 +204,16 @@ class AnswerPool:
                 if task.finished == task.request.samples:
                     self._end(task)
 
-    def _fill(self) -> tuple[list[BatchPart], list[Prefix | tuple[Sequence, _Task]]]:
-        """The parts of the next batch, and whose they are."""
-        parts: list[BatchPart] = []
-        readers: list[Prefix | tuple[Sequence, _Task]] = []
-        room = self._context.n_batch
-
-        def add(reader: Prefix | Sequence, owner: Prefix | tuple[Sequence, _Task]) -> None:
-            nonlocal room
-            if room:
-                part = reader.part(room)
-                room -= len(part.tokens)
-                parts.append(part)
-                readers.append(owner)
-
-        for sequence, task in self._sequences:
-            if not sequence.reads:
-                add(sequence, (sequence, task))
+    def _fill(self) -> list[tuple[Prefix | Sequence, BatchPart]]:
+        """Who has a part of the next batch, and what."""
+        writers = [sequence for sequence in self._sequences if not sequence.reads]
+        readers: list[Prefix | Sequence] = [one for one in self._sequences if one.reads]
         if self._awaited is not None:
-            add(self._awaited, self._awaited)
-        for sequence, task in self._sequences:
-            if sequence.reads:
-                add(sequence, (sequence, task))
-        return parts, readers
+            readers.insert(0, self._awaited)
+        writing, reading = self._filling.next(writers, readers)
+        for sequence in writing:  # goes behind those whose turn it was not
+            self._sequences[sequence] = self._sequences.pop(sequence)
+        return [*((sequence, sequence.part(1)) for sequence in writing), *reading]
 
     def _evaluate(self, parts: list[BatchPart]) -> bool:
         """Evaluate a batch; False where all requests were cancelled meanwhile, and are ended."""
@@ -402,14 +396,14 @@ class AnswerPool:
         sequence = Sequence(
             number, prefix, list(task.prompt), writing, cells=cells, limit=self._limit
         )
-        self._sequences.append((sequence, task))
+        self._sequences[sequence] = task
         task.admitted += 1
         return True
 
     # -- ends -------------------------------------------------------------------------
 
     def _of(self, task: _Task) -> list[Sequence]:
-        return [sequence for sequence, owner in self._sequences if owner is task]
+        return [sequence for sequence, owner in self._sequences.items() if owner is task]
 
     def _finish(self, sequence: Sequence, task: _Task) -> None:
         """An answer is done: told, and out of the memory."""
@@ -419,7 +413,7 @@ class AnswerPool:
 
     def _leave(self, sequence: Sequence, task: _Task) -> None:
         sequence.writing.close()
-        self._sequences.remove((sequence, task))
+        del self._sequences[sequence]
         self._context.remove(sequence.number, -1, -1)
         self._numbers.append(sequence.number)
         self._numbers.sort(reverse=True)

@@ -38,6 +38,11 @@ class Prefix:
         return self.held == len(self.tokens)
 
     @property
+    def unread(self) -> int:
+        """Tokens that are not evaluated."""
+        return len(self.tokens) - self.held
+
+    @property
     def cells(self) -> int:
         """Cells that are its own."""
         return len(self.tokens) - (len(self.base.tokens) if self.base else 0)

@@ -50,6 +50,11 @@ class Sequence:
         return self.held < self.length
 
     @property
+    def unread(self) -> int:
+        """Tokens that stand in front of what it writes and are not evaluated."""
+        return max(0, self.length - self.held)
+
+    @property
     def done(self) -> bool:
         """Whether nothing follows."""
         return self.writing.reason is not None

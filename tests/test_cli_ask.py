@@ -512,7 +512,9 @@ def test_a_log_that_can_not_be_written_costs_nothing(llama_gguf: Path) -> None:
 def test_a_database_that_can_not_be_opened_is_told_before_the_answer(llama_gguf: Path) -> None:
     _file_at(paths.database_file().parent)
     command = ("Who?", "-m", str(llama_gguf), "--max-tokens", "8")
-    assert str(paths.database_file()) in assert_sentence(ask(*command))
+    told = assert_sentence(ask(*command))
+    assert str(paths.database_file()) in told
+    assert "--no-store" in told
     assert ask(*command, "--no-store").returncode == 0
 
 

@@ -262,6 +262,20 @@ def test_the_command_tells_findings_and_exits_by_errors(tmp_path: Path, capsys: 
     assert (code, document["errors"]) == (0, 0)
 
 
+def test_what_is_found_in_many_places_is_said_once(tmp_path: Path, capsys: Captured) -> None:
+    example = "[[examples]]\nquery = 'Number {0}?'\nanswer = 'It goes on {0}'\n"
+    shipped = (paths.shipped_prompts_dir() / "urial-k1.toml").read_text(encoding="utf-8")
+    head, _, _ = shipped.partition("[[examples]]")
+    path = tmp_path / "urial-k1.toml"
+    path.write_text(head + "".join(map(example.format, range(1, 41))), encoding="utf-8")
+    assert cli.run(["prompts", "check", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert said.count("It ends within a sentence.") == 1
+    assert "answer of example 3, line 1; and 37 more places: It ends" in said
+    _, document = checked(capsys, str(path))
+    assert str(document["findings"]).count("It ends within a sentence.") == 40, "JSON has all"
+
+
 def test_a_file_that_is_no_preamble_is_one_sentence(tmp_path: Path, capsys: Captured) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("name = ")

@@ -24,7 +24,7 @@ from urial_tui.cli.process import seconds_since_start
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.limits import Purpose
 from urial_tui.engine.wire.values import Sampling
-from urial_tui.errors import EngineDied, EngineError, UsageError
+from urial_tui.errors import EngineDied, EngineError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from urial_tui.chat.store import Store
@@ -211,7 +211,11 @@ def _sampling(settings: Settings, wanted: _Wanted) -> tuple[bool, Sampling]:
 def _open_store() -> Store:
     from urial_tui.chat.store import Store
 
-    return Store()
+    try:
+        return Store()
+    except StoreError as error:
+        hint = f"{error.hint} With --no-store no conversation is kept."
+        raise StoreError(error.message, hint.strip()) from error
 
 
 def _question(text: str | None, rest: tuple[str, ...]) -> str:

@@ -9,12 +9,16 @@ import click
 
 from urial_tui.cli.names import NAME
 from urial_tui.sanitize import sanitize_line
+from urial_tui.wording import amount
 
 if TYPE_CHECKING:
     from urial_tui.engine.wire.events import Event
     from urial_tui.prompting.check import Finding
     from urial_tui.prompting.preamble import Preamble
     from urial_tui.prompting.token_check import TokenCut
+
+_PLACES = 3
+"""Places that are named of what was found in more."""
 
 
 @click.command()
@@ -101,19 +105,24 @@ def _cut(preamble: Preamble, model: str) -> TokenCut:
 
 
 def _print(findings: Sequence[Finding]) -> None:
-    """A finding a paragraph, on standard output."""
+    """A finding a paragraph, on standard output; what was found in many places is one of them."""
     from urial_tui.sanitize import sanitize
 
+    places: dict[tuple[str, str, str], list[str]] = {}
     for finding in findings:
         line = "" if finding.line is None else f", line {finding.line}"
-        place = sanitize_line(f"{finding.where}{line}")
-        click.echo(f"{finding.severity}: {place}: {sanitize(finding.what)}")
-        click.echo(f"    {sanitize(finding.advice)}")
+        said = finding.severity, finding.what, finding.advice
+        places.setdefault(said, []).append(sanitize_line(f"{finding.where}{line}"))
+    for (severity, what, advice), where in places.items():
+        more = len(where) - _PLACES
+        named = [*where[:_PLACES], *([f"and {amount(more, 'more place')}"] if more > 0 else ())]
+        click.echo(f"{severity}: {'; '.join(named)}: {sanitize(what)}")
+        click.echo(f"    {sanitize(advice)}")
 
 
 def _summarise(name: str, counts: Mapping[str, int], cut: TokenCut | None) -> None:
     """One line about all, on standard error."""
-    from urial_tui.wording import amount, percent
+    from urial_tui.wording import percent
 
     told = ", ".join(amount(count, kind) for kind, count in counts.items() if count)
     room = ""

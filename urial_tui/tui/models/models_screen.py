@@ -278,7 +278,10 @@ class ModelsScreen(Screen[str | None]):
             words = unlisted(self._view.key)
         else:
             words = nothing(self._finding.words, self._finding.only_here, self._view.key)
-        self.query_one("#models-detail", Static).update(words)
+        told = self.query_one("#models-detail", Static)
+        # Each header that is read asks for it, and another text lays out the whole screen.
+        if not (isinstance(told.content, Content) and told.content.is_same(words)):
+            told.update(words)
 
     def _show_heading(self) -> None:
         overview, finding = self.scan.overview, self._finding

@@ -109,8 +109,8 @@ class RowList(OptionList, Generic[Row]):
         self.replace_option_prompt_at_index(place, self.line_of(self._rows[place]))
 
     def on_resize(self, event: Resize) -> None:
-        """Rows are laid out for another width."""
-        self._draw_all()
+        """Rows are laid out for another width, if it is one."""
+        self._fit()
 
     def _fit(self) -> None:
         """Redraw the rows where they were drawn in another width than they have."""

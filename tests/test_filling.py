@@ -57,8 +57,9 @@ def test_writers_take_turns_in_groups_of_one_size(writers: int) -> None:
     order = list(range(writers))
     turns = -(-writers // WRITTEN)
     seen: set[int] = set()
+    nothing: list[Text] = []
     for _ in range(turns):
-        writing, parts = filling.next(order, [])
+        writing, parts = filling.next(order, nothing)
         assert not parts
         assert -(-writers // turns) >= len(writing) >= writers // turns
         seen |= set(writing)

@@ -183,7 +183,7 @@ class AnswerPool:
 
     def _go_on(self, sequence: Sequence, task: _Task, part: BatchPart, rows: Floats | None) -> None:
         """A sequence's part was evaluated; `rows` starts with its row, where it asked for one."""
-        read = sequence.reads
+        read = sequence.unread
         sequence.evaluated(part)
         if not part.rows:
             self._tell_progress(sequence, task)
@@ -206,8 +206,8 @@ class AnswerPool:
 
     def _fill(self) -> list[tuple[Prefix | Sequence, BatchPart]]:
         """Who has a part of the next batch, and what."""
-        writers = [sequence for sequence in self._sequences if not sequence.reads]
-        readers: list[Prefix | Sequence] = [one for one in self._sequences if one.reads]
+        writers = [sequence for sequence in self._sequences if not sequence.unread]
+        readers: list[Prefix | Sequence] = [one for one in self._sequences if one.unread]
         if self._awaited is not None:
             readers.insert(0, self._awaited)
         writing, reading = self._filling.next(writers, readers)

@@ -45,13 +45,8 @@ class Sequence:
         self._limit = limit
 
     @property
-    def reads(self) -> bool:
-        """Whether nothing was written yet."""
-        return self.held < self.length
-
-    @property
     def unread(self) -> int:
-        """Tokens that stand in front of what it writes and are not evaluated."""
+        """Tokens that stand in front of what it writes and are not evaluated; then it writes."""
         return max(0, self.length - self.held)
 
     @property

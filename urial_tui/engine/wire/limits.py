@@ -162,7 +162,7 @@ def written_batch(n_batch: int, kv_type: str, gpu_layers: int) -> int:
     llama.cpp's flash attention on a CPU takes a batch of 64 tokens or more (GGML_FA_TILE_Q) in
     tiles, over every cell that any of 64 tokens sees: good for a text that is read, but the cells
     of answers that are written together lie mixed. A question of 50 tokens read beside 15 writers
-    took 538 ms, and 384 ms apart from them; 64 writers took 956 ms, and 586 ms in two batches (the
+    took 558 ms, and 420 ms apart from them; 64 writers took 956 ms, and 586 ms in two batches (the
     demo model behind 1,000 tokens, two cores of an AMD EPYC of the third generation). A quantised
     cache has no tiles.
 

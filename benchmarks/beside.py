@@ -80,7 +80,7 @@ class Beside:
         while True:
             prompt = prompts[0]
             prompts.rotate(-1)
-            yield self._line.question(self._work.preamble, prompt.text, prompt.limit, together=True)
+            yield self._line.question(self._work, prompt, together=True)
 
     def _next_of_pool(self) -> None:
         question = next(self._waiting)
@@ -97,9 +97,8 @@ class Beside:
 
     def _ask(self, number: int) -> Asked:
         prompt = self._work.prompts[number % len(self._work.prompts)]
-        question = self._line.question(
-            self._work.preamble, prompt.text, _CHAT_TOKENS, together=False
-        )
+        short = msgspec.structs.replace(prompt, limit=_CHAT_TOKENS)
+        question = self._line.question(self._work, short, together=False)
         before, began = self._written.copy(), time.perf_counter()
         self._line.send(question)
         first: Asked | None = None

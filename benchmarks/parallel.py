@@ -42,7 +42,7 @@ from urial_tui.errors import UrialError
 from urial_tui.models.registry import resolve
 from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.preamble_file import find_preamble
-from urial_tui.prompting.render import open_turn, preamble_text
+from urial_tui.prompting.render import open_turn, opening_text, preamble_text
 from urial_tui.sanitize import sanitize_line
 
 ALONE = "alone"
@@ -161,6 +161,7 @@ def make_work(
             preamble_ids=line.tokenize(text, start=True),
             prompts=tuple(prompt(item.question, item.limit) for item in items),
             warm_up=prompt(QUESTION, WARM_UP),
+            opening=opening_text(preamble),
             rest=rest,
         )
         trained = loaded.info.n_ctx_train

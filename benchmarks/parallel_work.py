@@ -35,7 +35,7 @@ class Prompt(msgspec.Struct, frozen=True):
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """The same for all. `warm_up`: a question that is asked before the clock starts.
 
-    `rest`: seconds between the two.
+    `opening`: what each question's text starts with. `rest`: seconds between the two.
     """
 
     model: str
@@ -44,6 +44,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     preamble_ids: tuple[int, ...]
     prompts: tuple[Prompt, ...]
     warm_up: Prompt
+    opening: str = ""
     rest: float = 0.0
 
     @property

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import NoReturn, Self, TypeVar
 
 from benchmarks.contenders import Measured
-from benchmarks.parallel_work import Work, Written, measured
+from benchmarks.parallel_work import Prompt, Work, Written, measured
 from benchmarks.processes import TIMEOUT, ContenderFailed
 from urial_tui.engine.client.death import Moment
 from urial_tui.engine.client.process import WorkerProcess
@@ -120,14 +120,15 @@ class WorkerLine:
         self.send(PreparePreamble(id=next(self._ids), model=_MODEL, preamble=turn))
         return self._until(PreambleReady)
 
-    def question(self, preamble: str, text: str, limit: int, *, together: bool) -> Generate:
-        """A question to be answered greedily, to its end or to so many tokens."""
+    def question(self, work: Work, prompt: Prompt, *, together: bool) -> Generate:
+        """A question to be answered greedily, to its end or to its most tokens."""
         return Generate(
             id=next(self._ids),
             model=_MODEL,
-            preamble=(TextSegment(text=preamble),),
-            turns=((TextSegment(text=text),),),
-            max_tokens=limit,
+            preamble=(TextSegment(text=work.preamble),),
+            turns=((TextSegment(text=prompt.text),),),
+            opening=(TextSegment(text=work.opening),),
+            max_tokens=prompt.limit,
             together=together,
         )
 
@@ -227,13 +228,12 @@ def measure(work: Work, directory: Path, sequences: int, *, together: bool) -> M
         if not together:
             line.prepare(work.preamble)
 
-        def ask(text: str, limit: int) -> Generate:
-            return line.question(work.preamble, text, limit, together=together)
+        def ask(prompts: Iterable[Prompt]) -> list[Generate]:
+            return [line.question(work, prompt, together=together) for prompt in prompts]
 
-        warm_up = work.warm_up
-        line.write([ask(warm_up.text, warm_up.limit) for _ in range(sequences)], sequences)
+        line.write(ask([work.warm_up] * sequences), sequences)
         time.sleep(work.rest)
-        questions = [ask(prompt.text, prompt.limit) for prompt in work.prompts]
+        questions = ask(work.prompts)
         began = time.perf_counter()
         answers = line.write(questions, sequences)
         return measured(answers, time.perf_counter() - began)

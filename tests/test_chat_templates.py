@@ -284,7 +284,7 @@ def test_an_answer_that_stands_unchanged_is_the_tokens_that_wrote_it(
 ) -> None:
     first, second = (TextSegment(text="FIRST"),), (TextSegment(text="SECOND"),)
     talk = [Exchanged("1", "Yes.", first), Exchanged("2", " No. ", second), Exchanged("3")]
-    preamble, turns, _ = render_conversation(CHAT, talk, model(TURNS), templates)
+    preamble, turns, *_ = render_conversation(CHAT, talk, model(TURNS), templates)
     assert [[part.text for part in turn if isinstance(part, TextSegment)] for turn in turns] == [
         ["\n<user>", "1", "<e>\n<assistant>", "FIRST", "<e>"],
         ["\n<user>", "2", "<e>\n<assistant>", "No.", "<e>"],

@@ -18,6 +18,7 @@ from urial_tui.engine.wire.commands import Generate, LoadModel, ScoreSide, Unloa
 from urial_tui.engine.wire.events import (
     Failed,
     Finished,
+    PreambleReady,
     PrefillProgress,
     Probabilities,
     PromptReady,
@@ -85,6 +86,11 @@ def finished(events: Events) -> Finished:
 def chances(events: Events) -> list[float]:
     """The log-probability of each written token, as it was chosen."""
     return [logp for event in events.all(Probabilities) for logp in event.logps]
+
+
+def preamble_tokens(events: Events) -> int:
+    """How many stand in front of the question."""
+    return events.one(PreambleReady).tokens
 
 
 def behind_the_likeliest(
@@ -218,6 +224,57 @@ def test_answers_behind_several_preambles_stand_side_by_side(wire: Wire) -> None
     for preamble in range(3):
         texts = {finished(events).text for events in answers[preamble::3]}
         assert len(texts) == 1, "the same question behind the same preamble"
+
+
+class TestOpening:
+    """What each question of a context starts with is read once."""
+
+    OPENING: Turn = (TextSegment(text="# Query:\n"),)
+
+    def test_it_is_read_once_and_the_answers_are_the_models_own(self, wire: Wire) -> None:
+        apart = wire.run_all(questions(6))
+        together = wire.run_all(questions(6, opening=self.OPENING))
+        for number, (one, other) in enumerate(zip(apart, together, strict=True)):
+            check_against_its_own_logits(wire, other)
+            before, after = one.one(PromptReady), other.one(PromptReady)
+            assert after.turns == before.turns
+            assert after.used == before.used == after.reused + after.prefilled
+            opening = after.reused - preamble_tokens(one)
+            if number:
+                assert opening > 2
+                assert after.prefilled == before.prefilled - opening
+            else:
+                assert opening == 0, "it was read for this one"
+
+    def test_it_depends_on_the_request_alone(self, wire: Wire) -> None:
+        """Not on whether somebody before had one."""
+        request = asked("What?", opening=self.OPENING, logprobs=0)
+        first, again = wire.run(request), wire.run(request)
+        wire.run_all(questions(3))
+        behind_others = wire.run(request)
+        assert chances(first) == chances(again) == chances(behind_others)
+
+    def test_what_a_question_does_not_start_with_is_not_used(self, wire: Wire) -> None:
+        other = (TextSegment(text="Something else: "),)
+        plain, asked_so = wire.run_all([asked("What?"), asked("What?", opening=other)])
+        assert finished(plain).ids == finished(asked_so).ids
+        assert asked_so.one(PromptReady).reused == preamble_tokens(plain)
+
+    def test_nothing_but_an_opening_still_has_a_row_to_draw_from(self, wire: Wire) -> None:
+        whole = asked("What?").turns[0]
+        for request in (asked("What?", opening=whole), asked("What?", opening=(*whole, *whole))):
+            check_against_its_own_logits(wire, wire.run(request))
+
+    def test_several_answers_share_more_than_it(self, wire: Wire) -> None:
+        events = wire.run(asked("What?", opening=self.OPENING, samples=3))
+        for sample in range(3):
+            assert max(behind_the_likeliest(wire, events, sample=sample)) < NOISE
+
+    def test_where_it_can_not_be_read_one_request_fails(self, llama: Wire) -> None:
+        wrong = asked("What?", opening=(TokenSegment(ids=(10**6,)),))
+        answers = llama.run_all([*questions(2), wrong, *questions(2)])
+        assert "tokens of another model" in answers[2].one(Failed).message
+        assert all(events.all(Finished) for at, events in enumerate(answers) if at != 2)
 
 
 class TestRoom:

@@ -191,6 +191,7 @@ class AnswerGenerator:
                 preamble=front.preamble,
                 turns=front.turns,
                 lead=front.lead,
+                opening=front.opening,
                 sampling=self._terms.drawn(one.item, len(one.written)),
                 stops=stops,
                 close=close,

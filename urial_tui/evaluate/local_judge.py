@@ -134,8 +134,8 @@ class LocalJudge:
         shown = [(question, self._shown(question)) for question in group]
         calls = [
             self._model.generate(
-                preamble=preamble,
-                turns=turns,
+                preamble=front.preamble,
+                turns=front.turns,
                 sampling=GREEDY,
                 max_tokens=max_tokens(len(question.aspects)),
                 grammar=Grammar(kind="json-schema", text=question.schema),
@@ -143,7 +143,7 @@ class LocalJudge:
                 together=self._parallel > 1,
                 more=number < len(shown),
             )
-            for number, (question, (preamble, turns, _)) in enumerate(shown, start=1)
+            for number, (question, front) in enumerate(shown, start=1)
         ]
         if self.cancelled:
             # It came before all were asked, and has ended only those that were.

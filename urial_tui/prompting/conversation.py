@@ -16,7 +16,13 @@ from urial_tui.engine.wire.values import ModelInfo, Segment, TextSegment, Turn
 from urial_tui.errors import UsageError
 from urial_tui.prompting.context import Context, answer_rules, segments
 from urial_tui.prompting.preamble import Example, Preamble
-from urial_tui.prompting.render import close_text, examples_text, open_turn, preamble_turn
+from urial_tui.prompting.render import (
+    close_text,
+    examples_text,
+    open_turn,
+    opening_text,
+    preamble_turn,
+)
 from urial_tui.prompting.templates.protocol import TEMPLATE, RenderedPiece
 from urial_tui.prompting.templates.renderer import TemplateRenderer, refused
 
@@ -40,11 +46,13 @@ class Shown(NamedTuple):
     """What a side is shown: a preamble (without BOS) and the turns behind it.
 
     `lead`: the examples that were retrieved for the open question, in front of the turns.
+    `opening`: what the first turn starts with, whatever is asked.
     """
 
     preamble: Turn
     turns: tuple[Turn, ...]
     lead: Turn = ()
+    opening: Turn = ()
 
     @property
     def behind(self) -> tuple[Turn, ...]:
@@ -118,6 +126,7 @@ def render_in_format(
         preamble_turn(preamble),
         (*turns, _opened(preamble, last)),
         lead=_text(examples_text(preamble.format, examples or ())),
+        opening=_text(opening_text(preamble)),
     )
 
 
@@ -161,7 +170,10 @@ def _in_chat(
     written = {2 * number + 1: (one.text, one.answer) for number, one in enumerate(exchanges[:-1])}
     shown = [_with_tokens(turn, written) for turn in turns]
     shown[-1] = (*shown[-1], *exchanges[-1].answer)
-    return Shown(segments(preamble), tuple(shown))
+    opening = tuple(
+        segment for segment in shown[0][:1] if isinstance(segment, TextSegment) and segment.special
+    )
+    return Shown(segments(preamble), tuple(shown), opening=opening)
 
 
 def _starts(

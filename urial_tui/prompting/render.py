@@ -50,6 +50,11 @@ def examples_text(form: PromptFormat, examples: Sequence[Example]) -> str:
     )
 
 
+def opening_text(preamble: Preamble) -> str:
+    """What a turn starts with, whatever is asked."""
+    return preamble.format.query.partition("{query}")[0]
+
+
 def open_turn(preamble: Preamble, query: str) -> str:
     """A turn with `query`, up to the place where its answer starts."""
     form = preamble.format

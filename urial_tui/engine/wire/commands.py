@@ -91,7 +91,9 @@ class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
 
     `turns`: the conversation behind the preamble, oldest first; the last one is open: its
     segments end where the answer starts. `lead`: stands between the preamble and the turns, is
-    read anew where it changes, and does not leave the context when turns do. `prefix`: what the
+    read anew where it changes, and does not leave the context when turns do. `opening`: what the
+    first turn starts with, whatever is asked; answers that are written together read it once, as
+    far as its tokens are those that the turn starts with. `prefix`: what the
     answer starts with, to be gone on from; it is handed out as text of the answer, but does not
     count as generated.
     `close`: the text that the format puts after an answer, before the next turn. `watch`:
@@ -117,6 +119,7 @@ class Generate(_Command, frozen=True, kw_only=True, tag="generate"):
     preamble: Turn
     turns: tuple[Turn, ...]
     lead: Turn = ()
+    opening: Turn = ()
     sampling: Sampling = Sampling()
     stops: StopRules = StopRules()
     close: str = ""

@@ -12,7 +12,7 @@ import msgspec
 
 from urial_tui import wording
 
-NUMERICS = 3
+NUMERICS = 4
 """Raised with every change after which the same question, files and options may give another
 digit or token: how a context is rendered or tokenised, how text is cut into batches, how a token
 is chosen, what is computed from logits. What was kept under another number is computed anew."""

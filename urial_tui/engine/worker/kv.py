@@ -194,7 +194,7 @@ class KVCache:
         if not (self._trimmable and self._memory.can_shift) or start < len(self.pinned):
             return False
         branch = self._branch
-        if _common_prefix(branch.tokens, tokens) <= start + count:
+        if common_prefix(branch.tokens, tokens) <= start + count:
             return False
         if not self._memory.remove(branch.sequence, start, start + count):
             self._drop(branch)
@@ -322,7 +322,7 @@ def prefill(
             progress(end)
 
 
-def _common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
+def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
     """Length of the longest common prefix."""
     for index, (a, b) in enumerate(zip(left, right, strict=False)):
         if a != b:

@@ -38,6 +38,7 @@ from urial_tui.engine.worker.generation import (
     not_a_number,
     prompt_lengths,
 )
+from urial_tui.engine.worker.kv import common_prefix
 from urial_tui.engine.worker.loaded import LoadedModel, check_preamble, joined
 from urial_tui.engine.worker.prefixes import Prefix, Prefixes
 from urial_tui.engine.worker.sampling import NotFinite
@@ -56,6 +57,8 @@ class _Task:
         self.preamble: list[int] = []
         self.prompt: list[int] = []
         """The preamble and the turns behind it; empty until it was understood."""
+        self.opened: list[int] = []
+        """The preamble, and of the first turn what it starts with whatever is asked."""
         self.turns: tuple[tuple[tuple[int, ...], ...], ...] = ()
         self.lead = 0
         """Tokens between the preamble and the turns."""
@@ -65,6 +68,8 @@ class _Task:
         """Seconds until the preamble was there."""
         self.evaluated = 0
         """Tokens of prefixes that were evaluated for it, and not yet counted to an answer."""
+        self.reused = 0
+        """Tokens that were there before it came."""
         self.admitted = 0
         self.finished = 0
         self.told = False
@@ -72,7 +77,7 @@ class _Task:
     @property
     def shared(self) -> list[int]:
         """What all its answers start with, as one prefix."""
-        return self.prompt[:-1] if self.request.samples > 1 else self.preamble
+        return self.prompt[:-1] if self.request.samples > 1 else self.opened
 
 
 class AnswerPool:
@@ -315,6 +320,11 @@ class AnswerPool:
         dropped = drop_turns(lengths, len(front), self._limit, request, self._emit)
         task.turns, task.lead = tuple(turns), len(lead)
         task.prompt = [*front, *(token for turn in flat[dropped:] for token in turn)]
+        opening = joined(loaded.tokenize_turns([request.opening], task.preamble)[0])
+        # A question may melt with the end of what stands in front of it, and its last token is
+        # read for its row.
+        common = common_prefix(task.prompt[:-1], [*task.preamble, *opening])
+        task.opened = task.prompt[:common]
 
     def _preamble_ids(self, preamble: Turn) -> list[int]:
         """Its tokens. Most requests have the preamble of the one before, and others wait."""
@@ -389,6 +399,8 @@ class AnswerPool:
             self._prefixes.give_back(cells, prefix)
             raise
         writing.started = task.started
+        if not task.admitted:
+            task.reused = max(0, len(prefix.tokens) - task.evaluated)
         # What was read for all of them is the first one's.
         writing.evaluated, task.evaluated = task.evaluated, 0
         number = self._numbers.pop()
@@ -459,13 +471,12 @@ class AnswerPool:
                     seconds=task.preamble_s,
                 )
             )
-            reused = len(task.preamble) if task.source != "computed" else 0
             self._emit(
                 PromptReady(
                     id=task.request.id,
                     turns=task.turns,
-                    reused=reused,
-                    prefilled=sequence.length - reused,
+                    reused=task.reused,
+                    prefilled=sequence.length - task.reused,
                     used=sequence.length,
                     lead=task.lead,
                 )

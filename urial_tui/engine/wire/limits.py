@@ -23,7 +23,7 @@ MAX_SEQUENCES = 8
 """Sequences of a context: the pinned preamble, the branch, and its checkpoints (see `kv`)."""
 
 POOL_PREFIXES = 8
-"""Sequences of a pool for what several answers start with: preambles, and shared questions."""
+"""Sequences of a pool for what several answers start with: preambles, openings, questions."""
 
 MOST_SEQUENCES = 256
 """The library ends the process where a context is to have more."""

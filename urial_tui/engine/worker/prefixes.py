@@ -1,9 +1,10 @@
 """What several answers of a pool start with, and the room that is left for them.
 
-A prefix is a text in a sequence of its own: a preamble, or a preamble and a question that is
-answered several times. Whoever writes behind it is forked from it, so that its cells are there
-once, and holds a lease on it meanwhile. Nothing is admitted whose cells were not reserved: what
-the context can't hold waits, and no answer is ever in the way of another.
+A prefix is a text in a sequence of its own: a preamble, or one and how all questions behind it
+start, or one and a question that is answered several times. Whoever writes behind it is forked
+from it, so that its cells are there once, and holds a lease on it meanwhile. Nothing is admitted
+whose cells were not reserved: what the context can't hold waits, and no answer is ever in the way
+of another.
 """
 
 from __future__ import annotations

@@ -5,15 +5,17 @@ What stands behind the proxy is a host that does not exist, with a certificate m
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.cancelled import ends_of
@@ -22,7 +24,7 @@ from tests.proxy_server import HOST, ProxyServer, make_certificate
 from urial_tui.cli import main as cli
 from urial_tui.errors import ModelError
 from urial_tui.models.addresses import FileAddress
-from urial_tui.models.connection import Cancelled, Limits, Source
+from urial_tui.models.connection import Cancelled, Clients, Limits, Source
 from urial_tui.models.download import Downloader
 from urial_tui.models.partial import Partial
 from urial_tui.models.remote import Remote
@@ -112,6 +114,58 @@ def test_this_machine_is_never_asked_through_a_proxy(
         fetch(server.url + PLACE, tmp_path / "m.gguf")
     assert (tmp_path / "m.gguf").read_bytes() == CONTENT
     assert proxy.asked == []
+
+
+def head_of(url: str, target: Path) -> None:
+    with Remote(seconds=10) as remote:
+        target.write_bytes(remote.open(FileAddress(url=url)).read(len(CONTENT)))
+
+
+@pytest.mark.parametrize("read", [fetch, head_of])
+@pytest.mark.parametrize("vouched", [True, False])
+def test_where_plain_http_sends_on_to_has_to_be_vouched_for(
+    read: Callable[[str, Path], None],
+    vouched: bool,
+    host: FileServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not vouched:
+        monkeypatch.delenv("SSL_CERT_FILE")
+    target = tmp_path / "m.gguf"
+    with (
+        ProxyServer(host) as proxy,
+        FileServer(act=lambda request: request.reply(302, Location=url_of(host))) as first,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.host}")
+        if vouched:
+            read(first.url + PLACE, target)
+            assert target.read_bytes() == CONTENT
+        else:
+            with pytest.raises(ModelError, match=r"certificate of .* can't be verified"):
+                read(first.url + PLACE, target)
+            assert host.requests == []
+    assert first.requests
+    assert proxy.asked
+
+
+def test_the_client_for_plain_http_trusts_nothing_encrypted(
+    host: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ProxyServer(host) as proxy, contextlib.ExitStack() as open_clients:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.host}")
+        clients = Clients(httpx.Client, 2, 2)
+        plain = open_clients.enter_context(clients.of("http://127.0.0.1/m.gguf"))
+        # Authorities are read only once something encrypted is asked for.
+        assert clients.made == [plain]
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            plain.get(url_of(host))
+        assert host.requests == []
+        encrypted = open_clients.enter_context(clients.of(url_of(host)))
+        assert encrypted.get(url_of(host)).content == CONTENT
+    assert clients.of(url_of(host)) is encrypted
+    assert clients.of("http://localhost:1/") is plain
+    assert clients.made == [plain, encrypted]
 
 
 @pytest.mark.parametrize(

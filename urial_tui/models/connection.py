@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import ssl
 import threading
 import time
 import urllib.request
@@ -19,7 +20,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import httpx
 import msgspec
@@ -156,13 +157,12 @@ class HttpConnection:
         """Wakes whoever waits for the head of an answer."""
         silence = self._limits.silence
         with told_of_proxy():
-            self._client = httpx.Client(
-                **client_options(min(self._limits.connect, silence), silence)
-            )
+            self._clients = Clients(httpx.Client, min(self._limits.connect, silence), silence)
 
     def close(self) -> None:
-        """Close the client, and its connections."""
-        self._client.close()
+        """Close the clients, and their connections."""
+        for client in self._clients.made:
+            client.close()
 
     def interrupt(self) -> None:
         """Wake whoever waits for an answer, once `cancelled` is set; from any thread."""
@@ -346,7 +346,8 @@ class HttpConnection:
             Broken: It took too long.
         """
         late = threading.Event()
-        request = self._client.build_request(
+        client = self._clients.of(url)
+        request = client.build_request(
             method, url, headers=headers, extensions={"trace": partial(self._opened, late)}
         )
         answer: Future[httpx.Response] = Future()
@@ -358,7 +359,7 @@ class HttpConnection:
 
         def send() -> None:
             try:
-                answer.set_result(self._client.send(request, stream=True))
+                answer.set_result(client.send(request, stream=True))
             except BaseException as error:  # noqa: BLE001  # raised where it is waited for
                 answer.set_exception(error)
 
@@ -436,25 +437,61 @@ class UserToken:
         return {"Authorization": f"Bearer {self._found}"} if self._found else {}
 
 
-def client_options(connect: float, silence: float) -> dict[str, Any]:
-    """How a client of httpx is made: identity encoding, no redirects, and the user's proxies.
+ClientT = TypeVar("ClientT", bound=httpx.Client | httpx.AsyncClient)
+
+
+class Clients(Generic[ClientT]):
+    """Clients of httpx: one for plain http, and one for https once that is asked.
+
+    To read the authorities that vouch for hosts takes longer than to make a client, so they are
+    read for https alone. The client for plain http knows none: nothing encrypted is trusted by it.
 
     Args:
+        make: The class of the clients.
         connect: Seconds until there is a connection.
         silence: Seconds without a byte.
+
+    Raises:
+        ValueError, httpx.InvalidURL: The environment names a proxy that is none.
+        ImportError: It names one of SOCKS, and the package for these is missing.
     """
-    # Authorities that httpx knows, and those of this machine (SSL_CERT_FILE, too).
-    verify = httpx.create_ssl_context(trust_env=False)
-    verify.load_default_certs()
-    return {
-        "headers": {"Accept-Encoding": "identity", "User-Agent": f"urial-tui/{__version__}"},
-        "verify": verify,
-        "follow_redirects": False,
-        # That is its proxies: HTTPS_PROXY, ALL_PROXY, NO_PROXY.
-        "trust_env": True,
-        "mounts": dict.fromkeys(_THIS_MACHINE),
-        "timeout": httpx.Timeout(connect=connect, read=silence, write=silence, pool=None),
-    }
+
+    def __init__(self, make: Callable[..., ClientT], connect: float, silence: float) -> None:
+        self._make = make
+        self._connect = connect
+        self._silence = silence
+        self._plain = self._client(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        self._encrypted: ClientT | None = None
+
+    @property
+    def made(self) -> list[ClientT]:
+        """Those that were made, for whoever closes them."""
+        return [self._plain, self._encrypted] if self._encrypted else [self._plain]
+
+    def of(self, url: str) -> ClientT:
+        """The client for an address; each that one is sent on to needs to be asked for anew."""
+        if httpx.URL(url).scheme == "http":
+            return self._plain
+        if self._encrypted is None:
+            # Authorities that httpx knows, and those of this machine (SSL_CERT_FILE, too).
+            verify = httpx.create_ssl_context(trust_env=False)
+            verify.load_default_certs()
+            self._encrypted = self._client(verify)
+        return self._encrypted
+
+    def _client(self, verify: ssl.SSLContext) -> ClientT:
+        """A client: identity encoding, no redirects, and the user's proxies."""
+        return self._make(
+            headers={"Accept-Encoding": "identity", "User-Agent": f"urial-tui/{__version__}"},
+            verify=verify,
+            follow_redirects=False,
+            # That is its proxies: HTTPS_PROXY, ALL_PROXY, NO_PROXY.
+            trust_env=True,
+            mounts=dict.fromkeys(_THIS_MACHINE),
+            timeout=httpx.Timeout(
+                connect=self._connect, read=self._silence, write=self._silence, pool=None
+            ),
+        )
 
 
 def _shut_down(one: socket.socket) -> None:

@@ -31,8 +31,8 @@ from urial_tui.models.addresses import (
 )
 from urial_tui.models.connection import (
     Broken,
+    Clients,
     UserToken,
-    client_options,
     proxy_hint,
     refused_by_proxy,
     told_of_proxy,
@@ -94,7 +94,7 @@ class Remote:
         silence = min(_SILENCE, seconds)
         try:
             with told_of_proxy():
-                self._client = httpx.AsyncClient(**client_options(min(_CONNECT, seconds), silence))
+                self._clients = Clients(httpx.AsyncClient, min(_CONNECT, seconds), silence)
         except ModelError:
             self._runner.close()
             raise
@@ -109,9 +109,13 @@ class Remote:
         trace: TracebackType | None = None,
     ) -> None:
         try:
-            self._runner.run(self._client.aclose())
+            self._runner.run(self._close())
         finally:
             self._runner.close()
+
+    async def _close(self) -> None:
+        for client in self._clients.made:
+            await client.aclose()
 
     def find(self, address: HubAddress) -> FileAddress:
         """The file that a repository's address means, by the hub's list of its files.
@@ -253,7 +257,8 @@ class Remote:
         for _ in range(MAX_REDIRECTS + 1):
             own = self._token.header(url) if address.hub else {}
             with _told(host_of(url)):
-                async with self._client.stream("GET", url, headers=headers | own) as response:
+                client = self._clients.of(url)
+                async with client.stream("GET", url, headers=headers | own) as response:
                     if response.status_code not in MOVED:
                         yield response
                         return

@@ -1,4 +1,7 @@
-"""What counts say of a share, against tables and an independent library."""
+"""What counts say of a share, against tables and an independent library.
+
+What is compared with is imported where it is used: it is slow to, and each worker collects all.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest, norm
-from statsmodels.stats.proportion import proportion_confint
 
 from urial_tui.shares import Z95, sign_test, wilson
 
@@ -16,11 +17,15 @@ COUNTS = ((0, 1), (1, 1), (0, 20), (1, 29), (15, 148), (81, 263), (999, 1000), (
 
 
 def test_the_quantile_is_that_of_95_percent() -> None:
+    from scipy.stats import norm
+
     assert pytest.approx(float(norm.ppf(0.975)), abs=1e-15) == Z95
 
 
 @pytest.mark.parametrize(("hits", "count"), COUNTS)
 def test_the_score_interval_is_that_of_statsmodels(hits: int, count: int) -> None:
+    from statsmodels.stats.proportion import proportion_confint
+
     expected = proportion_confint(hits, count, alpha=0.05, method="wilson")
     assert wilson(hits, count) == pytest.approx(tuple(map(float, expected)), abs=1e-12)
 
@@ -96,5 +101,7 @@ class TestSignTest:
 
     @pytest.mark.parametrize(("one", "other"), [(3, 4), (12, 30), (100, 60), (0, 9)])
     def test_it_is_the_binomial_test_of_scipy(self, one: int, other: int) -> None:
+        from scipy.stats import binomtest
+
         expected = float(binomtest(one, one + other).pvalue)
         assert sign_test(one, other) == pytest.approx(expected, abs=1e-12)

@@ -1,4 +1,7 @@
-"""A judge beside reference scores, against worked values and scipy."""
+"""A judge beside reference scores, against worked values and scipy.
+
+What is compared with is imported where it is used: it is slow to, and each worker collects all.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from urial_tui.evaluate.agreement import agreement, average_ranks, spearman, spearman_interval
 from urial_tui.shares import Z95, wilson
@@ -38,6 +40,8 @@ def test_equal_values_share_the_mean_of_their_ranks() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=2, max_size=40))
 def test_the_rank_correlation_is_scipys(pairs: list[tuple[int, int]]) -> None:
+    from scipy import stats
+
     first, second = zip(*pairs, strict=True)
     found = spearman(first, second)
     if len(set(first)) == 1 or len(set(second)) == 1:

@@ -1,4 +1,7 @@
-"""Corrected scores, against worked values, statsmodels, and simulations with a known truth."""
+"""Corrected scores, against worked values, statsmodels, and simulations with a known truth.
+
+What is compared with is imported where it is used: it is slow to, and each worker collects all.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import math
 
 import numpy as np
 import pytest
-from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from urial_tui.evaluate.correction import (
     corrected_difference,
@@ -27,6 +29,8 @@ LABELS = [(4.0, 3.0), (5.0, 5.0), (4.0, 2.0), (3.0, 3.0), (5.0, 4.0)]
 
 
 def welch(one: list[float], other: list[float]) -> tuple[float, float]:
+    from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+
     low, high = CompareMeans(DescrStatsW(one), DescrStatsW(other)).tconfint_diff(usevar="unequal")
     return float(low), float(high)
 
@@ -67,6 +71,8 @@ def test_labels_of_the_run_are_judged_answers_too() -> None:
 
 
 def test_where_all_answers_are_labelled_the_labels_are_all_there_is() -> None:
+    from statsmodels.stats.weightstats import DescrStatsW
+
     found = corrected_mean([], LABELS)
     right = [right for _, right in LABELS]
     expected = DescrStatsW(right).tconfint_mean()

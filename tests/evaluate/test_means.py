@@ -1,4 +1,7 @@
-"""Means with their intervals, against worked values, scipy, and data whose truth is known."""
+"""Means with their intervals, against worked values, scipy, and data whose truth is known.
+
+What is compared with is imported where it is used: it is slow to, and each worker collects all.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from urial_tui.evaluate.means import (
     EXACT_FLIPS,
@@ -30,6 +32,8 @@ SKEWED = np.random.default_rng(3).exponential(size=60)
 
 def scipy_interval(values: Sequence[float], method: str, means: np.ndarray) -> tuple[float, float]:
     """scipy's interval of these draws; it makes none of its own."""
+    from scipy import stats
+
     given = stats.bootstrap((np.asarray(values),), np.mean, n_resamples=2, method="percentile")
     given.bootstrap_distribution = means
     found = stats.bootstrap(
@@ -200,6 +204,8 @@ def test_swapped_runs_have_the_negative_difference() -> None:
     ],
 )
 def test_few_differences_are_flipped_in_all_ways(differences: list[float]) -> None:
+    from scipy import stats
+
     kept = np.array([d for d in differences if d])
     expected = stats.permutation_test(
         (kept,), np.mean, permutation_type="samples", n_resamples=10**6
@@ -216,6 +222,8 @@ def test_flipping_all_ways_by_hand() -> None:
 
 
 def test_more_differences_are_flipped_at_random_and_never_say_zero() -> None:
+    from scipy import stats
+
     n = EXACT_FLIPS + 6
     assert flip_test(np.full(n, 2.0), resamples=999) == 1 / 1000
     # All but five of twenty equal differences have one sign: the binomial test by another way.

@@ -1,4 +1,7 @@
-"""Wins, and wins at equal lengths, against worked values, statsmodels and a known truth."""
+"""Wins, and wins at equal lengths, against worked values, statsmodels and a known truth.
+
+What is compared with is imported where it is used: it is slow to, and each worker collects all.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import optimize
-from statsmodels.genmod.families import Binomial
-from statsmodels.genmod.generalized_linear_model import GLM
 
 from urial_tui.evaluate.win_rates import RIDGE, length_controlled, win_rate
 from urial_tui.shares import Z95, sign_test, wilson
@@ -67,6 +67,9 @@ def test_what_is_no_preference_is_refused(preference: float) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_without_a_ridge_it_is_the_model_of_statsmodels(seed: int) -> None:
+    from statsmodels.genmod.families import Binomial
+    from statsmodels.genmod.generalized_linear_model import GLM
+
     preferences, first, second = judged(0.3, 1.2, 120, seed)
     longer = np.array(first, float) - np.array(second)
     design = np.column_stack((np.ones(120), np.tanh(longer / longer.std(ddof=1))))
@@ -82,6 +85,8 @@ def test_without_a_ridge_it_is_the_model_of_statsmodels(seed: int) -> None:
 
 @pytest.mark.parametrize("ridge", [RIDGE, 10.0])
 def test_with_a_ridge_it_is_the_least_loss(ridge: float) -> None:
+    from scipy import optimize
+
     preferences, first, second = judged(-0.4, 2.0, 60, 4)
     y = np.array(preferences)
     longer = np.array(first, float) - np.array(second)

@@ -49,7 +49,7 @@ Measure = Callable[[tuple[int, ...], Iterable[int]], Generator[Event, None, Nois
 
 
 def measure_noise(
-    model: Model, context: Turn, ids: tuple[int, ...]
+    model: Model, context: Turn, ids: tuple[int, ...], n_ctx: int
 ) -> Generator[Event, None, Noise | None]:
     """The floor of a model.
 
@@ -57,6 +57,7 @@ def measure_noise(
         model: It reads twice.
         context: What stands in front, without BOS.
         ids: The text; its first `MOST` tokens are read.
+        n_ctx: Tokens of all of it: those of the memory that may still hold the context.
 
     Returns:
         None for a text that is too short, or where it can't be read twice: the disk may have no
@@ -70,9 +71,16 @@ def measure_noise(
     answer = TokenSegment(ids=ids[:MOST])
     with tempfile.TemporaryDirectory(prefix="urial-noise-") as directory:
         rows = str(Path(directory, "rows"))
-        as_scored = ScoreSide(id=0, model=0, context=context, answer=answer, rows=rows)
+        as_scored = ScoreSide(id=0, model=0, context=context, answer=answer, rows=rows, n_ctx=n_ctx)
         shorter = ScoreStored(
-            id=0, model=0, context=context, answer=answer, rows=rows, batch=BATCH, top_k=0
+            id=0,
+            model=0,
+            context=context,
+            answer=answer,
+            rows=rows,
+            batch=BATCH,
+            top_k=0,
+            n_ctx=n_ctx,
         )
         try:
             yield from model.score(as_scored).steps()

@@ -188,7 +188,8 @@ class Comparison:
         # BOS is added again.
         head = context[1:] if self.aligned_info.adds_bos else context
         model = self._pair.models["aligned"]
-        noise = yield from measure_noise(model, tokens(head), tuple(ids))
+        read = tuple(ids)
+        noise = yield from measure_noise(model, tokens(head), read, len(context) + len(read))
         self.noise_wanted = noise is None
         return noise
 

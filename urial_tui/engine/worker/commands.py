@@ -121,6 +121,7 @@ class CommandTable:
         """An evaluation failed: what the memories hold is not to be trusted."""
         for loaded in self._models.values():
             loaded.cache.reset()
+            loaded.forget_forced()
 
     def tidy(self) -> bool:
         """Some milliseconds of what can wait until nobody does; whether there is more of it."""
@@ -258,13 +259,19 @@ class CommandTable:
         from urial_tui.engine.worker.forcing import score_both, score_side, score_stored
 
         self._evaluated = True
-        if isinstance(command, ScoreBoth):
-            aligned, base = self._model(command.aligned), self._model(command.base)
-            scored = yield from score_both(aligned, base, command, self.emit)
-        elif isinstance(command, ScoreSide):
-            scored = yield from score_side(self._model(command.model), command, self.emit)
-        else:
-            scored = yield from score_stored(self._model(command.model), command, self.emit)
+        try:
+            if isinstance(command, ScoreBoth):
+                aligned, base = self._model(command.aligned), self._model(command.base)
+                scored = yield from score_both(aligned, base, command, self.emit)
+            elif isinstance(command, ScoreSide):
+                scored = yield from score_side(self._model(command.model), command, self.emit)
+            else:
+                scored = yield from score_stored(self._model(command.model), command, self.emit)
+        except Exception:
+            # The cells may hold half a batch, or what is no number.
+            for loaded in self._models.values():
+                loaded.forget_forced()
+            raise
         self.emit(scored)
 
     def _trace(self, command: Trace) -> Steps[None]:

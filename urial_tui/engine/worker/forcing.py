@@ -1,7 +1,7 @@
 """Teacher forcing: the distributions of one or two models at every token of a given answer.
 
 Logits never pile up: each batch is reduced to a few numbers a position before the next one
-is evaluated. Both sides are evaluated in batches of the same shape, from an empty memory, so
+is evaluated. Both sides are evaluated in batches of the same shape, as from an empty memory, so
 a model compared with itself in the same context agrees to the last bit.
 
 On a CPU both sides are evaluated at the same time, each by half of the threads: two threads
@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -351,12 +352,15 @@ def _batches(
     all sides know it, which have `known` tokens in common. `measured`: `threads` follow from how
     these batches fare; else somebody measures several together.
     """
-    context = side.loaded.forced_context(text.n_ctx)
+    memory = side.loaded.forced_memory(text.n_ctx)
+    context = memory.context
     read = text.answer if text.answer[-1] < known else text.answer[:-1]
     tokens = (*side.context, *read)
     n_head = len(side.context) - 1
     most = max(3, min(most, FORCED_BATCH))
     cuts = cut_text(n_head, len(tokens) - n_head, len(text.answer), most)
+    head = [tokens[start:end] for start, end in pairwise(accumulate(cuts.head, initial=0))]
+    held = memory.start(head)
 
     @contextlib.contextmanager
     def evaluating() -> Iterator[None]:
@@ -364,20 +368,26 @@ def _batches(
         with threads.measured() if measured else contextlib.nullcontext():
             yield
 
-    return _evaluated(context, tokens, cuts, evaluating)
+    def read_head() -> int:
+        position = sum(cuts.head[:held])
+        for batch in head[held:]:
+            with evaluating():
+                context.decode(batch, position, 0)
+            memory.hold(batch)
+            position += len(batch)
+        return position
+
+    return _evaluated(context, tokens, cuts, read_head, evaluating)
 
 
 def _evaluated(
     context: LlamaContext,
     tokens: Sequence[int],
     cuts: Cuts,
+    read_head: Callable[[], int],
     evaluating: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[Floats]:
-    position = 0
-    for length in cuts.head:
-        with evaluating():
-            context.decode(tokens[position : position + length], position, 0)
-        position += length
+    position = read_head()
     silent = cuts.silent
     for number, rows in enumerate(cuts.rows, start=1):
         spare = cuts.spare if number == len(cuts.rows) else 0

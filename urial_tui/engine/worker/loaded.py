@@ -28,6 +28,7 @@ from urial_tui.engine.wire.limits import (
 from urial_tui.engine.wire.values import EngineOptions, ModelInfo, TextSegment, Turn
 from urial_tui.engine.worker.batch_threads import BatchThreads
 from urial_tui.engine.worker.content import Contents
+from urial_tui.engine.worker.forced_memory import ForcedMemory
 from urial_tui.engine.worker.kv import PINNED, Branch, KVCache, prefill, runs
 from urial_tui.engine.worker.states import PreambleStates
 from urial_tui.engine.worker.steps import Steps
@@ -58,7 +59,7 @@ class LoadedModel:
         self._notice = notice
         self._command = command
         options = command.options
-        self._forced: LlamaContext | None = None
+        self._forced: ForcedMemory | None = None
         self._pool: LlamaContext | None = None
         self._batch_threads: dict[int, BatchThreads] = {}
         self.governor = ThreadGovernor(command.options.threads or physical_cores())
@@ -285,8 +286,8 @@ class LoadedModel:
             self._batch_threads[share] = BatchThreads(self.info.threads // share)
         return self._batch_threads[share]
 
-    def forced_context(self, n_ctx: int) -> LlamaContext:
-        """An empty context of at least `n_ctx` tokens that gives logits for every token.
+    def forced_memory(self, n_ctx: int) -> ForcedMemory:
+        """That of a context of at least `n_ctx` tokens that gives logits for every token.
 
         Made on first use and kept. Both sides of a comparison have to ask for the same size:
         other batch shapes and cache layouts round differently.
@@ -295,18 +296,24 @@ class LoadedModel:
             EngineError: It can't be made.
         """
         size = forced_size(n_ctx)
-        if self._forced is None or self._forced.n_ctx != size.n_ctx:
+        if self._forced is None or self._forced.context.n_ctx != size.n_ctx:
             if self._forced is not None:
-                self._forced.close()
+                self._forced.context.close()
                 self._forced = None
-            self._forced = self._new_context(size, flash_attention=True)
-            self._forced.set_abort_flag(self.flag)
-        self._forced.clear()
+            context = self._new_context(size, flash_attention=True)
+            context.set_abort_flag(self.flag)
+            self._forced = ForcedMemory(context, self.model.memory_kind)
         return self._forced
+
+    def forget_forced(self) -> None:
+        """What forced texts left in their memory is not to be trusted."""
+        if self._forced is not None:
+            self._forced.forget()
 
     def close(self) -> None:
         """Free contexts, adapter and model."""
-        for context in (self._forced, self._pool, self.context):
+        forced = self._forced.context if self._forced is not None else None
+        for context in (forced, self._pool, self.context):
             if context is not None:
                 context.close()
         self.weights.close()

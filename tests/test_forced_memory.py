@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from tests.wires import MODEL, Wire
@@ -89,6 +90,16 @@ def test_a_text_that_is_cancelled_leaves_the_numbers_as_they_are(
             wire.cancel(request)
             wire.wait(request)
         assert scored(wire, CONTEXT, TEXTS[1]) == expected
+
+
+def test_what_is_no_number_is_not_put_aside(llama_gguf: Path, tmp_path: Path) -> None:
+    """It would weigh on whoever is read into the same cells."""
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(llama_gguf.read_bytes()[:-64] + b"\xff" * 64)
+    with Wire(tmp_path / "one", damaged, OPTIONS) as wire:
+        for rows in ("", str(tmp_path / "rows")):
+            request = msgspec.structs.replace(asked(CONTEXT, TEXTS[0]), rows=rows)
+            assert "not finite numbers" in wire.run(request).one(Failed).message
 
 
 # -- which batches stay ----------------------------------------------------------------

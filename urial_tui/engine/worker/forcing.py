@@ -33,6 +33,7 @@ from urial_tui.engine.worker.batch_threads import BatchThreads
 from urial_tui.engine.worker.forced_batches import Cuts, cut_text
 from urial_tui.engine.worker.loaded import LoadedModel
 from urial_tui.engine.worker.scoring import PairScorer, SideScorer, Tokens
+from urial_tui.engine.worker.softmax import check_maximum
 from urial_tui.engine.worker.spill import SpillReader, SpillWriter
 from urial_tui.engine.worker.steps import Emit, Steps
 from urial_tui.errors import EngineError
@@ -233,11 +234,18 @@ def _score_rows(
 def _put_aside(
     loaded: LoadedModel, request: ScoreSide, batches: Iterator[Floats], ids: Ids, report: _Progress
 ) -> Steps[_Result]:
+    def best_of(rows: Rows, _: Tokens) -> tuple[Floats, Tokens]:
+        best = rows[0].argmax(axis=1)
+        # What is no number must not stay in cells behind which another text is read.
+        for row, at in zip(rows[0], best, strict=True):
+            check_maximum(float(row[at]))
+        return rows[0], best
+
     with SpillWriter(Path(request.rows), loaded.model.vocab.size) as writer:
         result = yield from _reduce(
             zip(batches),
             ids,
-            lambda rows, _: (rows[0], rows[0].argmax(axis=1)),
+            best_of,
             writer.append,
             report,
             greedy=request.greedy,

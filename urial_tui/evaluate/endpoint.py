@@ -23,6 +23,7 @@ from urial_tui import __version__
 from urial_tui.evaluate.endpoint_address import AT_ONCE, JUDGE, Address, Service, public
 from urial_tui.evaluate.endpoint_errors import EndpointError, words_of_error
 from urial_tui.http_answers import is_packed, seconds_to_wait, why_unreachable
+from urial_tui.models.connection import authorities
 from urial_tui.sanitize import quoted
 from urial_tui.wording import capital, duration, size
 
@@ -129,14 +130,9 @@ class Endpoint:
         }
         if key:
             headers["Authorization"] = f"Bearer {key}"
-        verify: Any = False
-        if address.encrypted:
-            # Authorities that httpx knows, and those of this machine (SSL_CERT_FILE, too).
-            verify = httpx.create_ssl_context(trust_env=False)
-            verify.load_default_certs()
         self._client = httpx.AsyncClient(
             headers=headers,
-            verify=verify,
+            verify=authorities() if address.encrypted else False,
             follow_redirects=False,
             trust_env=False,
             timeout=httpx.Timeout(

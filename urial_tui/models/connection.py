@@ -437,14 +437,25 @@ class UserToken:
         return {"Authorization": f"Bearer {self._found}"} if self._found else {}
 
 
+def authorities() -> ssl.SSLContext:
+    """What hosts are verified by: authorities that httpx knows, and those of this machine.
+
+    Those of `SSL_CERT_FILE` are among these. To read them takes some 60 ms.
+    """
+    verify = httpx.create_ssl_context(trust_env=False)
+    verify.load_default_certs()
+    return verify
+
+
 ClientT = TypeVar("ClientT", bound=httpx.Client | httpx.AsyncClient)
 
 
 class Clients(Generic[ClientT]):
     """Clients of httpx: one for plain http, and one for https once that is asked.
 
-    To read the authorities that vouch for hosts takes longer than to make a client, so they are
-    read for https alone. The client for plain http knows none: nothing encrypted is trusted by it.
+    To read the authorities that vouch for hosts takes longer than to make a client (`authorities`),
+    so they are read for https alone. The client for plain http knows none: nothing encrypted is
+    trusted by it.
 
     Args:
         make: The class of the clients.
@@ -473,10 +484,7 @@ class Clients(Generic[ClientT]):
         if httpx.URL(url).scheme == "http":
             return self._plain
         if self._encrypted is None:
-            # Authorities that httpx knows, and those of this machine (SSL_CERT_FILE, too).
-            verify = httpx.create_ssl_context(trust_env=False)
-            verify.load_default_certs()
-            self._encrypted = self._client(verify)
+            self._encrypted = self._client(authorities())
         return self._encrypted
 
     def _client(self, verify: ssl.SSLContext) -> ClientT:

@@ -23,7 +23,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from urial_tui.engine.native.context import Aborted, LlamaContext
+from urial_tui.engine.native.context import Aborted
 from urial_tui.engine.wire.commands import ScoreBoth, ScoreSide, ScoreStored
 from urial_tui.engine.wire.events import PrefillProgress, Scored
 from urial_tui.engine.wire.limits import FORCED_BATCH
@@ -31,6 +31,7 @@ from urial_tui.engine.wire.scores import Floats, PositionScores, SideScores
 from urial_tui.engine.wire.values import Segment, TokenSegment
 from urial_tui.engine.worker.batch_threads import BatchThreads
 from urial_tui.engine.worker.forced_batches import Cuts, cut_text
+from urial_tui.engine.worker.forced_memory import ForcedMemory
 from urial_tui.engine.worker.loaded import LoadedModel
 from urial_tui.engine.worker.scoring import PairScorer, SideScorer, Tokens
 from urial_tui.engine.worker.softmax import check_maximum
@@ -361,41 +362,36 @@ def _batches(
     these batches fare; else somebody measures several together.
     """
     memory = side.loaded.forced_memory(text.n_ctx)
-    context = memory.context
     read = text.answer if text.answer[-1] < known else text.answer[:-1]
     tokens = (*side.context, *read)
     n_head = len(side.context) - 1
     most = max(3, min(most, FORCED_BATCH))
     cuts = cut_text(n_head, len(tokens) - n_head, len(text.answer), most)
-    head = [tokens[start:end] for start, end in pairwise(accumulate(cuts.head, initial=0))]
-    held = memory.start(head)
 
     @contextlib.contextmanager
     def evaluating() -> Iterator[None]:
-        context.set_threads(threads.threads)
+        memory.context.set_threads(threads.threads)
         with threads.measured() if measured else contextlib.nullcontext():
             yield
 
-    def read_head() -> int:
-        position = sum(cuts.head[:held])
-        for batch in head[held:]:
-            with evaluating():
-                context.decode(batch, position, 0)
-            memory.hold(batch)
-            position += len(batch)
-        return position
-
-    return _evaluated(context, tokens, cuts, read_head, evaluating)
+    return _evaluated(memory, tokens, cuts, evaluating)
 
 
 def _evaluated(
-    context: LlamaContext,
-    tokens: Sequence[int],
+    memory: ForcedMemory,
+    tokens: Ids,
     cuts: Cuts,
-    read_head: Callable[[], int],
     evaluating: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[Floats]:
-    position = read_head()
+    context = memory.context
+    head = [tokens[start:end] for start, end in pairwise(accumulate(cuts.head, initial=0))]
+    held = memory.start(head)
+    position = sum(cuts.head[:held])
+    for batch in head[held:]:
+        with evaluating():
+            context.decode(batch, position, 0)
+        memory.hold(batch)
+        position += len(batch)
     silent = cuts.silent
     for number, rows in enumerate(cuts.rows, start=1):
         spare = cuts.spare if number == len(cuts.rows) else 0

@@ -68,8 +68,6 @@ class _Task:
         """Seconds until the preamble was there."""
         self.evaluated = 0
         """Tokens of prefixes that were evaluated for it, and not yet counted to an answer."""
-        self.reused = 0
-        """Tokens that were there before it came."""
         self.admitted = 0
         self.finished = 0
         self.told = False
@@ -323,8 +321,8 @@ class AnswerPool:
         opening = joined(loaded.tokenize_turns([request.opening], task.preamble)[0])
         # A question may melt with the end of what stands in front of it, and its last token is
         # read for its row.
-        common = common_prefix(task.prompt[:-1], [*task.preamble, *opening])
-        task.opened = task.prompt[:common]
+        start = len(task.preamble)
+        task.opened = task.prompt[: start + common_prefix(task.prompt[start:-1], opening)]
 
     def _preamble_ids(self, preamble: Turn) -> list[int]:
         """Its tokens. Most requests have the preamble of the one before, and others wait."""
@@ -399,8 +397,6 @@ class AnswerPool:
             self._prefixes.give_back(cells, prefix)
             raise
         writing.started = task.started
-        if not task.admitted:
-            task.reused = max(0, len(prefix.tokens) - task.evaluated)
         # What was read for all of them is the first one's.
         writing.evaluated, task.evaluated = task.evaluated, 0
         number = self._numbers.pop()
@@ -471,12 +467,14 @@ class AnswerPool:
                     seconds=task.preamble_s,
                 )
             )
+            # A prefix that was dropped before it was used was evaluated twice.
+            reused = max(0, sequence.length - sequence.writing.evaluated)
             self._emit(
                 PromptReady(
                     id=task.request.id,
                     turns=task.turns,
-                    reused=task.reused,
-                    prefilled=sequence.length - task.reused,
+                    reused=reused,
+                    prefilled=sequence.length - reused,
                     used=sequence.length,
                     lead=task.lead,
                 )

@@ -206,6 +206,16 @@ def endless_gguf(tiny_models: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def deep_gguf(tiny_models: Path) -> Path:
+    """Reads and writes slowly enough to be interrupted, and answers without end.
+
+    For what has to happen within an answer: a thousand tokens outlast a test that waits for
+    a processor, and are long cancelled where it doesn't.
+    """
+    return tinygguf.write_llama(tiny_models / "tiny-deep.gguf", n_layer=48, endless=True)
+
+
+@pytest.fixture(scope="session")
 def sliding_window_gguf(tiny_models: Path) -> Path:
     """Sliding-window attention in two layers of three, 32 tokens wide."""
     return tinygguf.write_sliding_window(tiny_models / "tiny-gemma3.gguf")

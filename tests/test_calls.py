@@ -39,6 +39,12 @@ def model(engine: Engine, endless_gguf: Path) -> Model:
     return engine.load(endless_gguf, options=OPTIONS).result()
 
 
+@pytest.fixture
+def deep(engine: Engine, deep_gguf: Path) -> Model:
+    """Whose answers are still being written when a test gets to end them."""
+    return engine.load(deep_gguf, options=OPTIONS).result()
+
+
 def ask(
     model: Model, text: str = "x", *, tokens: int = 16, together: bool = False, more: bool = False
 ) -> Call[Finished]:
@@ -172,9 +178,9 @@ def test_cancelling_after_the_end_does_nothing_to_the_next(model: Model) -> None
 
 
 def test_cancelling_everything_from_another_thread_ends_every_call(
-    engine: Engine, model: Model
+    engine: Engine, deep: Model
 ) -> None:
-    calls = ask_eight(model, 2000)
+    calls = ask_eight(deep, 2000)
     next(event for event in calls[0] if isinstance(event, TextDelta))
     threading.Timer(0.05, engine.cancel).start()
     assert {f.stop_reason for f in finished(calls)} == {"cancelled"}
@@ -216,8 +222,8 @@ def test_a_model_that_comes_though_its_load_was_closed_is_unloaded(
     assert ask(again).result().generated == 16
 
 
-def test_a_death_is_told_to_every_open_call(engine: Engine, model: Model) -> None:
-    calls = ask_eight(model, 2000)
+def test_a_death_is_told_to_every_open_call(engine: Engine, deep: Model) -> None:
+    calls = ask_eight(deep, 2000)
     next(event for event in calls[0] if isinstance(event, TextDelta))
     assert engine.pid is not None
     os.kill(engine.pid, signal.SIGKILL)
@@ -229,15 +235,15 @@ def test_a_death_is_told_to_every_open_call(engine: Engine, model: Model) -> Non
     (sentence,) = told
     assert "SIGKILL" in sentence
     assert engine.take_death() is None
-    assert not model.loaded
+    assert not deep.loaded
     # What is asked after that hears why there is nobody to answer.
     with pytest.raises(EngineDied, match="ended by SIGKILL"):
-        ask(model).result()
+        ask(deep).result()
 
 
-def test_a_death_ends_a_task_that_waits(engine: Engine, model: Model) -> None:
+def test_a_death_ends_a_task_that_waits(engine: Engine, deep: Model) -> None:
     async def main() -> None:
-        call = ask(model, tokens=2000)
+        call = ask(deep, tokens=2000)
         async for event in call:
             if isinstance(event, TextDelta) and engine.pid is not None:
                 os.kill(engine.pid, signal.SIGKILL)
@@ -270,16 +276,16 @@ def test_a_model_that_was_unloaded_can_not_be_asked(
     assert ask(other).result().generated > 0
 
 
-def test_closing_ends_what_is_open(engine: Engine, model: Model) -> None:
-    running, waiting = ask(model, tokens=2000), ask(model)
+def test_closing_ends_what_is_open(engine: Engine, deep: Model) -> None:
+    running, waiting = ask(deep, tokens=2000), ask(deep)
     next(event for event in running if isinstance(event, TextDelta))
     engine.close()
     assert running.result().stop_reason == waiting.result().stop_reason == "cancelled"
     assert not engine.alive
 
 
-def test_a_stopped_worker_is_ended_when_it_does_not_obey(engine: Engine, model: Model) -> None:
-    call = ask(model, tokens=2000)
+def test_a_stopped_worker_is_ended_when_it_does_not_obey(engine: Engine, deep: Model) -> None:
+    call = ask(deep, tokens=2000)
     next(event for event in call if isinstance(event, TextDelta))
     assert engine.pid is not None
     os.kill(engine.pid, signal.SIGSTOP)

@@ -56,12 +56,6 @@ def settings(home: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def deep_gguf(tiny_models: Path) -> Path:
-    """Reads a thousand tokens slowly enough to be interrupted, and answers without end."""
-    return tinygguf.write_llama(tiny_models / "tiny-deep.gguf", n_layer=48, endless=True)
-
-
 @pytest.fixture
 def long_preamble(tmp_path: Path) -> Path:
     path = tmp_path / "long.toml"

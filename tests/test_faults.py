@@ -695,11 +695,11 @@ def test_a_peer_that_does_not_keep_the_protocol_is_told_and_ended(
 
 
 def test_a_signal_handler_may_cancel_while_a_call_is_made(
-    endless_gguf: Path, monkeypatch: pytest.MonkeyPatch
+    deep_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The handler runs in the thread that it interrupts, which holds the line's lock.
     with Engine() as engine:
-        load(engine, endless_gguf)
+        load(engine, deep_gguf)
         stopped = connection.Connection._stopped
         interrupted = False
 

@@ -63,8 +63,8 @@ def pair(endless_gguf: Path) -> Iterator[Pair]:
         yield load(engine, endless_gguf)
 
 
-def load(engine: Engine, path: Path, adapter: Path | None = None) -> Pair:
-    options = EngineOptions(n_ctx=512, threads=1)
+def load(engine: Engine, path: Path, adapter: Path | None = None, n_ctx: int = 512) -> Pair:
+    options = EngineOptions(n_ctx=n_ctx, threads=1)
     writing = engine.load(path, options=options).result()
     reading = engine.load(path, adapter=adapter, options=options, purpose="watched").result()
     return Pair(writing, reading)
@@ -239,23 +239,25 @@ def test_a_second_model_that_is_gone_is_refused(pair: Pair) -> None:
     assert finished(generate(pair.writing, [text("Go on.")], None)).generated
 
 
-def test_stopping_while_both_sides_work_ends_the_answer_at_once(pair: Pair) -> None:
-    watch = pair.watch(preamble=SHORT, turns=(text("Go on."),))
-    seen = 0
-    call = pair.writing.generate(
-        preamble=PREAMBLE, turns=[text("Go on.")], max_tokens=400, watch=watch
-    )
-    for event in call:
-        if isinstance(event, Shifts):
-            seen += 1
-            if seen == 2:
-                call.cancel()
-        last = event
-    assert isinstance(last, Finished)
-    assert last.stop_reason == "cancelled"
-    assert last.generated < 400
-    events = generate(pair.writing, [text("Go on.")], watch)
-    assert len(ranks(events)) == 70
+def test_stopping_while_both_sides_work_ends_the_answer_at_once(deep_gguf: Path) -> None:
+    with Engine() as engine:
+        pair = load(engine, deep_gguf, n_ctx=2048)
+        watch = pair.watch(preamble=SHORT, turns=(text("Go on."),))
+        seen = 0
+        call = pair.writing.generate(
+            preamble=PREAMBLE, turns=[text("Go on.")], max_tokens=1900, watch=watch
+        )
+        for event in call:
+            if isinstance(event, Shifts):
+                seen += 1
+                if seen == 2:
+                    call.cancel()
+            last = event
+        assert isinstance(last, Finished)
+        assert last.stop_reason == "cancelled"
+        assert last.generated < 1900
+        events = generate(pair.writing, [text("Go on.")], watch)
+        assert len(ranks(events)) == 70
 
 
 def test_only_the_newest_turn_is_read_again_by_the_second_side(pair: Pair) -> None:

@@ -177,10 +177,12 @@ class TestList:
             await told(mine)
             await page.presses("space")
             await told(mine.replace("Space mark", "Space 1 marked"))
-            await page.presses("space", "c")
-            await told(f"C list,{mine}")
-            await page.presses("c")
-            await told(mine)
+            await page.presses("space")
+            for out in ("c", "escape"):
+                await page.presses("c")
+                await told(mine.replace("Esc back", "Esc list"))
+                await page.presses(out)
+                await told(mine)
             await page.presses("d", "d")
             await page.until(lambda: "Alt+U undelete" in page.hints)
             for key in ("Esc back", "F1 keys", "I import", "Alt+U undelete"):

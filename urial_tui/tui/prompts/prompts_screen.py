@@ -87,6 +87,8 @@ class PromptsScreen(Screen[Preamble | None]):
         self.laboratory = laboratory
         self.preambles = PreambleList(id="preambles-list")
         self.preambles.seek(in_use)
+        self._detail = Static(id="prompts-detail", markup=False)
+        self._pane = VerticalScroll(self._detail, id="prompts-detail-pane")
         view = self._view = ListView(self, self.preambles, "prompts-notice")
         self._live = LiveView(
             "What is measured appears here, preamble by preamble.", id="prompts-live"
@@ -116,7 +118,7 @@ class PromptsScreen(Screen[Preamble | None]):
         yield HeadingLine("Preambles")
         yield Static(id="prompts-columns", markup=False)
         yield self.preambles
-        yield VerticalScroll(Static(id="prompts-detail", markup=False), id="prompts-detail-pane")
+        yield self._pane
         yield self._live
         yield self._view.notice
         yield self._view.hints
@@ -147,7 +149,7 @@ class PromptsScreen(Screen[Preamble | None]):
     def show_row(self) -> None:
         """Another row has other keys."""
         self._deletions.look_at_row()
-        self.query_one("#prompts-detail-pane").scroll_home(animate=False)
+        self._pane.scroll_home(animate=False)
         self._show_parts()
 
     # -- the user -----------------------------------------------------------------------
@@ -163,8 +165,7 @@ class PromptsScreen(Screen[Preamble | None]):
 
     def action_findings(self) -> None:
         """Go to what was found, to scroll through it."""
-        pane = self.query_one("#prompts-detail-pane", VerticalScroll)
-        (self.preambles if pane.has_focus else pane).focus()
+        (self.preambles if self._pane.has_focus else self._pane).focus()
 
     def action_reload(self) -> None:
         """Have the chat load its model where none is."""
@@ -258,8 +259,10 @@ class PromptsScreen(Screen[Preamble | None]):
         self.known.look()
 
     def action_back(self) -> None:
-        """Stop what is being measured; else leave, from that to the list first."""
-        if not self._jobs.step_back():
+        """Out of what was found to the list; stop what is measured; or leave, by the list."""
+        if self._pane.has_focus:
+            self.preambles.focus()
+        elif not self._jobs.step_back():
             self.dismiss(None)
 
     # -- what is shown ------------------------------------------------------------------
@@ -280,7 +283,7 @@ class PromptsScreen(Screen[Preamble | None]):
             told = _NOTHING if self._view.is_read else Content()
         else:
             told = detail(row, self.laboratory.counted_by, measure)
-        self.query_one("#prompts-detail", Static).update(told)
+        self._detail.update(told)
 
     def _show_parts(self) -> None:
         """Show the widgets that have something to show, and the keys that do something."""
@@ -288,7 +291,7 @@ class PromptsScreen(Screen[Preamble | None]):
         columns = self.query_one("#prompts-columns", Static)
         hidden = not self.preambles.display
         self.preambles.display = columns.display = shown and bool(rows)
-        self.query_one("#prompts-detail-pane").display = shown
+        self._pane.display = shown
         model = self.laboratory.counted_by
         counted = f"counted by {model}" if model else "no model is loaded"
         count = f"{len(rows):,}, " if self._view.is_read else ""
@@ -310,9 +313,8 @@ class PromptsScreen(Screen[Preamble | None]):
         keys: list[tuple[str, str]] = []
         row, marked = self.preambles.row, len(self.preambles.marked)
         usable = row is not None and row.entry.preamble is not None
-        pane = self.query_one("#prompts-detail-pane", VerticalScroll)
-        if pane.has_focus:
-            keys.append(("prompts.findings", "list"))
+        if self._pane.has_focus:
+            back = ("prompts.back", "list")
         if row is not None:
             keys.append(("prompts.edit", "edit"))
             if usable:
@@ -331,7 +333,7 @@ class PromptsScreen(Screen[Preamble | None]):
             more.append(("prompts.delete", "delete"))
         if self._deletions.can_bring_back:
             more.append(("prompts.bring_back", "undelete"))
-        if row is not None and not pane.has_focus:
+        if row is not None and not self._pane.has_focus:
             more.append(("prompts.findings", "details"))
         # The last ones give way where there is no room.
         return [*keys, back, every, *more]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from urial_tui.engine.native import llama
@@ -62,3 +63,65 @@ def test_the_tokens_are_those_of_the_native_chain_over_the_whole_row(
     monkeypatch.setattr("urial_tui.engine.worker.sampling._WORTH", 10**9)
     with contextlib.closing(Sampler(model.vocab, sampling, model.n_ctx_train)) as sampler:
         assert picked == [sampler.sample(row) for row in rows]
+
+
+@pytest.fixture
+def tiny(llama_gguf: Path) -> Iterator[llama.NativeModel]:
+    llama.initialise()
+    model = llama.NativeModel(str(llama_gguf), gpu_layers=0, progress=lambda _fraction: True)
+    yield model
+    model.close()
+
+
+def counted(name: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """The calls of a function of the library, from now on."""
+    calls: list[tuple[object, ...]] = []
+    function = getattr(llama.lib, name)
+
+    def call(*given: object) -> object:
+        calls.append(given)
+        return function(*given)
+
+    monkeypatch.setattr(llama.lib, name, call)
+    return calls
+
+
+def drawn(model: llama.NativeModel, multiplier: float, begun: Sequence[int]) -> list[int]:
+    """An answer that starts with these tokens, from rows that make it repeat itself."""
+    sampling = Sampling(dry_multiplier=multiplier)
+    row = np.linspace(2.0, 0.0, model.vocab.size, dtype=np.float32)
+    with contextlib.closing(Sampler(model.vocab, sampling, model.n_ctx_train)) as sampler:
+        sampler.accept(begun)
+        return [sampler.sample(np.roll(row, 400 + at % 3)) for at in range(LENGTH)]
+
+
+def test_an_answer_starts_with_samplers_that_know_nothing_of_those_before(
+    tiny: llama.NativeModel, llama_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = ((), tuple(range(400, 440)) * 3, ())
+    # As each is in a vocabulary in which there was no other.
+    alone = []
+    for start in begun:
+        model = llama.NativeModel(str(llama_gguf), gpu_layers=0, progress=lambda _fraction: True)
+        alone.append(drawn(model, 0.8, start))
+        model.close()
+    assert alone[0] != alone[1], "what stands there is looked back on"
+    assert alone[0][:3] * 3 != alone[0][:9], "repeating is penalised"
+    made = counted("llama_sampler_init_dry", monkeypatch)
+    assert [drawn(tiny, 0.8, start) for start in begun] == alone
+    assert len(made) == 1, "the vocabulary was looked through once"
+    assert drawn(tiny, 0.002, ()) != alone[0], "other settings, another sampler"
+    assert len(made) == 2
+
+
+def test_few_samplers_are_kept_however_many_settings_there_were(
+    tiny: llama.NativeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = llama.lib.llama_sampler_free
+    freed = counted("llama_sampler_free", monkeypatch)
+    breakers = (b"\n",)
+    for last_n in range(1, 41):
+        free(tiny.vocab.dry_sampler(llama.DrySettings(0.8, 1.75, 2, last_n, breakers)))
+    assert len(freed) == 24
+    tiny.vocab.close()
+    assert len(freed) == 40

@@ -19,7 +19,7 @@ import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from urial_tui.engine.native.huge_pages import MappedWeights
 from urial_tui.engine.wire.worker_log import WARNING
@@ -53,6 +53,9 @@ _WARNING, _ERROR, _CONTINUED = 3, 4, 5
 
 _ASSIGNED = re.compile(rb"load_tensors: layer +\d+ assigned to device ([^,\s]+)")
 """What the library says of each layer, at a level that is shown nowhere."""
+
+_MOST_DRY = 16
+"""Settings of DRY samplers that a vocabulary keeps one of; more are in use in sweeps alone."""
 
 _last_errors: list[str] = []
 _last_warnings: list[str] = []
@@ -126,6 +129,16 @@ class LoadCancelled(Exception):
     """The progress callback said stop."""
 
 
+class DrySettings(NamedTuple):
+    """What makes a DRY sampler; texts in `breakers` interrupt a repetition, `last_n` in tokens."""
+
+    multiplier: float
+    base: float
+    allowed_length: int
+    last_n: int
+    breakers: tuple[bytes, ...]
+
+
 class Vocab:
     """The vocabulary of a model: text to ids and ids to bytes."""
 
@@ -148,14 +161,11 @@ class Vocab:
             else None
         )
         self._pieces: dict[int, bytes] = {}
+        self._dry: dict[DrySettings, Any] = {}
+        """Samplers that were told nothing, those that were made last behind the others."""
         self._anchor = self._find_anchor()
         self.around = self._find_around()
         """What stands before and behind a whole text of which a vector is made."""
-
-    @property
-    def handle(self) -> Any:
-        """The native pointer, for samplers."""
-        return self._handle
 
     def is_eog(self, token: int) -> bool:
         """Whether a token ends the generation."""
@@ -207,6 +217,32 @@ class Vocab:
                 type_of[bits] = self.token_type(token)
             types.append(type_of[bits])
         return pieces, types
+
+    def dry_sampler(self, settings: DrySettings) -> Any:
+        """A new DRY sampler, the caller's; NULL where the library makes none of these settings.
+
+        It looks through the whole vocabulary for what interrupts a repetition, which takes 0.1 s
+        at 262,144 tokens; the next one of the same settings is a copy.
+        """
+        if settings not in self._dry:
+            if len(self._dry) == _MOST_DRY:
+                self._free_dry(next(iter(self._dry)))
+            breakers = (ctypes.c_char_p * len(settings.breakers))(*settings.breakers)
+            made = lib.llama_sampler_init_dry(
+                self._handle, *settings[:-1], breakers, len(settings.breakers)
+            )
+            if not made:
+                return made
+            self._dry[settings] = made
+        return lib.llama_sampler_clone(self._dry[settings])
+
+    def close(self) -> None:
+        """Free what is kept of samplers."""
+        for settings in list(self._dry):
+            self._free_dry(settings)
+
+    def _free_dry(self, settings: DrySettings) -> None:
+        lib.llama_sampler_free(self._dry.pop(settings))
 
     def tokenize(self, text: str, *, special: bool = False, start: bool = False) -> list[int]:
         """Token ids of `text`, without BOS; `start`: nothing stands in front of it.
@@ -389,6 +425,7 @@ class NativeModel:
         """Give the model back; the last user's contexts and adapters must be gone."""
         self._users -= 1
         if self.handle and self._users == 0:
+            self.vocab.close()
             lib.llama_model_free(self.handle)
             self.handle = None
 

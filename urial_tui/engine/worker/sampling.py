@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urial_tui.engine.native.batch import DecodeError
-from urial_tui.engine.native.llama import Vocab, lib
+from urial_tui.engine.native.llama import DrySettings, Vocab, lib
 from urial_tui.engine.wire.scores import Floats, ScoringError
 from urial_tui.engine.wire.values import Grammar, SamplerStage, Sampling
 from urial_tui.engine.worker.constraint import Constraint
@@ -33,6 +33,8 @@ Ids = NDArray[np.int64]
 
 _CANDIDATE = np.dtype([("id", "i4"), ("logit", "f4"), ("p", "f4")])
 """llama_token_data."""
+
+_DRY_BREAKERS = (b"\n", b":", b'"', b"*")
 
 _SEEDS = 0xFFFFFFFF
 
@@ -129,19 +131,9 @@ class SamplerChain:
         self, multiplier: float, base: float, allowed_length: int, last_n: int, n_ctx_train: int
     ) -> None:
         """DRY: penalise tokens that would extend a repeated sequence."""
-        breakers = (b"\n", b":", b'"', b"*")
-        array = (ctypes.c_char_p * len(breakers))(*breakers)
-        self._add(
-            lib.llama_sampler_init_dry(
-                self._vocab.handle,
-                multiplier,
-                base,
-                allowed_length,
-                min(last_n, n_ctx_train),
-                array,
-                len(breakers),
-            )
-        )
+        last_n = min(last_n, n_ctx_train)
+        settings = DrySettings(multiplier, base, allowed_length, last_n, _DRY_BREAKERS)
+        self._add(self._vocab.dry_sampler(settings))
 
     def top_k(self, k: int) -> None:
         """Keep the `k` most probable tokens."""

@@ -5,7 +5,7 @@ same longest answer; by the command as users run it, its file and journal includ
 answers at once, and by a client that keeps a slot of llama-server busy for each. All contenders run
 in every round, in an order that rotates, each in new processes and one at a time. The clock starts
 when the model is loaded; the preamble is on the disk, and in the server's slots. Answers end where
-they end, so a rate is that of the tokens that were written.
+they end, by the preamble's format too, so a rate is that of the tokens that were written.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from benchmarks import llama_server, results
 from benchmarks.contenders import Measured
 from benchmarks.parallel import make_work
@@ -33,7 +35,9 @@ from urial_tui.engine.native.threads import physical_cores
 from urial_tui.errors import UrialError
 from urial_tui.evaluate.item_files import find_items
 from urial_tui.models.registry import resolve
+from urial_tui.prompting.preamble import Preamble
 from urial_tui.prompting.preamble_file import find_preamble
+from urial_tui.prompting.stops import stop_rules
 from urial_tui.sanitize import sanitize_line
 
 METRICS = {"tokens_per_s": "tokens written a second", "items_per_s": "answers a second"}
@@ -42,6 +46,7 @@ _SETTINGS = """\
 [sampling]
 temperature = 0.0
 repetition_penalty = 1.0
+dry_multiplier = 0.0
 [engine]
 threads = {threads}
 """
@@ -94,6 +99,8 @@ def compare(chosen: argparse.Namespace, say: Callable[[str], None]) -> str:
     """
     model = resolve(chosen.model).path.absolute()
     preamble = find_preamble(chosen.preamble)
+    file = Path(chosen.preamble)
+    named = str(file.absolute()) if file.is_file() else chosen.preamble
     texts = [item.turns[0] for item in find_items(None).items if len(item.turns) == 1]
     texts = texts[: chosen.items]
     machine = this_machine()
@@ -106,12 +113,12 @@ def compare(chosen: argparse.Namespace, say: Callable[[str], None]) -> str:
         settings = directory / "config" / "urial-tui" / "settings.toml"
         settings.parent.mkdir(parents=True)
         settings.write_text(_SETTINGS.format(threads=chosen.threads), encoding="utf-8")
-        run = partial(measure, model, preamble.name, items, tokens=chosen.tokens, home=directory)
+        run = partial(measure, model, named, items, tokens=chosen.tokens, home=directory)
         one = directory / "one.json"
         one.write_text(json.dumps([{"instruction": texts[0]}]), encoding="utf-8")
         say("the preamble is put on the disk")
         for parallel in {1, max(chosen.parallel)}:
-            measure(model, preamble.name, one, parallel, 1, directory)
+            measure(model, named, one, parallel, 1, directory)
         contenders: dict[str, Callable[[], Measured]] = {
             name_of(parallel): partial(run, parallel) for parallel in (1, *chosen.parallel)
         }
@@ -124,6 +131,7 @@ def compare(chosen: argparse.Namespace, say: Callable[[str], None]) -> str:
                 rest=0.0,
                 directory=directory,
             )
+            work = msgspec.structs.replace(work, stops=server_stops(preamble))
             for parallel in chosen.parallel:
                 contenders[_server(parallel)] = partial(
                     _theirs, work, chosen.llama_server.absolute(), parallel
@@ -181,6 +189,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def server_stops(preamble: Preamble) -> tuple[str, ...]:
+    """Texts that end an answer where the preamble's format ends it, but for code within it."""
+    rules = stop_rules(preamble)
+    return (*rules.strings, *([f"\n{rules.fence}\n"] if rules.fence else []))
 
 
 def _server(slots: int) -> str:

@@ -162,11 +162,12 @@ class LlamaServer:
         return answers
 
     def _answer(self, prompt: Prompt, slot: int) -> Written:
-        """Have one question answered, greedily and without stop strings."""
+        """Have one question answered, greedily."""
         body = {
             "prompt": [*self._work.preamble_ids, *prompt.ids],
             "n_predict": prompt.limit,
             "temperature": 0.0,
+            "stop": list(self._work.stops),
             "cache_prompt": True,
             "id_slot": slot,
             "stream": True,

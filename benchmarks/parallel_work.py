@@ -35,7 +35,8 @@ class Prompt(msgspec.Struct, frozen=True):
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """The same for all. `warm_up`: a question that is asked before the clock starts.
 
-    `opening`: what each question's text starts with. `rest`: seconds between the two.
+    `opening`: what each question's text starts with. `stops`: texts that end a server's answer.
+    `rest`: seconds between the two.
     """
 
     model: str
@@ -45,6 +46,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     prompts: tuple[Prompt, ...]
     warm_up: Prompt
     opening: str = ""
+    stops: tuple[str, ...] = ()
     rest: float = 0.0
 
     @property

@@ -39,7 +39,7 @@ def work(*, limits: tuple[int, ...] = (3, 5, 4)) -> Work:
     prompts = tuple(Prompt(f"question {limit}", (7, 8), limit) for limit in limits)
     return Work(
         model="m.gguf", threads=1, preamble="p", preamble_ids=(1, 2, 3), prompts=prompts,
-        warm_up=Prompt("warm", (9,), 1),
+        warm_up=Prompt("warm", (9,), 1), stops=("# Query:",),
     )  # fmt: skip
 
 
@@ -181,6 +181,7 @@ def test_server_is_asked_in_every_slot_and_is_gone_at_the_end(
     assert [body["prompt"] for body in bodies[:3]] == [[1, 2, 3], [1, 2, 3, 9], [1, 2, 3, 9]]
     assert {body["n_predict"] for body in bodies[3:]} == {3, 4, 5}
     assert {body["id_slot"] for body in bodies} == {0, 1}
+    assert {stop for body in bodies for stop in body["stop"]} == {"# Query:"}
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
 

@@ -175,3 +175,12 @@ def test_what_is_recent_is_told_in_words(seconds: float, told: str) -> None:
 @pytest.mark.parametrize("seconds", [-10.0, 7 * 86_400.0, 1e9])
 def test_what_is_not_is_told_as_a_date(seconds: float) -> None:
     assert len(wording.age(1.7e9 - seconds, 1.7e9).split("-")) == 3
+
+
+def test_what_is_worked_at_together_is_half_done_on_the_way() -> None:
+    assert wording.time_left(30, 3, 7) == "about 70 s left"
+    # Of sixteen that began together one is done: the others are not far behind it.
+    assert wording.time_left(17, 1, 53, 16) == "about 91 s left"
+    assert wording.time_left(60, 90, 10, 16) == "about 3 s left"
+    assert wording.time_left(60, 99, 1, 16) == "about 0 s left"
+    assert wording.time_left(60, 100, 0, 16) == "about 0 s left"

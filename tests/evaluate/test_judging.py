@@ -50,6 +50,7 @@ class ScriptedJudge:
         self.says = says or {}
         self.asked: list[JudgeQuestion] = []
         self.cancelled = False
+        self.at_once = 1
 
     def cancel(self) -> None:
         self.cancelled = True

@@ -19,8 +19,8 @@ from urial_tui.evaluate.token_reading import TextReading
 class Counted:
     """What is read of a run: its counts."""
 
-    def __init__(self, there: int = 0, skipped: Sequence[Skipped] = ()) -> None:
-        self.taken_over = there
+    def __init__(self, there: int, skipped: Sequence[Skipped], at_once: int) -> None:
+        self.taken_over, self.at_once = there, at_once
         self.changed, self.new = 1, len(ITEMS) - there - 1
         self.skipped = list(skipped)
 
@@ -28,8 +28,8 @@ class Counted:
         return len(ITEMS)
 
 
-def run(there: int = 0, skipped: Sequence[Skipped] = ()) -> Run:
-    return cast(Run, Counted(there, skipped))
+def run(there: int = 0, skipped: Sequence[Skipped] = (), at_once: int = 1) -> Run:
+    return cast(Run, Counted(there, skipped, at_once))
 
 
 def answered(item: Item, turn: int, text: str = "So.", tokens: int = 30) -> Answered:
@@ -57,6 +57,16 @@ def test_rates_and_the_time_that_is_left() -> None:
     # 50 tokens and one answer in 10 s; three items are left, at 10 s each.
     assert words == "2 of 5 items, 6.00 answers/min, 5 tokens/s, about 30 s left: So."
     assert (progress.items, progress.answers, progress.tokens) == (2, 1, 30)
+
+
+def test_answers_that_are_half_written_are_not_taken_for_unbegun() -> None:
+    clock = Clock()
+    progress = RunProgress("Esc", clock)
+    progress.begin(run(at_once=3))
+    clock.now += 20
+    progress.take(answered(ITEMS[1], 0))
+    # Two more were begun: as much as one is done of them, and three are left.
+    assert "about 30 s left" in progress.pace
 
 
 def test_an_item_is_done_with_its_last_turn() -> None:

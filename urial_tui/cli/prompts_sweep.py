@@ -209,9 +209,10 @@ class _Sweep:
     def _left(self, done: int) -> str:
         """The time that is left, once the rate says something."""
         seconds = time.monotonic() - self._started
-        if self._planned is None or seconds <= _SETTLED:
+        planned = self._planned
+        if planned is None or seconds <= _SETTLED:
             return ""
-        return f", {time_left(seconds, self._written, self._planned.answers - done)}"
+        return f", {time_left(seconds, self._written, planned.answers - done, planned.at_once)}"
 
 
 def _print(document: dict[str, Any], *, as_json: bool) -> None:

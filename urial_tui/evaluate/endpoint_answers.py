@@ -139,6 +139,8 @@ class EndpointAnswers:
     ) -> None:
         self._context = context
         self._terms = terms
+        self.at_once = settings.concurrency
+        """Most questions that are asked together."""
         rules, _ = answer_rules(context)
         address = address_of(settings.url, settings.service)
         form = _Texts(terms, rules)

@@ -108,6 +108,8 @@ class EndpointJudge:
         self, settings: EndpointSettings, key: str | None = None, clock: Clock | None = None
     ) -> None:
         self.address: Final[Address] = address_of(settings.url, settings.service)
+        self.at_once: Final = settings.concurrency
+        """Most questions that are asked together."""
         self._asking: EndpointQueue[JudgeQuestion, JudgeReply] = EndpointQueue(
             self.address, _Judgements(settings), settings, key, clock
         )

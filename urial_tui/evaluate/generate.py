@@ -102,6 +102,8 @@ class AnswerGenerator:
         self._terms = terms
         self.cancelled = False
         """Whether no more is asked; set before the engine is told to end what runs."""
+        self.at_once = terms.parallel
+        """Most answers that are written together."""
 
     def run(
         self, items: Sequence[tuple[Item, Sequence[WrittenAnswer]]]

@@ -82,7 +82,8 @@ class JudgeProgress:
         """The rate, and the time that is left; nothing as long as they say nothing."""
         if self._judging is None or not self.made or self.seconds <= SETTLED:
             return ""
-        left = time_left(self.seconds, self.made, len(self._judging) - self.there)
+        rest, at_once = len(self._judging) - self.there, self._judging.at_once
+        left = time_left(self.seconds, self.made, rest, at_once)
         return f"{three_digits(60 * self.made / self.seconds)} a minute, {left}"
 
     @property

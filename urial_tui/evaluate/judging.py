@@ -28,6 +28,11 @@ class Judge(Protocol):
         """Whether no more is asked."""
         ...
 
+    @property
+    def at_once(self) -> int:
+        """Most judgements that are on their way together."""
+        ...
+
     def cancel(self) -> None:
         """Ask no more; from any thread."""
         ...
@@ -98,6 +103,11 @@ class Judging:
     def done(self) -> int:
         """How many are there, scored or not."""
         return sum(1 for _ in self.judgements())
+
+    @property
+    def at_once(self) -> int:
+        """Most judgements that are on their way together."""
+        return self._judge.at_once
 
     @property
     def cancelled(self) -> bool:

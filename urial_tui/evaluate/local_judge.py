@@ -73,7 +73,8 @@ class LocalJudge:
         self._model = model
         self._info = info
         self._templates = templates
-        self._parallel = parallel
+        self.at_once: Final = parallel
+        """Most judgements that are written together."""
         pieces = model.vocabulary().result().pieces
         self._piece = pieces.__getitem__
 
@@ -101,7 +102,7 @@ class LocalJudge:
         for question in questions:
             heads.setdefault(question.prompt.head, []).append(question)
         for group in heads.values():
-            if self._parallel > 1:
+            if self.at_once > 1:
                 yield from self._ask(group)
                 continue
             for question in group:
@@ -114,7 +115,7 @@ class LocalJudge:
             return
         calls = self._calls(group)
         written: dict[int, list[Probabilities]] = {}
-        for number, event in read_together(calls, self._parallel):
+        for number, event in read_together(calls, self.at_once):
             question = group[number]
             match event:
                 case EngineError():
@@ -140,7 +141,7 @@ class LocalJudge:
                 max_tokens=max_tokens(len(question.aspects)),
                 grammar=Grammar(kind="json-schema", text=question.schema),
                 logprobs=TOP,
-                together=self._parallel > 1,
+                together=self.at_once > 1,
                 more=number < len(shown),
             )
             for number, (question, front) in enumerate(shown, start=1)

@@ -85,6 +85,11 @@ class PlannedSweep(Planned[Sweeping]):
         """How many there will be."""
         return len(self.samplings) * len(self.questions.items)
 
+    @property
+    def at_once(self) -> int:
+        """How many are written together, once the model is loaded."""
+        return 1 if self._loaded is None else self._loaded.parallel
+
     def load(
         self,
         engine: Engine,

@@ -56,6 +56,11 @@ class Answerer(Protocol):
 
     cancelled: bool
 
+    @property
+    def at_once(self) -> int:
+        """Most answers that are on their way together."""
+        ...
+
     def run(
         self, items: Sequence[tuple[Item, Sequence[WrittenAnswer]]]
     ) -> Generator[GenerateStep, None, None]:
@@ -148,6 +153,11 @@ class Run:
     def new(self) -> int:
         """Items of which there were no answers at the start, or not all."""
         return len(self._items) - self.taken_over - self.changed
+
+    @property
+    def at_once(self) -> int:
+        """Most answers that are on their way together."""
+        return self._answers.at_once
 
     @property
     def cancelled(self) -> bool:

@@ -130,7 +130,7 @@ class RunProgress:
         done = self.items - self._run.taken_over
         left = len(self._run) - self.items - len(self._run.skipped)
         if done:
-            parts.append(time_left(seconds, done, left))
+            parts.append(time_left(seconds, done, left, self._run.at_once))
         return ", ".join(parts)
 
     @property

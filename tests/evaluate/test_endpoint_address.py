@@ -15,7 +15,7 @@ from urial_tui.evaluate.endpoint_address import (
     caution,
     key_of_environment,
 )
-from urial_tui.evaluate.endpoint_estimate import Prices, estimate
+from urial_tui.evaluate.endpoint_estimate import Prices, estimate, estimate_answers, in_words
 from urial_tui.evaluate.endpoint_judge import EndpointJudge
 from urial_tui.evaluate.items import EvaluateError
 
@@ -176,6 +176,21 @@ class TestEstimates:
         settings = EndpointSettings(url="http://h", model="m", concurrency=4, per_minute=per_minute)
         found = estimate(questions(10), settings, seconds_each=each)
         assert found.seconds == pytest.approx(seconds)
+
+    def test_answers_are_as_long_as_they_may_be(self) -> None:
+        settings = EndpointSettings(url="http://h", model="m", per_minute=30.0)
+        found = estimate_answers(["a" * 400, "é" * 200], 50, settings)
+        assert (found.questions, found.prompt_tokens, found.cost) == (2, 200, None)
+        assert found.completion_tokens == found.most_completion_tokens == 100
+        assert found.seconds == pytest.approx(2.0)
+        assert in_words(found, "h").endswith("reckoned from the texts, not before 2 s.")
+        prices = Prices(prompt=10_000.0, completion=50_000.0)
+        told = in_words(estimate_answers(["a" * 4000], 50, settings, prices=prices), "h")
+        assert told == (
+            "1 question to h: about 1,000 tokens to read and at most 50 to write, reckoned from "
+            "the texts, at these prices at most 12.5."
+        )
+        assert estimate_answers([], 50, settings).completion_tokens == 0
 
     def test_nothing_takes_nothing(self) -> None:
         settings = EndpointSettings(url="http://h", model="m", per_minute=10, reply_tokens=20)

@@ -434,8 +434,11 @@ def test_the_command_writes_outputs_and_takes_them_over(items: Path) -> None:
 def test_a_run_that_was_ended_asks_only_what_is_left(items: Path) -> None:
     acts = [text("Yes."), text("Yes.")]
     with ScriptedEndpoint(*acts, then=error(401)) as endpoint:
-        line = sentence(eval_run(*arguments(endpoint, items), "--parallel", "1"))
-        assert "wants a key" in line
+        done = eval_run(*arguments(endpoint, items), "--parallel", "1")
+        assert (done.returncode, done.stdout) == (1, "")
+        reckoned, refused = done.stderr.splitlines()
+        assert reckoned.startswith("urial: 8 questions to ")
+        assert "wants a key" in refused
         assert not items.with_name("out.json").exists()
         endpoint.requests.clear()
         endpoint._then = text("Yes.")
@@ -494,11 +497,45 @@ def test_a_penalty_that_endpoints_understand_otherwise_is_not_sent_and_told(item
     with ScriptedEndpoint(then=text("Yes.")) as endpoint:
         done = eval_run(*arguments(endpoint, items), "--limit", "1")
         assert "repetition_penalty" not in endpoint.requests[0]
-    (line,) = done.stderr.splitlines()
+    line, _ = done.stderr.splitlines()
     assert line == (
         "urial: The endpoint is not told of sampling.repetition_penalty, which is set here: it "
         "would hold the words of the preamble against the answers."
     )
+
+
+def test_what_it_will_cost_is_told_before_anything_is_sent(items: Path) -> None:
+    one = ("--limit", "1", "--rate", "6000", "--price-in", "1000", "--price-out", "1000000")
+    with ScriptedEndpoint(then=text("Yes.")) as endpoint:
+        done = eval_run(*arguments(endpoint, items), *one)
+        first = endpoint.requests[0]["prompt"]
+    reckoned, *_ = done.stderr.splitlines()
+    turns = len(ITEMS[0].turns)
+    # A later turn is sent with what stands before it; nothing was answered yet.
+    found = re.fullmatch(
+        rf"urial: {turns} questions to [\d.:]+: about ([\d,]+) tokens to read and at most "
+        rf"{turns * 40} to write, reckoned from the texts, at these prices at most ([\d.]+)\.",
+        reckoned,
+    )
+    assert found is not None, reckoned
+    read = int(found[1].replace(",", ""))
+    assert turns * len(first) / 4 < read < turns * len(first) / 4 + 200
+    assert float(found[2]) == pytest.approx((read * 1e3 + turns * 40 * 1e6) / 1e6, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--rate", "5"), "--rate goes with --engine."),
+        (("--engine", "http://127.0.0.1:1", "--price-out", "1"), "go together"),
+    ],
+)
+def test_options_of_an_endpoint_are_for_an_endpoint(
+    options: tuple[str, ...], said: str, items: Path
+) -> None:
+    out = items.with_name("out.json")
+    done = eval_run("-m", "big", "--items", items, "--out", out, *options)
+    assert said in sentence(done, code=2)
 
 
 def test_whoever_waits_for_an_endpoint_that_is_not_there_is_told_why(items: Path) -> None:

@@ -225,6 +225,12 @@ def test_a_key_that_can_be_none_is_refused_and_nothing_is_written(
 # -- what is done ----------------------------------------------------------------------
 
 
+def is_estimate(told: str, start: str, *, most: int) -> bool:
+    """Whether a note tells what goes to an endpoint."""
+    end = f"tokens to read and at most {most} to write, reckoned from the texts."
+    return told.startswith(f"{start}: about ") and told.endswith(end)
+
+
 def test_it_writes_what_the_command_writes(items: Path, directory: Path) -> None:
     settings = paths.settings_file()
     settings.parent.mkdir(parents=True)
@@ -242,7 +248,8 @@ def test_it_writes_what_the_command_writes(items: Path, directory: Path) -> None
         assert endpoint.requests == ours
     assert (state.stage, state.done, state.total) == ("done", 5, 5)
     assert state.words == f"{ALL_TURNS} answers written"
-    assert state.notes == (f"5 items to {endpoint.host}, 1 at a time.",)
+    (told,) = state.notes
+    assert is_estimate(told, f"8 questions to {endpoint.host}", most=8 * 40)
     assert plan.choice.out.read_bytes() == out.read_bytes()
     assert plan.of == (read_outputs(out)[0].generator,)
 
@@ -275,7 +282,8 @@ def test_one_that_hangs_is_stopped_soon_and_goes_on_from_its_plan_asking_nothing
         assert kept is not None
         state = done(kept)
         assert (state.stage, state.done) == ("done", 5)
-        assert state.notes == (f"4 items to {endpoint.host}, 1 at a time.",)
+        (told,) = state.notes
+        assert is_estimate(told, f"6 questions to {endpoint.host}", most=6 * 40)
         assert len(endpoint.requests) == ALL_TURNS
         assert asked_once(endpoint)
         assert done(kept).words == "0 answers written, 5 were there"
@@ -341,13 +349,16 @@ def test_what_the_command_warns_of_is_noted(items: Path, directory: Path) -> Non
         (plan,) = begin_runs(new, directory, settings)
         state = done(plan, settings)
     assert state.stage == "done"
-    assert state.notes == (
+    penalty, references, told, unknown = state.notes
+    assert penalty == (
         "The endpoint is not told of sampling.repetition_penalty, which is set here: it would hold "
-        "the words of the preamble against the answers.",
-        "The reference answers are not read: no endpoint tells how likely a text is.",
-        f"1 item to {endpoint.host}, 2 at a time.",
-        "The endpoint does not know min_p: it was left out.",
+        "the words of the preamble against the answers."
     )
+    assert references == (
+        "The reference answers are not read: no endpoint tells how likely a text is."
+    )
+    assert is_estimate(told, f"1 question to {endpoint.host}", most=40)
+    assert unknown == "The endpoint does not know min_p: it was left out."
 
 
 def test_what_can_not_be_answered_is_told_and_the_rest_is_there(

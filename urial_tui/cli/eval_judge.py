@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from urial_tui import interrupts
+from urial_tui.cli import shared_options
 from urial_tui.cli.long_work import LongWork
 from urial_tui.cli.names import NAME
-from urial_tui.cli.numbers import COUNT, PARALLEL, TOKENS, Real
+from urial_tui.cli.numbers import COUNT, PARALLEL, TOKENS
 from urial_tui.errors import UsageError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import amount
@@ -64,18 +65,9 @@ _GO_ON = "What was judged is kept: give the same command again, and it goes on."
     help="Judge N answers together.  [default: the most of 16, 8, 4, 2 and 1 that the memory "
     "holds; of an endpoint 4]",
 )
-@click.option(
-    "--rate", metavar="N", type=Real(0.001, 1e6), help="Most requests a minute to an endpoint."
-)
-@click.option(
-    "--price-in",
-    metavar="P",
-    type=Real(0, 1e6),
-    help="What a million tokens cost that an endpoint reads, to tell the cost.",
-)
-@click.option(
-    "--price-out", metavar="P", type=Real(0, 1e6), help="What a million cost that it writes."
-)
+@shared_options.RATE
+@shared_options.PRICE_IN
+@shared_options.PRICE_OUT
 @click.option(
     "--reply-tokens",
     metavar="N",
@@ -105,7 +97,7 @@ def judge(**options: Any) -> None:
     from urial_tui.cli.named_files import check_written
 
     check_written(options)
-    _check_endpoint(options)
+    shared_options.check_endpoint(options, "endpoint", _ENDPOINT_ONLY, "urial eval judge")
     with contextlib.ExitStack() as stack:
         output = JudgeOutput()
         stack.enter_context(output.line)
@@ -119,20 +111,6 @@ def judge(**options: Any) -> None:
             make.start()
             code = invocation.run()
     click.get_current_context().exit(code)
-
-
-def _check_endpoint(options: dict[str, Any]) -> None:
-    """Refuse what only an endpoint knows, where there is none."""
-    given = [name for name in _ENDPOINT_ONLY if options[name] is not None]
-    if options["endpoint"] is None and given:
-        raise UsageError(
-            f"--{given[0].replace('_', '-')} goes with --endpoint.",
-            "See `urial eval judge --help`.",
-        )
-    if (options["price_in"] is None) != (options["price_out"] is None):
-        raise UsageError(
-            "--price-in and --price-out go together.", "See `urial eval judge --help`."
-        )
 
 
 class _Judging:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from urial_tui.prompting.templates.renderer import TemplateRenderer
     from urial_tui.settings import Settings
 
+_ENDPOINT_ONLY = ("rate", "price_in", "price_out")
 _GO_ON = "What was answered is kept: give the same command again, and it goes on."
 
 
@@ -63,6 +64,9 @@ _GO_ON = "What was answered is kept: give the same command again, and it goes on
     help="Have an OpenAI-compatible endpoint go on with the prompts, in place of this machine; "
     "MODEL is a name there.",
 )
+@shared_options.RATE
+@shared_options.PRICE_IN
+@shared_options.PRICE_OUT
 @shared_options.MAX_TOKENS
 @shared_options.TEMPERATURE
 @click.option(
@@ -106,6 +110,7 @@ def run(**options: Any) -> None:
     from urial_tui.prompting.templates.renderer import TemplateRenderer
 
     check_written(options)
+    shared_options.check_endpoint(options, "engine", _ENDPOINT_ONLY, "urial eval run")
     if options["preamble"] is not None and options["context"] is not None:
         raise UsageError("--preamble and --context are one too many.", "Give one of them.")
     if options["aligned_context"] is not None and options["aligned"] is None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from urial_tui.cli.names import NAME
 from urial_tui.cli.numbers import PARALLEL, TOKENS, Real
+from urial_tui.errors import UsageError
 
 MODEL = click.option(
     "-m",
@@ -52,6 +55,22 @@ TEMPERATURE = click.option(
 )
 """How answers are drawn."""
 
+RATE = click.option(
+    "--rate", metavar="N", type=Real(0.001, 1e6), help="Most requests a minute to an endpoint."
+)
+"""How fast an endpoint is asked."""
+
+PRICE_IN = click.option(
+    "--price-in",
+    metavar="P",
+    type=Real(0, 1e6),
+    help="What a million tokens cost that an endpoint reads, to tell the cost.",
+)
+PRICE_OUT = click.option(
+    "--price-out", metavar="P", type=Real(0, 1e6), help="What a million cost that it writes."
+)
+"""What an endpoint costs."""
+
 TOGETHER = click.option(
     "--parallel",
     metavar="N",
@@ -68,3 +87,25 @@ HTML = click.option(
     help="Write a report, a page for a browser, to this file.",
 )
 """Where a page goes."""
+
+
+def check_endpoint(
+    options: Mapping[str, Any], endpoint: str, names: Sequence[str], command: str
+) -> None:
+    """Refuse what only an endpoint knows where there is none, and one price without the other.
+
+    Args:
+        options: Of the command line.
+        endpoint: The name of the one that gives an endpoint.
+        names: Those that go with it.
+        command: Whose help tells more.
+
+    Raises:
+        UsageError: It is refused.
+    """
+    help_ = f"See `{command} --help`."
+    given = [name for name in names if options[name] is not None]
+    if options[endpoint] is None and given:
+        raise UsageError(f"--{given[0].replace('_', '-')} goes with --{endpoint}.", help_)
+    if (options["price_in"] is None) != (options["price_out"] is None):
+        raise UsageError("--price-in and --price-out go together.", help_)

@@ -208,15 +208,29 @@ class EndpointAnswers:
             yield Notice(id=0, message=f"The endpoint does not know {named}: it was left out.")
 
     def _question(self, one: AskedItem) -> _Question:
-        said = [(written.exchange.instruction, written.exchange.output) for written in one.written]
+        prompt = self._prompt(one.item, [written.exchange.output for written in one.written])
+        return _Question(one, prompt, self._terms.drawn(one.item, len(one.written)))
+
+    def prompts(self, items: Sequence[tuple[Item, Sequence[WrittenAnswer]]]) -> list[str]:
+        """The texts that will be sent for what is left of items.
+
+        Answers that are not there yet are left out of those to later turns.
+        """
+        return [
+            self._prompt(item, [*(one.exchange.output for one in written), *[""] * unwritten])
+            for item, written in items
+            for unwritten in range(len(item.turns) - len(written))
+        ]
+
+    def _prompt(self, item: Item, said: Sequence[str]) -> str:
+        """The text for the turn behind these answers."""
         exchanges = [
             Exchanged(asked, text, (TextSegment(text=text),) if text else ())
-            for asked, text in said
+            for asked, text in zip(item.turns, said, strict=False)
         ]
-        exchanges.append(Exchanged(one.item.turns[len(one.written)]))
+        exchanges.append(Exchanged(item.turns[len(said)]))
         shown = render_plain(self._context, exchanges).context
-        prompt = "".join(segment.text for segment in shown if isinstance(segment, TextSegment))
-        return _Question(one, prompt, self._terms.drawn(one.item, len(one.written)))
+        return "".join(segment.text for segment in shown if isinstance(segment, TextSegment))
 
 
 class _Question(NamedTuple):

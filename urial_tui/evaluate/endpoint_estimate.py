@@ -1,7 +1,7 @@
-"""An estimate of the time and the cost of a run of judgements, before anything is sent.
+"""An estimate of the time and the cost of a run of judgements or answers, before anything is sent.
 
-Tokens are reckoned: nobody here knows the judge's tokenizer. Money is known only by prices that are
-given, time only by a rate or by how long a reply takes.
+Tokens are reckoned: nobody here knows the endpoint's tokenizer. Money is known only by prices that
+are given, time only by a rate or by how long a reply takes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ BYTES_PER_TOKEN: Final = 4.0
 
 _MESSAGE_TOKENS: Final = 8
 """Of a chat template, around a message."""
+_SOON: Final = 1.0
+"""Seconds that are not worth a word."""
 _FORM_TOKENS: Final = 15
 """Of a judgement of one aspect, beside its reason."""
 
@@ -42,7 +44,8 @@ class RunEstimate(msgspec.Struct, frozen=True, kw_only=True):
 
     questions           how many are asked
     prompt_tokens       reckoned from the bytes of the questions
-    completion_tokens   reckoned, for reasons of half the length that they may have
+    completion_tokens   of judgements reckoned, for reasons of half the length that they may have;
+                        of answers as many as may be written
     most_completion_tokens  all that may be written
     cost, most_cost     in the currency of the prices; None without prices
     seconds             None where neither a rate nor the time of a reply is known
@@ -72,9 +75,9 @@ def estimate(
         prices: Of the tokens, where they are known.
         seconds_each: From a question to its reply, where that is known.
     """
-    size = sum(len(question.prompt.text.encode("utf-8", "replace")) for question in questions)
+    texts = [question.prompt.text for question in questions]
     aspects = sum(len(question.aspects) for question in questions)
-    read = round(size / BYTES_PER_TOKEN) + _MESSAGE_TOKENS * len(questions)
+    read = _tokens(texts) + _MESSAGE_TOKENS * len(questions)
     written = round(aspects * (MAX_REASON / 2 / BYTES_PER_TOKEN + _FORM_TOKENS))
     most = sum(settings.reply_tokens or max_tokens(len(question.aspects)) for question in questions)
     return RunEstimate(
@@ -88,6 +91,34 @@ def estimate(
     )
 
 
+def estimate_answers(
+    prompts: Sequence[str],
+    longest: int,
+    settings: EndpointSettings,
+    *,
+    prices: Prices | None = None,
+) -> RunEstimate:
+    """Reckon what a run of answers will take.
+
+    Args:
+        prompts: The texts that will be sent.
+        longest: Most tokens of an answer.
+        settings: How they are sent; the rate tells the time.
+        prices: Of the tokens, where they are known.
+    """
+    read, most = _tokens(prompts), longest * len(prompts)
+    cost = prices.of(read, most) if prices else None
+    return RunEstimate(
+        questions=len(prompts),
+        prompt_tokens=read,
+        completion_tokens=most,
+        most_completion_tokens=most,
+        cost=cost,
+        most_cost=cost,
+        seconds=_seconds(len(prompts), settings, None),
+    )
+
+
 def in_words(found: RunEstimate, host: str) -> str:
     """An estimate as a sentence.
 
@@ -95,18 +126,23 @@ def in_words(found: RunEstimate, host: str) -> str:
         found: It.
         host: Who is asked.
     """
+    bounded = found.completion_tokens == found.most_completion_tokens
     cost = ""
     if found.cost is not None and found.most_cost is not None:
-        cost = (
-            f", at these prices about {three_digits(found.cost)} and at most "
-            f"{three_digits(found.most_cost)}"
-        )
-    time = "" if found.seconds is None else f", not before {duration(found.seconds)}"
+        about = "" if bounded else f"about {three_digits(found.cost)} and "
+        cost = f", at these prices {about}at most {three_digits(found.most_cost)}"
+    seconds = found.seconds or 0.0
+    time = "" if seconds < _SOON else f", not before {duration(seconds)}"
+    written = f"{'at most ' if bounded else ''}{found.completion_tokens:,}"
     return (
         f"{amount(found.questions, 'question')} to {sanitize_line(host)}: "
-        f"about {amount(found.prompt_tokens, 'token')} to read and "
-        f"{found.completion_tokens:,} to write, reckoned from the texts{cost}{time}."
+        f"about {amount(found.prompt_tokens, 'token')} to read and {written} to write, "
+        f"reckoned from the texts{cost}{time}."
     )
+
+
+def _tokens(texts: Sequence[str]) -> int:
+    return round(sum(len(text.encode("utf-8", "replace")) for text in texts) / BYTES_PER_TOKEN)
 
 
 def _seconds(

@@ -55,6 +55,8 @@ class RunChoice(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     `parallel`: answers at once, by default as in the file, or what the memory holds. `aligned`: a
     model that reads the answers, in the context `aligned_context`, by default chat. `engine`: the
     address of an endpoint that answers, where the model is to be had, in place of this machine.
+    `rate`: most requests a minute to it. `price_in`, `price_out`: what a million tokens cost that
+    it reads and writes, both or neither.
     """
 
     out: Path
@@ -70,6 +72,9 @@ class RunChoice(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     aligned: str | None = None
     aligned_context: str | None = None
     engine: str | None = None
+    rate: float | None = None
+    price_in: float | None = None
+    price_out: float | None = None
 
 
 class PlannedRun(Planned[Run]):
@@ -173,6 +178,7 @@ class PlannedRun(Planned[Run]):
             endpoint_terms,
             not_sent,
         )
+        from urial_tui.evaluate.endpoint_estimate import Prices, estimate_answers, in_words
 
         url = self._choice.engine
         assert url is not None, "no endpoint was chosen"
@@ -185,6 +191,7 @@ class PlannedRun(Planned[Run]):
             model=chosen.model,
             service=service,
             concurrency=self._choice.parallel or AT_ONCE,
+            per_minute=self._choice.rate,
         )
         terms = endpoint_terms(
             chosen.address,
@@ -204,7 +211,14 @@ class PlannedRun(Planned[Run]):
         if any(any(item.references) for item in self.items.items):
             self._say("The reference answers are not read: no endpoint tells how likely a text is.")
         answers = EndpointAnswers(settings, self.context, terms, chosen.key, clock)
-        return self.run(answers, terms, chosen.name)
+        run = self.run(answers, terms, chosen.name)
+        if left := run.left:
+            prompts, prices = answers.prompts(left), None
+            if self._choice.price_in is not None and self._choice.price_out is not None:
+                prices = Prices(prompt=self._choice.price_in, completion=self._choice.price_out)
+            found = estimate_answers(prompts, self.max_tokens, settings, prices=prices)
+            self._say(in_words(found, chosen.address.host))
+        return run
 
     def _retrieve(self, engine: Engine) -> EventSteps[None]:
         """Find the examples of all questions, where the context gets them from a pool."""

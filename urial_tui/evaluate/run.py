@@ -155,6 +155,15 @@ class Run:
         return len(self._items) - self.taken_over - self.changed
 
     @property
+    def left(self) -> list[tuple[Item, Sequence[WrittenAnswer]]]:
+        """Items that are not answered, each with the answers to its first turns that there are."""
+        return [
+            (item, self._file.written(item, key))
+            for item, key in self._items
+            if not self._is_done(item, key)
+        ]
+
+    @property
     def at_once(self) -> int:
         """Most answers that are on their way together."""
         return self._answers.at_once
@@ -183,12 +192,7 @@ class Run:
 
     def _answer(self) -> Generator[RunStep, None, None]:
         keys = {item.id: key for item, key in self._items}
-        left = [
-            (item, self._file.written(item, key))
-            for item, key in self._items
-            if not self._is_done(item, key)
-        ]
-        for step in self._answers.run(left):
+        for step in self._answers.run(self.left):
             if isinstance(step, Answered):
                 self._file.append(
                     step.item,

@@ -11,7 +11,7 @@ import msgspec
 from urial_tui.engine.client.call import follow
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.events import TextDelta
-from urial_tui.evaluate.endpoint_address import AT_ONCE, ENGINE, address_of
+from urial_tui.evaluate.endpoint_address import ENGINE
 from urial_tui.evaluate.generate import Answered, Skipped
 from urial_tui.evaluate.job import ASKED_HERE, HERE, Going, News
 from urial_tui.evaluate.planned_run import PlannedRun, RunChoice
@@ -69,7 +69,8 @@ class RunJob:
             if run.changed:
                 going.note(taken_over(run, "what is there"))
             going.begin(run)
-            self._announce(len(run) - run.taken_over)
+            if self.choice.engine is not None and run.left:
+                going.change(words="waiting for the first answer")
             going.change(done=run.taken_over)
             with contextlib.closing(run.steps()) as made:
                 for step in made:
@@ -80,14 +81,6 @@ class RunJob:
             going.change(done=run.answered, total=len(run), reading=False, words=told)
             if not (going.cancelled or run.cancelled):
                 run.finish()
-
-    def _announce(self, left: int) -> None:
-        """Tell how much goes to an endpoint, and to which."""
-        if self.choice.engine is not None and left:
-            host = address_of(self.choice.engine, ENGINE).host
-            at_once = self.choice.parallel or AT_ONCE
-            self.going.note(f"{amount(left, 'item')} to {host}, {at_once:,} at a time.")
-            self.going.change(words="waiting for the first answer")
 
     def _take(self, step: Any) -> None:
         going = self.going

@@ -457,11 +457,12 @@ async def test_an_endpoint_answers_in_each_context_and_no_worker_is_started(
             await page.ends()
             assert [(state.stage, state.done) for state in page.states] == [("done", 2)] * 2
             assert page.shows(f"org/big at {endpoint.host}, zero-shot")
-            assert page.shows(f"2 items to {endpoint.host}, 4 at a time.")
+            turns = sum(len(item.turns) for item in ITEMS[:2])
+            assert page.shows(f"{turns} questions to {endpoint.host}: about ")
             await page.lists(2)
             assert page.shows(f"org/big at {endpoint.host}, raw")
         assert {request["model"] for request in endpoint.requests} == {"org/big"}
-        assert len(endpoint.requests) == 2 * sum(len(item.turns) for item in ITEMS[:2])
+        assert len(endpoint.requests) == 2 * turns
         assert endpoint.headers[0]["authorization"] == "Bearer sk-a-key"
     assert seen <= before
     names = sorted(path.name for path in directory.glob("*.json"))

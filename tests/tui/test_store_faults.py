@@ -12,6 +12,7 @@ from tests.tui.chat_page import ChatPage
 from tests.tui.conftest import Chatting
 from urial_tui.chat.store import Store
 from urial_tui.errors import StoreError
+from urial_tui.tui.widgets.banner import Banner
 
 
 class Lock:
@@ -59,8 +60,10 @@ async def test_what_could_not_be_stored_is_when_the_conversation_is_left(
     async with chatting() as chat:
         await is_answered_under_lock(chat, lock)
         # A question that can't be stored stays in the prompt.
+        banner = chat.screen.query_one(Banner)
+        of_answer = banner.trouble
         await chat.asks("and then")
-        await chat.reads("✖")
+        await chat.until(lambda: banner.trouble is not None and banner.trouble is not of_answer)
         assert chat.shows("and then")
         assert texts(store.path) == ["hello", "First, "]
         lock.release()

@@ -170,13 +170,11 @@ class EndpointMaker:
 
     def announce(self, questions: Sequence[JudgeQuestion]) -> None:
         """Say what is going to be sent, and what it may cost and take."""
-        from urial_tui.evaluate.endpoint_estimate import Prices, estimate, in_words
+        from urial_tui.evaluate.endpoint_estimate import estimate, given_prices, in_words
 
         if not questions or self._judge is None:
             return
-        prices = None
-        if self._options["price_in"] is not None:
-            prices = Prices(prompt=self._options["price_in"], completion=self._options["price_out"])
+        prices = given_prices(self._options["price_in"], self._options["price_out"])
         found = estimate(questions, self._settings, prices=prices)
         self._output.line.say(in_words(found, self._judge.address.host))
 

@@ -39,6 +39,13 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
         return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
 
 
+def given_prices(prompt: float | None, completion: float | None) -> Prices | None:
+    """The prices that were given; None where not both were."""
+    if prompt is None or completion is None:
+        return None
+    return Prices(prompt=prompt, completion=completion)
+
+
 class RunEstimate(msgspec.Struct, frozen=True, kw_only=True):
     """What a run will take, retries not counted.
 

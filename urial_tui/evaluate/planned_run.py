@@ -178,7 +178,7 @@ class PlannedRun(Planned[Run]):
             endpoint_terms,
             not_sent,
         )
-        from urial_tui.evaluate.endpoint_estimate import Prices, estimate_answers, in_words
+        from urial_tui.evaluate.endpoint_estimate import estimate_answers, given_prices, in_words
 
         url = self._choice.engine
         assert url is not None, "no endpoint was chosen"
@@ -213,10 +213,12 @@ class PlannedRun(Planned[Run]):
         answers = EndpointAnswers(settings, self.context, terms, chosen.key, clock)
         run = self.run(answers, terms, chosen.name)
         if left := run.left:
-            prompts, prices = answers.prompts(left), None
-            if self._choice.price_in is not None and self._choice.price_out is not None:
-                prices = Prices(prompt=self._choice.price_in, completion=self._choice.price_out)
-            found = estimate_answers(prompts, self.max_tokens, settings, prices=prices)
+            found = estimate_answers(
+                answers.prompts(left),
+                self.max_tokens,
+                settings,
+                prices=given_prices(self._choice.price_in, self._choice.price_out),
+            )
             self._say(in_words(found, chosen.address.host))
         return run
 

@@ -69,7 +69,7 @@ class RunJob:
             if run.changed:
                 going.note(taken_over(run, "what is there"))
             going.begin(run)
-            if self.choice.engine is not None and run.left:
+            if self.choice.engine is not None and run.taken_over < len(run):
                 going.change(words="waiting for the first answer")
             going.change(done=run.taken_over)
             with contextlib.closing(run.steps()) as made:

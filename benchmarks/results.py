@@ -67,10 +67,12 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 TARGETS = (
-    Target(metric="decode_empty", ours="worker", theirs="llama-bench", wanted=0.95),
-    Target(metric="decode_preamble", ours="worker", theirs="llama-bench", wanted=0.98),
+    Target(metric="decode_empty", ours="worker", theirs="llama-bench", wanted=0.98),
+    Target(metric="decode_preamble", ours="worker", theirs="llama-bench", wanted=1.0),
+    Target(metric="prefill", ours="worker", theirs="llama-bench", wanted=0.97),
     Target(metric="decode_empty", ours="worker", theirs="llama-class", wanted=1.0),
     Target(metric="decode_preamble", ours="worker", theirs="llama-class", wanted=1.0),
+    Target(metric="prefill", ours="worker", theirs="llama-class", wanted=1.0),
     Target(metric="decode_empty", ours="worker", theirs="in-process", wanted=0.98, strict=True),
     Target(metric="decode_preamble", ours="worker", theirs="in-process", wanted=0.98, strict=True),
     Target(
@@ -83,9 +85,7 @@ TARGETS = (
     Target(metric="decode_empty", ours="worker", theirs="memory", other_metric="decode_limit"),
     Target(metric="decode_empty", ours="worker", theirs="bare"),
     Target(metric="decode_preamble", ours="worker", theirs="bare"),
-    Target(metric="prefill", ours="worker", theirs="llama-bench"),
     Target(metric="prefill", ours="worker", theirs="bare"),
-    Target(metric="prefill", ours="worker", theirs="llama-class"),
 )
 
 

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 
 from urial_tui.errors import ModelError
-from urial_tui.models.connection import Cancelled, Limits
+from urial_tui.models.attempts import Limits
+from urial_tui.models.connection import Cancelled
 from urial_tui.models.download import Downloader
 
 

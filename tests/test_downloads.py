@@ -24,7 +24,8 @@ from tests.cancelled import ends_of
 from tests.file_server import FileServer, Request
 from tests.scripted_hub import log_in
 from urial_tui.errors import ModelError
-from urial_tui.models.connection import Attempts, Cancelled, HttpConnection, Limits, Source
+from urial_tui.models.attempts import Attempts, Limits
+from urial_tui.models.connection import Cancelled, HttpConnection, Source
 from urial_tui.models.download import Downloader
 from urial_tui.models.pace import Meter
 from urial_tui.models.partial import Partial, PartialNote

@@ -121,15 +121,19 @@ NETWORK = {
 
 
 MAY_CONNECT = {
+    "models.clients",
     "models.connection",
     "models.remote",
+    "models.user_token",
     "evaluate.endpoint",
     "engine.wire.server_probe",
 }
 """What may: each when it is asked to, to the address that it was given.
 
-`models.remote` reads the header of a model that is inspected at an address; `server_probe` greets
-the RPC servers that the settings name."""
+`models.clients` makes what `models.connection` and `models.remote` send with: files that are
+downloaded, and the header of a model that is inspected at an address. `user_token` has the hub's
+own library look for a login, and sends nothing; `server_probe` greets the RPC servers that the
+settings name."""
 
 
 class Import(NamedTuple):
@@ -281,7 +285,7 @@ def test_only_the_tui_imports_textual() -> None:
     )
 
 
-def test_only_four_modules_open_connections() -> None:
+def test_few_modules_open_connections() -> None:
     report(
         f"the network belongs to {', '.join(sorted(MAY_CONNECT))}",
         (

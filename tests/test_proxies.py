@@ -24,7 +24,9 @@ from tests.proxy_server import HOST, ProxyServer, make_certificate
 from urial_tui.cli import main as cli
 from urial_tui.errors import ModelError
 from urial_tui.models.addresses import FileAddress
-from urial_tui.models.connection import Cancelled, Clients, Limits, Source
+from urial_tui.models.attempts import Limits
+from urial_tui.models.clients import Clients
+from urial_tui.models.connection import Cancelled, Source
 from urial_tui.models.download import Downloader
 from urial_tui.models.partial import Partial
 from urial_tui.models.remote import Remote

@@ -18,8 +18,8 @@ from tests.file_server import FileServer, Request
 from tests.scripted_hub import COMMIT, Hub, hub_with
 from urial_tui import paths
 from urial_tui.cli import main as cli
+from urial_tui.models.attempts import Limits
 from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
-from urial_tui.models.connection import Limits
 from urial_tui.models.partial import Partial, PartialNote
 from urial_tui.models.placing import removal
 from urial_tui.models.stores.hub import find_file

@@ -20,7 +20,7 @@ from tests.test_models import ARCHITECTURE, TOKENS, gguf, string
 from tests.tui.conftest import Found, Opened, shows, status, type_text, wait_until
 from tests.tui.models_page import ModelsPage
 from urial_tui import paths
-from urial_tui.models.connection import Limits
+from urial_tui.models.attempts import Limits
 from urial_tui.models.inspection import TemplateTold
 from urial_tui.models.speed import MemorySpeed, ModelSpeed, model_mark, remember
 from urial_tui.models.stores.hub import find_file

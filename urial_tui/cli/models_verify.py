@@ -72,7 +72,7 @@ def _sources(as_json: bool) -> int:
     from urial_tui import wording
     from urial_tui.cli.output import TableColumn, print_json, print_table
     from urial_tui.cli.progress_line import ProgressLine
-    from urial_tui.models.connection import Limits
+    from urial_tui.models.attempts import Limits
     from urial_tui.models.download import Downloader
     from urial_tui.models.verification import verify_sources
 

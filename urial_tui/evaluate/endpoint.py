@@ -23,7 +23,7 @@ from urial_tui import __version__
 from urial_tui.evaluate.endpoint_address import AT_ONCE, JUDGE, Address, Service, public
 from urial_tui.evaluate.endpoint_errors import EndpointError, words_of_error
 from urial_tui.http_answers import is_packed, seconds_to_wait, why_unreachable
-from urial_tui.models.connection import authorities
+from urial_tui.models.clients import authorities
 from urial_tui.sanitize import quoted
 from urial_tui.wording import capital, duration, size
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import ssl
 import threading
 import time
 import urllib.request
@@ -20,22 +19,17 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import httpx
 import msgspec
 
-from urial_tui import __version__, wording
+from urial_tui import wording
 from urial_tui.errors import ModelError
-from urial_tui.http_answers import is_packed, seconds_to_wait, why_unreachable
-from urial_tui.models.addresses import (
-    checked_url,
-    host_of,
-    hub_endpoint,
-    hub_token,
-    keeps_token,
-    origin_of,
-)
+from urial_tui.http_answers import is_packed, why_unreachable
+from urial_tui.models.addresses import checked_url, host_of, origin_of
+from urial_tui.models.attempts import Limits, retry_after
+from urial_tui.models.clients import Clients, told_of_proxy
 from urial_tui.models.host_answers import (
     MAX_REDIRECTS,
     MOVED,
@@ -48,13 +42,10 @@ from urial_tui.models.host_answers import (
     unusual_status,
     unverified,
 )
-from urial_tui.sanitize import sanitize_line
+from urial_tui.models.user_token import UserToken
 
 KEPT: Final = "What came is kept: the same command goes on from there."
 _MOMENTARY: Final = {408, 425, 429, 500, 502, 503, 504}
-
-_THIS_MACHINE: Final = ("http://", "all://localhost", "all://127.0.0.1", "all://[::1]")
-"""Where no proxy is used, as httpx writes that. Plain http is for this machine alone."""
 
 Response = httpx.Response
 """The head of an answer, and its body as it comes."""
@@ -68,59 +59,6 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     hub: bool = False
     size: int = 0
     sha256: str = ""
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How long and how often is tried; seconds and bytes.
-
-    `silence`: without a byte; `head`: until an answer has its head, with all redirects; `listing`:
-    until a list has come; `attempts`: in a row that bring nothing, and `patience`: which these and
-    the pauses between them may take; `pause`: before the second, doubled with each more;
-    `slow_bytes` have to come in `slow_seconds`; `longest_wait` that a host may ask for.
-    """
-
-    connect: float = 10.0
-    silence: float = 30.0
-    head: float = 60.0
-    listing: float = 120.0
-    attempts: int = 6
-    patience: float = 120.0
-    pause: float = 1.0
-    slow_seconds: float = 60.0
-    slow_bytes: int = 60_000
-    longest_wait: float = 90.0
-
-
-class Attempts:
-    """Counts attempts that failed, one after another, and says when there is no sense in more.
-
-    Args:
-        limits: How often, and how long altogether.
-    """
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._failures = 0
-        self._seconds = 0.0
-
-    def start_anew(self) -> None:
-        """Forget those that failed: something came."""
-        self._failures, self._seconds = 0, 0.0
-
-    def pause(self, seconds: float, asked: float) -> float | None:
-        """Seconds to wait after one that failed; None to give up.
-
-        Args:
-            seconds: That it took, in vain.
-            asked: For how many the host wants not to be asked.
-        """
-        limits = self._limits
-        self._failures += 1
-        wait = max(asked, limits.pause * 2.0 ** (self._failures - 1))
-        self._seconds += seconds + wait
-        if self._failures >= limits.attempts or self._seconds > limits.patience:
-            return None
-        return wait
 
 
 class Cancelled(Exception):
@@ -413,95 +351,6 @@ class HttpConnection:
         raise ModelError(unusual_status(status, host, source.name), "Try again later.")
 
 
-class UserToken:
-    """The user's token for the hub: HF_TOKEN, or that of their login. Looked for once, when needed.
-
-    The one place where a request to the hub gets it from, be it for a header or for a download.
-    """
-
-    def __init__(self) -> None:
-        self._found: str | None = None
-
-    def header(self, url: str) -> dict[str, str]:
-        """The header that a request to an address takes along: none but to the hub's own host.
-
-        Where HF_HUB_DISABLE_IMPLICIT_TOKEN is on, there is none to that one either.
-
-        Raises:
-            ModelError: There is a token that can't be used, or HF_ENDPOINT holds no address.
-        """
-        if origin_of(url) != origin_of(hub_endpoint()) or keeps_token():
-            return {}
-        if self._found is None:
-            self._found = hub_token() or _logged_in()
-        return {"Authorization": f"Bearer {self._found}"} if self._found else {}
-
-
-def authorities() -> ssl.SSLContext:
-    """What hosts are verified by: authorities that httpx knows, and those of this machine.
-
-    Those of `SSL_CERT_FILE` are among these. To read them takes some 60 ms.
-    """
-    verify = httpx.create_ssl_context(trust_env=False)
-    verify.load_default_certs()
-    return verify
-
-
-ClientT = TypeVar("ClientT", bound=httpx.Client | httpx.AsyncClient)
-
-
-class Clients(Generic[ClientT]):
-    """Clients of httpx: one for plain http, and one for https once that is asked.
-
-    To read the authorities that vouch for hosts takes longer than to make a client (`authorities`),
-    so they are read for https alone. The client for plain http knows none: nothing encrypted is
-    trusted by it.
-
-    Args:
-        make: The class of the clients.
-        connect: Seconds until there is a connection.
-        silence: Seconds without a byte.
-
-    Raises:
-        ValueError, httpx.InvalidURL: The environment names a proxy that is none.
-        ImportError: It names one of SOCKS, and the package for these is missing.
-    """
-
-    def __init__(self, make: Callable[..., ClientT], connect: float, silence: float) -> None:
-        self._make = make
-        self._connect = connect
-        self._silence = silence
-        self._plain = self._client(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-        self._encrypted: ClientT | None = None
-
-    @property
-    def made(self) -> list[ClientT]:
-        """Those that were made, for whoever closes them."""
-        return [self._plain, self._encrypted] if self._encrypted else [self._plain]
-
-    def of(self, url: str) -> ClientT:
-        """The client for an address; each that one is sent on to needs to be asked for anew."""
-        if httpx.URL(url).scheme == "http":
-            return self._plain
-        if self._encrypted is None:
-            self._encrypted = self._client(authorities())
-        return self._encrypted
-
-    def _client(self, verify: ssl.SSLContext) -> ClientT:
-        """A client: identity encoding, no redirects, and the user's proxies."""
-        return self._make(
-            headers={"Accept-Encoding": "identity", "User-Agent": f"urial-tui/{__version__}"},
-            verify=verify,
-            follow_redirects=False,
-            # That is its proxies: HTTPS_PROXY, ALL_PROXY, NO_PROXY.
-            trust_env=True,
-            mounts=dict.fromkeys(_THIS_MACHINE),
-            timeout=httpx.Timeout(
-                connect=self._connect, read=self._silence, write=self._silence, pool=None
-            ),
-        )
-
-
 def _shut_down(one: socket.socket) -> None:
     """End what is read from a socket."""
     with contextlib.suppress(OSError):
@@ -517,23 +366,6 @@ def _close(answer: Future[httpx.Response]) -> None:
     """Close an answer that nobody waits for any more."""
     with contextlib.suppress(Exception):
         answer.result().close()
-
-
-@contextmanager
-def told_of_proxy() -> Iterator[None]:
-    """That a proxy of the environment can't be used, in a sentence that does not hold it."""
-    try:
-        yield
-    except (ValueError, httpx.InvalidURL) as error:
-        raise ModelError(
-            "A proxy that the environment names is none: HTTPS_PROXY, ALL_PROXY or HTTP_PROXY.",
-            "It is written as http://HOST:PORT, with NAME:PASSWORD@ before the host if need be.",
-        ) from error
-    except ImportError as error:
-        raise ModelError(
-            "The environment names a SOCKS proxy, and the package that speaks to it is missing.",
-            "Install it with `pip install socksio`, or name an http:// proxy in HTTPS_PROXY.",
-        ) from error
 
 
 def proxy_hint() -> str:
@@ -577,28 +409,3 @@ def told(host: str) -> Iterator[None]:
         raise _not_in_time(host) from error
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise Broken(f"The connection to {host} broke off before all was there.") from error
-
-
-def _logged_in() -> str:
-    """The token with which the user logged in to the hub; "" without one."""
-    # Late: the library takes a third of a second to import.
-    from huggingface_hub import constants, get_token
-
-    if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
-        return ""
-    try:
-        token = get_token() or ""
-    except Exception as error:  # whatever a foreign library makes of its files
-        raise ModelError(
-            f"The token of your login to the hub can't be had: {sanitize_line(str(error))}.",
-            "Log in again with `hf auth login`, or give a token in HF_TOKEN.",
-        ) from error
-    return token if re.fullmatch("[!-~]*", token) else ""
-
-
-def retry_after(text: str) -> float:
-    """Seconds by the header Retry-After, "" for none; what can't be read counts as a minute."""
-    if not text:
-        return 0.0
-    found = seconds_to_wait(text, time.time())
-    return 60.0 if found is None else found

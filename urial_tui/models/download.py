@@ -21,17 +21,15 @@ import msgspec
 from urial_tui.errors import ModelError
 from urial_tui.files import reason
 from urial_tui.models.addresses import host_of, hub_endpoint, public
+from urial_tui.models.attempts import Attempts, Limits, retry_after
 from urial_tui.models.connection import (
     KEPT,
-    Attempts,
     Broken,
     Cancelled,
     HttpConnection,
-    Limits,
     Response,
     Source,
     Unreachable,
-    retry_after,
 )
 from urial_tui.models.disk_space import check_space
 from urial_tui.models.host_answers import (

@@ -29,14 +29,8 @@ from urial_tui.models.addresses import (
     host_of,
     hub_endpoint,
 )
-from urial_tui.models.connection import (
-    Broken,
-    Clients,
-    UserToken,
-    proxy_hint,
-    refused_by_proxy,
-    told_of_proxy,
-)
+from urial_tui.models.clients import Clients, told_of_proxy
+from urial_tui.models.connection import Broken, proxy_hint, refused_by_proxy
 from urial_tui.models.gguf_file import MAX_KEPT_BYTES
 from urial_tui.models.host_answers import (
     MAX_LISTING,
@@ -55,6 +49,7 @@ from urial_tui.models.host_answers import (
     unusual_status,
     unverified,
 )
+from urial_tui.models.user_token import UserToken
 from urial_tui.sanitize import quoted
 
 MAX_BYTES: Final = 64 * 1024 * 1024

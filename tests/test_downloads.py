@@ -441,6 +441,14 @@ def drip_the_head(request: Request, server: FileServer) -> None:
         request.wfile.write(b"X-More: 1\r\n")
 
 
+def break_off(request: Request) -> None:
+    request.close_connection = True
+
+
+def unavailable(request: Request) -> None:
+    request.reply(503)
+
+
 def drip_early_heads(request: Request, server: FileServer) -> None:
     while not server.ended.wait(0.01):
         request.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
@@ -737,6 +745,44 @@ def test_a_host_that_is_busy_is_asked_again_when_it_wants_to_be() -> None:
         head = downloader.head(Source(url=server.url + PLACE, name="m.gguf"))
     assert (head.status, head.size, len(server.requests)) == (200, len(CONTENT), 3)
     assert why == [f"The host {server.host} is asked too often."] * 2
+
+
+@pytest.mark.parametrize("what", ["head", "files"])
+@pytest.mark.parametrize("trouble", [break_off, unavailable], ids=["breaks off", "503"])
+def test_the_hub_is_asked_again_where_it_breaks_off(
+    what: str,
+    trouble: Callable[[Request], None],
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def act(request: Request) -> None:
+        if len(server.requests) < 3:
+            trouble(request)
+        else:
+            request.reply(200, b'{"siblings": []}')
+
+    why: list[str] = []
+    with FileServer(act=act) as server, Downloader(limits=QUICK, retry=why.append) as downloader:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        if what == "head":
+            source = Source(url=server.url + PLACE, name="m.gguf", hub=True)
+            assert downloader.head(source).status == 200
+        else:
+            assert downloader.files("ada/tiny") == []
+    assert (len(server.requests), len(why)) == (3, 2)
+
+
+@pytest.mark.parametrize(("hub", "asked"), [(True, QUICK.attempts), (False, 1)])
+def test_who_breaks_off_at_every_head_is_given_up(
+    hub: bool, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FileServer(act=break_off) as server, Downloader(limits=QUICK) as downloader:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        source = Source(url=server.url + PLACE, name="m.gguf", hub=hub)
+        with pytest.raises(ModelError, match="broke off") as failure:
+            downloader.head(source)
+        assert len(server.requests) == asked
+    assert failure.value.hint == "Try again later."
 
 
 @pytest.mark.parametrize(("after", "asked"), [("3600", 1), ("", QUICK.attempts)])

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -44,6 +44,8 @@ from urial_tui.models.host_answers import (
 from urial_tui.models.partial import Partial, PartialNote
 from urial_tui.sanitize import quoted
 
+T = TypeVar("T")
+
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PROGRESS_BYTES: Final = 1024 * 1024
@@ -67,6 +69,14 @@ class FileHead(msgspec.Struct, frozen=True, kw_only=True):
     def is_busy(self) -> bool:
         """Whether the host wants to be asked again later; after `after` seconds, if it says so."""
         return self.status in _BUSY
+
+
+class _Busy(Broken):
+    """A host wants to be asked again later."""
+
+    def __init__(self, head: FileHead, host: str) -> None:
+        super().__init__(asked_too_often(host), head.after)
+        self.head = head
 
 
 class _Changed(Exception):
@@ -120,38 +130,64 @@ class Downloader:
     def head(self, source: Source) -> FileHead:
         """Ask what a host has, by a HEAD request; one that is busy is asked again, within bounds.
 
+        So is the hub where the connection breaks off. Other hosts may do so at every HEAD, and send
+        the file all the same.
+
         Raises:
             ModelError: The host can't be asked.
+            Cancelled: It was asked to end.
+        """
+
+        def ask() -> FileHead:
+            try:
+                head = self._head(source)
+            except Broken as error:
+                if source.hub:
+                    raise
+                raise ModelError(error.why, "Try again later.") from error
+            if head.is_busy and head.after <= self._limits.longest_wait:
+                raise _Busy(head, host_of(source.url))
+            return head
+
+        try:
+            return self._again(ask)
+        except _Busy as busy:
+            return busy.head
+        except Broken as error:
+            raise ModelError(error.why, "Try again later.") from error
+
+    def _again(self, ask: Callable[[], T]) -> T:
+        """What a host answers, which is asked again, within bounds, where that breaks.
+
+        Raises:
+            Broken: It breaks each time.
             Cancelled: It was asked to end.
         """
         attempts = Attempts(self._limits)
         while True:
             began = time.monotonic()
-            head = self._head(source)
-            if not head.is_busy or head.after > self._limits.longest_wait:
-                return head
-            pause = attempts.pause(time.monotonic() - began, head.after)
-            if pause is None:
-                return head
-            self._wait(pause, asked_too_often(host_of(source.url)))
+            try:
+                return ask()
+            except Broken as error:
+                pause = attempts.pause(time.monotonic() - began, error.after)
+                if pause is None:
+                    raise
+                self._wait(pause, error.why)
 
     def _head(self, source: Source) -> FileHead:
         linked: dict[str, str] = {}
-        try:
-            with self._connection.response("HEAD", source, {}, linked) as response:
-                headers = response.headers
-                tag = linked.get("x-linked-etag") or headers.get("ETag", "")
-                bare = _bare(tag)
-                return FileHead(
-                    status=response.status_code,
-                    size=_number(linked.get("x-linked-size") or headers.get("Content-Length", "")),
-                    sha256=bare if _SHA256.fullmatch(bare) else "",
-                    tag=tag,
-                    commit=linked.get("x-repo-commit", ""),
-                    after=retry_after(headers.get("Retry-After", "")),
-                )
-        except Broken as error:
-            raise ModelError(error.why, "Try again later.") from error
+        with self._connection.response("HEAD", source, {}, linked) as response:
+            headers = response.headers
+            tag = linked.get("x-linked-etag") or headers.get("ETag", "")
+            bare = _bare(tag)
+            return FileHead(
+                status=response.status_code,
+                size=_number(linked.get("x-linked-size") or headers.get("Content-Length", "")),
+                sha256=bare if _SHA256.fullmatch(bare) else "",
+                tag=tag,
+                commit=linked.get("x-repo-commit", ""),
+                after=retry_after(headers.get("Retry-After", "")),
+            )
 
     def check(self, source: Source, head: FileHead) -> None:
         """Say why there is no file, by what its host answered.
@@ -165,25 +201,29 @@ class Downloader:
             raise ModelError(error.why, error.hint) from error
 
     def files(self, repository: str) -> list[HubFile]:
-        """The files of a repository of the hub.
+        """The files of a repository of the hub, which is asked again where that breaks off.
 
         Raises:
             ModelError: There is no such repository, or the hub can't be asked.
+            Cancelled: It was asked to end.
         """
         url = f"{hub_endpoint()}/api/models/{quote(repository, '/')}?blobs=true"
         source = Source(url=url, name=repository, hub=True)
-        host = host_of(url)
         try:
-            with self._connection.response("GET", source, {}) as response:
-                self._connection.check(response, source, {200})
-                body = bytearray()
-                with self._connection.within(self._limits.listing, host):
-                    for chunk in response.iter_raw():
-                        body += chunk
-                        if len(body) > MAX_LISTING:
-                            raise endless_list(host)
+            return self._again(lambda: self._files(source))
         except Broken as error:
             raise ModelError(error.why, "Try again later.") from error
+
+    def _files(self, source: Source) -> list[HubFile]:
+        host = host_of(source.url)
+        with self._connection.response("GET", source, {}) as response:
+            self._connection.check(response, source, {200})
+            body = bytearray()
+            with self._connection.within(self._limits.listing, host):
+                for chunk in response.iter_raw():
+                    body += chunk
+                    if len(body) > MAX_LISTING:
+                        raise endless_list(host)
         return hub_files(bytes(body), host)
 
     def fetch(self, source: Source, partial: Partial) -> str:

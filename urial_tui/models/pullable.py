@@ -121,10 +121,12 @@ def _finder(repository: str, entry_file: str = "", entry_name: str = "") -> Find
 
     def find(ended: threading.Event) -> Sequence[Quantisation]:
         # Only this opens a connection, and needs what does.
+        from urial_tui.models.attempts import Limits
         from urial_tui.models.connection import Cancelled
         from urial_tui.models.download import Downloader
 
-        with Downloader() as downloader:
+        # An empty list is looked at meanwhile: it is asked thrice, not as often as for a file.
+        with Downloader(limits=Limits(attempts=3)) as downloader:
             done = threading.Event()
 
             def watch() -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -24,16 +25,17 @@ from urial_tui import paths
 from urial_tui.engine.wire.values import EngineOptions
 from urial_tui.errors import ModelError, SettingsError
 from urial_tui.models import catalogue as catalogue_module
-from urial_tui.models import demo
+from urial_tui.models import demo, header
 from urial_tui.models.catalogue import CatalogueEntry, find_entry, load_catalogue
 from urial_tui.models.fit import check_fit
-from urial_tui.models.gguf_file import MAX_STRINGS
+from urial_tui.models.gguf_file import MAX_STRINGS, read_header
 from urial_tui.models.header import check_gguf, compare_tokenizers, inspect_header
 from urial_tui.models.inspection import inspect_file
 from urial_tui.models.memory_need import memory_need
 from urial_tui.models.named import named_model
 from urial_tui.models.parts import part_paths
 from urial_tui.models.registry import in_order, list_models, resolve
+from urial_tui.models.weight_places import count_weights_of
 from urial_tui.prompting.preamble_file import list_preambles
 
 PAYLOAD = bytes(range(256)) * 40
@@ -851,6 +853,26 @@ def test_a_vocabulary_larger_than_the_window_is_walked(tmp_path: Path) -> None:
     path.write_bytes(gguf(keys, [("t", (4,), 0, 0)], data=bytes(16)))
     assert path.stat().st_size > 8_000_000
     assert inspect_header(path).metadata["end"] == "here"
+
+
+def test_a_header_is_walked_once_while_its_file_stays_the_same(
+    tmp_path: Path, llama_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk = Mock(wraps=read_header)
+    monkeypatch.setattr(header, "read_header", walk)
+    now = time.time_ns()
+    path = tmp_path / "m.gguf"
+    path.write_bytes(llama_gguf.read_bytes())
+    for age in (0, 0, 3, 3):  # one that was written just now may change unseen
+        monkeypatch.setattr(time, "time_ns", lambda age=age: now + age * 10**9)
+        inspect_header(path)
+    assert walk.call_count == 3
+    monkeypatch.setattr(time, "time_ns", lambda: now + 60 * 10**9)
+    count_weights_of(path)
+    assert walk.call_count == 3
+    path.write_bytes(path.read_bytes().replace(b"general.name", b"general.nom_"))
+    assert inspect_header(path).name == ""
+    assert walk.call_count == 4
 
 
 def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:

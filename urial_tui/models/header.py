@@ -2,11 +2,14 @@
 
 `check_gguf` reads the first 128 KiB (0.2 ms) and tells a GGUF model from everything that
 is mistaken for one. `inspect_header` walks the whole header (0.1 s for a vocabulary of
-262,144), which also shows whether the file is cut off.
+262,144), which also shows whether the file is cut off; `header_of` keeps what it found.
 """
 
 from __future__ import annotations
 
+import functools
+import os
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,6 +43,9 @@ from urial_tui.sanitize import sanitize_line
 
 MAX_FILE = 1 << 46
 """Bytes: 64 TiB. No file is larger, so a header that says so is damaged."""
+_SETTLED_NS = 2_000_000_000
+"""Since a file's last change, in nanoseconds: clocks of file systems are as coarse as that, so the
+times of a younger one need not tell of its next change."""
 _NAMES = ("tokens", "token_type")
 """Keys of a tokenizer that say what tokens there are, not where text is cut."""
 
@@ -69,7 +75,7 @@ def inspect_header(path: Path, kind: ModelKind = "model") -> Header:
     Raises:
         ModelError: As `check_gguf`; or the header is garbled, or the file is cut off.
     """
-    header = _whole(path)
+    header = header_of(path)
     _refuse(path, refuse_kind(header, kind))
     if header.parts > 1:
         _check_parts(path, header)
@@ -151,7 +157,7 @@ def model_parts(path: Path, kind: ModelKind = "model") -> tuple[ModelPart, ...]:
     """
     header = check_gguf(path, kind)
     if header.parts == 1 and is_named_like_a_part(path):
-        header = _whole(path)
+        header = header_of(path)
     return found_parts(part_paths(path, header.parts))
 
 
@@ -187,7 +193,24 @@ def whole_header(path: Path, file: Bytes) -> Header:
         raise _garbled(path, str(error)) from error
 
 
-def _whole(path: Path) -> Header:
+def header_of(path: Path) -> Header:
+    """The whole header of a file, walked once for as long as the file stays the same.
+
+    Raises:
+        ModelError: As `whole_header`; or the file is not there, or can't be read.
+    """
+    with open_model(path) as file:
+        state = os.fstat(file.fileno())
+        if time.time_ns() - state.st_ctime_ns < _SETTLED_NS:
+            return whole_header(path, file)
+    # A file that changes from here on is in another state when it is asked for again.
+    return _walked(
+        path, (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def _walked(path: Path, _state: tuple[int, ...]) -> Header:
     with open_model(path) as file:
         return whole_header(path, file)
 
@@ -203,7 +226,7 @@ def _check_parts(path: Path, header: Header) -> None:
     first, *others = found_parts(part_paths(path, header.parts))
     assert first.path == path
     for part in others:
-        other = _whole(part.path)
+        other = header_of(part.path)
         if other.expected_size > other.size:
             raise _cut_off(part.path, other.size, other.expected_size)
 

@@ -18,7 +18,7 @@ import msgspec
 
 from urial_tui.errors import ModelError
 from urial_tui.models.gguf_file import Header
-from urial_tui.models.header import model_parts, open_model, whole_header
+from urial_tui.models.header import header_of, model_parts
 from urial_tui.models.kinds import ModelKind
 
 _TABLE = "token_embd.weight"
@@ -102,8 +102,7 @@ def count_weights_of(path: Path, kind: ModelKind = "model") -> WeightCount | Non
 
 @functools.lru_cache(maxsize=256)
 def _of_file(path: Path, _size: int, _modified: int, _inode: int) -> WeightCount:
-    with open_model(path) as file:
-        return _of_header(whole_header(path, file))
+    return _of_header(header_of(path))
 
 
 def _of_header(header: Header) -> WeightCount:

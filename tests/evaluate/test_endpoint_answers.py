@@ -124,6 +124,13 @@ def test_the_prompt_is_ours_to_the_letter() -> None:
     ]
 
 
+def test_second_turns_come_no_sooner_than_the_rate_says() -> None:
+    with ScriptedEndpoint(then=text()) as endpoint:
+        run = Run(endpoint, ITEMS[:1], per_minute=30)
+    assert len(endpoint.requests) == 2
+    assert run.clock.slept == [2.0]
+
+
 def test_in_a_raw_context_there_is_the_question_alone_and_nothing_to_stop_at() -> None:
     with ScriptedEndpoint(then=text()) as endpoint:
         run = Run(endpoint, ITEMS[:1], context="raw")

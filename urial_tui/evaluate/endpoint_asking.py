@@ -115,6 +115,8 @@ class EndpointQueue(Generic[Question, ReplyT]):
         self._settings = settings
         self._key = key
         self._clock = clock or Clock()
+        # One for all that is asked: a second round of questions comes no sooner than the rate says.
+        self._limit = RateLimit(self._clock, settings.per_minute)
         self._left_out: dict[str, None] = {}
         self._answered = 0
         self._lost_in_a_row = 0
@@ -171,10 +173,9 @@ class EndpointQueue(Generic[Question, ReplyT]):
     ) -> None:
         """Ask the questions in their order, some at once; look at times whether to end."""
         waiting = iter(questions)
-        limit = RateLimit(self._clock, self._settings.per_minute)
         async with Endpoint(self._address, self._settings, self._key, self._clock.date) as endpoint:
             tasks = {
-                asyncio.create_task(self._ask_each(waiting, endpoint, limit, steps))
+                asyncio.create_task(self._ask_each(waiting, endpoint, steps))
                 for _ in range(min(self._settings.concurrency, len(questions)))
             }
             running = tasks
@@ -194,17 +195,15 @@ class EndpointQueue(Generic[Question, ReplyT]):
         self,
         waiting: Iterator[Question],
         endpoint: Endpoint,
-        limit: RateLimit,
         steps: queue.SimpleQueue[Any],
     ) -> None:
         for question in waiting:
-            await self._ask(question, endpoint, limit, steps)
+            await self._ask(question, endpoint, steps)
 
     async def _ask(
         self,
         question: Question,
         endpoint: Endpoint,
-        limit: RateLimit,
         steps: queue.SimpleQueue[Any],
     ) -> None:
         """Ask a question until there is a reply, or no hope of one.
@@ -214,7 +213,7 @@ class EndpointQueue(Generic[Question, ReplyT]):
         """
         failures = 0
         while True:
-            await limit.turn()
+            await self._limit.turn()
             answered = self._answered
             request = self._form.request(question, self._left_out)
             self.usage = msgspec.structs.replace(self.usage, requests=self.usage.requests + 1)
@@ -242,12 +241,12 @@ class EndpointQueue(Generic[Question, ReplyT]):
                         steps.put((question, self._form.failed(why)))
                         self._lost(why)
                         return
-                    seconds = limit.backoff(failures) if after is None else after
+                    seconds = self._limit.backoff(failures) if after is None else after
                     steps.put(Postponed(seconds=seconds, why=why))
                     if after is None:
                         await self._clock.sleep(seconds)
                     else:
-                        limit.hold(seconds)
+                        self._limit.hold(seconds)
 
     def _leave_out(self, request: Mapping[str, Any], words: str) -> bool:
         """Leave out of all further requests what the endpoint does not know of this one.

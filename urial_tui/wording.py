@@ -52,8 +52,19 @@ def three_digits(value: float | None) -> str:
     """Three digits that count, at most three behind the point: 1,234, 83.7, 9.53, 0.012."""
     if value is None or not math.isfinite(value):
         return fixed(value, 0)
+    return fixed(value, _behind_the_point(value))
+
+
+def at_most(value: float) -> str:
+    """A bound with three digits, as `three_digits` has them, rounded up: at most 0.001."""
+    scale = 10 ** _behind_the_point(value)
+    # What a sum of fractions has too much is no reason to say more.
+    return f"at most {three_digits(math.ceil(value * scale * (1 - 1e-12)) / scale)}"
+
+
+def _behind_the_point(value: float) -> int:
     size = abs(value)
-    return fixed(value, 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.9995 else 3)
+    return 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.9995 else 3
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -15,7 +15,13 @@ from urial_tui.evaluate.endpoint_address import (
     caution,
     key_of_environment,
 )
-from urial_tui.evaluate.endpoint_estimate import Prices, estimate, estimate_answers, in_words
+from urial_tui.evaluate.endpoint_estimate import (
+    Prices,
+    Prompt,
+    estimate,
+    estimate_answers,
+    in_words,
+)
 from urial_tui.evaluate.endpoint_judge import EndpointJudge
 from urial_tui.evaluate.items import EvaluateError
 
@@ -179,18 +185,36 @@ class TestEstimates:
 
     def test_answers_are_as_long_as_they_may_be(self) -> None:
         settings = EndpointSettings(url="http://h", model="m", per_minute=30.0)
-        found = estimate_answers(["a" * 400, "é" * 200], 50, settings)
+        found = estimate_answers([Prompt("a" * 400), Prompt("é" * 200)], 50, settings)
         assert (found.questions, found.prompt_tokens, found.cost) == (2, 200, None)
         assert found.completion_tokens == found.most_completion_tokens == 100
         assert found.seconds == pytest.approx(2.0)
         assert in_words(found, "h").endswith("reckoned from the texts, not before 2 s.")
         prices = Prices(prompt=10_000.0, completion=50_000.0)
-        told = in_words(estimate_answers(["a" * 4000], 50, settings, prices=prices), "h")
+        told = in_words(estimate_answers([Prompt("a" * 4000)], 50, settings, prices=prices), "h")
         assert told == (
             "1 question to h: about 1,000 tokens to read and at most 50 to write, reckoned from "
             "the texts, at these prices at most 12.5."
         )
         assert estimate_answers([], 50, settings).completion_tokens == 0
+
+    def test_answers_that_later_turns_stand_behind_are_read_too(self) -> None:
+        settings = EndpointSettings(url="http://h", model="m")
+        prompts = [Prompt("a" * 400), Prompt("a" * 480, 1), Prompt("a" * 520, 2)]
+        prices = Prices(prompt=1000.0, completion=0.0)
+        found = estimate_answers(prompts, 50, settings, prices=prices)
+        assert found.prompt_tokens == 100 + (120 + 50) + (130 + 2 * 50)
+        assert in_words(found, "h") == (
+            "3 questions to h: at most about 500 tokens to read and at most 150 to write, "
+            "reckoned from the texts, at these prices at most 0.500."
+        )
+
+    @pytest.mark.parametrize(("price", "most"), [(0.0, "0.000"), (1e-9, "0.001"), (12.0, "0.013")])
+    def test_what_it_costs_at_most_is_rounded_up(self, price: float, most: str) -> None:
+        settings = EndpointSettings(url="http://h", model="m")
+        prices = Prices(prompt=price, completion=price)
+        found = estimate_answers([Prompt("a" * 4000)], 50, settings, prices=prices)
+        assert in_words(found, "h").endswith(f", at these prices at most {most}.")
 
     def test_nothing_takes_nothing(self) -> None:
         settings = EndpointSettings(url="http://h", model="m", per_minute=10, reply_tokens=20)

@@ -131,6 +131,17 @@ def test_second_turns_come_no_sooner_than_the_rate_says() -> None:
     assert run.clock.slept == [2.0]
 
 
+def test_an_answer_to_come_is_counted_with_the_turns_behind_it() -> None:
+    with ScriptedEndpoint() as endpoint:
+        answers = Run(endpoint, ()).answers
+    (item,) = ITEMS[:1]
+    there = WrittenAnswer(exchange=AnsweredTurn(instruction="Why?", output=" It does."))
+    assert [prompt.to_come for prompt in answers.prompts([(item, [])])] == [0, 1]
+    (left,) = answers.prompts([(item, [there])])
+    assert left.to_come == 0
+    assert " It does." in left.text
+
+
 def test_in_a_raw_context_there_is_the_question_alone_and_nothing_to_stop_at() -> None:
     with ScriptedEndpoint(then=text()) as endpoint:
         run = Run(endpoint, ITEMS[:1], context="raw")
@@ -518,15 +529,16 @@ def test_what_it_will_cost_is_told_before_anything_is_sent(items: Path) -> None:
         first = endpoint.requests[0]["prompt"]
     reckoned, *_ = done.stderr.splitlines()
     turns = len(ITEMS[0].turns)
-    # A later turn is sent with what stands before it; nothing was answered yet.
+    # A later turn is sent with what stands before it, and answers that are as long as may be.
     found = re.fullmatch(
-        rf"urial: {turns} questions to [\d.:]+: about ([\d,]+) tokens to read and at most "
-        rf"{turns * 40} to write, reckoned from the texts, at these prices at most ([\d.]+)\.",
+        rf"urial: {turns} questions to [\d.:]+: at most about ([\d,]+) tokens to read and "
+        rf"at most {turns * 40} to write, reckoned from the texts, at these prices at most "
+        r"([\d.]+)\.",
         reckoned,
     )
     assert found is not None, reckoned
     read = int(found[1].replace(",", ""))
-    assert turns * len(first) / 4 < read < turns * len(first) / 4 + 200
+    assert 0 < read - turns * len(first) / 4 - 40 * (turns - 1) < 100
     assert float(found[2]) == pytest.approx((read * 1e3 + turns * 40 * 1e6) / 1e6, rel=0.01)
 
 

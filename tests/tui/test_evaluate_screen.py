@@ -458,7 +458,7 @@ async def test_an_endpoint_answers_in_each_context_and_no_worker_is_started(
             assert [(state.stage, state.done) for state in page.states] == [("done", 2)] * 2
             assert page.shows(f"org/big at {endpoint.host}, zero-shot")
             turns = sum(len(item.turns) for item in ITEMS[:2])
-            assert page.shows(f"{turns} questions to {endpoint.host}: about ")
+            assert page.shows(f"{turns} questions to {endpoint.host}: at most about ")
             await page.lists(2)
             assert page.shows(f"org/big at {endpoint.host}, raw")
         assert {request["model"] for request in endpoint.requests} == {"org/big"}

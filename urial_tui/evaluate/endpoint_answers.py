@@ -20,6 +20,7 @@ from urial_tui.evaluate.endpoint import EndpointSettings
 from urial_tui.evaluate.endpoint_address import Address, address_of
 from urial_tui.evaluate.endpoint_asking import EndpointQueue, Usage
 from urial_tui.evaluate.endpoint_choice import check_context
+from urial_tui.evaluate.endpoint_estimate import Prompt
 from urial_tui.evaluate.endpoint_reply import ReplyCost, WrongFormError, cost_of, decoded
 from urial_tui.evaluate.generate import Answered, AskedItem, GenerateStep, Skipped
 from urial_tui.evaluate.items import Item
@@ -211,13 +212,13 @@ class EndpointAnswers:
         prompt = self._prompt(one.item, [written.exchange.output for written in one.written])
         return _Question(one, prompt, self._terms.drawn(one.item, len(one.written)))
 
-    def prompts(self, items: Sequence[tuple[Item, Sequence[WrittenAnswer]]]) -> list[str]:
-        """The texts that will be sent for what is left of items.
-
-        Answers that are not there yet are left out of those to later turns.
-        """
+    def prompts(self, items: Sequence[tuple[Item, Sequence[WrittenAnswer]]]) -> list[Prompt]:
+        """What will be sent for what is left of items."""
         return [
-            self._prompt(item, [*(one.exchange.output for one in written), *[""] * unwritten])
+            Prompt(
+                self._prompt(item, [*(one.exchange.output for one in written), *[""] * unwritten]),
+                unwritten,
+            )
             for item, written in items
             for unwritten in range(len(item.turns) - len(written))
         ]

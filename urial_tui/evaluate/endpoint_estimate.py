@@ -7,7 +7,7 @@ are given, time only by a rate or by how long a reply takes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -15,7 +15,7 @@ from urial_tui.evaluate.endpoint import EndpointSettings
 from urial_tui.evaluate.judge import JudgeQuestion
 from urial_tui.evaluate.judge_prompts import MAX_REASON, max_tokens
 from urial_tui.sanitize import sanitize_line
-from urial_tui.wording import amount, duration, three_digits
+from urial_tui.wording import amount, at_most, duration, three_digits
 
 BYTES_PER_TOKEN: Final = 4.0
 """Of UTF-8: about right for English in vocabularies of today, and within a third elsewhere."""
@@ -46,11 +46,20 @@ def given_prices(prompt: float | None, completion: float | None) -> Prices | Non
     return Prices(prompt=prompt, completion=completion)
 
 
+class Prompt(NamedTuple):
+    """A text that will be sent, without those answers to earlier turns that are still to come."""
+
+    text: str
+    to_come: int = 0
+
+
 class RunEstimate(msgspec.Struct, frozen=True, kw_only=True):
     """What a run will take, retries not counted.
 
     questions           how many are asked
-    prompt_tokens       reckoned from the bytes of the questions
+    prompt_tokens       reckoned from the bytes of the questions, and of answers that these will
+                        have in them as many as may be written
+    reads_answers       whether there are such
     completion_tokens   of judgements reckoned, for reasons of half the length that they may have;
                         of answers as many as may be written
     most_completion_tokens  all that may be written
@@ -65,6 +74,7 @@ class RunEstimate(msgspec.Struct, frozen=True, kw_only=True):
     cost: float | None = None
     most_cost: float | None = None
     seconds: float | None = None
+    reads_answers: bool = False
 
 
 def estimate(
@@ -99,7 +109,7 @@ def estimate(
 
 
 def estimate_answers(
-    prompts: Sequence[str],
+    prompts: Sequence[Prompt],
     longest: int,
     settings: EndpointSettings,
     *,
@@ -108,12 +118,14 @@ def estimate_answers(
     """Reckon what a run of answers will take.
 
     Args:
-        prompts: The texts that will be sent.
+        prompts: What will be sent.
         longest: Most tokens of an answer.
         settings: How they are sent; the rate tells the time.
         prices: Of the tokens, where they are known.
     """
-    read, most = _tokens(prompts), longest * len(prompts)
+    to_come = sum(prompt.to_come for prompt in prompts)
+    read = _tokens([prompt.text for prompt in prompts]) + longest * to_come
+    most = longest * len(prompts)
     cost = prices.of(read, most) if prices else None
     return RunEstimate(
         questions=len(prompts),
@@ -123,6 +135,7 @@ def estimate_answers(
         cost=cost,
         most_cost=cost,
         seconds=_seconds(len(prompts), settings, None),
+        reads_answers=to_come > 0,
     )
 
 
@@ -137,14 +150,16 @@ def in_words(found: RunEstimate, host: str) -> str:
     cost = ""
     if found.cost is not None and found.most_cost is not None:
         about = "" if bounded else f"about {three_digits(found.cost)} and "
-        cost = f", at these prices {about}at most {three_digits(found.most_cost)}"
+        cost = f", at these prices {about}{at_most(found.most_cost)}"
     seconds = found.seconds or 0.0
     time = "" if seconds < _SOON else f", not before {duration(seconds)}"
+    read = (
+        f"{'at most ' if found.reads_answers else ''}about {amount(found.prompt_tokens, 'token')}"
+    )
     written = f"{'at most ' if bounded else ''}{found.completion_tokens:,}"
     return (
         f"{amount(found.questions, 'question')} to {sanitize_line(host)}: "
-        f"about {amount(found.prompt_tokens, 'token')} to read and {written} to write, "
-        f"reckoned from the texts{cost}{time}."
+        f"{read} to read and {written} to write, reckoned from the texts{cost}{time}."
     )
 
 

@@ -449,6 +449,11 @@ def unavailable(request: Request) -> None:
     request.reply(503)
 
 
+def bad_gateway(request: Request) -> None:
+    """Answer for another host that is gone."""
+    request.reply(502)
+
+
 def drip_early_heads(request: Request, server: FileServer) -> None:
     while not server.ended.wait(0.01):
         request.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
@@ -748,7 +753,9 @@ def test_a_host_that_is_busy_is_asked_again_when_it_wants_to_be() -> None:
 
 
 @pytest.mark.parametrize("what", ["head", "files"])
-@pytest.mark.parametrize("trouble", [break_off, unavailable], ids=["breaks off", "503"])
+@pytest.mark.parametrize(
+    "trouble", [break_off, unavailable, bad_gateway], ids=["breaks off", "503", "502"]
+)
 def test_the_hub_is_asked_again_where_it_breaks_off(
     what: str,
     trouble: Callable[[Request], None],
@@ -783,6 +790,35 @@ def test_who_breaks_off_at_every_head_is_given_up(
             downloader.head(source)
         assert len(server.requests) == asked
     assert failure.value.hint == "Try again later."
+
+
+def test_what_the_hub_wants_to_be_waited_for_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        FileServer(act=lambda request: request.reply(429, Retry_After="7200")) as server,
+        Downloader(limits=QUICK) as downloader,
+    ):
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        source = Source(url=server.url + PLACE, name="m.gguf", hub=True)
+        with pytest.raises(ModelError, match="asked too often") as failure:
+            downloader.check(source, downloader.head(source))
+        assert len(server.requests) == 1
+    assert "It wants to be asked again in 2 h 0 min." in failure.value.hint
+
+
+@pytest.mark.parametrize(("hub", "asked"), [(True, QUICK.attempts), (False, 1)])
+def test_a_status_that_may_pass_is_waited_for_at_the_hub(
+    hub: bool, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why: list[str] = []
+    with (
+        FileServer(act=bad_gateway) as server,
+        Downloader(limits=QUICK, retry=why.append) as downloader,
+    ):
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        head = downloader.head(Source(url=server.url + PLACE, name="m.gguf", hub=hub))
+    assert (head.status, len(server.requests)) == (502, asked)
+    told = f"The host {server.host} answered with status 502 for 'm.gguf'."
+    assert why == [told] * (asked - 1)
 
 
 @pytest.mark.parametrize(("after", "asked"), [("3600", 1), ("", QUICK.attempts)])

@@ -33,7 +33,6 @@ from urial_tui.models.clients import Clients, told_of_proxy
 from urial_tui.models.host_answers import (
     MAX_REDIRECTS,
     MOVED,
-    asked_too_often,
     check_online,
     check_status,
     endless,
@@ -41,11 +40,13 @@ from urial_tui.models.host_answers import (
     packed,
     unusual_status,
     unverified,
+    why_later,
 )
 from urial_tui.models.user_token import UserToken
 
 KEPT: Final = "What came is kept: the same command goes on from there."
-_MOMENTARY: Final = {408, 425, 429, 500, 502, 503, 504}
+MOMENTARY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses behind which another one may come."""
 
 Response = httpx.Response
 """The head of an answer, and its body as it comes."""
@@ -321,13 +322,13 @@ class HttpConnection:
             ModelError: It is none.
             Broken: There may be one later.
         """
-        host, later = host_of(str(response.url)), response.headers.get("Retry-After", "")
-        self.check_status(response.status_code, host, source, good, later)
+        host, after = host_of(str(response.url)), response.headers.get("Retry-After", "")
+        self.check_status(response.status_code, host, source, good, retry_after(after))
 
     def check_status(
-        self, status: int, host: str, source: Source, good: set[int], later: str
+        self, status: int, host: str, source: Source, good: set[int], after: float
     ) -> None:
-        """As `check`, by a status alone; `later` is the answer's Retry-After, or "".
+        """As `check`, by a status, and the seconds for which the host wants not to be asked.
 
         Raises:
             ModelError: It is none.
@@ -336,13 +337,8 @@ class HttpConnection:
         if status in good:
             return
         check_status(status, host, source.name)
-        if status in _MOMENTARY:
-            why = (
-                asked_too_often(host)
-                if status == 429
-                else unusual_status(status, host, source.name)
-            )
-            after = retry_after(later)
+        if status in MOMENTARY:
+            why = why_later(status, host, source.name)
             if after > self._limits.longest_wait:
                 raise ModelError(
                     why, f"It wants to be asked again in {wording.duration(after)}. {KEPT}"
@@ -380,7 +376,7 @@ def refused_by_proxy(host: str, error: httpx.ProxyError) -> ModelError | Broken:
     status = int(found[0]) if found else 0
     answered = f" It answers with status {status}." if status else ""
     why = f"The proxy of the environment does not let through to {host}.{answered}"
-    if status in _MOMENTARY:
+    if status in MOMENTARY:
         return Broken(why, hint=f"Try again later. {KEPT}")
     return ModelError(
         why,

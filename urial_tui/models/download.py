@@ -24,6 +24,7 @@ from urial_tui.models.addresses import host_of, hub_endpoint, public
 from urial_tui.models.attempts import Attempts, Limits, retry_after
 from urial_tui.models.connection import (
     KEPT,
+    MOMENTARY,
     Broken,
     Cancelled,
     HttpConnection,
@@ -36,10 +37,10 @@ from urial_tui.models.host_answers import (
     MAX_LISTING,
     MAX_SIZE,
     HubFile,
-    asked_too_often,
     check_no_page,
     endless_list,
     hub_files,
+    why_later,
 )
 from urial_tui.models.partial import Partial, PartialNote
 from urial_tui.sanitize import quoted
@@ -72,10 +73,10 @@ class FileHead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Busy(Broken):
-    """A host wants to be asked again later."""
+    """A host is to be asked again later."""
 
-    def __init__(self, head: FileHead, host: str) -> None:
-        super().__init__(asked_too_often(host), head.after)
+    def __init__(self, head: FileHead, why: str) -> None:
+        super().__init__(why, head.after)
         self.head = head
 
 
@@ -130,8 +131,8 @@ class Downloader:
     def head(self, source: Source) -> FileHead:
         """Ask what a host has, by a HEAD request; one that is busy is asked again, within bounds.
 
-        So is the hub where the connection breaks off. Other hosts may do so at every HEAD, and send
-        the file all the same.
+        So is the hub where the connection breaks off or a status may pass. Other hosts may do so at
+        every HEAD, and send the file all the same.
 
         Raises:
             ModelError: The host can't be asked.
@@ -145,8 +146,9 @@ class Downloader:
                 if source.hub:
                     raise
                 raise ModelError(error.why, "Try again later.") from error
-            if head.is_busy and head.after <= self._limits.longest_wait:
-                raise _Busy(head, host_of(source.url))
+            passes = head.status in (MOMENTARY if source.hub else _BUSY)
+            if passes and head.after <= self._limits.longest_wait:
+                raise _Busy(head, why_later(head.status, host_of(source.url), source.name))
             return head
 
         try:
@@ -196,7 +198,9 @@ class Downloader:
             ModelError: There is none.
         """
         try:
-            self._connection.check_status(head.status, host_of(source.url), source, {200}, "")
+            self._connection.check_status(
+                head.status, host_of(source.url), source, {200}, head.after
+            )
         except Broken as error:
             raise ModelError(error.why, error.hint) from error
 

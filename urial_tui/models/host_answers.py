@@ -115,6 +115,11 @@ def asked_too_often(host: str) -> str:
     return f"The host {host} is asked too often."
 
 
+def why_later(status: int, host: str, name: str) -> str:
+    """What a status says behind which another one may come."""
+    return asked_too_often(host) if status == 429 else unusual_status(status, host, name)
+
+
 def unusual_status(status: int, host: str, name: str) -> str:
     """That a status is none that says what is wrong, a sentence."""
     return f"The host {host} answered with status {status} for {quoted(name, 120)}."

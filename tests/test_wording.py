@@ -92,7 +92,15 @@ def test_three_digits(value: float | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0.000"), (1e-30, "0.001"), (0.1 + 0.2, "0.300"), (9.531, "9.54"), (1234.2, "1,235")],
+    [
+        (0.0, "0.000"),
+        (1e-30, "0.001"),
+        (0.1 + 0.2, "0.300"),
+        (9.531, "9.54"),
+        (1234.2, "1,235"),
+        (1e15, "1,000,000,000,000,000"),
+        (math.inf, "∞"),
+    ],
 )
 def test_bounds_are_rounded_up(value: float, text: str) -> None:
     assert wording.at_most(value) == f"at most {text}"

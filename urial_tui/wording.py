@@ -57,9 +57,13 @@ def three_digits(value: float | None) -> str:
 
 def at_most(value: float) -> str:
     """A bound with three digits, as `three_digits` has them, rounded up: at most 0.001."""
-    scale = 10 ** _behind_the_point(value)
-    # What a sum of fractions has too much is no reason to say more.
-    return f"at most {three_digits(math.ceil(value * scale * (1 - 1e-12)) / scale)}"
+    if math.isfinite(value):
+        scale = 10 ** _behind_the_point(value)
+        scaled = value * scale
+        # What a sum of fractions has too much is no reason to say more.
+        rounds = math.isclose(scaled, round(scaled), rel_tol=1e-12)
+        value = (round(scaled) if rounds else math.ceil(scaled)) / scale
+    return f"at most {three_digits(value)}"
 
 
 def _behind_the_point(value: float) -> int:

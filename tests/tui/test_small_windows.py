@@ -22,6 +22,28 @@ async def test_the_keys_are_there_and_what_is_searched_for(
         assert chat.shows("regen")
 
 
+@pytest.mark.parametrize(
+    ("size", "rows"),
+    [
+        ((80, 24), ["Esc               Stop the answer, keep its text            chat.stop"]),
+        ((40, 12), ["Esc           Stop the answer, keep", "its text"]),
+        ((30, 8), ["Esc", "Stop the answer, keep", "its text"]),
+    ],
+)
+async def test_the_keys_are_laid_out_for_the_width(
+    chatting: Chatting, size: tuple[int, int], rows: list[str]
+) -> None:
+    async with chatting(size=(120, 40)) as chat:
+        await chat.presses("f1")
+        await chat.resizes(*size)
+        await chat.types("chat.stop")
+        await chat.reads(rows[0])
+        lines = [line.strip(" │") for line in chat.lines]
+        first = lines.index(rows[0])
+        assert lines[first : first + len(rows)] == rows
+        assert chat.shows("the name for [keys]") == (size == (80, 24))
+
+
 @pytest.mark.parametrize("size", SMALL)
 @pytest.mark.parametrize(("key", "row"), [("f8", "tiny"), ("ctrl+t", "urial-k1")])
 async def test_the_rows_of_a_choice_are_there(

@@ -340,6 +340,26 @@ class TestChoosing:
             assert chat.prompt.text == "2 and 3"
             assert len(written(chat)) == 3
 
+    async def test_what_keys_do_is_told_as_it_is_while_something_is_typed(
+        self, chatting: Chatting, engine: ScriptedEngine
+    ) -> None:
+        engine.enqueue(*three("One", "Two", "Three"), gate := Gate())
+        async with chatting(settings=DRAWN) as chat:
+            await chat.types("Hi")
+            await chat.presses("alt+a")
+            await chat.until(gate.reached.is_set)
+            await chat.types("2")
+            gate.open()
+            await chat.reads("Shift+Tab leads to them")
+            assert not chat.shows("its digit")
+            await chat.presses("shift+tab")
+            await chat.reads("its digit")
+            assert not chat.shows("Shift+Tab leads to them")
+            await chat.presses("3")
+            await chat.has_answers("Three")
+            await chat.until(lambda: not written(chat))
+            assert chat.prompt.text == "2"
+
     async def test_they_are_versions_after_a_restart(
         self, chatting: Chatting, engine: ScriptedEngine, store: Store
     ) -> None:

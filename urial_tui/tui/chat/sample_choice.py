@@ -139,7 +139,8 @@ class SampleChoice(Vertical, can_focus=False):
     Args:
         seeds: Of each answer.
         live: What to say below them while they are written.
-        over: What to say when they are over.
+        over: What to say when they are over and keys choose among them.
+        aside: What to say when they are over and keys go elsewhere.
     """
 
     BINDING_GROUP_TITLE = "Several answers"
@@ -174,10 +175,10 @@ class SampleChoice(Vertical, can_focus=False):
             super().__init__()
             self.answer = answer
 
-    def __init__(self, seeds: Sequence[int | None], live: str, over: str) -> None:
+    def __init__(self, seeds: Sequence[int | None], live: str, over: str, aside: str) -> None:
         super().__init__()
         self.samples = [SampleView(number, seed) for number, seed in enumerate(seeds, 1)]
-        self._told = (live, over)
+        self._over, self._aside = over, aside
         self._hint = Static(_quiet(live), markup=False)
 
     def compose(self) -> ComposeResult:
@@ -188,6 +189,14 @@ class SampleChoice(Vertical, can_focus=False):
     def on_mount(self) -> None:
         """Fit into the window."""
         self.fit(self.app.size.height)
+
+    def on_focus(self) -> None:
+        """Say what keys do now."""
+        self._hint.update(_quiet(self._over))
+
+    def on_blur(self) -> None:
+        """Say how keys come here again."""
+        self._hint.update(_quiet(self._aside))
 
     @property
     def settled(self) -> bool:
@@ -211,7 +220,7 @@ class SampleChoice(Vertical, can_focus=False):
         for sample, answer in zip(self.samples, answers, strict=True):
             sample.settle(answer)
         self.can_focus = True
-        self._hint.update(_quiet(self._told[1]))
+        self._hint.update(_quiet(self._over if self.has_focus else self._aside))
         self.mark(marked)
         self.fit(self.app.size.height)
 

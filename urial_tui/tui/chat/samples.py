@@ -64,6 +64,7 @@ class Samples:
             seeds,
             f"{stop} stops all of them and keeps what is there.",
             f"{above} {below} looks at another; {take}, its digit or a question goes on from it.",
+            "Shift+Tab leads to them; a question goes on from the marked one.",
         )
         here.answer.mount(self._choice)
 

@@ -18,6 +18,7 @@ from urial_tui.tui.chat.chat_view import ChatView
 from urial_tui.tui.chat.model_loading import ModelLoading
 from urial_tui.tui.chat.open_conversation import OpenConversation
 from urial_tui.tui.chat.sample_choice import SampleChoice
+from urial_tui.tui.frame.keys import shown
 
 
 class Samples:
@@ -64,7 +65,7 @@ class Samples:
             seeds,
             f"{stop} stops all of them and keeps what is there.",
             f"{above} {below} looks at another; {take}, its digit or a question goes on from it.",
-            "Shift+Tab leads to them; a question goes on from the marked one.",
+            f"{shown('shift+tab')} leads to them; a question goes on from the marked one.",
         )
         here.answer.mount(self._choice)
 

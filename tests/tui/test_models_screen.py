@@ -888,11 +888,12 @@ async def test_in_the_smallest_window_the_rows_are_there_alone(
         await models.goes_to("tiny-base")
         # The chat does not open it there.
         await models.pilot.resize_terminal(30, 8)
+        pane = models.screen.query_one("#models-detail-pane")
+        await models.until(lambda: not pane.display)
         await models.pilot.pause()
         lines = models.text.splitlines()
         assert lines[0].startswith(" Models")
         assert sum(line.startswith((" ●", " ○", " ✖")) for line in lines) >= 3
-        assert not models.screen.query_one("#models-detail-pane").display
         assert models.screen.max_scroll_y == 0
         await models.presses("a")
         await models.until(lambda: models.shows("Download a model"))

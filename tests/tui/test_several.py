@@ -51,6 +51,16 @@ def turns(store: Store) -> list[TurnRecord]:
     return store.turns(listed.id)
 
 
+async def type_meanwhile(chat: ChatPage, engine: ScriptedEngine, text: str) -> None:
+    """Ask for three answers, and type something before the last one is over."""
+    engine.enqueue(*three("One", "Two", "Three"), gate := Gate())
+    await chat.types("Hi")
+    await chat.presses("alt+a")
+    await chat.until(gate.reached.is_set)
+    await chat.types(text)
+    gate.open()
+
+
 async def ask_three(chat: ChatPage, engine: ScriptedEngine, *texts: str) -> None:
     engine.enqueue(*three(*texts))
     await chat.types("Hi")
@@ -328,13 +338,8 @@ class TestChoosing:
     async def test_what_is_typed_in_the_meantime_keeps_the_focus(
         self, chatting: Chatting, engine: ScriptedEngine
     ) -> None:
-        engine.enqueue(*three("One", "Two", "Three"), gate := Gate())
         async with chatting(settings=DRAWN) as chat:
-            await chat.types("Hi")
-            await chat.presses("alt+a")
-            await chat.until(gate.reached.is_set)
-            await chat.types("2 and")
-            gate.open()
+            await type_meanwhile(chat, engine, "2 and")
             await chat.until(lambda: settled(chat))
             await chat.types(" 3")
             assert chat.prompt.text == "2 and 3"
@@ -343,13 +348,8 @@ class TestChoosing:
     async def test_what_keys_do_is_told_as_it_is_while_something_is_typed(
         self, chatting: Chatting, engine: ScriptedEngine
     ) -> None:
-        engine.enqueue(*three("One", "Two", "Three"), gate := Gate())
         async with chatting(settings=DRAWN) as chat:
-            await chat.types("Hi")
-            await chat.presses("alt+a")
-            await chat.until(gate.reached.is_set)
-            await chat.types("2")
-            gate.open()
+            await type_meanwhile(chat, engine, "2")
             await chat.reads("Shift+Tab leads to them")
             assert not chat.shows("its digit")
             await chat.presses("shift+tab")

@@ -192,15 +192,28 @@ class TestImporting:
         with Store() as store:
             assert store.conversations()[0].title == "Mine"
 
-    def test_importing_again_makes_a_second_one(
+    def test_what_is_stored_already_is_said_and_left_out(
         self, stored: Stored, capfd: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
-        stored("one")
+        first, second = stored("one", "two")
         path = tmp_path / "a.json"
-        printed(capfd, "export", "last", "-o", str(path))
-        printed(capfd, "import", str(path))
+        printed(capfd, "export", "all", "-o", str(path))
+        assert run(["chats", "import", str(path)]) == 0
+        said = capfd.readouterr()
+        assert (said.out, said.err) == (
+            "",
+            "2 conversations are stored already, and were left as they are.\n",
+        )
         with Store() as store:
-            assert [one.title for one in store.conversations()] == ["one", "one"]
+            store.delete(second.record.id)
+        read = document(capfd, "import", str(path))
+        assert [one["title"] for one in read["conversations"]] == ["two"]
+        assert [one["id"] for one in read["already_stored"]] == [str(first.record.id)]
+        printed(capfd, "export", str(first.record.id), "-o", str(tmp_path / "b.json"))
+        assert run(["chats", "import", str(tmp_path / "b.json")]) == 0
+        assert capfd.readouterr().err == "“one” is stored already, and was left as it is.\n"
+        with Store() as store:
+            assert sorted(one.title for one in store.conversations()) == ["one", "two"]
 
     def test_all_or_none_are_taken(self, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         good, bad = tmp_path / "good.md", tmp_path / "bad.md"

@@ -127,7 +127,10 @@ class TestTrees:
     ) -> None:
         chat, turns = talk
         with Store() as store:
-            (other,) = store.add([whole_conversation(store, chat)])
+            whole = whole_conversation(store, chat)
+            store.delete(chat)
+            (other,) = store.add([whole]).records
+            store.bring_back(chat)
             theirs = store.turns(other.id)[0].id
         damage("UPDATE turns SET parent_id = ? WHERE id = ?", theirs, turns[4])
         assert "user 4" in everything(chat, capsys)["show ID"]

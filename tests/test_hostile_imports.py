@@ -208,8 +208,13 @@ def test_what_is_taken_in_can_be_listed_shown_searched_and_exported(
         before = [whole_conversation(store, one.id) for one in store.conversations()]
     assert main.run(("chats", "import", str(again))) == 0
     with Store() as store:
+        assert [whole_conversation(store, one.id) for one in store.conversations()] == before
+        for whole in before:
+            store.delete(whole.record.id)
+    assert main.run(("chats", "import", str(again))) == 0
+    with Store() as store:
         after = [whole_conversation(store, one.id) for one in store.conversations()]
     texts = [[turn.text for turn in whole.turns] for whole in before]
-    assert sorted([[turn.text for turn in whole.turns] for whole in after]) == sorted(texts * 2)
+    assert sorted([[turn.text for turn in whole.turns] for whole in after]) == sorted(texts)
     assert all(0 <= whole.record.updated <= LATEST for whole in after)
     assert all(len(whole.record.title) <= 200 for whole in after)

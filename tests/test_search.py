@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -34,6 +35,9 @@ def search(store: Store) -> Iterator[Search]:
         yield opened
 
 
+_CLOCK = itertools.count(1.0)
+
+
 def talk(store: Store, title: str, *texts: str, updated: float = 10.0) -> ConversationRecord:
     """Store a conversation whose turns have these texts."""
     head = ConversationRecord(
@@ -48,12 +52,11 @@ def talk(store: Store, title: str, *texts: str, updated: float = 10.0) -> Conver
                 parent_id=turns[-1].id if turns else None,
                 role="assistant" if number % 2 else "user",
                 text=text,
-                created=1.0,
+                created=next(_CLOCK),
                 stop_reason="eos" if number % 2 else None,
             )
         )
-    (added,) = store.add([WholeConversation(head, tuple(turns))])
-    return added
+    return store.add([WholeConversation(head, tuple(turns))]).records[0]
 
 
 def titles(found: Found) -> list[str]:

@@ -8,6 +8,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,6 +26,7 @@ from urial_tui.chat.turns import (
     TurnRecord,
     WholeConversation,
     new_id,
+    renumbered,
 )
 from urial_tui.errors import StoreError, UsageError
 from urial_tui.prompting.preamble import Example
@@ -291,7 +293,8 @@ class TestPlaces:
         head, _, answer = exchange(store)
         store.save_answer(answer)
         whole = WholeConversation(store.conversation(head.id), tuple(store.turns(head.id)))
-        (added,) = store.add([whole])
+        store.delete(head.id)
+        (added,) = store.add([whole]).records
         assert added.leaf == store.turns(added.id)[1].id
 
 
@@ -322,17 +325,64 @@ class TestAddingWholeConversations:
     def test_it_keeps_its_ids_where_they_are_free(self, store: Store, tmp_path: Path) -> None:
         whole = self.whole(store)
         with Store(tmp_path / "other.db") as other:
-            assert other.add([whole]) == [whole.record]
+            assert other.add([whole]) == ([whole.record], [])
             assert tuple(other.turns(whole.record.id)) == whole.turns
 
-    def test_a_second_copy_gets_ids_of_its_own(self, store: Store) -> None:
+    def test_a_copy_of_a_deleted_one_gets_ids_of_its_own(self, store: Store) -> None:
         whole = self.whole(store)
-        (added,) = store.add([whole])
+        store.delete(whole.record.id)
+        (added,) = store.add([whole]).records
         assert added.id != whole.record.id
         question, answer = store.turns(added.id)
         assert (answer.parent_id, answer.context_from) == (question.id, question.id)
         assert (answer.ids, answer.text, answer.stop_reason) == ((1, 2), "Hi", "stop")
         assert tuple(store.turns(whole.record.id)) == whole.turns
+
+    def test_what_is_stored_already_is_left_as_it_is(self, store: Store) -> None:
+        whole = self.whole(store)
+        store.rename(whole.record.id, "Mine")
+        renamed = store.conversation(whole.record.id)
+        assert store.add([whole, renumbered(whole)]) == ([], [renamed, renamed])
+        assert store.conversations() == [renamed]
+
+    def test_one_that_has_gone_on_since_is_stored_already(self, store: Store) -> None:
+        whole = self.whole(store)
+        store.add_question(whole.record, turn(whole.record, text="And?", parent=whole.turns[1].id))
+        assert [one.turns for one in store.add([whole]).already] == [3]
+
+    def test_one_with_turns_that_are_not_there_is_stored_beside_it(self, store: Store) -> None:
+        whole = self.whole(store)
+        question, answer = whole.turns
+        longer = [question, answer, turn(whole.record, text="And?", parent=answer.id)]
+        store.add([WholeConversation(whole.record, tuple(longer))])
+        assert sorted(one.turns for one in store.conversations()) == [2, 3]
+
+    @pytest.mark.parametrize(
+        "change", [{"text": "Ho"}, {"created": 5.0}, {"model": "other"}, {"preamble": "other"}]
+    )
+    def test_another_answer_in_its_place_is_another_conversation(
+        self, store: Store, change: dict[str, Any]
+    ) -> None:
+        whole = self.whole(store)
+        question, answer = whole.turns
+        changed = msgspec.structs.replace(answer, **change)
+        assert store.add([WholeConversation(whole.record, (question, changed))]).already == []
+        assert store.count() == 2
+
+    def test_the_same_words_in_another_place_are_another_conversation(self, store: Store) -> None:
+        head = conversation()
+        first = turn(head, text="A")
+        second = turn(head, text="B", parent=first.id)
+        chain = WholeConversation(head, (first, second))
+        side_by_side = (first, msgspec.structs.replace(second, parent_id=None))
+        assert len(store.add([chain, WholeConversation(head, side_by_side)]).records) == 2
+
+    def test_one_that_comes_twice_is_stored_once(self, store: Store) -> None:
+        whole = self.whole(store)
+        store.delete(whole.record.id)
+        added = store.add([whole, whole])
+        assert added.already == added.records
+        assert store.count() == 1
 
     def test_all_or_none_are_added(self, store: Store) -> None:
         whole = self.whole(store)

@@ -28,7 +28,7 @@ def put(
                 parent_id=turns[-1].id if turns else None,
                 role="assistant" if number % 2 else "user",
                 text=text,
-                created=THEN,
+                created=THEN + number,
                 stop_reason="eos" if number % 2 else None,
                 model=model,
                 preamble=preamble,

@@ -14,7 +14,7 @@ from tests.scripted import Gate, ScriptedEngine, answer, delta
 from tests.tui.conftest import Chatting
 from tests.tui.conversations_page import ConversationsPage
 from tests.tui.stored import THEN, put, put_some
-from urial_tui.chat.export import whole_conversation
+from urial_tui.chat.export import exported, whole_conversation
 from urial_tui.chat.store import Store
 from urial_tui.chat.turns import WholeConversation, new_id
 from urial_tui.errors import StoreError
@@ -457,6 +457,24 @@ class TestFiles:
             await stored.presses("enter")
             await stored.reads("Took in")
             assert whole_conversation(store, whole.record.id).turns == whole.turns
+
+    async def test_what_is_stored_already_is_said_and_selected(
+        self, chatting: Chatting, store: Store, here: Path
+    ) -> None:
+        whole = put_some(store)[1]
+        (here / "kept.json").write_text(
+            exported([whole_conversation(store, whole.record.id)], "json")
+        )
+        async with chatting(size=(120, 40)) as chat:
+            stored = await chat.leads_to(ConversationsPage)
+            await stored.starts_importing()
+            await stored.types("kept.json")
+            await stored.presses("enter")
+            await stored.reads("is stored already, and was left as it is.")
+            await stored.reads("4 stored")
+            await stored.presses("enter")
+            await chat.is_back()
+            await chat.reads(whole.turns[0].text)
 
     async def test_a_file_that_is_there_is_replaced_by_another_enter_only(
         self, chatting: Chatting, store: Store, here: Path

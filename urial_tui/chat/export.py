@@ -18,7 +18,7 @@ from urial_tui import paths
 from urial_tui.chat.json_form import from_json, to_json
 from urial_tui.chat.markdown_form import from_markdown, to_markdown
 from urial_tui.chat.store import Store
-from urial_tui.chat.turns import WholeConversation
+from urial_tui.chat.turns import ConversationRecord, WholeConversation
 from urial_tui.errors import ExportError, UsageError
 from urial_tui.files import NewFile, decoded, read_bytes, reason
 from urial_tui.sanitize import sanitize_line
@@ -74,6 +74,14 @@ def imported(data: bytes) -> tuple[WholeConversation, ...]:
         ) from error
     # JSON in UTF-16 is JSON as well.
     return from_json(text.encode()) if text.lstrip()[:1] == "{" else (from_markdown(text),)
+
+
+def already_stored(records: Sequence[ConversationRecord]) -> str:
+    """The sentence on conversations of a file that were not taken in, of which there are some."""
+    if len(records) == 1:
+        title = sanitize_line(records[0].title) or "(no title)"
+        return f"“{title}” is stored already, and was left as it is."
+    return f"{len(records):,} conversations are stored already, and were left as they are."
 
 
 def form_of(path: Path) -> Form:

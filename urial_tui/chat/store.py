@@ -21,12 +21,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
 from urial_tui import paths
 from urial_tui.chat import vote_rows
+from urial_tui.chat.already_stored import AlreadyStored
 from urial_tui.chat.database import (
     BUSY_TIMEOUT,
     connect,
@@ -77,6 +78,16 @@ _INSERT_TURN = f"INSERT INTO turns ({', '.join(TURN)}) VALUES ({', '.join('?' * 
 _UPSERT_ANSWER = f"{_INSERT_TURN} ON CONFLICT (id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in TURN if name != "id"
 )
+
+
+class Added(NamedTuple):
+    """What became of conversations from elsewhere, in their order.
+
+    `records`: those that were stored. `already`: those that were there, as they are stored.
+    """
+
+    records: list[ConversationRecord]
+    already: list[ConversationRecord]
 
 
 class Store:
@@ -282,14 +293,23 @@ class Store:
                 )
                 connection.execute("DELETE FROM conversations WHERE deleted < ?", before)
 
-    def add(self, conversations: Iterable[WholeConversation]) -> list[ConversationRecord]:
+    def add(self, conversations: Iterable[WholeConversation]) -> Added:
         """Store conversations from elsewhere, all or none; one whose ids are taken gets others.
 
-        Returns:
-            What was stored, in the same order.
+        What is stored already is left as it is: see `already_stored`.
         """
+        added = Added([], [])
         with self._transaction() as connection:
-            return [_add(connection, whole) for whole in conversations]
+            stored = AlreadyStored(connection)
+            for whole in conversations:
+                known = stored.find(whole)
+                if known is not None:
+                    added.already.append(self.conversation(known))
+                    continue
+                new = _add(connection, whole)
+                stored.note(new)
+                added.records.append(msgspec.structs.replace(new.record, turns=len(new.turns)))
+        return added
 
     # -- the connection -------------------------------------------------------------
 
@@ -347,7 +367,7 @@ class Store:
         return self._connection
 
 
-def _add(connection: sqlite3.Connection, whole: WholeConversation) -> ConversationRecord:
+def _add(connection: sqlite3.Connection, whole: WholeConversation) -> WholeConversation:
     connection.execute("SAVEPOINT before")
     try:
         _insert(connection, whole)
@@ -356,7 +376,7 @@ def _add(connection: sqlite3.Connection, whole: WholeConversation) -> Conversati
         whole = renumbered(whole)
         _insert(connection, whole)
     connection.execute("RELEASE before")
-    return msgspec.structs.replace(whole.record, turns=len(whole.turns))
+    return whole
 
 
 def _insert(connection: sqlite3.Connection, whole: WholeConversation) -> None:

@@ -200,8 +200,9 @@ def import_command(files: tuple[Path, ...], as_json: bool) -> None:
     """Take in conversations from Markdown or JSON files.
 
     "-" is standard input. All are taken, or none. Nothing that is stored changes: each
-    becomes a conversation of its own.
+    becomes a conversation of its own, but for those that are stored already.
     """
+    from urial_tui.chat.export import already_stored
     from urial_tui.chat.store import Store
     from urial_tui.cli.output import print_json
     from urial_tui.sanitize import sanitize_line
@@ -210,10 +211,17 @@ def import_command(files: tuple[Path, ...], as_json: bool) -> None:
     with Store() as store:
         added = store.add(read)
     if as_json:
-        print_json({"conversations": [_document(one) for one in added]})
+        print_json(
+            {
+                "conversations": [_document(one) for one in added.records],
+                "already_stored": [_document(one) for one in added.already],
+            }
+        )
         return
-    for one in added:
+    for one in added.records:
         click.echo(f"{one.id}  {sanitize_line(one.title) or '(no title)'}")
+    if added.already:
+        click.echo(already_stored(added.already), err=True)
 
 
 @chats.command("rename")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from textual.content import Content
 
-from urial_tui.chat.store import Store
+from urial_tui.chat.export import already_stored
+from urial_tui.chat.store import Added, Store
 from urial_tui.errors import UrialError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.tui.conversations.conversation_file import ConversationImportScreen, ExportScreen
@@ -108,13 +109,12 @@ class Changes:
 
     async def _take_in(self) -> None:
         added = await self._view.chosen_on(ConversationImportScreen(self._store))
-        if not added:
+        if added is None:
             return
-        what = f"“{title_of(added[0])}”" if len(added) == 1 else f"{len(added):,} conversations"
-        self._notice.say(f"Took in {what}.")
+        self._notice.say(_taken_in(added))
         with self._search.prevent(SearchLine.Changed):
             self._search.value = ""
-        self._searching.look(added[0].id)
+        self._searching.look((added.records or added.already)[0].id)
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
@@ -123,3 +123,15 @@ class Changes:
             yield
         except UrialError as error:
             self._notice.say(trouble(error))
+
+
+def _taken_in(added: Added) -> str:
+    """What an import did, in a sentence or two."""
+    said: list[str] = []
+    if len(added.records) == 1:
+        said.append(f"Took in “{title_of(added.records[0])}”.")
+    elif added.records:
+        said.append(f"Took in {len(added.records):,} conversations.")
+    if added.already:
+        said.append(already_stored(added.already))
+    return " ".join(said)

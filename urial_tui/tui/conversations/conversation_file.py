@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,7 +24,7 @@ from urial_tui.chat.export import (
     whole_conversation,
     write_file,
 )
-from urial_tui.chat.store import Store
+from urial_tui.chat.store import Added, Store
 from urial_tui.chat.turns import ConversationRecord
 from urial_tui.errors import UrialError
 from urial_tui.files import is_directory
@@ -163,7 +162,7 @@ class ExportScreen(ModalScreen[Path | None]):
         self.query_one("#export-verdict", Static).update(verdict)
 
 
-class ConversationImportScreen(ModalScreen[Sequence[ConversationRecord] | None]):
+class ConversationImportScreen(ModalScreen[Added | None]):
     """A dialog that imports, dismissed with what was imported, or None.
 
     Args:

@@ -142,6 +142,22 @@ class TestList:
             assert "base" in models.line("gemma-3-1b")
             assert "Its aligned partner is gemma-3-1b-it, not here." in models.told
 
+    async def test_all_partners_are_told_those_that_are_here_first(
+        self, page: Models, llama_gguf: Path
+    ) -> None:
+        # The one that comes as an adapter is here where its base model is.
+        path = paths.models_dir() / "gemma-3-270m-q4_k_m.gguf"
+        path.parent.mkdir(parents=True)
+        path.hardlink_to(llama_gguf)
+        async with page(size=(120, 40)) as models:
+            await models.goes_to("gemma-3-270m")
+            assert (
+                "Its aligned partners are gemma-3-270m-sft, on this machine; "
+                "gemma-3-270m-it, not here." in models.told
+            )
+            await models.goes_to("gemma-3-270m-sft")
+            assert "Its base model is gemma-3-270m, on this machine." in models.told
+
     async def test_what_is_told_can_be_scrolled_by_keys(self, page: Models, own: Path) -> None:
         async with page(size=(40, 14)) as models:
             await models.goes_to("mine.Q5_K_M.gguf")

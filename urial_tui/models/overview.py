@@ -7,7 +7,7 @@ one, by `look`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -152,11 +152,6 @@ def look(listed: Listed, options: EngineOptions, devices: Sequence[Device] | Non
         speed=told.speed,
         guess=told.guess,
     )
-
-
-def partner_of(listed: Listed, rows: Mapping[str, Listed]) -> Listed | None:
-    """The model that stands beside this one in the catalogue; None without one."""
-    return rows.get(listed.partner) if listed.partner else None
 
 
 def _of_entry(status: ModelStatus, entry: CatalogueEntry, model: FoundModel | None) -> Listed:

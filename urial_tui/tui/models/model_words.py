@@ -24,18 +24,18 @@ _FILTERS = {"all": "all", "here": "here", "to download": "absent"}
 _LONG = 300
 
 
-def detail(row: ModelRow, partner: Listed | None, key: Key) -> Content:
+def detail(row: ModelRow, partners: Sequence[Listed], key: Key) -> Content:
     """All that is known of a model.
 
     Args:
         row: It.
-        partner: What stands beside it in the catalogue.
+        partners: What stands beside it in the catalogue.
         key: Tells keys.
     """
-    return Content("\n").join(_lines(row, partner, key))
+    return Content("\n").join(_lines(row, partners, key))
 
 
-def _lines(row: ModelRow, partner: Listed | None, key: Key) -> Iterator[Content]:
+def _lines(row: ModelRow, partners: Sequence[Listed], key: Key) -> Iterator[Content]:
     listed, looked, entry = row.listed, row.looked, row.listed.entry
     about = [row.role if entry is not None else "", entry.parameters if entry else ""]
     # Who has a file has accepted its licence.
@@ -60,12 +60,17 @@ def _lines(row: ModelRow, partner: Listed | None, key: Key) -> Iterator[Content]
         what = {"base": "A base model, most likely", "chat": "Tuned to chat, most likely"}
         told = what.get(looked.guess.origin, "Base or chat can't be told")
         yield Content.styled(f"{told}{why}.", "$quiet")
-    if listed.partner:
-        where = "on this machine" if partner is not None and partner.is_here else "not here"
-        side = "Its base model" if row.role == "chat" else "Its aligned partner"
-        yield Content.styled(f"{side} is {_short(listed.partner)}, {where}.", "$quiet")
+    if partners:
+        side = "base model" if row.role == "chat" else "aligned partner"
+        side = f"Its {side} is" if len(partners) == 1 else f"Its {side}s are"
+        places = (f"{_short(one.name)}, {_where(one)}" for one in partners)
+        yield Content.styled(f"{side} {'; '.join(places)}.", "$quiet")
     for problem in listed.problems:
         yield Content.styled(f"▲ {_short(problem)}", "$warning")
+
+
+def _where(listed: Listed) -> str:
+    return "on this machine" if listed.is_here else "not here"
 
 
 def _place(row: ModelRow, key: Key) -> Iterator[Content]:

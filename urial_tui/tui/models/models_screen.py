@@ -271,7 +271,7 @@ class ModelsScreen(Screen[str | None]):
     def _show_detail(self) -> None:
         row = self.models.row
         if row is not None:
-            words = detail(row, self.scan.named(row.listed.partner), self._view.key)
+            words = detail(row, self.scan.partners(row.listed), self._view.key)
         elif self.scan.overview is None:
             words = Content.styled("Looking for models on this machine …", "$quiet")
         elif self.scan.failed and not self.scan.models:

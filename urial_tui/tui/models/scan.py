@@ -46,6 +46,15 @@ class Scan:
         """The model of that name."""
         return next((one for one in self.models if one.name == name), None)
 
+    def partners(self, listed: Listed) -> list[Listed]:
+        """The models that stand beside this one in the catalogue; those that are here first."""
+        beside = [
+            one
+            for one in self.models
+            if one.name == listed.partner or (one.partner and one.partner == listed.name)
+        ]
+        return sorted(beside, key=lambda one: not one.is_here)
+
     def look(self) -> None:
         """Look for files, and what is free now."""
         self.stop()

@@ -17,6 +17,8 @@ from selenium.webdriver.support.select import Select
 
 from tests import browser
 from tests.evaluate.judged import HOSTILE, answer, preferred, reported, scored
+from tests.evaluate.test_held_judges import FILES as HELD
+from tests.evaluate.test_held_judges import pairs as preferences
 from urial_tui.evaluate.items import Item, ItemSet
 from urial_tui.evaluate.report_html import write_html
 from urial_tui.report_file import ReportError
@@ -210,6 +212,30 @@ def test_the_index_is_ordered_by_the_largest_difference(page: Page) -> None:
     assert page.one("th.difference").get_dom_attribute("aria-sort") == "descending"
     # Engagement is 1 against 5 where the number is a multiple of five.
     assert page.rows()[:2] == ["Question 0?", "Question 5?"]
+
+
+def test_how_far_a_judge_can_be_trusted_is_told(chrome: Chrome, tmp_path: Path) -> None:
+    path = tmp_path / "held.html"
+    pairs = {"j": preferences("judge-1", "ABABABBB"), "p": preferences("person", "BABABB")}
+    found = reported(tmp_path, {**HELD, **pairs})
+    write_html(path, found)
+    page = browser.Page(chrome, path)
+    scores, compared = page.all("#calibrations section")
+    assert "How far judge-1 can be trusted with scores" in scores.text
+    assert "judge-1 was set beside person on 16 answers." in scores.text
+    rows = [" ".join(row.text.split()) for row in page.all("#calibrations tbody tr")]
+    agreement = found["calibrations"][0]["aspects"]["safety"]["agreement"]
+    low, high = agreement["bias"]["interval"]
+    rank = f"+{agreement['spearman']:.2f}"
+    assert f"safety 16 75 % 100 % {rank} +0.25 +{low:.2f} to +{high:.2f}" in rows
+    assert any(row.startswith("safety B minus A +0.50 0.00 ") for row in rows)
+    assert "can be trusted with pairs" in compared.text
+    assert any(row.startswith("overall, won B against A ") for row in rows)
+    page.check_silence()
+
+
+def test_a_judge_without_a_reference_is_said_to_be_unknown(page: Page) -> None:
+    assert "That is not known: nobody who is right has judged" in page.text("#calibrations")
 
 
 def test_an_item_has_its_answers_beside_each_other(page: Page) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,12 +11,9 @@ from urial_tui.cli.eval_judge import VOTES, left_out
 from urial_tui.cli.names import NAME
 from urial_tui.errors import UsageError
 from urial_tui.sanitize import sanitize_line
-from urial_tui.wording import UNKNOWN, amount, fixed, percent
 
 if TYPE_CHECKING:
-    from urial_tui.evaluate.calibration import AspectCalibration, Calibration
     from urial_tui.evaluate.judge import Judged
-    from urial_tui.shares import Interval
 
 
 @click.command()
@@ -31,8 +28,11 @@ def calibrate(judged: tuple[str, ...], reference: str, as_json: bool) -> None:
     hold both samples. Several files are judgements of several runs by one judge.
     """
     from urial_tui.cli.output import print_json
+    from urial_tui.cli.report_output import print_tables
     from urial_tui.evaluate.calibration import calibrate as set_beside
+    from urial_tui.evaluate.calibration_tables import calibration_tables
     from urial_tui.evaluate.evaluation import check_named_once
+    from urial_tui.evaluate.held_judges import calibration_document
 
     files = judged if reference == VOTES else (*judged, reference)
     check_named_once([paths.typed_path(name) for name in files])
@@ -44,19 +44,11 @@ def calibrate(judged: tuple[str, ...], reference: str, as_json: bool) -> None:
             f"{', '.join(sanitize_line(name) for name in judges)}.",
             "Calibrate one judge at a time.",
         )
-    found = set_beside(ours, _reference(reference))
+    document = calibration_document(set_beside(ours, _reference(reference)))
     if as_json:
-        print_json(document(found))
+        print_json(document)
     else:
-        _print(found)
-
-
-def document(found: Calibration) -> dict[str, Any]:
-    """What `--json` prints, see docs/json.md."""
-    import msgspec
-
-    built: dict[str, Any] = msgspec.to_builtins(found)
-    return built
+        print_tables(calibration_tables(document))
 
 
 def _read(name: str) -> list[Judged]:
@@ -75,67 +67,3 @@ def _reference(name: str) -> list[Judged]:
     if voted.others:
         click.echo(f"urial: {left_out(voted.others)}", err=True)
     return list(voted.judgements)
-
-
-def _print(found: Calibration) -> None:
-    from urial_tui.cli.output import TableColumn, print_table
-
-    click.echo("\n".join(sanitize_line(sentence) for sentence in found.trust))
-    what = "pair" if found.pairs else "answer"
-    for who, alone in (("judge", found.judged_alone), ("reference", found.reference_alone)):
-        if alone:
-            click.echo(f"{amount(alone, f'more {what}')} only the {who} has judged.")
-    click.echo()
-    columns = [
-        TableColumn("aspect"),
-        TableColumn("both", right=True),
-        TableColumn("same", right=True),
-        *([] if found.pairs else [TableColumn("within 1", right=True, drop=1)]),
-        TableColumn("rank", right=True),
-        TableColumn("error", right=True),
-        TableColumn("95 %", right=True),
-    ]
-    print_table(columns, [_row(aspect, one, found.pairs) for aspect, one in found.aspects.items()])
-    click.echo()
-    columns = [
-        TableColumn("aspect"),
-        TableColumn("run", shrink=24),
-        TableColumn("judged", right=True),
-        TableColumn("corrected", right=True),
-        TableColumn("95 %", right=True),
-        TableColumn("labels", right=True),
-    ]
-    rows = []
-    for aspect, one in found.aspects.items():
-        for run, mean in one.runs.items():
-            rows.append(
-                [
-                    aspect,
-                    run,
-                    fixed(mean.raw, 2),
-                    fixed(mean.corrected, 2),
-                    _between(mean.interval),
-                    f"{mean.labels:,}",
-                ]
-            )
-    print_table(columns, rows)
-    notes = {mean.note for one in found.aspects.values() for mean in one.runs.values()} - {""}
-    for note in sorted(notes):
-        click.echo(f"Note: {note}.")
-
-
-def _row(aspect: str, one: AspectCalibration, pairs: bool) -> list[str]:
-    found = one.agreement
-    return [
-        aspect,
-        f"{found.bias.count:,}",
-        percent(one.same.share, 0),
-        *([] if pairs else [percent(found.near.share, 0)]),
-        fixed(found.spearman, 2),
-        fixed(found.bias.mean, 2),
-        _between(found.bias.interval),
-    ]
-
-
-def _between(interval: Interval | None) -> str:
-    return UNKNOWN if interval is None else f"{fixed(interval[0], 2)} to {fixed(interval[1], 2)}"

@@ -38,6 +38,13 @@ _GROUPED_BY = {
     "tell what they were written under.",
 )
 @click.option(
+    "--reference",
+    metavar="JUDGE",
+    type=NAME,
+    help="Hold the other judges to what this one says, and correct them by it.  [default: person, "
+    "where people have judged]",
+)
+@click.option(
     "--group-by",
     type=click.Choice(list(_GROUPED_BY)),
     multiple=True,
@@ -55,7 +62,8 @@ def report(**options: Any) -> None:
     """Lay answers and judgements side by side.
 
     Each FILE holds answers (of `urial eval run`) or what a judge said of them; the official
-    scorer's files are read as well. What can be measured without a judge comes first.
+    scorer's files are read as well. What can be measured without a judge comes first, and of each
+    judge it says how far it can be trusted.
     """
     from urial_tui.cli.named_files import check_written
     from urial_tui.cli.output import print_json
@@ -74,7 +82,12 @@ def report(**options: Any) -> None:
     paths = [typed_path(text) for text in options["files"]]
     evaluation = read_evaluation(paths, items)
     with ProgressLine() as line:
-        document = report_of(evaluation, preambles=known, progress=line.show)
+        document = report_of(
+            evaluation,
+            preambles=known,
+            reference=options["reference"],
+            progress=line.show,
+        )
     if options["markdown"] is not None:
         from urial_tui.evaluate.report_markdown import write_markdown
 
@@ -91,33 +104,7 @@ def report(**options: Any) -> None:
 
 def _print(document: dict[str, Any], fields: list[str]) -> None:
     """The tables of the report, and the sentences around them."""
-    from urial_tui.cli.output import TableColumn, bold, print_table
+    from urial_tui.cli.report_output import print_tables
     from urial_tui.evaluate.report_tables import report_tables
-    from urial_tui.sanitize import sanitize_line
 
-    for at, table in enumerate(report_tables(document, at_once=_RUNS_AT_ONCE, groups=fields)):
-        if at:
-            click.echo()
-        click.echo(bold(sanitize_line(table.title)))
-        for line in table.above:
-            _echo_wrapped(line)
-        if table.rows:
-            columns = [
-                TableColumn(title, right=place >= table.name_columns, shrink=0 if place else 14)
-                if place != 1 or table.name_columns < 2
-                else TableColumn(title, shrink=20, middle=True)
-                for place, title in enumerate(table.columns)
-            ]
-            print_table(columns, table.rows)
-        for line in table.below:
-            _echo_wrapped(line)
-
-
-def _echo_wrapped(text: str) -> None:
-    """A sentence in lines of at most 80 columns."""
-    import textwrap
-
-    from urial_tui.sanitize import sanitize_line
-
-    for line in textwrap.wrap(sanitize_line(text), 80, break_on_hyphens=False):
-        click.echo(line)
+    print_tables(report_tables(document, at_once=_RUNS_AT_ONCE, groups=fields))

@@ -7,6 +7,7 @@ reference is a better judge, or people: votes are judgements of pairs.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
@@ -15,11 +16,18 @@ import msgspec
 
 from urial_tui.evaluate.agreement import Agreement, agreement
 from urial_tui.evaluate.correction import (
+    FEWEST_LABELS,
     Corrected,
     ErrorDifference,
+    JudgedVerdict,
     Label,
+    Quality,
+    corrected_difference,
     corrected_mean,
+    corrected_share,
     error_difference,
+    quality_difference,
+    quality_of,
 )
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.judge import Judged
@@ -33,20 +41,34 @@ from urial_tui.evaluate.judgements import (
     PairJudgement,
 )
 from urial_tui.evaluate.means import Share, share_of
-from urial_tui.wording import amount, fixed, percent
 
 _PREFERRED_BOUNDS = (0.0, 1.0)
 
-_FEWEST_RANKED = 5
-"""So many are ranked alike by chance in one of 120 cases; with fewer, chance is no wonder."""
 
+class TwoRuns(msgspec.Struct, frozen=True, kw_only=True):
+    """Two runs that one judge has judged.
 
-class RunErrors(msgspec.Struct, frozen=True, kw_only=True):
-    """The difference of the judge's mean error between two runs."""
+    `errors`: how the judge's mean error differs between them. `quality`: how Youden's index of its
+    verdicts does, who has won; None where no pairs were judged. `corrected`: first minus second on
+    the items that are scored in both.
+    """
 
     first: str
     second: str
     errors: ErrorDifference
+    quality: ErrorDifference | None
+    corrected: Corrected
+
+
+class Wins(msgspec.Struct, frozen=True, kw_only=True):
+    """The judge's verdicts on who has won outright; a tie is none.
+
+    `quality`: on all labels. `runs`: the share of its pairs that a run has won, as judged and
+    corrected by how often the judge's verdicts are right.
+    """
+
+    quality: Quality
+    runs: Mapping[str, Corrected]
 
 
 class AspectCalibration(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,22 +76,23 @@ class AspectCalibration(msgspec.Struct, frozen=True, kw_only=True):
 
     `agreement`: with the reference; of pairs, whose values are 1, 0.5 and 0 for what the first
     answer has won, tied or lost. `same`: share on which both say the same, scores as whole ones.
-    `runs`: the mean of each run's scores, or the win rate of its
-    answers, as judged and corrected. `differences`: between every two runs.
+    `runs`: the mean of each run's scores, or the win rate of its answers with ties as halves, as
+    judged and corrected. `wins`: None where no pairs were judged. `differences`: between every two
+    runs.
     """
 
     agreement: Agreement
     same: Share
     runs: Mapping[str, Corrected]
-    differences: tuple[RunErrors, ...]
+    wins: Wins | None
+    differences: tuple[TwoRuns, ...]
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     """A judge beside a reference.
 
     `pairs`: whether both have judged pairs of answers. `matched`: answers, or pairs, that both
-    have judged; `judged_alone`, `reference_alone`: that one of them has. `trust`: how far the judge
-    can be trusted, in sentences.
+    have judged; `judged_alone`, `reference_alone`: that one of them has.
     """
 
     judge: str
@@ -79,14 +102,19 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     judged_alone: int
     reference_alone: int
     aspects: Mapping[Aspect, AspectCalibration]
-    trust: tuple[str, ...]
 
 
 class _Said(NamedTuple):
-    """What was said of an answer or a pair: whose run it is, and the value of each aspect."""
+    """What was said of an answer or a pair: of which item, whose run, the value of each aspect."""
 
+    item: Hashable
     run: str
     values: Mapping[Aspect, float | None]
+
+
+def against(first: str, second: str) -> str:
+    """What two runs that were judged as pairs are called together."""
+    return f"{first} against {second}"
 
 
 def calibrate(judged: Sequence[Judged], reference: Sequence[Judged]) -> Calibration:
@@ -112,13 +140,12 @@ def calibrate(judged: Sequence[Judged], reference: Sequence[Judged]) -> Calibrat
             "to be the same.",
             "Judge the same outputs twice, or name another reference.",
         )
-    bounds = _PREFERRED_BOUNDS if pairs else (float(LOWEST), float(HIGHEST))
     aspects = {
-        aspect: _aspect(aspect, ours, theirs, bounds)
+        aspect: _aspect(aspect, ours, theirs, pairs)
         for aspect in ASPECTS
         if any(aspect in said.values for said in ours.values())
     }
-    found = Calibration(
+    return Calibration(
         judge=_names(judged),
         reference=_names(reference),
         pairs=pairs,
@@ -126,9 +153,7 @@ def calibrate(judged: Sequence[Judged], reference: Sequence[Judged]) -> Calibrat
         judged_alone=len(ours) - len(matched),
         reference_alone=len(theirs) - len(matched),
         aspects=aspects,
-        trust=(),
     )
-    return msgspec.structs.replace(found, trust=tuple(_trust(found)))
 
 
 # -- what is the same --------------------------------------------------------------------
@@ -150,7 +175,8 @@ def _scores(judged: Sequence[Judged]) -> dict[Hashable, _Said]:
         values = {aspect: score.score for aspect, score in one.scores.items()}
         key = (str(one.id), one.generator, one.output)
         # Safety and the other aspects of an answer may stand in two judgements.
-        found[key] = _Said(one.generator, {**found.get(key, _Said("", {})).values, **values})
+        known = found[key].values if key in found else {}
+        found[key] = _Said(str(one.id), one.generator, {**known, **values})
     return found
 
 
@@ -164,54 +190,152 @@ def _pairs(judged: Sequence[Judged]) -> dict[Hashable, _Said]:
         if value is not None and sides[0] != one.first:
             value = 1 - value
         key = (str(one.id), *sides)
-        run = f"{sides[0][0]} against {sides[1][0]}"
-        found[key] = _Said(run, {**found.get(key, _Said("", {})).values, one.aspect: value})
+        run = against(sides[0][0], sides[1][0])
+        known = found[key].values if key in found else {}
+        found[key] = _Said(str(one.id), run, {**known, one.aspect: value})
     return found
+
+
+class _Run:
+    """What the judge has said of a run in an aspect, with labels where there are some.
+
+    An item that stands in it more than once is told apart by its turn.
+    """
+
+    def __init__(self) -> None:
+        self.labels: dict[tuple[Hashable, int], Label] = {}
+        self.rest: dict[tuple[Hashable, int], float | None] = {}
+        self._seen: Counter[Hashable] = Counter()
+
+    def add(self, item: Hashable, given: float | None, right: float | None) -> None:
+        """Take in what the judge says of an answer, and what is right; None is not known."""
+        place = (item, self._seen[item])
+        self._seen[item] += 1
+        if given is None or right is None:
+            self.rest[place] = given
+        else:
+            self.labels[place] = (given, right)
+
+    @property
+    def verdicts(self) -> list[JudgedVerdict]:
+        """Of the labelled pairs, whether the run has won."""
+        return [(given == 1, right == 1) for given, right in self.labels.values()]
 
 
 def _aspect(
     aspect: Aspect,
     ours: Mapping[Hashable, _Said],
     theirs: Mapping[Hashable, _Said],
-    bounds: tuple[float, float],
+    pairs: bool,
 ) -> AspectCalibration:
     judge: list[float | None] = []
     right: list[float | None] = []
-    labels: dict[str, list[Label]] = {}
-    rest: dict[str, list[float | None]] = {}
+    runs: dict[str, _Run] = {}
     for key, said in ours.items():
         if aspect not in said.values:
             continue
         given = said.values[aspect]
-        labels.setdefault(said.run, [])
-        rest.setdefault(said.run, [])
         other = theirs[key].values if key in theirs else {}
         known = other.get(aspect, other.get("overall"))
         if key in theirs:
             judge.append(given)
             right.append(known)
-        if given is None or known is None:
-            rest[said.run].append(given)
-        else:
-            labels[said.run].append((given, known))
-    runs = {run: corrected_mean(rest[run], labels[run], bounds=bounds) for run in sorted(labels)}
-    differences = tuple(
-        RunErrors(
-            first=one,
-            second=other,
-            errors=error_difference(
-                labels[one], labels[other], raw_difference=_minus(runs[one].raw, runs[other].raw)
-            ),
-        )
-        for one, other in combinations(sorted(labels), 2)
-    )
+        runs.setdefault(said.run, _Run()).add(said.item, given, known)
+    runs = dict(sorted(runs.items()))
+    low, high = _PREFERRED_BOUNDS if pairs else (float(LOWEST), float(HIGHEST))
+    means = {
+        name: corrected_mean(list(run.rest.values()), list(run.labels.values()), bounds=(low, high))
+        for name, run in runs.items()
+    }
     found = agreement(judge, right)
     equal = [
         None if one is None or other is None else one == other
         for one, other in zip(judge, right, strict=True)
     ]
-    same = share_of(equal) if bounds == _PREFERRED_BOUNDS else found.same
-    return AspectCalibration(agreement=found, same=same, runs=runs, differences=differences)
+    return AspectCalibration(
+        agreement=found,
+        same=share_of(equal) if pairs else found.same,
+        runs=means,
+        wins=_wins(runs) if pairs else None,
+        differences=tuple(
+            TwoRuns(
+                first=one,
+                second=other,
+                errors=error_difference(
+                    list(runs[one].labels.values()),
+                    list(runs[other].labels.values()),
+                    raw_difference=_minus(means[one].raw, means[other].raw),
+                ),
+                quality=quality_difference(runs[one].verdicts, runs[other].verdicts)
+                if pairs
+                else None,
+                corrected=_difference(runs[one], runs[other], (low - high, high - low)),
+            )
+            for one, other in combinations(runs, 2)
+        ),
+    )
+
+
+def _wins(runs: Mapping[str, _Run]) -> Wins:
+    """A run's own labels correct it, those of all runs where its own show no win, or no other."""
+    every = [verdict for run in runs.values() for verdict in run.verdicts]
+    return Wins(
+        quality=quality_of(every),
+        runs={name: _won(run, every) for name, run in runs.items()},
+    )
+
+
+def _won(run: _Run, every: Sequence[JudgedVerdict]) -> Corrected:
+    own = run.verdicts
+    if own and not run.rest:
+        # Nothing is left to be estimated.
+        known = share_of([right for _, right in own])
+        return Corrected(
+            raw=share_of([given for given, _ in own]).share,
+            corrected=known.share,
+            interval=known.interval,
+            count=len(own),
+            labels=len(own),
+            note="",
+        )
+    enough = len({right for _, right in own}) == 2
+    judged = [None if value is None else value == 1 for value in run.rest.values()]
+    found = corrected_share(judged, own if enough else every)
+    if enough or found.corrected is None or len(own) == len(every):
+        return found
+    note = "wins are corrected by labels of other runs, too: right where the judge errs alike"
+    return msgspec.structs.replace(found, note="; ".join(filter(None, (note, found.note))))
+
+
+def _difference(first: _Run, second: _Run, bounds: tuple[float, float]) -> Corrected:
+    """First minus second, by the items that are labelled in both runs if there are some."""
+    both = [place for place in first.labels if place in second.labels]
+    labels = [
+        (
+            first.labels[place][0] - second.labels[place][0],
+            first.labels[place][1] - second.labels[place][1],
+        )
+        for place in both
+    ]
+    one, other = _given(first), _given(second)
+    if len(labels) >= FEWEST_LABELS:
+        rest = [one[place] - other[place] for place in one if place in other and place not in both]
+        return corrected_mean(rest, labels, bounds=bounds)
+    return corrected_difference(
+        [
+            (one[place], other[place])
+            for place in one
+            if place in other and place not in first.labels and place not in second.labels
+        ],
+        list(first.labels.values()),
+        list(second.labels.values()),
+    )
+
+
+def _given(run: _Run) -> dict[tuple[Hashable, int], float]:
+    """What the judge says, labelled or not."""
+    given = {place: label[0] for place, label in run.labels.items()}
+    return given | {place: value for place, value in run.rest.items() if value is not None}
 
 
 def _minus(one: float | None, other: float | None) -> float | None:
@@ -220,82 +344,3 @@ def _minus(one: float | None, other: float | None) -> float | None:
 
 def _names(judged: Sequence[Judged]) -> str:
     return ", ".join(dict.fromkeys(one.judge or "?" for one in judged))
-
-
-# -- in words ----------------------------------------------------------------------------
-
-
-def _trust(found: Calibration) -> list[str]:
-    """How far a judge can be trusted; only what the labels show is said."""
-    what = amount(found.matched, "pair" if found.pairs else "answer")
-    return [
-        f"{found.judge} was set beside {found.reference} on {what}.",
-        *_agreeing(found),
-        *_ranking(found),
-        *_erring(found),
-    ]
-
-
-def _agreeing(found: Calibration) -> list[str]:
-    every = found.aspects.values()
-    shares = [one.same if found.pairs else one.agreement.near for one in every]
-    count = sum(share.count for share in shares)
-    if not count:
-        return ["Nothing that both have judged is scored on both sides."]
-    share = percent(sum(share.hits for share in shares) / count, 0)
-    if found.pairs:
-        return [f"Both say the same in {share} of {amount(count, 'comparison')}, by aspect."]
-    return [f"It is within 1 point of it on {share} of {amount(count, 'score')}."]
-
-
-def _ranking(found: Calibration) -> list[str]:
-    """In what the judge ranks as the reference does: where the interval is above 0."""
-    better, chance, unknown = [], [], []
-    for aspect, one in found.aspects.items():
-        interval, rho = one.agreement.spearman_interval, one.agreement.spearman
-        perfect = rho == 1 and one.agreement.count >= _FEWEST_RANKED
-        if interval is None and not perfect:
-            unknown.append(aspect)
-        elif perfect or (interval is not None and interval[0] > 0):
-            better.append(f"{aspect} ({fixed(rho, 2)})")
-        else:
-            chance.append(aspect)
-    said = []
-    if better:
-        said.append(
-            f"It ranks as the reference does, more or less, in {', '.join(better)}: Spearman's "
-            "correlation."
-        )
-    if chance:
-        said.append(
-            f"In {', '.join(chance)} its ranking can't be told from chance: that it finds one "
-            "better than another means nothing there."
-        )
-    if unknown:
-        said.append(
-            f"In {', '.join(unknown)} its ranking is unknown: too few are scored by both, or one "
-            "of the two scores all alike."
-        )
-    return said
-
-
-def _erring(found: Calibration) -> list[str]:
-    """In what the judge errs to one side, and where it errs on runs by different amounts."""
-    sides = []
-    for aspect, one in found.aspects.items():
-        bias = one.agreement.bias
-        if bias.mean is None or bias.interval is None:
-            continue
-        if not bias.interval[0] <= 0 <= bias.interval[1]:
-            side = "high" if bias.mean > 0 else "low"
-            sides.append(f"{aspect} {fixed(abs(bias.mean), 2)} too {side}")
-    said = [f"It scores {', '.join(sides)}: read the corrected means."] if sides else []
-    said += [
-        f"In {aspect} it errs by {fixed(pair.errors.first, 2)} on {pair.first} and by "
-        f"{fixed(pair.errors.second, 2)} on {pair.second}: compare these two by the corrected "
-        "mean of each, never by one correction for both."
-        for aspect, one in found.aspects.items()
-        for pair in one.differences
-        if pair.errors.differs
-    ]
-    return said

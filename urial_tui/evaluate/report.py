@@ -17,6 +17,7 @@ import msgspec
 from urial_tui.evaluate import published
 from urial_tui.evaluate.contests import contests
 from urial_tui.evaluate.evaluation import EvaluatedRun, Evaluation
+from urial_tui.evaluate.held_judges import held_judges
 from urial_tui.evaluate.items import Category, Item
 from urial_tui.evaluate.judgements import AspectScore
 from urial_tui.evaluate.means import RESAMPLES, mean_of, paired_difference, share_of
@@ -59,6 +60,7 @@ def report(
     evaluation: Evaluation,
     *,
     preambles: PreamblesByContent | None = None,
+    reference: str | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
     progress: Callable[[str], None] = lambda words: None,
@@ -69,10 +71,15 @@ def report(
         evaluation: What was read.
         preambles: Those whose examples are looked for in the answers written under them; by
             default none.
+        reference: The judge that the others are held to; people unless given.
         resamples: Draws of the intervals; groups have at most `GROUP_RESAMPLES`.
         seed: Of the draws.
         progress: Told what is done; a thousand answers take some seconds.
+
+    Raises:
+        UsageError: Nobody of the reference's name has judged the runs.
     """
+    calibrations = held_judges(evaluation, reference)
     known = preambles or PreamblesByContent(())
     runs: list[_Measured] = []
     for number, run in enumerate(evaluation.runs, start=1):
@@ -89,6 +96,7 @@ def report(
         "runs": [_run(run, draws) for run in runs],
         "differences": [_difference(*pair, draws) for pair in combinations(runs, 2)],
         "contests": msgspec.to_builtins(contests(evaluation.comparisons, names, **draws)),
+        "calibrations": calibrations,
         "groups": _groups(evaluation.items, runs, group_draws),
         "published": {
             "source": published.SOURCE,

@@ -17,7 +17,15 @@ from urial_tui.page.page import ITEMS, compress, encoded, page, to_json
 from urial_tui.report_file import report_file
 from urial_tui.sanitize import sanitize_line
 
-_SCRIPTS: Final = ("runs.js", "radar.js", "overview.js", "items.js", "item.js", "page.js")
+_SCRIPTS: Final = (
+    "runs.js",
+    "radar.js",
+    "trust.js",
+    "overview.js",
+    "items.js",
+    "item.js",
+    "page.js",
+)
 _FIELDS: Final = ("task_types", "topics")
 _NO_SCORE: Final = 0
 """Stands in the index for a score that there is none of; scores are from 1."""

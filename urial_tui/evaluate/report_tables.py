@@ -9,8 +9,11 @@ them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import permutations
 from typing import Final
 
+from urial_tui.evaluate.calibration import against
+from urial_tui.evaluate.calibration_tables import calibration_tables
 from urial_tui.evaluate.comparison_tables import contest_table, difference_table, not_compared
 from urial_tui.evaluate.report_cells import (
     MEANS,
@@ -93,6 +96,12 @@ def report_tables(
     yield from not_compared(document["differences"], letters)
     for contest in document["contests"]:
         yield contest_table(contest, letters)
+    pairs = {
+        against(one, other): against(letters[one], letters[other])
+        for one, other in permutations(letters, 2)
+    }
+    for calibration in document["calibrations"]:
+        yield from calibration_tables(calibration, letters | pairs)
     for field in _FIELDS if groups is None else groups:
         yield from _groups(document["groups"][field], field, runs)
     if judges:

@@ -42,6 +42,7 @@ function fillOverview(head) {
   for (const judge of judges()) byId("scores").append(scoreSection(judge));
   fillDifferences(head.differences);
   for (const contest of head.contests) byId("contests").append(contestSection(contest));
+  byId("calibrations").append(...head.calibrations.map(calibrationSection));
   fillGroups(head.groups);
   if (judges().length) fillPublished(head.published);
   fillFiles(head);

@@ -29,7 +29,6 @@ from urial_tui.evaluate.judgements import (
     PairJudgement,
     Preference,
     aspect_means,
-    official_report,
     preferences_of,
     scores_of,
 )
@@ -207,25 +206,6 @@ def test_without_a_score_there_is_no_mean() -> None:
     (found,) = aspect_means(judgements(said(safety="N/A"), {})).values()
     assert (found.scored, found.mean, found.official) == (0, None, 5.0)
     assert aspect_means([]) == {}
-
-
-def test_the_report_of_the_official_tool_can_be_had() -> None:
-    judged = judgements(
-        said(**{**ALL, "depth": "2"}), "N/A", said(**{**ALL, "factuality": "N/A"}),
-        mode="score_multi",
-    )  # fmt: skip
-    assert official_report(judged) == {
-        "total": 2,
-        "helpfulness_mean": 5.0,
-        "clarity_mean": 5.0,
-        "factuality_mean": 5.0,
-        "depth_mean": 3.5,
-        "engagement_mean": 5.0,
-        "avg_lens": 2.0,
-    }
-    assert aspect_means(judged)["factuality"].mean == 5.0
-    assert aspect_means(judged)["factuality"].scored == 1
-    assert official_report([]) == {"total": 0, "avg_lens": None}
 
 
 # -- files -----------------------------------------------------------------------------

@@ -246,13 +246,6 @@ def _orders(examples: ExamplePlaces) -> list[ExamplePlaces]:
     return swapped
 
 
-def most_sets(candidates: int, k: int) -> int:
-    """How many sets a search tries at most, the empty one included."""
-    k = min(k, candidates)
-    longer = sum(candidates - added for added in range(k))
-    return 1 + longer + most_orders(k)
-
-
 def most_orders(k: int) -> int:
     """How many other orders of so many examples are tried at most."""
     return math.factorial(k) - 1 if k <= ALL_ORDERS else _rounds(k) * (k - 1)

@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -252,21 +252,6 @@ def aspect_means(judgements: Iterable[Judgement]) -> dict[Aspect, AspectMean]:
             official=_mean(official),
         )
     return means
-
-
-def official_report(judgements: Iterable[Judgement]) -> dict[str, Any]:
-    """The report that the official tool makes of the same judgements, by its keys.
-
-    `total`: judgements whose result could be read; `avg_lens`: words of their answers.
-    """
-    judged = [judgement for judgement in judgements if judgement.parsed]
-    means = {
-        f"{aspect}_mean": mean.official
-        for aspect, mean in aspect_means(judged).items()
-        if mean.official is not None
-    }
-    lengths = [float(len(judgement.output.split())) for judgement in judged]
-    return {"total": len(judged), **means, "avg_lens": _mean(lengths)}
 
 
 def _by_aspect(parsed: object, mode: Mode | PairMode) -> Mapping[str, object]:

@@ -193,11 +193,6 @@ class SpillReader:
         return n_vocab, rows
 
 
-def spilled_bytes(n_vocab: int, rows: int) -> int:
-    """The size of a file of so many rows, to be checked against the free space before."""
-    return _HEAD.size + n_vocab * rows * _DTYPE.itemsize
-
-
 def _unwritable(error: OSError) -> SpillError:
     return SpillError(
         f"The first model's predictions can't be put aside: {reason(error)}.",

@@ -200,3 +200,25 @@ def test_what_is_worked_at_together_is_half_done_on_the_way() -> None:
     assert wording.time_left(60, 90, 10, 16) == "about 3 s left"
     assert wording.time_left(60, 99, 1, 16) == "about 0 s left"
     assert wording.time_left(60, 100, 0, 16) == "about 0 s left"
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("one two", "one two"),
+        ("  one\n two\tthree ", "one two three"),
+        ("one two three four", "one two three…"),
+        ("one two three-four", "one two…"),
+        ("a-word-without-an-end and more", "a-word-witho…"),
+        ("\u8a9e" * 40, "\u8a9e" * 12 + "…"),
+    ],
+)
+def test_a_long_text_is_cut_at_a_word(text: str, start: str) -> None:
+    assert wording.started(text, 13) == start
+
+
+@given(st.text(), st.integers(2, 50))
+def test_the_start_of_a_text_is_no_longer_than_it_may_be(text: str, limit: int) -> None:
+    found = wording.started(text, limit)
+    assert len(found) <= limit + 1
+    assert " ".join(text.split()).startswith(found.removesuffix("…"))

@@ -28,6 +28,22 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def started(text: str, limit: int) -> str:
+    """A text on one line, of a long one its start: up to a word's end, with a sign of the cut.
+
+    Args:
+        text: It.
+        limit: Characters of it at most, without the sign. A word that fills half of them is cut.
+    """
+    line = " ".join(text.split())
+    if len(line) <= limit:
+        return line
+    head = line[: limit + 1].rpartition(" ")[0]
+    if len(head) < limit // 2:
+        head = line[: limit - 1]
+    return f"{head.rstrip()}…"
+
+
 def unpacked(done: int, total: int) -> str:
     """How far a packaged model is put together, by bytes: Unpacking the model: 40%."""
     return f"Unpacking the model: {done / max(total, 1):.0%}"

@@ -17,6 +17,7 @@ import msgspec
 from urial_tui.engine.wire.values import Sampling
 from urial_tui.prompting.preamble import Example
 from urial_tui.sanitize import storable
+from urial_tui.wording import started
 
 Role = Literal["user", "assistant"]
 TurnStop = Literal["eos", "stop", "length", "cancelled", "failed", "died", "edited"]
@@ -183,10 +184,4 @@ def one_line(title: str) -> str:
 
 def title_of(question: str) -> str:
     """A conversation's title from its first question: one line, cut at a word."""
-    line = " ".join(question.split())
-    if len(line) <= TITLE_LENGTH:
-        return line
-    head = line[:TITLE_LENGTH].rpartition(" ")[0]
-    if len(head) < TITLE_LENGTH // 2:
-        head = line[: TITLE_LENGTH - 1]
-    return head.rstrip() + "…"
+    return started(question, TITLE_LENGTH)

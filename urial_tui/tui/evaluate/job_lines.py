@@ -9,7 +9,7 @@ from textual.content import Content
 
 from urial_tui.evaluate.job import Job, JobState, News
 from urial_tui.sanitize import sanitize_line
-from urial_tui.wording import amount
+from urial_tui.wording import amount, started
 
 _MARKS = {
     "waiting": ("○", "$quiet"),
@@ -21,8 +21,8 @@ _MARKS = {
 _BAR, _SHORT_BAR = 20, 10
 """Cells of a bar, and of one where there are fewer than `_WIDE` columns."""
 _WIDE = 100
-_SHOWN = 280
-"""Characters of an answer that are shown."""
+_SHOWN, _QUESTION_SHOWN = 280, 100
+"""Characters of an answer that are shown, and of a question."""
 
 
 def job_lines(job: Job, width: int) -> list[Content]:
@@ -88,10 +88,8 @@ def news_lines(job: Job | None, nothing: str = "") -> Content:
 
 
 def _news(one: News) -> Content:
-    text = sanitize_line(" ".join(one.text.split()))
-    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-    question = sanitize_line(" ".join(one.question.split()))
-    question = question if len(question) <= 100 else f"{question[:100]}…"
+    question = sanitize_line(started(one.question, _QUESTION_SHOWN))
+    shown = sanitize_line(started(one.text, _SHOWN))
     return Content.assemble(
         (sanitize_line(one.id), "$primary"),
         (f"  {question}\n", "bold"),

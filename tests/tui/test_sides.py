@@ -202,6 +202,10 @@ class TestAsking:
             await chat.presses("f9")
             await chat.reads("One answer at a time")
             assert not isinstance(chat.app.screen, SideBySideScreen)
+            # What is said again stands once.
+            await chat.presses("f9", "f9")
+            await chat.until(lambda: len(chat.app.screen.query("Toast")) == 1)
+            assert chat.shows("One answer at a time")
             gate.open()
             await chat.is_ready()
 

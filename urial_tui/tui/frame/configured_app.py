@@ -9,6 +9,7 @@ from typing import Any
 from textual import on
 from textual.app import App, InvalidThemeError, SystemCommand
 from textual.binding import Binding
+from textual.notifications import Notify
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 
@@ -19,6 +20,7 @@ from urial_tui.settings_file import read_settings_file
 from urial_tui.tui.drawing.thin_bar import ThinBar
 from urial_tui.tui.frame.help_screen import HelpScreen
 from urial_tui.tui.frame.keys import ENTER_KEYS, keyed, keymap, shown
+from urial_tui.tui.frame.private_names import take_back_notices
 from urial_tui.tui.frame.settings_screen import SettingsScreen
 from urial_tui.tui.frame.theme_files import read_themes
 from urial_tui.tui.frame.themes import DARK, OURS, variables_for
@@ -117,6 +119,11 @@ class ConfiguredApp(App[None]):
             self.push_screen(SettingsScreen(read_settings_file()))
         except SettingsError as error:
             self.notify(sanitize_line(str(error)), severity="error", markup=False)
+
+    @on(Notify)
+    def take_back_the_same(self, event: Notify) -> None:
+        """Let what is said again stand once, and as long as if it was said now."""
+        take_back_notices(self, event.notification.message)
 
     @on(SettingsScreen.Changed)
     def use_setting(self, event: SettingsScreen.Changed) -> None:

@@ -27,14 +27,14 @@ OVERRIDDEN: Mapping[type, tuple[str, ...]] = {
 """What our classes have in place of Textual's."""
 
 ATTRIBUTES: Mapping[type, tuple[str, ...]] = {
-    App: ("_clipboard", "_exception", "_keymap", "_loop"),
+    App: ("_clipboard", "_exception", "_keymap", "_loop", "_notifications"),
     Driver: ("_app",),
     WriterThread: ("_queue",),
 }
 """What Textual's objects hold."""
 
 METHODS: Mapping[type, tuple[str, ...]] = {
-    App: ("_close_messages_no_wait", "_handle_exception"),
+    App: ("_close_messages_no_wait", "_handle_exception", "_unnotify"),
     TextArea: ("_delete_via_keyboard", "_replace_via_keyboard"),
 }
 """What they can do."""
@@ -67,6 +67,12 @@ def handle_error(app: App[Any], error: Exception) -> None:
 def end_at_once(app: App[Any]) -> None:
     """End the application without waiting for anything."""
     app._close_messages_no_wait()
+
+
+def take_back_notices(app: App[Any], message: str) -> None:
+    """Take back the notices that say this; their place is drawn anew with the next one."""
+    for notice in [one for one in app._notifications if one.message == message]:
+        app._unnotify(notice, refresh=False)
 
 
 def remember_copy(app: App[Any], text: str) -> None:

@@ -185,9 +185,12 @@ class TestSaving:
         before = shipped.read_bytes()
         async with laboratory() as page:
             await page.edits("urial-k1")
+            assert page.shows("urial-k1  comes with the program")
             await page.writes("first", "Answer well.")
+            assert page.shows("urial-k1  not saved")
             await page.saves()
             await page.is_saved()
+            assert page.shows("urial-k1-own  saved")
             assert page.shows("urial-k1-own is saved among your preambles.")
             saved = find_preamble("urial-k1-own")
             assert saved.system == "Answer well."

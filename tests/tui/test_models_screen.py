@@ -22,13 +22,14 @@ from tests.tui.models_page import ModelsPage
 from urial_tui import paths
 from urial_tui.models.attempts import Limits
 from urial_tui.models.inspection import TemplateTold
+from urial_tui.models.pace import Pace
 from urial_tui.models.speed import MemorySpeed, ModelSpeed, model_mark, remember
 from urial_tui.models.stores.hub import find_file
 from urial_tui.prompting.templates.marks import template_marks
 from urial_tui.settings import engine_options
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.models.details_screen import DetailsScreen
-from urial_tui.tui.models.downloads import Downloads, left_behind
+from urial_tui.tui.models.downloads import Downloads, DownloadState, left_behind, told
 from urial_tui.tui.models.models_screen import ModelsScreen
 from urial_tui.tui.models.scan import Scan
 from urial_tui.tui.models.template_screen import template_lines
@@ -568,6 +569,13 @@ class TestDownloading:
             await models.presses("p")
             assert (await models.ends("tiny-base")).stage == "done"
             assert hub.ranges[-1] == "bytes=100000-"
+
+    @pytest.mark.parametrize(
+        ("done", "said"), [(0, "Nothing of it had come."), (5, "What came is kept.")]
+    )
+    def test_what_is_left_of_one_that_was_stopped_is_told(self, done: int, said: str) -> None:
+        state = DownloadState(name="tiny", stage="stopped", pace=Pace(done=done, total=9))
+        assert told(state) == f"The download of tiny was stopped. {said}"
 
     async def test_one_stop_ends_what_was_asked_for_twice(self, page: Models, hub: Hub) -> None:
         hub.held = 100_000

@@ -55,6 +55,11 @@ class ChangedPreamble:
         """Whether there is something that is not saved."""
         return self.edited.result != self.saved
 
+    @property
+    def shipped(self) -> bool:
+        """Whether its file comes with the program: what is saved becomes another one."""
+        return self._entry.origin == "shipped"
+
     def keep(self) -> None:
         """Keep what is not saved, outside this screen."""
         if self.unsaved:
@@ -89,7 +94,7 @@ class ChangedPreamble:
     def proposed(self) -> Preamble:
         """What would be saved, under a name of the user's own."""
         preamble = self.edited.result
-        if self._entry.origin == "shipped":
+        if self.shipped:
             return msgspec.structs.replace(preamble, name=free_name(self.name))
         return preamble
 

@@ -269,7 +269,8 @@ def told(state: DownloadState) -> str:
         case "done":
             return f"{state.name} was here already."
         case "stopped":
-            return f"The download of {state.name} was stopped. What came is kept."
+            kept = "What came is kept" if state.pace.done else "Nothing of it had come"
+            return f"The download of {state.name} was stopped. {kept}."
         case "failed":
             return str(state.error)
         case _:

@@ -118,6 +118,13 @@ class EditScreen(Screen[str | None]):
         """Whether there is something that is not saved."""
         return self.draft.unsaved
 
+    @property
+    def _state(self) -> tuple[str, str]:
+        """Whether it is saved, with its style."""
+        if self.changed:
+            return "not saved", "bold $warning"
+        return "comes with the program" if self.draft.shipped else "saved", "$quiet"
+
     # -- the user -----------------------------------------------------------------------
 
     @on(OptionList.OptionHighlighted)
@@ -278,7 +285,7 @@ class EditScreen(Screen[str | None]):
         title = Content.assemble(
             (sanitize_line(self.draft.name), "bold $primary"),
             "  ",
-            ("not saved", "bold $warning") if self.changed else ("saved", "$quiet"),
+            self._state,
             (f"  {preamble.method} · {cost}", "$quiet"),
         )
         self._heading.update(title.truncate(max(1, self.size.width - 2), ellipsis=True))

@@ -68,6 +68,19 @@ class TestFinding:
             ]
             assert marked == ["shade", "shade"]
 
+    async def test_one_in_which_something_is_not_sent_says_so(
+        self, chatting: Chatting, store: Store
+    ) -> None:
+        whole = put_some(store)[1]
+        store.keep_draft(whole.record.id, "question", "And in the sun?")
+        async with chatting() as chat:
+            stored = await chat.leads_to(ConversationsPage)
+            said = [line for line in stored.lines if "typed, not sent" in line]
+            assert len(said) == 1
+            assert "typed, not sent · mistral-7b · urial-k8 · 2 turns" in said[0]
+            await stored.seeks("shade", "1 of 4 found")
+            assert stored.shows("typed, not sent · mistral-7b")
+
     async def test_what_is_not_found_is_explained(self, chatting: Chatting, store: Store) -> None:
         put_some(store)
         async with chatting() as chat:

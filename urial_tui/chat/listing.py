@@ -15,11 +15,15 @@ LISTED = 20_000
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """What is listed of the conversations that are `stored`; `words`: for which, "" for none."""
+    """What is listed of the conversations that are `stored`; `words`: for which, "" for none.
+
+    `unsent`: the ids of those in which something was typed and not sent.
+    """
 
     found: Found
     stored: int
     words: str = ""
+    unsent: frozenset[int] = frozenset()
 
 
 class Lister:
@@ -42,14 +46,16 @@ class Lister:
             StoreError: The database can't be read.
         """
         stored = self._store.count()
+        unsent = frozenset(conversation_id for conversation_id, _, _ in self._store.drafts())
         if not terms_of(words):
             records = self._store.conversations(LISTED)
             hits = tuple(Hit(one, ((one.title, False),)) for one in records)
-            return Listing(found=Found(hits, stored), stored=stored)
+            return Listing(found=Found(hits, stored), stored=stored, unsent=unsent)
         with self._opening:
             if self._search is None:
                 self._search = Search(self._store.path)
-        return Listing(found=self._search.find(words), stored=stored, words=words)
+        found = self._search.find(words)
+        return Listing(found=found, stored=stored, words=words, unsent=unsent)
 
     def stop(self) -> None:
         """End the search that runs, if one does; any thread."""

@@ -36,6 +36,8 @@ class ConversationList(LineList[ConversationRow]):
 
     def __init__(self, *, id: str | None = None) -> None:  # Textual's name
         super().__init__(id=id)
+        self.unsent: frozenset[int] = frozenset()
+        """The conversations in which something was typed and not sent."""
         self._now = time.time()
 
     @property
@@ -79,9 +81,11 @@ class ConversationList(LineList[ConversationRow]):
             title = title.truncate(max(1, width - when.cell_length - 2), ellipsis=True)
             gap = " " * max(2, width - title.cell_length - when.cell_length)
             return Content.assemble(title, gap, when)
-        return about(row.hit)
+        unsent = (_UNSENT, "$warning") if record.id in self.unsent else ""
+        return Content.assemble(unsent, about(row.hit))
 
 
+_UNSENT = "typed, not sent · "
 _UNTITLED = Content.styled("(no title)", "$quiet italic")
 
 

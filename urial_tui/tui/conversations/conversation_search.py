@@ -99,6 +99,7 @@ class ConversationSearch:
         else:
             return
         hits = listing.found.hits
+        self._listed.unsent = listing.unsent
         self._listed.show(hits, conversation_id, otherwise)
         self._listed.display = bool(hits)
         self._page.display = not hits

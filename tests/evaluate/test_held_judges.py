@@ -144,6 +144,20 @@ def test_wins_are_corrected_by_how_often_the_verdicts_are_right(tmp_path: Path) 
     ]
 
 
+def test_where_every_pair_is_labelled_the_share_is_that_of_the_labels(tmp_path: Path) -> None:
+    files = {
+        "a": LLAMA,
+        "b": GEMMA,
+        "j": [*pairs("judge-1", "BBBBBBAA"), preferred(8, "neither")],
+        "p": pairs("person", "BBBAAAAA"),
+    }
+    (found,) = reported(tmp_path, files)["calibrations"]
+    won = found["aspects"]["overall"]["wins"]["runs"]["gemma against llama"]
+    assert (won["raw"], won["corrected"], won["labels"]) == (0.75, 3 / 8, 8)
+    low, high = won["interval"]
+    assert low < 3 / 8 < high
+
+
 def test_a_run_without_labels_is_corrected_by_those_of_another(tmp_path: Path) -> None:
     third = [answer(number, f"Word {number}", "smol") for number in range(COUNT)]
     renamed = [

@@ -287,7 +287,8 @@ def _wins(runs: Mapping[str, _Run]) -> Wins:
 
 def _won(run: _Run, every: Sequence[JudgedVerdict]) -> Corrected:
     own = run.verdicts
-    if own and not run.rest:
+    judged = [value == 1 for value in run.rest.values() if value is not None]
+    if own and not judged:
         # Nothing is left to be estimated.
         known = share_of([right for _, right in own])
         return Corrected(
@@ -299,7 +300,6 @@ def _won(run: _Run, every: Sequence[JudgedVerdict]) -> Corrected:
             note="",
         )
     enough = len({right for _, right in own}) == 2
-    judged = [None if value is None else value == 1 for value in run.rest.values()]
     found = corrected_share(judged, own if enough else every)
     if enough or found.corrected is None or len(own) == len(every):
         return found

@@ -709,6 +709,21 @@ class TestConversations:
             await chat.presses("enter")
             await chat.reads("■ not answered")
 
+    async def test_a_question_that_was_passed_over_is_marked_when_it_is_opened(
+        self, chatting: Chatting, store: Store
+    ) -> None:
+        async with chatting() as chat:
+            await chat.exchanges("one", "First.")
+            conversation = chat.app.screen_stack[0]
+            assert isinstance(conversation, ChatScreen)
+            conversation.conversation.add_question("unanswered", conversation.choice)
+            conversation.conversation.add_question("the next", conversation.choice)
+        async with chatting(size=(80, 40)) as chat:
+            await chat.presses("ctrl+o")
+            await chat.is_on(ConversationsScreen)
+            await chat.presses("enter")
+            await chat.until(lambda: chat.text.count("■ not answered") == 2)
+
 
 class TestAround:
     async def test_help_lists_the_keys_as_they_are_bound(self, chatting: Chatting) -> None:

@@ -139,6 +139,22 @@ class TestAsking:
             assert [(t.text, t.stop_reason) for t in answers(store)] == [("Half", "cancelled")]
             assert isinstance(duel.app.screen, SideBySideScreen)
 
+    async def test_the_next_question_follows_an_answer_that_was_stopped_without_a_text(
+        self, dueling: Dueling, sides: Sides, store: Store
+    ) -> None:
+        gate = Gate()
+        sides.engines[0].enqueue(gate)
+        async with dueling() as duel:
+            await duel.asks("One")
+            await duel.until(lambda: bool(sides.engines[0].requests))
+            await duel.presses("escape")
+            await duel.is_over()
+            gate.open()
+            await duel.hears("Two")
+        (stopped,) = (turn for turn in answers(store) if turn.stop_reason == "cancelled")
+        (two,) = (turn for turn in turns(store) if turn.text == "Two")
+        assert (stopped.text, two.parent_id) == ("", stopped.id)
+
     async def test_a_side_that_does_not_stop_is_ended_by_the_next_esc(
         self, dueling: Dueling, sides: Sides, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -388,6 +404,12 @@ class TestFailures:
             assert duel.shows("✖ There is no model named 'other'.")
             assert duel.shows("■ not answered")
             assert duel.answers[0] == "Certainly."
+            # What failed is no longer a side.
+            await duel.presses("f3")
+            await duel.is_on(ChooseScreen)
+            await duel.presses("right", "home", "enter")
+            await duel.loses("There is no model named")
+            assert duel.phase == "empty"
 
     async def test_a_full_disk_costs_no_answer_and_no_second_vote(
         self, dueling: Dueling, sides: Sides, store: Store, monkeypatch: pytest.MonkeyPatch

@@ -132,7 +132,14 @@ class ShownTurns(Vertical):
         reading = None if answer is None else self._readings.get(answer.id)
         return (
             QuestionView(question, exchange.question_place),
-            AnswerView(author, answer, exchange.answer_place, reading, change),
+            AnswerView(
+                author,
+                answer,
+                exchange.answer_place,
+                reading,
+                change,
+                passed=answer is None and number < len(self._exchanges) - 1,
+            ),
         )
 
     async def _tell_beyond(self) -> None:

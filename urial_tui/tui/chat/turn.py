@@ -18,6 +18,9 @@ from urial_tui.tui.chat.xray_text import XrayText
 from urial_tui.tui.drawing.answer_text import AnswerText
 from urial_tui.wording import amount, rate
 
+NOT_ANSWERED = "■ not answered"
+"""What stands where the answer of a question would."""
+
 VERSION = "version"
 """Under this name the text of a sibling mark tells which way a click on it leads."""
 
@@ -44,6 +47,7 @@ class AnswerView(Vertical):
         place: Which of its siblings it is.
         reading: What a second side says of its tokens; None shows it as Markdown.
         change: What to say beside the author, if the preamble is another one than before.
+        passed: Whether the conversation went on without an answer, so that none is to be written.
     """
 
     virtual_size = Reactive(Size(0, 0))  # see `AnswerText`
@@ -55,8 +59,11 @@ class AnswerView(Vertical):
         place: SiblingPlace = (1, 1),
         reading: ShiftMap | None = None,
         change: str = "",
+        *,
+        passed: bool = False,
     ) -> None:
         super().__init__()
+        self._passed = passed
         self._author = sanitize_line(author)
         self._answer = answer
         self._reading = reading
@@ -72,7 +79,9 @@ class AnswerView(Vertical):
         markdown.display = self._reading is None
         yield markdown
         yield XrayText(self._reading, text)
-        end = ending(self._answer) if self._answer else Content("")
+        end = Content.styled(NOT_ANSWERED, "$quiet") if self._passed else Content("")
+        if self._answer:
+            end = ending(self._answer)
         mark = Static(end, classes="mark", markup=False)
         mark.display = bool(end)
         yield mark
@@ -108,7 +117,7 @@ class AnswerView(Vertical):
     def finish(self, answer: TurnRecord | None, place: SiblingPlace = (1, 1)) -> None:
         """Show the answer as it was stored, and how it ended."""
         if answer is None:
-            self.say("■ not answered")
+            self.say(NOT_ANSWERED)
             return
         self.turn_id, self.place = answer.id, place
         self._author = sanitize_line(answer.model)

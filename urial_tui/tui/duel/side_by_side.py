@@ -291,6 +291,7 @@ class SideBySideScreen(PromptScreen):
         )
         if chosen is not None and chosen != self.choices[place]:
             self.choices[place] = chosen
+            self.settle_trouble()
             self.contest.trial = None
             self.view.show_phase("empty")
 
@@ -301,6 +302,7 @@ class SideBySideScreen(PromptScreen):
         self.drafts.note(self.draft()[0], "")
         self.contest.conversation = self._new_conversation()
         self.drafts.note(*self.draft())
+        self.settle_trouble()
         self.contest.trial = None
         self.view.show_phase("empty")
         self.query_one(Prompt).focus()

@@ -138,8 +138,9 @@ class TrialView:
     def _show_both(self, trial: Trial) -> None:
         """Show both sides, which are over: a vote is possible where there are two answers."""
         good = trial.good
-        if good:
-            self._contest.conversation.tree.select(good[0].id)
+        # A stopped one without a text is stood at as well: the next question follows an answer.
+        if there := good or [answer for answer in trial.answers if answer is not None]:
+            self._contest.conversation.tree.select(there[0].id)
             self.keep_place()
         if len(good) < 2:
             # There is nothing to judge, so nothing has to stay hidden.

@@ -331,6 +331,22 @@ class TestList:
                 await page.is_on(type(page.screen))
                 await page.pilot.pause()
 
+    async def test_cells_stand_under_their_titles_once_there_are_more_of_them(
+        self, laboratory: Prompts, own: Path
+    ) -> None:
+        async with laboratory() as page:
+            await page.counts()
+            for number in range(4):
+                name = f"more-{number}"
+                (own / f"{name}.toml").write_text(MINE.replace('"mine"', f'"{name}"'))
+                await page.presses("f5")
+                await page.until(lambda name=name: page.shows(name))
+                await page.counts()
+                ends = page.line("NAME").index("TOKENS") + len("TOKENS")
+                cost = page.row("mine").cost
+                assert cost is not None
+                assert page.line("mine")[:ends].split() == ["mine", "1", str(cost.tokens)]
+
     async def test_it_is_used_in_the_chat(
         self, laboratory: Prompts, own: Path, engine: ScriptedEngine
     ) -> None:

@@ -293,14 +293,13 @@ class ModelsScreen(Screen[str | None]):
             words = found_words(overview, self._wanted, finding.narrowed, bool(finding.words))
         self.query_one(HeadingLine).beside = words
 
+    @on(ModelList.Refitted)
     def _show_parts(self) -> None:
         """Show the widgets that have something to show, and the keys that do something."""
         rows, columns = self.models.rows, self.query_one("#models-columns", Static)
         self.models.display = columns.display = bool(rows)
         self._show_heading()
-        columns.update(
-            heading(self.models.scrollable_content_region.width or max(1, self.size.width - 3))
-        )
+        columns.update(heading(self.models.drawn_in or max(1, self.size.width - 3)))
         self._show_detail()
         if rows and self.focused is None:
             # What is hidden loses it.

@@ -285,6 +285,7 @@ class PromptsScreen(Screen[Preamble | None]):
             told = detail(row, self.laboratory.counted_by, measure)
         self._detail.update(told)
 
+    @on(PreambleList.Refitted)
     def _show_parts(self) -> None:
         """Show the widgets that have something to show, and the keys that do something."""
         rows, shown = self.preambles.rows, not self._jobs.shown
@@ -296,9 +297,7 @@ class PromptsScreen(Screen[Preamble | None]):
         counted = f"counted by {model}" if model else "no model is loaded"
         count = f"{len(rows):,}, " if self._view.is_read else ""
         self.query_one(HeadingLine).beside = f"{count}{counted}"
-        columns.update(
-            heading(self.preambles.scrollable_content_region.width or max(1, self.size.width - 2))
-        )
+        columns.update(heading(self.preambles.drawn_in or max(1, self.size.width - 2)))
         self._show_detail()
         if shown and (self.focused is None or (hidden and rows)):
             # What is hidden loses it, to what stands below.

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from textual.content import Content
 from textual.events import Resize
+from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
@@ -16,12 +17,16 @@ Row = TypeVar("Row")
 class RowList(OptionList, Generic[Row]):
     """A base class: a subclass tells a row's key, by which bar and marks stay, and draws it."""
 
+    class Refitted(Message):
+        """The rows are drawn in another width, so a heading of their columns has to be as well."""
+
     def __init__(self, *, id: str | None = None) -> None:  # Textual's name
         super().__init__(id=id, markup=False)
         self._rows: list[Row] = []
         self._marked: list[Hashable] = []
         self._wanted: Hashable | None = None
-        self._drawn_in = 0
+        self.drawn_in = 0
+        """The width that the rows are drawn for: what stands above their columns goes by it."""
 
     def key_of(self, row: Row) -> Hashable:
         """What a row is known by when it is shown again."""
@@ -73,7 +78,7 @@ class RowList(OptionList, Generic[Row]):
             place = keys.index(under_bar)
         self.highlighted = min(place, len(keys) - 1) if keys else None
         # Its scrollbar, which takes room of the rows, goes and comes without an event.
-        self._drawn_in = width
+        self.drawn_in = width
         self.call_after_refresh(self._fit)
 
     def change(self, row: Row) -> None:
@@ -109,15 +114,17 @@ class RowList(OptionList, Generic[Row]):
         self.replace_option_prompt_at_index(place, self.line_of(self._rows[place]))
 
     def on_resize(self, event: Resize) -> None:
-        """Rows are laid out for another width, if it is one."""
+        """Rows are laid out for another width, if it is one; the bar stays in sight."""
         self._fit()
+        self.call_after_refresh(self.scroll_to_highlight)
 
     def _fit(self) -> None:
         """Redraw the rows where they were drawn in another width than they have."""
-        if self.scrollable_content_region.width != self._drawn_in:
+        if self.scrollable_content_region.width != self.drawn_in:
             self._draw_all()
+            self.post_message(self.Refitted())
 
     def _draw_all(self) -> None:
-        self._drawn_in = self.scrollable_content_region.width
+        self.drawn_in = self.scrollable_content_region.width
         for place in range(len(self._rows)):
             self.draw_again(place)

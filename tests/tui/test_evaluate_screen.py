@@ -595,6 +595,24 @@ async def test_a_report_has_the_judgements_and_is_written_as_a_page(
     assert page_file.stat().st_mode & 0o777 == 0o600
 
 
+async def test_a_run_that_is_being_done_says_so_and_has_nothing_to_go_on_with(
+    evaluating: Evaluating, items: Path, held: Holding
+) -> None:
+    async with evaluating() as page:
+        begun = held(1)
+        await page.starts(items, contexts=("zero-shot",), parallel=1, tokens=200)
+        await page.until(begun.there)
+        await page.presses("l")
+        await page.lists(1)
+        assert not page.shows("G go on")
+        await page.presses("i")
+        await page.until(lambda: page.shows("It is still being done; L shows how far it is."))
+        await page.presses("l")
+        await page.stops(begun)
+        await page.lists(1)
+        assert page.shows("G go on")
+
+
 async def test_an_unfinished_run_has_no_report_yet(
     evaluating: Evaluating, items: Path, held: Holding
 ) -> None:

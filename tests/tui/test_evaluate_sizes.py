@@ -96,6 +96,15 @@ async def test_all_keys_of_the_list_are_shown(
             assert page.shows(key), key
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+async def test_a_run_is_named_whatever_the_width(
+    evaluating: Evaluating, runs: Path, width: int
+) -> None:
+    async with evaluating(size=(width, 20)) as page:
+        await page.until(lambda: page.shows("a, zero-shot"))
+        assert page.shows("just now")
+
+
 async def test_the_keys_of_a_dialog_are_told(evaluating: Evaluating, runs: Path) -> None:
     async with evaluating() as page:
         await page.chooses_new()

@@ -40,6 +40,13 @@ class Chosen:
         stopped = {job.out for job in self._queue.jobs if job.going.state.stage in stages}
         return [row for row in self._view.listed.rows if row.path in stopped and not row.finished]
 
+    def is_going(self, row: Shelved) -> bool:
+        """Whether it is being done, or waits for that."""
+        return any(
+            job.out == row.path and job.going.state.stage in ("waiting", "going")
+            for job in self._queue.jobs
+        )
+
     def files(self) -> list[Path]:
         """The files of the selection, with judgements about it; none is told to the user."""
         chosen = self._view.listed.chosen
@@ -64,6 +71,9 @@ class Chosen:
         """Why there is nothing in a file to be looked at, and what to do."""
         if row.trouble:
             self._view.say(Content.styled(f"✖ {sanitize_line(trouble_of(row))}", "$error"))
+        elif self.is_going(row):
+            key = self._view.key("evaluate.turn")
+            self._view.say(f"It is still being done; {key} shows how far it is.")
         elif row.plan is None:
             self._view.say("It is not finished yet; the command that began it goes on with it.")
         else:

@@ -281,7 +281,8 @@ class EvaluateScreen(Screen[None]):
         keys = [("evaluate.new", "new")]
         row, marked = self.evaluations.row, len(self.evaluations.marked)
         if row is not None:
-            keys += [go_on] if row.plan is not None and not row.finished else []
+            unfinished = row.plan is not None and not row.finished
+            keys += [go_on] if unfinished and not self._chosen.is_going(row) else []
             keys += [("evaluate.report", "report"), ("evaluate.items", "items")]
             keys.append(("evaluate.judge", "judge"))
             pair = marked == _PAIR == len(self._chosen.runs)

@@ -40,11 +40,12 @@ class EvaluationList(RowList[Shelved]):
     def line_of(self, row: Shelved) -> Content:
         """Its mark, its title and its counts; below, its set, its judges and its file."""
         width = max(20, self.scrollable_content_region.width - 4)
-        right = Content.assemble(
-            count_of(row, self._going.get(row.path)),
-            ("  " + age(row.changed, time.time()).rjust(14), "$quiet"),
-        )
+        right = count_of(row, self._going.get(row.path))
         left = Content.styled(sanitize_line(title_of(row)), "bold")
+        changed = "  " + age(row.changed, time.time()).rjust(14)
+        # Where there is little room it is the age that gives way, and not the name.
+        if width - right.cell_length - len(changed) - 2 >= min(left.cell_length, width // 2):
+            right = Content.assemble(right, (changed, "$quiet"))
         left = left.truncate(max(1, width - right.cell_length - 2), ellipsis=True)
         gap = " " * max(1, width - left.cell_length - right.cell_length)
         about = Content.styled(sanitize_line(_about(row)), "$quiet").truncate(width, ellipsis=True)

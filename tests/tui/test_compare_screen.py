@@ -387,6 +387,18 @@ class TestTokens:
             assert compare.strip.cursor == len(ANSWER) - 1
             assert compare.shows("<end_of_turn>")
 
+    async def test_the_sides_are_named_where_there_is_little_room(
+        self, comparing: Comparing
+    ) -> None:
+        async with comparing() as compare:
+            await compare.compares()
+            assert compare.aligned.endswith("vocabularies: identical   F3 change")
+            await compare.resizes(40, 24)
+            await compare.pauses()
+            assert compare.base.split()[:2] == ["base", "tiny"]
+            assert compare.aligned.split()[:2] == ["aligned", "tiny"]
+            assert not compare.shows("vocabularies")
+
     async def test_foreign_text_is_no_markup_and_no_escape_sequence(
         self, comparing: Comparing, script: Script
     ) -> None:

@@ -32,13 +32,12 @@ class Sides(Widget):
                 ("  context ", "$quiet"),
                 (sanitize_line(context), "$secondary"),
             )
-            right = Content.assemble(
-                (note, "$quiet"),
-                "   " if note else "",
-                (key, "bold $secondary"),
-                (" change", "$quiet"),
-            )
+            right = Content.assemble((key, "bold $secondary"), (" change", "$quiet"))
             width = max(1, self.content_size.width)
+            noted = Content.assemble((note, "$quiet"), "   ", right)
+            # Where there is little room the side itself is what stays.
+            if note and width - noted.cell_length - 2 >= min(left.cell_length, width // 2):
+                right = noted
             left = left.truncate(max(1, width - right.cell_length - 2), ellipsis=True)
             gap = " " * max(1, width - left.cell_length - right.cell_length)
             lines.append(Content.assemble(left, gap, right))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from textual.widgets import OptionList
 
 from tests.tui.conftest import Chatting
+from tests.tui.prompts_page import PromptsPage
 from tests.tui.settings_page import SettingsPage
 
 SMALL = [(40, 12), (40, 10)]
@@ -64,3 +66,25 @@ async def test_settings_show_more_than_one(chatting: Chatting, size: tuple[int, 
         await settings.reads("Settings")
         assert settings.shows("model")
         assert settings.shows("preamble")
+
+
+@pytest.mark.parametrize("key", ["f8", "ctrl+t"])
+async def test_a_name_to_choose_takes_one_row(chatting: Chatting, key: str) -> None:
+    names = ["tiny", "a-model-with-a-longer-name"]
+    async with chatting(size=(40, 12), list_models=lambda: names) as chat:
+        await chat.presses(key)
+        await chat.until(lambda: not chat.is_on_top)
+        models, others = chat.app.screen.query(OptionList)
+        for listed in (models, others):
+            assert listed.option_count > 1
+            assert listed.virtual_size.height == listed.option_count
+
+
+async def test_the_bar_of_a_list_stays_in_sight(chatting: Chatting) -> None:
+    async with chatting(size=(80, 24)) as chat:
+        prompts = await chat.leads_to(PromptsPage)
+        await prompts.lists()
+        await prompts.presses("end")
+        assert prompts.selected == "zero-shot"
+        await prompts.resizes(40, 12)
+        await prompts.until(lambda: prompts.shows("zero-shot"))

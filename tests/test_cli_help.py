@@ -32,7 +32,7 @@ ALL = list(commands())
 def test_every_command_is_explained_within_80_columns(
     words: list[str], command: click.Command
 ) -> None:
-    done = CliRunner().invoke(urial, [*words, "--help"], terminal_width=80)
+    done = CliRunner().invoke(urial, [*words, "--help"], env={"COLUMNS": "80"})
     assert done.exit_code == 0
     usage, *lines = done.stdout.splitlines()
     assert usage.startswith("Usage: urial")

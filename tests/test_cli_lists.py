@@ -125,8 +125,14 @@ def test_without_a_terminal_the_application_points_at_ask() -> None:
         (["models", "list", "--nothing"], "--nothing"),
         (["models", "show"], "Missing argument"),
         (["models", "fetch", "qwen3-8b"], "No such command 'fetch'"),
-        (["cache", "clear", "--older-than", "x"], "not a valid float"),
+        (["cache", "clear", "--older-than", "x"], "'x' is no number from 0 to 100000."),
+        (["prompts", "sweep", "--temperature", "1,"], "'' is no number from 0 to 100."),
+        (["bench", "--runs", "1e3"], "'1e3' is no whole number from 1 to 1000."),
         (["models", "list", "\x1b[31m"], "unexpected extra argument"),
+        (["models", "list", "more"], "argument (more). See `urial models list --help`."),
+        (["bench", "--runs"], "requires an argument. See `urial bench --help`."),
+        (["models", "add", "--name"], "requires an argument. See `urial models add --help`."),
+        (["--model"], "requires an argument. See `urial --help`."),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(
@@ -720,11 +726,29 @@ def test_what_can_t_be_removed_is_told(capsys: Captured) -> None:
         ("-m", ""),
         ("compare", "Why?", "--base", "", "--aligned", "x"),
         ("compare", "Why?", "--base", "x", "--aligned", "x", "--base-context", ""),
+        ("compare", "--queries", "", "--base", "x", "--aligned", "x"),
+        ("replay", ""),
+        ("chats", "import", ""),
+        ("chats", "export", "last", "--out", ""),
+        ("prompts", "import", ""),
+        ("prompts", "index", " "),
     ],
 )
 def test_a_name_that_is_empty_is_no_default(capsys: Captured, line: tuple[str, ...]) -> None:
     assert cli.run(line) == 2
     assert "it is empty." in capsys.readouterr().err
+
+
+def test_whether_a_file_can_be_read_is_found_out_by_reading_it(
+    capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    assert cli.run(("replay", "--json", str(file))) == 1
+    assert "is not a recording of a session" in capsys.readouterr().err
+    assert cli.run(("chats", "import", str(file))) == 1
+    assert "There are no turns in this file." in capsys.readouterr().err
 
 
 def test_an_empty_query_is_nothing_to_compare_on(capsys: Captured) -> None:

@@ -19,7 +19,7 @@ import click
 from urial_tui import interrupts
 from urial_tui.cli import shared_options
 from urial_tui.cli.answer_output import AnswerOutput
-from urial_tui.cli.numbers import LAST_SEED, SAMPLES
+from urial_tui.cli.numbers import LAST_SEED, SAMPLES, Whole
 from urial_tui.cli.process import seconds_since_start
 from urial_tui.engine.client.engine import Engine
 from urial_tui.engine.wire.limits import Purpose
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 @shared_options.TEMPERATURE
 @click.option(
     "--seed",
-    type=click.IntRange(0, LAST_SEED),
+    type=Whole(0, LAST_SEED),
     metavar="S",
     help="Makes a draw repeatable, where the temperature is above 0.",
 )

@@ -17,6 +17,7 @@ import click
 
 from urial_tui import interrupts, wording
 from urial_tui.cli import shared_options
+from urial_tui.cli.numbers import Whole
 from urial_tui.cli.output import TableColumn, print_json, print_table
 from urial_tui.cli.progress_line import ProgressLine
 from urial_tui.errors import UrialError
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 @shared_options.PREAMBLE
 @click.option(
     "--runs",
-    type=click.IntRange(1, 1000),
+    type=Whole(1, 1000),
     default=5,
     show_default=True,
     metavar="N",
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--tokens",
-    type=click.IntRange(2, 100_000),
+    type=Whole(2, 100_000),
     default=128,
     show_default=True,
     metavar="N",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from urial_tui import wording
+from urial_tui.cli.names import FILE
 from urial_tui.cli.numbers import COUNT
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def show(chat: str, as_json: bool) -> None:
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
     help="Write this file instead of standard output.",
 )
@@ -192,7 +193,7 @@ def export(chat: str, form: str | None, out: Path | None, force: bool) -> None:
     "files",
     nargs=-1,
     required=True,
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=FILE,
     metavar="FILE…",
 )
 @_AS_JSON

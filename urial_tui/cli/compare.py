@@ -18,8 +18,8 @@ import click
 import msgspec
 
 from urial_tui.cli import shared_options
-from urial_tui.cli.names import NAME
-from urial_tui.cli.numbers import COUNT, TOKENS
+from urial_tui.cli.names import FILE, NAME
+from urial_tui.cli.numbers import COUNT, TOKENS, Whole
 from urial_tui.errors import UsageError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import amount, capital, time_left
@@ -65,13 +65,12 @@ _SOURCES = ("queries", "text_file", "conversation")
     type=NAME,
     metavar="CONTEXT",
     default=None,
-    show_default="chat; the answer's preamble with --conversation",
-    help="chat, raw or a preamble.",
+    help="chat, raw or a preamble.  [default: chat; the answer's preamble with --conversation]",
 )
 @click.option(
     "--queries",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="A list of queries: JSON lines or a JSON list.",
 )
 @click.option("--limit", metavar="N", type=COUNT, help="With --queries: only the first N.")
@@ -79,7 +78,7 @@ _SOURCES = ("queries", "text_file", "conversation")
     "--text",
     "text_file",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Compare on a given text instead of an answer; - reads standard input.",
 )
 @click.option(
@@ -96,7 +95,7 @@ _SOURCES = ("queries", "text_file", "conversation")
 @click.option(
     "--window",
     metavar="N",
-    type=click.IntRange(16, 1_000_000),
+    type=Whole(16, 1_000_000),
     default=2048,
     show_default=True,
     help="With --text: tokens that are evaluated together.",
@@ -104,7 +103,7 @@ _SOURCES = ("queries", "text_file", "conversation")
 @click.option(
     "--skip",
     metavar="N",
-    type=click.IntRange(0, 1_000_000),
+    type=Whole(0, 1_000_000),
     default=0,
     show_default=True,
     help="With --text: tokens at the start of each window that are only read.",
@@ -120,7 +119,7 @@ _SOURCES = ("queries", "text_file", "conversation")
 @click.option(
     "--top-k",
     metavar="N",
-    type=click.IntRange(0, 1000),
+    type=Whole(0, 1000),
     default=10,
     show_default=True,
     help="Length of the lists of most probable tokens.",
@@ -143,7 +142,7 @@ _SOURCES = ("queries", "text_file", "conversation")
 @click.option(
     "--out",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Write each item to this file as it is done, and go on from it.",
 )
 def compare(**options: Any) -> None:

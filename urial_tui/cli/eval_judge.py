@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +14,7 @@ import click
 from urial_tui import interrupts
 from urial_tui.cli import shared_options
 from urial_tui.cli.long_work import LongWork
-from urial_tui.cli.names import NAME
+from urial_tui.cli.names import FILE, NAME
 from urial_tui.cli.numbers import COUNT, PARALLEL, TOKENS
 from urial_tui.errors import UsageError
 from urial_tui.sanitize import sanitize_line
@@ -79,7 +78,7 @@ _GO_ON = "What was judged is kept: give the same command again, and it goes on."
     "--out",
     metavar="FILE.json",
     required=True,
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Write the judgements to this file, and go on from it.",
 )
 def judge(**options: Any) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from urial_tui.cli import shared_options
-from urial_tui.cli.names import NAME
+from urial_tui.cli.names import FILE, NAME
 
 _RUNS_AT_ONCE = 3
 """Runs beside each other in 80 columns, each with its interval."""
@@ -55,7 +54,7 @@ _GROUPED_BY = {
 @click.option(
     "--markdown",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Write the tables to this file.",
 )
 def report(**options: Any) -> None:

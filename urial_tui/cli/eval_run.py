@@ -7,7 +7,6 @@ error; the summary, or one JSON object, to standard output.
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,8 +14,8 @@ import click
 from urial_tui import interrupts
 from urial_tui.cli import shared_options
 from urial_tui.cli.long_work import LongWork
-from urial_tui.cli.names import NAME
-from urial_tui.cli.numbers import COUNT, LAST_SEED, PARALLEL
+from urial_tui.cli.names import FILE, NAME
+from urial_tui.cli.numbers import COUNT, LAST_SEED, PARALLEL, Whole
 from urial_tui.errors import UsageError
 from urial_tui.sanitize import sanitize_line
 from urial_tui.wording import amount
@@ -71,7 +70,7 @@ _GO_ON = "What was answered is kept: give the same command again, and it goes on
 @shared_options.TEMPERATURE
 @click.option(
     "--seed",
-    type=click.IntRange(0, LAST_SEED),
+    type=Whole(0, LAST_SEED),
     metavar="S",
     help="Makes draws repeatable, where the temperature is above 0.",
 )
@@ -93,7 +92,7 @@ _GO_ON = "What was answered is kept: give the same command again, and it goes on
     "--out",
     metavar="FILE.json",
     required=True,
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Write the answers to this file, and go on from it.",
 )
 def run(**options: Any) -> None:

@@ -121,8 +121,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _guarded(arguments: Sequence[str] | None) -> int:
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        code = urial.main(args=arguments, prog_name="urial", standalone_mode=False)
+        code = urial.main(args=words, prog_name="urial", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except UrialError as error:
         _tell(str(error))
@@ -134,13 +135,13 @@ def _guarded(arguments: Sequence[str] | None) -> int:
         command = error.ctx.command if error.ctx else urial
         takes_text = any(isinstance(parameter, click.Argument) for parameter in command.params)
         hint = " Text that starts with a dash goes behind `--`." if takes_text else ""
-        _tell(f"{error.format_message()}{hint} See `{_path(error)} --help`.")
+        _tell(f"{_sentence(error)}{hint} See `{_path(error, words)} --help`.")
         return error.exit_code
     except click.UsageError as error:
-        _tell(f"{error.format_message()} See `{_path(error)} --help`.")
+        _tell(f"{_sentence(error)} See `{_path(error, words)} --help`.")
         return error.exit_code
     except click.ClickException as error:
-        _tell(error.format_message())
+        _tell(_sentence(error))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         _tell("Interrupted.")
@@ -158,8 +159,29 @@ def _guarded(arguments: Sequence[str] | None) -> int:
         return _crashed(error)
 
 
-def _path(error: click.UsageError) -> str:
-    return error.ctx.command_path if error.ctx else "urial"
+def _sentence(error: click.ClickException) -> str:
+    message = error.format_message()
+    return message if message.endswith((".", "?")) else f"{message}."
+
+
+def _path(error: click.UsageError, words: Sequence[str]) -> str:
+    """The words that call the command which was called wrong.
+
+    Where an option lacks its value, the error does not know.
+    """
+    if error.ctx:
+        return error.ctx.command_path
+    command: click.Command = urial
+    path = ["urial"]
+    for word in words:
+        inner = (
+            command.get_command(click.Context(command), word)
+            if isinstance(command, click.Group)
+            else None
+        )
+        if inner is not None:
+            command, path = inner, [*path, word]
+    return " ".join(path)
 
 
 def _tell(message: str) -> None:

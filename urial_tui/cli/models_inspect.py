@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from urial_tui.cli.names import NAME
+from urial_tui.cli.numbers import Real
 
 if TYPE_CHECKING:
     from urial_tui.models.inspection import Inspection, TemplateTold
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--card",
     "cards",
-    type=click.FloatRange(0.1, 100_000),
+    type=Real(0.1, 100_000),
     multiple=True,
     metavar="GIB",
     help="Tell how many layers fit into so much graphics memory.",

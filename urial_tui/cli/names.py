@@ -1,7 +1,8 @@
-"""Options that name something: a model, a preamble, a context."""
+"""Options that name something: a model, a preamble, a context, a file."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -22,3 +23,18 @@ class Name(StringParamType):
 
 
 NAME = Name()
+
+
+class FileName(click.ParamType[Path]):
+    """A click parameter type: the path of a file. What is there, and may be read, is found out
+    by whoever opens it, and told in its words. An empty path would be the directory.
+    """
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path as it is; a click error where it is empty."""
+        return Path(NAME.convert(value, param, ctx))
+
+
+FILE = FileName()

@@ -33,13 +33,19 @@ LAST_SEED = 2**32 - 2
 
 
 class Real(click.FloatRange):
-    """A click parameter type: a range of real numbers, in which "nan" is not."""
+    """A click parameter type: a range of real numbers, in which "nan" is not. What is none
+    of them is told in words.
+    """
 
     def convert(
         self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """The number that was written."""
-        number: float = super().convert(value, param, ctx)  # type: ignore[arg-type]  # takes text as well
+        try:
+            number: float = super().convert(value, param, ctx)  # type: ignore[arg-type]  # takes text as well
+        except click.BadParameter:
+            number = math.nan
         if math.isnan(number):
-            self.fail(f"{value!r} is not a number.", param, ctx)
+            low, high = (f"{bound:.10g}" for bound in (self.min or 0, self.max or 0))
+            self.fail(f"{value!r} is no number from {low} to {high}.", param, ctx)
         return number

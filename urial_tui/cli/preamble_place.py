@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import click
 
-from urial_tui.cli.names import NAME
+from urial_tui.cli.names import FILE, NAME
 from urial_tui.errors import UsageError
 from urial_tui.files import is_directory, is_there
 from urial_tui.sanitize import quoted, sanitize_line
@@ -28,7 +28,7 @@ def placed(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "-o",
             "--out",
-            type=click.Path(path_type=Path),
+            type=FILE,
             metavar="FILE.toml",
             help="Write this file.  [default: NAME.toml among your preambles]",
         ),

@@ -8,16 +8,15 @@ from pathlib import Path
 
 import click
 
-from urial_tui.cli.names import NAME
+from urial_tui.cli.names import FILE, NAME
 from urial_tui.cli.preamble_place import check_directory, place_of, placed
 from urial_tui.sanitize import sanitize_line
 
 _FORCE = click.option("--force", is_flag=True, help="Replace what is there.")
-_PATH = click.Path(path_type=Path)
 
 
 @click.command("import")
-@click.argument("file", type=_PATH, metavar="FILE")
+@click.argument("file", type=FILE, metavar="FILE")
 @placed
 def import_command(file: Path, name: str | None, out: Path | None, force: bool) -> None:
     """Make a preamble of a published URIAL file.
@@ -39,7 +38,7 @@ def import_command(file: Path, name: str | None, out: Path | None, force: bool) 
 @click.command()
 @click.argument("name", metavar="FILE|NAME", type=NAME)
 @click.option(
-    "-o", "--out", type=_PATH, metavar="FILE", help="Write this file instead of standard output."
+    "-o", "--out", type=FILE, metavar="FILE", help="Write this file instead of standard output."
 )
 @_FORCE
 def export(name: str, out: Path | None, force: bool) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from urial_tui.cli.names import NAME
+from urial_tui.cli.names import FILE, NAME
+from urial_tui.cli.numbers import Whole
 from urial_tui.cli.preamble_place import check_name
 
 if TYPE_CHECKING:
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("pool", type=click.Path(path_type=Path), metavar="POOL.jsonl")
-@click.option("--name", type=NAME, help="What it is called.  [default: after the file]")
+@click.argument("pool", type=FILE, metavar="POOL.jsonl")
 @click.option(
-    "-k", type=click.IntRange(1, 64), metavar="K", help="Examples of a question.  [default: 3]"
+    "--name", type=NAME, metavar="NAME", help="What it is called.  [default: after the file]"
 )
+@click.option("-k", type=Whole(1, 64), metavar="K", help="Examples of a question.  [default: 3]")
 @click.option(
     "--most-words",
-    type=click.IntRange(1, 2000),
+    type=Whole(1, 2000),
     metavar="N",
     help="Longest answer of an example; longer ones are cut behind a sentence.  [default: 300]",
 )

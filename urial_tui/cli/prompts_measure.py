@@ -63,7 +63,7 @@ _PENALTIES = ("settings", "none")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @shared_options.HTML
 def measure(**options: Any) -> None:
-    """Measure preambles on a model, and compare them with the first one.
+    """Measure preambles on a model, and compare them.
 
     NAME is a preamble, chat or raw; without any, all preambles are measured, and compared with
     zero-shot.

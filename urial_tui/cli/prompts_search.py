@@ -16,7 +16,7 @@ import click
 from urial_tui import interrupts
 from urial_tui.cli import shared_options
 from urial_tui.cli.long_work import LongWork
-from urial_tui.cli.names import NAME
+from urial_tui.cli.names import FILE, NAME
 from urial_tui.cli.numbers import COUNT, Whole
 from urial_tui.cli.preamble_place import PreamblePlace, place_of, placed
 from urial_tui.errors import UsageError
@@ -32,7 +32,7 @@ _GO_ON = "What was read is kept: give the same command again, and it goes on."
 
 
 @click.command()
-@click.argument("pool", type=click.Path(path_type=Path), metavar="POOL.jsonl")
+@click.argument("pool", type=FILE, metavar="POOL.jsonl")
 @click.option(
     "-k", "k", type=Whole(1, 32), required=True, metavar="K", help="How many examples, at most."
 )

@@ -106,7 +106,7 @@ _PENALTY = _Values(-10, 10)
 @shared_options.TOGETHER
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def sweep(**options: Any) -> None:
-    """Compare settings by how everyday questions are answered under them.
+    """Compare settings by the answers to everyday questions.
 
     NAME is a preamble, chat or raw; without it, chat.preamble. Each combination of the values is a
     setting, and the first of each makes the first setting, with which the others are compared.

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from urial_tui.cli.names import FILE
+
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--fast", is_flag=True, help="Play at once, not at the recorded pace.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each message.")
 @click.pass_context

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
-from urial_tui.cli.names import NAME
+from urial_tui.cli.names import FILE, NAME
 from urial_tui.cli.numbers import PARALLEL, TOKENS, Real
 from urial_tui.errors import UsageError
 
@@ -83,7 +82,7 @@ TOGETHER = click.option(
 HTML = click.option(
     "--html",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Write a report, a page for a browser, to this file.",
 )
 """Where a page goes."""

@@ -185,6 +185,10 @@ def test_a_limit_reads_no_further(tmp_path: Path) -> None:
 def test_files_without_questions_and_what_is_no_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no question"):
         read(tmp_path)
+    deep = tmp_path / "deep.json"
+    deep.write_bytes(b"[" * 100_000)
+    with pytest.raises(CompareError, match=r"a JSON list \(the list: it is nested too deeply\)"):
+        read_queries(deep)
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "none", tmp_path, tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(CompareError, match="can't be read: "):

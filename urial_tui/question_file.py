@@ -186,7 +186,7 @@ def read_entries(path: Path, error: type[UrialError]) -> Iterator[QuestionEntry]
         raise error(
             f"The questions in {shown} can't be read: {reason(failure)}.", "Name another file."
         ) from failure
-    what, number = "it", 0
+    what, number = "the list", 0
     try:
         if text.lstrip().startswith("["):
             for number, value in enumerate(parsed(text), start=1):

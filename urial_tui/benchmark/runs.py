@@ -328,7 +328,7 @@ class Benchmark:
         """Count a decoding rate, unless the text ended too early to tell one."""
         if 2 * finished.generated < self._tokens or finished.decode_tokens_per_s <= 0:
             self._note(
-                f"The model ended a text before half of {self._tokens} tokens, so the speed "
+                f"The model ended a text before half of {self._tokens:,} tokens, so the speed "
                 "of that text does not count."
             )
             return

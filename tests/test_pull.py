@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gguf import PoolingType
 
+from tests import tinygguf
 from tests.file_server import FileServer, Request
 from tests.scripted_hub import COMMIT, Hub, hub_with
 from urial_tui import paths
@@ -342,6 +344,19 @@ def test_a_file_that_is_added_is_a_link_and_removing_it_leaves_the_file(
     assert not link.is_symlink()
     assert llama_gguf.exists()
     capsys.readouterr()
+
+
+def test_a_file_that_is_added_is_told_with_the_command_that_uses_it(
+    llama_gguf: Path, adapter_gguf: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    pooled = tinygguf.write_llama(tmp_path / "pooled.gguf", pooling=PoolingType.MEAN)
+    for file, name, use in (
+        (llama_gguf, "mine", "ask -m mine.gguf"),
+        (adapter_gguf, "lora", "ask -m MODEL+lora.gguf"),
+        (pooled, "pooled", "prompts index POOL.jsonl --embedding pooled.gguf"),
+    ):
+        assert urial("add", str(file), "--name", name) == 0
+        assert capsys.readouterr().err == f"`urial {use}` uses it.\n"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -30,7 +31,8 @@ def add(file: str, name: str | None, as_json: bool) -> None:
         return
     for link in links:
         click.echo(sanitize_line(str(link)))
-    click.echo(f"`urial ask -m {sanitize_line(links[0].name)}` uses it.", err=True)
+    if call := _call(links[0]):
+        click.echo(f"`{call}` uses it.", err=True)
 
 
 @click.command()
@@ -73,3 +75,21 @@ def remove(name: str, yes: bool, as_json: bool) -> None:
     else:
         files = wording.amount(len(planned.files), "file")
         click.echo(f"Removed {files}, {wording.size(freed)} freed.")
+
+
+def _call(file: Path) -> str:
+    """The command that uses a file, by what it is; "" where none does."""
+    from urial_tui.models.header import header_of
+    from urial_tui.models.kinds import what_it_holds
+    from urial_tui.sanitize import sanitize_line
+
+    name = sanitize_line(file.name)
+    match what_it_holds(header_of(file))[0]:
+        case "language-model" | "part":
+            return f"urial ask -m {name}"
+        case "adapter":
+            return f"urial ask -m MODEL+{name}"
+        case "embedding-model":
+            return f"urial prompts index POOL.jsonl --embedding {name}"
+        case _:
+            return ""

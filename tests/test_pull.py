@@ -346,6 +346,16 @@ def test_a_file_that_is_added_is_a_link_and_removing_it_leaves_the_file(
     capsys.readouterr()
 
 
+def test_a_file_that_is_named_without_its_ending_is_told_with_it(
+    llama_gguf: Path, capsys: Captured
+) -> None:
+    assert urial("add", str(llama_gguf), "--name", "mine") == 0
+    for command in ("verify", "inspect", "show", "remove"):
+        capsys.readouterr()
+        assert urial(command, "mine") == 1
+        assert "Did you mean mine.gguf?" in capsys.readouterr().err
+
+
 def test_a_file_that_is_added_is_told_with_the_command_that_uses_it(
     llama_gguf: Path, adapter_gguf: Path, tmp_path: Path, capsys: Captured
 ) -> None:

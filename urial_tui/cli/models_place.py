@@ -12,7 +12,12 @@ from urial_tui.cli.names import NAME
 
 @click.command()
 @click.argument("file", type=NAME)
-@click.option("--name", type=NAME, metavar="NAME", help="What it will be called; else as the file.")
+@click.option(
+    "--name",
+    type=NAME,
+    metavar="NAME",
+    help="What it will be called, with .gguf at its end; else as the file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def add(file: str, name: str | None, as_json: bool) -> None:
     """Give a .gguf FILE of anywhere a name.

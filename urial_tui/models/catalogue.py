@@ -18,7 +18,7 @@ import msgspec
 
 from urial_tui import paths
 from urial_tui.errors import ModelError, SettingsError
-from urial_tui.files import read_text, reason
+from urial_tui.files import is_there, read_text, reason
 from urial_tui.sanitize import quoted, sanitize_line, shortened
 
 CatalogueRole = Literal["base", "aligned"]
@@ -150,13 +150,25 @@ def unknown_model(
     name: str, catalogue: Mapping[str, CatalogueEntry], beside: str = ""
 ) -> ModelError:
     """That there is no such model, and which are spelled alike; `beside`: what does as well."""
-    close = difflib.get_close_matches(name.lower(), catalogue, n=3, cutoff=0.6)
-    close = [name.lower()] if name.lower() in catalogue else close
-    hint = f"Did you mean {' or '.join(close)}? " if close else ""
     return ModelError(
         f"There is no model named '{sanitize_line(name)}'.",
-        f"{hint}`urial models list` shows those there are{beside}.",
+        f"{meant_by(name, catalogue)}`urial models list` shows those there are{beside}.",
     )
+
+
+def meant_by(name: str, catalogue: Mapping[str, CatalogueEntry]) -> str:
+    """The question whether a name that nothing has is meant for another, and a space; or "".
+
+    A file of the models directory has its ending in its name.
+    """
+    file = f"{name}.gguf"
+    if is_there(paths.models_dir() / file):
+        close = [file]
+    elif name.lower() in catalogue:
+        close = [name.lower()]
+    else:
+        close = difflib.get_close_matches(name.lower(), catalogue, n=3, cutoff=0.6)
+    return f"Did you mean {sanitize_line(' or '.join(close))}? " if close else ""
 
 
 def _read(path: Path, *, missing_ok: bool) -> dict[str, CatalogueEntry]:

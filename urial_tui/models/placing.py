@@ -20,7 +20,7 @@ from urial_tui.errors import ModelError, UsageError
 from urial_tui.files import is_same, is_there, make_directory, reason
 from urial_tui.models import hub_cache
 from urial_tui.models.addresses import is_safe
-from urial_tui.models.catalogue import CatalogueEntry, load_catalogue
+from urial_tui.models.catalogue import CatalogueEntry, load_catalogue, meant_by
 from urial_tui.models.discovery import discover
 from urial_tui.models.header import open_model, whole_header
 from urial_tui.models.registry import list_models, split_adapter
@@ -213,7 +213,7 @@ def _path(name: str, catalogue: Mapping[str, CatalogueEntry]) -> Path:
         return inside
     raise ModelError(
         f"There is no model named {quoted(name)} on this machine.",
-        "`urial models list` shows those there are.",
+        f"{meant_by(name, catalogue)}`urial models list` shows those there are.",
     )
 
 

@@ -413,6 +413,13 @@ def test_other_files_are_refused_in_a_sentence(tmp_path: Path, data: bytes, what
         read_judgements(path)
 
 
+def test_a_judgement_that_says_something_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "judged.json"
+    path.write_text(json.dumps([record()])[:-2] + ', "result": ""}]')
+    with pytest.raises(EvaluateError, match=r"Record 1 of .* has the key 'result' twice\."):
+        read_judgements(path)
+
+
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "none", tmp_path, tmp_path / "pipe"):

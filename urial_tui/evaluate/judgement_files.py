@@ -33,7 +33,7 @@ from urial_tui.evaluate.judgements import (
     with_chances,
 )
 from urial_tui.files import read_text, reason, replacing
-from urial_tui.json_text import NotJSON, parsed
+from urial_tui.json_text import NotJSON, key_twice, parsed
 from urial_tui.question_file import NAMED_KEYS
 from urial_tui.sanitize import quoted, sanitize_line, storable
 
@@ -240,6 +240,11 @@ def _values(path: Path, shown: str) -> list[Any]:
 
 def _record(value: object, number: int, shown: str) -> _Scored | _Compared:
     """A record whose form and mode are known."""
+    if (twice := key_twice(value)) is not None:
+        raise EvaluateError(
+            f"Record {number} of {shown} has the key {quoted(twice, 40)} twice.",
+            "Leave one of them.",
+        )
     if not isinstance(value, dict) or not isinstance(value.get("eval_config"), dict):
         keys = list(value)[:NAMED_KEYS] if isinstance(value, dict) else []
         raise EvaluateError(

@@ -751,6 +751,12 @@ def test_whether_a_file_can_be_read_is_found_out_by_reading_it(
     assert "There are no turns in this file." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--limit", "--group-by"])
+def test_what_is_said_of_a_list_of_queries_needs_one(capsys: Captured, option: str) -> None:
+    assert cli.run(("compare", "Hi", option, "1", "--base", "x", "--aligned", "x")) == 2
+    assert f"{option} goes with --queries." in capsys.readouterr().err
+
+
 def test_an_empty_query_is_nothing_to_compare_on(capsys: Captured) -> None:
     assert cli.run(("compare", " ", "--base", "x", "--aligned", "x")) == 2
     assert "The query is empty." in capsys.readouterr().err

@@ -243,6 +243,10 @@ class _Run:
                 "--conversation.",
                 "See `urial compare --help`.",
             )
+        for name in ("limit", "group_by"):
+            if self._options[name] and self._options["queries"] is None:
+                option = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{option} goes with --queries.", "See `urial compare --help`.")
         if query is not None and not query.strip():
             raise UsageError("The query is empty.", 'Say it in quotes: urial compare … "…".')
         if self._options["queries"] is not None:

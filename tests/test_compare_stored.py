@@ -98,6 +98,10 @@ def test_that_earlier_turns_are_left_out_is_told(talk: Conversation) -> None:
         (("--conversation", "99"), "There is no conversation 99."),
         (("--conversation", "last", "--answer", "3"), "so there is no answer 3."),
         (("--answer", "1", "Hello"), "--answer goes with --conversation."),
+        (("--window", "2048", "Hello"), "--window goes with --text."),
+        (("--skip", "0", "--conversation", "last"), "--skip goes with --text."),
+        (("--text", "book.txt", "--max-tokens", "9"), "and with --text none is. Leave it out."),
+        (("--max-tokens", "9", "--conversation", "last"), "and with --conversation none is."),
         (("--conversation", "last", "Hello"), "one thing to compare on"),
     ],
 )

@@ -381,7 +381,7 @@ def test_files_that_are_something_else_are_not_written_over(
         (("--parallel", "0"), 2, "no whole number from 1 to 248"),
         (("--parallel", "249"), 2, "no whole number from 1 to 248"),
         (("--limit", "0"), 2, "no whole number"),
-        (("--temperature", "nan"), 2, "not a number"),
+        (("--temperature", "nan"), 2, "is no number from 0 to 100"),
         (("-m", "missing.gguf"), 1, "missing.gguf"),
     ],
 )

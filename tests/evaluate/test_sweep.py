@@ -175,7 +175,7 @@ def test_a_table_is_printed_with_its_conclusion(llama_gguf: Path) -> None:
     [
         (("--temperature", "0,x"), 2, "'x'"),
         (("--temperature", ""), 2, "''"),
-        (("--temperature", "nan"), 2, "not a number"),
+        (("--temperature", "nan"), 2, "is no number from 0 to 100"),
         (("--min-p", "2"), 2, "2"),
         (("--temperature", ",".join(map(str, range(1, 99)))), 2, "294 settings"),
     ],

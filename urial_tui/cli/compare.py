@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from urial_tui.cli import shared_options
 from urial_tui.cli.names import FILE, NAME
@@ -38,6 +39,20 @@ if TYPE_CHECKING:
     from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 _SOURCES = ("queries", "text_file", "conversation")
+_GOES_WITH = {
+    "limit": "queries",
+    "group_by": "queries",
+    "window": "text_file",
+    "skip": "text_file",
+    "answer": "conversation",
+}
+"""What options are for: the source of what is compared on."""
+
+
+def _option(name: str) -> str:
+    return "--text" if name == "text_file" else f"--{name.replace('_', '-')}"
+
+
 """Options that name what is compared on; of these and a query, there is one."""
 
 
@@ -243,10 +258,7 @@ class _Run:
                 "--conversation.",
                 "See `urial compare --help`.",
             )
-        for name in ("limit", "group_by"):
-            if self._options[name] and self._options["queries"] is None:
-                option = f"--{name.replace('_', '-')}"
-                raise UsageError(f"{option} goes with --queries.", "See `urial compare --help`.")
+        self._check_used()
         if query is not None and not query.strip():
             raise UsageError("The query is empty.", 'Say it in quotes: urial compare … "…".')
         if self._options["queries"] is not None:
@@ -276,8 +288,6 @@ class _Run:
                 options["aligned_context"] = answer.preamble
             if not stored.is_first:
                 self._say("The turns before this question are left out.")
-        elif options["answer"] is not None:
-            raise UsageError("--answer goes with --conversation.", "See `urial compare --help`.")
         for name in ("base", "aligned"):
             if options[name] is None:
                 raise UsageError(f"--{name} is missing.", "Name the model of that side.")
@@ -291,6 +301,27 @@ class _Run:
         from urial_tui.cli.compared_text import read_compared_text
 
         return read_compared_text(path, self._say)
+
+    def _check_used(self) -> None:
+        """Refuse what was given and would mean nothing.
+
+        Raises:
+            UsageError: An option belongs to something else to compare on.
+        """
+        told = click.get_current_context().get_parameter_source
+        given = [name for name in self._options if told(name) is ParameterSource.COMMANDLINE]
+        for name, source in _GOES_WITH.items():
+            if name in given and self._options[source] is None:
+                raise UsageError(
+                    f"{_option(name)} goes with {_option(source)}.", "See `urial compare --help`."
+                )
+        written = [name for name in ("text_file", "conversation") if name in given]
+        if "max_tokens" in given and written:
+            raise UsageError(
+                f"--max-tokens is of answers that are written, and with {_option(written[0])} "
+                "none is.",
+                "Leave it out.",
+            )
 
     def _check_for_text(self) -> None:
         """A text has no question, which some contexts need.

@@ -118,13 +118,6 @@ class EditScreen(Screen[str | None]):
         """Whether there is something that is not saved."""
         return self.draft.unsaved
 
-    @property
-    def _state(self) -> tuple[str, str]:
-        """Whether it is saved, with its style."""
-        if self.changed:
-            return "not saved", "bold $warning"
-        return "comes with the program" if self.draft.shipped else "saved", "$quiet"
-
     # -- the user -----------------------------------------------------------------------
 
     @on(OptionList.OptionHighlighted)
@@ -285,7 +278,7 @@ class EditScreen(Screen[str | None]):
         title = Content.assemble(
             (sanitize_line(self.draft.name), "bold $primary"),
             "  ",
-            self._state,
+            _state(self.draft),
             (f"  {preamble.method} · {cost}", "$quiet"),
         )
         self._heading.update(title.truncate(max(1, self.size.width - 2), ellipsis=True))
@@ -319,3 +312,10 @@ class EditScreen(Screen[str | None]):
         if self.parts.example is not None and len(self.edited.preamble.examples) > 1:
             keys += [("edit.move_up", "up"), ("edit.move_down", "down")]
         self._hints.show(keys)
+
+
+def _state(draft: ChangedPreamble) -> tuple[str, str]:
+    """Whether it is saved, with its style."""
+    if draft.unsaved:
+        return "not saved", "bold $warning"
+    return "comes with the program" if draft.shipped else "saved", "$quiet"

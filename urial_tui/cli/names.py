@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.types import StringParamType
@@ -25,14 +25,7 @@ class Name(StringParamType):
 NAME = Name()
 
 
-if TYPE_CHECKING:
-    _PathType = click.ParamType[Path]
-else:
-    # Generic from click 8.4 on.
-    _PathType = click.ParamType
-
-
-class FileName(_PathType):
+class FileName(click.ParamType[Path]):
     """A click parameter type: the path of a file. What is there, and may be read, is found out
     by whoever opens it, and told in its words. An empty path would be the directory.
     """

@@ -139,6 +139,15 @@ class TestJudging:
                 await page.reads(f"pair {number} of 5")
             assert "about 40 s left" in page.text
 
+    @pytest.mark.parametrize("width", [40, 60, 71, 72, 80])
+    async def test_every_verdict_is_whole_whatever_the_width(
+        self, files: tuple[Path, Path], out: Path, width: int
+    ) -> None:
+        async with sitting(files, out, size=(width, 14)) as page:
+            await page.is_at("judging")
+            for verdict in ("A better", "B better", "T as good", "S skip"):
+                await page.reads(verdict)
+
     async def test_keys_are_the_users(self, files: tuple[Path, Path], out: Path) -> None:
         keys = Settings(keys={"blind.left": "1", "blind.right": "2", "blind.back": "q"})
         async with sitting(files, out, settings=keys) as page:

@@ -124,6 +124,17 @@ class TestAsking:
             gate.open()
             await duel.is_answered()
 
+    @pytest.mark.parametrize("width", [40, 59, 60, 80])
+    async def test_every_vote_is_whole_whatever_the_width(
+        self, dueling: Dueling, sides: Sides, width: int
+    ) -> None:
+        for engine, text in zip(sides.engines, ("Left.", "Right."), strict=True):
+            engine.enqueue(*answer(text))
+        async with dueling(size=(width, 14)) as duel:
+            await duel.hears("Hello")
+            for vote in ("T tie", "N neither"):
+                await duel.reads(vote)
+
     async def test_escape_stops_both_and_keeps_the_text(
         self, dueling: Dueling, sides: Sides, store: Store
     ) -> None:

@@ -16,6 +16,9 @@ from textual.widgets import Button, Static
 
 from urial_tui.chat.votes import VotedFor
 
+TIGHT = 60
+"""Columns of a screen below which the buttons alone have room."""
+
 _BUTTONS: tuple[tuple[VotedFor, str], ...] = (
     ("left", "A"),
     ("right", "B"),

@@ -28,7 +28,7 @@ from urial_tui.sanitize import sanitize
 from urial_tui.settings import Settings, engine_options, sampling
 from urial_tui.tui.chat.chat_screen import ChatScreen
 from urial_tui.tui.chat.choose import Measured, chooser
-from urial_tui.tui.duel.ballot import Ballot
+from urial_tui.tui.duel.ballot import TIGHT, Ballot
 from urial_tui.tui.duel.both_sides import NARROW
 from urial_tui.tui.duel.contest import Contest
 from urial_tui.tui.duel.duel import Duel, SidesQuestion
@@ -321,6 +321,7 @@ class SideBySideScreen(PromptScreen):
     def on_resize(self, event: Resize) -> None:
         """Lay out for this size."""
         self.set_class(event.size.width < NARROW, "-narrow")
+        self.set_class(event.size.width < TIGHT, "-tight")
 
 
 def side_by_side(chat: ChatScreen, duel: Duel, last: SideBySideScreen | None) -> SideBySideScreen:

@@ -40,6 +40,8 @@ from urial_tui.wording import duration
 
 NARROW = 78
 """Columns below which the answers stand one above the other."""
+TIGHT = 72
+"""Columns below which the verdicts alone have room."""
 
 _VERDICTS: dict[BlindVerdict, str] = {
     "left": "blind.left",
@@ -215,6 +217,7 @@ class BlindScreen(Screen[None]):
     def on_resize(self, event: Resize) -> None:
         """Lay out for this size."""
         self.set_class(event.size.width < NARROW, "-narrow")
+        self.set_class(event.size.width < TIGHT, "-tight")
 
     # -- what is shown --------------------------------------------------------------
 

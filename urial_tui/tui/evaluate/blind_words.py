@@ -109,4 +109,6 @@ def _missing(tally: BlindTally) -> str:
         parts.append(f"{tally.skipped:,} skipped")
     if tally.left:
         parts.append(f"{tally.left:,} not judged yet")
-    return f"{' and '.join(parts)}: opened again, the judging goes on with them." if parts else ""
+    those = "it" if tally.skipped + tally.left == 1 else "them"
+    told = f"{' and '.join(parts)}: opened again, the judging goes on with {those}."
+    return told if parts else ""

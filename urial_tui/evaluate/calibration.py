@@ -309,7 +309,7 @@ def _won(run: _Run, every: Sequence[JudgedVerdict]) -> Corrected:
 
 def _difference(first: _Run, second: _Run, bounds: tuple[float, float]) -> Corrected:
     """First minus second, by the items that are labelled in both runs if there are some."""
-    both = [place for place in first.labels if place in second.labels]
+    both = {place: None for place in first.labels if place in second.labels}
     labels = [
         (
             first.labels[place][0] - second.labels[place][0],

@@ -452,15 +452,15 @@ async def test_an_endpoint_answers_in_each_context_and_no_worker_is_started(
         text("Yes.", usage={"completion_tokens": 2})(handler)
 
     with ScriptedEndpoint(then=answers) as endpoint:
-        async with evaluating() as page:
+        async with evaluating(size=(100, 40)) as page:
             await page.starts(items, endpoint=endpoint.url, **there)
             await page.ends()
             assert [(state.stage, state.done) for state in page.states] == [("done", 2)] * 2
-            assert page.shows(f"org/big at {endpoint.host}, zero-shot")
+            await page.reads(f"org/big at {endpoint.host}, zero-shot")
             turns = sum(len(item.turns) for item in ITEMS[:2])
-            assert page.shows(f"{turns} questions to {endpoint.host}: at most about ")
+            await page.reads(f"{turns} questions to {endpoint.host}: at most about ")
             await page.lists(2)
-            assert page.shows(f"org/big at {endpoint.host}, raw")
+            await page.reads(f"org/big at {endpoint.host}, raw")
         assert {request["model"] for request in endpoint.requests} == {"org/big"}
         assert len(endpoint.requests) == 2 * turns
         assert endpoint.headers[0]["authorization"] == "Bearer sk-a-key"

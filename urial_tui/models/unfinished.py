@@ -47,11 +47,15 @@ class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
     file: str = ""
 
 
+_NO_JOURNAL = (OSError, ValueError, RecursionError, msgspec.MsgspecError, Refused, UrialError)
+"""What reading something else raises."""
+
+
 def unfinished() -> tuple[Unfinished, ...]:
     """Those of Hugging Face's cache, then those of the models directory."""
     found = []
     for journal in islice(_journals(), _MOST):
-        with contextlib.suppress(OSError, ValueError, RecursionError, Refused, UrialError):
+        with contextlib.suppress(*_NO_JOURNAL):
             read = msgspec.json.decode(read_bytes(journal, _MAX_JOURNAL), type=PartialNote)
             part = journal.with_suffix("")
             done = part.stat().st_size

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.evaluate.judged import answer, preferred, reported, scored, swapped, written
+from tests.test_votes import voted_on
+from urial_tui.chat.store import Store
 from urial_tui.cli.main import run
+from urial_tui.cli.voted_pairs import voted_pairs
 from urial_tui.errors import UsageError
 from urial_tui.evaluate.evaluation import read_evaluation
+from urial_tui.evaluate.judgement_files import write_judgements
+from urial_tui.evaluate.judgements import PairChoice, Preference
 from urial_tui.evaluate.report import report
 from urial_tui.evaluate.report_markdown import markdown
 from urial_tui.evaluate.report_tables import report_tables
@@ -181,6 +188,38 @@ def test_a_run_without_labels_is_corrected_by_those_of_another(tmp_path: Path) -
     assert "by labels of other runs" in run["note"]
     # The mean error is no property of a judge alone: without labels nothing is corrected by it.
     assert aspect["runs"]["llama against smol"]["corrected"] is None
+
+
+def test_votes_count_as_a_judge_and_are_the_reference_without_blind_judging(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Store() as store:
+        for _ in range(3):
+            voted_on(store)
+    voted = voted_pairs()
+    choices: tuple[PairChoice, ...] = ("A", "A", "B")
+    said = [
+        msgspec.structs.replace(one, judge="judge-1", preferences={"overall": Preference(choice=c)})
+        for one, c in zip(voted.judgements, choices, strict=True)
+    ]
+    path = tmp_path / "judged.json"
+    write_judgements(path, said)
+    assert run(["eval", "report", str(path), "votes", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert {contest["judge"] for contest in document["contests"]} == {"judge-1", "votes"}
+    assert [file["name"] for file in document["files"]] == ["judged.json", "votes"]
+    (found,) = document["calibrations"]
+    assert (found["judge"], found["reference"], found["matched"]) == ("judge-1", "votes", 3)
+    # All votes are for the first answer; the judge agrees in two of three.
+    assert found["aspects"]["overall"]["same"]["hits"] == 2
+
+
+def test_without_votes_a_report_that_names_them_is_refused(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path / "a.json", LLAMA)
+    assert run(["eval", "report", str(path), "votes"]) == 1
+    assert "There are no votes" in capsys.readouterr().err
 
 
 def test_all_views_tell_it(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from urial_tui import paths
-from urial_tui.cli.eval_judge import VOTES, left_out
+from urial_tui.cli.eval_judge import VOTES
 from urial_tui.cli.names import NAME
 from urial_tui.errors import UsageError
 from urial_tui.sanitize import sanitize_line
@@ -61,9 +61,6 @@ def _read(name: str) -> list[Judged]:
 def _reference(name: str) -> list[Judged]:
     if name != VOTES:
         return _read(name)
-    from urial_tui.cli.voted_pairs import voted_pairs
+    from urial_tui.cli.voted_pairs import voted_judgements
 
-    voted = voted_pairs()
-    if voted.others:
-        click.echo(f"urial: {left_out(voted.others)}", err=True)
-    return list(voted.judgements)
+    return list(voted_judgements())

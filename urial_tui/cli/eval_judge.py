@@ -172,7 +172,7 @@ class _Judging:
 
     def _voted(self, name: str) -> list[JudgeQuestion]:
         """Which answer is the better one, of those that were voted on."""
-        from urial_tui.cli.voted_pairs import voted_pairs
+        from urial_tui.cli.voted_pairs import left_out, voted_pairs
         from urial_tui.evaluate.judge import pair_questions
 
         if self._options["against"] is not None:
@@ -208,11 +208,3 @@ class _Judging:
     @property
     def _shown(self) -> str:
         return sanitize_line(str(self._options["out"]))
-
-
-def left_out(votes: int) -> str:
-    """What is said of votes that are of no use here."""
-    return (
-        f"Left out: {amount(votes, 'vote')} on answers that are gone, or on later questions of a "
-        "conversation."
-    )

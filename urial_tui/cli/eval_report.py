@@ -20,7 +20,7 @@ _GROUPED_BY = {
 
 
 @click.command()
-@click.argument("files", metavar="FILE…", nargs=-1, required=True, type=NAME)
+@click.argument("files", metavar="FILE…|votes", nargs=-1, required=True, type=NAME)
 @click.option(
     "--items",
     metavar="FILE",
@@ -41,7 +41,7 @@ _GROUPED_BY = {
     metavar="JUDGE",
     type=NAME,
     help="Hold the other judges to what this one says, and correct them by it.  [default: person, "
-    "where people have judged]",
+    "or else votes, where people have judged]",
 )
 @click.option(
     "--group-by",
@@ -62,11 +62,13 @@ def report(**options: Any) -> None:
 
     Each FILE holds answers (of `urial eval run`) or what a judge said of them; the official
     scorer's files are read as well. What can be measured without a judge comes first, and of each
-    judge it says how far it can be trusted.
+    judge it says how far it can be trusted. "votes" stands for your votes in the chat.
     """
+    from urial_tui.cli.eval_judge import VOTES
     from urial_tui.cli.named_files import check_written
     from urial_tui.cli.output import print_json
     from urial_tui.cli.progress_line import ProgressLine
+    from urial_tui.cli.voted_pairs import voted_judgements
     from urial_tui.evaluate.evaluation import read_evaluation
     from urial_tui.evaluate.item_files import find_items
     from urial_tui.evaluate.report import report as report_of
@@ -78,8 +80,9 @@ def report(**options: Any) -> None:
     name = options["preamble"]
     known = known_preambles(None if name is None else find_preamble(name))
     items = None if options["items"] is None else find_items(options["items"])
-    paths = [typed_path(text) for text in options["files"]]
-    evaluation = read_evaluation(paths, items)
+    paths = [typed_path(text) for text in options["files"] if text != VOTES]
+    votes = voted_judgements() if VOTES in options["files"] else ()
+    evaluation = read_evaluation(paths, items, votes)
     with ProgressLine() as line:
         document = report_of(
             evaluation,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import click
+
 from urial_tui.chat.store import Store
 from urial_tui.chat.votes import Vote
+from urial_tui.evaluate.blind_judging import VOTERS
 from urial_tui.evaluate.items import EvaluateError
 from urial_tui.evaluate.judgements import PairChoice, PairJudgement, Preference
 from urial_tui.evaluate.outputs import AnsweredTurn, Output
-
-JUDGE = "votes"
-"""What those who vote are called as a judge."""
+from urial_tui.wording import amount
 
 _CHOICES: dict[str, PairChoice] = {"left": "A", "right": "B", "tie": "same", "neither": "same"}
 
@@ -57,7 +58,7 @@ def voted_pairs() -> Voted:
                 generator_a=str(vote.left),
                 generator_b=str(vote.right),
                 mode="pairwise",
-                judge=JUDGE,
+                judge=VOTERS,
                 preferences={"overall": Preference(choice=_CHOICES[vote.choice])},
             )
         )
@@ -67,6 +68,27 @@ def voted_pairs() -> Voted:
             "The terminal app sets two answers side by side, to vote on.",
         )
     return Voted(tuple(left), tuple(right), tuple(judgements), len(votes) - len(judgements))
+
+
+def left_out(votes: int) -> str:
+    """What is said of votes that are of no use here."""
+    return (
+        f"Left out: {amount(votes, 'vote')} on answers that are gone, or on later questions of a "
+        "conversation."
+    )
+
+
+def voted_judgements() -> tuple[PairJudgement, ...]:
+    """What was voted; of votes that are of no use it is said how many they are.
+
+    Raises:
+        EvaluateError: As `voted_pairs`.
+        StoreError: As `voted_pairs`.
+    """
+    voted = voted_pairs()
+    if voted.others:
+        click.echo(f"urial: {left_out(voted.others)}", err=True)
+    return voted.judgements
 
 
 def _texts(vote: Vote, texts: Mapping[int, tuple[int | None, str]]) -> tuple[str, str, str] | None:

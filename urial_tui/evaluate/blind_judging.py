@@ -22,6 +22,8 @@ from urial_tui.evaluate.win_rates import WinRate, win_rate
 
 PERSON: Final = "person"
 """What the one who judges is called, where no other name is given."""
+VOTERS: Final = "votes"
+"""What those who vote in the chat are called as a judge."""
 
 BlindVerdict = Literal["left", "right", "same", "skip"]
 """The answer at the left is better, that at the right; both are as good; nothing is said."""

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from urial_tui.errors import UsageError
+from urial_tui.evaluate.blind_judging import VOTERS
 from urial_tui.evaluate.gathering import GatheredRun, join, runs_of
 from urial_tui.evaluate.items import Category, EvaluateError, Item, ItemSet
 from urial_tui.evaluate.judgement_files import (
@@ -88,13 +89,16 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[ReadFile, ...]
 
 
-def read_evaluation(paths: Sequence[Path], items: ItemSet | None = None) -> Evaluation:
+def read_evaluation(
+    paths: Sequence[Path], items: ItemSet | None = None, votes: Sequence[PairJudgement] = ()
+) -> Evaluation:
     """What the files hold, put together.
 
     Args:
         paths: Files of outputs and of judgements, in any order.
         items: What was asked. Without them, the program's own where these were, else what the
             files tell of their items.
+        votes: What was voted on in the chat, to be counted as a file of judgements is.
 
     Raises:
         UsageError: A file is named twice.
@@ -113,6 +117,11 @@ def read_evaluation(paths: Sequence[Path], items: ItemSet | None = None) -> Eval
             runs += runs_of(path, outputs)
             read[path] = ReadFile(name=storable(path.name), kind="outputs", records=len(outputs))
     _check_shared(runs)
+    places = list(paths)
+    if votes:
+        place = Path(VOTERS)
+        judgements.append((place, JudgementSet(name=VOTERS, judgements=(), pairs=tuple(votes))))
+        places.append(place)
     compared: list[tuple[GatheredRun, GatheredRun, PairJudgement]] = []
     for path, found in judgements:
         read[path] = ReadFile(
@@ -135,7 +144,7 @@ def read_evaluation(paths: Sequence[Path], items: ItemSet | None = None) -> Eval
             )
             for first, second, said in compared
         ),
-        files=tuple(read[path] for path in paths),
+        files=tuple(read[path] for path in places),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from urial_tui.errors import UsageError
-from urial_tui.evaluate.blind_judging import PERSON
+from urial_tui.evaluate.blind_judging import PERSON, VOTERS
 from urial_tui.evaluate.calibration import Calibration, calibrate
 from urial_tui.evaluate.calibration_words import trust
 from urial_tui.evaluate.evaluation import Evaluation
@@ -33,7 +33,7 @@ def held_judges(evaluation: Evaluation, reference: str | None = None) -> list[di
 
     Args:
         evaluation: What was judged.
-        reference: Who is right; people unless given, where they have judged something.
+        reference: Who is right; unless given, people, who have judged blind or voted.
 
     Raises:
         UsageError: Nobody of that name has judged the runs.
@@ -45,7 +45,7 @@ def held_judges(evaluation: Evaluation, reference: str | None = None) -> list[di
             f"“{sanitize_line(reference)}” has judged none of these runs.",
             f"Who has: {named}.",
         )
-    right = PERSON if reference is None else reference
+    right = reference or (PERSON if PERSON in judges or VOTERS not in judges else VOTERS)
     return [
         document
         for judge in judges

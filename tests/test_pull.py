@@ -55,6 +55,21 @@ def test_a_repository_goes_into_the_hubs_cache_in_its_layout(hub: Hub, home: Pat
     assert find_file("ada/tiny-GGUF", "tiny.Q4_K_M.gguf") == link
 
 
+def test_what_came_is_told_with_the_command_that_uses_it(
+    hub: Hub, adapter_gguf: Path, capsys: Captured
+) -> None:
+    hub.content |= {"lora.gguf": adapter_gguf.read_bytes(), "none.gguf": b"GGUF"}
+    for file, use in (
+        ("tiny.Q8_0.gguf", " `urial ask -m hf.co/ada/tiny-GGUF/tiny.Q8_0.gguf` uses it."),
+        ("lora.gguf", " `urial ask -m MODEL+hf.co/ada/tiny-GGUF/lora.gguf` uses it."),
+        ("none.gguf", ""),
+    ):
+        assert urial("pull", f"hf.co/ada/tiny-GGUF/{file}") == 0
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said.startswith("Downloaded ")
+        assert said.partition("B.")[2] == use
+
+
 def test_what_is_here_is_not_sent_again(hub: Hub, capsys: Captured) -> None:
     assert urial("pull", "hf.co/ada/tiny-GGUF", "--json") == 0
     assert json.loads(capsys.readouterr().out)["files"][0]["new"] is True

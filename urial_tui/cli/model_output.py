@@ -1,7 +1,8 @@
-"""A model of the catalogue or on this machine, as JSON."""
+"""A model of the catalogue or on this machine: as JSON, and the command that uses it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,3 +44,29 @@ def pooling(model: ModelStatus) -> str | None:
         return pooling_of(check_gguf(model.place, "embedding"))
     except ModelError:
         return None
+
+
+def call_of(file: Path, name: str) -> str:
+    """The command that uses a model's file, by what it is; "" where none does.
+
+    Args:
+        file: It, whose header is read.
+        name: What it is called.
+
+    Raises:
+        ModelError: It has no header that can be read.
+    """
+    from urial_tui.models.header import header_of
+    from urial_tui.models.kinds import what_it_holds
+    from urial_tui.sanitize import sanitize_line
+
+    shown = sanitize_line(name)
+    match what_it_holds(header_of(file))[0]:
+        case "language-model" | "part":
+            return f"urial ask -m {shown}"
+        case "adapter":
+            return f"urial ask -m MODEL+{shown}"
+        case "embedding-model":
+            return f"urial prompts index POOL.jsonl --embedding {shown}"
+        case _:
+            return ""

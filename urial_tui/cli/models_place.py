@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
@@ -25,6 +24,7 @@ def add(file: str, name: str | None, as_json: bool) -> None:
     It gets a link in the models directory. Nothing is copied: the file has to stay where it is.
     With a name of the catalogue it is taken for that model's file.
     """
+    from urial_tui.cli.model_output import call_of
     from urial_tui.cli.output import print_json
     from urial_tui.models.placing import add as add_model
     from urial_tui.paths import typed_path
@@ -36,7 +36,7 @@ def add(file: str, name: str | None, as_json: bool) -> None:
         return
     for link in links:
         click.echo(sanitize_line(str(link)))
-    if call := _call(links[0]):
+    if call := call_of(links[0], links[0].name):
         click.echo(f"`{call}` uses it.", err=True)
 
 
@@ -80,21 +80,3 @@ def remove(name: str, yes: bool, as_json: bool) -> None:
     else:
         files = wording.amount(len(planned.files), "file")
         click.echo(f"Removed {files}, {wording.size(freed)} freed.")
-
-
-def _call(file: Path) -> str:
-    """The command that uses a file, by what it is; "" where none does."""
-    from urial_tui.models.header import header_of
-    from urial_tui.models.kinds import what_it_holds
-    from urial_tui.sanitize import sanitize_line
-
-    name = sanitize_line(file.name)
-    match what_it_holds(header_of(file))[0]:
-        case "language-model" | "part":
-            return f"urial ask -m {name}"
-        case "adapter":
-            return f"urial ask -m MODEL+{name}"
-        case "embedding-model":
-            return f"urial prompts index POOL.jsonl --embedding {name}"
-        case _:
-            return ""

@@ -19,8 +19,10 @@ def pull(name: str, as_json: bool) -> None:
     import msgspec
 
     from urial_tui import interrupts, wording
+    from urial_tui.cli.model_output import call_of
     from urial_tui.cli.output import print_json
     from urial_tui.cli.progress_line import ProgressLine
+    from urial_tui.errors import ModelError
     from urial_tui.models.connection import KEPT
     from urial_tui.models.download import Downloader
     from urial_tui.models.pace import Meter, Pace
@@ -65,4 +67,9 @@ def pull(name: str, as_json: bool) -> None:
         click.echo(sanitize_line(str(file.path)))
     size = wording.size(sum(file.size for file in pulled.files))
     what = "Downloaded" if any(file.new for file in pulled.files) else "It is here already:"
-    click.echo(f"{what} {size}. `urial ask -m {sanitize_line(pulled.name)}` uses it.", err=True)
+    try:
+        call = call_of(pulled.path, pulled.name)
+    except ModelError:
+        # It came as it was sent; whoever loads it is told what is wrong.
+        call = ""
+    click.echo(f"{what} {size}." + (f" `{call}` uses it." if call else ""), err=True)

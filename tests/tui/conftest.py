@@ -13,6 +13,7 @@ from textual import _wait
 from textual.app import App
 from textual.pilot import Pilot
 
+from tests.evaluate.judged import answer, written
 from tests.scripted import ScriptedEngine
 from tests.tui.chat_page import ChatPage
 from tests.tui.evaluation_page import EvaluationPage
@@ -28,6 +29,7 @@ from tests.tui.pictures import hold_still, keys_told
 from tests.tui.registry import FILES
 from tests.tui.registry import Found as Found
 from tests.tui.registry import raising as raising
+from urial_tui import paths
 from urial_tui.chat.store import Store
 from urial_tui.engine.client.engine import Engine
 from urial_tui.prompting.preamble_file import find_preamble
@@ -208,3 +210,14 @@ def evaluating(opened: Opened, endless_gguf: Path) -> Callable[..., Any]:
             yield page
 
     return open_it
+
+
+@pytest.fixture
+def finished_runs(home: Path) -> Path:
+    """A directory with two finished runs."""
+    directory = paths.evaluations_dir()
+    directory.mkdir(parents=True)
+    for name in "ab":
+        records = [answer(n, f"Yes {n}.", f"{name}, zero-shot") for n in (1, 2)]
+        written(directory / f"{name}.json", records)
+    return directory

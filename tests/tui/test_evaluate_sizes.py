@@ -9,25 +9,12 @@ import pytest
 from textual.geometry import Region
 from textual.widgets import Input
 
-from tests.evaluate.judged import answer, written
 from tests.tui.evaluation_page import EvaluationPage
-from urial_tui import paths
 from urial_tui.tui.evaluate.judge_screen import JudgeScreen
 
 SIZES = [(60, 20), (40, 12), (80, 24), (120, 20), (60, 30)]
 
 Evaluating = Any
-
-
-@pytest.fixture
-def runs(home: Path) -> Path:
-    """A directory with two finished runs."""
-    directory = paths.evaluations_dir()
-    directory.mkdir(parents=True)
-    for name in "ab":
-        records = [answer(n, f"Yes {n}.", f"{name}, zero-shot") for n in (1, 2)]
-        written(directory / f"{name}.json", records)
-    return directory
 
 
 async def widths_in_view(page: EvaluationPage) -> list[int]:
@@ -70,7 +57,7 @@ async def test_new_runs_show_how_many_they_are_and_what_is_wrong(
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_judging_shows_its_judges_and_what_is_wrong(
-    evaluating: Evaluating, runs: Path, size: tuple[int, int]
+    evaluating: Evaluating, finished_runs: Path, size: tuple[int, int]
 ) -> None:
     async with evaluating(size=size) as page:
         await page.lists(2)
@@ -78,7 +65,7 @@ async def test_judging_shows_its_judges_and_what_is_wrong(
         await page.until(lambda: isinstance(page.pilot.app.screen, JudgeScreen))
         await page.until(lambda: page.shows("tiny-endless"))
         assert min(await widths_in_view(page)) >= 8
-        for path in runs.iterdir():
+        for path in finished_runs.iterdir():
             path.write_text("{")
         page.pilot.app.screen.query_one("#judges").focus()
         await page.presses("enter")
@@ -87,7 +74,7 @@ async def test_judging_shows_its_judges_and_what_is_wrong(
 
 @pytest.mark.parametrize("size", [(60, 20), (80, 24)])
 async def test_all_keys_of_the_list_are_shown(
-    evaluating: Evaluating, runs: Path, size: tuple[int, int]
+    evaluating: Evaluating, finished_runs: Path, size: tuple[int, int]
 ) -> None:
     async with evaluating(size=size) as page:
         await page.lists(2)
@@ -98,14 +85,14 @@ async def test_all_keys_of_the_list_are_shown(
 
 @pytest.mark.parametrize("width", [40, 60, 80])
 async def test_a_run_is_named_whatever_the_width(
-    evaluating: Evaluating, runs: Path, width: int
+    evaluating: Evaluating, finished_runs: Path, width: int
 ) -> None:
     async with evaluating(size=(width, 20)) as page:
         await page.until(lambda: page.shows("a, zero-shot"))
         assert page.shows("just now")
 
 
-async def test_the_keys_of_a_dialog_are_told(evaluating: Evaluating, runs: Path) -> None:
+async def test_the_keys_of_a_dialog_are_told(evaluating: Evaluating, finished_runs: Path) -> None:
     async with evaluating() as page:
         await page.chooses_new()
         await page.presses("f1")

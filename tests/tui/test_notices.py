@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.screen import Screen
 
-from tests.evaluate.judged import answer, written
 from tests.tui.conftest import Chatting
-from urial_tui import paths
 from urial_tui.errors import UrialError
 from urial_tui.tui.evaluate.blind_screen import BlindScreen
 from urial_tui.tui.evaluate.evaluate_screen import EvaluateScreen
@@ -43,17 +40,7 @@ def columns(screen: Screen[Any]) -> dict[str, tuple[int, int]]:
     }
 
 
-@pytest.fixture
-def runs(home: Path) -> None:
-    """Two finished runs."""
-    directory = paths.evaluations_dir()
-    directory.mkdir(parents=True)
-    for name in "ab":
-        records = [answer(n, f"Yes {n}.", f"{name}, zero-shot") for n in (1, 2)]
-        written(directory / f"{name}.json", records)
-
-
-@pytest.mark.usefixtures("runs")
+@pytest.mark.usefixtures("finished_runs")
 @pytest.mark.parametrize(("keys", "kind"), SCREENS)
 async def test_a_notice_moves_no_columns(
     chatting: Chatting, keys: str, kind: type[Screen[Any]]

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from urial_tui.chat.rows import TURN, turns_from
+from urial_tui.chat.rows import TURNS_OF, turns_from
 from urial_tui.chat.turns import TurnRecord, WholeConversation
 from urial_tui.sanitize import storable
 
@@ -25,7 +25,6 @@ _ROOTS = (
     "SELECT conversation_id, role, text, created FROM turns WHERE parent_id IS NULL"
     " AND conversation_id IN (SELECT id FROM conversations WHERE deleted IS NULL)"
 )
-_TURNS = f"SELECT {', '.join(TURN)} FROM turns WHERE conversation_id = ? ORDER BY id"
 
 
 class AlreadyStored:
@@ -46,7 +45,7 @@ class AlreadyStored:
             return None
         wanted = _placed(whole.turns)
         for conversation_id in self._beginning.get(_beginning(whole.turns[0]), ()):
-            rows = self._connection.execute(_TURNS, (conversation_id,))
+            rows = self._connection.execute(TURNS_OF, (conversation_id,))
             if wanted <= _placed(turns_from(rows).turns):
                 return conversation_id
         return None

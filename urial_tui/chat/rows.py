@@ -30,6 +30,8 @@ from urial_tui.sanitize import storable
 
 CONVERSATION = "id, title, created, updated, model, preamble, leaf"
 TURN = tuple(TurnRecord.__struct_fields__)
+TURNS_OF = f"SELECT {', '.join(TURN)} FROM turns WHERE conversation_id = ? ORDER BY id"
+"""The query for what `turns_from` reads."""
 _TEXTS = ("text", "ids_key", "tail", "stopped_by", "model", "preamble")
 _ROLES, _STOPS = get_args(Role), get_args(TurnStop)
 

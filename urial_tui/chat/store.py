@@ -39,6 +39,7 @@ from urial_tui.chat.database import (
 from urial_tui.chat.rows import (
     CONVERSATION,
     TURN,
+    TURNS_OF,
     Turns,
     conversation_from,
     conversation_row,
@@ -148,12 +149,7 @@ class Store:
 
     def placed_turns(self, conversation_id: int) -> Turns:
         """Its turns, and how many had lost their place by damage."""
-        return turns_from(
-            self._read(
-                f"SELECT {', '.join(TURN)} FROM turns WHERE conversation_id = ? ORDER BY id",
-                (conversation_id,),
-            )
-        )
+        return turns_from(self._read(TURNS_OF, (conversation_id,)))
 
     def recent_questions(self, limit: int = 100) -> list[str]:
         """The last questions of all conversations but deleted ones, newest first, each once."""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from urial_tui.prompting.templates.renderer import TemplateRenderer
 
 _SOURCES = ("queries", "text_file", "conversation")
+"""Options that name what is compared on; of these and a query, there is one."""
 _GOES_WITH = {
     "limit": "queries",
     "group_by": "queries",
@@ -51,9 +52,6 @@ _GOES_WITH = {
 
 def _option(name: str) -> str:
     return "--text" if name == "text_file" else f"--{name.replace('_', '-')}"
-
-
-"""Options that name what is compared on; of these and a query, there is one."""
 
 
 @click.command()

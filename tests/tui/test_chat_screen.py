@@ -56,6 +56,16 @@ def scroll_wheel(view: Transcript, *, up: bool) -> None:
     view.post_message(kind(view, 5, 5, 0, 0, button=0, shift=False, meta=False, ctrl=False))
 
 
+async def leaves_unanswered(chatting: Chatting, *questions: str) -> None:
+    """Have one exchange, and questions behind it that nobody has answered when one leaves."""
+    async with chatting() as chat:
+        await chat.exchanges("one", "First.")
+        screen = chat.app.screen_stack[0]
+        assert isinstance(screen, ChatScreen)
+        for question in questions:
+            screen.conversation.add_question(question, screen.choice)
+
+
 class TestSpeed:
     async def test_what_long_answers_of_the_model_alone_tell_is_kept(
         self, chatting: Chatting, llama_gguf: Path
@@ -698,11 +708,7 @@ class TestConversations:
     async def test_an_interrupted_answer_is_marked_when_it_is_opened(
         self, chatting: Chatting, store: Store
     ) -> None:
-        async with chatting() as chat:
-            await chat.exchanges("one", "First.")
-            conversation = chat.app.screen_stack[0]
-            assert isinstance(conversation, ChatScreen)
-            conversation.conversation.add_question("unanswered", conversation.choice)
+        await leaves_unanswered(chatting, "unanswered")
         async with chatting(size=(80, 30)) as chat:
             await chat.presses("ctrl+o")
             await chat.is_on(ConversationsScreen)
@@ -712,12 +718,7 @@ class TestConversations:
     async def test_a_question_that_was_passed_over_is_marked_when_it_is_opened(
         self, chatting: Chatting, store: Store
     ) -> None:
-        async with chatting() as chat:
-            await chat.exchanges("one", "First.")
-            conversation = chat.app.screen_stack[0]
-            assert isinstance(conversation, ChatScreen)
-            conversation.conversation.add_question("unanswered", conversation.choice)
-            conversation.conversation.add_question("the next", conversation.choice)
+        await leaves_unanswered(chatting, "unanswered", "the next")
         async with chatting(size=(80, 40)) as chat:
             await chat.presses("ctrl+o")
             await chat.is_on(ConversationsScreen)
